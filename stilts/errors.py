@@ -1,0 +1,29 @@
+"""Errors that a user reads: each names the place, the value, and what would be right."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class StiltsError(Exception):
+    """A mistake in what the user gave, or a thing of this machine that stands in the way; never a bug of the package."""
+
+
+class UnknownName(StiltsError):
+    """A name that no registry holds.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, as the user calls it ("target task", "language", "study", ...).
+    name : str
+        What was given.
+    known : iterable of str
+        What would have been right.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        close = get_close_matches(str(name), known, n=1, cutoff=0.5)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        super().__init__(f"unknown {kind} '{name}'.{hint} Known: {', '.join(known)}")
+        self.kind, self.name, self.known = kind, name, known
