@@ -1,0 +1,281 @@
+"""A suite on disk: one folder in the Hub's layout, complete or not there at all.
+
+A suite is ``<folder>/<config>/<split>-00000-of-00001.parquet``, a dataset card ``README.md`` that makes
+``datasets.load_dataset(folder, config)`` work, and ``suite.json`` with what the suite was made from and the SHA-256 of
+every file. It is written beside its place and moved there in one step.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+
+from stilts.errors import StiltsError, UnknownName
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+MANIFEST = "suite.json"
+CARD = "README.md"
+LICENCES = {
+    "home-assistant-intents": "CC BY 4.0, the Home Assistant intents contributors",
+    "Unicode CLDR, read through Babel": "Unicode License v3, Unicode, Inc.",
+    "Django message catalogues": "BSD-3-Clause, Django Software Foundation and individual contributors",
+}
+
+Row = dict[str, Any]
+Report = Callable[[str, str, int], None]
+
+
+class Sizes(BaseModel):
+    """How many rows a suite holds.
+
+    Attributes
+    ----------
+    train, intermediate_train : int
+        English training rows of a target and of an intermediate task.
+    validation : int
+        English dev rows of either.
+    test : int
+        Test rows of a target per language.
+    retrieval : int
+        Sentence pairs of `ui-retrieval` per language; at least 150 are needed for a language to take part.
+    mining : int
+        True pairs hidden in each split of `ui-mining`; either side holds three times as many sentences.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: PositiveInt = 1500
+    intermediate_train: PositiveInt = 2500
+    validation: PositiveInt = 300
+    test: PositiveInt = 100
+    retrieval: PositiveInt = 250
+    mining: PositiveInt = 60
+
+    @model_validator(mode="after")
+    def _dev_set_is_no_larger_than_training(self) -> "Sizes":
+        if self.validation > min(self.train, self.intermediate_train):
+            raise ValueError(f"validation ({self.validation}) is larger than a training set ({self.train}, "
+                             f"{self.intermediate_train})")
+        return self
+
+
+class Table(NamedTuple):
+    """One split of one config; labels in `rows` are names or numbers of the `features`."""
+
+    config: str
+    split: str
+    features: "Features"
+    rows: Sequence[Row]
+
+
+def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = False, traced: bool = False) -> "Features":
+    """Column layout of a task format.
+
+    Parameters
+    ----------
+    format_name : str
+        "classification", "tagging", "span_qa", "retrieval" or "mining".
+    labels : sequence of str
+        Label names in the order of their numbers; BIO tags for "tagging". Unused by the last three.
+    pairs : bool
+        Whether a "classification" example has two sentences.
+    traced : bool
+        Whether rows also hold the id of their `template` and their `meaning`.
+
+    Raises
+    ------
+    UnknownName
+        If no format has that name.
+    """
+    from datasets import ClassLabel, Features, List, Value
+
+    text = Value("string")
+    label = ClassLabel(names=list(labels)) if labels else None
+    layouts = {
+        "classification": {"sentence1": text} | ({"sentence2": text} if pairs else {}) | {"label": label},
+        "tagging": {"tokens": List(text), "tags": List(label)},
+        "span_qa": {"id": text, "context": text, "question": text,
+                    "answers": {"text": List(text), "answer_start": List(Value("int32"))}},
+        "retrieval": {name: text for name in ("source_sentence", "target_sentence", "source_lang", "target_lang")},
+        "mining": {name: text for name in ("id", "sentence", "lang", "match")},
+    }
+    if format_name not in layouts:
+        raise UnknownName("task format", format_name, layouts)
+    return Features(layouts[format_name] | ({"template": text, "meaning": text} if traced else {}))
+
+
+def write_suite(
+    tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None
+) -> Path:
+    """Write a suite, or reuse the complete one that is there.
+
+    Parameters
+    ----------
+    tables : iterable of Table
+        Read only where the suite is not there yet.
+    folder : Path
+        Where the suite will stand. Two processes may ask for the same folder: the second waits and reuses.
+    about : mapping
+        Goes into `suite.json`; its "fingerprint" names the suite.
+    report : callable, optional
+        Called with config, split and number of rows after each table.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    StiltsError
+        If `folder` holds something else, or cannot be written, or the disk is full.
+    """
+    folder = Path(folder)
+    with _writable(folder), _alone(folder):
+        if _reusable(folder, about["fingerprint"]):
+            return folder
+        unfinished = _sibling(folder, "unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed; the lock says it is nobody's
+        try:
+            _fill(unfinished, tables, about, report)
+            os.replace(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `suite.json` of a suite says.
+
+    Raises
+    ------
+    StiltsError
+        If it is missing or is no JSON object with the keys "fingerprint" and "files".
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StiltsError(f"{path}: not the manifest of a suite ({error}); build the suite again") from error
+    if not isinstance(manifest, dict) or not {"fingerprint", "files"} <= manifest.keys():
+        raise StiltsError(f"{path}: 'fingerprint' or 'files' is missing; build the suite again")
+    return manifest
+
+
+def faults(folder: Path) -> list[str]:
+    """What keeps the folder from being a complete suite, in words; empty if it is one."""
+    try:
+        files = read_manifest(folder)["files"]
+    except StiltsError as error:
+        return [str(error)]
+    missing = [name for name in files if not (folder / name).is_file()]
+    changed = [name for name in files if name not in missing and _sha256(folder / name) != files[name]]
+    return [f"{name} is missing" for name in missing] + [f"{name} differs from what was written" for name in changed]
+
+
+def _reusable(folder: Path, fingerprint: str) -> bool:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if not folder.is_dir() or not ((folder / MANIFEST).exists() or any(folder.glob("*/*.parquet"))):
+        raise StiltsError(f"{folder}: holds something that is no suite; name a folder that is new or empty")
+    found = faults(folder)
+    if found:
+        aside = _set_aside(folder)
+        warnings.warn(f"{folder}: incomplete or damaged suite ({found[0]}); set aside as {aside} and built again",
+                      stacklevel=3)
+        return False
+    if read_manifest(folder)["fingerprint"] != fingerprint:
+        raise StiltsError(f"{folder}: holds a suite of other settings; name another folder, or delete that one")
+    return True
+
+
+def _set_aside(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
+        number += 1
+    os.replace(folder, aside)
+    return aside
+
+
+def _sibling(folder: Path, kind: str) -> Path:
+    return folder.with_name(f".{folder.name}.{kind}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    from filelock import FileLock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_sibling(folder, "lock")):
+        yield
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "free some space or name a folder on another disk" if full else "name a folder that you may write to"
+        raise StiltsError(f"{folder}: the suite cannot be written ({error.strerror or error}); {cure}") from error
+
+
+def _fill(folder: Path, tables: Iterable[Table], about: Mapping[str, Any], report: Report | None) -> None:
+    rows: dict[str, dict[str, int]] = {}
+    folder.mkdir()
+    for table in tables:
+        _write_table(table, folder)
+        rows.setdefault(table.config, {})[table.split] = len(table.rows)
+        if report:
+            report(table.config, table.split, len(table.rows))
+    (folder / CARD).write_text(_card(rows), encoding="utf-8")
+    files = {str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    manifest = {**about, "rows": rows, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_table(table: Table, folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not table.rows:
+        raise StiltsError(f"{table.config}, {table.split}: no rows were made; leave the language out instead")
+    path = folder / table.config / f"{table.split}-00000-of-00001.parquet"
+    path.parent.mkdir(exist_ok=True)
+    rows = [table.features.encode_example(row) for row in table.rows]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.features.arrow_schema), path, compression="zstd")
+
+
+def _card(rows: Mapping[str, Mapping[str, int]]) -> str:
+    splits = {config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in rows[config]]
+              for config in sorted(rows)}
+    header = {
+        "pretty_name": "Pocket benchmark of cross-lingual transfer",
+        "language": sorted({config.rpartition(".")[2] for config in rows}),
+        "license": "other",
+        "license_name": "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
+        "multilinguality": ["multilingual"],
+        "configs": [{"config_name": config, "data_files": files} for config, files in splits.items()],
+    }
+    licences = "\n".join(f"- {source}: {licence}." for source, licence in LICENCES.items())
+    return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
+            "# Pocket benchmark of cross-lingual transfer\n\n"
+            "Small tasks in many languages, generated from open packages: English training sets, test sets in every\n"
+            "language. `suite.json` holds the settings, the languages that were left out and why, and the overlap\n"
+            "between splits.\n\n"
+            f"## Sources and licences\n\n{licences}\n")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
