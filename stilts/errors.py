@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class StiltsError(Exception):
-    """A mistake in what the user gave, or a thing of this machine that stands in the way; never a bug of the package."""
+    """A mistake in what the user gave, or a thing of this machine in the way; never a bug of the package."""
 
 
 class UnknownName(StiltsError):

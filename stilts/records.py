@@ -1,0 +1,233 @@
+"""What a run leaves behind: one JSON record, its predictions beside it, and tidy tables made from them.
+
+A record is written once, atomically, after its predictions; it carries a checksum of both. A file that does not hold
+what its checksum says was cut off or changed: it is set aside under another name, and the run counts as not done.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stilts.errors import StiltsError
+from stilts.study import Phase, Run
+
+if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need not pay
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+PREDICTION_COLUMNS = ("language", "example", "prediction", "matches", "predicted", "gold")
+
+
+class Provenance(BaseModel):
+    """Where and how a run was computed; decides nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    study: str = Field(description="study on whose behalf the run was first computed")
+    started: str = Field(description="UTC, ISO 8601")
+    seconds: float = Field(description="wall clock of the run without loading Python")
+    examples: int = Field(0, description="examples that went through the encoder, epochs counted")
+    tokens: int = Field(0, description="tokens of those examples without padding")
+    examples_per_second: float = 0.0
+    tokens_per_second: float = 0.0
+    peak_memory_mb: float = Field(0.0, description="peak resident set of the process, or of the GPU's allocator")
+    device: str = Field(description="processor or GPU as it names itself, and threads")
+    precision: str = ""
+    packages: dict[str, str] = Field(default_factory=dict, description="library -> version")
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+
+class Record(BaseModel):
+    """One run's result. Scores are in percent (0 to 100)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = 1
+    run: Run
+    metrics: dict[str, dict[str, float]] = Field(description="language -> {'score', 'n', ...}")
+    history: list[dict[str, float]] = Field(default_factory=list, description="loss and dev score by update")
+    provenance: Provenance
+    predictions_sha256: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Id of the run."""
+        return self.run.id
+
+
+class CorruptRecord(StiltsError):
+    """A record or predictions file whose content is not what was written."""
+
+
+class Store:
+    """Records of one folder that is written, and of any number that are only read.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of this machine's records; made when the first is written.
+    recorded : iterable of Path
+        Folders of committed records, searched after `root`.
+    """
+
+    def __init__(self, root: Path, recorded: Iterable[Path] = ()):
+        self.root = root
+        self.recorded = tuple(recorded)
+
+    def __contains__(self, run_id: str) -> bool:
+        return self.find(run_id) is not None
+
+    def find(self, run_id: str) -> Record | None:
+        """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none."""
+        for folder in (self.root, *self.recorded):
+            path = folder / f"{run_id}.json"
+            if path.exists():
+                record = self._read(path)
+                if record is not None:
+                    return record
+        return None
+
+    def get(self, run_id: str) -> Record:
+        """Return the record of a run; StiltsError when there is none."""
+        record = self.find(run_id)
+        if record is None:
+            places = ", ".join(str(folder) for folder in (self.root, *self.recorded))
+            raise StiltsError(f"run {run_id} has no record in {places}; run its study first")
+        return record
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield every readable record once, by id."""
+        names = {path.stem for folder in (self.root, *self.recorded) for path in folder.glob("*.json")}
+        for name in sorted(names):
+            record = self.find(name)
+            if record is not None:
+                yield record
+
+    def predictions(self, run_id: str) -> "pd.DataFrame":
+        """Return the run's predictions: language, example, prediction, and counts matches, predicted, gold.
+
+        A language's score is 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)) for every metric of the study.
+        """
+        import pandas as pd
+
+        for folder in (self.root, *self.recorded):
+            path = folder / f"{run_id}.parquet"
+            if path.exists():
+                return pd.read_parquet(path)
+        raise StiltsError(f"run {run_id} has no predictions beside its record")
+
+    def write(self, record: Record, predictions: "pd.DataFrame | None" = None) -> None:
+        """Write a record and its predictions; the record, last, makes the run count as done.
+
+        Raises
+        ------
+        StiltsError
+            If the folder cannot be written or is full; nothing half-written keeps the record's name.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if predictions is not None:
+                path = self.root / f"{record.id}.parquet"
+                _replace(path, lambda part: predictions.to_parquet(part, compression="zstd", index=False))
+                record = record.model_copy(update={"predictions_sha256": sha256(path)})
+            content = record.model_dump(mode="json")
+            envelope = {"sha256": _digest(content), "record": content}
+            text = json.dumps(envelope, indent=1, ensure_ascii=False) + "\n"
+            _replace(self.root / f"{record.id}.json", lambda part: part.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise StiltsError(
+                f"cannot write record {record.id} to {self.root}: {error.strerror or error}. "
+                "Free space or permit writing, then run the same command again; finished runs are kept."
+            ) from error
+
+    def _read(self, path: Path) -> Record | None:
+        try:
+            return read_record(path)
+        except CorruptRecord as error:
+            if path.parent != self.root:
+                raise StiltsError(f"{error}; restore the committed file (git checkout -- {path})") from None
+            aside = set_aside(path)
+            log.warning("%s; set aside as %s, the run will be done again", error, aside.name)
+            return None
+
+
+def read_record(path: Path) -> Record:
+    """Read one record and hold it, its predictions and its name to the checksums.
+
+    Raises
+    ------
+    CorruptRecord
+        If the file is cut off or changed, or its predictions are missing or not those that were written.
+    """
+    try:
+        envelope = json.loads(path.read_text(encoding="utf-8"))
+        if envelope["sha256"] != _digest(envelope["record"]):
+            raise CorruptRecord(f"record {path} does not match its checksum")
+        record = Record(**envelope["record"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise CorruptRecord(f"record {path} cannot be read ({type(error).__name__})") from None
+    predictions = path.with_suffix(".parquet")
+    if record.predictions_sha256 and (not predictions.exists() or sha256(predictions) != record.predictions_sha256):
+        raise CorruptRecord(f"predictions {predictions} are missing or do not match the checksum in the record")
+    return record
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder that cannot be used to the first free `<name>.corrupt-<n>`, and return the new name."""
+    n = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{n}")).exists():
+        n += 1
+    os.replace(path, aside)
+    return aside
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write through a temporary sibling, so that `path` only ever names a whole file."""
+    part = path.with_name(f"{path.name}.part-{os.getpid()}")
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def tidy(records: Iterable[Record], phase: Phase = "zero-shot") -> "pd.DataFrame":
+    """Return one row per run and language, with the run's condition, target and seed, score, n and other metrics."""
+    import pandas as pd
+
+    rows = [
+        {
+            "run": record.id,
+            "study": record.provenance.study,
+            "condition": record.run.condition,
+            "target": record.run.target,
+            "seed": record.run.seed,
+            "language": language,
+            **metrics,
+        }
+        for record in records
+        if record.run.phase == phase
+        for language, metrics in record.metrics.items()
+    ]
+    columns = ["run", "study", "condition", "target", "seed", "language", "score", "n"]
+    return pd.DataFrame(rows, columns=columns if not rows else None)

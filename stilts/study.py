@@ -1,0 +1,324 @@
+"""The study file as typed settings, and the plan: which runs it names, their parents and their content-addressed names.
+
+A run is a pure function of its resolved settings. Its id is a readable slug and a short hash of everything that decides
+its outcome: the settings, the data's fingerprint, the parents' ids and the version of the phase's code.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stilts.errors import StiltsError, UnknownName
+
+Phase = Literal["intermediate", "target", "zero-shot"]
+
+# Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
+PHASE_VERSIONS: Mapping[Phase, int] = {"intermediate": 1, "target": 1, "zero-shot": 1}
+
+NO_INTERMEDIATE = "none"
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and a key that no field has is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderSettings(Settings):
+    """Which encoder every run starts from."""
+
+    name: str = Field(description="registered offline encoder, folder in transformers layout, or Hub id")
+    revision: str | None = Field(None, description="commit of the Hub repository; None for the other two")
+    trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
+
+
+class DataSettings(Settings):
+    """Which examples the study's tasks come from."""
+
+    suite: str = Field("pocket", description="name of the suite that a source builds or reads")
+    seed: int = Field(0, description="seed of the suite's generator; not a training seed")
+    languages: tuple[str, ...] | Literal["all"] = Field("all", description="ISO 639-1 codes, or all the suite covers")
+    sizes: dict[str, int] = Field(default_factory=dict, description="examples per split; unset ones are the suite's")
+
+
+class TrainingSettings(Settings):
+    """How phase 1 or 2 trains. Lengths are in tokens, rates per update."""
+
+    examples: Annotated[int, Field(gt=0)] = Field(1500, description="training examples per task, at most")
+    epochs: Annotated[float, Field(gt=0)] = Field(1.0, description="passes over the training examples")
+    batch_size: Annotated[int, Field(gt=0)] = Field(32, description="examples per update")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(2e-4, description="peak, encoder")
+    head_learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak, task heads")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the updates with a rising rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW, not on biases and LayerNorms")
+    clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm, at most")
+    max_length: Annotated[int, Field(ge=8)] = Field(128, description="tokens of one encoder input, at most")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the device computes it")
+    train_embeddings: bool = Field(False, description="False freezes the word embeddings, 4/5 of a small encoder")
+    dev_examples: Annotated[int, Field(gt=0)] = Field(
+        200, description="English dev examples that choose the checkpoint"
+    )
+    evaluations: Annotated[int, Field(gt=0)] = Field(
+        2, description="dev evaluations, evenly spaced, the last at the end"
+    )
+
+
+class EvaluationSettings(Settings):
+    """How phase 3 predicts."""
+
+    examples: Annotated[int, Field(gt=0)] = Field(100, description="test examples per language, at most")
+    batch_tokens: Annotated[int, Field(gt=0)] = Field(4096, description="tokens of one padded batch, at most")
+    retrieval_layer: int = Field(
+        -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"
+    )
+
+
+class Condition(Settings):
+    """What happens between the public encoder and target training: the tasks of the intermediate phase."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    tasks: tuple[str, ...] = Field(description="intermediate tasks, trained together; none for the baseline")
+    example_cap: int = Field(2**17, description="examples of one task that count when tasks are sampled by size")
+
+
+class ScheduleSettings(Settings):
+    """How runs become jobs; decides no result and so no id."""
+
+    runs_per_job: Annotated[int, Field(gt=0)] = Field(1, description="runs of one phase and condition in one notebook")
+    threads_per_job: Annotated[int, Field(gt=0)] = Field(1, description="CPU threads of one job")
+    memory_mb: Annotated[int, Field(gt=0)] = Field(2500, description="memory of one job")
+
+
+class Study(Settings):
+    """One study file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    title: str
+    encoder: EncoderSettings
+    data: DataSettings = DataSettings()
+    intermediates: tuple[str | Condition, ...] = Field(min_length=1)
+    targets: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    intermediate_training: TrainingSettings = TrainingSettings()
+    target_training: TrainingSettings = TrainingSettings()
+    per_task: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="task -> settings that replace the phase's for that task"
+    )
+    evaluation: EvaluationSettings = EvaluationSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @model_validator(mode="after")
+    def _per_task_fits(self) -> "Study":
+        for task, changes in self.per_task.items():
+            try:
+                TrainingSettings(**changes)
+            except ValidationError as error:
+                raise ValueError(f"per_task.{task}: {_reasons(error)}") from None
+        return self
+
+    def training(self, phase: Phase, task: str) -> TrainingSettings:
+        """Return the settings with which `phase` trains `task`: the phase's, replaced by the task's own."""
+        base = self.intermediate_training if phase == "intermediate" else self.target_training
+        return base.model_copy(update=self.per_task.get(task, {}))
+
+
+def _reasons(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']} (got {item.get('input')!r})"
+        for item in error.errors()
+    )
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StiltsError
+        If the file is missing, is not YAML, or has a field with a wrong type, value or name.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StiltsError(f"cannot read study file {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise StiltsError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds a {type(content).__name__}")
+    try:
+        return Study(**content)
+    except ValidationError as error:
+        _reject_unknown_keys(path, error)
+        raise StiltsError(f"{path}: {_reasons(error)}") from None
+
+
+def _reject_unknown_keys(path: Path, error: ValidationError) -> None:
+    """Raise with the nearest known field if a key of the file is not one."""
+    for item in error.errors():
+        if item["type"] == "extra_forbidden":
+            *parents, key = item["loc"]
+            where = ".".join(map(str, parents)) or "top level"
+            raise UnknownName(f"setting ({path}, {where})", str(key), _fields_at(parents))
+
+
+def _fields_at(location: Sequence[str | int]) -> list[str]:
+    model: type[BaseModel] = Study
+    for part in location:
+        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        model = kind
+    return list(model.model_fields)
+
+
+class Run(Settings):
+    """One run of one phase: everything that decides its outcome, and its name."""
+
+    phase: Phase
+    condition: str
+    target: str | None = Field(None, description="target task; None in the intermediate phase")
+    seed: int
+    settings: dict[str, Any] = Field(description="resolved, flat enough to read, JSON types alone")
+    parents: tuple[str, ...] = ()
+    data: str = Field(description="fingerprint of the suite")
+
+    @property
+    def id(self) -> str:
+        """Readable slug and ten hexadecimal digits of a hash over all that decides the outcome."""
+        decisive = {**self.model_dump(mode="json"), "version": PHASE_VERSIONS[self.phase]}
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]
+        subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
+        return f"{self.phase}-{subject}-s{self.seed}-{digest}"
+
+
+class Job(Settings):
+    """Runs of one phase, condition and seed that one notebook executes."""
+
+    phase: Phase
+    condition: str
+    seed: int
+    runs: tuple[Run, ...]
+
+    @property
+    def id(self) -> str:
+        """Readable slug and a hash of the ids of the job's runs."""
+        digest = hashlib.sha256(" ".join(run.id for run in self.runs).encode()).hexdigest()[:10]
+        return f"{self.phase}-{self.condition}-s{self.seed}-{digest}"
+
+    @property
+    def targets(self) -> list[str]:
+        """Target tasks of the job's runs, none in the intermediate phase."""
+        return [run.target for run in self.runs if run.target is not None]
+
+
+def plan_runs(
+    study: Study, conditions: Sequence[Condition], trained_targets: Sequence[str], data: str, encoder: str
+) -> list[Run]:
+    """Return the runs that a study names, parents before children.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        The study's intermediates, resolved against the task registry.
+    trained_targets : sequence of str
+        Those of the study's targets that have a training phase; the others (retrieval, mining) are evaluated on the
+        encoder as the intermediate phase leaves it.
+    data, encoder : str
+        Fingerprints of the suite and of the encoder's files.
+    """
+    runs = []
+    for seed in study.seeds:
+        for condition in conditions:
+            base = _base_settings(study, condition, encoder)
+            first = _intermediate_run(study, condition, seed, base, data)
+            runs += [first] if first else []
+            for target in study.targets:
+                parent = first
+                if target in trained_targets:
+                    parent = _target_run(study, condition, target, seed, base, data, first)
+                    runs.append(parent)
+                runs.append(_zero_shot_run(study, condition, target, seed, base, data, parent))
+    return runs
+
+
+def _base_settings(study: Study, condition: Condition, encoder: str) -> dict[str, Any]:
+    return {
+        "encoder": {**study.encoder.model_dump(mode="json"), "fingerprint": encoder},
+        "suite": study.data.suite,
+        "condition": condition.model_dump(mode="json"),
+    }
+
+
+def _intermediate_run(study: Study, condition: Condition, seed: int, base: dict, data: str) -> Run | None:
+    if not condition.tasks:
+        return None
+    # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
+    training = study.training("intermediate", condition.tasks[0] if len(condition.tasks) == 1 else condition.name)
+    settings = {**base, "training": training.model_dump(mode="json")}
+    return Run(phase="intermediate", condition=condition.name, seed=seed, settings=settings, data=data)
+
+
+def _target_run(
+    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None
+) -> Run:
+    training = study.training("target", target)
+    return Run(
+        phase="target",
+        condition=condition.name,
+        target=target,
+        seed=seed,
+        settings={**base, "training": training.model_dump(mode="json")},
+        parents=(parent.id,) if parent else (),
+        data=data,
+    )
+
+
+def _zero_shot_run(
+    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None
+) -> Run:
+    # Without any training the encoder is the same for every seed, and so is what it predicts.
+    languages = study.data.languages
+    return Run(
+        phase="zero-shot",
+        condition=condition.name,
+        target=target,
+        seed=seed if parent else 0,
+        settings={
+            **base,
+            "evaluation": study.evaluation.model_dump(mode="json"),
+            "languages": languages if languages == "all" else list(languages),
+            "max_length": study.training("target", target).max_length,
+        },
+        parents=(parent.id,) if parent else (),
+        data=data,
+    )
+
+
+def unique(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
+    return list({run.id: run for run in runs}.values())
+
+
+def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
+    """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
+    groups: dict[tuple[Phase, str, int], list[Run]] = {}
+    for run in unique(runs):
+        groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
+    jobs = []
+    for (phase, condition, seed), members in groups.items():
+        for part in _even_parts(members, runs_per_job):
+            jobs.append(Job(phase=phase, condition=condition, seed=seed, runs=tuple(part)))
+    return jobs
+
+
+def _even_parts(members: list[Run], most: int) -> Iterator[list[Run]]:
+    """Split into the fewest parts of at most `most` members, as even as can be."""
+    count = -(-len(members) // most)
+    bounds = [round(i * len(members) / count) for i in range(count + 1)]
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        yield members[start:stop]
