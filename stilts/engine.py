@@ -1,0 +1,178 @@
+"""Papermill's engine of this book: checks parameters, fills Markdown, captions and alt texts, leaves no traces.
+
+Papermill sets variables and leaves the text alone; here `${name}` in a Markdown cell, in
+`metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt` becomes the parameter's value, so that pages
+made from one template have their own titles and labels.
+
+Papermill imports this module while it imports itself (an entry point): import `stilts.notebooks`, or papermill, first.
+"""
+
+import ast
+import os
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine
+
+from stilts.errors import StiltsError, UnknownName
+
+KERNEL_ENVIRONMENT = {
+    # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    # The order of a set of strings must not differ from one run to the next.
+    "PYTHONHASHSEED": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    # tqdm says this, with a path of the machine, where no widgets are installed; none are wanted.
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
+
+
+class Filler(string.Template):
+    """`string.Template` that knows `${name}` alone, so that `$x$` and `$$` keep their meaning in Markdown."""
+
+    pattern = r"""
+        \$(?:
+          (?P<escaped>(?!)) |
+          (?P<named>(?!)) |
+          \{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\} |
+          (?P<invalid>(?!))
+        )
+    """
+
+
+def tagged_cell(notebook: NotebookNode, tag: str) -> NotebookNode | None:
+    """Return the first cell with a tag, or None."""
+    return next((cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])), None)
+
+
+def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
+    """Return what the `parameters` cell assigns; empty if there is no such cell.
+
+    Raises
+    ------
+    StiltsError
+        If the cell holds anything but assignments of a literal to a name.
+    """
+    cell = tagged_cell(notebook, "parameters")
+    try:
+        return dict(_assignments(ast.parse(cell.source if cell else "")))
+    except (ValueError, SyntaxError) as error:
+        raise StiltsError(f"{name}: the parameters cell must hold only `name = literal` lines ({error})") from None
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[str, Any]]:
+    for statement in tree.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        if len(targets) != 1 or not isinstance(targets[0], ast.Name):
+            raise ValueError(f"line {statement.lineno}: {ast.unparse(statement)}")
+        yield targets[0].id, ast.literal_eval(statement.value)
+
+
+def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name: str = "notebook") -> None:
+    """Hold given parameters to the names and types of a template's own.
+
+    Raises
+    ------
+    UnknownName
+        If the template has no parameter of that name.
+    StiltsError
+        If a value has another type than the default; a default of None takes any, a float default takes integers.
+    """
+    for key, value in given.items():
+        if key not in defaults:
+            raise UnknownName(f"parameter of {name}", key, defaults)
+        if not _same_kind(defaults[key], value):
+            wanted = type(defaults[key]).__name__
+            raise StiltsError(f"{name}: parameter {key} takes a value of type {wanted}, got {value!r}")
+
+
+def _same_kind(default: Any, value: Any) -> bool:
+    if default is None:
+        return True
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return type(value) is type(default) or (isinstance(default, float) and type(value) is int)
+
+
+def fill(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
+    """Replace `${name}` in Markdown cells, figure names, captions and alt texts, in place; unknown names stay.
+
+    A list is written with commas between its items.
+    """
+    texts = {key: _as_text(value) for key, value in values.items()}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = Filler(cell.source).safe_substitute(texts)
+        shown = cell.metadata.get("mystnb", {})
+        for part, key in (("figure", "name"), ("figure", "caption"), ("image", "alt")):
+            if key in shown.get(part, {}):
+                shown[part][key] = Filler(shown[part][key]).safe_substitute(texts)
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class BookEngine(NBClientEngine):
+    """Papermill's own engine that first checks the parameters and fills the text; `papermill --engine stilts`.
+
+    What it returns holds no time, no path of the machine and no random cell name: the same notebook with the same
+    results is the same file.
+    """
+
+    @classmethod
+    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
+        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces."""
+        name = Path(options.get("input_path") or output_path or "notebook").name
+        defaults, given = default_parameters(nb, name), nb.metadata.papermill.get("parameters", {})
+        check_parameters(defaults, given, name)
+        fill(nb, {**defaults, **given})
+        nb = super().execute_notebook(nb, kernel_name, output_path, **options)
+        remove_traces(nb)
+        return nb
+
+    @classmethod
+    def execute_managed_notebook(
+        cls,
+        nb_man,
+        kernel_name: str,
+        start_timeout: int = 60,
+        execution_timeout: int | None = None,
+        cwd: str | None = None,
+        input_path: str | None = None,
+        **options,
+    ) -> None:
+        """Execute the cells in a kernel without progress widgets and without the user's history.
+
+        Parameters
+        ----------
+        cwd : str or None, default=None
+            Folder that the kernel works in; None is this process's.
+        """
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=start_timeout,
+            timeout=execution_timeout,
+            resources={"metadata": {"path": cwd or os.getcwd()}},
+            extra_arguments=["--HistoryManager.enabled=False", "--log-level=ERROR"],
+            **options,
+        )
+        client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
+
+
+def remove_traces(notebook: NotebookNode) -> None:
+    """Drop what differs between two runs with the same results: times, paths, the injected cell's random id."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"
