@@ -1,0 +1,120 @@
+"""One split of one config: from a folder in the Hub's layout, or from the Hub itself.
+
+Folders are read with pyarrow, which needs no cache and runs no code; ClassLabel names come from the `datasets` metadata
+of the parquet schema.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.errors import StiltsError, UnknownName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+_FOLDERS = {"data": "default"}  # a dataset of the Hub with a single, unnamed config keeps its files in data/
+
+
+def available(root: Path) -> dict[str, list[str]]:
+    """Configs of a folder in the Hub's layout, each with its splits.
+
+    Raises
+    ------
+    StiltsError
+        If `root` is no folder, or holds no ``<config>/<split>-*.parquet``.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise StiltsError(f"{root}: no such folder; it should hold <config>/<split>-*.parquet")
+    found: dict[str, set[str]] = {}
+    for path in root.glob("*/*.parquet"):
+        found.setdefault(_FOLDERS.get(path.parent.name, path.parent.name), set()).add(_split_of(path))
+    if not found:
+        raise StiltsError(f"{root}: no data set in the Hub's layout, <config>/<split>-*.parquet, is in this folder")
+    return {config: sorted(found[config]) for config in sorted(found)}
+
+
+def load_split(
+    root: Path | None, repo: str | None, config: str, split: str, revision: str | None = None,
+    columns: Collection[str] = (),
+) -> "Dataset":
+    """One split as a `datasets.Dataset`.
+
+    Parameters
+    ----------
+    root : Path, optional
+        A folder ``<root>/<config>/<split>-*.parquet``. Read where it is given.
+    repo : str, optional
+        A dataset of the Hub, "owner/name". Read where there is no `root`.
+    config, split : str
+        For example "intent.de" and "test".
+    revision : str, optional
+        Commit of `repo`; needed with it, so that a run says what it read.
+    columns : collection of str
+        Columns that the caller will use.
+
+    Raises
+    ------
+    StiltsError
+        If neither place is given; if the config, the split or a column is missing (with what is there); if the split
+        has no rows; if a file is no parquet file; if the Hub cannot be reached.
+    """
+    dataset = _local(Path(root), config, split) if root is not None else _remote(repo, config, split, revision)
+    place = f"{root if root is not None else repo}, {config}, {split}"
+    if not len(dataset):
+        raise StiltsError(f"{place}: no rows; a split needs at least one")
+    missing = sorted(set(columns) - set(dataset.column_names))
+    if missing:
+        raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(dataset.column_names)}")
+    return dataset
+
+
+def _split_of(path: Path) -> str:
+    """``train`` of ``train-00000-of-00002.parquet`` and of ``train.parquet``."""
+    parts = path.stem.rsplit("-", 3)
+    return parts[0] if len(parts) == 4 and parts[2] == "of" else path.stem
+
+
+def _local(root: Path, config: str, split: str) -> "Dataset":
+    from datasets import Dataset
+
+    known = available(root)
+    if config not in known:
+        raise UnknownName(f"config of {root}", config, known)
+    if split not in known[config]:
+        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
+    folder = next(folder for folder in (config, *_FOLDERS) if _FOLDERS.get(folder, folder) == config)
+    paths = sorted(path for path in (root / folder).glob(f"{split}*.parquet") if _split_of(path) == split)
+    return Dataset(_read(paths))  # takes the features from the schema's metadata
+
+
+def _read(paths: list[Path]) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pq.read_table(path, partitioning=None))
+        except (pa.ArrowException, OSError) as error:
+            raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowInvalid as error:
+        raise StiltsError(f"{paths[0].parent}: the files of one split differ in their columns ({error})") from error
+
+
+def _remote(repo: str | None, config: str, split: str, revision: str | None) -> "Dataset":
+    from datasets import load_dataset
+
+    if repo is None:
+        raise StiltsError(f"{config}, {split}: neither a folder nor a dataset of the Hub is given to read it from")
+    if revision is None:
+        raise StiltsError(f"{repo}: 'revision' is missing; give the commit to read, so that a later run reads the same")
+    try:
+        return load_dataset(repo, config, split=split, revision=revision)
+    except (ValueError, OSError) as error:
+        raise StiltsError(f"{repo} at {revision}, {config}, {split}: cannot be read from the Hub ({error}); "
+                          "or give a folder with a copy of it") from error
