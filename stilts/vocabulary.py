@@ -1,0 +1,216 @@
+"""Exact vocabulary trimming: keep of an encoder's embedding only the rows that the study's texts use.
+
+Most of a small multilingual encoder is its embedding. A unigram tokenizer restricted to the pieces that it gives for
+some texts gives those texts the same pieces again: their best segmentation is still there, and nothing new competes.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from stilts.errors import StiltsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+_BATCH = 4096
+
+
+def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> list[int]:
+    """The token ids that a vocabulary trimmed to the texts must hold, ascending.
+
+    These are the ids of the texts' tokens, all special tokens, and the piece of the lowest score, from which the score
+    of an unknown character is reckoned.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+        With a unigram vocabulary.
+    texts : iterable of str
+        Texts as they will be given to the tokenizer; of a text that is given as words, each word.
+
+    Raises
+    ------
+    StiltsError
+        The vocabulary is of another kind than unigram.
+    """
+    model = _unigram(tokenizer)
+    scores = [score for _, score in model["vocab"]]
+    lowest = min(range(len(scores)), key=scores.__getitem__)
+    ids = {lowest, model["unk_id"], *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    for batch in _batches(texts):
+        for encoding in tokenizer.backend_tokenizer.encode_batch_fast(batch):
+            ids.update(encoding.ids)
+    return sorted(ids)
+
+
+def trim_tokenizer(tokenizer: "PreTrainedTokenizerFast", kept: Sequence[int]) -> "PreTrainedTokenizerFast":
+    """The tokenizer with the kept tokens only; token `kept[i]` gets the id `i`.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+        With a unigram vocabulary.
+    kept : sequence of int
+        Ascending ids, as `used_tokens` gives them.
+
+    Raises
+    ------
+    StiltsError
+        The vocabulary is of another kind than unigram.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    new_id = {old: new for new, old in enumerate(kept)}
+    whole = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = whole["model"]
+    _check_unigram(model, tokenizer.name_or_path)
+    pieces = model["vocab"]
+    model["vocab"] = [pieces[old] for old in kept if old < len(pieces)]
+    model["unk_id"] = new_id[model["unk_id"]]
+    for token in whole["added_tokens"]:
+        token["id"] = new_id[token["id"]]
+    _renumber(whole["post_processor"], new_id)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(whole)),
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def trim_model(model: "PreTrainedModel", kept: Sequence[int]) -> "PreTrainedModel":
+    """Give the model an embedding of the kept rows only, in place, and number its special tokens anew.
+
+    Raises
+    ------
+    StiltsError
+        The padding token would get another id: encoders of the RoBERTa family count positions from it.
+    """
+    import torch
+
+    old = model.get_input_embeddings()
+    config = model.config
+    pad = config.pad_token_id
+    if pad is not None and (pad >= len(kept) or kept[pad] != pad):
+        raise StiltsError(
+            f"encoder {config.name_or_path}: its padding token has the id {pad} behind other tokens, "
+            "which a trimmed vocabulary cannot keep; set trim_vocabulary: false"
+        )
+    with torch.no_grad():
+        rows = old.weight[torch.as_tensor(kept, device=old.weight.device)].clone()
+    model.set_input_embeddings(torch.nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=old.padding_idx))
+    config.vocab_size = len(kept)
+    new_id = {token: new for new, token in enumerate(kept)}
+    for name in ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"):
+        if isinstance(getattr(config, name, None), int):
+            setattr(config, name, new_id.get(getattr(config, name)))
+    return model
+
+
+def assert_same_pieces(
+    whole: "PreTrainedTokenizerFast", trimmed: "PreTrainedTokenizerFast", texts: Iterable[str]
+) -> None:
+    """Check that both tokenizers cut every text into the same pieces.
+
+    Raises
+    ------
+    StiltsError
+        The first text that they cut differently.
+    """
+    for batch in _batches(texts):
+        before = whole.backend_tokenizer.encode_batch_fast(batch)
+        after = trimmed.backend_tokenizer.encode_batch_fast(batch)
+        for text, one, other in zip(batch, before, after, strict=True):
+            if one.tokens != other.tokens:
+                raise StiltsError(
+                    f"the trimmed vocabulary does not hold the text {_shown(text)}: its pieces are "
+                    f"{one.tokens}, the trimmed tokenizer gives {other.tokens}; prepare the encoder with this text"
+                )
+
+
+def text_keys(texts: Iterable[str]) -> "np.ndarray":
+    """The texts' 64-bit digests (BLAKE2b), ascending, without repetition; shape (n,), uint64."""
+    import numpy as np
+
+    return np.unique(np.fromiter((_key(text) for text in texts), np.uint64))
+
+
+def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
+    """Check that every text is among those for which a vocabulary was trimmed.
+
+    Cheaper than `assert_same_pieces` and stricter: it needs no whole tokenizer and refuses every text not named before.
+
+    Parameters
+    ----------
+    keys : numpy.ndarray
+        As `text_keys` gives them.
+    texts : iterable of str
+        What is about to be encoded; of a text that is given as words, each word.
+
+    Raises
+    ------
+    StiltsError
+        The first text that is not among them.
+    """
+    known = set(keys.tolist())
+    for text in texts:
+        if _key(text) not in known:
+            raise StiltsError(
+                f"the text {_shown(text)} is not among those for which the encoder's vocabulary was trimmed; "
+                "prepare the encoder with it, or set trim_vocabulary: false"
+            )
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
+    batch = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _unigram(tokenizer: "PreTrainedTokenizerFast") -> dict:
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    _check_unigram(model, tokenizer.name_or_path)
+    return model
+
+
+def _check_unigram(model: dict, name: str) -> None:
+    if model["type"] != "Unigram" or model.get("byte_fallback"):
+        kind = model["type"] + (" with byte fallback" if model.get("byte_fallback") else "")
+        raise StiltsError(
+            f"encoder {name}: its vocabulary is of the kind {kind}; trimming is exact for Unigram vocabularies "
+            "without byte fallback only; set trim_vocabulary: false"
+        )
+
+
+def _renumber(part: object, new_id: dict[int, int]) -> None:
+    """Replace the token ids inside a post-processor's description, in place."""
+    if isinstance(part, list):
+        for item in part:
+            _renumber(item, new_id)
+    elif isinstance(part, dict):
+        if isinstance(part.get("ids"), list):
+            part["ids"] = [new_id[old] for old in part["ids"]]
+        for name in ("cls", "sep"):  # [token, id] of the BERT and RoBERTa processors
+            if isinstance(part.get(name), list):
+                part[name][1] = new_id[part[name][1]]
+        for item in part.values():
+            _renumber(item, new_id)
