@@ -1,0 +1,205 @@
+"""Tasks on two commands: entailment (`command-nli`, `nli`) and paraphrase (`command-para`, `para`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from random import Random
+from typing import NamedTuple
+
+from stilts.sources.commands.collecting import Example, stream
+from stilts.sources.commands.grammar import Template
+from stilts.sources.commands.phrasebook import Entry, Phrasebook
+from stilts.sources.commands.sampling import Command, Pool, Unfit
+from stilts.sources.commands.tagging import token_places
+from stilts.sources.commands.values import HOME_SLOTS
+
+NLI_LABELS = ["entailment", "neutral", "contradiction"]
+PARA_LABELS = ["different", "paraphrase"]
+
+OPPOSITES = {frozenset(f"Hass{name}" for name in pair) for pair in (
+    ("TurnOn", "TurnOff"), ("PauseTimer", "UnpauseTimer"), ("MediaPause", "MediaUnpause"),
+    ("MediaNext", "MediaPrevious"), ("MediaPlayerMute", "MediaPlayerUnmute"), ("IncreaseTimer", "DecreaseTimer"),
+    ("StartTimer", "CancelTimer"), ("LawnMowerStartMowing", "LawnMowerDock"),
+    ("VacuumStart", "VacuumReturnToBase"))}
+
+_WHEN = frozenset({"start_hours", "start_minutes", "start_seconds"})
+_DROPPABLE = frozenset(HOME_SLOTS) | _WHEN
+_GENERAL = ("all", "which", "how_many")
+"""Questions about all of something: one about all rooms does not follow from one about the kitchen."""
+
+
+class Reduction(NamedTuple):
+    """Two ways to ask for one action, of which `less` leaves out where, which device or which timer."""
+
+    more: Entry
+    less: Entry
+
+
+Twins = tuple[Command, Command]
+
+
+class PairMaker:
+    """Draws pairs of commands from one pool of a phrasebook.
+
+    Parameters
+    ----------
+    book : Phrasebook
+    pool : Pool
+    rng : Random
+    """
+
+    def __init__(self, book: Phrasebook, pool: Pool, rng: Random):
+        self.book, self.pool, self.rng = book, pool, rng
+
+    def paraphrase(self) -> Twins:
+        """Two commands of one meaning from different templates."""
+        first, second = self._two_templates(self._pick(self._twofold))
+        command = self._draw([first])
+        return command, self._draw([second], command.slots)
+
+    def other_value(self) -> Twins:
+        """Two commands of one action that differ in one value."""
+        entry = self._pick(self._filled)
+        command, other = self._draw(entry.templates), self._draw(entry.templates)
+        changes = [slot for slot, value in other.slots.items() if command.slots[slot] != value]
+        if not changes:
+            raise Unfit("same values")
+        slot = self.rng.choice(changes)
+        return command, self._draw(entry.templates, {**command.slots, slot: other.slots[slot]})
+
+    def opposite(self) -> Twins:
+        """Two commands of opposite actions on the same values."""
+        first, second = self.rng.choice(self._opposites)
+        command = self._draw(first.templates)
+        return command, self._draw(second.templates, command.slots)
+
+    def other_action(self) -> Twins:
+        """Two commands of different actions that are no opposites and share a value where they can."""
+        first, second = self._pick(self._explicit), self._pick(self._explicit)
+        if first.intent == second.intent or {first.intent, second.intent} in OPPOSITES:
+            raise Unfit("same action")
+        command, other = self._draw(first.templates), self._draw(second.templates)
+        shared = {slot: value for slot, value in command.slots.items() if slot in other.slots}
+        return command, self._draw(second.templates, {**other.slots, **shared})
+
+    def fewer_slots(self) -> Twins:
+        """A command, and one that asks for the same but leaves something out."""
+        more, less = self.rng.choice(self._reductions)
+        command = self._draw(more.templates)
+        kept = {slot: value for slot, value in command.slots.items() if slot in less.signature}
+        return command, self._draw(less.templates, kept)
+
+    def swapped_action(self) -> Twins:
+        """Two commands of different actions on exactly the same values."""
+        first = self._pick(self._filled)
+        second = self.rng.choice([other for other in self._entries if other.signature == first.signature])
+        if first.action == second.action:
+            raise Unfit("same action")
+        command = self._draw(first.templates)
+        return command, self._draw(second.templates, command.slots)
+
+    def _draw(self, templates: tuple[Template, ...] | list[Template], wanted: dict[str, str] | None = None) -> Command:
+        return self.book.draw(templates, self.pool, self.rng, wanted)
+
+    def _pick(self, by_intent: dict[str, list[Entry]]) -> Entry:
+        if not by_intent:
+            raise Unfit("no templates")
+        return self.rng.choice(by_intent[self.rng.choice(list(by_intent))])
+
+    def _two_templates(self, entry: Entry) -> list[Template]:
+        return self.rng.sample(entry.templates, 2)
+
+    @cached_property
+    def _entries(self) -> tuple[Entry, ...]:
+        return self.book.entries(self.pool)
+
+    @cached_property
+    def _twofold(self) -> dict[str, list[Entry]]:
+        return _by_intent(entry for entry in self._entries if len(entry.templates) > 1)
+
+    @cached_property
+    def _filled(self) -> dict[str, list[Entry]]:
+        return _by_intent(entry for entry in self._entries if entry.signature)
+
+    @cached_property
+    def _explicit(self) -> dict[str, list[Entry]]:
+        return _by_intent(entry for entry in self._entries if not entry.templates[0].here)
+
+    @cached_property
+    def _opposites(self) -> list[tuple[Entry, Entry]]:
+        return [(first, second) for first in self._entries for second in self._entries
+                if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
+                and first.action.split()[1:] == second.action.split()[1:]]
+
+    @cached_property
+    def _reductions(self) -> list[Reduction]:
+        return [Reduction(more, less) for more in self._entries for less in self._entries
+                if more.action == less.action and _may_drop(more, more.signature - less.signature)
+                and less.signature < more.signature]
+
+
+def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
+    whole_timer = not dropped & _WHEN or dropped >= entry.signature & _WHEN
+    template = entry.templates[0]
+    return dropped <= _DROPPABLE and whole_timer and not template.here and template.aspect not in _GENERAL
+
+
+def _by_intent(entries: Iterator[Entry]) -> dict[str, list[Entry]]:
+    by_intent = defaultdict(list)
+    for entry in entries:
+        by_intent[entry.intent].append(entry)
+    return dict(by_intent)
+
+
+def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+    """Pairs for `command-nli`, one of each label in turn.
+
+    Entailed is what leaves something out or says the same in other words; neutral is what adds something or does
+    something unrelated; a contradiction gives a slot another value or does the opposite.
+    """
+    maker = PairMaker(book, pool, rng)
+    makers: dict[str, list[Callable[[], Twins]]] = {
+        "entailment": [maker.fewer_slots, maker.paraphrase],
+        "neutral": [lambda: maker.fewer_slots()[::-1], maker.other_action],
+        "contradiction": [maker.other_value, maker.other_value, maker.opposite],
+    }
+    return stream(NLI_LABELS, lambda label: _example(rng.choice(makers[label])(), label))
+
+
+def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+    """Pairs for `command-para`, a paraphrase and a different pair of equal word overlap in turn.
+
+    Different pairs change one value or the action. As their words overlap just as those of the paraphrases do, overlap
+    does not give the label away (the idea of PAWS, Zhang et al. 2019).
+    """
+    maker = PairMaker(book, pool, rng)
+    makers = {"paraphrase": [maker.paraphrase], "different": [maker.other_value, maker.swapped_action]}
+    candidates = stream(PARA_LABELS, lambda label: _example(rng.choice(makers[label])(), label))
+    return _matched(candidates, lambda example: round(10 * _overlap(*example.words, book.language)))
+
+
+def _matched(candidates: Iterator[Example], level: Callable[[Example], int]) -> Iterator[Example]:
+    """Pass on examples of the two labels in twos of one level; those that find no partner are dropped."""
+    waiting: dict[int, dict[str, deque[Example]]] = defaultdict(lambda: {label: deque() for label in PARA_LABELS})
+    for example in candidates:
+        queues = waiting[level(example)]
+        queues[example.row["label"]].append(example)
+        if all(queues.values()):
+            yield from (queues[label].popleft() for label in PARA_LABELS)
+
+
+def _overlap(first: str, second: str, language: str) -> float:
+    """Jaccard index of the tokens of two texts."""
+    one, two = ({text[start:end].casefold() for start, end in token_places(text, language)} for text in (first, second))
+    return len(one & two) / len(one | two)
+
+
+def _example(twins: Twins, label: str) -> Example:
+    first, second = twins
+    if first.text.casefold() == second.text.casefold():
+        raise Unfit("same words")
+    return Example((first.text, second.text), {
+        "sentence1": first.text, "sentence2": second.text, "label": label,
+        "template": f"{first.template.id}|{second.template.id}", "meaning": f"{first.meaning} | {second.meaning}"})

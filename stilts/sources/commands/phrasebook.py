@@ -1,0 +1,161 @@
+"""The commands of one language: its templates, dealt into pools, ready to be drawn."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from stilts.errors import UnknownName
+from stilts.sources.commands.grammar import Signature, Template, load
+from stilts.sources.commands.sampling import Command, Pool, Unfit, draw
+from stilts.sources.commands.values import FOLDER, SHARES, Forms, home_forms, stable_hash
+
+SOURCE_LANGUAGE = "en"
+_FILES = {"zh": "zh-CN"}
+_TRIES = 30
+
+
+class Entry(NamedTuple):
+    """Templates of one action that fill the same slots: with equal values they mean the same."""
+
+    action: str
+    signature: Signature
+    templates: tuple[Template, ...]
+
+    @property
+    def intent(self) -> str:
+        """Name of the intent."""
+        return self.templates[0].intent
+
+
+@dataclass(frozen=True, eq=False)
+class Phrasebook:
+    """The templates of one language in their pools.
+
+    Attributes
+    ----------
+    language : str
+    templates : tuple of Template
+        Those from which something could be drawn.
+    forms : mapping of str to Forms
+        Values of "area", "floor" and "name".
+    """
+
+    language: str
+    templates: tuple[Template, ...]
+    forms: Mapping[str, Forms]
+
+    @cached_property
+    def _pools(self) -> dict[str, Pool]:
+        """Pool of every template text; each intent, and in it each set of slots, is dealt out in turn."""
+        by_intent = defaultdict(list)
+        for template in self.templates:
+            by_intent[template.intent].append(template)
+        pools: dict[str, Pool] = {}
+        for intent in sorted(by_intent):
+            order = sorted(by_intent[intent], key=lambda one: (_signature_key(one), one.action, stable_hash(one.text)))
+            fresh = [text for text in dict.fromkeys(one.text for one in order) if text not in pools]
+            pools.update((text, Pool(place % SHARES)) for place, text in enumerate(fresh))
+        return pools
+
+    def _shares(self, pool: Pool) -> frozenset[Pool]:
+        """Pools whose templates a pool may use: only English is trained on, so others test on what English trains on."""
+        if self.language != SOURCE_LANGUAGE and pool is Pool.EVALUATION:
+            return frozenset([Pool.EVALUATION, Pool.TRAIN])
+        return frozenset([pool])
+
+    @cache  # noqa: B019 - phrasebooks are few and live as long as the process
+    def within(self, pool: Pool) -> tuple[Template, ...]:
+        """Templates that a pool may use."""
+        shares = self._shares(pool)
+        return tuple(template for template in self.templates if self._pools[template.text] in shares)
+
+    @cache  # noqa: B019
+    def entries(self, pool: Pool) -> tuple[Entry, ...]:
+        """Templates of a pool by action and slots."""
+        found: dict[tuple[str, Signature], list[Template]] = defaultdict(list)
+        for template in self.within(pool):
+            for signature in sorted(template.signatures, key=sorted):
+                found[template.action, signature].append(template)
+        return tuple(Entry(*key, tuple(templates)) for key, templates in found.items())
+
+    def draw(self, templates: Sequence[Template], pool: Pool, rng: Random,
+             wanted: Mapping[str, str] | None = None) -> Command:
+        """Draw a command from one of some templates, as `stilts.sources.commands.sampling.draw` does.
+
+        Raises
+        ------
+        Unfit
+            If the draw failed; draw again.
+        """
+        command = draw(rng.choice(templates), pool, self.forms, rng, wanted)
+        if not command.pooled and Pool(stable_hash(command.text.casefold()) % SHARES) not in self._shares(pool):
+            raise Unfit("sentence of another pool")
+        return command
+
+
+def _signature_key(template: Template) -> list[list[str]]:
+    return sorted(sorted(signature) for signature in template.signatures)
+
+
+def data_file(language: str) -> Path:
+    """Where `home-assistant-intents` holds a language.
+
+    Raises
+    ------
+    UnknownName
+        If it does not hold that language.
+    """
+    path = _folder() / f"{_FILES.get(language, language)}.json"
+    if not path.exists():
+        raise UnknownName("language of commands", language, held_languages())
+    return path
+
+
+def held_languages() -> list[str]:
+    """Codes of the languages of `home-assistant-intents`, variants of a language aside."""
+    codes = {path.stem for path in _folder().glob("*.json")}
+    return sorted({code for code in codes if "-" not in code} | set(_FILES))
+
+
+def _folder() -> Path:
+    import home_assistant_intents
+
+    return Path(home_assistant_intents.__file__).parent / "data"
+
+
+@cache
+def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
+    """Phrasebook of a language with the values of a folder of value files.
+
+    Raises
+    ------
+    UnknownName
+        If the templates do not hold that language.
+    StiltsError
+        If a value file is missing or broken.
+    """
+    forms = home_forms(language, folder)
+    templates = load(data_file(language), forms)
+    return Phrasebook(language, tuple(one for one in templates if _usable(one, forms)), forms)
+
+
+def _usable(template: Template, forms: Mapping[str, Forms]) -> bool:
+    """Whether something can be drawn in every pool of values."""
+    return all(_drawable(template, pool, forms) for pool in Pool)
+
+
+def _drawable(template: Template, pool: Pool, forms: Mapping[str, Forms]) -> bool:
+    rng = Random(template.id)
+    for _ in range(_TRIES):
+        try:
+            draw(template, pool, forms, rng)
+        except Unfit:
+            continue
+        return True
+    return False

@@ -1,0 +1,152 @@
+"""The command tasks as tables: which there are, their labels, languages and splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from stilts.errors import UnknownName
+from stilts.sources.commands.collecting import Example, take
+from stilts.sources.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
+from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, phrasebook
+from stilts.sources.commands.questions import QUESTIONS, question_words, questions
+from stilts.sources.commands.sampling import Pool
+from stilts.sources.commands.single import intent_names, intents, slots, tag_names
+from stilts.sources.commands.values import FILES, FOLDER, read
+from stilts.sources.suite import Sizes
+
+GENERATOR_VERSION = 1
+"""Raised by hand whenever the same packages and value files would give other rows."""
+
+TARGETS = {"intent": "intent", "slots": "slots", "command-nli": "nli", "command-para": "para", "command-qa": "qa"}
+"""Target tasks and the intermediate tasks of the same kind."""
+
+INTERMEDIATES = ("nli", "para", "qa", "intent", "slots")
+_FEWEST_INTENTS = 8
+
+Rows = list[dict[str, Any]]
+Tables = Iterator[tuple[str, str, Rows]]
+Maker = Callable[[Phrasebook, Pool, Random], Iterator[Example]]
+_MAKERS: Mapping[str, Maker] = {"intent": intents, "slots": slots, "nli": entailments, "para": paraphrases,
+                                "qa": questions}
+
+
+def label_names(task: str) -> list[str]:
+    """Labels of a task in the order of their numbers; for tagging the BIO tags; none for question answering.
+
+    Raises
+    ------
+    UnknownName
+        If it is no task on commands.
+    """
+    names: Mapping[str, Callable[[], list[str]]] = {
+        "intent": intent_names, "slots": tag_names, "nli": lambda: list(NLI_LABELS),
+        "para": lambda: list(PARA_LABELS), "qa": list}
+    kind = TARGETS.get(task, task)
+    if kind not in names:
+        raise UnknownName("task on commands", task, {*TARGETS, *INTERMEDIATES})
+    return names[kind]()
+
+
+def languages() -> list[str]:
+    """Codes of the languages in which every command task can be made, English included."""
+    return [code for code in held_languages() if code not in left_out()]
+
+
+@cache
+def left_out() -> dict[str, str]:
+    """Languages that the templates hold and the tasks leave out, each with the reason."""
+    reasons = {code: _reason(code) for code in held_languages()}
+    return {code: reason for code, reason in reasons.items() if reason}
+
+
+def _reason(language: str) -> str:
+    for name in (*FILES.values(), QUESTIONS):
+        reason = (read(name).get("left_out") or {}).get(language)
+        if reason:
+            return reason
+    missing = [name for name in (FILES["area"], FILES["name"], QUESTIONS) if language not in read(name)]
+    if missing:
+        return f"no values of ours in {', '.join(missing)}"
+    known = {template.intent for template in phrasebook(language).templates} & set(intent_names())
+    if len(known) < _FEWEST_INTENTS:
+        return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
+    return ""
+
+
+def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+    """Tables of the target tasks and of the English intermediate tasks.
+
+    Parameters
+    ----------
+    languages : sequence of str
+        Test languages. English brings the training and dev sets and the intermediate tasks with it.
+    sizes : Sizes
+        Rows per split; fewer where a language has no more different ones.
+    seed : int
+        The same seed, packages and value files give the same rows.
+
+    Yields
+    ------
+    tuple of (str, str, list of dict)
+        Config (`<task>.<language>` or `intermediate.<task>.<language>`), split, rows; labels are names.
+
+    Raises
+    ------
+    UnknownName
+        If commands cannot be made in a language.
+    """
+    for language in languages:
+        if language == SOURCE_LANGUAGE:
+            yield from generate_intermediates(language, sizes, seed)
+        for task in TARGETS:
+            yield from _target(task, language, sizes, seed)
+
+
+def generate_intermediates(language: str, sizes: Sizes, seed: int) -> Tables:
+    """Tables of the intermediate tasks in one language, English or other; see `generate`."""
+    for task in INTERMEDIATES:
+        stream = _stream(task, task, language, Pool.INTERMEDIATE, seed)
+        config = f"intermediate.{task}.{language}"
+        validation = _split(stream, sizes.validation, config, "validation", seed)
+        yield config, "train", _split(stream, sizes.intermediate_train, config, "train", seed)
+        yield config, "validation", validation
+
+
+def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
+    config = f"{task}.{language}"
+    stream = _stream(TARGETS[task], task, language, Pool.EVALUATION, seed)
+    test = _split(stream, sizes.test, config, "test", seed)
+    if language == SOURCE_LANGUAGE:
+        training = _stream(TARGETS[task], task, language, Pool.TRAIN, seed)
+        yield config, "train", _split(training, sizes.train, config, "train", seed)
+        yield config, "validation", _split(stream, sizes.validation, config, "validation", seed)
+    yield config, "test", test
+
+
+def _stream(kind: str, task: str, language: str, pool: Pool, seed: int) -> Iterator[Example]:
+    if language not in held_languages() or language in left_out():
+        raise UnknownName("language of commands", language, globals()["languages"]())
+    return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
+
+
+def _split(stream: Iterator[Example], count: int, config: str, split: str, seed: int) -> Rows:
+    """The next rows of a stream, shuffled: which rows they are does not depend on how many are asked for."""
+    rows = take(stream, count)
+    Random(f"{seed}/{config}/{split}").shuffle(rows)
+    if TARGETS.get(config.split(".")[-2], config.split(".")[-2]) == "qa":
+        rows = [{"id": f"{config}-{split}-{number}", **row} for number, row in enumerate(rows)]
+    return rows
+
+
+@cache
+def fingerprint() -> str:
+    """Short hash of what the rows depend on besides sizes and seed: packages, value files, generator."""
+    parts = [f"{name}=={version(name)}" for name in ("home-assistant-intents", "hassil")]
+    parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS)]
+    return hashlib.sha256(" ".join([*parts, str(GENERATOR_VERSION)]).encode()).hexdigest()[:16]
