@@ -92,6 +92,7 @@ class ScheduleSettings(Settings):
     runs_per_job: Annotated[int, Field(gt=0)] = Field(1, description="runs of one phase and condition in one notebook")
     threads_per_job: Annotated[int, Field(gt=0)] = Field(1, description="CPU threads of one job")
     memory_mb: Annotated[int, Field(gt=0)] = Field(2500, description="memory of one job")
+    keep_checkpoints: bool = Field(False, description="keep target checkpoints after their evaluation is recorded")
 
 
 class Study(Settings):
@@ -239,10 +240,11 @@ def plan_runs(
             runs += [first] if first else []
             for target in study.targets:
                 parent = first
-                if target in trained_targets:
+                trained = target in trained_targets
+                if trained:
                     parent = _target_run(study, condition, target, seed, base, data, first)
                     runs.append(parent)
-                runs.append(_zero_shot_run(study, condition, target, seed, base, data, parent))
+                runs.append(_zero_shot_run(study, condition, target, seed, base, data, parent, trained))
     return runs
 
 
@@ -279,10 +281,13 @@ def _target_run(
 
 
 def _zero_shot_run(
-    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None
+    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None, trained: bool
 ) -> Run:
     # Without any training the encoder is the same for every seed, and so is what it predicts.
     languages = study.data.languages
+    evaluation = study.evaluation.model_dump(mode="json")
+    # What does not bear on a run stays out of its id: retrieval reads all pairs, trained tasks no chosen layer.
+    evaluation.pop("retrieval_layer" if trained else "examples")
     return Run(
         phase="zero-shot",
         condition=condition.name,
@@ -290,7 +295,7 @@ def _zero_shot_run(
         seed=seed if parent else 0,
         settings={
             **base,
-            "evaluation": study.evaluation.model_dump(mode="json"),
+            "evaluation": evaluation,
             "languages": languages if languages == "all" else list(languages),
             "max_length": study.training("target", target).max_length,
         },

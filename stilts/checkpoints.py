@@ -1,0 +1,81 @@
+"""Weights between phases: one safetensors file and its checksum, whole or not there at all."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from stilts.errors import StiltsError
+from stilts.records import set_aside, sha256
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints of one folder, by run id.
+
+    Parameters
+    ----------
+    root : Path
+        Holds a folder for each run: `model.safetensors` and `checkpoint.json` with its checksum.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def intact(self, run_id: str) -> bool:
+        """Whether a run's checkpoint is there and whole; a damaged one is set aside, and said."""
+        folder = self.root / run_id
+        if not folder.exists():
+            return False
+        if _matches(folder):
+            return True
+        log.warning("checkpoint %s is damaged; set aside as %s", run_id, set_aside(folder).name)
+        return False
+
+    def save(self, run_id: str, state: dict) -> None:
+        """Write a state (name -> tensor); StiltsError where the folder cannot be written or is full."""
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        part = self.root / f"{run_id}.part-{os.getpid()}"
+        try:
+            part.mkdir(parents=True, exist_ok=True)
+            weights = part / "model.safetensors"
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
+            (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
+            if not (self.root / run_id).exists():
+                os.replace(part, self.root / run_id)
+        except (OSError, SafetensorError) as error:
+            raise StiltsError(
+                f"cannot write checkpoint {self.root / run_id}: {error}; free space and run again"
+            ) from error
+        finally:
+            _remove(part)
+
+    def load(self, run_id: str) -> dict:
+        """Return a run's state; StiltsError if there is none."""
+        from safetensors.torch import load_file
+
+        if not self.intact(run_id):
+            raise StiltsError(f"run {run_id} has no checkpoint in {self.root}")
+        return load_file(self.root / run_id / "model.safetensors")
+
+    def discard(self, run_id: str) -> None:
+        """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""
+        _remove(self.root / run_id)
+
+
+def _matches(folder: Path) -> bool:
+    try:
+        expected = json.loads((folder / "checkpoint.json").read_text())["sha256"]
+        return sha256(folder / "model.safetensors") == expected
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()

@@ -1,0 +1,119 @@
+"""Prediction: the heads' outputs in batches of like length, and pooled sentence vectors by layer."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from stilts.formats import get_format
+from stilts.formats.base import Input, Row
+from stilts.formats.heads import mean_pool
+from stilts.metrics import Counts
+from stilts.model import MultiTaskModel, autocast, pad
+
+Progress = Callable[[int], Any]
+
+
+def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Yield positions of inputs, sorted by length, in batches of at most `most` tokens with padding."""
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[position] > most:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def head_outputs(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    inputs: Sequence[Input],
+    *,
+    batch_tokens: int,
+    precision: str,
+    progress: Progress = lambda done: None,
+) -> list[np.ndarray]:
+    """Return what decoding needs of each input's logits, in the order of the inputs; the model is put in eval mode."""
+    form = get_format(form_name)
+    model.eval()
+    outputs: list[Any] = [None] * len(inputs)
+    for batch in token_batches([len(part.input_ids) for part in inputs], batch_tokens):
+        parts = [inputs[i] for i in batch]
+        ids, mask = pad(parts, model.encoder.config.pad_token_id, model.device)
+        with autocast(precision, model.device):
+            logits = model(task, ids, mask)
+        for position, output in zip(batch, form.outputs(logits.float(), parts), strict=True):
+            outputs[position] = output
+        progress(len(batch))
+    return outputs
+
+
+def predict(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    rows: Sequence[Row],
+    inputs: Sequence[Input],
+    labels: Sequence[str],
+    **options: Any,
+) -> list[str]:
+    """Return one prediction per row, as text. Options as in `head_outputs`."""
+    outputs = head_outputs(model, task, form_name, inputs, **options)
+    return get_format(form_name).decode(rows, inputs, outputs, labels)
+
+
+def dev_counts(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    rows: Sequence[Row],
+    inputs: Sequence[Input],
+    labels: Sequence[str],
+    language: str,
+    **options: Any,
+) -> Counts:
+    """Return what each row adds to the task's metric. Options as in `head_outputs`."""
+    predictions = predict(model, task, form_name, rows, inputs, labels, **options)
+    return get_format(form_name).counts(rows, predictions, labels, language)
+
+
+@torch.inference_mode()
+def embed(
+    encoder: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    layers: Sequence[int],
+    *,
+    max_length: int,
+    batch_tokens: int,
+    precision: str,
+    progress: Progress = lambda done: None,
+) -> np.ndarray:
+    """Return mean-pooled sentence vectors by hidden layer, special tokens included.
+
+    Parameters
+    ----------
+    layers : sequence of int
+        Hidden layers: 1 is the first, -1 the last, 0 the embeddings.
+
+    Returns
+    -------
+    float32 array (layers, texts, hidden)
+    """
+    encoder.eval()
+    ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]
+    vectors = np.empty((len(layers), len(texts), encoder.config.hidden_size), dtype=np.float32)
+    for batch in token_batches([len(tokens) for tokens in ids], batch_tokens):
+        padded, mask = pad([inputs[i] for i in batch], encoder.config.pad_token_id, encoder.device)
+        with autocast(precision, encoder.device):
+            states = encoder(input_ids=padded, attention_mask=mask, output_hidden_states=True).hidden_states
+        for row, layer in enumerate(layers):
+            vectors[row, batch] = mean_pool(states[layer], mask).cpu().numpy()
+        progress(len(batch))
+    return vectors

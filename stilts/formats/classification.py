@@ -1,0 +1,51 @@
+"""Classification of a sentence or of a pair of sentences; accuracy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stilts.formats.base import Input, Row
+from stilts.metrics import Counts, classification_counts
+
+
+class Classification:
+    """Rows `sentence1`, `sentence2` (pairs alone), `label` (number).
+
+    An input that is too long loses the end of its longer sentence.
+    """
+
+    name = "classification"
+    columns = ("sentence1", "label")
+    label_column = "label"
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One input per row; target: the label's number."""
+        first = [row["sentence1"] for row in rows]
+        second = [row["sentence2"] for row in rows] if "sentence2" in rows[0] else None
+        ids = tokenizer(first, second, truncation="longest_first", max_length=max_length)["input_ids"]
+        return [Input(i, ids[i], row["label"]) for i, row in enumerate(rows)]
+
+    def head(self, hidden_size: int, labels: Sequence[str]):
+        """A head on the pooled input."""
+        from stilts.formats.heads import SentenceHead
+
+        return SentenceHead(hidden_size, len(labels))
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Cross entropy; logits (batch, labels)."""
+        import torch
+
+        targets = torch.tensor([part.target for part in inputs], device=logits.device)
+        return torch.nn.functional.cross_entropy(logits, targets)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Logits of each input, (labels,)."""
+        return list(logits.float().cpu().numpy())
+
+    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Name of the label with the highest logit."""
+        return [labels[int(np.argmax(output))] for output in outputs]
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """Accuracy."""
+        return classification_counts([labels[row["label"]] for row in rows], predictions)

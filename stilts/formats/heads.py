@@ -1,0 +1,36 @@
+"""The two heads that the trained formats need.
+
+Both start with a LayerNorm: the vectors of contrastively trained encoders lie in a narrow cone, and a linear layer on
+them alone trains badly.
+"""
+
+import torch
+from torch import nn
+
+
+class TokenHead(nn.Module):
+    """Logits for each token: (batch, tokens, hidden) -> (batch, tokens, labels)."""
+
+    def __init__(self, hidden_size: int, labels: int, dropout: float = 0.1):
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(hidden_size, labels)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return logits; `mask` is unused, padding is left to the loss."""
+        return self.project(self.dropout(self.norm(hidden)))
+
+
+class SentenceHead(TokenHead):
+    """Logits for the whole input, from the mean over its tokens: (batch, tokens, hidden) -> (batch, labels)."""
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return logits of the mean over the tokens where `mask` is 1."""
+        return super().forward(mean_pool(hidden, mask), mask)
+
+
+def mean_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean over tokens, special ones included: (batch, tokens, hidden) -> (batch, hidden), float32."""
+    weights = mask.unsqueeze(-1).float()
+    return (hidden.float() * weights).sum(1) / weights.sum(1)

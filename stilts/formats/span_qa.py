@@ -1,0 +1,129 @@
+"""Extractive question answering in the layout of SQuAD; F1 over answer words, exact match beside it.
+
+A context too long for one input is read in overlapping windows; the best span over all windows is the answer.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stilts.formats.base import Input, Row, by_example
+from stilts.metrics import Counts, exact_match_counts, qa_counts
+
+STRIDE = 128  # overlap of two windows, subwords (jiant and the XTREME scripts)
+MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
+MAX_ANSWER = 30  # subwords of an answer (jiant and the XTREME scripts)
+CANDIDATES = 20  # best starts and ends that are paired (jiant and the XTREME scripts)
+
+
+class Window(NamedTuple):
+    """Where an input's subwords stand in the context: positions (n,) in the input, offsets (n, 2) in characters."""
+
+    positions: np.ndarray
+    offsets: np.ndarray
+
+
+class SpanQA:
+    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset."""
+
+    name = "span_qa"
+    columns = ("id", "context", "question", "answers")
+    label_column = None
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
+        questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
+        stride = min(STRIDE, max_length // 4)
+        windows = tokenizer(
+            questions,
+            [row["context"] for row in rows],
+            truncation="only_second",
+            max_length=max_length,
+            stride=stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        examples = windows["overflow_to_sample_mapping"]
+        return [
+            _window_input(example, rows[example], windows["input_ids"][i], windows[i], windows["offset_mapping"][i])
+            for i, example in enumerate(examples)
+        ]
+
+    def head(self, hidden_size: int, labels: Sequence[str]):
+        """A head with two logits a token: start and end."""
+        from stilts.formats.heads import TokenHead
+
+        return TokenHead(hidden_size, 2)
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Mean of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
+        import torch
+
+        targets = torch.tensor([part.target for part in inputs], device=logits.device)  # (batch, 2)
+        lengths = torch.tensor([len(part.input_ids) for part in inputs], device=logits.device)
+        padding = torch.arange(logits.shape[1], device=logits.device)[None, :, None] >= lengths[:, None, None]
+        scores = logits.float().masked_fill(padding, -1e4)
+        return torch.nn.functional.cross_entropy(scores, targets)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Start and end logits of the context's subwords, (n, 2)."""
+        scores = logits.float().cpu().numpy()
+        return [scores[row, part.detail.positions] for row, part in enumerate(inputs)]
+
+    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Text of the best span over the row's windows; empty where the context has no subword."""
+        answers = []
+        for row, windows in zip(rows, by_example(len(rows), inputs, outputs), strict=True):
+            spans = [_best_span(scores, part.detail.offsets) for part, scores in windows]
+            _, start, stop = max(spans)
+            answers.append(row["context"][start:stop].strip())
+        return answers
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """SQuAD's F1 of each answer."""
+        return qa_counts([row["answers"]["text"] for row in rows], predictions)
+
+    def exact_match(self, rows: Sequence[Row], predictions: Sequence[str]) -> Counts:
+        """SQuAD's exact match of each answer."""
+        return exact_match_counts([row["answers"]["text"] for row in rows], predictions)
+
+
+def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
+    """Cut each question after its first `most` subwords, so that a window always has room for context."""
+    encoding = tokenizer(list(questions), add_special_tokens=False, return_offsets_mapping=True)
+    return [
+        question if len(offsets) <= most else question[: offsets[most - 1][1]]
+        for question, offsets in zip(questions, encoding["offset_mapping"], strict=True)
+    ]
+
+
+def _window_input(example: int, row: Row, ids: list[int], encoding, offsets: list[tuple[int, int]]) -> Input:
+    positions = np.array([i for i, part in enumerate(encoding.sequence_ids) if part == 1], dtype=int)
+    window = Window(positions, np.array([offsets[i] for i in positions], dtype=int).reshape(-1, 2))
+    return Input(example, ids, _target(row, window), window)
+
+
+def _target(row: Row, window: Window) -> tuple[int, int]:
+    """Positions of the first gold answer's first and last subword, or (0, 0) if it is not whole in the window."""
+    if not row["answers"]["text"]:
+        return 0, 0
+    start = row["answers"]["answer_start"][0]
+    stop = start + len(row["answers"]["text"][0])
+    inside = np.flatnonzero((window.offsets[:, 1] > start) & (window.offsets[:, 0] < stop))
+    if not len(inside) or window.offsets[inside[0], 0] > start or window.offsets[inside[-1], 1] < stop:
+        return 0, 0
+    return int(window.positions[inside[0]]), int(window.positions[inside[-1]])
+
+
+def _best_span(scores: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int]:
+    """Best (score, start, stop) in characters among the best starts and ends in order and not too far apart."""
+    if not len(scores):
+        return -np.inf, 0, 0
+    starts = np.argsort(-scores[:, 0], kind="stable")[:CANDIDATES]
+    ends = np.argsort(-scores[:, 1], kind="stable")[:CANDIDATES]
+    length = ends[None, :] - starts[:, None]
+    total = np.where((length >= 0) & (length < MAX_ANSWER), scores[starts, 0][:, None] + scores[ends, 1], -np.inf)
+    row, column = np.unravel_index(np.argmax(total), total.shape)
+    start, end = (starts[row], ends[column]) if np.isfinite(total[row, column]) else (starts[0], starts[0])
+    return float(total[row, column]), int(offsets[start, 0]), int(offsets[end, 1])

@@ -1,0 +1,96 @@
+"""Tagging of given tokens; micro F1 over chunks.
+
+The first subword of a token carries its tag. A sentence too long for one input is split between tokens and its parts
+are joined again, so that no gold token is ever dropped.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from stilts.formats.base import Input, Row, by_example
+from stilts.metrics import Counts, chunk_counts
+
+IGNORED = -100  # target of tokens that the loss leaves out
+
+
+class Tagging:
+    """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word)."""
+
+    name = "tagging"
+    columns = ("tokens", "tags")
+    label_column = "tags"
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
+        room = max_length - tokenizer.num_special_tokens_to_add()
+        inputs = []
+        for i, row in enumerate(rows):
+            words = _subwords(row["tokens"], tokenizer, room)
+            for start, stop in _pieces([len(word) for word in words], room):
+                inputs.append(_input(i, words[start:stop], row["tags"][start:stop], tokenizer))
+        return inputs
+
+    def head(self, hidden_size: int, labels: Sequence[str]):
+        """A head on each token."""
+        from stilts.formats.heads import TokenHead
+
+        return TokenHead(hidden_size, len(labels))
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Cross entropy over first subwords; logits (batch, tokens, labels)."""
+        import torch
+
+        targets = torch.full(logits.shape[:2], IGNORED, device=logits.device)
+        for row, part in enumerate(inputs):
+            targets[row, : len(part.target)] = torch.tensor(part.target)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Best label of each word of each input, (words,)."""
+        best = logits.argmax(-1).cpu().numpy()
+        return [best[row, part.detail] for row, part in enumerate(inputs)]
+
+    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Tags of all words, joined by spaces."""
+        parts = by_example(len(rows), inputs, outputs)
+        return [" ".join(labels[tag] for _, best in example for tag in best) for example in parts]
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """Chunks of each sentence: in both, predicted, gold."""
+        gold = [[labels[tag] for tag in row["tags"]] for row in rows]
+        return chunk_counts(gold, [prediction.split() for prediction in predictions])
+
+
+def _subwords(tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
+    """Subwords of each token, at least one (the unknown token where the tokenizer finds none) and at most `room`."""
+    if not tokens:
+        return []
+    encoding = tokenizer(list(tokens), is_split_into_words=True, add_special_tokens=False)
+    words: list[list[int]] = [[] for _ in tokens]
+    for token_id, word in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
+        words[word].append(token_id)
+    return [word[:room] or [tokenizer.unk_token_id] for word in words]
+
+
+def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+    """Yield word ranges (start, stop) whose subwords fit into `room`, as few as a greedy walk finds."""
+    start = used = 0
+    for i, length in enumerate(lengths):
+        if used + length > room:
+            yield start, i
+            start, used = i, 0
+        used += length
+    if lengths:
+        yield start, len(lengths)
+
+
+def _input(example: int, words: list[list[int]], tags: Sequence[int], tokenizer) -> Input:
+    body = [token for word in words for token in word]
+    ids = tokenizer.build_inputs_with_special_tokens(body)
+    offset = ids.index(body[0]) if body else 0
+    firsts = offset + np.cumsum([0] + [len(word) for word in words[:-1]])
+    target = [IGNORED] * len(ids)
+    for position, tag in zip(firsts, tags, strict=True):
+        target[position] = tag
+    return Input(example, ids, target, firsts)

@@ -1,0 +1,417 @@
+"""The three phases: each takes a run, does it, and leaves its record.
+
+A run whose record stands is not done again. Its checkpoint may be gone, since target checkpoints are kept only until
+their evaluation is recorded; a child that needs it has it made again, with the same numbers.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from stilts import provenance
+from stilts.evaluation import dev_counts, embed, predict
+from stilts.formats import get_format
+from stilts.formats.base import Input
+from stilts.metrics import Counts, mining_counts, score
+from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
+from stilts.records import Record
+from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
+from stilts.sources.hub import load_split
+from stilts.study import Run, TrainingSettings
+from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
+from stilts.training import Outcome, TaskData, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerFast
+
+    from stilts.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]  # units done, all units
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one task, language and split, and the names of its labels (none for span QA)."""
+
+    rows: list[dict[str, Any]]
+    labels: list[str]
+
+
+def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
+    """Return the first `most` rows of a split."""
+    form = get_format(task.format)
+    data = load_split(suite, None, task.config_for(language), split, columns=form.columns)
+    labels: list[str] = []
+    if form.label_column:
+        feature = data.features[form.label_column]
+        labels = (feature.feature if hasattr(feature, "feature") else feature).names
+    return Split(data.select(range(min(most, len(data)))).to_list(), labels)
+
+
+def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
+    """Return a run's record; do the run first, and what it stands on, where there is none.
+
+    Parameters
+    ----------
+    plan : dict of str to Run
+        All runs by id, the parents of `run` among them.
+    """
+    store = workspace.store()
+    with workspace.lock(run.id):
+        if record := store.find(run.id):
+            log.info("%s: recorded, not run again", run.id)
+            return record
+        log.info("%s: runs, since it has no record", run.id)
+        for parent in run.parents:
+            _have_checkpoint(plan[parent], workspace, plan)
+        return _PHASES[run.phase](run, workspace, keep=run.phase != "zero-shot")
+
+
+def _have_checkpoint(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> None:
+    with workspace.lock(run.id):
+        if workspace.checkpoints.intact(run.id):
+            return
+        log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)
+        for parent in run.parents:
+            _have_checkpoint(plan[parent], workspace, plan)
+        _PHASES[run.phase](run, workspace, keep=True)
+
+
+def _intermediate(run: Run, workspace: "Workspace", keep: bool) -> Record:
+    tasks = {name: get_intermediate(name) for name in run.settings["condition"]["tasks"]}
+    return _train_phase(run, workspace, tasks, None, keep)
+
+
+def _target(run: Run, workspace: "Workspace", keep: bool) -> Record:
+    parent = workspace.checkpoints.load(run.parents[0]) if run.parents else None
+    return _train_phase(run, workspace, {run.target: get_target(run.target)}, parent, keep)
+
+
+def _train_phase(
+    run: Run, workspace: "Workspace", tasks: dict[str, Task], parent: dict[str, torch.Tensor] | None, keep: bool
+) -> Record:
+    """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several)."""
+    settings = TrainingSettings(**run.settings["training"])
+    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    tokenizer = load_tokenizer(folder)
+    with _measured(run, workspace) as measured:
+        splits = {name: load(suite, task, SOURCE_LANGUAGE, "train", settings.examples) for name, task in tasks.items()}
+        model = build_model(folder, {name: (tasks[name].format, splits[name].labels) for name in tasks}, run.seed)
+        if parent is not None:
+            model.load_encoder(parent)
+        data = {
+            name: TaskData(
+                task.format, get_format(task.format).encode(splits[name].rows, tokenizer, settings.max_length)
+            )
+            for name, task in tasks.items()
+        }
+        dev = _Dev(model, tasks, suite, tokenizer, settings)
+        outcome = train(
+            model,
+            data,
+            settings,
+            seed=run.seed,
+            dev_scores=dev.scores,
+            example_cap=run.settings["condition"]["example_cap"],
+            progress=workspace.progress(run.id),
+        )
+        measured.update(examples=outcome.examples, tokens=outcome.tokens)
+    if keep:
+        workspace.checkpoints.save(run.id, model.state_dict())
+    metrics = _dev_metrics(outcome.best_scores, dev.size)
+    return _record(run, workspace, metrics, measured, resolve_precision(settings.precision, model.device), outcome)
+
+
+class _Dev:
+    """The English dev sets of the tasks that train, encoded once."""
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: dict[str, Task],
+        suite: Path,
+        tokenizer: "PreTrainedTokenizerFast",
+        settings: TrainingSettings,
+    ):
+        self.model, self.tasks = model, tasks
+        self.precision = resolve_precision(settings.precision, model.device)
+        self.splits = {
+            name: load(suite, task, SOURCE_LANGUAGE, "validation", settings.dev_examples)
+            for name, task in tasks.items()
+        }
+        self.inputs: dict[str, list[Input]] = {
+            name: get_format(task.format).encode(self.splits[name].rows, tokenizer, settings.max_length)
+            for name, task in tasks.items()
+        }
+
+    @property
+    def size(self) -> int:
+        return sum(len(split.rows) for split in self.splits.values())
+
+    def scores(self) -> dict[str, float]:
+        return {name: self._score(name) for name in self.tasks}
+
+    def _score(self, name: str) -> float:
+        split = self.splits[name]
+        return score(
+            dev_counts(
+                self.model,
+                name,
+                self.tasks[name].format,
+                split.rows,
+                self.inputs[name],
+                split.labels,
+                SOURCE_LANGUAGE,
+                batch_tokens=4096,
+                precision=self.precision,
+            )
+        )
+
+
+def _dev_metrics(scores: dict[str, float], size: int) -> dict[str, dict[str, float]]:
+    each = {f"score.{name}": value for name, value in scores.items()} if len(scores) > 1 else {}
+    return {SOURCE_LANGUAGE: {"score": float(np.mean(list(scores.values()))), "n": size, **each}}
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """Return the fast tokenizer of a prepared encoder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _zero_shot(run: Run, workspace: "Workspace", keep: bool) -> Record:
+    task = get_target(run.target)
+    state = workspace.checkpoints.load(run.parents[0]) if run.parents else None
+    evaluate = {"retrieval": _retrieve, "mining": _mine}.get(task.format, _predict)
+    with _measured(run, workspace) as measured:
+        metrics, predictions = evaluate(run, workspace, task, state, measured)
+    record = _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
+    if run.parents and not workspace.keep_checkpoints and task.trained:
+        workspace.checkpoints.discard(run.parents[0])
+    return record
+
+
+def _predict(
+    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor], measured: dict[str, float]
+) -> tuple[dict, "pd.DataFrame"]:
+    """Predict the test sets of all languages in one pass, so that batches of like length fill up."""
+    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    most = run.settings["evaluation"]["examples"]
+    wanted = languages(task, suite, run.settings["languages"])
+    splits = {language: load(suite, task, language, "test", most) for language in wanted}
+    labels = splits[wanted[0]].labels
+    model = build_model(folder, {task.name: (task.format, labels)}, run.seed)
+    model.load_state_dict(state)
+    form = get_format(task.format)
+    rows = [row for split in splits.values() for row in split.rows]
+    inputs = form.encode(rows, load_tokenizer(folder), run.settings["max_length"])
+    measured.update(examples=len(rows), tokens=sum(len(part.input_ids) for part in inputs))
+    predictions = predict(
+        model,
+        task.name,
+        task.format,
+        rows,
+        inputs,
+        labels,
+        batch_tokens=run.settings["evaluation"]["batch_tokens"],
+        precision=resolve_precision("auto", model.device),
+        progress=_counted(workspace.progress(run.id), len(inputs)),
+    )
+    metrics, tables, start = {}, [], 0
+    for language, split in splits.items():
+        own = predictions[start : start + len(split.rows)]
+        counts = form.counts(split.rows, own, labels, language)
+        metrics[language] = {"score": score(counts), "n": len(own)}
+        if task.format == "span_qa":
+            metrics[language]["exact_match"] = score(form.exact_match(split.rows, own))
+        tables.append(_prediction_table(language, range(len(own)), own, counts))
+        start += len(own)
+    return metrics, _concat(tables)
+
+
+def _retrieve(
+    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor] | None, measured: dict[str, float]
+) -> tuple[dict, "pd.DataFrame"]:
+    """Find the English sentence of each foreign one by cosine, at every hidden layer."""
+    suite = workspace.suite_folder(run)
+    wanted = languages(task, suite, run.settings["languages"])
+    pairs = {language: load_split(suite, None, task.config_for(language), "test").to_list() for language in wanted}
+    texts = [row[side] for rows in pairs.values() for row in rows for side in ("source_sentence", "target_sentence")]
+    lookup = _Vectors(run, workspace, state, texts, measured)
+    chosen = lookup.layer_number(run.settings["evaluation"]["retrieval_layer"])
+    metrics, tables = {}, []
+    for language, rows in pairs.items():
+        by_layer = {}
+        for layer in lookup.layers:
+            found, _ = nearest(
+                lookup.of([row["source_sentence"] for row in rows], layer),
+                lookup.of([row["target_sentence"] for row in rows], layer),
+            )
+            by_layer[layer] = found
+        scores = {f"layer_{layer}": score(nearest_counts(found)) for layer, found in by_layer.items()}
+        metrics[language] = {"score": scores[f"layer_{chosen}"], "n": len(rows), **scores}
+        found = by_layer[chosen]
+        tables.append(_prediction_table(language, range(len(rows)), found.astype(str), nearest_counts(found)))
+    return metrics, _concat(tables)
+
+
+def _mine(
+    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor] | None, measured: dict[str, float]
+) -> tuple[dict, "pd.DataFrame"]:
+    """Mine translation pairs by margin score, with the threshold that is best on the language's dev split."""
+    suite = workspace.suite_folder(run)
+    wanted = languages(task, suite, run.settings["languages"])
+    splits = {
+        (language, split): load_split(suite, None, task.config_for(language), split).to_list()
+        for language in wanted
+        for split in ("validation", "test")
+    }
+    lookup = _Vectors(run, workspace, state, [row["sentence"] for rows in splits.values() for row in rows], measured)
+    layer = lookup.layer_number(run.settings["evaluation"]["retrieval_layer"])
+    metrics, tables = {}, []
+    for language in wanted:
+        candidates, gold, _ = _candidates(splits[language, "validation"], language, lookup, layer)
+        threshold = best_threshold(candidates, gold).threshold
+        candidates, gold, sources = _candidates(splits[language, "test"], language, lookup, layer)
+        pairs = select(candidates, threshold)
+        counts = mining_counts(gold, pairs, sources)
+        metrics[language] = {"score": score(counts), "n": len(sources), "threshold": threshold}
+        found = dict(pairs)
+        tables.append(_prediction_table(language, range(len(sources)), [found.get(s, "") for s in sources], counts))
+    return metrics, _concat(tables)
+
+
+def _candidates(rows: Sequence[dict], language: str, lookup: "_Vectors", layer: int):
+    """Return mined candidates by sentence id, the gold pairs, and all foreign ids."""
+    foreign = [row for row in rows if row["lang"] == language]
+    english = [row for row in rows if row["lang"] == SOURCE_LANGUAGE]
+    mined = mine(
+        lookup.of([row["sentence"] for row in foreign], layer), lookup.of([row["sentence"] for row in english], layer)
+    )
+    named = [
+        candidate._replace(source=foreign[candidate.source]["id"], target=english[candidate.target]["id"])
+        for candidate in mined
+    ]
+    return named, {(row["id"], row["match"]) for row in foreign if row["match"]}, [row["id"] for row in foreign]
+
+
+class _Vectors:
+    """Pooled vectors of every distinct text, by hidden layer, from the encoder as the parent run left it."""
+
+    def __init__(
+        self,
+        run: Run,
+        workspace: "Workspace",
+        state: dict[str, torch.Tensor] | None,
+        texts: Sequence[str],
+        measured: dict[str, float],
+    ):
+        folder = workspace.encoder_folder(run)
+        model = build_model(folder, {}, run.seed)
+        if state is not None:
+            model.load_encoder(state)
+        self._place = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
+        tokenizer = load_tokenizer(folder)
+        self._vectors = embed(
+            model.encoder,
+            tokenizer,
+            list(self._place),
+            self.layers,
+            max_length=run.settings["max_length"],
+            batch_tokens=run.settings["evaluation"]["batch_tokens"],
+            precision=resolve_precision("auto", model.device),
+            progress=_counted(workspace.progress(run.id), len(self._place)),
+        )
+        tokens = sum(len(ids) for ids in tokenizer(list(self._place), truncation=True)["input_ids"])
+        measured.update(examples=len(self._place), tokens=tokens)
+
+    def layer_number(self, layer: int) -> int:
+        """Return a layer's number from 1, for a setting that may count from the end."""
+        return self.layers[layer if layer < 0 else layer - 1]
+
+    def of(self, texts: Sequence[str], layer: int) -> np.ndarray:
+        """Return the vectors (texts, hidden) of one layer."""
+        return self._vectors[self.layers.index(layer), [self._place[text] for text in texts]]
+
+
+def _prediction_table(
+    language: str, numbers: Sequence[int], predictions: Sequence[str], counts: Counts
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "language": language,
+            "example": np.asarray(numbers, dtype=np.int32),
+            "prediction": list(predictions),
+            "matches": counts.matches.astype(np.float32),
+            "predicted": counts.predicted.astype(np.float32),
+            "gold": counts.gold.astype(np.float32),
+        }
+    )
+
+
+def _concat(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True).astype({"language": "category"})
+
+
+def _counted(progress: Progress, total: int) -> Callable[[int], None]:
+    """Turn "so many more are done" into "so many of all are done"."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    return more
+
+
+@contextmanager
+def _measured(run: Run, workspace: "Workspace"):
+    """Yield a dict that holds start and wall clock afterwards; the body adds examples and tokens."""
+    measured: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    torch.set_num_threads(workspace.threads)
+    start = time.perf_counter()
+    yield measured
+    measured["seconds"] = time.perf_counter() - start
+
+
+def _record(
+    run: Run,
+    workspace: "Workspace",
+    metrics: dict,
+    measured: dict[str, Any],
+    precision: str,
+    outcome: Outcome | None = None,
+    predictions: "pd.DataFrame | None" = None,
+) -> Record:
+    record = Record(
+        run=run,
+        metrics=metrics,
+        history=outcome.history if outcome else [],
+        provenance=provenance.collect(workspace, precision=precision, **measured),
+    )
+    store = workspace.store()
+    if run.id not in store:  # a run that is done again for its checkpoint keeps its first record
+        store.write(record, predictions)
+    workspace.forget_progress(run.id)
+    return record
+
+
+_PHASES = {"intermediate": _intermediate, "target": _target, "zero-shot": _zero_shot}

@@ -1,0 +1,231 @@
+"""One checkout and what lies in it: studies, records, checkpoints, prepared data, and the plan of a study.
+
+This is where the rooms meet: it resolves a study against the task registry, the sources and the encoder.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from stilts.checkpoints import Checkpoints
+from stilts.encoders import encoder_fingerprint
+from stilts.errors import StiltsError, UnknownName
+from stilts.records import Store
+from stilts.sources import pocket
+from stilts.study import Job, Run, Study, group_jobs, plan_runs, read_study, unique
+from stilts.tasks import TARGETS, condition, get_target
+
+log = logging.getLogger(__name__)
+
+SUITES = {"pocket": pocket}
+PROGRESS_EVERY = 20  # updates or batches between two notes of progress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study, parents first, and the jobs that execute them."""
+
+    study: Study
+    runs: tuple[Run, ...]
+
+    @property
+    def by_id(self) -> dict[str, Run]:
+        """Runs by their id."""
+        return {run.id: run for run in self.runs}
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Runs gathered into jobs as the study's schedule says."""
+        return group_jobs(self.runs, self.study.schedule.runs_per_job)
+
+    def parents(self, job: Job) -> list[Job]:
+        """Return the jobs that hold the parents of a job's runs."""
+        wanted = {parent for run in job.runs for parent in run.parents}
+        return [other for other in self.jobs if wanted & {run.id for run in other.runs}]
+
+    def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
+        """Return the runs of one phase, condition and seed, and of these targets; StiltsError if there is none."""
+        found = [
+            run
+            for run in self.runs
+            if (run.phase, run.condition) == (phase, condition)
+            and run.seed in (seed, 0 if not run.parents and run.phase == "zero-shot" else seed)
+            and (targets is None or run.target in targets)
+        ]
+        if not found:
+            raise StiltsError(
+                f"study '{self.study.name}' has no {phase} run of condition '{condition}' with seed {seed}"
+                + (f" and target {', '.join(targets)}" if targets else "")
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checkout of the study.
+
+    Parameters
+    ----------
+    root : Path
+        Top folder of the checkout.
+    study_name : str
+        Study on whose behalf runs are done; goes into their provenance.
+    threads : int
+        CPU threads of one run.
+    keep_checkpoints : bool
+        Whether target checkpoints outlive their evaluation.
+    runs : Path, optional
+        Folder of this machine's records, checkpoints and prepared data; `runs` under `root` by default, or where the
+        environment's STILTS_RUNS says.
+    """
+
+    root: Path
+    study_name: str = "pocket"
+    threads: int = 1
+    keep_checkpoints: bool = False
+    runs: Path = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self):
+        if self.runs is None:
+            object.__setattr__(self, "runs", Path(os.environ.get("STILTS_RUNS", self.root / "runs")))
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Checkpoints of this machine."""
+        return Checkpoints(self.runs / "checkpoints")
+
+    def store(self) -> Store:
+        """Return this machine's records joined with the committed ones."""
+        return Store(self.runs / "records", sorted((self.root / "results").glob("*/records")))
+
+    def studies(self) -> dict[str, Path]:
+        """Return the study files of the checkout by name."""
+        return {path.stem: path for path in sorted((self.root / "studies").glob("*.yml"))}
+
+    def study(self, name: str) -> Study:
+        """Return a study by name, or by the path of its file; UnknownName if there is none."""
+        if name.endswith((".yml", ".yaml")):
+            return read_study(Path(name))
+        known = self.studies()
+        if name not in known:
+            raise UnknownName("study", name, known)
+        return read_study(known[name])
+
+    def plan(self, study: Study) -> Plan:
+        """Return a study's runs; nothing is computed or loaded for it.
+
+        Raises
+        ------
+        UnknownName
+            If the study names a task, a language, a suite or an encoder that is not known.
+        """
+        if study.data.suite not in SUITES:
+            raise UnknownName("suite", study.data.suite, SUITES)
+        for task in study.per_task:
+            if task not in TARGETS:
+                condition(task)
+        if study.data.languages != "all":
+            known = SUITES[study.data.suite].languages()
+            for language in study.data.languages:
+                if language not in known:
+                    raise UnknownName("language", language, known)
+        trained = [name for name in study.targets if get_target(name).trained]
+        runs = plan_runs(
+            study,
+            [condition(entry) for entry in study.intermediates],
+            trained,
+            SUITES[study.data.suite].fingerprint(study.data.seed, study.data.sizes),
+            encoder_fingerprint(study.encoder.name, study.encoder.revision),
+        )
+        return Plan(study, tuple(unique(runs)))
+
+    def suite_folder(self, of: Run | Study) -> Path:
+        """Return where the suite of a run or a study stands."""
+        run = of if isinstance(of, Run) else self.plan(of).runs[0]
+        return self.runs / "data" / f"{run.settings['suite']}-{run.data}"
+
+    def encoder_folder(self, of: Run | Study) -> Path:
+        """Return where the prepared encoder of a run or a study stands."""
+        run = of if isinstance(of, Run) else self.plan(of).runs[0]
+        decisive = json.dumps([run.settings["encoder"], run.data], sort_keys=True)
+        slug = run.settings["encoder"]["name"].rstrip("/").rsplit("/", 1)[-1]
+        return self.runs / "encoders" / f"{slug}-{hashlib.sha256(decisive.encode()).hexdigest()[:10]}"
+
+    def prepare(self, study: Study, report: Callable[[str], None] = log.info) -> None:
+        """Build the study's suite and its encoder, trimmed to the suite's texts; what stands is reused."""
+        from stilts.encoders import prepare_encoder
+
+        source = SUITES[study.data.suite]
+        suite, encoder = self.suite_folder(study), self.encoder_folder(study)
+        with self.lock("prepare"):
+            source.build(suite, study.data.seed, study.data.sizes, report=report)
+            prepare_encoder(
+                study.encoder.name,
+                source.texts(suite),
+                encoder,
+                revision=study.encoder.revision,
+                trim=study.encoder.trim_vocabulary,
+            )
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a name alone among all processes on this machine; wait, and say so, while another holds it."""
+        folder = self.runs / "locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = FileLock(folder / f"{name}.lock")
+            try:
+                held.acquire(timeout=0)
+            except Timeout:
+                log.warning("%s is in use by another process; waiting for it", name)
+                held.acquire()
+        except OSError as error:
+            raise StiltsError(
+                f"cannot write to {folder}: {error.strerror}; set STILTS_RUNS to another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            held.release()
+
+    def progress(self, run_id: str) -> Callable[[int, int], None]:
+        """Return a callable that notes how far a run is, for `stilts status` and the terminal's bar."""
+        path = self.runs / "progress" / f"{run_id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        calls = 0
+
+        def note(done: int, total: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls % PROGRESS_EVERY == 1 or done == total:
+                path.write_text(json.dumps({"done": done, "total": total}))
+
+        return note
+
+    def forget_progress(self, run_id: str) -> None:
+        """Remove the note of a run that is recorded."""
+        (self.runs / "progress" / f"{run_id}.json").unlink(missing_ok=True)
+
+
+def workspace(study: Study | None = None, start: Path | None = None) -> Workspace:
+    """Return the workspace of the checkout that holds `start` (the current folder by default).
+
+    Raises
+    ------
+    StiltsError
+        If no folder from `start` upward has a `studies` folder and a `_toc.yml`.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "studies").is_dir() and (folder / "_toc.yml").is_file():
+            if study is None:
+                return Workspace(folder)
+            return Workspace(folder, study.name, study.schedule.threads_per_job, study.schedule.keep_checkpoints)
+    raise StiltsError(f"{here} is not inside a checkout of the study (no studies/ and _toc.yml up to /)")
