@@ -50,7 +50,7 @@ class Sizes(BaseModel):
     retrieval : int
         Sentence pairs of `ui-retrieval` per language; at least 150 are needed for a language to take part.
     mining : int
-        True pairs hidden in each split of `ui-mining`; either side holds three times as many sentences.
+        True pairs hidden in each split of `ui-mining`, among as many sentences of either side that have no partner.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ class Sizes(BaseModel):
     validation: PositiveInt = 300
     test: PositiveInt = 100
     retrieval: PositiveInt = 250
-    mining: PositiveInt = 60
+    mining: PositiveInt = 45
 
     @model_validator(mode="after")
     def _dev_set_is_no_larger_than_training(self) -> "Sizes":
