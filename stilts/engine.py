@@ -2,23 +2,29 @@
 
 Papermill sets variables and leaves the text alone; here `${name}` in a Markdown cell, in
 `metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt` becomes the parameter's value, so that pages
-made from one template have their own titles and labels.
+made from one template have their own titles and labels. The injected cell states every parameter with its comment, and
+a caption links to the figure's data, its notebook and its source.
 
 Papermill imports this module while it imports itself (an entry point): import `stilts.notebooks`, or papermill, first.
 """
 
 import ast
+import io
 import os
 import string
+import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
 from stilts.errors import StiltsError, UnknownName
+
+INJECTED = "injected-parameters"
 
 KERNEL_ENVIRONMENT = {
     # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
@@ -68,10 +74,14 @@ def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[s
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[str, Any]]:
     for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name):
-            raise ValueError(f"line {statement.lineno}: {ast.unparse(statement)}")
-        yield targets[0].id, ast.literal_eval(statement.value)
+        yield _target(statement).id, ast.literal_eval(statement.value)
+
+
+def _target(statement: ast.stmt) -> ast.Name:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    if len(targets) != 1 or not isinstance(targets[0], ast.Name):
+        raise ValueError(f"line {statement.lineno}: {ast.unparse(statement)}")
+    return targets[0]
 
 
 def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name: str = "notebook") -> None:
@@ -119,6 +129,44 @@ def _as_text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def state_parameters(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
+    """Make the cell after the `parameters` cell assign every value, each with the comment that it has there."""
+    cell = tagged_cell(notebook, "parameters")
+    if cell is None:
+        return
+    comments = _comments(cell.source)
+    lines = [f"{name} = {value!r}{comments.get(name, '')}" for name, value in values.items()]
+    notebook.cells = [other for other in notebook.cells if INJECTED not in other.metadata.get("tags", [])]
+    stated = new_code_cell("\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]})
+    notebook.cells.insert(notebook.cells.index(cell) + 1, stated)
+
+
+def _comments(source: str) -> dict[str, str]:
+    """Return the comment behind each assignment, with two spaces before it."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    by_line = {token.start[0]: f"  {token.string}" for token in tokens if token.type == tokenize.COMMENT}
+    statements = [statement for statement in ast.parse(source).body if statement.end_lineno in by_line]
+    return {_target(statement).id: by_line[statement.end_lineno] for statement in statements}
+
+
+def link_figures(notebook: NotebookNode, template: Path, page: Path) -> None:
+    """Let each caption end in links to the figure's data, its executed notebook and its template.
+
+    The data of a figure `fig-gain` stand in `gain.csv` or `fig-gain.csv` beside the page; without such a file there is
+    no link to data.
+    """
+    source = os.path.relpath(template, page.parent)
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "name" not in figure or "caption" not in figure:
+            continue
+        stems = (figure["name"], figure["name"].partition("-")[2])
+        data = next((f"{stem}.csv" for stem in stems if stem and (page.parent / f"{stem}.csv").exists()), None)
+        links = [f"{{download}}`data <{data}>`"] if data else []
+        links += [f"{{download}}`notebook <{page.name}>`", f"{{download}}`source <{source}>`"]
+        figure["caption"] = f"{figure['caption'].rstrip()} [{' · '.join(links)}]{{.figure-links}}"
+
+
 class BookEngine(NBClientEngine):
     """Papermill's own engine that first checks the parameters and fills the text; `papermill --engine stilts`.
 
@@ -127,14 +175,35 @@ class BookEngine(NBClientEngine):
     """
 
     @classmethod
-    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
-        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces."""
-        name = Path(options.get("input_path") or output_path or "notebook").name
+    def execute_notebook(
+        cls,
+        nb: NotebookNode,
+        kernel_name: str,
+        output_path: str | None = None,
+        input_path: str | None = None,
+        page: str | None = None,
+        **options,
+    ) -> NotebookNode:
+        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces.
+
+        Parameters
+        ----------
+        output_path : str or None
+            Where papermill saves the notebook while it runs; None saves nothing.
+        page : str or None, default=None
+            Where the executed notebook will stand; None is `output_path`.
+        """
+        name = Path(input_path or "notebook").name
         defaults, given = default_parameters(nb, name), nb.metadata.papermill.get("parameters", {})
         check_parameters(defaults, given, name)
-        fill(nb, {**defaults, **given})
+        values = {**defaults, **given}
+        state_parameters(nb, values)
+        fill(nb, values)
         nb = super().execute_notebook(nb, kernel_name, output_path, **options)
         remove_traces(nb)
+        page = page or output_path
+        if input_path and page:
+            link_figures(nb, Path(input_path).resolve(), Path(page).resolve())
         return nb
 
     @classmethod
@@ -145,7 +214,6 @@ class BookEngine(NBClientEngine):
         start_timeout: int = 60,
         execution_timeout: int | None = None,
         cwd: str | None = None,
-        input_path: str | None = None,
         **options,
     ) -> None:
         """Execute the cells in a kernel without progress widgets and without the user's history.
@@ -161,18 +229,16 @@ class BookEngine(NBClientEngine):
             startup_timeout=start_timeout,
             timeout=execution_timeout,
             resources={"metadata": {"path": cwd or os.getcwd()}},
-            extra_arguments=["--HistoryManager.enabled=False", "--log-level=ERROR"],
+            extra_arguments=["--HistoryManager.enabled=False", "--log-level=CRITICAL"],
             **options,
         )
         client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
 
 
 def remove_traces(notebook: NotebookNode) -> None:
-    """Drop what differs between two runs with the same results: times, paths, the injected cell's random id."""
+    """Drop what differs between two runs with the same results: times and paths."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.id = "injected-parameters"

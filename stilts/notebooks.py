@@ -77,6 +77,7 @@ def execute(
             progress_bar=False,
             cwd=str(repository_of(template)),
             input_path=str(template),
+            page=str(output),
             **_reporting(notebook, progress),
         )
     except DeadKernelError:

@@ -1,0 +1,30 @@
+"""Tables of the book: plain HTML that the book's script makes sortable, and the same rows as CSV beside the page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import HTML
+
+
+def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "HTML":
+    """Return a table for a notebook cell to display.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Shown without its index; a missing value is shown as an en dash.
+    csv : Path or None, default=None
+        File that the unrounded rows are written to; its folder is made.
+    decimals : int, default=1
+        Digits that floats are shown with.
+    """
+    from IPython.display import HTML
+
+    if csv is not None:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(csv, index=False, lineterminator="\n")
+    return HTML(
+        frame.to_html(index=False, border=0, na_rep="–", classes="sortable", float_format=f"%.{decimals}f", justify="left")
+    )
