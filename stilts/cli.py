@@ -59,8 +59,8 @@ def show_plan(study: StudyName = "pocket") -> None:
     core_seconds = sum(estimate.seconds for estimate in missing) + NOTEBOOK_SECONDS * len(jobs)
     memory = max((estimate.memory_mb for estimate in missing), default=0)
     console.print(
-        f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} recorded, {len(missing)} to do in {len(jobs)} notebooks: "
-        f"about {core_seconds / 60:.0f} minutes on one core, {core_seconds / 120:.0f} on two"
+        f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} recorded, {len(missing)} to do "
+        f"in {len(jobs)} notebooks: about {core_seconds / 60:.0f} minutes on one core, {core_seconds / 120:.0f} on two"
         + (f" ({assumed} runs by assumption, no like run is recorded)" if assumed else "")
         + (
             f"; {memory:.0f} MB a process on record"

@@ -1,0 +1,87 @@
+"""What the phase notebooks call: open a study with a few settings of one's own, and do one phase of one condition."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.phases import complete
+from stilts.records import Record
+from stilts.study import Phase, Study
+from stilts.tasks import TARGETS, get_target
+from stilts.workspace import workspace
+
+
+def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
+    """Return a study, with settings of its blocks replaced where a value other than None is given.
+
+    Parameters
+    ----------
+    name : str
+        Name of a file in `studies/`, or a path ending in .yml.
+    **changes : mapping
+        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. They hold for all tasks.
+
+    Raises
+    ------
+    StiltsError
+        If a value does not fit its setting.
+    """
+    study = workspace().study(name)
+    content = study.model_dump()
+    for block, values in changes.items():
+        given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
+        content[block].update(given)
+        for task, own in content["per_task"].items():
+            content["per_task"][task] = {setting: value for setting, value in own.items() if setting not in given}
+    try:
+        return Study(**content)
+    except ValidationError as error:
+        item = error.errors()[0]
+        place = ".".join(str(part) for part in item["loc"])
+        raise StiltsError(f"parameter {place}: {item['msg']} (got {item['input']!r})") from None
+
+
+def _as_languages(setting: str, value: Any) -> Any:
+    if setting == "languages" and isinstance(value, str) and value != "all":
+        return [code.strip() for code in value.split(",")]
+    return value
+
+
+def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: str = "all") -> list[Record]:
+    """Do the runs of one phase, condition and seed that have no record, and return the records of all.
+
+    Parameters
+    ----------
+    targets : str
+        Target tasks separated by commas, or "all" of the study; without meaning in the intermediate phase.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        If the study has no such condition, seed or target.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    here = workspace(study)
+    plan = here.plan(study)
+    wanted = None if phase == "intermediate" or targets == "all" else _target_names(targets, study)
+    runs = plan.select(phase, condition, seed, wanted)
+    here.prepare(study)
+    records = []
+    for run in runs:
+        record = complete(run, here, plan.by_id)
+        print(f"{run.id}: {record.provenance.seconds:.1f} s")
+        records.append(record)
+    return records
+
+
+def _target_names(targets: str, study: Study) -> list[str]:
+    names = [name.strip() for name in targets.split(",")]
+    for name in names:
+        if name not in study.targets:
+            get_target(name)
+            raise UnknownName(f"target task of study '{study.name}'", name, set(study.targets) & set(TARGETS))
+    return names

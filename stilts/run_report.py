@@ -1,0 +1,88 @@
+"""What the page of one job shows of its runs, from their records alone."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from stilts.records import Record
+from stilts.tasks import SOURCE_LANGUAGE
+
+COLUMNS = 3  # panels beside each other
+
+
+def learning_curves(records: Sequence[Record]) -> Figure:
+    """Plot the training loss by update, a panel for each run, with the best dev score marked."""
+    figure, axes = _panels(len(records))
+    for axis, record in zip(axes, records, strict=True):
+        losses = [point for point in record.history if "loss" in point]
+        axis.plot([point["update"] for point in losses], [point["loss"] for point in losses], color="#0072B2")
+        scores = [point for point in record.history if "dev_score" in point]
+        if scores:
+            best = max(scores, key=lambda point: (point["dev_score"], point["update"]))
+            axis.plot(best["update"], losses[-1]["loss"], "x", color="#D55E00")
+            axis.annotate(f"dev {best['dev_score']:.1f}", (best["update"], losses[-1]["loss"]), (-6, 10),
+                          textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+        axis.set(title=record.run.target or record.run.condition, xlabel="update", ylabel="loss", ylim=(0, None))
+    return figure
+
+
+def language_scores(records: Sequence[Record]) -> Figure:
+    """Plot each language's score as a short line with its code, a row for each target task; English is filled."""
+    figure, axis = plt.subplots(figsize=(8, 0.7 + 0.55 * len(records)), layout="constrained")
+    for row, record in enumerate(records):
+        for language, metrics in record.metrics.items():
+            english = language == SOURCE_LANGUAGE
+            color, fill, size = ("#D55E00", "full", 7) if english else ("#0072B2", "none", 5)
+            axis.plot(metrics["score"], row, "o", color=color, fillstyle=fill, markersize=size)
+    axis.set_yticks(range(len(records)), [str(record.run.target) for record in records])
+    axis.set(xlabel="score (percent)", xlim=(-2, 102), ylim=(len(records) - 0.5, -0.5))
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def score_table(records: Sequence[Record]) -> pd.DataFrame:
+    """Return scores in percent: a row for each language, a column for each target task."""
+    scores = {
+        record.run.target: {language: metrics["score"] for language, metrics in record.metrics.items()}
+        for record in records
+    }
+    return pd.DataFrame(scores).sort_index().rename_axis("language").round(1)
+
+
+def summary(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row per run: its id, score, cost and device."""
+    rows = [
+        {
+            "run": record.id,
+            "mean score": pd.Series([metrics["score"] for metrics in record.metrics.values()]).mean().round(1),
+            "seconds": round(record.provenance.seconds, 1),
+            "examples/s": round(record.provenance.examples_per_second),
+            "tokens/s": round(record.provenance.tokens_per_second),
+            "peak MB": round(record.provenance.peak_memory_mb),
+            "precision": record.provenance.precision,
+            "device": record.provenance.device,
+            "started (UTC)": record.provenance.started,
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).set_index("run")
+
+
+def settings(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the resolved settings, one row each, a column for each target task (or condition)."""
+    columns = {
+        record.run.target or record.run.condition: pd.json_normalize(record.run.settings).iloc[0].map(str)
+        for record in records
+    }
+    return pd.DataFrame(columns).rename_axis("setting")
+
+
+def _panels(count: int) -> tuple[Figure, list]:
+    rows = -(-count // COLUMNS)
+    width = min(count, COLUMNS)
+    figure, axes = plt.subplots(rows, width, figsize=(3.2 * width, 2.5 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[count:]:
+        axis.remove()
+    return figure, list(axes.flat[:count])
