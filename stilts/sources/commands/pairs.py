@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from random import Random
-from typing import NamedTuple
+from typing import TypeVar
 
 from stilts.sources.commands.collecting import Example, stream
 from stilts.sources.commands.grammar import Template
@@ -30,14 +30,8 @@ _GENERAL = ("all", "which", "how_many")
 """Questions about all of something: one about all rooms does not follow from one about the kitchen."""
 
 
-class Reduction(NamedTuple):
-    """Two ways to ask for one action, of which `less` leaves out where, which device or which timer."""
-
-    more: Entry
-    less: Entry
-
-
 Twins = tuple[Command, Command]
+Picked = TypeVar("Picked")
 
 
 class PairMaker:
@@ -71,13 +65,15 @@ class PairMaker:
 
     def opposite(self) -> Twins:
         """Two commands of opposite actions on the same values."""
-        first, second = self.rng.choice(self._opposites)
+        first, second = self._pick(self._opposites)
         command = self._draw(first.templates)
         return command, self._draw(second.templates, command.slots)
 
     def other_action(self) -> Twins:
-        """Two commands of different actions that are no opposites and share a value where they can."""
-        first, second = self._pick(self._explicit), self._pick(self._explicit)
+        """Two commands of different actions that are no opposites; they share a value if the first has one."""
+        first = self._pick(self._explicit)
+        slot = self.rng.choice(sorted(first.signature)) if first.signature else ""
+        second = self._pick(self._by_slot.get(slot, self._explicit))
         if first.intent == second.intent or {first.intent, second.intent} in OPPOSITES:
             raise Unfit("same action")
         command, other = self._draw(first.templates), self._draw(second.templates)
@@ -86,7 +82,7 @@ class PairMaker:
 
     def fewer_slots(self) -> Twins:
         """A command, and one that asks for the same but leaves something out."""
-        more, less = self.rng.choice(self._reductions)
+        more, less = self._pick(self._reductions)
         command = self._draw(more.templates)
         kept = {slot: value for slot, value in command.slots.items() if slot in less.signature}
         return command, self._draw(less.templates, kept)
@@ -103,7 +99,7 @@ class PairMaker:
     def _draw(self, templates: tuple[Template, ...] | list[Template], wanted: dict[str, str] | None = None) -> Command:
         return self.book.draw(templates, self.pool, self.rng, wanted)
 
-    def _pick(self, by_intent: dict[str, list[Entry]]) -> Entry:
+    def _pick(self, by_intent: Mapping[str, Sequence[Picked]]) -> Picked:
         if not by_intent:
             raise Unfit("no templates")
         return self.rng.choice(by_intent[self.rng.choice(list(by_intent))])
@@ -117,27 +113,35 @@ class PairMaker:
 
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
-        return _by_intent(entry for entry in self._entries if len(entry.templates) > 1)
+        return _grouped((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
 
     @cached_property
     def _filled(self) -> dict[str, list[Entry]]:
-        return _by_intent(entry for entry in self._entries if entry.signature)
+        return _grouped((entry.intent, entry) for entry in self._entries if entry.signature)
 
     @cached_property
     def _explicit(self) -> dict[str, list[Entry]]:
-        return _by_intent(entry for entry in self._entries if not entry.templates[0].here)
+        return _grouped((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
 
     @cached_property
-    def _opposites(self) -> list[tuple[Entry, Entry]]:
-        return [(first, second) for first in self._entries for second in self._entries
-                if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
-                and first.action.split()[1:] == second.action.split()[1:]]
+    def _by_slot(self) -> dict[str, dict[str, list[Entry]]]:
+        """Entries of `_explicit` that fill a slot."""
+        slots = {slot for entry in self._entries for slot in entry.signature}
+        return {slot: _grouped((intent, entry) for intent, entries in self._explicit.items() for entry in entries
+                               if slot in entry.signature) for slot in slots}
 
     @cached_property
-    def _reductions(self) -> list[Reduction]:
-        return [Reduction(more, less) for more in self._entries for less in self._entries
-                if more.action == less.action and _may_drop(more, more.signature - less.signature)
-                and less.signature < more.signature]
+    def _opposites(self) -> dict[str, list[tuple[Entry, Entry]]]:
+        return _grouped((first.intent, (first, second)) for first in self._entries for second in self._entries
+                        if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
+                        and first.action.split()[1:] == second.action.split()[1:])
+
+    @cached_property
+    def _reductions(self) -> dict[str, list[tuple[Entry, Entry]]]:
+        """Two ways to ask for one action, of which the second leaves out where, which device or which timer."""
+        return _grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
+                        if more.action == less.action and less.signature < more.signature
+                        and _may_drop(more, more.signature - less.signature))
 
 
 def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
@@ -146,11 +150,11 @@ def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
     return dropped <= _DROPPABLE and whole_timer and not template.here and template.aspect not in _GENERAL
 
 
-def _by_intent(entries: Iterator[Entry]) -> dict[str, list[Entry]]:
-    by_intent = defaultdict(list)
-    for entry in entries:
-        by_intent[entry.intent].append(entry)
-    return dict(by_intent)
+def _grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
+    groups = defaultdict(list)
+    for key, item in pairs:
+        groups[key].append(item)
+    return dict(groups)
 
 
 def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from stilts.errors import UnknownName
 from stilts.sources.commands.grammar import Signature, Template, load
 from stilts.sources.commands.sampling import Command, Pool, Unfit, draw
-from stilts.sources.commands.values import FOLDER, SHARES, Forms, home_forms, stable_hash
+from stilts.sources.commands.usage import Usage, usage
+from stilts.sources.commands.values import FOLDER, SHARES, stable_hash
 
 SOURCE_LANGUAGE = "en"
 _FILES = {"zh": "zh-CN"}
@@ -42,13 +43,13 @@ class Phrasebook:
     language : str
     templates : tuple of Template
         Those from which something could be drawn.
-    forms : mapping of str to Forms
-        Values of "area", "floor" and "name".
+    usage : Usage
+        How the language writes values.
     """
 
     language: str
     templates: tuple[Template, ...]
-    forms: Mapping[str, Forms]
+    usage: Usage
 
     @cached_property
     def _pools(self) -> dict[str, Pool]:
@@ -64,7 +65,7 @@ class Phrasebook:
         return pools
 
     def _shares(self, pool: Pool) -> frozenset[Pool]:
-        """Pools whose templates a pool may use: only English is trained on, so others test on what English trains on."""
+        """Pools whose templates a pool may use; targets are trained on English alone, so others test on more."""
         if self.language != SOURCE_LANGUAGE and pool is Pool.EVALUATION:
             return frozenset([Pool.EVALUATION, Pool.TRAIN])
         return frozenset([pool])
@@ -93,7 +94,7 @@ class Phrasebook:
         Unfit
             If the draw failed; draw again.
         """
-        command = draw(rng.choice(templates), pool, self.forms, rng, wanted)
+        command = draw(rng.choice(templates), pool, self.usage, rng, wanted)
         if not command.pooled and Pool(stable_hash(command.text.casefold()) % SHARES) not in self._shares(pool):
             raise Unfit("sentence of another pool")
         return command
@@ -140,21 +141,17 @@ def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
     StiltsError
         If a value file is missing or broken.
     """
-    forms = home_forms(language, folder)
-    templates = load(data_file(language), forms)
-    return Phrasebook(language, tuple(one for one in templates if _usable(one, forms)), forms)
+    own = usage(language, folder)
+    templates = load(data_file(language), own.forms)
+    return Phrasebook(language, tuple(template for template in templates if _usable(template, own)), own)
 
 
-def _usable(template: Template, forms: Mapping[str, Forms]) -> bool:
-    """Whether something can be drawn in every pool of values."""
-    return all(_drawable(template, pool, forms) for pool in Pool)
-
-
-def _drawable(template: Template, pool: Pool, forms: Mapping[str, Forms]) -> bool:
+def _usable(template: Template, own: Usage) -> bool:
+    """Whether something can be drawn from it for an evaluation set."""
     rng = Random(template.id)
     for _ in range(_TRIES):
         try:
-            draw(template, pool, forms, rng)
+            draw(template, Pool.EVALUATION, own, rng)
         except Unfit:
             continue
         return True

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 from functools import cached_property
 from itertools import combinations
 from random import Random
 
-from stilts.sources.commands.grammar import Signature, Slot, Template
+from stilts.sources.commands.grammar import Slot, Template
+from stilts.sources.commands.usage import Usage
 from stilts.sources.commands.values import HOME_SLOTS, SHARES, Forms, Value, stable_hash
 
 _WHITE = re.compile(r"\s+")
 
 
-class Pool(Enum):
+class Pool(IntEnum):
     """Disjoint parts of templates, values and value pairs; the number is the share of values that a pool owns."""
 
     EVALUATION = 0
@@ -109,11 +110,13 @@ class Walk:
         value = self.rng.choice(self._choices(slot))
         self.pieces.append((self._wording(value), slot, value))
 
-    def _choices(self, slot: Slot) -> list[Value]:
+    def _choices(self, slot: Slot) -> Sequence[Value]:
         kinds, wanted = self.template.kinds, self.wanted.get(slot.name)
-        choices = [value for value in slot.values if value.share in (None, self.pool.value)
-                   and (wanted is None or value.key == wanted)
-                   and (not value.kind or not kinds or value.kind in kinds)]
+        choices = slot.within(self.pool)
+        if wanted is not None:
+            choices = [value for value in choices if value.key == wanted]
+        if slot.name == "name" and kinds:
+            choices = [value for value in choices if value.kind in kinds]
         if not choices:
             raise Unfit(slot.name)
         return choices
@@ -126,7 +129,7 @@ class Walk:
         return _WHITE.sub(" ", "".join(text for text, _, _ in words.pieces)).strip()
 
 
-def draw(template: Template, pool: Pool, forms: Mapping[str, Forms], rng: Random,
+def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
          wanted: Mapping[str, str] | None = None) -> Command:
     """Draw one command from a template.
 
@@ -135,8 +138,8 @@ def draw(template: Template, pool: Pool, forms: Mapping[str, Forms], rng: Random
     template : Template
     pool : Pool
         Whose values to use.
-    forms : mapping of str to Forms
-        Values of "area", "floor" and "name" in the language.
+    usage : Usage
+        Of the language.
     rng : Random
         Decides at every fork.
     wanted : mapping of str to str, optional
@@ -149,11 +152,13 @@ def draw(template: Template, pool: Pool, forms: Mapping[str, Forms], rng: Random
     """
     walk = Walk(rng, template, pool, wanted or {})
     template.tree.walk(walk)
-    command = _written(walk, forms)
+    command = _written(walk, usage.forms)
     if wanted is not None and command.slots.keys() != wanted.keys():
         raise Unfit("other slots")
-    if not _in_pool(walk, command, forms):
+    if not _in_pool(walk, command, usage.forms):
         raise Unfit("pair of another pool")
+    if not usage.allows(command.text, command.spans):
+        raise Unfit("nobody says so")
     return command
 
 
@@ -190,4 +195,4 @@ def _in_pool(walk: Walk, command: Command, forms: Mapping[str, Forms]) -> bool:
               if (share := forms[slot].shares.get(command.text[span.start:span.end].casefold())) is not None]
     pairs = combinations(sorted(f"{span.slot}={span.value}" for span, _ in closed), 2)
     shares = [*worded, *(stable_hash(" ".join(pair)) % SHARES for pair in pairs)]
-    return all(share == walk.pool.value for share in shares)
+    return all(share == walk.pool for share in shares)

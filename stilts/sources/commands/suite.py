@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,7 +13,7 @@ from stilts.errors import UnknownName
 from stilts.sources.commands.collecting import Example, take
 from stilts.sources.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
 from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, phrasebook
-from stilts.sources.commands.questions import QUESTIONS, question_words, questions
+from stilts.sources.commands.questions import QUESTIONS, questions
 from stilts.sources.commands.sampling import Pool
 from stilts.sources.commands.single import intent_names, intents, slots, tag_names
 from stilts.sources.commands.values import FILES, FOLDER, read

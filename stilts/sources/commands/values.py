@@ -117,9 +117,9 @@ class Forms:
 
     def _unspaced(self, before: str, after: str) -> Iterable[str]:
         for neighbour in self.listed:
-            if neighbour.startswith("-") and after.strip().startswith(neighbour[1:].strip()):
-                yield neighbour
-            elif not neighbour.startswith("-") and before.strip().endswith(neighbour.removesuffix("-").strip()):
+            follows = neighbour.startswith("-")
+            near = after.strip().startswith if follows else before.strip().endswith
+            if near(neighbour.removeprefix("-").removesuffix("-").strip()):
                 yield neighbour
 
 
