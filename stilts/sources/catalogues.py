@@ -10,7 +10,7 @@ stays. Plural messages stand in the plural. Compiled catalogues hold no fuzzy en
 Which pairs are dropped because they give themselves away
 ---------------------------------------------------------
 Pairs that share an acronym, a number or a name in inner capitals ("JSON", "404", "GeoJSON"); that share any Latin word
-where the translation is mostly in another script; or that share over a third of the English words.
+where the translation has letters of another script; or that share over a third of the English words.
 
 Order
 -----
@@ -108,7 +108,7 @@ def gives_itself_away(pair: Pair) -> bool:
     told = [word for word in words if word.casefold() in shared]
     if any(re.search(r"\d|\w[A-Z]", word) for word in told):
         return True
-    return bool(told) and (not _mostly_latin(pair.translation) or 3 * len(told) > len(words))
+    return bool(told) and (not _is_latin(pair.translation) or 3 * len(told) > len(words))
 
 
 def _left_out(languages: Iterable[str], needed: Callable[[str], int]) -> dict[str, str]:
@@ -191,9 +191,8 @@ def _words(text: str) -> list[str]:
     return "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in text).split()
 
 
-def _mostly_latin(text: str) -> bool:
-    letters = [char for char in text if char.isalpha()]
-    return 2 * sum(char < "\u0250" or "\u1e00" <= char <= "\u1eff" for char in letters) > len(letters)
+def _is_latin(text: str) -> bool:
+    return all(char < "\u0250" or "\u1e00" <= char <= "\u1eff" for char in text if char.isalpha())
 
 
 def _messages(language: str) -> Iterator[Pair]:

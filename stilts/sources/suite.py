@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
 from stilts.errors import StiltsError, UnknownName
 
@@ -115,8 +115,28 @@ def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = Fals
     return Features(layouts[format_name] | ({"template": text, "meaning": text} if traced else {}))
 
 
+def read_sizes(given: Mapping[str, int]) -> Sizes:
+    """Sizes from a study's settings; what is not given stays as it is.
+
+    Raises
+    ------
+    StiltsError
+        If a name is unknown (`UnknownName`) or a number is not one.
+    """
+    unknown = sorted(given.keys() - Sizes.model_fields.keys())
+    if unknown:
+        raise UnknownName("size of the suite", unknown[0], Sizes.model_fields)
+    try:
+        return Sizes(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["sizes", *map(str, first["loc"])])
+        raise StiltsError(f"{field}: {first['msg']} (given: {dict(given)})") from error
+
+
 def write_suite(
-    tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None
+    tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None,
+    summary: Callable[[], Mapping[str, Any]] = dict,
 ) -> Path:
     """Write a suite, or reuse the complete one that is there.
 
@@ -130,6 +150,8 @@ def write_suite(
         Goes into `suite.json`; its "fingerprint" names the suite.
     report : callable, optional
         Called with config, split and number of rows after each table.
+    summary : callable, optional
+        Called after the last table; what it returns goes into `suite.json` too.
 
     Returns
     -------
@@ -148,7 +170,8 @@ def write_suite(
         unfinished = _sibling(folder, "unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed; the lock says it is nobody's
         try:
-            _fill(unfinished, tables, about, report)
+            _fill(unfinished, tables, report)
+            _sign(unfinished, {**about, **summary()})
             os.replace(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -231,18 +254,22 @@ def _writable(folder: Path) -> Iterator[None]:
         raise StiltsError(f"{folder}: the suite cannot be written ({error.strerror or error}); {cure}") from error
 
 
-def _fill(folder: Path, tables: Iterable[Table], about: Mapping[str, Any], report: Report | None) -> None:
-    rows: dict[str, dict[str, int]] = {}
+def _fill(folder: Path, tables: Iterable[Table], report: Report | None) -> None:
+    splits: dict[str, list[str]] = {}
     folder.mkdir()
     for table in tables:
         _write_table(table, folder)
-        rows.setdefault(table.config, {})[table.split] = len(table.rows)
+        splits.setdefault(table.config, []).append(table.split)
         if report:
             report(table.config, table.split, len(table.rows))
-    (folder / CARD).write_text(_card(rows), encoding="utf-8")
+    (folder / CARD).write_text(_card(splits), encoding="utf-8")
+
+
+def _sign(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the manifest, last: a suite without it is not complete."""
     files = {str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    manifest = {**about, "rows": rows, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({**about, "files": files}, ensure_ascii=False, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _write_table(table: Table, folder: Path) -> None:
@@ -257,16 +284,16 @@ def _write_table(table: Table, folder: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=table.features.arrow_schema), path, compression="zstd")
 
 
-def _card(rows: Mapping[str, Mapping[str, int]]) -> str:
-    splits = {config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in rows[config]]
-              for config in sorted(rows)}
+def _card(splits: Mapping[str, Sequence[str]]) -> str:
+    data_files = {config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits[config]]
+                  for config in sorted(splits)}
     header = {
         "pretty_name": "Pocket benchmark of cross-lingual transfer",
-        "language": sorted({config.rpartition(".")[2] for config in rows}),
+        "language": sorted({config.rpartition(".")[2] for config in splits}),
         "license": "other",
         "license_name": "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
         "multilinguality": ["multilingual"],
-        "configs": [{"config_name": config, "data_files": files} for config, files in splits.items()],
+        "configs": [{"config_name": config, "data_files": files} for config, files in data_files.items()],
     }
     licences = "\n".join(f"- {source}: {licence}." for source, licence in LICENCES.items())
     return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"

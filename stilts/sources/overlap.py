@@ -1,0 +1,79 @@
+"""What training and evaluation sets of a suite share: templates, meanings, texts."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from stilts.sources.suite import Row, Table
+
+_TEXTS = ("sentence1", "sentence2", "context")
+
+
+class Traces(NamedTuple):
+    """What a row is made of; a pair or a list has several of each."""
+
+    template: frozenset[str]
+    meaning: frozenset[str]
+    text: frozenset[str]
+
+
+class Census:
+    """Counts tables as they pass, and finds what they share.
+
+    Parameters
+    ----------
+    source : str
+        Source language: its training sets are compared with its own evaluation sets, and with those of all other
+        languages taken together.
+    """
+
+    def __init__(self, source: str = "en"):
+        self.source = source
+        self._rows: dict[str, dict[str, int]] = {}
+        self._training: dict[str, Traces] = {}
+        self._targets: dict[str, list[Traces]] = {}
+
+    def watch(self, tables: Iterable[Table]) -> Iterator[Table]:
+        """The same tables."""
+        for table in tables:
+            self._rows.setdefault(table.config, {})[table.split] = len(table.rows)
+            if "template" in table.features:
+                self._note(table)
+            yield table
+
+    def summary(self) -> dict[str, Any]:
+        """`rows` (config, split, number) and `overlap`.
+
+        `overlap` has one entry for each training set and each set that must be new to it: targets' evaluation sets, and
+        for an intermediate task also targets' training sets. Its `template`, `meaning` and `text` are shares, from 0
+        to 1, of the latter's rows that have at least one of theirs from the training set.
+        """
+        return {"rows": self._rows, "overlap": list(self._overlaps())}
+
+    def _note(self, table: Table) -> None:
+        task, _, language = table.config.rpartition(".")
+        traces = [trace(row) for row in table.rows]
+        if table.split == "train":
+            joined = Traces(*(frozenset().union(*parts) for parts in zip(*traces, strict=True)))
+            self._training[table.config] = joined
+        if not table.config.startswith("intermediate."):
+            where = language if language == self.source else "other languages"
+            self._targets.setdefault(f"{task} {where} {table.split}", []).extend(traces)
+
+    def _overlaps(self) -> Iterator[dict[str, Any]]:
+        for config, training in self._training.items():
+            for name, traces in self._targets.items():
+                if config.startswith("intermediate.") or not name.endswith(" train"):
+                    shares = {kind: _share(traces, kind, training) for kind in Traces._fields}
+                    yield {"training": config, "compared": name, "rows": len(traces), **shares}
+
+
+def trace(row: Row) -> Traces:
+    """What a row is made of; ``a|b`` and ``a | b`` are two templates or meanings."""
+    texts = [row[column] for column in _TEXTS if column in row] or [" ".join(row["tokens"])]
+    return Traces(*(frozenset(part.strip() for part in row[column].split("|")) for column in ("template", "meaning")),
+                  frozenset(text.casefold() for text in texts))
+
+
+def _share(traces: list[Traces], kind: str, training: Traces) -> float:
+    known = getattr(training, kind)
+    return round(sum(not known.isdisjoint(getattr(row, kind)) for row in traces) / len(traces), 4)

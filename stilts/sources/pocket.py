@@ -1,0 +1,219 @@
+"""The pocket suite: eight target tasks and six English intermediate tasks, generated from installed packages.
+
+`intent`, `slots`, `command-nli`, `command-para` and `command-qa` come from home-assistant-intents, `dates` from CLDR,
+`ui-retrieval` and `ui-mining` from Django. English training sets, intermediate training sets and evaluation sets are
+made of disjoint templates and values; what they share all the same is counted in `suite.json`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.sources import catalogues, cldr, commands
+from stilts.sources.overlap import Census
+from stilts.sources.suite import Row, Sizes, Table, features, read_manifest, read_sizes, write_suite
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+SUITE_LANGUAGES = (
+    "en", "af", "ar", "az", "be", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "es", "et", "eu", "fa", "fi", "fr",
+    "ga", "gl", "gu", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "jv", "ka", "kk", "kn", "ko", "ky", "lb",
+    "lt", "lv", "mk", "ml", "mn", "mr", "ms", "my", "nb", "ne", "nl", "pa", "pl", "pt", "ro", "ru", "sk", "sl", "sq",
+    "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
+)
+TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
+
+_VERSION = 1  # raise it when the same rows are laid out in another way
+_PAIRS = ("nli", "para")
+_FORMATS = {"intent": "classification", "nli": "classification", "para": "classification", "slots": "tagging",
+            "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining"}
+_TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence",
+                 "tokens")
+
+
+def languages() -> tuple[str, ...]:
+    """Languages of the suite, English first; not every task has every language."""
+    return SUITE_LANGUAGES
+
+
+def fingerprint(seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+    """Short hash of all that the suite's rows depend on; generates nothing.
+
+    Parameters
+    ----------
+    seed : int
+        Of the generators.
+    sizes : mapping of str to int
+        As in `Sizes`; what is not given stays as it is.
+    languages : sequence of str, optional
+        Those of the suite by default.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown.
+    """
+    decisive = {
+        "seed": seed,
+        "sizes": read_sizes(sizes).model_dump(),
+        "languages": _chosen(languages),
+        "packages": _packages(),
+        "generators": [_VERSION, commands.fingerprint(), cldr.VERSION, catalogues.VERSION],
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def build(
+    folder: Path, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Path:
+    """Write the suite, or reuse the complete one that is there; a terminal shows a bar.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the suite will stand.
+    seed, sizes, languages
+        As for `fingerprint`.
+    report : callable, optional
+        Gets a line at the end.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown, or `folder` holds something else or cannot be written.
+    """
+    chosen, wanted = _chosen(languages), read_sizes(sizes)
+    about = {"suite": "pocket", "fingerprint": fingerprint(seed, sizes, languages), "seed": seed,
+             "sizes": wanted.model_dump(), "languages": chosen, "packages": _packages()}
+    census = Census()
+    with _bar(_expected_tables(chosen, wanted)) as advance:
+        write_suite(census.watch(_tables(chosen, wanted, seed)), Path(folder), about,
+                    lambda config, split, rows: advance(f"{config} {split}"),
+                    lambda: {"left_out": left_out(chosen, sizes), **census.summary()})
+    if report:
+        rows = read_manifest(folder)["rows"]
+        report(f"{folder}: suite of {len(chosen)} languages, {len(rows)} configs, "
+               f"{sum(sum(splits.values()) for splits in rows.values())} rows")
+    return Path(folder)
+
+
+def texts(folder: Path) -> Iterator[str]:
+    """All different texts of a suite, in a fixed order: sentences, contexts, questions, words of tagging tasks.
+
+    Raises
+    ------
+    StiltsError
+        If a file of the suite cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    seen: set[str] = set()
+    for path in sorted(Path(folder).glob("*/*.parquet")):
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
+        for column in _TEXT_COLUMNS:
+            if column in table.column_names:
+                values = table[column].to_pylist()
+                for text in chain.from_iterable(values) if column == "tokens" else values:
+                    if text not in seen:
+                        seen.add(text)
+                        yield text
+
+
+def coverage(folder: Path) -> list[dict[str, Any]]:
+    """One row a language: `language`, the number of test rows of every task, and `left_out`, task to reason."""
+    manifest = read_manifest(folder)
+    return [{
+        "language": language,
+        **{task: manifest["rows"].get(f"{task}.{language}", {}).get("test", 0) for task in TASKS},
+        "left_out": {task: reasons[language] for task, reasons in manifest["left_out"].items() if language in reasons},
+    } for language in manifest["languages"]]
+
+
+def left_out(languages: Sequence[str], sizes: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """For every task the languages that it leaves out, each with the reason."""
+    thin = commands.left_out()
+    missing = {language: thin.get(language, "home-assistant-intents has no templates") for language in languages
+               if language not in commands.languages()}
+    return {**{task: missing for task in commands.TARGETS},
+            "dates": cldr.left_out(languages),
+            "ui-retrieval": catalogues.left_out_of_retrieval(languages),
+            "ui-mining": catalogues.left_out_of_mining(languages, read_sizes(sizes))}
+
+
+@cache
+def task_features(name: str) -> "Features":
+    """Columns of a target ("command-nli") or an intermediate task ("nli")."""
+    kind = commands.TARGETS.get(name, name)
+    if kind not in _FORMATS:
+        raise UnknownName("task of the pocket suite", name, {*TASKS, *_FORMATS})
+    if kind in ("ui-retrieval", "ui-mining"):
+        return features(_FORMATS[kind])
+    labels = cldr.TAGS if kind == "dates" else commands.label_names(kind)
+    return features(_FORMATS[kind], labels, pairs=kind in _PAIRS, traced=True)
+
+
+def _chosen(languages: Sequence[str] | None) -> list[str]:
+    """English first, the others in the suite's order."""
+    if languages is None:
+        return list(SUITE_LANGUAGES)
+    for language in languages:
+        if language not in SUITE_LANGUAGES:
+            raise UnknownName("language of the pocket suite", language, SUITE_LANGUAGES)
+    return [language for language in SUITE_LANGUAGES if language == "en" or language in languages]
+
+
+def _packages() -> dict[str, str]:
+    return {name: version(name) for name in ("home-assistant-intents", "hassil", "Babel", "Django")}
+
+
+def _tables(languages: Sequence[str], sizes: Sizes, seed: int) -> Iterator[Table]:
+    known = [language for language in languages if language in commands.languages()]
+    made: Iterable[tuple[str, str, list[Row]]] = chain(
+        commands.generate(known, sizes, seed),
+        cldr.generate(languages, sizes, seed),
+        catalogues.generate(languages, sizes, seed),
+    )
+    for config, split, rows in made:
+        name = config.removeprefix("intermediate.").rpartition(".")[0]
+        yield Table(config, split, task_features(name), rows)
+
+
+def _expected_tables(languages: Sequence[str], sizes: Sizes) -> int:
+    """English has training and dev sets too, and those of the intermediate tasks; mining has a dev set everywhere."""
+    absent = left_out(languages, sizes.model_dump())
+    test = sum(language not in absent[task] for task in TASKS for language in languages)
+    mining = sum(language not in absent["ui-mining"] for language in languages)
+    trained = len(commands.TARGETS) + 1
+    return test + mining + 4 * trained
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar with an estimate of the time left, on a terminal's standard error; elsewhere nothing."""
+    console = Console(stderr=True)
+    with Progress(TextColumn("pocket suite"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+                  TextColumn("{task.description}"), console=console, transient=True,
+                  disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda description: progress.update(task, advance=1, description=description)
