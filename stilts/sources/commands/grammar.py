@@ -1,13 +1,15 @@
 """Sentence templates of `home-assistant-intents` as trees in which every branch can be said.
 
-`hassil` parses the templates. Its trees refer to rules and lists by name, and some of those lists are filled by a user's
-home. Here a tree is resolved once: rules are put in place, lists are joined with their values, and branches that cannot
-be said (a list without values, a rule that refers to itself) are cut off.
+`hassil` parses the templates. Its trees refer to rules and lists by name, and a user's home fills some of the lists.
+Here a tree is resolved once: rules are put in place, lists are joined with their values, and branches that cannot be
+said (a list without values, a rule that refers to itself) are cut off.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +27,7 @@ Signature = frozenset[str]
 """The names of the slots that a sentence fills."""
 
 _SIGNATURE_LIMIT = 16
+_WHITE = re.compile(r"\s+")
 
 
 class Draw(Protocol):
@@ -51,7 +54,7 @@ class Node(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text, white space included."""
+    """Plain text with its white space, of which there is never more than one space on end."""
 
     text: str
 
@@ -141,7 +144,7 @@ class OneOf:
 
     def walk(self, draw: Draw) -> None:
         """Say the part that `draw` chooses."""
-        draw.rng.choices(self.parts, cum_weights=self._weights)[0].walk(draw)
+        self.parts[bisect(self._weights, draw.rng.random() * self._weights[-1])].walk(draw)
 
     def signatures(self) -> frozenset[Signature]:
         """All that any part may fill."""
@@ -190,7 +193,8 @@ class Template:
     def action(self) -> str:
         """What is to be done, without the values: templates of one action and equal values mean the same."""
         fixed = "".join(f" {name}:{value}" for name, value in sorted(self.fixed.items()))
-        return self.intent + (f" asks:{self.aspect}" if self.aspect else "") + fixed + (" here:yes" if self.here else "")
+        asked, here = f" asks:{self.aspect}" if self.aspect else "", " here:yes" if self.here else ""
+        return f"{self.intent}{asked}{fixed}{here}"
 
 
 def _unions(choices: Sequence[frozenset[Signature]]) -> frozenset[Signature]:
@@ -232,7 +236,7 @@ class Resolver:
 
     def _node(self, expression: hx.Expression) -> Node | None:
         handlers: Mapping[type, Callable[[Any], Node | None]] = {
-            hx.TextChunk: lambda chunk: Text(chunk.original_text),
+            hx.TextChunk: lambda chunk: Text(_WHITE.sub(" ", chunk.original_text)),
             hx.RuleReference: lambda rule: self._rule(rule.rule_name),
             hx.ListReference: self._slot,
             hx.Alternative: self._one_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from stilts.sources.commands.values import FOLDER, SHARES, stable_hash
 SOURCE_LANGUAGE = "en"
 _FILES = {"zh": "zh-CN"}
 _TRIES = 30
+_DRAWS = 5
 
 
 class Entry(NamedTuple):
@@ -92,12 +94,27 @@ class Phrasebook:
         Raises
         ------
         Unfit
-            If the draw failed; draw again.
+            If five draws on end failed.
         """
-        command = draw(rng.choice(templates), pool, self.usage, rng, wanted)
-        if not command.pooled and Pool(stable_hash(command.text.casefold()) % SHARES) not in self._shares(pool):
+        for _ in range(_DRAWS - 1):
+            try:
+                return self._draw_once(rng.choice(templates), pool, rng, wanted)
+            except Unfit:
+                continue
+        return self._draw_once(rng.choice(templates), pool, rng, wanted)
+
+    def _draw_once(self, template: Template, pool: Pool, rng: Random, wanted: Mapping[str, str] | None) -> Command:
+        command = draw(template, pool, self.usage, rng, wanted)
+        if not command.pooled and not self._owners(command.text) <= self._shares(pool):
             raise Unfit("sentence of another pool")
         return command
+
+    def _owners(self, text: str) -> set[int]:
+        """Pools of a sentence without a value of its own pool: by chance, and by the names of a home that it holds."""
+        text = text.casefold()
+        named = {share for forms in self.usage.forms.values() for surface, share in forms.shares.items()
+                 if surface in text}
+        return named | {stable_hash(text) % SHARES}
 
 
 def _signature_key(template: Template) -> list[list[str]]:
@@ -122,6 +139,18 @@ def held_languages() -> list[str]:
     """Codes of the languages of `home-assistant-intents`, variants of a language aside."""
     codes = {path.stem for path in _folder().glob("*.json")}
     return sorted({code for code in codes if "-" not in code} | set(_FILES))
+
+
+def intents_of(language: str) -> set[str]:
+    """Names of the intents that have templates in a language, read without parsing these.
+
+    Raises
+    ------
+    UnknownName
+        If `home-assistant-intents` does not hold the language.
+    """
+    data = json.loads(data_file(language).read_text(encoding="utf-8"))
+    return {intent for intent, about in data["intents"].items() if any(block["sentences"] for block in about["data"])}
 
 
 def _folder() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,8 +12,6 @@ from random import Random
 from stilts.sources.commands.grammar import Slot, Template
 from stilts.sources.commands.usage import Usage
 from stilts.sources.commands.values import HOME_SLOTS, SHARES, Forms, Value, stable_hash
-
-_WHITE = re.compile(r"\s+")
 
 
 class Pool(IntEnum):
@@ -126,7 +123,7 @@ class Walk:
             return value.forms[0].surface
         words = Walk(self.rng, self.template, self.pool)
         value.said.walk(words)
-        return _WHITE.sub(" ", "".join(text for text, _, _ in words.pieces)).strip()
+        return " ".join("".join(text for text, _, _ in words.pieces).split())
 
 
 def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
@@ -155,7 +152,7 @@ def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
     command = _written(walk, usage.forms)
     if wanted is not None and command.slots.keys() != wanted.keys():
         raise Unfit("other slots")
-    if not _in_pool(walk, command, usage.forms):
+    if not _in_pool(walk):
         raise Unfit("pair of another pool")
     if not usage.allows(command.text, command.spans):
         raise Unfit("nobody says so")
@@ -166,7 +163,6 @@ def _written(walk: Walk, forms: Mapping[str, Forms]) -> Command:
     """Join pieces with single spaces, choosing each form by what stands around it."""
     text, spans = "", []
     for place, (piece, slot, value) in enumerate(walk.pieces):
-        piece = _WHITE.sub(" ", piece)
         if slot and slot.name in HOME_SLOTS:
             piece = _form(forms[slot.name], value, text, walk.pieces[place + 1:])
         if not text or text.endswith(" "):
@@ -185,14 +181,7 @@ def _form(forms: Forms, value: Value, before: str, rest: list[tuple[str, Slot | 
     return form.surface
 
 
-def _in_pool(walk: Walk, command: Command, forms: Mapping[str, Forms]) -> bool:
-    """Whether the values from closed lists stay in the pool; all others were chosen from it.
-
-    A pair of them belongs to one pool only. So does one that is worded like a home's own name for something.
-    """
-    closed = [(span, value) for span, value in zip(command.spans, walk.values, strict=True) if value.share is None]
-    worded = [share for span, _ in closed for slot in HOME_SLOTS
-              if (share := forms[slot].shares.get(command.text[span.start:span.end].casefold())) is not None]
-    pairs = combinations(sorted(f"{span.slot}={span.value}" for span, _ in closed), 2)
-    shares = [*worded, *(stable_hash(" ".join(pair)) % SHARES for pair in pairs)]
-    return all(share == walk.pool for share in shares)
+def _in_pool(walk: Walk) -> bool:
+    """Whether every pair of values from closed lists belongs to the pool; other values were chosen from it."""
+    closed = sorted(f"{slot.name}={value.key}" for _, slot, value in walk.pieces if slot and value.share is None)
+    return all(stable_hash(" ".join(pair)) % SHARES == walk.pool for pair in combinations(closed, 2))

@@ -12,7 +12,7 @@ from typing import Any
 from stilts.errors import UnknownName
 from stilts.sources.commands.collecting import Example, take
 from stilts.sources.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
-from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, phrasebook
+from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, intents_of, phrasebook
 from stilts.sources.commands.questions import QUESTIONS, questions
 from stilts.sources.commands.sampling import Pool
 from stilts.sources.commands.single import intent_names, intents, slots, tag_names
@@ -72,7 +72,7 @@ def _reason(language: str) -> str:
     missing = [name for name in (FILES["area"], FILES["name"], QUESTIONS) if language not in read(name)]
     if missing:
         return f"no values of ours in {', '.join(missing)}"
-    known = {template.intent for template in phrasebook(language).templates} & set(intent_names())
+    known = intents_of(language) & set(intent_names())
     if len(known) < _FEWEST_INTENTS:
         return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
     return ""
@@ -130,7 +130,7 @@ def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
 
 def _stream(kind: str, task: str, language: str, pool: Pool, seed: int) -> Iterator[Example]:
     if language not in held_languages() or language in left_out():
-        raise UnknownName("language of commands", language, globals()["languages"]())
+        raise UnknownName("language of commands", language, languages())
     return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
 
 

@@ -41,7 +41,7 @@ class Usage:
     forms : mapping of str to Forms
         Values of "area", "floor" and "name".
     unsaid : re.Pattern or None
-        What the templates accept and nobody writes.
+        In small letters, what the templates accept and nobody writes.
     """
 
     language: str
@@ -50,8 +50,8 @@ class Usage:
 
     def allows(self, text: str, spans: Sequence[Place]) -> bool:
         """Whether the units beside its numbers are well inflected and nothing in it is unsaid."""
-        return (not (self.unsaid and self.unsaid.search(text))
-                and all(self._agrees(text, span) for span in spans if span.slot.removeprefix("start_") in _UNITS))
+        return (all(self._agrees(text, span) for span in spans if span.slot.removeprefix("start_") in _UNITS)
+                and not (self.unsaid and self.unsaid.search(text.casefold())))
 
     def _agrees(self, text: str, span: Place) -> bool:
         found = _NUMBER_AND_WORD.match(text, span.start)
@@ -93,6 +93,6 @@ def usage(language: str, folder: Path = FOLDER) -> Usage:
 def _pattern(language: str, folder: Path) -> re.Pattern[str] | None:
     patterns = read(UNSAID, folder).get(language, ())
     try:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE) if patterns else None
+        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
     except re.error as error:
         raise StiltsError(f"{folder / UNSAID}, {language}: no regular expression ({error}): {error.pattern}") from error
