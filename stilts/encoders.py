@@ -73,9 +73,11 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     with _explained(name, revision), _quiet_progress():
         config = AutoConfig.from_pretrained(name, **source)
         options = {"add_pooling_layer": False} if _has_optional_pooler(config) else {}
-        model = AutoModel.from_pretrained(
-            name, config=config, use_safetensors=True, dtype=torch.float32, **source, **options
-        )
+        options |= {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+        model, loading = AutoModel.from_pretrained(name, config=config, **source, **options)
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise StiltsError(f"encoder {name}: weights lack {len(missing)} of the model's, the first is '{missing[0]}'")
     return model.eval()
 
 
@@ -144,6 +146,8 @@ def prepare_encoder(
     purpose = {"encoder": encoder_fingerprint(name, revision), "trimmed": trim, "texts": _texts_digest(texts)}
     if _stands(folder, purpose):
         return
+    from safetensors import SafetensorError
+
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -152,7 +156,7 @@ def prepare_encoder(
     try:
         _write(building, name, revision, texts, trim, purpose)
         _put_in_place(building, folder, purpose)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -200,18 +204,20 @@ def _kind(name: str, revision: str | None) -> str:
 
 
 def _has_optional_pooler(config: object) -> bool:
-    from transformers import AutoModel
+    from transformers import MODEL_MAPPING
 
-    mapping = AutoModel._model_mapping
-    return type(config) in mapping and "add_pooling_layer" in inspect.signature(mapping[type(config)]).parameters
+    known = type(config) in MODEL_MAPPING
+    return known and "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)]).parameters
 
 
 @contextmanager
 def _explained(name: str, revision: str | None) -> Iterator[None]:
     """Turn what `transformers` raises about an unloadable encoder into what the user can do."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
         if Path(name).is_dir():
             remedy = "the folder needs config.json, tokenizer.json and model.safetensors as save_pretrained writes them"
@@ -296,7 +302,7 @@ def _stands(folder: Path, purpose: Mapping) -> bool:
     return True
 
 
-def _unwritable(folder: Path, error: OSError) -> StiltsError:
+def _unwritable(folder: Path, error: Exception) -> StiltsError:
     return StiltsError(f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder")
 
 

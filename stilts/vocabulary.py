@@ -34,13 +34,15 @@ def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> l
     Raises
     ------
     StiltsError
-        The vocabulary is of another kind than unigram.
+        The vocabulary is of another kind than unigram; or a text is no valid Unicode.
     """
-    model = _unigram(tokenizer)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    _check_unigram(model, tokenizer.name_or_path)
     scores = [score for _, score in model["vocab"]]
     lowest = min(range(len(scores)), key=scores.__getitem__)
     ids = {lowest, model["unk_id"], *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     for batch in _batches(texts):
+        _check_unicode(batch)
         for encoding in tokenizer.backend_tokenizer.encode_batch_fast(batch):
             ids.update(encoding.ids)
     return sorted(ids)
@@ -187,10 +189,15 @@ def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
         yield batch
 
 
-def _unigram(tokenizer: "PreTrainedTokenizerFast") -> dict:
-    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    _check_unigram(model, tokenizer.name_or_path)
-    return model
+def _check_unicode(texts: Iterable[str]) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise StiltsError(
+                f"the text {_shown(text)} holds half of a surrogate pair at character {error.start + 1}, "
+                "which no tokenizer takes; mend or leave out the example"
+            ) from error
 
 
 def _check_unigram(model: dict, name: str) -> None:

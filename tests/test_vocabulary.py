@@ -131,6 +131,11 @@ def test_a_text_outside_the_study_is_named():
         vocabulary.assert_covered(keys, ["", "Turn on"])
 
 
+def test_a_text_that_is_no_unicode_is_named(small):
+    with pytest.raises(StiltsError, match=r"the text 'ab\\ud800' holds half of a surrogate pair at character 3"):
+        vocabulary.used_tokens(small, ["fine", "ab\ud800"])
+
+
 def test_a_long_text_is_named_by_its_beginning():
     with pytest.raises(StiltsError) as error:
         vocabulary.assert_covered(vocabulary.text_keys([]), ["b" * 100_000])
