@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
+from stilts.encoders import load_encoder
 from stilts.formats import get_format
 from stilts.formats.base import Input
 
@@ -56,7 +57,7 @@ def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[st
     seed : int
         Decides the heads' first weights, and nothing else.
     """
-    encoder = AutoModel.from_pretrained(encoder_folder, use_safetensors=True, trust_remote_code=False)
+    encoder, _ = load_encoder(str(encoder_folder))
     torch.manual_seed(seed)
     size = encoder.config.hidden_size
     modules = {task: get_format(form).head(size, labels) for task, (form, labels) in heads.items()}

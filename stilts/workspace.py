@@ -131,17 +131,12 @@ class Workspace:
         for task in study.per_task:
             if task not in TARGETS:
                 condition(task)
-        if study.data.languages != "all":
-            known = SUITES[study.data.suite].languages()
-            for language in study.data.languages:
-                if language not in known:
-                    raise UnknownName("language", language, known)
         trained = [name for name in study.targets if get_target(name).trained]
         runs = plan_runs(
             study,
             [condition(entry) for entry in study.intermediates],
             trained,
-            SUITES[study.data.suite].fingerprint(study.data.seed, study.data.sizes),
+            SUITES[study.data.suite].fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
             encoder_fingerprint(study.encoder.name, study.encoder.revision),
         )
         return Plan(study, tuple(unique(runs)))
@@ -165,7 +160,7 @@ class Workspace:
         source = SUITES[study.data.suite]
         suite, encoder = self.suite_folder(study), self.encoder_folder(study)
         with self.lock("prepare"):
-            source.build(suite, study.data.seed, study.data.sizes, report=report)
+            source.build(suite, study.data.seed, study.data.sizes, _chosen(study), report=report)
             prepare_encoder(
                 study.encoder.name,
                 source.texts(suite),
@@ -212,6 +207,11 @@ class Workspace:
     def forget_progress(self, run_id: str) -> None:
         """Remove the note of a run that is recorded."""
         (self.runs / "progress" / f"{run_id}.json").unlink(missing_ok=True)
+
+
+def _chosen(study: Study) -> tuple[str, ...] | None:
+    """Languages that the suite is built for; None for all that it covers."""
+    return None if study.data.languages == "all" else study.data.languages
 
 
 def workspace(study: Study | None = None, start: Path | None = None) -> Workspace:

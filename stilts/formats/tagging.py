@@ -23,12 +23,13 @@ class Tagging:
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
-        room = max_length - tokenizer.num_special_tokens_to_add()
+        prefix, suffix = _special_tokens(tokenizer)
+        room = max_length - len(prefix) - len(suffix)
         inputs = []
         for i, row in enumerate(rows):
             words = _subwords(row["tokens"], tokenizer, room)
             for start, stop in _pieces([len(word) for word in words], room):
-                inputs.append(_input(i, words[start:stop], row["tags"][start:stop], tokenizer))
+                inputs.append(_input(i, words[start:stop], row["tags"][start:stop], prefix, suffix))
         return inputs
 
     def head(self, hidden_size: int, labels: Sequence[str]):
@@ -85,11 +86,17 @@ def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
         yield start, len(lengths)
 
 
-def _input(example: int, words: list[list[int]], tags: Sequence[int], tokenizer) -> Input:
-    body = [token for word in words for token in word]
-    ids = tokenizer.build_inputs_with_special_tokens(body)
-    offset = ids.index(body[0]) if body else 0
-    firsts = offset + np.cumsum([0] + [len(word) for word in words[:-1]])
+def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special tokens that the tokenizer sets before and after a text."""
+    text = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(whole)) if whole[i : i + len(text)] == text)
+    return whole[:start], whole[start + len(text) :]
+
+
+def _input(example: int, words: list[list[int]], tags: Sequence[int], prefix: list[int], suffix: list[int]) -> Input:
+    ids = prefix + [token for word in words for token in word] + suffix
+    firsts = len(prefix) + np.cumsum([0] + [len(word) for word in words[:-1]])
     target = [IGNORED] * len(ids)
     for position, tag in zip(firsts, tags, strict=True):
         target[position] = tag
