@@ -6,8 +6,8 @@ fields of the CLDR pattern give the labels, so they are exact.
 Pools. The atomic patterns are grouped by their English wording and dealt to three pools: `intermediate`, `train` (the
 target's) and `evaluation`. Currencies and units are dealt in the same way, each with all its wordings. Values are dealt
 to four pools, with evaluation cut into validation and test: years, pairs of month and day, pairs of hour and minute on
-a 12-hour clock, numbers. Month and weekday names and the pattern that joins a date and a time are shared: there are too
-few of them.
+a 12-hour clock, numbers. Month and weekday names, hours alone and the pattern that joins a date and a time are shared:
+there are too few of them.
 
 Tokens. Text is cut at white space, around every punctuation mark and symbol, and between digits and letters. In Chinese
 and Japanese every ideograph and kana is a token; in Thai, Khmer, Lao and Burmese, which write no spaces between words,
