@@ -1,30 +1,19 @@
-"""Papermill's engine of this book: checks parameters, fills Markdown, captions and alt texts, leaves no traces.
+"""Papermill's engine of this book: checks parameters, fills the template's text, leaves no traces.
 
-Papermill sets variables and leaves the text alone; here `${name}` in a Markdown cell, in
-`metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt` becomes the parameter's value, so that pages
-made from one template have their own titles and labels. The injected cell states every parameter with its comment, and
-a caption links to the figure's data, its notebook and its source.
+Papermill sets variables and leaves Markdown and captions alone. Here they are filled, the injected cell states every
+parameter with its comment, and the notebook's metadata name its template.
 
-Papermill imports this module while it imports itself (an entry point): import `stilts.notebooks`, or papermill, first.
+Papermill imports this module while it imports itself (an entry point), so papermill must be imported first.
 """
 
-import ast
-import io
 import os
-import string
-import tokenize
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
-from stilts.errors import StiltsError, UnknownName
-
-INJECTED = "injected-parameters"
+from stilts.templates import check_parameters, default_parameters, fill, remove_traces, repository_of, state_parameters
 
 KERNEL_ENVIRONMENT = {
     # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
@@ -39,134 +28,6 @@ KERNEL_ENVIRONMENT = {
 }
 
 
-class Filler(string.Template):
-    """`string.Template` that knows `${name}` alone, so that `$x$` and `$$` keep their meaning in Markdown."""
-
-    pattern = r"""
-        \$(?:
-          (?P<escaped>(?!)) |
-          (?P<named>(?!)) |
-          \{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\} |
-          (?P<invalid>(?!))
-        )
-    """
-
-
-def tagged_cell(notebook: NotebookNode, tag: str) -> NotebookNode | None:
-    """Return the first cell with a tag, or None."""
-    return next((cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])), None)
-
-
-def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
-    """Return what the `parameters` cell assigns; empty if there is no such cell.
-
-    Raises
-    ------
-    StiltsError
-        If the cell holds anything but assignments of a literal to a name.
-    """
-    cell = tagged_cell(notebook, "parameters")
-    try:
-        return dict(_assignments(ast.parse(cell.source if cell else "")))
-    except (ValueError, SyntaxError) as error:
-        raise StiltsError(f"{name}: the parameters cell must hold only `name = literal` lines ({error})") from None
-
-
-def _assignments(tree: ast.Module) -> Iterator[tuple[str, Any]]:
-    for statement in tree.body:
-        yield _target(statement).id, ast.literal_eval(statement.value)
-
-
-def _target(statement: ast.stmt) -> ast.Name:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    if len(targets) != 1 or not isinstance(targets[0], ast.Name):
-        raise ValueError(f"line {statement.lineno}: {ast.unparse(statement)}")
-    return targets[0]
-
-
-def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name: str = "notebook") -> None:
-    """Hold given parameters to the names and types of a template's own.
-
-    Raises
-    ------
-    UnknownName
-        If the template has no parameter of that name.
-    StiltsError
-        If a value has another type than the default; a default of None takes any, a float default takes integers.
-    """
-    for key, value in given.items():
-        if key not in defaults:
-            raise UnknownName(f"parameter of {name}", key, defaults)
-        if not _same_kind(defaults[key], value):
-            wanted = type(defaults[key]).__name__
-            raise StiltsError(f"{name}: parameter {key} takes a value of type {wanted}, got {value!r}")
-
-
-def _same_kind(default: Any, value: Any) -> bool:
-    if default is None:
-        return True
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
-    return type(value) is type(default) or (isinstance(default, float) and type(value) is int)
-
-
-def fill(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
-    """Replace `${name}` in Markdown cells, figure names, captions and alt texts, in place; unknown names stay.
-
-    A list is written with commas between its items.
-    """
-    texts = {key: _as_text(value) for key, value in values.items()}
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = Filler(cell.source).safe_substitute(texts)
-        shown = cell.metadata.get("mystnb", {})
-        for part, key in (("figure", "name"), ("figure", "caption"), ("image", "alt")):
-            if key in shown.get(part, {}):
-                shown[part][key] = Filler(shown[part][key]).safe_substitute(texts)
-
-
-def _as_text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def state_parameters(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
-    """Make the cell after the `parameters` cell assign every value, each with the comment that it has there."""
-    cell = tagged_cell(notebook, "parameters")
-    if cell is None:
-        return
-    comments = _comments(cell.source)
-    lines = [f"{name} = {value!r}{comments.get(name, '')}" for name, value in values.items()]
-    notebook.cells = [other for other in notebook.cells if INJECTED not in other.metadata.get("tags", [])]
-    stated = new_code_cell("\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]})
-    notebook.cells.insert(notebook.cells.index(cell) + 1, stated)
-
-
-def _comments(source: str) -> dict[str, str]:
-    """Return the comment behind each assignment, with two spaces before it."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    by_line = {token.start[0]: f"  {token.string}" for token in tokens if token.type == tokenize.COMMENT}
-    statements = [statement for statement in ast.parse(source).body if statement.end_lineno in by_line]
-    return {_target(statement).id: by_line[statement.end_lineno] for statement in statements}
-
-
-def link_figures(notebook: NotebookNode, template: Path, page: Path) -> None:
-    """Let each caption end in links to the figure's data, its executed notebook and its template.
-
-    The data of a figure `fig-gain` stand in `gain.csv` or `fig-gain.csv` beside the page; without such a file there is
-    no link to data.
-    """
-    source = os.path.relpath(template, page.parent)
-    for cell in notebook.cells:
-        figure = cell.metadata.get("mystnb", {}).get("figure", {})
-        if "name" not in figure or "caption" not in figure:
-            continue
-        stems = (figure["name"], figure["name"].partition("-")[2])
-        data = next((f"{stem}.csv" for stem in stems if stem and (page.parent / f"{stem}.csv").exists()), None)
-        links = [f"{{download}}`data <{data}>`"] if data else []
-        links += [f"{{download}}`notebook <{page.name}>`", f"{{download}}`source <{source}>`"]
-        figure["caption"] = f"{figure['caption'].rstrip()} [{' · '.join(links)}]{{.figure-links}}"
-
-
 class BookEngine(NBClientEngine):
     """Papermill's own engine that first checks the parameters and fills the text; `papermill --engine stilts`.
 
@@ -175,35 +36,17 @@ class BookEngine(NBClientEngine):
     """
 
     @classmethod
-    def execute_notebook(
-        cls,
-        nb: NotebookNode,
-        kernel_name: str,
-        output_path: str | None = None,
-        input_path: str | None = None,
-        page: str | None = None,
-        **options,
-    ) -> NotebookNode:
-        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces.
-
-        Parameters
-        ----------
-        output_path : str or None
-            Where papermill saves the notebook while it runs; None saves nothing.
-        page : str or None, default=None
-            Where the executed notebook will stand; None is `output_path`.
-        """
-        name = Path(input_path or "notebook").name
-        defaults, given = default_parameters(nb, name), nb.metadata.papermill.get("parameters", {})
-        check_parameters(defaults, given, name)
+    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
+        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces."""
+        template = Path(options.pop("input_path", None) or "notebook")
+        defaults, given = default_parameters(nb, template.name), nb.metadata.papermill.get("parameters", {})
+        check_parameters(defaults, given, template.name)
         values = {**defaults, **given}
         state_parameters(nb, values)
         fill(nb, values)
+        nb.metadata.template = template.resolve().relative_to(repository_of(template)).as_posix()
         nb = super().execute_notebook(nb, kernel_name, output_path, **options)
         remove_traces(nb)
-        page = page or output_path
-        if input_path and page:
-            link_figures(nb, Path(input_path).resolve(), Path(page).resolve())
         return nb
 
     @classmethod
@@ -233,12 +76,3 @@ class BookEngine(NBClientEngine):
             **options,
         )
         client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
-
-
-def remove_traces(notebook: NotebookNode) -> None:
-    """Drop what differs between two runs with the same results: times and paths."""
-    notebook.metadata.pop("papermill", None)
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)

@@ -16,8 +16,9 @@ from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from stilts.engine import BookEngine, check_parameters, default_parameters, remove_traces
+from stilts.engine import BookEngine
 from stilts.errors import StiltsError
+from stilts.templates import check_parameters, default_parameters, remove_traces, repository_of
 
 Progress = Callable[[int, int, str], None]
 """Called with the cells done, the cells of the notebook, and the last line that the running cell printed ("" first)."""
@@ -35,12 +36,6 @@ class _LineSink:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-def repository_of(path: Path) -> Path:
-    """Return the nearest folder above a path that holds a `pyproject.toml`, else the path's own folder."""
-    parents = path.resolve().parents
-    return next((parent for parent in parents if (parent / "pyproject.toml").exists()), parents[0])
 
 
 def execute(
@@ -77,7 +72,6 @@ def execute(
             progress_bar=False,
             cwd=str(repository_of(template)),
             input_path=str(template),
-            page=str(output),
             **_reporting(notebook, progress),
         )
     except DeadKernelError:

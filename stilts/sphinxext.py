@@ -1,9 +1,13 @@
-"""The book's Sphinx extension: an HTML table that a notebook cell shows under a caption is numbered as a table.
+"""The book's Sphinx extension: what MyST-NB leaves to be done for the captioned outputs of executed notebooks.
 
-MyST-NB makes a figure of every captioned output. A paper numbers its tables apart and sets their captions on top.
+MyST-NB makes a figure of every captioned output. A paper numbers its tables apart and sets their captions on top; and
+each figure and table of this book ends in links to its data, its notebook and its source.
 """
 
+from pathlib import Path
+
 from docutils import nodes
+from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
@@ -34,6 +38,45 @@ def _shows_table(figure: nodes.figure) -> bool:
     return any(raw.get("format") == "html" and "<table" in raw.astext() for raw in figure.findall(nodes.raw))
 
 
+class LinkFigures(SphinxTransform):
+    """Let each caption of an executed notebook end in links: its data as CSV, the notebook, the template.
+
+    The data of a figure `fig-gain` stand in `gain.csv` or `fig-gain.csv` beside the page; a figure without such a file
+    has no link to data.
+    """
+
+    default_priority = 510
+
+    def apply(self, **kwargs) -> None:
+        """Work on one document; one without a template in its metadata is no executed notebook."""
+        template = _metadata(self.document, "template")
+        if template is None:
+            return
+        page = Path(self.env.doc2path(self.env.docname))
+        for figure in self.document.findall(nodes.figure):
+            targets = {"data": _data_of(figure, page), "notebook": page.name, "source": f"/{template}"}
+            for caption in (child for child in figure.children if isinstance(child, nodes.caption)):
+                caption += _links({text: target for text, target in targets.items() if target})
+
+
+def _metadata(document: nodes.document, key: str) -> str | None:
+    fields = (field for field in document.findall(nodes.field) if field[0].astext() == key)
+    return next((field[1].astext() for field in fields), None)
+
+
+def _data_of(figure: nodes.figure, page: Path) -> str | None:
+    stems = [stem for name in figure["names"] for stem in (name, name.partition("-")[2]) if stem]
+    return next((f"{stem}.csv" for stem in stems if (page.parent / f"{stem}.csv").exists()), None)
+
+
+def _links(targets: dict[str, str]) -> nodes.inline:
+    line = nodes.inline(classes=["figure-links"])
+    for text, target in targets.items():
+        line += nodes.Text(" · " if len(line) else " ")
+        line += download_reference("", text, reftarget=target, refdoc="")
+    return line
+
+
 def visit_table_figure(self: HTML5Translator, node: table_figure) -> None:
     """Open the element."""
     self.body.append(self.starttag(node, "figure", CLASS="table-figure"))
@@ -45,7 +88,8 @@ def depart_table_figure(self: HTML5Translator, node: table_figure) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the node and the transform with Sphinx."""
+    """Register the node and the transforms with Sphinx."""
     app.add_enumerable_node(table_figure, "table", html=(visit_table_figure, depart_table_figure))
     app.add_transform(NumberTables)
+    app.add_transform(LinkFigures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

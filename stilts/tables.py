@@ -25,6 +25,5 @@ def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "
     if csv is not None:
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False, lineterminator="\n")
-    return HTML(
-        frame.to_html(index=False, border=0, na_rep="–", classes="sortable", float_format=f"%.{decimals}f", justify="left")
-    )
+    shown = {"classes": "sortable", "border": 0, "justify": "left", "na_rep": "–", "float_format": f"%.{decimals}f"}
+    return HTML(frame.to_html(index=False, **shown))

@@ -1,0 +1,103 @@
+// Tables that sort and filter, and citations that show their entry. No other file, no other host.
+(function () {
+  "use strict";
+  const LONG = 12; // rows from which a table gets a filter and a height of its own
+
+  function value(cell) {
+    const text = (cell ? cell.textContent : "").trim();
+    const found = text.replace("\u2212", "-").replace(/,(?=\d{3})/g, "").match(/^[+-]?\d+(\.\d+)?/);
+    return { text, number: found ? parseFloat(found[0]) : NaN };
+  }
+
+  function compare(a, b) {
+    const bothNumbers = !isNaN(a.number) && !isNaN(b.number);
+    if (bothNumbers && a.number !== b.number) return a.number - b.number;
+    if (isNaN(a.number) !== isNaN(b.number)) return isNaN(a.number) ? 1 : -1;
+    return a.text.localeCompare(b.text);
+  }
+
+  function sortBy(table, column) {
+    const heads = [...table.tHead.rows[0].cells];
+    const order = heads[column].getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    heads.forEach((head) => head.removeAttribute("aria-sort"));
+    heads[column].setAttribute("aria-sort", order);
+    const sign = order === "ascending" ? 1 : -1;
+    const rows = [...table.tBodies[0].rows];
+    rows.sort((a, b) => sign * compare(value(a.cells[column]), value(b.cells[column])));
+    table.tBodies[0].append(...rows);
+  }
+
+  function filter(table, box) {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    label.className = "table-filter";
+    label.textContent = "Rows with";
+    input.type = "search";
+    input.addEventListener("input", () => {
+      const wanted = input.value.toLowerCase();
+      for (const row of table.tBodies[0].rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+    label.append(input);
+    box.before(label);
+    box.classList.add("tall-table");
+    box.tabIndex = 0; // a box that scrolls can be reached by keyboard
+  }
+
+  function alignNumbers(table) {
+    const rows = [...table.tBodies[0].rows];
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const cells = rows.map((row) => row.cells[column]).filter((cell) => cell && !/^[\u2013]?$/.test(cell.textContent.trim()));
+      if (!cells.length || cells.some((cell) => !/^[+\u2212-]?[\d.,]+\s?%?$/.test(cell.textContent.trim()))) return;
+      head.classList.add("number");
+      cells.forEach((cell) => cell.classList.add("number"));
+    });
+  }
+
+  function prepare(table) {
+    if (!table.tHead || !table.tBodies.length) return;
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sortBy(table, column));
+      head.append(button);
+    });
+    alignNumbers(table);
+    if (table.tBodies[0].rows.length > LONG) filter(table, table.closest(".text_html") || table);
+  }
+
+  function citation(link) {
+    const entry = link.title;
+    let card = null;
+    link.removeAttribute("title"); // the browser's own tooltip would cover the card
+    function show() {
+      if (card) return;
+      card = document.createElement("div");
+      card.className = "citation-card";
+      card.id = "citation-card";
+      card.setAttribute("role", "tooltip");
+      card.textContent = entry;
+      document.body.append(card);
+      const at = link.getBoundingClientRect();
+      const left = Math.min(at.left, document.documentElement.clientWidth - card.offsetWidth - 16);
+      card.style.left = `${Math.max(left, 8) + window.scrollX}px`;
+      card.style.top = `${at.bottom + window.scrollY + 6}px`;
+      link.setAttribute("aria-describedby", card.id);
+    }
+    function hide() {
+      if (card) card.remove();
+      card = null;
+      link.removeAttribute("aria-describedby");
+    }
+    link.addEventListener("mouseenter", show);
+    link.addEventListener("focus", show);
+    link.addEventListener("mouseleave", hide);
+    link.addEventListener("blur", hide);
+    link.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("table.sortable").forEach(prepare);
+    document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
+  });
+})();

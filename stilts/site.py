@@ -1,0 +1,246 @@
+"""The site: its table of contents, the pages of executed runs, the build by Jupyter Book, and a check of the result."""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from html.parser import HTMLParser
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from stilts.errors import StiltsError
+from stilts.study import Job
+
+log = logging.getLogger(__name__)
+
+RUNS_PAGE = "book/runs"
+RUNS_FOLDER = "runs/book/runs"
+BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
+LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
+
+
+# --- table of contents -----------------------------------------------------------------------------------------------
+
+
+def run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
+    """Return the appendix's pages, in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
+
+    A job's id changes with its settings; the page's name does not, so that the table of contents can be committed.
+    """
+    seen: Counter[str] = Counter()
+    pages = {}
+    for job in jobs:
+        slug = f"{job.phase}-{job.condition}"
+        seen[slug] += 1
+        pages[f"{RUNS_FOLDER}/{slug}-{seen[slug]}"] = job
+    return pages
+
+
+def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
+    """Make `_toc.yml` list the pages of these jobs under the appendix; return whether that changed the file."""
+    path = root / "_toc.yml"
+    toc = _read_toc(root)
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if chapter["file"] == RUNS_PAGE]
+    if not chapters:
+        raise StiltsError(f"{path}: no chapter has `file: {RUNS_PAGE}`, under which the executed runs are listed")
+    chapters[0]["sections"] = [{"file": page} for page in run_pages(jobs)]
+    text = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+    changed = text != path.read_text(encoding="utf-8")
+    if changed:
+        path.write_text(text, encoding="utf-8")
+    return changed
+
+
+def toc_pages(root: Path) -> list[str]:
+    """Return the pages that `_toc.yml` names, the first page first, without suffix."""
+    toc = _read_toc(root)
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *(page for chapter in chapters for page in _files(chapter))]
+
+
+def _read_toc(root: Path) -> dict:
+    path = root / "_toc.yml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise StiltsError(f"cannot read the table of contents {path}: {error}") from None
+
+
+def _files(entry: Mapping) -> Iterator[str]:
+    yield entry["file"]
+    for section in entry.get("sections", []):
+        yield from _files(section)
+
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+
+def assemble(root: Path, executed: Mapping[str, Path]) -> None:
+    """Copy executed run notebooks to the pages that show them; a page that is none of them is removed.
+
+    Parameters
+    ----------
+    executed : mapping of str to Path
+        Page, as `run_pages` names it -> executed notebook. A page with the same content is left as it is.
+    """
+    folder = root / RUNS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {root / f"{page}.ipynb": source for page, source in executed.items()}
+    for stale in set(folder.glob("*.ipynb")) - set(wanted):
+        stale.unlink()
+    for target, source in wanted.items():
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+
+
+def build(root: Path) -> Path:
+    """Build the book, every warning an error, and return the folder of its HTML; if nothing changed nothing is done.
+
+    Raises
+    ------
+    StiltsError
+        If a page of `_toc.yml` is missing, Jupyter Book warns or fails, or a page has not been written.
+    """
+    _require_sources(root)
+    html, state = root / "_build" / "html", root / "_build" / "state.json"
+    digests = {"settings": _settings_digest(root), "pages": _pages_digest(root)}
+    known = json.loads(state.read_text()) if state.exists() else {}
+    if known == digests and not _missing_pages(root, html):
+        log.info("book: nothing changed since it was built")
+        return html
+    state.unlink(missing_ok=True)
+    if known.get("settings") != digests["settings"]:
+        # Sphinx would keep pages that left the table of contents, and side bars that it has changed.
+        shutil.rmtree(root / "_build", ignore_errors=True)
+    _run_jupyter_book(root)
+    if missing := _missing_pages(root, html):
+        raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
+    state.write_text(json.dumps(digests))
+    return html
+
+
+def _require_sources(root: Path) -> None:
+    pages = toc_pages(root)
+    missing = [page for page in pages if not any((root / f"{page}{end}").exists() for end in (".md", ".ipynb"))]
+    if missing:
+        raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
+
+
+def _missing_pages(root: Path, html: Path) -> list[str]:
+    return [f"{page}.html" for page in toc_pages(root) if not (html / f"{page}.html").exists()]
+
+
+def _run_jupyter_book(root: Path) -> None:
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", str(root), "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        # Sphinx reports a page's warnings only when it reads the page: the next build must read all pages again.
+        shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
+        raise StiltsError(f"Jupyter Book failed:\n{_complaints(done.stdout + done.stderr)}")
+
+
+def _complaints(output: str) -> str:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    lines = [line for line in plain.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL|Error:)", line)]
+    return "\n".join(lines) or plain[-2000:]
+
+
+def _settings_digest(root: Path) -> str:
+    files = [root / "_config.yml", root / "_toc.yml", Path(__file__).with_name("sphinxext.py")]
+    versions = " ".join(f"{name}=={version(name)}" for name in BUILDERS)
+    return hashlib.sha256(versions.encode() + _digest(root, files)).hexdigest()
+
+
+def _pages_digest(root: Path) -> str:
+    folders = [root / "book", root / "notebooks", root / "runs" / "book"]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    kept = [file for file in files if not re.search(r"\.part-\d+$|\.failed\.ipynb$|\.ipynb_checkpoints", str(file))]
+    return _digest(root, [root / "index.md", *kept]).hex()
+
+
+def _digest(root: Path, files: Sequence[Path]) -> bytes:
+    whole = hashlib.sha256()
+    for file in sorted(files):
+        name = file.relative_to(root) if file.is_relative_to(root) else file.name
+        whole.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return whole.digest()
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """What a page holds: its anchors, its links, the resources that it loads, and images without alt text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.resources: set[str] = set()
+        self.unnamed_images: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Note what one tag adds."""
+        values = {name: value or "" for name, value in attributes}
+        self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
+        if tag == "a" and "href" in values:
+            self.links.add(values["href"])
+        if tag == "link" and LOADING_RELS & set(values.get("rel", "").split()):
+            self.resources.add(values.get("href", ""))
+        if tag != "a":
+            self.resources |= {values[name] for name in ("src", "poster", "data") if values.get(name)}
+        if tag == "img" and not values.get("alt", "").strip():
+            self.unnamed_images.append(values.get("src", "?"))
+
+
+def check(html: Path) -> list[str]:
+    """Return what is wrong with a built site: a sentence for each problem, none if all is well.
+
+    Every page, image, local link and anchor must exist; every image must have alt text; nothing that a page or a style
+    sheet loads may come from another host. Links that a reader may follow to another host are not followed.
+    """
+    written = [path for path in html.rglob("*.html") if not path.relative_to(html).parts[0].startswith("_")]
+    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in written}
+    problems = [] if (html / "index.html").exists() else ["index.html does not exist"]
+    for path, page in pages.items():
+        name = path.relative_to(html.resolve())
+        problems += [f"{name}: image {source} has no alt text" for source in page.unnamed_images]
+        problems += [f"{name}: {problem}" for source in page.resources if (problem := _load_problem(path, source))]
+        problems += [f"{name}: {problem}" for link in page.links if (problem := _link_problem(path, link, pages))]
+    for sheet in html.rglob("*.css"):
+        for source in re.findall(r"(?:url\(|@import\s+)['\"]?([^'\")\s;]+)", sheet.read_text(encoding="utf-8")):
+            if problem := _load_problem(sheet, source):
+                problems.append(f"{sheet.relative_to(html)}: {problem}")
+    return sorted(problems)
+
+
+def _load_problem(path: Path, source: str) -> str | None:
+    parts = urlsplit(source)
+    if parts.scheme == "data" or source.startswith("#"):
+        return None
+    if parts.scheme or parts.netloc:
+        return f"loads {source} from another host"
+    return None if (path.parent / unquote(parts.path)).is_file() else f"loads {source}, which does not exist"
+
+
+def _link_problem(path: Path, link: str, pages: Mapping[Path, _Page]) -> str | None:
+    parts = urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return None if parts.scheme in ("http", "https", "mailto") else f"link {link} is neither local nor web"
+    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+    if not target.is_file():
+        return f"link {link} leads nowhere"
+    anchor = unquote(parts.fragment)
+    if anchor and target in pages and anchor not in pages[target].anchors:
+        return f"link {link} names an anchor that its page does not have"
+    return None

@@ -1,0 +1,85 @@
+"""A whole book without a run: the real prose, settings and templates, with made-up outputs where notebooks compute."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from stilts.site import toc_pages
+from stilts.templates import default_parameters, fill, state_parameters
+
+ROOT = Path(__file__).parents[1]
+
+FIGURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 300" width="600" height="300">'
+    '<path d="M20 280 L200 150 L580 20" stroke="#0072B2" fill="none"/></svg>'
+)
+TABLE = (
+    '<table class="dataframe sortable"><thead><tr><th>language</th><th>score</th></tr></thead><tbody>'
+    + "".join(f"<tr><td>l{n:02d}</td><td>{(n * 37) % 100}.5</td></tr>" for n in range(20))
+    + "</tbody></table>"
+)
+
+
+def write_book(folder: Path) -> None:
+    """Lay out a book in an empty folder: what the repository holds, and a page for each notebook it names."""
+    for name in ("_config.yml", "_toc.yml", "index.md"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "book", folder / "book")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for page in toc_pages(folder):
+        if page.startswith("runs/"):
+            write_page(folder, page)
+
+
+def write_page(folder: Path, page: str) -> None:
+    """Write a page as if its template had been executed; a plain one where there is no template of its name."""
+    path = folder / f"{page}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    template = folder / "notebooks" / f"{_template_name(page)}.ipynb"
+    notebook = nbformat.read(template, 4) if template.exists() else plain_notebook(path.stem)
+    values = default_parameters(notebook) | _values(page)
+    state_parameters(notebook, values)
+    fill(notebook, values)
+    notebook.metadata.template = f"notebooks/{template.name}" if template.exists() else "index.md"
+    for cell in notebook.cells:
+        _give_output(cell, path.parent)
+    nbformat.write(notebook, path)
+
+
+def _template_name(page: str) -> str:
+    name = Path(page).name
+    if "/runs/" not in page:
+        return name
+    return next(phase for phase in ("intermediate", "target", "zero-shot") if name.startswith(phase))
+
+
+def _values(page: str) -> dict[str, str]:
+    """Return parameters that keep the labels of pages from one template apart."""
+    return {"condition": Path(page).name} if "/runs/" in page else {}
+
+
+def _give_output(cell: NotebookNode, folder: Path) -> None:
+    shown = cell.metadata.get("mystnb", {})
+    if cell.cell_type != "code" or "figure" not in shown:
+        return
+    data = {"image/svg+xml": FIGURE} if "image" in shown else {"text/html": TABLE}
+    cell.outputs = [new_output("display_data", data)]
+    name = shown["figure"]["name"]
+    (folder / f"{name.partition('-')[2]}.csv").write_text("language,score\n")
+
+
+def plain_notebook(name: str) -> NotebookNode:
+    """Return a template with one figure and one table."""
+    figure = {"figure": {"name": f"fig-{name}", "caption": "A figure of ${study}."}, "image": {"alt": "A rising line"}}
+    table = {"figure": {"name": f"tab-{name}", "caption": "A table of ${study}."}}
+    cells = [
+        new_markdown_cell(f"# {name.title()} of ${{study}}\n\nSee {{numref}}`fig-{name}` and {{numref}}`tab-{name}`."),
+        new_code_cell('study = "pocket"  # a study', metadata={"tags": ["parameters"]}),
+        new_code_cell("figure()", metadata={"mystnb": figure, "tags": ["hide-input"]}),
+        new_code_cell("table()", metadata={"mystnb": table, "tags": ["hide-input"]}),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
