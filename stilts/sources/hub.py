@@ -85,8 +85,9 @@ def _local(root: Path, config: str, split: str) -> "Dataset":
         raise UnknownName(f"config of {root}", config, known)
     if split not in known[config]:
         raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    folder = next(folder for folder in (config, *_FOLDERS) if _FOLDERS.get(folder, folder) == config)
-    paths = sorted(path for path in (root / folder).glob(f"{split}*.parquet") if _split_of(path) == split)
+    folders = [config, *(folder for folder in _FOLDERS if _FOLDERS[folder] == config)]
+    paths = sorted(path for folder in folders for path in (root / folder).glob(f"{split}*.parquet")
+                   if _split_of(path) == split)
     return Dataset(_read(paths))  # takes the features from the schema's metadata
 
 
