@@ -60,6 +60,7 @@ class TrainingSettings(Settings):
     max_length: Annotated[int, Field(ge=8)] = Field(128, description="tokens of one encoder input, at most")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the device computes it")
     train_embeddings: bool = Field(False, description="False freezes the word embeddings, 4/5 of a small encoder")
+    frozen_layers: Annotated[int, Field(ge=0)] = Field(0, description="lowest encoder layers that are not trained")
     dev_examples: Annotated[int, Field(gt=0)] = Field(
         200, description="English dev examples that choose the checkpoint"
     )

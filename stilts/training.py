@@ -6,6 +6,7 @@ out the four fifths of a small encoder's weights that a step need not touch.
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
@@ -188,7 +189,7 @@ def _optimizer(model: MultiTaskModel, settings: TrainingSettings, updates: int):
     """AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay."""
     from transformers import get_linear_schedule_with_warmup
 
-    model.encoder.get_input_embeddings().weight.requires_grad_(settings.train_embeddings)
+    _freeze(model, settings)
     rates = {"encoder": settings.learning_rate, "heads": settings.head_learning_rate}
     groups = [
         {"params": weights, "lr": rates[part], "weight_decay": settings.weight_decay if decayed else 0.0}
@@ -198,6 +199,16 @@ def _optimizer(model: MultiTaskModel, settings: TrainingSettings, updates: int):
     ]
     optimizer = torch.optim.AdamW(groups, eps=1e-8, fused=True)
     return optimizer, get_linear_schedule_with_warmup(optimizer, round(settings.warmup * updates), updates)
+
+
+def _freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
+    """Leave out what the settings do not train: word embeddings, or all that lies below a layer."""
+    for name, weight in model.encoder.named_parameters():
+        layer = re.search(r"\blayers?\.(\d+)\.", name)
+        below = int(layer[1]) < settings.frozen_layers if layer else "embed" in name and settings.frozen_layers > 0
+        weight.requires_grad_(not below)
+    if not settings.train_embeddings:
+        model.encoder.get_input_embeddings().weight.requires_grad_(False)
 
 
 def _weights(model: MultiTaskModel, part: str, decayed: bool) -> Iterator[torch.nn.Parameter]:
