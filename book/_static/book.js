@@ -1,7 +1,7 @@
 // Tables that sort and filter, and citations that show their entry. No other file, no other host.
 (function () {
   "use strict";
-  const LONG = 12; // rows from which a table gets a filter and a height of its own
+  const LONG = 15; // rows from which a table gets a filter and a height of its own
 
   function value(cell) {
     const text = (cell ? cell.textContent : "").trim();
@@ -47,14 +47,24 @@
     const rows = [...table.tBodies[0].rows];
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const cells = rows.map((row) => row.cells[column]).filter((cell) => cell && !/^[\u2013]?$/.test(cell.textContent.trim()));
-      if (!cells.length || cells.some((cell) => !/^[+\u2212-]?[\d.,]+\s?%?$/.test(cell.textContent.trim()))) return;
+      if (!cells.length || cells.some((cell) => !/^[+\u2212-]?\d[\d,]*(\.\d+)?\s?%?$/.test(cell.textContent.trim()))) return;
       head.classList.add("number");
       cells.forEach((cell) => cell.classList.add("number"));
     });
   }
 
+  // pandas writes the name of an index into a row of its own.
+  function joinHeads(table) {
+    const [first, second] = table.tHead.rows;
+    if (table.tHead.rows.length !== 2 || [...second.cells].slice(1).some((cell) => cell.textContent.trim())) return;
+    first.cells[0].textContent = second.cells[0].textContent;
+    second.remove();
+  }
+
   function prepare(table) {
     if (!table.tHead || !table.tBodies.length) return;
+    joinHeads(table);
+    if (table.tHead.rows.length !== 1) return; // columns of several levels keep their order
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -97,7 +107,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("table.sortable").forEach(prepare);
+    document.querySelectorAll("table.sortable, .cell_output table.dataframe").forEach(prepare);
     document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
   });
 })();

@@ -1,0 +1,152 @@
+"""Tables of where recorded results come from: devices, commits, inputs, versions, and all records with checksums."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from stilts.errors import UnknownName
+from stilts.records import Record, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALL_STUDIES = "all"
+
+BOOK_PACKAGES = (
+    "stilts",
+    "pandas",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+    "nbclient",
+    "jupyter-book",
+    "Sphinx",
+    "myst-nb",
+    "snakemake",
+)
+
+
+def select(store: Store, study: str) -> list[Record]:
+    """Return the records of one study, or of all; UnknownName if a study has left none."""
+    records = list(store)
+    if study == ALL_STUDIES:
+        return records
+    chosen = [record for record in records if record.provenance.study == study]
+    if not chosen:
+        raise UnknownName("study with records", study, {ALL_STUDIES, *(record.provenance.study for record in records)})
+    return chosen
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _joined(values: Iterable[str | None]) -> str:
+    return ", ".join(sorted({value or "unknown" for value in values}))
+
+
+def _commit(record: Record) -> str:
+    commit = (record.provenance.git_commit or "unknown")[:8]
+    return f"{commit} (changed)" if record.provenance.git_dirty else commit
+
+
+def devices(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per study, device and precision: runs, hours of computing, first and last start, commits."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        origin = record.provenance
+        groups.setdefault((origin.study, origin.device, origin.precision), []).append(record)
+    rows = [
+        {
+            "study": study,
+            "device": device,
+            "precision": precision,
+            "runs": len(members),
+            "hours": sum(record.provenance.seconds for record in members) / 3600,
+            "first start (UTC)": min(record.provenance.started for record in members)[:16],
+            "last start (UTC)": max(record.provenance.started for record in members)[:16],
+            "commits": _joined(_commit(record) for record in members),
+        }
+        for (study, device, precision), members in sorted(groups.items())
+    ]
+    columns = ["study", "device", "precision", "runs", "hours", "first start (UTC)", "last start (UTC)", "commits"]
+    return _table(rows, columns)
+
+
+def inputs(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per suite and encoder that runs stand on, with its fingerprint."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        suite, encoder = record.run.settings["suite"], record.run.settings["encoder"]
+        for row in (("suite", suite, record.run.data), ("encoder", encoder["name"], encoder["fingerprint"])):
+            counts[row] = counts.get(row, 0) + 1
+    rows = [
+        {"input": kind, "name": name, "fingerprint": fingerprint, "runs": count}
+        for (kind, name, fingerprint), count in sorted(counts.items())
+    ]
+    return _table(rows, ["input", "name", "fingerprint", "runs"])
+
+
+def packages(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per library that decides a run's numbers, and a column per study with the versions it ran with."""
+    studies = sorted({record.provenance.study for record in records})
+    names = sorted({name for record in records for name in record.provenance.packages}, key=str.lower)
+    rows = [
+        {
+            "package": name,
+            **{
+                study: _joined(
+                    record.provenance.packages.get(name) for record in records if record.provenance.study == study
+                )
+                for study in studies
+            },
+        }
+        for name in names
+    ]
+    return _table(rows, ["package", *studies])
+
+
+def environment() -> "pd.DataFrame":
+    """Return Python and the libraries that made this book's tables, figures and pages, with their versions."""
+    rows = [{"package": "Python", "version": platform.python_version()}]
+    rows += [{"package": name, "version": version(name)} for name in BOOK_PACKAGES]
+    return _table(rows, ["package", "version"])
+
+
+def record_table(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per record: what ran, when and where, at which commit, and the SHA-256 of its predictions."""
+    rows = [
+        {
+            "run": record.id,
+            "study": record.provenance.study,
+            "phase": record.run.phase,
+            "condition": record.run.condition,
+            "target": record.run.target,
+            "seed": record.run.seed,
+            "started (UTC)": record.provenance.started[:19],
+            "seconds": record.provenance.seconds,
+            "device": record.provenance.device,
+            "precision": record.provenance.precision,
+            "commit": _commit(record),
+            "predictions SHA-256": record.predictions_sha256,
+        }
+        for record in records
+    ]
+    columns = [
+        "run", "study", "phase", "condition", "target", "seed", "started (UTC)", "seconds", "device", "precision",
+        "commit", "predictions SHA-256",
+    ]  # fmt: skip
+    return _table(rows, columns)
+
+
+def shown(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the columns of a record table that fit on a page, its checksums cut to twelve digits."""
+    narrow = table.drop(columns=["phase", "condition", "target", "seed", "device", "precision"])
+    checksums = narrow["predictions SHA-256"]
+    return narrow.assign(**{"predictions SHA-256": checksums.where(checksums.isna(), checksums.str[:12])})
