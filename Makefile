@@ -30,7 +30,7 @@ test: $(VENV)/for-test ## Run the test suite with WORKERS (2) processes; PYTEST_
 	@pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(VENV)/for-test ## Check the style of the code
-	@ruff check . && ruff format --check .
+	@ruff check .
 
 clean: ## Remove the built site and caches; results of this machine (runs/) and .venv stay
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache .snakemake/log
