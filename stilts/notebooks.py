@@ -64,6 +64,7 @@ def execute(
     """
     template, output = template.resolve(), output.resolve()
     notebook = _prepared(template, dict(parameters or {}))
+    _make_folder(output.parent)  # before hours of work, not after them
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
         executed = BookEngine.execute_notebook(
@@ -124,13 +125,18 @@ def _raise_for_error(notebook: NotebookNode, template: Path, failed: Path) -> No
             )
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StiltsError(f"cannot make folder {folder} for an executed notebook: {error.strerror}") from None
+
+
 def _write(notebook: NotebookNode, path: Path) -> None:
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(nbformat.writes(notebook), encoding="utf-8")
         os.replace(part, path)
     except OSError as error:
-        raise StiltsError(f"cannot write notebook {path}: {error.strerror}") from None
-    finally:
         part.unlink(missing_ok=True)
+        raise StiltsError(f"cannot write notebook {path}: {error.strerror}") from None
