@@ -114,10 +114,12 @@ def test_a_form_stands_only_where_its_neighbours_agree(before, after, chosen):
     assert (form and f"{form.surface}/{form.group}") == chosen
 
 
-@pytest.mark.parametrize("before, after, chosen", [("打开", "的灯", "一楼"), ("打开", "楼的灯", "一"), ("", "", "一楼")])
+@pytest.mark.parametrize("before, after, chosen", [
+    ("打开", "的灯", "一楼"), ("打开", "楼的灯", "一"), ("", "", "一楼")])
 def test_without_white_space_only_listed_neighbours_count(before, after, chosen):
     forms = Forms((), {"whole": frozenset()}, {"part": frozenset({"- 楼"})}, spaced=False)
-    assert forms.choose(Value("first", forms=(Form("一", "part"), Form("一楼", "whole"))), before, after).surface == chosen
+    value = Value("first", forms=(Form("一", "part"), Form("一楼", "whole")))
+    assert forms.choose(value, before, after).surface == chosen
 
 
 @pytest.mark.parametrize("language, text, slot, allowed", [
@@ -355,7 +357,8 @@ def test_languages_are_kept_or_left_out_with_a_reason():
     kept, reasons = set(commands.languages()), commands.left_out()
     assert kept.isdisjoint(reasons)
     assert set(LANGUAGES) <= kept
-    assert "intents have templates; 8 are needed" in reasons["sw"] or "no values of ours" in reasons["sw"]
+    assert reasons["sw"].endswith("intents have templates; 8 are needed")
+    assert len(kept) >= 40
 
 
 def test_unknown_names_are_told():

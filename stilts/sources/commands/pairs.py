@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import TypeVar
@@ -49,14 +49,21 @@ class PairMaker:
 
     def paraphrase(self) -> Twins:
         """Two commands of one meaning from different templates."""
-        first, second = self._two_templates(self._pick(self._twofold))
-        command = self._draw([first])
+        entry = self._pick(self._twofold)
+        first, second = self.rng.sample(entry.templates, 2)
+        command = self._say(entry._replace(templates=(first,)))
         return command, self._draw([second], command.slots)
 
     def other_value(self) -> Twins:
         """Two commands of one action that differ in one value."""
-        entry = self._pick(self._filled)
-        command, other = self._draw(entry.templates), self._draw(entry.templates)
+        return self._other_value(self._pick(self._filled))
+
+    def other_value_restated(self) -> Twins:
+        """The same for actions that have several templates."""
+        return self._other_value(self._pick(self._filled_twofold))
+
+    def _other_value(self, entry: Entry) -> Twins:
+        command, other = self._say(entry), self._say(entry)
         changes = [slot for slot, value in other.slots.items() if command.slots[slot] != value]
         if not changes:
             raise Unfit("same values")
@@ -65,9 +72,7 @@ class PairMaker:
 
     def opposite(self) -> Twins:
         """Two commands of opposite actions on the same values."""
-        first, second = self._pick(self._opposites)
-        command = self._draw(first.templates)
-        return command, self._draw(second.templates, command.slots)
+        return self._restated(*self._pick(self._opposites))
 
     def other_action(self) -> Twins:
         """Two commands of different actions that are no opposites; they share a value if the first has one."""
@@ -76,16 +81,15 @@ class PairMaker:
         second = self._pick(self._by_slot.get(slot, self._explicit))
         if first.intent == second.intent or {first.intent, second.intent} in OPPOSITES:
             raise Unfit("same action")
-        command, other = self._draw(first.templates), self._draw(second.templates)
+        command, other = self._say(first), self._say(second)
         shared = {slot: value for slot, value in command.slots.items() if slot in other.slots}
         return command, self._draw(second.templates, {**other.slots, **shared})
 
     def fewer_slots(self) -> Twins:
         """A command, and one that asks for the same but leaves something out."""
         more, less = self._pick(self._reductions)
-        command = self._draw(more.templates)
-        kept = {slot: value for slot, value in command.slots.items() if slot in less.signature}
-        return command, self._draw(less.templates, kept)
+        command = self._say(more)
+        return command, self._draw(less.templates, {slot: command.slots[slot] for slot in less.signature})
 
     def swapped_action(self) -> Twins:
         """Two commands of different actions on exactly the same values."""
@@ -93,19 +97,25 @@ class PairMaker:
         second = self.rng.choice([other for other in self._entries if other.signature == first.signature])
         if first.action == second.action:
             raise Unfit("same action")
-        command = self._draw(first.templates)
+        return self._restated(first, second)
+
+    def _restated(self, first: Entry, second: Entry) -> Twins:
+        command = self._say(first)
         return command, self._draw(second.templates, command.slots)
 
-    def _draw(self, templates: tuple[Template, ...] | list[Template], wanted: dict[str, str] | None = None) -> Command:
+    def _say(self, entry: Entry) -> Command:
+        command = self._draw(entry.templates)
+        if command.slots.keys() != entry.signature:
+            raise Unfit("other slots")
+        return command
+
+    def _draw(self, templates: Sequence[Template], wanted: Mapping[str, str] | None = None) -> Command:
         return self.book.draw(templates, self.pool, self.rng, wanted)
 
     def _pick(self, by_intent: Mapping[str, Sequence[Picked]]) -> Picked:
         if not by_intent:
             raise Unfit("no templates")
         return self.rng.choice(by_intent[self.rng.choice(list(by_intent))])
-
-    def _two_templates(self, entry: Entry) -> list[Template]:
-        return self.rng.sample(entry.templates, 2)
 
     @cached_property
     def _entries(self) -> tuple[Entry, ...]:
@@ -118,6 +128,11 @@ class PairMaker:
     @cached_property
     def _filled(self) -> dict[str, list[Entry]]:
         return _grouped((entry.intent, entry) for entry in self._entries if entry.signature)
+
+    @cached_property
+    def _filled_twofold(self) -> dict[str, list[Entry]]:
+        return _grouped((intent, entry) for intent, entries in self._twofold.items() for entry in entries
+                        if entry.signature)
 
     @cached_property
     def _explicit(self) -> dict[str, list[Entry]]:
@@ -173,20 +188,25 @@ def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
 
 
 def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
-    """Pairs for `command-para`, a paraphrase and a different pair of equal word overlap in turn.
+    """Pairs for `command-para`, a paraphrase and a different pair in turn.
 
-    Different pairs change one value or the action. As their words overlap just as those of the paraphrases do, overlap
-    does not give the label away (the idea of PAWS, Zhang et al. 2019).
+    Different pairs change one value or the action. Each goes with a paraphrase of the same intent whose words overlap
+    as much, so that neither gives the label away (the idea of PAWS, Zhang et al. 2019).
     """
     maker = PairMaker(book, pool, rng)
-    makers = {"paraphrase": [maker.paraphrase], "different": [maker.other_value, maker.swapped_action]}
+    makers = {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
     candidates = stream(PARA_LABELS, lambda label: _example(rng.choice(makers[label])(), label))
-    return _matched(candidates, lambda example: round(10 * _overlap(*example.words, book.language)))
+    return _matched(candidates, lambda example: _likeness(example, book.language))
 
 
-def _matched(candidates: Iterator[Example], level: Callable[[Example], int]) -> Iterator[Example]:
+def _likeness(example: Example, language: str) -> tuple[str, int]:
+    """First intent of a pair, and tenths of word overlap."""
+    return example.row["meaning"].split()[0], round(10 * _overlap(*example.words, language))
+
+
+def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]) -> Iterator[Example]:
     """Pass on examples of the two labels in twos of one level; those that find no partner are dropped."""
-    waiting: dict[int, dict[str, deque[Example]]] = defaultdict(lambda: {label: deque() for label in PARA_LABELS})
+    waiting: dict[Hashable, dict[str, deque[Example]]] = defaultdict(lambda: {label: deque() for label in PARA_LABELS})
     for example in candidates:
         queues = waiting[level(example)]
         queues[example.row["label"]].append(example)

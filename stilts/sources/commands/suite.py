@@ -65,17 +65,15 @@ def left_out() -> dict[str, str]:
 
 
 def _reason(language: str) -> str:
+    known = intents_of(language) & set(intent_names())
+    if len(known) < _FEWEST_INTENTS:
+        return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
     for name in (*FILES.values(), QUESTIONS):
         reason = (read(name).get("left_out") or {}).get(language)
         if reason:
             return reason
     missing = [name for name in (FILES["area"], FILES["name"], QUESTIONS) if language not in read(name)]
-    if missing:
-        return f"no values of ours in {', '.join(missing)}"
-    known = intents_of(language) & set(intent_names())
-    if len(known) < _FEWEST_INTENTS:
-        return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
-    return ""
+    return f"no values of ours in {', '.join(missing)}" if missing else ""
 
 
 def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
