@@ -12,7 +12,8 @@ there are too few of them.
 Tokens. Text is cut at white space, around every punctuation mark and symbol, and between digits and letters. In Chinese
 and Japanese every ideograph and kana is a token; in Thai, Khmer, Lao and Burmese, which write no spaces between words,
 the borders of the pattern's fields are cut too. Letters that touch a field belong to it (the 年 of 2024年, a Basque
-ending, a Hebrew prefix); other literal text is outside.
+ending, a Hebrew prefix); other literal text is outside, and so is punctuation at a field's ends (the last full stop of
+"p.m.").
 
 Letterless rows, such as "13/4/68", say nothing about their language; one is kept only where its numbers leave a single
 reading.
@@ -545,17 +546,25 @@ def _native(text: str, locale: Locale) -> str:
 def _marks(pieces: Iterable[Piece]) -> Iterator[tuple[str, str, int]]:
     """Characters with their tag and the number of their piece."""
     for number, piece in enumerate(pieces):
+        text = piece.text.translate(_DIRECTION_MARKS)
+        start, end = _core(text)
         mark = "I" if piece.inside else "B"
-        for char in piece.text.translate(_DIRECTION_MARKS):
-            tag = f"{mark}-{piece.label}" if piece.label and not char.isspace() else "O"
-            yield char, tag, number
-            mark = "I" if tag != "O" else mark
+        for place, char in enumerate(text):
+            tagged = piece.label and start <= place < end and not char.isspace()
+            yield char, f"{mark}-{piece.label}" if tagged else "O", number
+            mark = "I" if tagged else mark
+
+
+def _core(text: str) -> tuple[int, int]:
+    """Where a field begins and ends without the white space and punctuation around it; "%" and the like stay whole."""
+    inner = [place for place, char in enumerate(text) if _kind(char) in ("letter", "digit", "symbol")]
+    return (inner[0], inner[-1] + 1) if inner else (0, len(text))
 
 
 def _joined(before: tuple[str, str, int], mark: tuple[str, str, int], language: str) -> bool:
     """Whether two neighbouring characters are in one token."""
     kind = _kind(mark[0])
-    if kind != _kind(before[0]) or kind in ("mark", "space"):
+    if kind != _kind(before[0]) or kind not in ("letter", "digit"):
         return False
     if mark[1].startswith("B-") and before[1] != "O":
         return False
@@ -571,7 +580,9 @@ def _kind(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Nd":
         return "digit"
-    return "letter" if category[0] in "LMN" or category == "Cf" else "mark"
+    if category[0] in "LMN" or category == "Cf":
+        return "letter"
+    return "symbol" if category[0] == "S" else "punctuation"
 
 
 @cache
