@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
@@ -127,9 +127,12 @@ def build(root: Path) -> Path:
     return html
 
 
+def _source(root: Path, page: str) -> Path | None:
+    return next((path for end in (".md", ".ipynb") if (path := root / f"{page}{end}").exists()), None)
+
+
 def _require_sources(root: Path) -> None:
-    pages = toc_pages(root)
-    missing = [page for page in pages if not any((root / f"{page}{end}").exists() for end in (".md", ".ipynb"))]
+    missing = [page for page in toc_pages(root) if _source(root, page) is None]
     if missing:
         raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
 
@@ -164,10 +167,10 @@ def _pages_digest(root: Path) -> str:
     folders = [root / "book", root / "notebooks", root / "runs" / "book"]
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     kept = [file for file in files if not re.search(r"\.part-\d+$|\.failed\.ipynb$|\.ipynb_checkpoints", str(file))]
-    return _digest(root, [root / "index.md", *kept]).hex()
+    return _digest(root, {_source(root, page) for page in toc_pages(root)} | set(kept)).hex()
 
 
-def _digest(root: Path, files: Sequence[Path]) -> bytes:
+def _digest(root: Path, files: Iterable[Path]) -> bytes:
     whole = hashlib.sha256()
     for file in sorted(files):
         name = file.relative_to(root) if file.is_relative_to(root) else file.name

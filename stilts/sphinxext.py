@@ -17,6 +17,10 @@ class table_figure(nodes.figure):  # noqa: N801 (docutils names its nodes in low
     """A captioned HTML table."""
 
 
+class table_caption(nodes.caption):  # noqa: N801
+    """Its caption, which stands before the table."""
+
+
 class NumberTables(SphinxTransform):
     """Replace each figure around an HTML table by a `table_figure` with its caption first."""
 
@@ -28,7 +32,8 @@ class NumberTables(SphinxTransform):
             if _shows_table(figure):
                 captions = [child for child in figure.children if isinstance(child, nodes.caption)]
                 rest = [child for child in figure.children if not isinstance(child, nodes.caption)]
-                table = table_figure("", *captions, *rest)
+                first = [table_caption("", "", *caption.children, **caption.attributes) for caption in captions]
+                table = table_figure("", *first, *rest)
                 figure.replace_self(table)
                 for name in table["ids"]:
                     self.document.ids[name] = table
@@ -87,9 +92,21 @@ def depart_table_figure(self: HTML5Translator, node: table_figure) -> None:
     self.body.append("</figure>\n")
 
 
+def visit_table_caption(self: HTML5Translator, node: table_caption) -> None:
+    """Open the caption, with the table's number."""
+    self.visit_caption(node)
+
+
+def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
+    """Close it here: docutils would close a figure's caption at the figure's end."""
+    self.depart_caption(node)
+    self.body.append("</figcaption>\n")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the node and the transforms with Sphinx."""
     app.add_enumerable_node(table_figure, "table", html=(visit_table_figure, depart_table_figure))
+    app.add_node(table_caption, html=(visit_table_caption, depart_table_caption))
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,12 @@
 """Settings of all tests."""
 
 import os
+from pathlib import Path
 
+import pytest
+from filelock import FileLock
 from hypothesis import settings
+from small_book import write_book
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, so that none depends on it
@@ -10,3 +14,19 @@ os.environ["MPLBACKEND"] = "agg"
 
 settings.register_profile("any-machine", deadline=None)  # a busy machine must not fail a test that is right
 settings.load_profile("any-machine")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory) -> Path:
+    """The folder of a small book, built once for all processes of a test run; read it, do not change it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if shared.name.startswith("popen-") else shared
+    folder = shared / "book"
+    with FileLock(shared / "book.lock"):
+        if not folder.exists():
+            from stilts import site
+
+            folder.mkdir()
+            write_book(folder)
+            site.build(folder)
+    return folder

@@ -4,13 +4,15 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from stilts.site import toc_pages
+from stilts.site import RUNS_FOLDER, toc_pages
 from stilts.templates import default_parameters, fill, state_parameters
 
 ROOT = Path(__file__).parents[1]
+PHASES = ("intermediate", "target", "zero-shot")
 
 FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 300" width="600" height="300">'
@@ -29,9 +31,20 @@ def write_book(folder: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "book", folder / "book")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    _keep_few_runs(folder / "_toc.yml")
     for page in toc_pages(folder):
         if page.startswith("runs/"):
             write_page(folder, page)
+
+
+def _keep_few_runs(path: Path) -> None:
+    """Leave a page of each phase in the appendix: more of the same would only take time."""
+    toc = yaml.safe_load(path.read_text())
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if "sections" in chapter]
+    pages = [section["file"] for section in chapters[0]["sections"]]
+    first = [next(page for page in pages if f"/{phase}-" in page) for phase in PHASES]
+    chapters[0]["sections"] = [{"file": page} for page in first]
+    path.write_text(yaml.safe_dump(toc, sort_keys=False))
 
 
 def write_page(folder: Path, page: str) -> None:
@@ -51,14 +64,14 @@ def write_page(folder: Path, page: str) -> None:
 
 def _template_name(page: str) -> str:
     name = Path(page).name
-    if "/runs/" not in page:
+    if not page.startswith(RUNS_FOLDER):
         return name
-    return next(phase for phase in ("intermediate", "target", "zero-shot") if name.startswith(phase))
+    return next(phase for phase in PHASES if name.startswith(phase))
 
 
 def _values(page: str) -> dict[str, str]:
     """Return parameters that keep the labels of pages from one template apart."""
-    return {"condition": Path(page).name} if "/runs/" in page else {}
+    return {"condition": Path(page).name} if page.startswith(RUNS_FOLDER) else {}
 
 
 def _give_output(cell: NotebookNode, folder: Path) -> None:

@@ -3,6 +3,10 @@
 import ast
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -192,6 +196,38 @@ def test_a_kernel_that_dies_is_named(tmp_path):
     with pytest.raises(StiltsError, match="page.ipynb: the kernel died"):
         execute(template, tmp_path / "out.ipynb")
     assert (tmp_path / "out.failed.ipynb").exists()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_an_interrupted_run_leaves_no_page_and_no_kernel(name, tmp_path):
+    started = tmp_path / "started"
+    code = f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    template = write(tmp_path, notebook(new_code_cell(code)))
+    script = "import sys, pathlib\nfrom stilts.notebooks import execute\nexecute(*map(pathlib.Path, sys.argv[1:]))"
+    command = [sys.executable, "-c", script, template, tmp_path / "page.ipynb"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: started.exists() and started.read_text())
+    if name == "SIGINT":
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    else:
+        process.kill()
+    assert process.communicate(timeout=20)[1].rstrip().endswith("KeyboardInterrupt" if name == "SIGINT" else "")
+    wait_until(lambda: not running(int(started.read_text())))
+    assert list(tmp_path.glob("page*")) == []
+
+
+def wait_until(condition, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def running(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
 
 
 def test_a_file_that_is_no_notebook_is_named(tmp_path):
