@@ -1,0 +1,158 @@
+"""What an analysis notebook opens: the records of one study, their replicates, and a few words computed from them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stilts.errors import StiltsError
+from stilts.records import Record, Store, tidy
+from stilts.statistics import SOURCE_LANGUAGE, Replicates, read_counts, resample
+from stilts.tasks import TARGETS
+from stilts.workspace import Workspace, workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Markdown
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The records of one study, opened for tables and figures.
+
+    Attributes
+    ----------
+    study : str
+    store : Store
+    records : tuple of Record
+    planned : bool
+        Whether the records are runs of the study as its file and this machine's packages have it now. If not, they are
+        the committed ones, made with the settings and versions that they state.
+    resamples, seed : int
+        Bootstrap replicates, and the state that draws them.
+    """
+
+    study: str
+    store: Store
+    records: tuple[Record, ...]
+    planned: bool
+    resamples: int
+    seed: int
+
+    @cached_property
+    def replicates(self) -> dict[str, Replicates]:
+        """Bootstrap replicates by target, in the order of the task registry."""
+        counts = read_counts(self.store, self.records)
+        ordered = {name: counts[name] for name in in_order(counts, TARGETS)}
+        drawn = resample(ordered, self.resamples, self.generator())
+        return {name: drawn[name] for name in ordered}
+
+    @cached_property
+    def scores(self) -> "pd.DataFrame":
+        """One row per zero-shot run and language."""
+        return tidy(self.records)
+
+    @property
+    def languages(self) -> list[str]:
+        """Languages with a zero-shot score, English among them."""
+        return sorted(set(self.scores["language"]))
+
+    def phase(self, phase: str) -> list[Record]:
+        """Return the records of one phase."""
+        return [record for record in self.records if record.run.phase == phase]
+
+    def generator(self) -> np.random.Generator:
+        """Return a fresh random generator; each starts in the same state."""
+        return np.random.default_rng(self.seed)
+
+
+def in_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] = str) -> list:
+    """Return things by the place of their name in an order; those that it does not hold last, as they came."""
+    places = {known: place for place, known in enumerate(order)}
+    return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
+
+
+def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
+    """Return the records of a study's planned runs; where none is there, the committed ones of that study.
+
+    Returns
+    -------
+    records : list of Record
+        In the order of the study's file; empty where there are none at all.
+    planned : bool
+        Whether they are runs of the plan.
+    """
+    settings = here.study(study)
+    store = here.store()
+    found = [store.find(run.id) for run in here.plan(settings).runs]
+    planned = [record for record in found if record is not None]
+    if planned:
+        return planned, True
+    committed = list(Store(here.root / "results" / settings.name / "records"))
+    conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
+    return in_order(committed, conditions, lambda record: record.run.condition), False
+
+
+def open_analysis(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
+    """Open the records of a study.
+
+    Raises
+    ------
+    UnknownName
+        If there is no study of that name.
+    StiltsError
+        If it has no zero-shot record; says which command makes them.
+    """
+    opened = open_if_recorded(study, resamples, seed)
+    if opened is None:
+        raise StiltsError(f"study '{study}' has no zero-shot records yet; run `stilts run {study}` first")
+    return opened
+
+
+def open_if_recorded(study: str, resamples: int = 2000, seed: int = 0) -> Analysis | None:
+    """Open the records of a study, or return None where it has no zero-shot record."""
+    here = workspace()
+    records, planned = find_records(here, study)
+    if not any(record.run.phase == "zero-shot" for record in records):
+        return None
+    return Analysis(study, here.store(), tuple(records), planned, resamples, seed)
+
+
+def say(text: str) -> "Markdown":
+    """Return computed prose for a notebook cell to display."""
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def scope(analysis: Analysis) -> str:
+    """Return a sentence that says which runs a page rests on."""
+    runs = analysis.phase("zero-shot")
+    seeds = sorted({record.run.seed for record in runs if record.run.parents})
+    conditions = list(dict.fromkeys(record.run.condition for record in runs))
+    targets = in_order({str(record.run.target) for record in runs}, TARGETS)
+    others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
+    text = (
+        f"This page rests on {len(runs)} zero-shot runs of study `{analysis.study}`: {count(conditions, 'condition')} "
+        f"({listed(conditions)}), {count(targets, 'target task')} in up to {count(others, 'language')} besides "
+        f"English, {count(seeds, 'seed')}."
+    )
+    if not analysis.planned:
+        text += (
+            " They are the committed records, made with other settings or package versions than this machine's; "
+            "each record states its own."
+        )
+    return text
+
+
+def count(things: Sequence, noun: str) -> str:
+    """Return how many there are, with the noun in its number: "1 seed", "3 seeds"."""
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in code type with commas and an "and"."""
+    marked = [f"`{name}`" for name in names]
+    return " and ".join(marked) if len(marked) < 3 else ", ".join(marked[:-1]) + f" and {marked[-1]}"

@@ -1,0 +1,424 @@
+"""The study's plots. Each takes a tidy table and returns a figure; `save` writes it with its data.
+
+They are made to be read in grey and by colour-blind readers: signs are written out, lines differ in marker and dash,
+and what leaves zero out is marked by more than colour. The same data give the same bytes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stilts.linguistics import by_distance, language
+from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
+
+DIVERGING = matplotlib.colormaps["PuOr_r"]
+INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
+# Okabe and Ito's palette, darkest first for print, with a marker and a dash each.
+STYLES = (
+    ("#000000", "o", "-"),
+    ("#0072B2", "s", "--"),
+    ("#D55E00", "^", "-."),
+    ("#009E73", "D", ":"),
+    ("#CC79A7", "v", (0, (5, 1))),
+    ("#E69F00", "P", (0, (3, 1, 1, 1))),
+    ("#56B4E9", "X", (0, (1, 1))),
+    ("#7F7F7F", "*", (0, (8, 2))),
+)
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "stilts",
+}
+
+
+class Saved:
+    """A figure that stands as SVG beside its data; a notebook shows it.
+
+    Attributes
+    ----------
+    svg, csv : Path
+    """
+
+    def __init__(self, svg: Path, csv: Path):
+        self.svg, self.csv = svg, csv
+
+    def _repr_svg_(self) -> str:
+        return self.svg.read_text(encoding="utf-8")
+
+
+def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Saved:
+    """Write `<name>.svg` and `<name>.csv`; the same figure and data give the same bytes.
+
+    Parameters
+    ----------
+    data : DataFrame
+        What the figure shows, written with six digits behind the point.
+    out : Path
+        Folder; made if need be.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    data.to_csv(saved.csv, index=False, float_format="%.6f", lineterminator="\n")
+    return saved
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure of so many inches that no global state knows of, so that notebooks do not show it twice."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _styles(names: Sequence[str]) -> dict[str, tuple]:
+    """Give each name its colour, marker and dash; the baseline is black. More names than styles begin again."""
+    ordered = [BASELINE, *(name for name in names if name != BASELINE)]
+    return {name: STYLES[place % len(STYLES)] for place, name in enumerate(ordered)}
+
+
+# --- Gains by condition and target -----------------------------------------------------------------------------------
+
+
+def transfer_matrix(cells: pd.DataFrame, averages: pd.DataFrame | None = None) -> Figure:
+    """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `stilts.statistics.gains` returns it: condition, target, gain, low, high, excludes_zero, survives_holm.
+        A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
+        a thick frame and an asterisk.
+    averages : DataFrame or None
+        As `stilts.statistics.average_gains` returns it; a last column, set apart.
+    """
+    with matplotlib.rc_context(STYLE):
+        conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
+        columns = {target: float(place) for place, target in enumerate(targets)}
+        if averages is not None:
+            columns["mean"] = len(targets) + 0.25
+            cells = pd.concat([cells, averages.assign(target="mean")], ignore_index=True)
+        figure = _figure(1.3 + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
+        axis = figure.add_subplot()
+        norm = _symmetric(cells["gain"])
+        for row in cells.itertuples():
+            _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
+        _frame_matrix(axis, columns, conditions)
+        bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=axis, fraction=0.03, pad=0.02)
+        bar.set_label("gain over no intermediate task (points)")
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _symmetric(values: pd.Series) -> Normalize:
+    """A colour scale with zero in its middle; never so narrow that noise looks like an effect."""
+    most = max(float(np.nanmax(np.abs(values))), 1.0)
+    return Normalize(-most, most)
+
+
+def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
+    color = DIVERGING(norm(row.gain))
+    ink = "white" if np.dot(color[:3], (0.299, 0.587, 0.114)) < 0.5 else INK
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
+    if row.excludes_zero:
+        thick = 2.2 if row.survives_holm else 0.9
+        axis.add_patch(Rectangle((x - 0.455, y - 0.44), 0.91, 0.88, fill=False, edgecolor=ink, linewidth=thick))
+    star = "*" if row.survives_holm else ""
+    weight = "bold" if row.excludes_zero else "normal"
+    axis.text(x, y - 0.12, signed(row.gain) + star, ha="center", va="center", color=ink, fontsize=9.5, weight=weight)
+    interval = f"{signed(row.low)}, {signed(row.high)}"
+    axis.text(x, y + 0.24, interval, ha="center", va="center", color=ink, fontsize=5.8)
+
+
+def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str]) -> None:
+    axis.set(xlim=(-0.5, max(columns.values()) + 0.5), ylim=(len(conditions) - 0.5, -0.5))
+    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor")
+    axis.xaxis.tick_top()
+    axis.xaxis.set_label_position("top")
+    axis.set_yticks(range(len(conditions)), conditions)
+    axis.set_ylabel("intermediate task")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+
+
+# --- Gains by language -----------------------------------------------------------------------------------------------
+
+
+def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = "syntactic") -> Figure:
+    """Plot one condition's gain in each language: the mean over targets with its interval, each target as a small ring.
+
+    Parameters
+    ----------
+    averages : DataFrame
+        Rows of one condition of `stilts.statistics.average_language_gains`: language, gain, low, high.
+    cells : DataFrame
+        Rows of the same condition of `stilts.statistics.language_gains`: language, target, gain.
+    distance : str
+        Kind of distance to English that orders the languages, the nearest on top; those without one come last, below a
+        line.
+    """
+    with matplotlib.rc_context(STYLE):
+        order = by_distance(averages["language"], distance)
+        figure = _figure(7.4, 1.2 + 0.185 * len(order))
+        axis = figure.add_subplot()
+        places = {code: place for place, code in enumerate(order)}
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        axis.plot(cells["gain"], cells["language"].map(places), "o", color="#9a9a9a", fillstyle="none", markersize=3.5,
+                  markeredgewidth=0.8, label="one target task")  # fmt: skip
+        _intervals(axis, averages, places, "mean over targets")
+        _language_axis(axis, order, distance)
+        axis.set_xlabel("gain over no intermediate task (points)")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def _intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], label: str) -> None:
+    """Draw points with intervals; filled where the interval leaves zero out."""
+    color = STYLES[1][0]
+    rows = table["language"].map(places)
+    axis.hlines(rows, table["low"], table["high"], color=color, linewidth=1.2)
+    clear = (table["low"] > 0) | (table["high"] < 0)
+    for chosen, fill in ((clear, color), (~clear, "white")):
+        name = label if chosen.any() and (fill == color or not clear.any()) else None
+        axis.plot(table["gain"][chosen], rows[chosen], "o", color=color, markerfacecolor=fill, markersize=5, label=name)
+
+
+def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
+    """Name the languages on the left and hint at distance, family and script on the right."""
+    known = [language(code) for code in order]
+    axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=7)
+    axis.set_ylim(len(order) - 0.4, -0.6)
+    right = axis.secondary_yaxis("right")
+    right.set_yticks(range(len(order)), [_hint(each, kind) for each in known], fontsize=6.2, color=FAINT)
+    for side in (axis, right):
+        side.tick_params(axis="y", length=0)
+        side.spines[["left", "right"]].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
+    measured = sum(kind in each.distance for each in known)
+    if 0 < measured < len(order):
+        axis.axhline(measured - 0.5, color=FAINT, linewidth=0.6, linestyle=":")
+
+
+def _hint(each, kind: str) -> str:
+    distance = f"{each.distance[kind]:.2f}" if kind in each.distance else "  –  "
+    return f"{distance}  {each.branch or each.family}, {each.script}"
+
+
+# --- English against the others --------------------------------------------------------------------------------------
+
+
+def english_gaps(table: pd.DataFrame) -> Figure:
+    """Plot the score in English and the mean of the others, a panel for each target, a line for each condition.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.statistics.english_gaps` returns it: condition, target, english, others, gap, change, change_low,
+        change_high. The gap is written at the end; bold where its change from the baseline leaves zero out.
+    """
+    with matplotlib.rc_context(STYLE):
+        targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
+        width = min(4, len(targets))
+        rows = -(-len(targets) // width)
+        figure = _figure(1.2 + 1.75 * width, 0.8 + rows * (0.55 + 0.2 * len(conditions)))
+        axes = figure.subplots(rows, width, squeeze=False, sharey=True)
+        for axis, target in zip(axes.flat, targets, strict=False):
+            _gap_panel(axis, table[table["target"] == target], conditions, target)
+        for axis in list(axes.flat)[len(targets) :]:
+            axis.set_axis_off()
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], target: str) -> None:
+    places = table["condition"].map(conditions.index)
+    axis.hlines(places, table["others"], table["english"], color=FAINT, linewidth=1.2)
+    axis.plot(table["others"], places, "o", color=STYLES[1][0], markersize=4.5, label="mean of the other languages")
+    axis.plot(table["english"], places, "D", color=STYLES[2][0], markersize=4.5, label="English")
+    for place, row in zip(places, table.itertuples(), strict=True):
+        changed = row.change_low > 0 or row.change_high < 0
+        axis.text(max(row.english, row.others) + 3, place, f"{row.gap:.0f}", va="center", fontsize=6.5,
+                  weight="bold" if changed else "normal")  # fmt: skip
+    axis.set(title=target, xlim=(0, 113), ylim=(len(conditions) - 0.5, -0.5))
+    axis.set_xticks([0, 50, 100])
+    axis.set_yticks(range(len(conditions)), conditions)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.tick_params(axis="y", length=0)
+
+
+# --- Retrieval by layer ----------------------------------------------------------------------------------------------
+
+
+def layer_profiles(table: pd.DataFrame) -> Figure:
+    """Plot retrieval accuracy by hidden layer for each condition, and beside it the gain over the baseline.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.statistics.layer_profiles` returns it: condition, layer, score, low, high, gain, gain_low, gain_high.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(7.6, 3.7)
+        left, right = figure.subplots(1, 2)
+        for name, (color, marker, dash) in _styles(list(dict.fromkeys(table["condition"]))).items():
+            part = table[table["condition"] == name].sort_values("layer")
+            look = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4, "linewidth": 1.2}
+            left.plot(part["layer"], part["score"], label=name, **look)
+            left.fill_between(part["layer"], part["low"], part["high"], color=color, alpha=0.08, linewidth=0)
+            if part["gain"].notna().any():
+                right.plot(part["layer"], part["gain"], **look)
+                right.fill_between(part["layer"], part["gain_low"], part["gain_high"], color=color, alpha=0.12,
+                                   linewidth=0)  # fmt: skip
+        left.set(title="accuracy", ylabel="accuracy (percent)", ylim=(0, 100))
+        right.set(title="gain", ylabel="gain over no intermediate task (points)")
+        right.axhline(0, color=FAINT, linewidth=0.8)
+        for axis in (left, right):
+            axis.set_xlabel("hidden layer")
+            axis.set_xticks(sorted(set(table["layer"])))
+            axis.grid(color=RULE, linewidth=0.4)
+        figure.legend(loc="outside lower center", ncols=4, handlelength=3.5)
+    return figure
+
+
+# --- Costs -----------------------------------------------------------------------------------------------------------
+
+
+def costs(table: pd.DataFrame) -> Figure:
+    """Plot the seconds that each condition took, stacked by phase.
+
+    Parameters
+    ----------
+    table : DataFrame
+        condition, phase, seconds, summed over runs.
+    """
+    with matplotlib.rc_context(STYLE):
+        wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
+        conditions, phases = (list(dict.fromkeys(table[name])) for name in ("condition", "phase"))
+        figure = _figure(7.0, 1.2 + 0.3 * len(conditions))
+        axis = figure.add_subplot()
+        start = np.zeros(len(conditions))
+        for phase, (color, hatch) in zip(phases, (("#D9D9D9", ""), ("#56B4E9", "///"), ("#0072B2", "")), strict=False):
+            minutes = wide.loc[conditions, phase].to_numpy() / 60
+            axis.barh(conditions, minutes, left=start, color=color, hatch=hatch, edgecolor="white", label=phase)
+            start = start + minutes
+        for place, minutes in enumerate(start):
+            axis.text(minutes, place, f" {minutes:.1f}", va="center", fontsize=7.5)
+        axis.invert_yaxis()
+        axis.margins(x=0.1)
+        axis.set_xlabel("minutes of one process, all runs and seeds together")
+        axis.tick_params(axis="y", length=0)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return figure
+
+
+def throughput(table: pd.DataFrame) -> Figure:
+    """Plot the training speed of several loops on the same work, and the English dev score that each reached.
+
+    Parameters
+    ----------
+    table : DataFrame
+        name, examples_per_second, times (how many times the slowest), dev_score, dev_low, dev_high (percent).
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(7.4, 1.0 + 0.42 * len(table))
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        places = np.arange(len(table))
+        left.barh(places, table["examples_per_second"], color="#8DB8D6", edgecolor=INK, linewidth=0.6, height=0.6)
+        for place, row in zip(places, table.itertuples(), strict=True):
+            speed = f" {row.examples_per_second:.1f}  ({row.times:.1f}\N{MULTIPLICATION SIGN})"
+            left.text(row.examples_per_second, place, speed, va="center")
+        left.set(xlabel="training examples per second")
+        left.margins(x=0.25)
+        left.set_yticks(places, table["name"])
+        left.invert_yaxis()
+        right.hlines(places, table["dev_low"], table["dev_high"], color=INK, linewidth=1.2)
+        right.plot(table["dev_score"], places, "o", color=INK, markersize=5)
+        right.set(xlabel="English dev score (percent)")
+        right.grid(axis="x", color=RULE, linewidth=0.4)
+        for axis in (left, right):
+            axis.tick_params(axis="y", length=0)
+    return figure
+
+
+# --- Agreement and claims --------------------------------------------------------------------------------------------
+
+
+def agreement(table: pd.DataFrame) -> Figure:
+    """Plot the gains of one study against those of another, with the line on which they are equal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        condition, target, and gain, low, high of either study with suffixes _live and _recorded.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(5.2, 4.4)
+        axis = figure.add_subplot()
+        values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
+        ends = [values.min() - 1, values.max() + 1]
+        axis.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle="--")
+        axis.axhline(0, color=RULE, linewidth=0.8)
+        axis.axvline(0, color=RULE, linewidth=0.8)
+        for name, (color, marker, _) in _styles(list(dict.fromkeys(table["condition"]))).items():
+            part = table[table["condition"] == name]
+            if len(part):
+                axis.hlines(part["gain_live"], part["low_recorded"], part["high_recorded"], color=color, linewidth=0.7)
+                axis.vlines(part["gain_recorded"], part["low_live"], part["high_live"], color=color, linewidth=0.7)
+                axis.plot(part["gain_recorded"], part["gain_live"], marker, color=color, markersize=6, label=name)
+        axis.set(xlim=ends, ylim=ends, xlabel="gain in the recorded study (points)",
+                 ylabel="gain in the live study (points)")  # fmt: skip
+        axis.legend(loc="upper left")
+    return figure
+
+
+def claims(table: pd.DataFrame) -> Figure:
+    """Plot our effect for each tested part of a claim with its interval, and the published effect where there is one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        id, part, value, low, high, published (points; missing where no figure was published), at_least, verdict.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(7.4, 1.2 + 0.3 * len(table))
+        axis = figure.add_subplot()
+        places = np.arange(len(table))
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
+        axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
+        axis.plot(table["at_least"], places, "|", color=FAINT, markersize=11, label="what the claim asks for")
+        axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
+        axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
+        axis.set_ylim(len(table) - 0.5, -0.5)
+        right = axis.secondary_yaxis("right")
+        right.set_yticks(places, table["verdict"], color=FAINT, fontsize=7.5)
+        for side in (axis, right):
+            side.tick_params(axis="y", length=0)
+            side.spines[["left", "right"]].set_visible(False)
+        axis.grid(axis="x", color=RULE, linewidth=0.4)
+        axis.set_xlabel("effect (points)")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return figure
+
+
+def without_english(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table that are not about English."""
+    return table[table["language"] != SOURCE_LANGUAGE]
