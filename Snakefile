@@ -1,29 +1,47 @@
-# Schedules the jobs of one study: each is a notebook that papermill executes.
+# Schedules the jobs of one study, each a notebook that papermill executes, and the analyses of its records.
 #     snakemake --profile profiles/local --config study=pocket
 # Outputs are named by content: a job's name holds a hash of its runs' ids, so an executed notebook is never out of
 # date, and a changed setting is another file. Inputs are ancient(): only what is missing is made.
-from stilts.scheduling import job_notebook
+from stilts.scheduling import analyses, job_notebook
 from stilts.workspace import workspace
 
 study = workspace().study(config["study"])
 here = workspace(study)
 plan = here.plan(study)
 jobs = {job.id: job for job in plan.jobs}
-folder = job_notebook(here, plan.jobs[0]).parent
+runs_done = [ancient(job_notebook(here, job)) for job in plan.jobs]
 
 
 rule all:
     input:
-        [job_notebook(here, job) for job in plan.jobs],
+        runs_done,
+
+
+rule book:
+    input:
+        [analysis.notebook for analysis in analyses(here, plan)],
 
 
 rule notebook:
     input:
         lambda wildcards: [ancient(job_notebook(here, parent)) for parent in plan.parents(jobs[wildcards.job])],
     output:
-        str(folder / "{job}.ipynb"),
+        str(here.runs / "jobs" / "{job}.ipynb"),
     threads: study.schedule.threads_per_job
     resources:
         mem_mb=study.schedule.memory_mb,
+    params:
+        command=config["stilts"],
     shell:
-        "stilts job {config[study]} {wildcards.job}"
+        "{params.command} job {study.name} {wildcards.job}"
+
+
+rule analysis:
+    input:
+        runs_done,
+    output:
+        str(here.runs / "analyses" / "{key}" / "{page}.ipynb"),
+    params:
+        command=config["stilts"],
+    shell:
+        "{params.command} analysis {study.name} {wildcards.page}"

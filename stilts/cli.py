@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -107,6 +108,62 @@ def run(
 
     here, plan = _open(study)
     run_plan(here, plan, profile)
+
+
+@commands.command()
+def book(
+    study: StudyName = "pocket",
+    profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
+) -> None:
+    """Do what a study still lacks, execute the analyses, build the book and check it."""
+    from stilts import site
+    from stilts.scheduling import analyses, job_notebook, run_plan
+
+    here, plan = _open(study)
+    clock = Clock()
+    run_plan(here, plan, profile, with_book=True)
+    clock.lap("runs and analyses")
+    if site.update_toc(here.root, plan.jobs):
+        console.print(f"_toc.yml: the appendix now lists the runs of study {study}")
+    site.assemble(
+        here.root,
+        {page: job_notebook(here, job) for page, job in site.run_pages(plan.jobs).items()},
+        [analysis.notebook.parent for analysis in analyses(here, plan)],
+    )
+    html = site.build(here.root)
+    clock.lap("book")
+    problems = site.check(html)
+    clock.lap("check")
+    if problems:
+        raise StiltsError("the built book has faults:\n" + "\n".join(problems))
+    console.print(f"measured: {clock}\nopen: {html / 'index.html'}", soft_wrap=True)
+
+
+class Clock:
+    """Wall clock of the steps of a command."""
+
+    def __init__(self):
+        self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """Note what a step took that ends now."""
+        now = time.perf_counter()
+        self._laps[step] = now - self._last
+        self._last = now
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self._laps.items())
+        return f"{steps}; together {sum(self._laps.values()):.0f} s"
+
+
+@commands.command(hidden=True)
+def analysis(study: str, page: str) -> None:
+    """Execute one analysis notebook (called by Snakemake)."""
+    from stilts.scheduling import run_analysis
+
+    here, plan = _open(study)
+    run_analysis(here, plan, page.rsplit("/", 1)[-1])
 
 
 @commands.command(hidden=True)

@@ -1,31 +1,88 @@
-"""Running a plan: Snakemake schedules its jobs, each a notebook; the terminal shows a bar and the time left."""
+"""Running a plan: Snakemake schedules its jobs and analyses, each a notebook; the terminal shows a bar with an ETA.
 
+A job's notebook is named by the ids of its runs, an analysis by all that it reads, so that what stands is never stale.
+"""
+
+import hashlib
 import json
 import logging
+import shlex
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
 from stilts.records import Store
-from stilts.study import Job, Run
+from stilts.study import Job, Phase, Run
 from stilts.workspace import Plan, Workspace
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+RECORDED_STUDY = "pocket-full"  # whose committed records the analyses show beside those of this machine
+
+
+@dataclass(frozen=True)
+class AnalysisJob:
+    """One analysis notebook: its template's name, and where its executed copy and its figures stand."""
+
+    page: str
+    template: Path
+    notebook: Path
+    live_study: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the notebook is given: the recorded study, the one of this machine, and where figures go."""
+        return {"study": RECORDED_STUDY, "live_study": self.live_study, "out": str(self.notebook.parent)}
 
 
 def job_notebook(workspace: Workspace, job: Job) -> Path:
     """Return where a job's executed notebook stands; that it stands means that the job is done."""
     return workspace.runs / "jobs" / f"{job.id}.ipynb"
+
+
+def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
+    """Return the analyses of the book: every notebook that is no phase's.
+
+    The folder of an analysis holds a hash of its template, the package, and the names of all records that it may read.
+    """
+    shared = hashlib.sha256()
+    for source in sorted((workspace.root / "stilts").rglob("*")):
+        if source.suffix in (".py", ".yaml"):
+            shared.update(source.read_bytes())
+    for run_id in sorted(run.id for run in plan.runs):
+        shared.update(run_id.encode())
+    for result in sorted((workspace.root / "results").rglob("*.json")):
+        shared.update(result.read_bytes())
+    found = []
+    for template in sorted((workspace.root / "notebooks").glob("*.ipynb")):
+        if template.stem not in get_args(Phase):
+            key = hashlib.sha256(shared.digest() + template.read_bytes()).hexdigest()[:10]
+            notebook = workspace.runs / "analyses" / f"{template.stem}-{key}" / f"{template.stem}.ipynb"
+            found.append(AnalysisJob(template.stem, template, notebook, plan.study.name))
+    return found
+
+
+def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
+    """Execute one analysis; UnknownName if the book has none of that name."""
+    from stilts.notebooks import execute
+
+    known = {analysis.page: analysis for analysis in analyses(workspace, plan)}
+    if page not in known:
+        raise UnknownName("analysis", page, known)
+    analysis = known[page]
+    analysis.notebook.parent.mkdir(parents=True, exist_ok=True)
+    execute(analysis.template, analysis.notebook, analysis.parameters)
 
 
 def pending(plan: Plan, store: Store) -> list[Job]:
@@ -47,8 +104,8 @@ def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
     execute(workspace.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(workspace, job), parameters)
 
 
-def run_plan(workspace: Workspace, plan: Plan, profile: str, arguments: Sequence[str] = ()) -> None:
-    """Prepare data and encoder, then have Snakemake run every job that is not done.
+def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool = False) -> None:
+    """Prepare data and encoder, then have Snakemake run every job that is not done, and the analyses for the book.
 
     Raises
     ------
@@ -59,17 +116,28 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, arguments: Sequence
         todo = pending(plan, workspace.store())
         for job in plan.jobs:
             _log_reason(workspace, job, todo)
-        if not todo and all(job_notebook(workspace, job).exists() for job in plan.jobs):
+        wanted = [job_notebook(workspace, job) for job in plan.jobs]
+        if with_book:
+            wanted += [analysis.notebook for analysis in analyses(workspace, plan)]
+        if not todo and all(notebook.exists() for notebook in wanted):
+            log.info("study %s: every run is recorded, every page stands", plan.study.name)
             return
         workspace.prepare(plan.study)
-        command = [
-            sys.executable, "-m", "snakemake", "--profile", str(workspace.root / "profiles" / profile),
-            "--snakefile", str(workspace.root / "Snakefile"), "--directory", str(workspace.root),
-            "--config", f"study={plan.study.name}", "--quiet", "all", "--nolock", *arguments,
-        ]  # fmt: skip
-        log_file = workspace.runs / "snakemake.log"
-        with log_file.open("a", encoding="utf-8") as output, progress_bar(workspace, plan):
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
+            job_notebook(workspace, job).unlink(missing_ok=True)
+        _snakemake(workspace, plan, profile, "book" if with_book else "all")
+
+
+def _snakemake(workspace: Workspace, plan: Plan, profile: str, target: str) -> None:
+    stilts = f"{shlex.quote(sys.executable)} -m stilts.cli"
+    command = [
+        sys.executable, "-m", "snakemake", target, "--profile", str(workspace.root / "profiles" / profile),
+        "--snakefile", str(workspace.root / "Snakefile"), "--directory", str(workspace.root), "--nolock",
+        "--config", f"study={plan.study.name}", f"stilts={stilts}",
+    ]  # fmt: skip
+    log_file = workspace.runs / "snakemake.log"
+    with log_file.open("w", encoding="utf-8") as output, progress_bar(workspace, plan):
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise StiltsError(
             f"{_last_error(log_file)}\nWhat ran until then is kept; the same command goes on. Log: {log_file}"

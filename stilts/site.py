@@ -22,7 +22,8 @@ from stilts.study import Job
 log = logging.getLogger(__name__)
 
 RUNS_PAGE = "book/runs"
-RUNS_FOLDER = "runs/book/runs"
+BOOK_FOLDER = "runs/book"
+RUNS_FOLDER = f"{BOOK_FOLDER}/runs"
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
 LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
 
@@ -83,18 +84,23 @@ def _files(entry: Mapping) -> Iterator[str]:
 # --- build -----------------------------------------------------------------------------------------------------------
 
 
-def assemble(root: Path, executed: Mapping[str, Path]) -> None:
-    """Copy executed run notebooks to the pages that show them; a page that is none of them is removed.
+def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
+    """Copy executed notebooks, and the figures and tables beside the analyses', to where the book reads them.
+
+    What is there and belongs to no page is removed; a file with the same content is left as it is.
 
     Parameters
     ----------
     executed : mapping of str to Path
-        Page, as `run_pages` names it -> executed notebook. A page with the same content is left as it is.
+        Page of a run, as `run_pages` names it -> executed notebook.
+    analyses : sequence of Path
+        Folders of executed analyses: the notebook, and the files that it wrote.
     """
-    folder = root / RUNS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     wanted = {root / f"{page}.ipynb": source for page, source in executed.items()}
-    for stale in set(folder.glob("*.ipynb")) - set(wanted):
+    wanted |= {root / BOOK_FOLDER / file.name: file for folder in analyses for file in folder.iterdir()}
+    (root / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
+    present = {path for path in (root / BOOK_FOLDER).rglob("*") if path.is_file()}
+    for stale in present - set(wanted):
         stale.unlink()
     for target, source in wanted.items():
         if not target.exists() or target.read_bytes() != source.read_bytes():

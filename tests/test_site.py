@@ -69,13 +69,13 @@ def test_executed_runs_are_copied_when_they_differ_and_stale_pages_go(tmp_path):
     for number, source in enumerate(sources):
         source.write_text(str(number))
     folder = tmp_path / "runs" / "book" / "runs"
-    assemble(tmp_path, {PAGES[0]: sources[0], PAGES[1]: sources[1]})
+    assemble(tmp_path, {PAGES[0]: sources[0], PAGES[1]: sources[1]}, [])
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         "target-nli-1.ipynb": "0",
         "target-nli-2.ipynb": "1",
     }
     os.utime(folder / "target-nli-1.ipynb", (1, 1))
-    assemble(tmp_path, {PAGES[0]: sources[0]})
+    assemble(tmp_path, {PAGES[0]: sources[0]}, [])
     assert [(path.name, path.stat().st_mtime) for path in folder.iterdir()] == [("target-nli-1.ipynb", 1)]
 
 
