@@ -27,6 +27,8 @@ Signature = frozenset[str]
 """The names of the slots that a sentence fills."""
 
 _SIGNATURE_LIMIT = 16
+_AS_WRITTEN = 0.5
+_DECAY = 1.5
 _WHITE = re.compile(r"\s+")
 
 
@@ -114,8 +116,9 @@ class AnyOrder:
     parts: tuple[Node, ...]
 
     def walk(self, draw: Draw) -> None:
-        """Say all parts in an order that `draw` chooses."""
-        for part in draw.rng.sample(self.parts, len(self.parts)):
+        """Say all parts, half of the time in the order in which they were written."""
+        parts = self.parts if draw.rng.random() < _AS_WRITTEN else draw.rng.sample(self.parts, len(self.parts))
+        for part in parts:
             part.walk(draw)
 
     def signatures(self) -> frozenset[Signature]:
@@ -127,8 +130,8 @@ class AnyOrder:
 class OneOf:
     """Parts of which one is said.
 
-    Authors begin with what is said most: the first part is said twice as often as the second, three times as often as
-    the third. Half of what is optional is left out.
+    Authors begin with what is said most, and end with what may be heard: the first part is said almost three times as
+    often as the second, five times as often as the third. Half of what is optional is left out.
     """
 
     parts: tuple[Node, ...]
@@ -137,7 +140,7 @@ class OneOf:
     @cached_property
     def _weights(self) -> list[float]:
         """Cumulative weights of the parts."""
-        weights = [1 / (place + 1) for place in range(len(self.parts))]
+        weights = [(place + 1) ** -_DECAY for place in range(len(self.parts))]
         if self.optional:
             weights[-1] = sum(weights[:-1])
         return list(accumulate(weights))

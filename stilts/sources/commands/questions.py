@@ -16,6 +16,8 @@ from stilts.sources.commands.values import FOLDER, read
 QUESTIONS = "questions.yaml"
 _FEWEST, _MOST = 2, 4
 _STOPS = {"zh": "。", "ja": "。", "hi": "। ", "bn": "। ", "ne": "। ", "th": " ", "ur": "۔ "}
+_COUNTED = ("hours", "minutes", "seconds")
+"""Slots whose question asks for a number, which "half an hour" does not hold."""
 _OTHER_THINGS = {"HassLightSet": "temperature"}
 """Slots that mean something else in an intent than elsewhere: the temperature of a light is a color."""
 
@@ -59,7 +61,7 @@ def _askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
 
 def _draw_filling(slot: str, choices: list[list[Entry]], book: Phrasebook, pool: Pool, rng: Random) -> Command:
     command = book.draw(rng.choice(rng.choice(choices)).templates, pool, rng)
-    if slot not in command.slots:
+    if slot not in command.slots or (slot in _COUNTED and not command.slots[slot].isdigit()):
         raise Unfit(slot)
     return command
 
