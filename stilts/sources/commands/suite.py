@@ -16,6 +16,7 @@ from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held
 from stilts.sources.commands.questions import QUESTIONS, questions
 from stilts.sources.commands.sampling import Pool
 from stilts.sources.commands.single import intent_names, intents, slots, tag_names
+from stilts.sources.commands.usage import UNSAID
 from stilts.sources.commands.values import FILES, FOLDER, read
 from stilts.sources.suite import Sizes
 
@@ -145,5 +146,5 @@ def _split(stream: Iterator[Example], count: int, config: str, split: str, seed:
 def fingerprint() -> str:
     """Short hash of what the rows depend on besides sizes and seed: packages, value files, generator."""
     parts = [f"{name}=={version(name)}" for name in ("home-assistant-intents", "hassil")]
-    parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS)]
+    parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS, UNSAID)]
     return hashlib.sha256(" ".join([*parts, str(GENERATOR_VERSION)]).encode()).hexdigest()[:16]
