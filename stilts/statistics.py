@@ -572,3 +572,54 @@ def seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     by_seed = others.groupby(["condition", "target", "seed"], sort=False)["score"].mean()
     table = by_seed.groupby(["condition", "target"], sort=False).agg(["count", "mean", "std"]).reset_index()
     return table.rename(columns={"count": "seeds", "std": "sd"})
+
+
+def paired_gains(live: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of `gains` that two studies share: condition, target, and gain, low, high of either."""
+    columns = ["condition", "target", "gain", "low", "high"]
+    return live[columns].merge(recorded[columns], on=["condition", "target"], suffixes=("_live", "_recorded"))
+
+
+def rank_correlations(
+    values: pd.DataFrame,
+    measures: Sequence[str],
+    by: Sequence[str],
+    resamples: int,
+    generator: np.random.Generator,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """Return Spearman's rank correlation of each measure with each other column, with an interval over languages.
+
+    Parameters
+    ----------
+    values : DataFrame
+        One row per language, with the columns named in `measures` and `by`; gaps leave their row out.
+
+    Returns
+    -------
+    DataFrame
+        by, measure, rho, low, high, languages (their number). A column that does not vary is left out.
+    """
+    rows = []
+    for column in by:
+        for measure in measures:
+            table = values[[column, measure]].dropna()
+            if min(table.nunique()) < 2:
+                continue
+            drawn = generator.integers(len(table), size=(resamples, len(table)))
+            draws = [_spearman(*table.iloc[places].to_numpy().T) for places in drawn]
+            low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+            rows.append(
+                {"by": column, "measure": measure, "rho": _spearman(*table.to_numpy().T), "low": low, "high": high}
+                | {"languages": len(table)}
+            )
+    return pd.DataFrame(rows, columns=["by", "measure", "rho", "low", "high", "languages"])
+
+
+def _spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Correlation of the ranks, ties at their mean rank; NaN where either does not vary."""
+    from scipy.stats import rankdata
+
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    spread = ranks.std(axis=1).prod()
+    return float(np.cov(ranks, ddof=0)[0, 1] / spread) if spread else float("nan")
