@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from stilts.errors import UnknownName
-from stilts.records import Record, Store
+from stilts.analysis import find_records
+from stilts.records import Record
+from stilts.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ALL_STUDIES = "all"
 
 BOOK_PACKAGES = (
     "stilts",
@@ -30,15 +29,10 @@ BOOK_PACKAGES = (
 )
 
 
-def select(store: Store, study: str) -> list[Record]:
-    """Return the records of one study, or of all; UnknownName if a study has left none."""
-    records = list(store)
-    if study == ALL_STUDIES:
-        return records
-    chosen = [record for record in records if record.provenance.study == study]
-    if not chosen:
-        raise UnknownName("study with records", study, {ALL_STUDIES, *(record.provenance.study for record in records)})
-    return chosen
+def records_of(here: Workspace, *studies: str) -> list[Record]:
+    """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
+    found = [record for study in studies for record in find_records(here, study)[0]]
+    return list({record.id: record for record in found}.values())
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":

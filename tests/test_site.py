@@ -64,19 +64,27 @@ def test_prose_pages_of_the_table_of_contents_exist():
 # --- pages of runs ---------------------------------------------------------------------------------------------------
 
 
-def test_executed_runs_are_copied_when_they_differ_and_stale_pages_go(tmp_path):
-    sources = [tmp_path / f"job-{n}.ipynb" for n in range(2)]
-    for number, source in enumerate(sources):
+def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_path):
+    analysis = tmp_path / "analyses" / "transfer-1a2b"
+    analysis.mkdir(parents=True)
+    for name in ("transfer.ipynb", "gain.svg"):
+        (analysis / name).write_text(name)
+    jobs = [tmp_path / f"job-{n}.ipynb" for n in range(2)]
+    for number, source in enumerate(jobs):
         source.write_text(str(number))
-    folder = tmp_path / "runs" / "book" / "runs"
-    assemble(tmp_path, {PAGES[0]: sources[0], PAGES[1]: sources[1]}, [])
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {
-        "target-nli-1.ipynb": "0",
-        "target-nli-2.ipynb": "1",
+    folder = tmp_path / "runs" / "book"
+    assemble(tmp_path, {PAGES[0]: jobs[0], PAGES[1]: jobs[1]}, [analysis])
+    contents = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.*")}
+    assert contents == {
+        "runs/target-nli-1.ipynb": "0",
+        "runs/target-nli-2.ipynb": "1",
+        "transfer.ipynb": "transfer.ipynb",
+        "gain.svg": "gain.svg",
     }
-    os.utime(folder / "target-nli-1.ipynb", (1, 1))
-    assemble(tmp_path, {PAGES[0]: sources[0]}, [])
-    assert [(path.name, path.stat().st_mtime) for path in folder.iterdir()] == [("target-nli-1.ipynb", 1)]
+    kept = folder / "runs" / "target-nli-1.ipynb"
+    os.utime(kept, (1, 1))
+    assemble(tmp_path, {PAGES[0]: jobs[0]}, [])
+    assert [(path, path.stat().st_mtime) for path in folder.rglob("*.*")] == [(kept, 1)]
 
 
 # --- build -----------------------------------------------------------------------------------------------------------
