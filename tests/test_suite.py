@@ -11,7 +11,7 @@ from datasets import ClassLabel, Features, List, Value, load_dataset
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources import pocket
 from stilts.sources.hub import available, load_split
-from stilts.sources.overlap import Census
+from stilts.sources.overlap import Census, trace
 from stilts.sources.suite import Sizes, Table, faults, features, read_manifest, read_sizes, write_suite
 
 TAGGING = features("tagging", ["O", "B-day"], traced=True)
@@ -189,23 +189,29 @@ def test_census_counts_what_sets_share():
 
     census = Census()
     list(census.watch([
-        table("intermediate.nli.en", "train", ("One", "t1|t2", "m1 | m2")),
-        table("intent.en", "train", ("two", "t2", "m3"), ("three", "t3", "m3")),
-        table("intent.en", "test", ("one", "t4", "m2"), ("four", "t5", "m4")),
-        table("intent.de", "test", ("eins", "t3", "m5")),
+        table("intermediate.nli.en", "train", ("One", "t1|t2", "On a=1 b=2 | m2")),
+        table("intent.en", "train", ("two", "t2", "On b=2 c=3"), ("three", "t3", "m3")),
+        table("intent.en", "test", ("one", "t4", "m2"), ("four", "t5", "Off a=1 b=2 c=1")),
+        table("intent.de", "test", ("eins", "t3", "Off c=3 d=1 b=2")),
         table("intent.fr", "test", ("un", "t6", "m5")),
     ]))
     rows = {"intermediate.nli.en": {"train": 1}, "intent.en": {"train": 2, "test": 2}, "intent.de": {"test": 1},
             "intent.fr": {"test": 1}}
-    keys = ("training", "compared", "rows", "template", "meaning", "text")
+    keys = ("training", "compared", "rows", "template", "meaning", "values", "text")
     overlap = [dict(zip(keys, values, strict=True)) for values in [
-        ("intermediate.nli.en", "intent en train", 2, 0.5, 0.0, 0.0),
-        ("intermediate.nli.en", "intent en test", 2, 0.0, 0.5, 0.5),
-        ("intermediate.nli.en", "intent other languages test", 2, 0.0, 0.0, 0.0),
-        ("intent.en", "intent en test", 2, 0.0, 0.0, 0.0),
-        ("intent.en", "intent other languages test", 2, 0.5, 0.0, 0.0),
+        ("intermediate.nli.en", "intent en train", 2, 0.5, 0.0, 0.0, 0.0),
+        ("intermediate.nli.en", "intent en test", 2, 0.0, 0.5, 0.5, 0.5),
+        ("intermediate.nli.en", "intent other languages test", 2, 0.0, 0.0, 0.0, 0.0),
+        ("intent.en", "intent en test", 2, 0.0, 0.0, 0.0, 0.0),
+        ("intent.en", "intent other languages test", 2, 0.5, 0.0, 0.5, 0.0),
     ]]
     assert census.summary() == {"rows": rows, "overlap": overlap}
+
+
+def test_a_context_is_compared_sentence_by_sentence():
+    row = {"context": "Turn on a. Stop it.", "template": "t1|t2", "meaning": "On a=1 | Stop"}
+    assert trace(row) == (frozenset({"t1", "t2"}), frozenset({"On a=1", "Stop"}), frozenset(),
+                          frozenset({"turn on a", "stop it"}))
 
 
 SMALL = {"train": 30, "intermediate_train": 30, "validation": 10, "test": 8, "retrieval": 20, "mining": 5}

@@ -1,18 +1,31 @@
-"""What training and evaluation sets of a suite share: templates, meanings, texts."""
+"""What training and evaluation sets of a suite share: templates, meanings, pairs of slot values, texts."""
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from stilts.sources.suite import Row, Table
 
-_TEXTS = ("sentence1", "sentence2", "context")
+_SLOT = re.compile(r"\w+=\S+")
 
 
 class Traces(NamedTuple):
-    """What a row is made of; a pair or a list has several of each."""
+    """What a row is made of; a pair or a list has several of each.
+
+    Attributes
+    ----------
+    template, meaning : frozenset of str
+        Ids. A meaning without a slot ("stop") is one too, so that some recur of need.
+    values : frozenset of str
+        Pairs of slot values within one meaning, as in ``area=garden position=98``.
+    text : frozenset of str
+        Sentences in small letters.
+    """
 
     template: frozenset[str]
     meaning: frozenset[str]
+    values: frozenset[str]
     text: frozenset[str]
 
 
@@ -44,8 +57,8 @@ class Census:
         """`rows` (config, split, number) and `overlap`.
 
         `overlap` has one entry for each training set and each set that must be new to it: targets' evaluation sets, and
-        for an intermediate task also targets' training sets. Its `template`, `meaning` and `text` are shares, from 0
-        to 1, of the latter's rows that have at least one of theirs from the training set.
+        for an intermediate task also targets' training sets. Its `template`, `meaning`, `values`
+        and `text` are shares, from 0 to 1, of the latter's rows that have at least one of theirs from the training set.
         """
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
@@ -69,9 +82,17 @@ class Census:
 
 def trace(row: Row) -> Traces:
     """What a row is made of; ``a|b`` and ``a | b`` are two templates or meanings."""
-    texts = [row[column] for column in _TEXTS if column in row] or [" ".join(row["tokens"])]
-    return Traces(*(frozenset(part.strip() for part in row[column].split("|")) for column in ("template", "meaning")),
-                  frozenset(text.casefold() for text in texts))
+    templates, meanings = ([part.strip() for part in row[column].split("|")] for column in ("template", "meaning"))
+    values = (" ".join(pair) for meaning in meanings for pair in combinations(sorted(_SLOT.findall(meaning)), 2))
+    return Traces(*(frozenset(parts) for parts in (templates, meanings, values, _sentences(row))))
+
+
+def _sentences(row: Row) -> Iterator[str]:
+    if "context" in row:
+        texts = row["context"].removesuffix(".").split(". ")
+    else:
+        texts = [row[column] for column in ("sentence1", "sentence2") if column in row] or [" ".join(row["tokens"])]
+    return (text.casefold() for text in texts)
 
 
 def _share(traces: list[Traces], kind: str, training: Traces) -> float:
