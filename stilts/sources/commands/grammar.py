@@ -1,4 +1,4 @@
-"""Sentence templates of `home-assistant-intents` as trees in which every branch can be said.
+"""Sentence templates of `home-assistant-intents` as trees that can be said.
 
 `hassil` parses the templates. Its trees refer to rules and lists by name, and a user's home fills some of the lists.
 Here a tree is resolved once: rules are put in place, lists are joined with their values, and branches that cannot be
@@ -9,149 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, product
 from pathlib import Path
-from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 import hassil.expression as hx
 from hassil.parse_expression import parse_sentence
 
+from stilts.sources.commands.trees import AnyOrder, Node, OneOf, Row, Signature, Slot, Text
 from stilts.sources.commands.values import SHARES, Forms, Value, stable_hash
 
-Signature = frozenset[str]
-"""The names of the slots that a sentence fills."""
-
-_SIGNATURE_LIMIT = 16
-_AS_WRITTEN = 0.5
-_DECAY = 1.5
 _WHITE = re.compile(r"\s+")
-
-
-class Draw(Protocol):
-    """What a walk over a tree asks at its forks."""
-
-    rng: Random
-
-    def add(self, text: str) -> None:
-        """Take in a piece of plain text."""
-
-    def fill(self, slot: Slot) -> None:
-        """Choose a value for a slot and take it in."""
-
-
-class Node(Protocol):
-    """A part of a template, all of whose branches can be said."""
-
-    def walk(self, draw: Draw) -> None:
-        """Say one branch, chosen by `draw`."""
-
-    def signatures(self) -> frozenset[Signature]:
-        """Every set of slots that one branch may fill."""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Plain text with its white space, of which there is never more than one space on end."""
-
-    text: str
-
-    def walk(self, draw: Draw) -> None:
-        """Say it."""
-        draw.add(self.text)
-
-    def signatures(self) -> frozenset[Signature]:
-        """No slots."""
-        return frozenset([frozenset()])
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """A gap of a template and the values that may fill it."""
-
-    name: str
-    values: tuple[Value, ...]
-
-    @cached_property
-    def _shares(self) -> list[list[Value]]:
-        return [[value for value in self.values if value.share in (None, share)] for share in range(SHARES)]
-
-    def within(self, share: int) -> list[Value]:
-        """Values that a third may use: its own, and those that all share."""
-        return self._shares[share]
-
-    def walk(self, draw: Draw) -> None:
-        """Let `draw` fill it."""
-        draw.fill(self)
-
-    def signatures(self) -> frozenset[Signature]:
-        """Its own name."""
-        return frozenset([frozenset([self.name])])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """Parts said one after another."""
-
-    parts: tuple[Node, ...]
-
-    def walk(self, draw: Draw) -> None:
-        """Say all parts in order."""
-        for part in self.parts:
-            part.walk(draw)
-
-    def signatures(self) -> frozenset[Signature]:
-        """Unions of what the parts may fill."""
-        return _unions([part.signatures() for part in self.parts])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnyOrder:
-    """Parts said in any order."""
-
-    parts: tuple[Node, ...]
-
-    def walk(self, draw: Draw) -> None:
-        """Say all parts, half of the time in the order in which they were written."""
-        parts = self.parts if draw.rng.random() < _AS_WRITTEN else draw.rng.sample(self.parts, len(self.parts))
-        for part in parts:
-            part.walk(draw)
-
-    def signatures(self) -> frozenset[Signature]:
-        """Unions of what the parts may fill."""
-        return _unions([part.signatures() for part in self.parts])
-
-
-@dataclass(frozen=True, eq=False)
-class OneOf:
-    """Parts of which one is said.
-
-    Authors begin with what is said most, and end with what may be heard: the first part is said almost three times as
-    often as the second, five times as often as the third. Half of what is optional is left out.
-    """
-
-    parts: tuple[Node, ...]
-    optional: bool = False
-
-    @cached_property
-    def _weights(self) -> list[float]:
-        """Cumulative weights of the parts."""
-        weights = [(place + 1) ** -_DECAY for place in range(len(self.parts))]
-        if self.optional:
-            weights[-1] = sum(weights[:-1])
-        return list(accumulate(weights))
-
-    def walk(self, draw: Draw) -> None:
-        """Say the part that `draw` chooses."""
-        self.parts[bisect(self._weights, draw.rng.random() * self._weights[-1])].walk(draw)
-
-    def signatures(self) -> frozenset[Signature]:
-        """All that any part may fill."""
-        return frozenset().union(*(part.signatures() for part in self.parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,12 +68,6 @@ class Template:
         fixed = "".join(f" {name}:{value}" for name, value in sorted(self.fixed.items()))
         asked, here = f" asks:{self.aspect}" if self.aspect else "", " here:yes" if self.here else ""
         return f"{self.intent}{asked}{fixed}{here}"
-
-
-def _unions(choices: Sequence[frozenset[Signature]]) -> frozenset[Signature]:
-    many = [choice for choice in choices if choice != {frozenset()}]
-    unions = {frozenset().union(*combination) for combination in product(*many)}
-    return frozenset(sorted(unions, key=sorted)[:_SIGNATURE_LIMIT])
 
 
 @dataclass

@@ -12,8 +12,9 @@ from random import Random
 from typing import NamedTuple
 
 from stilts.errors import UnknownName
-from stilts.sources.commands.grammar import Signature, Template, load
+from stilts.sources.commands.grammar import Template, load
 from stilts.sources.commands.sampling import Command, Pool, Unfit, draw
+from stilts.sources.commands.trees import Signature
 from stilts.sources.commands.usage import Usage, usage
 from stilts.sources.commands.values import FOLDER, SHARES, stable_hash
 

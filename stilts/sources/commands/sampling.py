@@ -9,7 +9,8 @@ from functools import cached_property
 from itertools import combinations
 from random import Random
 
-from stilts.sources.commands.grammar import Slot, Template
+from stilts.sources.commands.grammar import Template
+from stilts.sources.commands.trees import Slot
 from stilts.sources.commands.usage import Usage
 from stilts.sources.commands.values import HOME_SLOTS, SHARES, Forms, Value, stable_hash
 

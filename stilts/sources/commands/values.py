@@ -18,7 +18,7 @@ import yaml
 from stilts.errors import StiltsError
 
 if TYPE_CHECKING:
-    from stilts.sources.commands.grammar import Node
+    from stilts.sources.commands.trees import Node
 
 FOLDER = Path(__file__).parent.parent / "values"
 HOME_SLOTS = ("area", "floor", "name")
