@@ -38,6 +38,11 @@ class _LineSink:
         """Nothing is held back."""
 
 
+def parameters_of(template: Path) -> dict[str, Any]:
+    """Return a template's parameters with their defaults; StiltsError if it cannot be read."""
+    return default_parameters(_read(template), template.name)
+
+
 def execute(
     template: Path, output: Path, parameters: Mapping[str, Any] | None = None, progress: Progress | None = None
 ) -> None:
@@ -86,11 +91,15 @@ def execute(
     failed.unlink(missing_ok=True)
 
 
-def _prepared(template: Path, parameters: dict[str, Any]) -> NotebookNode:
+def _read(template: Path) -> NotebookNode:
     try:
-        notebook = load_notebook_node(str(template))
+        return load_notebook_node(str(template))
     except (OSError, ValueError, nbformat.ValidationError) as error:
         raise StiltsError(f"cannot read notebook {template}: {error}") from None
+
+
+def _prepared(template: Path, parameters: dict[str, Any]) -> NotebookNode:
+    notebook = _read(template)
     check_parameters(default_parameters(notebook, template.name), parameters, template.name)
     return parameterize_notebook(notebook, parameters) if parameters else notebook
 

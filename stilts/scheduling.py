@@ -6,6 +6,7 @@ A job's notebook is named by the ids of its runs, an analysis by all that it rea
 import hashlib
 import json
 import logging
+import os
 import shlex
 import subprocess
 import sys
@@ -38,12 +39,13 @@ class AnalysisJob:
     page: str
     template: Path
     notebook: Path
+    out: str
     live_study: str
 
     @property
     def parameters(self) -> dict[str, str]:
         """What the notebook is given: the recorded study, the one of this machine, and where figures go."""
-        return {"study": RECORDED_STUDY, "live_study": self.live_study, "out": str(self.notebook.parent)}
+        return {"study": RECORDED_STUDY, "live_study": self.live_study, "out": self.out}
 
 
 def job_notebook(workspace: Workspace, job: Job) -> Path:
@@ -69,20 +71,23 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
         if template.stem not in get_args(Phase):
             key = hashlib.sha256(shared.digest() + template.read_bytes()).hexdigest()[:10]
             notebook = workspace.runs / "analyses" / f"{template.stem}-{key}" / f"{template.stem}.ipynb"
-            found.append(AnalysisJob(template.stem, template, notebook, plan.study.name))
+            # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
+            out = os.path.relpath(notebook.parent, workspace.root)
+            found.append(AnalysisJob(template.stem, template, notebook, out, plan.study.name))
     return found
 
 
 def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
-    """Execute one analysis; UnknownName if the book has none of that name."""
-    from stilts.notebooks import execute
+    """Execute one analysis with those parameters that it takes; UnknownName if the book has none of that name."""
+    from stilts.notebooks import execute, parameters_of
 
     known = {analysis.page: analysis for analysis in analyses(workspace, plan)}
     if page not in known:
         raise UnknownName("analysis", page, known)
     analysis = known[page]
-    analysis.notebook.parent.mkdir(parents=True, exist_ok=True)
-    execute(analysis.template, analysis.notebook, analysis.parameters)
+    taken = parameters_of(analysis.template)
+    given = {name: value for name, value in analysis.parameters.items() if name in taken}
+    execute(analysis.template, analysis.notebook, given)
 
 
 def pending(plan: Plan, store: Store) -> list[Job]:

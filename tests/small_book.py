@@ -80,8 +80,10 @@ def _give_output(cell: NotebookNode, folder: Path) -> None:
         return
     data = {"image/svg+xml": FIGURE} if "image" in shown else {"text/html": TABLE}
     cell.outputs = [new_output("display_data", data)]
-    name = shown["figure"]["name"]
-    (folder / f"{name.partition('-')[2]}.csv").write_text("language,score\n")
+    stem = shown["figure"]["name"].partition("-")[2]
+    (folder / f"{stem}.csv").write_text("language,score\n")
+    if "image" in shown:
+        (folder / f"{stem}.svg").write_text(FIGURE)
 
 
 def plain_notebook(name: str) -> NotebookNode:
