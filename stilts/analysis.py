@@ -1,4 +1,4 @@
-"""What an analysis notebook opens: the records of one study, their replicates, and a few words computed from them."""
+"""What an analysis notebook opens: the records of one study, and the bootstrap replicates drawn from them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, UnknownName
+from stilts.linguistics import language_table
 from stilts.records import Record, Store, tidy
-from stilts.statistics import SOURCE_LANGUAGE, Replicates, read_counts, resample
+from stilts.statistics import (
+    SOURCE_LANGUAGE,
+    Replicates,
+    baseline_by_language,
+    by_language_and_condition,
+    gains,
+    read_counts,
+    resample,
+)
 from stilts.tasks import TARGETS
 from stilts.workspace import Workspace, workspace
 
@@ -120,31 +129,59 @@ def open_if_recorded(study: str, resamples: int = 2000, seed: int = 0) -> Analys
     return Analysis(study, here.store(), tuple(records), planned, resamples, seed)
 
 
+def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
+    """Return the gains of an analysis as `stilts.statistics.gains` does; none where there is no analysis."""
+    import pandas as pd
+
+    table = gains(analysis.replicates) if analysis else pd.DataFrame()
+    return table if len(table) else pd.DataFrame(columns=["condition", "target", "gain", "low", "high"], dtype=float)
+
+
+def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":
+    """Return the scores of the retrieval task with its accuracy by layer; StiltsError if no run has any."""
+    scores = analysis.scores
+    layers = [name for name in scores.columns if name.startswith("layer_")]
+    found = scores.dropna(subset=layers) if layers else scores.iloc[:0]
+    if found.empty:
+        raise StiltsError(f"study '{analysis.study}' has no retrieval run yet; run `stilts run {analysis.study}` first")
+    return found
+
+
+def rows_of(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
+    """Return the rows of one condition; UnknownName if the table has none."""
+    known = list(dict.fromkeys(table["condition"]))
+    if condition not in known:
+        raise UnknownName("condition", condition, known)
+    return table[table["condition"] == condition].reset_index(drop=True)
+
+
+def with_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per language other than English: score without, gain, and its distances to English.
+
+    Parameters
+    ----------
+    averages, cells : DataFrame
+        Rows of one condition of `average_language_gains` and of `language_gains`.
+    """
+    scores = baseline_by_language(cells).rename(columns={"baseline_score": "score without"})
+    table = averages.merge(scores, on="language")
+    table = table[table["language"] != SOURCE_LANGUAGE]
+    facts = language_table(table["language"])
+    return table[["language", "score without", "gain"]].merge(facts, left_on="language", right_on="code")
+
+
+def language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per language with its facts and a column with its gain for each condition."""
+    wide = by_language_and_condition(averages)
+    facts = language_table(wide["language"])[["name", "code", "family", "script"]]
+    return facts.join(wide.drop(columns="language")).rename(columns={"name": "language"})
+
+
 def say(text: str) -> "Markdown":
     """Return computed prose for a notebook cell to display."""
     from IPython.display import Markdown
 
     return Markdown(text)
-
-
-def scope(analysis: Analysis) -> str:
-    """Return a sentence that says which runs a page rests on."""
-    runs = analysis.phase("zero-shot")
-    seeds = sorted({record.run.seed for record in runs if record.run.parents})
-    conditions = list(dict.fromkeys(record.run.condition for record in runs))
-    targets = in_order({str(record.run.target) for record in runs}, TARGETS)
-    others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
-    text = (
-        f"This page rests on {len(runs)} zero-shot runs of study `{analysis.study}`: {count(conditions, 'condition')} "
-        f"({listed(conditions)}), {count(targets, 'target task')} in up to {count(others, 'language')} besides "
-        f"English, {count(seeds, 'seed')}."
-    )
-    if not analysis.planned:
-        text += (
-            " They are the committed records, made with other settings or package versions than this machine's; "
-            "each record states its own."
-        )
-    return text
 
 
 def count(things: Sequence, noun: str) -> str:

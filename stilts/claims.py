@@ -380,6 +380,13 @@ def as_parts(claims: Iterable[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def summary(claims: Sequence[Claim]) -> str:
+    """Say how many claims got which verdict."""
+    verdicts = [claim.verdict for claim in claims]
+    named = [f"{verdict} {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts]
+    return f"Of {len(claims)} claims: {', '.join(named)}."
+
+
 def show(table: pd.DataFrame) -> "HTML":
     """Return the ledger that `as_table` makes, set for the page: code type as such, verdicts framed."""
     from IPython.display import HTML

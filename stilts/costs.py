@@ -1,16 +1,17 @@
 """What runs cost, and how fast the training loop is beside others."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
+from pydantic import BaseModel, Field
 
 from stilts.errors import StiltsError
 from stilts.records import Record
+from stilts.study import Phase
 
 THROUGHPUT = Path("results") / "benchmarks" / "throughput.json"
-_FIELDS = {"name", "description", "examples_per_second", "seconds", "dev_score", "dev_interval"}
 
 
 def run_costs(records: Iterable[Record]) -> pd.DataFrame:
@@ -35,54 +36,84 @@ def run_costs(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return condition, phase, runs, seconds, summed over the rows of `run_costs`; phases in their own order."""
+    """Return condition, phase, runs, seconds, summed over the rows of `run_costs`; conditions in their first order."""
     grouped = runs.groupby(["condition", "phase"], sort=False)["seconds"].agg(["count", "sum"]).reset_index()
     table = grouped.rename(columns={"count": "runs", "sum": "seconds"})
-    phases = pd.Categorical(table["phase"], ["intermediate", "target", "zero-shot"], ordered=True)
-    return table.assign(phase=phases).sort_values("phase", kind="stable").astype({"phase": str}).reset_index(drop=True)
+    orders = {"condition": list(dict.fromkeys(runs["condition"])), "phase": list(get_args(Phase))}
+    return table.sort_values(list(orders), key=lambda column: column.map(orders[column.name].index), ignore_index=True)
 
 
-def read_throughput(path: Path) -> pd.DataFrame:
-    """Return the recorded comparison of training loops, the slowest first.
+class Loop(BaseModel):
+    """One training loop as `benchmarks/throughput.py` measured it.
+
+    Attributes
+    ----------
+    name, description : str
+    seconds : float
+        Wall clock of the training.
+    examples : int
+        Training examples, epochs counted.
+    examples_per_second : float
+    dev_score : float
+        On the English dev set, percent.
+    dev_interval : tuple of float
+        Its 95 % interval.
+    trained_parameters : int
+        Number of weights that the loop moved.
+    """
+
+    name: str
+    description: str
+    seconds: float
+    examples: int
+    examples_per_second: float
+    dev_score: float
+    dev_interval: tuple[float, float]
+    trained_parameters: int
+
+
+class Throughput(BaseModel):
+    """The recorded comparison of training loops on the same work, and where it was measured."""
+
+    task: str
+    settings: dict[str, Any]
+    dev_examples: int
+    device: str
+    rows: list[Loop] = Field(min_length=1)
+
+
+def read_throughput(path: Path) -> Throughput:
+    """Read the comparison; StiltsError if the file is missing or does not hold one."""
+    try:
+        return Throughput.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StiltsError(
+            f"{path}: no measurements of training loops ({error}); restore the committed file, or run "
+            "`python benchmarks/throughput.py`"
+        ) from None
+
+
+def throughput_table(measured: Throughput) -> pd.DataFrame:
+    """Return one row per loop, the slowest first.
 
     Returns
     -------
     DataFrame
-        name, description, examples_per_second, times (the slowest one), seconds, dev_score, dev_low, dev_high
-        (percent).
-
-    Raises
-    ------
-    StiltsError
-        If the file is missing, is no list of measurements, or a measurement lacks a field.
+        name, description, trained_parameters, seconds, examples_per_second, times (the slowest one), dev_score, dev_low,
+        dev_high (percent).
     """
-    try:
-        measured = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StiltsError(f"{path}: no throughput measurements ({error}); restore the committed file") from None
-    if not isinstance(measured, list) or not measured:
-        raise StiltsError(f"{path}: a list of measurements is wanted; restore the committed file")
-    for entry in measured:
-        missing = sorted(_FIELDS - set(entry))
-        if missing:
-            raise StiltsError(f"{path}: measurement {entry.get('name', '?')} lacks {', '.join(missing)}")
-    table = pd.DataFrame([{name: entry[name] for name in sorted(_FIELDS)} for entry in measured])
-    table[["dev_low", "dev_high"]] = table["dev_interval"].tolist()
-    table["times"] = table["examples_per_second"] / table["examples_per_second"].min()
-    columns = ["name", "description", "examples_per_second", "times", "seconds", "dev_score", "dev_low", "dev_high"]
-    return table.sort_values("examples_per_second", ignore_index=True)[columns]
-
-
-def throughput_summary(table: pd.DataFrame) -> str:
-    """Return a sentence for each loop but the fastest: how many times it is outrun, and whether dev scores agree."""
-    fastest = table.iloc[-1]
-    lines = []
-    for row in table.iloc[:-1].itertuples():
-        times = fastest["examples_per_second"] / row.examples_per_second
-        place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
-        lines.append(
-            f"- **{fastest['name']}** handles {times:.1f} times as many training examples per second as "
-            f"**{row.name}**; its English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, "
-            f"{row.dev_low:.1f} to {row.dev_high:.1f}."
-        )
-    return "\n".join(lines)
+    rows = [
+        {
+            "name": loop.name,
+            "description": loop.description,
+            "trained_parameters": loop.trained_parameters,
+            "seconds": loop.seconds,
+            "examples_per_second": loop.examples_per_second,
+            "times": loop.examples_per_second / min(other.examples_per_second for other in measured.rows),
+            "dev_score": loop.dev_score,
+            "dev_low": loop.dev_interval[0],
+            "dev_high": loop.dev_interval[1],
+        }
+        for loop in measured.rows
+    ]
+    return pd.DataFrame(rows).sort_values("examples_per_second", ignore_index=True)

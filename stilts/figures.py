@@ -6,6 +6,7 @@ and what leaves zero out is marked by more than colour. The same data give the s
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from stilts.linguistics import by_distance, language
-from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
+from stilts.statistics import BASELINE, signed
+from stilts.study import Phase
 
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
@@ -58,6 +60,9 @@ class Saved:
 
     def __init__(self, svg: Path, csv: Path):
         self.svg, self.csv = svg, csv
+
+    def __repr__(self) -> str:
+        return f"figure {self.svg.stem}"
 
     def _repr_svg_(self) -> str:
         return self.svg.read_text(encoding="utf-8")
@@ -311,12 +316,13 @@ def costs(table: pd.DataFrame) -> Figure:
     """
     with matplotlib.rc_context(STYLE):
         wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
-        conditions, phases = (list(dict.fromkeys(table[name])) for name in ("condition", "phase"))
+        conditions = list(dict.fromkeys(table["condition"]))
         figure = _figure(7.0, 1.2 + 0.3 * len(conditions))
         axis = figure.add_subplot()
         start = np.zeros(len(conditions))
-        for phase, (color, hatch) in zip(phases, (("#D9D9D9", ""), ("#56B4E9", "///"), ("#0072B2", "")), strict=False):
-            minutes = wide.loc[conditions, phase].to_numpy() / 60
+        looks = (("#D9D9D9", ""), ("#56B4E9", "///"), ("#0072B2", ""))
+        for phase, (color, hatch) in zip(get_args(Phase), looks, strict=True):
+            minutes = wide.loc[conditions, phase].to_numpy() / 60 if phase in wide else np.zeros(len(conditions))
             axis.barh(conditions, minutes, left=start, color=color, hatch=hatch, edgecolor="white", label=phase)
             start = start + minutes
         for place, minutes in enumerate(start):
@@ -367,11 +373,16 @@ def agreement(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        condition, target, and gain, low, high of either study with suffixes _live and _recorded.
+        condition, target, and gain, low, high of either study with suffixes _live and _recorded. An empty one gives a
+        figure that says so.
     """
     with matplotlib.rc_context(STYLE):
         figure = _figure(5.2, 4.4)
         axis = figure.add_subplot()
+        if table.empty:
+            axis.text(0.5, 0.5, "nothing to compare yet", ha="center", color=FAINT)
+            axis.set_axis_off()
+            return figure
         values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
         ends = [values.min() - 1, values.max() + 1]
         axis.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle="--")
@@ -417,8 +428,3 @@ def claims(table: pd.DataFrame) -> Figure:
         axis.set_xlabel("effect (points)")
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return figure
-
-
-def without_english(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a table that are not about English."""
-    return table[table["language"] != SOURCE_LANGUAGE]

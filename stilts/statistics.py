@@ -471,6 +471,18 @@ def average_language_gains(
     return pd.DataFrame(rows)
 
 
+def baseline_by_language(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return language, baseline_score: the mean over targets of the rows of one condition of `language_gains`."""
+    return cells.groupby("language")["baseline_score"].mean().reset_index()
+
+
+def by_language_and_condition(averages: pd.DataFrame) -> pd.DataFrame:
+    """Return the gains of `average_language_gains` with a row per language and a column per condition."""
+    order = list(dict.fromkeys(averages["condition"]))
+    wide = averages.pivot(index="language", columns="condition", values="gain")[order]
+    return wide.reset_index().rename_axis(columns=None)
+
+
 def english_gaps(
     replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
@@ -555,6 +567,11 @@ def _mean_interval(names: Sequence[str], values: np.ndarray, drawn: np.ndarray, 
     return dict(zip(names, (float(values.mean()), float(low), float(high)), strict=True))
 
 
+def best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of `layer_profiles` with the highest score for each condition; of equal ones the lowest layer."""
+    return profiles.loc[profiles.groupby("condition", sort=False)["score"].idxmax()].reset_index(drop=True)
+
+
 def seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     """Return the mean score of each seed over languages other than English, and its spread over seeds.
 
@@ -606,20 +623,21 @@ def rank_correlations(
             table = values[[column, measure]].dropna()
             if min(table.nunique()) < 2:
                 continue
+            first, second = table.to_numpy(dtype=float).T
             drawn = generator.integers(len(table), size=(resamples, len(table)))
-            draws = [_spearman(*table.iloc[places].to_numpy().T) for places in drawn]
-            low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+            low, high = np.nanquantile(_spearman(first[drawn], second[drawn]), [(1 - level) / 2, (1 + level) / 2])
             rows.append(
-                {"by": column, "measure": measure, "rho": _spearman(*table.to_numpy().T), "low": low, "high": high}
+                {"by": column, "measure": measure, "rho": float(_spearman(first, second)), "low": low, "high": high}
                 | {"languages": len(table)}
             )
     return pd.DataFrame(rows, columns=["by", "measure", "rho", "low", "high", "languages"])
 
 
-def _spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Correlation of the ranks, ties at their mean rank; NaN where either does not vary."""
+def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlation of the ranks along the last axis, ties at their mean rank; NaN where either does not vary."""
     from scipy.stats import rankdata
 
-    ranks = np.stack([rankdata(first), rankdata(second)])
-    spread = ranks.std(axis=1).prod()
-    return float(np.cov(ranks, ddof=0)[0, 1] / spread) if spread else float("nan")
+    ranks = [rankdata(values, axis=-1) for values in (first, second)]
+    first, second = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
+    scale = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
+    return np.divide((first * second).sum(axis=-1), scale, out=np.full_like(scale, np.nan), where=scale > 0)

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from stilts.errors import StiltsError
 from stilts.linguistics import DISTANCES, by_distance, language, language_table
 from stilts.sources.hub import load_split
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.tasks import INTERMEDIATES, SOURCE_LANGUAGE, TARGETS, Task, get_target
 from stilts.workspace import workspace
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Row = Mapping[str, Any]
 
@@ -23,6 +27,20 @@ def open_suite(study: str) -> Path:
     if not (folder / MANIFEST).exists():
         here.prepare(settings)
     return folder
+
+
+def summary(suite: Path) -> str:
+    """Say how large a suite is and which package versions it was generated from."""
+    manifest = read_manifest(suite)
+    known = [language(code) for code in manifest["languages"]]
+    rows = sum(sum(splits.values()) for splits in manifest["rows"].values())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["packages"].items())
+    return (
+        f"This suite has {rows:,} rows in {len(known)} languages, {sum(each.xtreme for each in known)} of them "
+        f"XTREME's, of {len({each.family for each in known})} families and in {len({each.script for each in known})} "
+        f"scripts. It was generated with seed {manifest['seed']} from {versions}; its fingerprint is "
+        f"`{manifest['fingerprint']}`."
+    )
 
 
 def language_overview(suite: Path) -> pd.DataFrame:
@@ -117,20 +135,26 @@ def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> 
     return pd.DataFrame(rows, columns=["language", "example", "answer"])
 
 
-def _test_set(suite: Path, task: Task, code: str):
+def _test_set(suite: Path, task: Task, code: str) -> "Dataset":
     return load_split(suite, None, task.config_for(code), "test")
+
+
+def _row(rows: Sequence[Row], place: int, task: Task, code: str) -> Row:
+    if not 0 <= place < len(rows):
+        raise StiltsError(f"test set {task.config_for(code)} has rows 0 to {len(rows) - 1}; 'place' asks for {place}")
+    return rows[place]
 
 
 def _classified(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     data = _test_set(suite, task, code)
-    row = data[place]
+    row = _row(data, place, task, code)
     texts = [row[column] for column in ("sentence1", "sentence2") if column in row]
     return {"example": " / ".join(texts), "answer": data.features["label"].int2str(row["label"])}
 
 
 def _tagged(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     data = _test_set(suite, task, code)
-    row = data[place]
+    row = _row(data, place, task, code)
     tags = data.features["tags"].feature.int2str(row["tags"])
     return {"example": " ".join(row["tokens"]), "answer": "; ".join(chunks(row["tokens"], tags))}
 
@@ -150,20 +174,20 @@ def chunks(tokens: Sequence[str], tags: Iterable[str]) -> list[str]:
 
 
 def _questioned(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
-    row = _test_set(suite, task, code)[place]
+    row = _row(_test_set(suite, task, code), place, task, code)
     return {"example": f"{row['context']} / {row['question']}", "answer": row["answers"]["text"][0]}
 
 
 def _aligned(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
-    row = _test_set(suite, task, code)[place]
+    row = _row(_test_set(suite, task, code), place, task, code)
     return {"example": row["source_sentence"], "answer": row["target_sentence"]}
 
 
 def _mined(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     data = _test_set(suite, task, code)
     sentences = dict(zip(data["id"], data["sentence"], strict=True))
-    pairs = [row for row in data if row["match"] and row["lang"] == code]
-    return {"example": pairs[place]["sentence"], "answer": sentences[pairs[place]["match"]]}
+    row = _row([row for row in data if row["match"] and row["lang"] == code], place, task, code)
+    return {"example": row["sentence"], "answer": sentences[row["match"]]}
 
 
 _SHOWN: dict[str, Callable[[Path, Task, str, int], dict[str, str]]] = {

@@ -1,0 +1,171 @@
+"""Sentences of the book that hold numbers, made from tables, so that none is typed."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from stilts.analysis import Analysis, count, in_order, listed
+from stilts.costs import Throughput, throughput_table
+from stilts.linguistics import language
+from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, signed
+from stilts.tasks import TARGETS
+
+
+def scope(analysis: Analysis) -> str:
+    """Say which runs a page rests on."""
+    runs = analysis.phase("zero-shot")
+    seeds = sorted({record.run.seed for record in runs if record.run.parents} or {record.run.seed for record in runs})
+    conditions = list(dict.fromkeys(record.run.condition for record in runs))
+    targets = in_order({str(record.run.target) for record in runs}, TARGETS)
+    others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
+    text = (
+        f"This page rests on {len(runs)} zero-shot runs of study `{analysis.study}`: {count(conditions, 'condition')} "
+        f"({listed(conditions)}), {count(targets, 'target task')} in up to {count(others, 'language')} besides "
+        f"English, {count(seeds, 'seed')}."
+    )
+    if not analysis.planned:
+        text += (
+            " They are the committed records, made with other settings or package versions than this machine's; "
+            "each record states its own."
+        )
+    return text
+
+
+def matrix(cells: pd.DataFrame) -> str:
+    """Say how many cells leave zero out, how many would by chance, and which gain and lose most."""
+    if cells.empty:
+        return "No condition can be compared with `none` yet."
+    up, down = cells[cells["low"] > 0], cells[cells["high"] < 0]
+    chance = (1 - LEVEL) / 2 * len(cells)
+    return (
+        f"Of {count(cells, 'cell')}, {len(up)} have an interval above zero and {len(down)} one below; were there no "
+        f"effects at all, about {chance:.0f} of either kind would be expected. After Holm's correction "
+        f"{int(cells['survives_holm'].sum())} remain. {_extreme(cells, 'largest', 'idxmax')} "
+        f"{_extreme(cells, 'lowest', 'idxmin')}"
+    )
+
+
+def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
+    row = cells.loc[getattr(cells["gain"], place)()]
+    return (
+        f"The {word} gain is {signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])}), of "
+        f"`{row['condition']}` on `{row['target']}`."
+    )
+
+
+def by_language(averages: pd.DataFrame) -> str:
+    """Say how many languages gain and lose, and which most.
+
+    Parameters
+    ----------
+    averages : DataFrame
+        Rows of one condition: language, gain, low, high.
+    """
+    others = averages[averages["language"] != SOURCE_LANGUAGE]
+    if others.empty:
+        return "There is no language besides English yet."
+    most, least = (others.loc[place] for place in (others["gain"].idxmax(), others["gain"].idxmin()))
+    text = (
+        f"Of {count(others, 'language')} besides English, {int((others['low'] > 0).sum())} have an interval above zero "
+        f"and {int((others['high'] < 0).sum())} one below. {_named(most)} gains most, {_named(least)} least"
+    )
+    english = averages[averages["language"] == SOURCE_LANGUAGE]
+    return f"{text}; {_named(english.iloc[0])}." if len(english) else f"{text}."
+
+
+def _named(row: pd.Series) -> str:
+    return f"{language(row['language']).name} ({signed(row['gain'])})"
+
+
+def gaps(table: pd.DataFrame) -> str:
+    """Say how wide the gap is without an intermediate task, and how often conditions narrow or widen it."""
+    before = table[table["condition"] == BASELINE]
+    after = table[table["change"].notna()]
+    if before.empty or after.empty:
+        return "No condition can be compared with `none` yet."
+    widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
+    return (
+        f"Without an intermediate task English is ahead by {before['gap'].mean():.0f} points on average, most in "
+        f"`{widest['target']}` ({widest['gap']:.0f}) and least in `{narrowest['target']}` ({narrowest['gap']:.0f}). Of "
+        f"{count(after, 'comparison')} with a condition, {int((after['change_high'] < 0).sum())} narrow the gap and "
+        f"{int((after['change_low'] > 0).sum())} widen it by an interval that leaves zero out; the others cannot be "
+        "told from no change."
+    )
+
+
+def layers(table: pd.DataFrame) -> str:
+    """Say which layer is best without an intermediate task, and what the last layer gains or loses."""
+    baseline = table[table["condition"] == BASELINE]
+    last = table[(table["layer"] == table["layer"].max()) & table["gain"].notna()]
+    parts = []
+    if len(baseline):
+        best = baseline.loc[baseline["score"].idxmax()]
+        parts.append(f"Without an intermediate task layer {best['layer']} is best ({best['score']:.1f} percent).")
+    if len(last):
+        up, down = last[last["gain_low"] > 0], last[last["gain_high"] < 0]
+        parts.append(
+            f"At the last layer, {_names(up['condition'])} raise accuracy and {_names(down['condition'])} lower it, by "
+            "intervals over languages that leave zero out."
+        )
+    return " ".join(parts) or "No condition can be compared with `none` yet."
+
+
+def _names(conditions: Sequence[str]) -> str:
+    return listed(list(conditions)) if len(conditions) else "no conditions"
+
+
+def costs(runs: pd.DataFrame) -> str:
+    """Say what all runs took together, on which devices."""
+    hours = runs["seconds"].sum() / 3600
+    devices = "; ".join(dict.fromkeys(f"{row.device}, {row.precision}" for row in runs.itertuples()))
+    return (
+        f"{count(runs, 'run')} took {hours:.1f} hours of one process together, {runs['seconds'].median():.0f} seconds "
+        f"each at the median, and no more than {runs['peak MB'].max() / 1000:.1f} GB of memory ({devices})."
+    )
+
+
+def throughput(measured: Throughput) -> str:
+    """Say what the loops were timed on, how many times the fastest outruns each other, and whether dev scores agree."""
+    table = throughput_table(measured)
+    fastest, settings = table.iloc[-1], measured.settings
+    lines = [
+        f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
+        f"batches of {settings['batch_size']}, on {measured.device}; {measured.dev_examples} English dev examples.\n"
+    ]
+    for row in table.iloc[:-1].itertuples():
+        times = fastest["examples_per_second"] / row.examples_per_second
+        place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
+        lines.append(
+            f"- `{fastest['name']}` handles {times:.1f} times as many training examples per second as `{row.name}`; its "
+            f"English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, {row.dev_low:.1f} to "
+            f"{row.dev_high:.1f}."
+        )
+    return "\n".join(lines)
+
+
+def live_scope(live: Analysis | None, study: str) -> str:
+    """Say what the live study has computed so far, or that there is nothing yet."""
+    if live is None:
+        return f"Study `{study}` has no zero-shot record on this machine yet; `stilts run {study}` computes it."
+    return scope(live)
+
+
+def agreement(pairs: pd.DataFrame) -> str:
+    """Say how well the gains of two studies agree."""
+    if pairs.empty:
+        return "There is nothing to compare yet."
+    overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
+    both = pairs[((pairs["low_live"] > 0) | (pairs["high_live"] < 0)) & _clear(pairs)]
+    same = (both["gain_live"] * both["gain_recorded"] > 0).sum()
+    difference = (pairs["gain_live"] - pairs["gain_recorded"]).abs().mean()
+    text = (
+        f"The two studies share {count(pairs, 'cell')} of the matrix. Their intervals overlap in {int(overlap.sum())}; "
+        f"gains differ by {difference:.1f} points on average"
+    )
+    if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
+        text += f", and their correlation is {pairs['gain_live'].corr(pairs['gain_recorded']):.2f}"
+    return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {int(same)}."
+
+
+def _clear(pairs: pd.DataFrame) -> pd.Series:
+    return (pairs["low_recorded"] > 0) | (pairs["high_recorded"] < 0)
