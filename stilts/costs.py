@@ -99,8 +99,8 @@ def throughput_table(measured: Throughput) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        name, description, trained_parameters, seconds, examples_per_second, times (the slowest one), dev_score, dev_low,
-        dev_high (percent).
+        name, description, trained_parameters, seconds, examples_per_second, times (as fast as the slowest), dev_score,
+        dev_low, dev_high (percent).
     """
     rows = [
         {

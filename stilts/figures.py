@@ -137,9 +137,15 @@ def _symmetric(values: pd.Series) -> Normalize:
     return Normalize(-most, most)
 
 
+def ink_on(color: Sequence[float]) -> str:
+    """Return the colour of text that can be read on an RGB colour: black, or white where the ground is dark."""
+    linear = np.power(np.asarray(color[:3]), 2.2)
+    return "#ffffff" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#000000"
+
+
 def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
     color = DIVERGING(norm(row.gain))
-    ink = "white" if np.dot(color[:3], (0.299, 0.587, 0.114)) < 0.5 else INK
+    ink = ink_on(color)
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
     if row.excludes_zero:
         thick = 2.2 if row.survives_holm else 0.9

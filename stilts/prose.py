@@ -136,9 +136,9 @@ def throughput(measured: Throughput) -> str:
         times = fastest["examples_per_second"] / row.examples_per_second
         place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
         lines.append(
-            f"- `{fastest['name']}` handles {times:.1f} times as many training examples per second as `{row.name}`; its "
-            f"English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, {row.dev_low:.1f} to "
-            f"{row.dev_high:.1f}."
+            f"- `{fastest['name']}` handles {times:.1f} times as many training examples per second as `{row.name}`; "
+            f"its English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, {row.dev_low:.1f} "
+            f"to {row.dev_high:.1f}."
         )
     return "\n".join(lines)
 
