@@ -98,8 +98,9 @@ def left_out(suite: Path) -> pd.DataFrame:
 def overlap(suite: Path) -> pd.DataFrame:
     """Return what each test set shares with English training sets, in percent of its rows.
 
-    One row per target and place (English, the other languages): rows, and the shares of rows whose template, meaning or
-    whole text occurs in the target's own training set, or in some intermediate one (the largest share of any).
+    One row per target and place (English, the other languages): rows, and the shares of rows whose template, pair of
+    slot values, meaning or whole text occurs in the target's own training set, or in some intermediate one (the largest
+    share of any).
     """
     table = pd.DataFrame(read_manifest(suite)["overlap"])
     tests = table[table["compared"].str.endswith(" test")].copy()
@@ -107,7 +108,7 @@ def overlap(suite: Path) -> pd.DataFrame:
     tests["tested in"] = tests["compared"].str.split(" ").str[1:-1].str.join(" ").replace({SOURCE_LANGUAGE: "English"})
     own = tests[tests["training"] == tests["target"] + f".{SOURCE_LANGUAGE}"]
     other = tests[tests["training"].str.startswith("intermediate.")]
-    kinds, key = ["template", "meaning", "text"], ["target", "tested in", "rows"]
+    kinds, key = ["template", "values", "meaning", "text"], ["target", "tested in", "rows"]
     shares = [
         (100 * part.groupby(key, sort=False)[kinds].max()).add_prefix(f"{name}: ")
         for name, part in (("own training", own), ("intermediate", other))
