@@ -139,6 +139,18 @@ def book(
     console.print(f"measured: {clock}\nopen: {html / 'index.html'}", soft_wrap=True)
 
 
+@commands.command()
+def record(study: StudyName) -> None:
+    """Copy the records of a finished study to results/, to be committed."""
+    from stilts.records import publish
+
+    here, plan = _open(study)
+    folder = here.root / "results" / plan.study.name
+    publish(here.store(), [run.id for run in plan.runs], folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    console.print(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}", soft_wrap=True)
+
+
 class Clock:
     """Wall clock of the steps of a command."""
 

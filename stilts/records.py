@@ -159,6 +159,29 @@ class Store:
             return None
 
 
+def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
+    """Copy records and their predictions to a folder that is committed, with a tidy table of all scores beside it.
+
+    Parameters
+    ----------
+    run_ids : iterable of str
+        Runs of one finished study.
+    folder : Path
+        `results/<study>`: gets `records/` and `scores.csv`.
+
+    Raises
+    ------
+    StiltsError
+        If a run has no record, or the folder cannot be written.
+    """
+    records = [store.get(run_id) for run_id in run_ids]
+    target = Store(folder / "records")
+    for record in records:
+        target.write(record, store.predictions(record.id) if record.predictions_sha256 else None)
+    table = tidy(records).round(4)
+    _replace(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
+
+
 def read_record(path: Path) -> Record:
     """Read one record and hold it, its predictions and its name to the checksums.
 
