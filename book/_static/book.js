@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const LONG = 15; // rows from which a table gets a filter and a height of its own
+  const SHORT = 18; // letters of a cell that stays on one line
 
   function value(cell) {
     const text = (cell ? cell.textContent : "").trim();
@@ -43,13 +44,15 @@
     box.tabIndex = 0; // a box that scrolls can be reached by keyboard
   }
 
-  function alignNumbers(table) {
+  // Numbers stand at the right, a missing one (a dash) with them; short words are not broken at their hyphens.
+  function align(table) {
     const rows = [...table.tBodies[0].rows];
     [...table.tHead.rows[0].cells].forEach((head, column) => {
-      const cells = rows.map((row) => row.cells[column]).filter((cell) => cell && !/^[\u2013]?$/.test(cell.textContent.trim()));
-      if (!cells.length || cells.some((cell) => !/^[+\u2212-]?\d[\d,]*(\.\d+)?\s?%?$/.test(cell.textContent.trim()))) return;
-      head.classList.add("number");
-      cells.forEach((cell) => cell.classList.add("number"));
+      const cells = rows.map((row) => row.cells[column]).filter(Boolean);
+      const texts = cells.map((cell) => cell.textContent.trim()).filter((text) => !/^\u2013?$/.test(text));
+      const numbers = texts.length && texts.every((text) => /^[+\u2212-]?\d[\d,]*(\.\d+)?\s?%?$/.test(text));
+      if (numbers) [head, ...cells].forEach((cell) => cell.classList.add("number"));
+      cells.forEach((cell) => cell.classList.toggle("short", cell.textContent.length <= SHORT));
     });
   }
 
@@ -72,7 +75,7 @@
       button.addEventListener("click", () => sortBy(table, column));
       head.append(button);
     });
-    alignNumbers(table);
+    align(table);
     if (table.tBodies[0].rows.length > LONG) filter(table, table.closest(".text_html") || table);
   }
 
