@@ -84,7 +84,9 @@ def in_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] 
 
 
 def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
-    """Return the records of a study's planned runs; where none is there, the committed ones of that study.
+    """Return the records of a study's planned runs; where none that trained is there, the committed ones of that study.
+
+    Untrained runs do not count: studies that differ in training share them.
 
     Returns
     -------
@@ -97,9 +99,9 @@ def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
     store = here.store()
     found = [store.find(run.id) for run in here.plan(settings).runs]
     planned = [record for record in found if record is not None]
-    if planned:
-        return planned, True
     committed = list(Store(here.root / "results" / settings.name / "records"))
+    if not committed or any(record.run.parents for record in planned):
+        return planned, True
     conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
     return in_order(committed, conditions, lambda record: record.run.condition), False
 

@@ -4,6 +4,7 @@ Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gol
 bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1 alike.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -287,11 +288,9 @@ def estimate(value: float, replicates: np.ndarray, level: float = LEVEL) -> Esti
     standard deviation: unlike a count of replicates it has no smallest value, which a correction for many comparisons
     would run into. An effect of zero that never varies has p = 1.
     """
-    from scipy.stats import norm
-
     low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
     spread = float(np.nanstd(replicates))
-    p = 2 * norm.sf(abs(value) / spread) if spread else float(value == 0)
+    p = math.erfc(abs(value) / spread / math.sqrt(2)) if spread else float(value == 0)
     return Estimate(float(value), float(low), float(high), float(p))
 
 

@@ -34,7 +34,8 @@ def fill(here: Workspace, study: str, languages=LANGUAGES, examples: int = 30) -
             continue
         generator = np.random.default_rng(zlib.crc32(run.id.encode()))
         metrics, history, predictions = _outcome(run, languages, examples, generator)
-        store.write(Record(run=run, metrics=metrics, history=history, provenance=_provenance(settings.name)), predictions)
+        record = Record(run=run, metrics=metrics, history=history, provenance=_provenance(settings.name))
+        store.write(record, predictions)
 
 
 def _provenance(study: str) -> Provenance:
@@ -60,7 +61,8 @@ def _effect(run: Run) -> float:
 def _outcome(run: Run, languages, examples, generator):
     if run.phase != "zero-shot":
         return {"en": {"score": 100 * (0.7 + _effect(run)), "n": 200.0}}, [{"update": 1, "loss": 1.0}], None
-    tested = [code for code in languages if code != "en" or run.target != "ui-retrieval"]
+    untranslated = ("ui-retrieval", "ui-mining")  # English is the other side of every pair
+    tested = [code for code in languages if code != "en" or run.target not in untranslated]
     frames = [_answers(run, code, examples, generator) for code in tested]
     metrics = {frame["language"].iloc[0]: _metrics(run, frame, generator) for frame in frames}
     return metrics, [], pd.concat(frames, ignore_index=True)

@@ -4,6 +4,7 @@ import yaml
 
 from stilts.errors import UnknownName
 from stilts.linguistics import DISTANCES, TABLE, by_distance, language, language_table, languages
+from stilts.sources.pocket import SUITE_LANGUAGES
 from stilts.uriel import cldr_names, write_table
 
 XTREME = (
@@ -20,6 +21,10 @@ def test_names_and_scripts_are_those_of_cldr():
 
 def test_the_forty_languages_of_xtreme_are_marked():
     assert [code for code, row in sorted(languages().items()) if row.xtreme] == XTREME.split()
+
+
+def test_every_language_of_the_suite_is_known():
+    assert set(SUITE_LANGUAGES) <= set(languages())
 
 
 def test_codes_are_unique_and_distances_lie_between_nought_and_one():

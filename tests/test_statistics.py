@@ -10,6 +10,9 @@ from stilts.statistics import (
     align,
     average_gains,
     average_language_gains,
+    baseline_by_language,
+    best_layers,
+    by_language_and_condition,
     comparable,
     contrast,
     english_gaps,
@@ -18,6 +21,8 @@ from stilts.statistics import (
     gains,
     language_gains,
     layer_profiles,
+    paired_gains,
+    rank_correlations,
     resample,
     seed_spread,
     signed,
@@ -277,6 +282,12 @@ def test_no_spread_is_certain_unless_nothing_is_there():
     assert estimate(2.0, np.full(10, 2.0)) == Estimate(2.0, 2.0, 2.0, 0.0)
 
 
+def test_the_p_value_is_that_of_a_normal_distribution():
+    draws = np.array([1.0, 3.0])  # standard deviation 1
+    assert estimate(1.959964, draws).p == pytest.approx(0.05)
+    assert estimate(-1.959964, draws).p == pytest.approx(0.05)
+
+
 def test_points_are_written_with_their_sign():
     assert [signed(points) for points in (1.25, -0.04, 0.04, -3.06)] == ["+1.2", "0.0", "0.0", "−3.1"]
     assert str(Estimate(1.0, -0.5, 2.5, 0.2)) == "+1.0 [−0.5, +2.5]"
@@ -303,6 +314,42 @@ def test_layer_profiles_average_languages_that_all_conditions_have():
     assert nli[["gain_low", "gain_high"]].iloc[-1].tolist() == [10.0, 10.0]
     assert found[found["condition"] == "none"]["gain"].isna().all()
     assert ((found["low"] <= found["score"]) & (found["score"] <= found["high"])).all()
+
+
+def test_rank_correlations_are_spearmans():
+    from scipy.stats import spearmanr
+
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame({"far": generator.integers(0, 5, 30).astype(float), "same": 1.0})
+    table["gain"] = table["far"] + generator.normal(size=30)
+    table.loc[3, "far"] = np.nan
+    found = rank_correlations(table, ["gain"], ["far", "same"], 400, generator)
+    known = table.dropna()
+    assert found[["by", "measure", "rho", "languages"]].to_numpy().tolist() == [
+        ["far", "gain", pytest.approx(spearmanr(known["far"], known["gain"]).statistic), 29]
+    ]
+    assert -1 <= found["low"][0] < found["rho"][0] < found["high"][0] <= 1
+
+
+def test_cells_that_two_studies_share():
+    one = pd.DataFrame({"condition": ["nli", "qa"], "target": "intent", "gain": [1.0, 2.0], "low": 0.0, "high": 3.0})
+    other = one.iloc[1:].assign(gain=5.0)
+    assert paired_gains(one, other)[["condition", "gain_live", "gain_recorded"]].to_numpy().tolist() == [
+        ["qa", 2.0, 5.0]
+    ]
+
+
+def test_tables_for_pages():
+    averages = pd.DataFrame(
+        {"condition": ["qa", "qa", "nli"], "language": ["de", "hi", "de"], "gain": [1.0, 2.0, 3.0]}
+    )
+    assert by_language_and_condition(averages).to_dict("list") == {
+        "language": ["de", "hi"], "qa": [1.0, 2.0], "nli": [3.0, pytest.approx(np.nan, nan_ok=True)],
+    }  # fmt: skip
+    cells = pd.DataFrame({"language": ["de", "de", "hi"], "baseline_score": [10.0, 20.0, 30.0]})
+    assert baseline_by_language(cells).to_numpy().tolist() == [["de", 15.0], ["hi", 30.0]]
+    layers = pd.DataFrame({"condition": ["nli", "nli", "none"], "layer": [1, 2, 1], "score": [5.0, 5.0, 1.0]})
+    assert best_layers(layers)[["condition", "layer"]].to_numpy().tolist() == [["nli", 1], ["none", 1]]
 
 
 def test_spread_over_seeds_leaves_english_out():
