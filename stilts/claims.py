@@ -313,7 +313,7 @@ def _untested() -> list[Claim]:
 
 
 def _facts(replicates: dict[str, Replicates]) -> list[Claim]:
-    formats = sorted({task.format for task in INTERMEDIATES.values()})
+    groups = dict.fromkeys(task.group for task in INTERMEDIATES.values())
     tested = {code for part in replicates.values() for code in part.languages}
     shared = sum(language(code).xtreme for code in tested)
     return [
@@ -338,7 +338,7 @@ def _facts(replicates: dict[str, Replicates]) -> list[Claim]:
             "Nine English intermediate tasks cover several formats.",
             "9 tasks",
             "The task registry.",
-            note=f"{count(list(INTERMEDIATES), 'intermediate task')}, formats: {', '.join(formats)}",
+            note=f"{count(list(INTERMEDIATES), 'intermediate task')}: {', '.join(groups)}",
             unmeasured=Verdict.STATED,
         ),
         Claim(
@@ -396,9 +396,10 @@ def summary(claims: Sequence[Claim]) -> str:
 
 
 def show(table: pd.DataFrame) -> "HTML":
-    """Return the ledger that `as_table` makes, set for the page: code type as such, verdicts framed."""
+    """Return what `as_table` makes, set for the page: code type as such, an effect a line, verdicts framed."""
     from IPython.display import HTML
 
     marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
+    marked["our effect"] = marked["our effect"].str.replace("; ", "<br>")
     marked["verdict"] = marked["verdict"].map('<span class="verdict">{}</span>'.format)
     return HTML(marked.to_html(index=False, escape=False, border=0, justify="left", classes="ledger"))

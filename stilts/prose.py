@@ -53,6 +53,14 @@ def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
     )
 
 
+def averages(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `average_gains` for readers: yes and no, and p-values that do not pretend to be zero."""
+    shown = table[["condition", "gain", "low", "high"]].copy()
+    shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
+    shown["p (Holm)"] = [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in table["p_holm"]]
+    return shown.assign(targets=table["targets"])
+
+
 def by_language(averages: pd.DataFrame) -> str:
     """Say how many languages gain and lose, and which most.
 

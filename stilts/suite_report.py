@@ -61,7 +61,7 @@ def _test_rows(manifest: Mapping[str, Any], task: Task, code: str) -> int:
 
 
 def task_overview(suite: Path) -> pd.DataFrame:
-    """Return one row per task: kind, format, metric, English training and dev rows, languages, test rows of each."""
+    """Return one row per task: kind, group, metric, English training and dev rows, languages, test rows of each."""
     rows = read_manifest(suite)["rows"]
     overview = []
     for kind, registry in (("intermediate", INTERMEDIATES), ("target", TARGETS)):
@@ -69,11 +69,12 @@ def task_overview(suite: Path) -> pd.DataFrame:
             tested = [splits["test"] for config, splits in rows.items() if _is_of(config, task) and "test" in splits]
             english = rows.get(task.config_for(SOURCE_LANGUAGE), {})
             overview.append(
-                {"task": name, "kind": kind, "format": task.format, "metric": task.metric}
-                | {"train (en)": english.get("train", 0), "dev (en)": english.get("validation", 0)}
-                | {"languages": len(tested), "test rows each": max(tested, default=0)}
+                {"task": name, "kind": kind, "group": task.group, "metric": task.metric}
+                | {"train (en)": english.get("train"), "dev (en)": english.get("validation")}
+                | {"languages": len(tested) or None, "test rows each": max(tested, default=None)}
             )
-    return pd.DataFrame(overview)
+    counts = dict.fromkeys(("train (en)", "dev (en)", "languages", "test rows each"), "Int64")
+    return pd.DataFrame(overview).astype(counts)
 
 
 def _is_of(config: str, task: Task) -> bool:
@@ -110,8 +111,8 @@ def overlap(suite: Path) -> pd.DataFrame:
     other = tests[tests["training"].str.startswith("intermediate.")]
     kinds, key = ["template", "values", "meaning", "text"], ["target", "tested in", "rows"]
     shares = [
-        (100 * part.groupby(key, sort=False)[kinds].max()).add_prefix(f"{name}: ")
-        for name, part in (("own training", own), ("intermediate", other))
+        (100 * part.groupby(key, sort=False)[kinds].max()).add_prefix(f"{name} ")
+        for name, part in (("own:", own), ("intermediate:", other))
     ]
     return pd.concat(shares, axis=1).reset_index()
 

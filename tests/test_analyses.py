@@ -236,8 +236,8 @@ def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
     ]
     assert suite_report.examples(suite, "ui-mining", ["de"], 1).to_numpy().tolist() == [["German", "Nein", "No"]]
     assert suite_report.overlap(suite).to_dict("records") == [
-        {"target": "intent", "tested in": "English", "rows": 2, "own training: template": 25.0,
-         "own training: values": 0.0, "own training: meaning": 50.0, "own training: text": 0.0,
+        {"target": "intent", "tested in": "English", "rows": 2, "own: template": 25.0,
+         "own: values": 0.0, "own: meaning": 50.0, "own: text": 0.0,
          "intermediate: template": 25.0, "intermediate: values": 0.0, "intermediate: meaning": 75.0,
          "intermediate: text": 0.0}
     ]  # fmt: skip
