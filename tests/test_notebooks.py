@@ -211,12 +211,13 @@ def test_an_interrupted_run_leaves_no_page_and_no_kernel(name, tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     else:
         process.kill()
-    assert process.communicate(timeout=20)[1].rstrip().endswith("KeyboardInterrupt" if name == "SIGINT" else "")
+    process.communicate(timeout=60)
+    assert process.returncode == -getattr(signal, name)
     wait_until(lambda: not running(int(started.read_text())))
     assert list(tmp_path.glob("page*")) == []
 
 
-def wait_until(condition, seconds: float = 20) -> None:
+def wait_until(condition, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
