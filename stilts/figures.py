@@ -92,6 +92,12 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _empty(text: str) -> Figure:
+    figure = _figure(5.2, 0.6)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=FAINT)
+    return figure
+
+
 def _styles(names: Sequence[str]) -> dict[str, tuple]:
     """Give each name its colour, marker and dash; the baseline is black. More names than styles begin again."""
     ordered = [BASELINE, *(name for name in names if name != BASELINE)]
@@ -383,12 +389,10 @@ def agreement(table: pd.DataFrame) -> Figure:
         figure that says so.
     """
     with matplotlib.rc_context(STYLE):
+        if table.empty:
+            return _empty("nothing to compare yet")
         figure = _figure(5.2, 4.4)
         axis = figure.add_subplot()
-        if table.empty:
-            axis.text(0.5, 0.5, "nothing to compare yet", ha="center", color=FAINT)
-            axis.set_axis_off()
-            return figure
         values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
         ends = [values.min() - 1, values.max() + 1]
         axis.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle="--")

@@ -493,6 +493,11 @@ def english_gaps(
         condition, target, english, others (percent; the mean over the other languages), gap, gap_low, gap_high
         (points), and change, change_low, change_high: the gap minus the baseline's (missing for the baseline itself and
         where the target has no baseline run).
+
+    Raises
+    ------
+    StiltsError
+        If no target is tested in English.
     """
     rows = []
     for target, part in replicates.items():
@@ -511,6 +516,8 @@ def english_gaps(
                 | {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
                 | change
             )
+    if not rows:
+        raise StiltsError("no target with records is tested in English; run a classification, tagging or QA target")
     return pd.DataFrame(rows)
 
 

@@ -271,6 +271,12 @@ def test_english_is_ahead_by_the_gap():
     assert table.loc[1, "change_low"] <= -75 <= table.loc[1, "change_high"]
 
 
+def test_targets_without_english_have_no_gap():
+    found = replicated({"ui-retrieval": simulated(np.random.default_rng(0), languages=["de", "hi"])})
+    with pytest.raises(StiltsError, match="no target with records is tested in English"):
+        english_gaps(found)
+
+
 def test_holm_is_holm():
     table = with_holm(pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.005]}))
     assert table["p_holm"].tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
