@@ -157,6 +157,18 @@ def rows_of(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
     return table[table["condition"] == condition].reset_index(drop=True)
 
 
+def well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
+    """Return the languages of `average_language_gains` that take part in so many target tasks at least.
+
+    An average over one task cannot be set beside one over seven. StiltsError if no language takes part in so many.
+    """
+    kept = averages[averages["targets"] >= least].reset_index(drop=True)
+    if kept.empty:
+        most = int(averages["targets"].max())
+        raise StiltsError(f"no language takes part in {least} target tasks; 'least_targets' can be {most} at most")
+    return kept
+
+
 def with_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row per language other than English: score without, gain, and its distances to English.
 

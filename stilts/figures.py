@@ -272,8 +272,9 @@ def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], targe
     axis.plot(table["english"], places, "D", color=STYLES[2][0], markersize=4.5, label="English")
     for place, row in zip(places, table.itertuples(), strict=True):
         changed = row.change_low > 0 or row.change_high < 0
-        axis.text(max(row.english, row.others) + 3, place, f"{row.gap:.0f}", va="center", fontsize=6.5,
-                  weight="bold" if changed else "normal")  # fmt: skip
+        gap = f"{row.gap:.0f}".replace("-", "\N{MINUS SIGN}")
+        weight = "bold" if changed else "normal"
+        axis.text(max(row.english, row.others) + 3, place, gap, va="center", fontsize=6.5, weight=weight)
     axis.set(title=target, xlim=(0, 113), ylim=(len(conditions) - 0.5, -0.5))
     axis.set_xticks([0, 50, 100])
     axis.set_yticks(range(len(conditions)), conditions)

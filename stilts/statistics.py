@@ -476,9 +476,9 @@ def baseline_by_language(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_language_and_condition(averages: pd.DataFrame) -> pd.DataFrame:
-    """Return the gains of `average_language_gains` with a row per language and a column per condition."""
+    """Return the gains of `average_language_gains`: language, targets (their number), and a column per condition."""
     order = list(dict.fromkeys(averages["condition"]))
-    wide = averages.pivot(index="language", columns="condition", values="gain")[order]
+    wide = averages.pivot(index=["language", "targets"], columns="condition", values="gain")[order]
     return wide.reset_index().rename_axis(columns=None)
 
 

@@ -12,12 +12,20 @@ import yaml
 from faked_study import LANGUAGES, fill
 
 from stilts import suite_report
-from stilts.analysis import find_records, open_analysis, open_if_recorded, retrieval_scores, rows_of
+from stilts.analysis import (
+    find_records,
+    open_analysis,
+    open_if_recorded,
+    retrieval_scores,
+    rows_of,
+    well_covered,
+)
 from stilts.costs import Throughput, costs_by_phase, read_throughput, run_costs, throughput_table
 from stilts.errors import StiltsError, UnknownName
 from stilts.notebooks import execute
 from stilts.sources.pocket import task_features
 from stilts.sources.suite import Table, write_suite
+from stilts.statistics import average_language_gains
 from stilts.study import Phase
 from stilts.tasks import INTERMEDIATES, TARGETS
 from stilts.workspace import workspace
@@ -120,8 +128,7 @@ def pages(root):
         given = {"out": "runs/book"}
         if name not in ("costs", "data", "throughput"):
             given["resamples"] = 200
-        if name == "data":
-            given["place"] = 1
+        given |= {"data": {"place": 1}, "languages": {"least_targets": 3}}.get(name, {})
         execute(root / "notebooks" / f"{name}.ipynb", root / "runs" / "book" / f"{name}.ipynb", given)
     return {name: nbformat.read(root / "runs" / "book" / f"{name}.ipynb", 4) for name in ANALYSES}
 
@@ -285,6 +292,10 @@ def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
     monkeypatch.chdir(root)
     analysis = open_analysis("pocket", resamples=50)
     assert set(analysis.languages) == set(LANGUAGES)
+    averages = average_language_gains(analysis.replicates)
+    assert set(well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
+    with pytest.raises(StiltsError, match="no language takes part in 9 target tasks; 'least_targets' can be 5 at most"):
+        well_covered(averages, 9)
     with pytest.raises(UnknownName, match="unknown condition 'multy'. Did you mean 'multi'"):
         rows_of(analysis.scores, "multy")
     analysis.__dict__["scores"] = analysis.scores.drop(columns=[f"layer_{n}" for n in range(1, 13)])

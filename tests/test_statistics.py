@@ -347,10 +347,11 @@ def test_cells_that_two_studies_share():
 
 def test_tables_for_pages():
     averages = pd.DataFrame(
-        {"condition": ["qa", "qa", "nli"], "language": ["de", "hi", "de"], "gain": [1.0, 2.0, 3.0]}
+        [["qa", "de", 1.0, 2], ["qa", "hi", 2.0, 1], ["nli", "de", 3.0, 2]],
+        columns=["condition", "language", "gain", "targets"],
     )
     assert by_language_and_condition(averages).to_dict("list") == {
-        "language": ["de", "hi"], "qa": [1.0, 2.0], "nli": [3.0, pytest.approx(np.nan, nan_ok=True)],
+        "language": ["de", "hi"], "targets": [2, 1], "qa": [1.0, 2.0], "nli": [3.0, pytest.approx(np.nan, nan_ok=True)],
     }  # fmt: skip
     cells = pd.DataFrame({"language": ["de", "de", "hi"], "baseline_score": [10.0, 20.0, 30.0]})
     assert baseline_by_language(cells).to_numpy().tolist() == [["de", 15.0], ["hi", 30.0]]
