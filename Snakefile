@@ -2,14 +2,18 @@
 #     snakemake --profile profiles/local --config study=pocket
 # Outputs are named by content: a job's name holds a hash of its runs' ids, so an executed notebook is never out of
 # date, and a changed setting is another file. Inputs are ancient(): only what is missing is made.
+import sys
+
 from stilts.scheduling import analyses, job_notebook
 from stilts.workspace import workspace
 
-study = workspace().study(config["study"])
+opened = str(config["study"])
+study = workspace().study(opened)
 here = workspace(study)
-plan = here.plan(study)
+plan = here.plan(study, opened)
 jobs = {job.id: job for job in plan.jobs}
 runs_done = [ancient(job_notebook(here, job)) for job in plan.jobs]
+stilts = config.get("stilts", f"{sys.executable} -m stilts.cli")
 
 
 rule all:
@@ -26,14 +30,15 @@ rule notebook:
     input:
         lambda wildcards: [ancient(job_notebook(here, parent)) for parent in plan.parents(jobs[wildcards.job])],
     output:
-        str(here.runs / "jobs" / "{job}.ipynb"),
+        str(here.runs / "jobs" / "{key}" / "{job}.ipynb"),
     threads: study.schedule.threads_per_job
     resources:
         mem_mb=study.schedule.memory_mb,
     params:
-        command=config["stilts"],
+        command=stilts,
+        study=opened,
     shell:
-        "{params.command} job {study.name} {wildcards.job}"
+        "{params.command} job {params.study:q} {wildcards.job}"
 
 
 rule analysis:
@@ -41,7 +46,10 @@ rule analysis:
         runs_done,
     output:
         str(here.runs / "analyses" / "{key}" / "{page}.ipynb"),
+    resources:
+        mem_mb=study.schedule.memory_mb,
     params:
-        command=config["stilts"],
+        command=stilts,
+        study=opened,
     shell:
-        "{params.command} analysis {study.name} {wildcards.page}"
+        "{params.command} analysis {params.study:q} {wildcards.page}"

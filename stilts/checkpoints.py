@@ -30,16 +30,24 @@ class Checkpoints:
             return False
         if _matches(folder):
             return True
-        log.warning("checkpoint %s is damaged; set aside as %s", run_id, set_aside(folder).name)
+        log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, set_aside(folder).name)
         return False
 
     def save(self, run_id: str, state: dict) -> None:
-        """Write a state (name -> tensor); StiltsError where the folder cannot be written or is full."""
+        """Write a state (name -> tensor); the caller holds the run's lock.
+
+        Raises
+        ------
+        StiltsError
+            If the folder cannot be written or is full.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         part = self.root / f"{run_id}.part-{os.getpid()}"
         try:
+            for left in self.root.glob(f"{run_id}.part-*"):  # by a process that was killed; the run's lock is ours
+                _remove(left)
             part.mkdir(parents=True, exist_ok=True)
             weights = part / "model.safetensors"
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)

@@ -1,8 +1,11 @@
 """The command line: a thin door to the package."""
 
 import logging
+import signal
 import sys
 import time
+import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,11 +13,29 @@ from rich.console import Console
 from rich.table import Table
 
 from stilts.errors import StiltsError
-from stilts.estimates import NOTEBOOK_SECONDS, Estimator
+from stilts.estimates import NOTEBOOK_SECONDS, Estimate, Estimator
+from stilts.scheduling import (
+    Tally,
+    analyses,
+    job_notebook,
+    jobs_at_once,
+    noted_share,
+    pending,
+    recorded_runs,
+    run_analysis,
+    run_job,
+    run_plan,
+)
+from stilts.study import Study
 from stilts.workspace import Plan, Workspace, workspace
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-console = Console()
+# A pipe or a file has no width, and ids of runs must not be broken in it.
+console = Console(width=None if sys.stdout.isatty() else 140)
+
+INTERRUPTED = 130  # exit code after Ctrl-C
+
+INTERRUPTED = 130  # exit code that typer turns Ctrl-C into
 
 StudyName = Annotated[str, typer.Argument(help="name of a file in studies/, or a path ending in .yml")]
 
@@ -22,72 +43,86 @@ StudyName = Annotated[str, typer.Argument(help="name of a file in studies/, or a
 def app() -> None:
     """Run the command line; a user's mistake ends it with one clear line and exit code 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    _end_in_order()
     try:
         commands()
     except StiltsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; finished runs are kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("interrupted; finished runs are kept, and the same command goes on from there", file=sys.stderr)
+        raise
+
+
+def _end_in_order() -> None:
+    """Treat an end by a signal, as of a terminal that closes, like Ctrl-C; nohup's wish to ignore it stands."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _open(name: str) -> tuple[Workspace, Plan]:
     study = workspace().study(name)
     here = workspace(study)
-    return here, here.plan(study)
+    return here, here.plan(study, here.reference(name))
 
 
 @commands.command("plan")
 def show_plan(study: StudyName = "pocket") -> None:
     """List a study's runs, which exist, and what the others will take; nothing starts."""
     here, plan = _open(study)
-    store = here.store()
-    expect = Estimator(store)
+    expect = Estimator(here.store())
+    recorded = recorded_runs(plan, here.store())
     table = Table("phase", "condition", "target", "seed", "state", "expected", "run")
-    missing, assumed = [], 0
     for run in plan.runs:
-        estimate = expect(run)
-        if run.id in store:
-            state, cost = "recorded", ""
-        else:
-            state, cost = "to do", f"{estimate.seconds:.0f} s" + ("" if estimate.measured else " (assumed)")
-            missing.append(estimate)
-            assumed += not estimate.measured
+        state, cost = ("recorded", "") if run.id in recorded else ("to do", _in_words(expect(run)))
         table.add_row(run.phase, run.condition, run.target or "", str(run.seed), state, cost, run.id)
     console.print(table)
-    jobs = [job for job in plan.jobs if any(run.id not in store for run in job.runs)]
-    core_seconds = sum(estimate.seconds for estimate in missing) + NOTEBOOK_SECONDS * len(jobs)
-    memory = max((estimate.memory_mb for estimate in missing), default=0)
-    console.print(
-        f"{len(plan.runs)} runs, {len(plan.runs) - len(missing)} recorded, {len(missing)} to do "
-        f"in {len(jobs)} notebooks: about {core_seconds / 60:.0f} minutes on one core, {core_seconds / 120:.0f} on two"
-        + (f" ({assumed} runs by assumption, no like run is recorded)" if assumed else "")
-        + (
-            f"; {memory:.0f} MB a process on record"
-            if memory
-            else f"; {plan.study.schedule.memory_mb} MB a job reserved"
-        )
+    todo = [run for run in plan.runs if run.id not in recorded]
+    jobs = pending(plan, recorded)
+    console.print(f"{len(plan.runs)} runs, {len(recorded)} recorded, {len(todo)} to do in {len(jobs)} notebooks")
+    if todo:
+        console.print(_expected_time([expect(run) for run in todo], len(jobs), jobs_at_once(plan.study)))
+        console.print(_expected_memory([expect(run) for run in todo], plan.study))
+
+
+def _in_words(estimate: Estimate) -> str:
+    return f"{estimate.seconds:.0f} s" + ("" if estimate.measured else " (assumed)")
+
+
+def _expected_time(estimates: list[Estimate], notebooks: int, at_once: int) -> str:
+    minutes = (sum(estimate.seconds for estimate in estimates) + NOTEBOOK_SECONDS * notebooks) / 60
+    jobs = min(at_once, notebooks)
+    assumed = sum(not estimate.measured for estimate in estimates)
+    return (
+        f"time: about {minutes:.0f} minutes on one core, {minutes / jobs:.0f} on this machine with {jobs} at a time"
+        + (f"; for {assumed} of the runs by assumption, since none like them is recorded" if assumed else "")
+    )
+
+
+def _expected_memory(estimates: list[Estimate], study: Study) -> str:
+    memory = max(estimate.memory_mb for estimate in estimates)
+    reserved, at_once = study.schedule.memory_mb, jobs_at_once(study)
+    return (
+        f"memory: {reserved} MB reserved for a job, {reserved * at_once / 1024:.1f} GB in all"
+        + (f"; at most {memory:.0f} MB was used by runs like these" if memory else "; none like these is recorded")
     )
 
 
 @commands.command()
 def status(study: StudyName = "pocket") -> None:
     """Show how far a study is."""
-    from stilts.scheduling import fraction_done
-
     here, plan = _open(study)
-    store = here.store()
-    shares = {run.id: fraction_done(here, run, store) for run in plan.runs}
-    for run_id, share in shares.items():
-        if 0 < share < 1:
-            console.print(f"running: {run_id} {share:.0%}")
-    done = sum(share == 1 for share in shares.values())
-    expect = Estimator(store)
-    left = sum(expect(run).seconds * (1 - shares[run.id]) for run in plan.runs)
-    console.print(
-        f"{plan.study.name}: {done} of {len(plan.runs)} runs recorded, about {left / 60:.0f} core minutes left"
-    )
+    tally = Tally(here, plan)
+    left = tally.total - tally.count()
+    for run in plan.runs:
+        share = 0 if run.id in tally.recorded else noted_share(here, run.id)
+        if share:
+            state = "running" if here.in_use(run.id) else "interrupted, starts again with the next `stilts run`"
+            console.print(f"{run.id}: {share:.0%}, {state}", soft_wrap=True)
+    console.print(f"{tally} recorded, about {left / 60:.0f} core minutes left", soft_wrap=True)
 
 
 @commands.command()
@@ -95,7 +130,20 @@ def prepare(study: StudyName = "pocket") -> None:
     """Build a study's suite and its encoder, so that its runs need nothing but this machine."""
     here, plan = _open(study)
     here.prepare(plan.study)
-    console.print(f"suite: {here.suite_folder(plan.study)}\nencoder: {here.encoder_folder(plan.study)}")
+    console.print(
+        f"suite: {here.suite_folder(plan.study)}\nencoder: {here.encoder_folder(plan.study)}", soft_wrap=True
+    )
+
+
+@commands.command()
+def export(
+    study: StudyName,
+    folder: Annotated[Path, typer.Argument(help="new folder, <config>/<split>-*.parquet as on the Hub")],
+) -> None:
+    """Write a study's suite as a folder that `datasets.load_dataset` and others read."""
+    here, plan = _open(study)
+    here.export_suite(plan.study, folder)
+    console.print(f"read it: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
 
 
 @commands.command()
@@ -104,8 +152,6 @@ def run(
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
     """Do all runs of a study that have no record."""
-    from stilts.scheduling import run_plan
-
     here, plan = _open(study)
     run_plan(here, plan, profile)
 
@@ -117,23 +163,23 @@ def book(
 ) -> None:
     """Do what a study still lacks, execute the analyses, build the book and check it."""
     from stilts import site
-    from stilts.scheduling import analyses, job_notebook, run_plan
 
     here, plan = _open(study)
     clock = Clock()
     run_plan(here, plan, profile, with_book=True)
     clock.lap("runs and analyses")
-    if site.update_toc(here.root, plan.jobs):
-        console.print(f"_toc.yml: the appendix now lists the runs of study {study}")
-    site.assemble(
-        here.root,
-        {page: job_notebook(here, job) for page, job in site.run_pages(plan.jobs).items()},
-        [analysis.notebook.parent for analysis in analyses(here, plan)],
-    )
-    html = site.build(here.root)
-    clock.lap("book")
-    problems = site.check(html)
-    clock.lap("check")
+    with here.lock("book"):
+        if site.update_toc(here.root, plan.jobs):
+            console.print(f"_toc.yml: the appendix now lists the runs of study {plan.study.name}")
+        site.assemble(
+            here.root,
+            {page: job_notebook(here, job) for page, job in site.run_pages(plan.jobs).items()},
+            [analysis.notebook.parent for analysis in analyses(here, plan)],
+        )
+        html = site.build(here.root)
+        clock.lap("book")
+        problems = site.check(html)
+        clock.lap("check")
     if problems:
         raise StiltsError("the built book has faults:\n" + "\n".join(problems))
     console.print(f"measured: {clock}\nopen: {html / 'index.html'}", soft_wrap=True)
@@ -172,8 +218,6 @@ class Clock:
 @commands.command(hidden=True)
 def analysis(study: str, page: str) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
-    from stilts.scheduling import run_analysis
-
     here, plan = _open(study)
     run_analysis(here, plan, page.rsplit("/", 1)[-1])
 
@@ -181,8 +225,6 @@ def analysis(study: str, page: str) -> None:
 @commands.command(hidden=True)
 def job(study: str, job_id: str) -> None:
     """Execute one job's notebook (called by Snakemake)."""
-    from stilts.scheduling import run_job
-
     here, plan = _open(study)
     run_job(here, plan, job_id)
 

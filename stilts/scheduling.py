@@ -8,28 +8,33 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
-from stilts.records import Store
-from stilts.study import Job, Phase, Run
+from stilts.records import Store, set_aside
+from stilts.study import Job, Phase, Study
 from stilts.workspace import Plan, Workspace
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
+GRACE_SECONDS = 20.0  # that jobs have to end their kernels after Ctrl-C
 RECORDED_STUDY = "pocket-full"  # whose committed records the analyses show beside those of this machine
+LOCAL_PROFILE = "local"
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,13 @@ class AnalysisJob:
 
 
 def job_notebook(workspace: Workspace, job: Job) -> Path:
-    """Return where a job's executed notebook stands; that it stands means that the job is done."""
-    return workspace.runs / "jobs" / f"{job.id}.ipynb"
+    """Return where a job's executed notebook stands; that it stands means that the job is done.
+
+    Its folder holds a hash of what the page is made by, so that a page of an older template is not shown.
+    """
+    sources = (workspace.root / "notebooks" / f"{job.phase}.ipynb", Path(__file__).with_name("run_report.py"))
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:10]
+    return workspace.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
 
 
 def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
@@ -73,7 +83,7 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
             notebook = workspace.runs / "analyses" / f"{template.stem}-{key}" / f"{template.stem}.ipynb"
             # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
             out = os.path.relpath(notebook.parent, workspace.root)
-            found.append(AnalysisJob(template.stem, template, notebook, out, plan.study.name))
+            found.append(AnalysisJob(template.stem, template, notebook, out, plan.reference))
     return found
 
 
@@ -90,11 +100,6 @@ def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
     execute(analysis.template, analysis.notebook, given)
 
 
-def pending(plan: Plan, store: Store) -> list[Job]:
-    """Return the jobs with a run that has no record."""
-    return [job for job in plan.jobs if any(run.id not in store for run in job.runs)]
-
-
 def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
     """Execute one job's notebook; StiltsError if the study's plan has no such job."""
     from stilts.notebooks import execute
@@ -103,10 +108,20 @@ def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
     if job_id not in jobs:
         raise StiltsError(f"study '{plan.study.name}' plans no job {job_id}; its file changed since the plan was made")
     job = jobs[job_id]
-    parameters = {"study": plan.study.name, "condition": job.condition, "seed": job.seed}
+    parameters = {"study": plan.reference, "condition": job.condition, "seed": job.seed}
     if job.targets:
         parameters["targets"] = ",".join(job.targets)
     execute(workspace.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(workspace, job), parameters)
+
+
+def recorded_runs(plan: Plan, store: Store) -> set[str]:
+    """Return the ids of a plan's runs that have a record; a corrupt record is set aside and counts as none."""
+    return {run.id for run in plan.runs if run.id in store}
+
+
+def pending(plan: Plan, recorded: Collection[str]) -> list[Job]:
+    """Return the jobs with a run that has no record."""
+    return [job for job in plan.jobs if any(run.id not in recorded for run in job.runs)]
 
 
 def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool = False) -> None:
@@ -114,23 +129,81 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
 
     Raises
     ------
+    UnknownName
+        If there is no such profile.
     StiltsError
         If a job fails; finished runs are kept, and the same command goes on from there.
     """
+    _require_profile(workspace, profile)
     with workspace.lock(f"study-{plan.study.name}"):
-        todo = pending(plan, workspace.store())
-        for job in plan.jobs:
-            _log_reason(workspace, job, todo)
-        wanted = [job_notebook(workspace, job) for job in plan.jobs]
-        if with_book:
-            wanted += [analysis.notebook for analysis in analyses(workspace, plan)]
-        if not todo and all(notebook.exists() for notebook in wanted):
+        recorded = recorded_runs(plan, workspace.store())
+        reasons = list(_reasons(workspace, plan, recorded, with_book))
+        if not reasons:
             log.info("study %s: every run is recorded, every page stands", plan.study.name)
             return
+        for reason in reasons:
+            log.info(reason)
         workspace.prepare(plan.study)
+        todo = pending(plan, recorded)
+        _check_checkpoints(workspace, plan, todo)
         for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
             job_notebook(workspace, job).unlink(missing_ok=True)
+        start = time.monotonic()
         _snakemake(workspace, plan, profile, "book" if with_book else "all")
+        log.info("study %s took %.0f s", plan.study.name, time.monotonic() - start)
+
+
+def _require_profile(workspace: Workspace, profile: str) -> None:
+    known = [path.parent.name for path in (workspace.root / "profiles").glob("*/config.yaml")]
+    if profile not in known:
+        raise UnknownName("Snakemake profile", profile, known)
+
+
+def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
+    """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
+    for job in plan.jobs:
+        missing = sum(run.id not in recorded for run in job.runs)
+        stands = _page_stands(job_notebook(workspace, job))
+        if missing:
+            yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
+        elif not stands:
+            yield f"job {job.id}: all runs are recorded, its page is written from them"
+    if with_book:
+        for analysis in analyses(workspace, plan):
+            if not _page_stands(analysis.notebook):
+                yield f"analysis {analysis.page} runs: it has no page of this notebook, this package and these records"
+
+
+def _page_stands(page: Path) -> bool:
+    """Whether an executed notebook is there and whole; a damaged one is set aside, and said."""
+    if not page.exists():
+        return False
+    if _is_executed(page):
+        return True
+    log.warning("page %s is damaged; set aside as %s, it will be written again", page, set_aside(page).name)
+    return False
+
+
+def _is_executed(page: Path) -> bool:
+    try:
+        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+        return all(cell["execution_count"] for cell in code)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _check_checkpoints(workspace: Workspace, plan: Plan, todo: Collection[Job]) -> None:
+    """Set damaged checkpoints that jobs start from aside now, where the terminal shows it, and not in a notebook."""
+    runs = plan.by_id
+    needed = dict.fromkeys(parent for job in todo for run in job.runs for parent in run.parents)
+    while needed:
+        run_id = needed.popitem()[0]
+        if not workspace.checkpoints.intact(run_id):
+            needed |= dict.fromkeys(runs[run_id].parents)
+
+
+# --- Snakemake -------------------------------------------------------------------------------------------------------
 
 
 def _snakemake(workspace: Workspace, plan: Plan, profile: str, target: str) -> None:
@@ -138,74 +211,161 @@ def _snakemake(workspace: Workspace, plan: Plan, profile: str, target: str) -> N
     command = [
         sys.executable, "-m", "snakemake", target, "--profile", str(workspace.root / "profiles" / profile),
         "--snakefile", str(workspace.root / "Snakefile"), "--directory", str(workspace.root), "--nolock",
-        "--config", f"study={plan.study.name}", f"stilts={stilts}",
+        "--config", f"study={plan.reference}", f"stilts={stilts}",
     ]  # fmt: skip
-    log_file = workspace.runs / "snakemake.log"
-    with log_file.open("w", encoding="utf-8") as output, progress_bar(workspace, plan):
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
+    if profile == LOCAL_PROFILE:
+        command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
+    log_file = workspace.runs / f"snakemake-{plan.study.name}.log"
+    with progress_bar(workspace, plan):
+        code = _run_group(command, log_file)
+    if code:
         raise StiltsError(
-            f"{_last_error(log_file)}\nWhat ran until then is kept; the same command goes on. Log: {log_file}"
+            f"{_errors_in(log_file)}\nWhat ran until then is kept; the same command goes on. Log: {log_file}"
         )
 
 
-def _log_reason(workspace: Workspace, job: Job, todo: Sequence[Job]) -> None:
-    if job in todo:
-        missing = sum(run.id not in workspace.store() for run in job.runs)
-        log.info("job %s runs: %d of its %d runs have no record", job.id, missing, len(job.runs))
-    elif not job_notebook(workspace, job).exists():
-        log.info("job %s: all runs are recorded, its page is written again from them", job.id)
+def _run_group(command: list[str], log_file: Path) -> int:
+    """Run a command, with all that it starts, as a process group, and return its exit code.
+
+    However this process ends, the group ends with it: jobs that outlive their scheduler would go on unseen. After
+    Ctrl-C it has a while to end in order; a second Ctrl-C ends it at once.
+    """
+    with _process_group() as group, _open_log(log_file) as output:
+        process = subprocess.Popen(
+            command, process_group=group, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(group, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            raise
 
 
-def _last_error(log_file: Path) -> str:
-    lines = [line for line in log_file.read_text(encoding="utf-8").splitlines() if line.startswith("error: ")]
-    return lines[-1].removeprefix("error: ") if lines else f"Snakemake failed; see {log_file}"
+@contextmanager
+def _process_group() -> Iterator[int]:
+    """Yield the id of a process group that is killed when the body ends, or this process does, even by kill -9.
 
-
-def fraction_done(workspace: Workspace, run: Run, store: Store) -> float:
-    """Return how much of a run is done, 0 to 1."""
-    if run.id in store:
-        return 1.0
+    Its first process reads from a pipe that this process alone can write to: the end of one is the end of the other.
+    """
+    guard = subprocess.Popen(
+        ["sh", "-c", "trap '' INT TERM HUP; read -r _; kill -KILL 0"], process_group=0, stdin=subprocess.PIPE
+    )
     try:
-        note = json.loads((workspace.runs / "progress" / f"{run.id}.json").read_text())
+        yield guard.pid
+    finally:
+        guard.stdin.close()
+        guard.wait()
+
+
+@contextmanager
+def _open_log(path: Path) -> Iterator:
+    try:
+        output = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise StiltsError(f"cannot write {path}: {error.strerror}; set STILTS_RUNS to another folder") from error
+    with output:
+        yield output
+
+
+def _errors_in(log_file: Path) -> str:
+    """Return the errors that jobs printed, each once; where none did, the last line of all."""
+    lines = [line for line in log_file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    told = dict.fromkeys(line.removeprefix("error: ") for line in lines if line.startswith("error: "))
+    return "\n".join(told) or f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
+
+
+def memory_mb() -> int:
+    """Return the memory in MB that jobs may fill: this machine's, or what the container that it is may use."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text().strip() if limit.exists() else "max"
+    return (physical if allowed == "max" else min(physical, int(allowed))) // 2**20
+
+
+def jobs_at_once(study: Study) -> int:
+    """Return how many of a study's jobs this machine does at a time, as its cores and its memory allow."""
+    by_cores = len(os.sched_getaffinity(0)) // study.schedule.threads_per_job
+    return max(1, min(by_cores, memory_mb() // study.schedule.memory_mb))
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def noted_share(workspace: Workspace, run_id: str) -> float:
+    """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
+    try:
+        note = json.loads((workspace.runs / "progress" / f"{run_id}.json").read_text())
         return min(0.99, note["done"] / note["total"])
     except (OSError, ValueError, ZeroDivisionError):
         return 0.0
 
 
+class Tally:
+    """Counts what is done of a plan's runs.
+
+    Attributes
+    ----------
+    total : float
+        Expected seconds of all runs.
+    recorded : set of str
+        Runs with a record, as of the last count.
+    """
+
+    def __init__(self, workspace: Workspace, plan: Plan):
+        store = workspace.store()
+        expect = Estimator(store)
+        self.workspace, self.plan = workspace, plan
+        self.recorded = recorded_runs(plan, store)
+        self._weights = {run.id: expect(run).seconds for run in plan.runs}
+        self.total = sum(self._weights.values())
+
+    def count(self) -> float:
+        """Return the expected seconds of what is done now."""
+        records = self.workspace.runs / "records"
+        open_runs = self._weights.keys() - self.recorded
+        self.recorded |= {run_id for run_id in open_runs if (records / f"{run_id}.json").exists()}
+        return sum(
+            weight * (1.0 if run_id in self.recorded else noted_share(self.workspace, run_id))
+            for run_id, weight in self._weights.items()
+        )
+
+    def __str__(self) -> str:
+        return f"{self.plan.study.name}: {len(self.recorded)} of {len(self._weights)} runs"
+
+
 @contextmanager
 def progress_bar(workspace: Workspace, plan: Plan) -> Iterator[None]:
-    """Show a bar over all runs of a plan, weighted by their expected time, until the body ends."""
-    store = workspace.store()
-    expect = Estimator(store)
-    weights = {run.id: expect(run).seconds for run in plan.runs}
-    recorded = {run.id for run in plan.runs if run.id in store}
+    """Show a bar over all runs of a plan, weighted by their expected time, until the body ends.
+
+    Where standard error is no terminal, a line a minute.
+    """
+    tally, console, stop = Tally(workspace, plan), Console(stderr=True), threading.Event()
+    show = _show_bar if console.is_terminal else _show_lines
+    watcher = threading.Thread(target=show, args=(tally, stop, console), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _show_bar(tally: Tally, stop: threading.Event, console: Console) -> None:
     columns = (
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left:"),
         TimeRemainingColumn(elapsed_when_finished=False),
     )  # fmt: skip
-    stop = threading.Event()
-    with Progress(*columns, speed_estimate_period=120) as bar:
-        task = bar.add_task(plan.study.name, total=sum(weights.values()))
+    with Progress(*columns, console=console, speed_estimate_period=120) as bar:
+        # What stood before counts as done from the start: as progress of the first second it would spoil the ETA.
+        task = bar.add_task(str(tally), total=tally.total, completed=tally.count())
+        while not stop.wait(POLL_SECONDS):
+            bar.update(task, completed=tally.count(), description=str(tally))
+        bar.update(task, completed=tally.count(), description=str(tally))
 
-        def poll() -> None:
-            while not stop.is_set():
-                finished = 0.0
-                for run in plan.runs:
-                    if run.id not in recorded and (workspace.runs / "records" / f"{run.id}.json").exists():
-                        recorded.add(run.id)
-                    done = 1.0 if run.id in recorded else fraction_done(workspace, run, store)
-                    finished += done * weights[run.id]
-                text = f"{plan.study.name}: {len(recorded)} of {len(plan.runs)} runs"
-                bar.update(task, completed=finished, description=text)
-                stop.wait(POLL_SECONDS)
 
-        watcher = threading.Thread(target=poll, daemon=True)
-        watcher.start()
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join(timeout=5)
-            log.info("study %s took %.0f s", plan.study.name, time.monotonic() - start)
+def _show_lines(tally: Tally, stop: threading.Event, console: Console) -> None:
+    while not stop.wait(REPORT_SECONDS):
+        done = tally.count()
+        log.info("%s, %.0f %% of the expected time", tally, 100 * done / tally.total)

@@ -7,48 +7,64 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from stilts.checkpoints import Checkpoints
-from stilts.encoders import encoder_fingerprint
+from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
 from stilts.records import Store
 from stilts.sources import pocket
-from stilts.study import Job, Run, Study, group_jobs, plan_runs, read_study, unique
-from stilts.tasks import TARGETS, condition, get_target
+from stilts.study import Condition, Job, Run, Study, group_jobs, plan_runs, read_study, unique
+from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, condition, get_target
 
 log = logging.getLogger(__name__)
 
 SUITES = {"pocket": pocket}
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
+QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a study, parents first, and the jobs that execute them."""
+    """The runs of a study, parents first, and the jobs that execute them.
+
+    Attributes
+    ----------
+    study : Study
+    runs : tuple of Run
+    reference : str
+        What opens the study again in another process: its name, or the path of its file.
+    """
 
     study: Study
     runs: tuple[Run, ...]
+    reference: str
 
-    @property
+    @cached_property
     def by_id(self) -> dict[str, Run]:
         """Runs by their id."""
         return {run.id: run for run in self.runs}
 
-    @property
+    @cached_property
     def jobs(self) -> list[Job]:
         """Runs gathered into jobs as the study's schedule says."""
         return group_jobs(self.runs, self.study.schedule.runs_per_job)
 
     def parents(self, job: Job) -> list[Job]:
         """Return the jobs that hold the parents of a job's runs."""
-        wanted = {parent for run in job.runs for parent in run.parents}
-        return [other for other in self.jobs if wanted & {run.id for run in other.runs}]
+        wanted = {self._job_of[parent].id for run in job.runs for parent in run.parents}
+        return [other for other in self.jobs if other.id in wanted]
+
+    @cached_property
+    def _job_of(self) -> dict[str, Job]:
+        return {run.id: job for job in self.jobs for run in job.runs}
 
     def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
         """Return the runs of one phase, condition and seed, and of these targets; StiltsError if there is none."""
@@ -83,7 +99,7 @@ class Workspace:
         Whether target checkpoints outlive their evaluation.
     runs : Path, optional
         Folder of this machine's records, checkpoints and prepared data; `runs` under `root` by default, or where the
-        environment's STILTS_RUNS says.
+        environment's STILTS_RUNS says (relative to `root`, so that it means the same in every process).
     """
 
     root: Path
@@ -94,7 +110,7 @@ class Workspace:
 
     def __post_init__(self):
         if self.runs is None:
-            object.__setattr__(self, "runs", Path(os.environ.get("STILTS_RUNS", self.root / "runs")))
+            object.__setattr__(self, "runs", self.root / (os.environ.get("STILTS_RUNS") or "runs"))
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -110,16 +126,39 @@ class Workspace:
         return {path.stem: path for path in sorted((self.root / "studies").glob("*.yml"))}
 
     def study(self, name: str) -> Study:
-        """Return a study by name, or by the path of its file; UnknownName if there is none."""
+        """Return a study by name, or by the path of its file.
+
+        Raises
+        ------
+        UnknownName
+            If no study has that name.
+        StiltsError
+            If its file cannot be read, or states another name than the file has.
+        """
         if name.endswith((".yml", ".yaml")):
             return read_study(Path(name))
         known = self.studies()
         if name not in known:
             raise UnknownName("study", name, known)
-        return read_study(known[name])
+        study = read_study(known[name])
+        if study.name != name:
+            raise StiltsError(f"{known[name]}: name is '{study.name}', but a study in studies/ is called as its file")
+        return study
 
-    def plan(self, study: Study) -> Plan:
+    def reference(self, name: str) -> str:
+        """Return what opens a study from any folder: the name of one in `studies/`, else the whole path of its file."""
+        if name in self.studies():
+            return name
+        path = Path(name).resolve()
+        return next((known for known, file in self.studies().items() if file.resolve() == path), str(path))
+
+    def plan(self, study: Study, reference: str | None = None) -> Plan:
         """Return a study's runs; nothing is computed or loaded for it.
+
+        Parameters
+        ----------
+        reference : str, optional
+            See `Plan`; the study's name by default.
 
         Raises
         ------
@@ -128,18 +167,22 @@ class Workspace:
         """
         if study.data.suite not in SUITES:
             raise UnknownName("suite", study.data.suite, SUITES)
-        for task in study.per_task:
-            if task not in TARGETS:
-                condition(task)
+        conditions = [condition(entry) for entry in study.intermediates]
+        _check_per_task(study, conditions)
         trained = [name for name in study.targets if get_target(name).trained]
         runs = plan_runs(
             study,
-            [condition(entry) for entry in study.intermediates],
+            conditions,
             trained,
             SUITES[study.data.suite].fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
-            encoder_fingerprint(study.encoder.name, study.encoder.revision),
+            encoder_fingerprint(self._encoder(study), study.encoder.revision),
         )
-        return Plan(study, tuple(unique(runs)))
+        return Plan(study, tuple(unique(runs)), reference or study.name)
+
+    def _encoder(self, study: Study) -> str:
+        """Name of a study's encoder; a folder's path is relative to the checkout, whichever folder is the current."""
+        folder = self.root / study.encoder.name
+        return str(folder) if study.encoder.name not in ENCODERS and folder.is_dir() else study.encoder.name
 
     def suite_folder(self, of: Run | Study) -> Path:
         """Return where the suite of a run or a study stands."""
@@ -157,56 +200,113 @@ class Workspace:
         """Build the study's suite and its encoder, trimmed to the suite's texts; what stands is reused."""
         from stilts.encoders import prepare_encoder
 
-        source = SUITES[study.data.suite]
-        suite, encoder = self.suite_folder(study), self.encoder_folder(study)
+        encoder = self.encoder_folder(study)
         with self.lock("prepare"):
-            source.build(suite, study.data.seed, study.data.sizes, _chosen(study), report=report)
+            suite = self._build_suite(study, report)
+            for left in encoder.parent.glob(f".{encoder.name}-*"):  # by a process that was killed; the lock is ours
+                shutil.rmtree(left)
             prepare_encoder(
-                study.encoder.name,
-                source.texts(suite),
+                self._encoder(study),
+                SUITES[study.data.suite].texts(suite),
                 encoder,
                 revision=study.encoder.revision,
                 trim=study.encoder.trim_vocabulary,
             )
 
+    def _build_suite(self, study: Study, report: Callable[[str], None]) -> Path:
+        source = SUITES[study.data.suite]
+        return source.build(
+            self.suite_folder(study), study.data.seed, study.data.sizes, _chosen(study), report=report
+        )
+
+    def export_suite(self, study: Study, folder: Path) -> None:
+        """Copy the study's suite, built first where it does not stand, to a new folder in the Hub's layout.
+
+        Raises
+        ------
+        StiltsError
+            If the folder exists or cannot be written; nothing half-written keeps its name.
+        """
+        if folder.exists():
+            raise StiltsError(f"{folder} exists already; name a folder that does not")
+        with self.lock("prepare"):
+            suite = self._build_suite(study, log.info)
+        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+        try:
+            shutil.copytree(suite, part)
+            os.replace(part, folder)
+        except OSError as error:
+            raise StiltsError(f"cannot write suite {folder}: {error}; free space or name another folder") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a name alone among all processes on this machine; wait, and say so, while another holds it."""
         folder = self.runs / "locks"
-        try:
+        with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             held = FileLock(folder / f"{name}.lock")
             try:
-                held.acquire(timeout=0)
+                held.acquire(timeout=QUIET_SECONDS)
             except Timeout:
                 log.warning("%s is in use by another process; waiting for it", name)
                 held.acquire()
-        except OSError as error:
-            raise StiltsError(
-                f"cannot write to {folder}: {error.strerror}; set STILTS_RUNS to another folder"
-            ) from error
         try:
             yield
         finally:
             held.release()
 
+    def in_use(self, name: str) -> bool:
+        """Whether a process on this machine holds a name."""
+        path = self.runs / "locks" / f"{name}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def progress(self, run_id: str) -> Callable[[int, int], None]:
-        """Return a callable that notes how far a run is, for `stilts status` and the terminal's bar."""
+        """Return a callable that notes how far a run is, for `stilts status` and the terminal's bar.
+
+        It raises StiltsError where the note cannot be written: then nothing else can, and hours of work would be lost.
+        """
         path = self.runs / "progress" / f"{run_id}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with _writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         calls = 0
 
         def note(done: int, total: int) -> None:
             nonlocal calls
             calls += 1
             if calls % PROGRESS_EVERY == 1 or done == total:
-                path.write_text(json.dumps({"done": done, "total": total}))
+                with _writing(path.parent):
+                    path.write_text(json.dumps({"done": done, "total": total}))
 
         return note
 
     def forget_progress(self, run_id: str) -> None:
         """Remove the note of a run that is recorded."""
         (self.runs / "progress" / f"{run_id}.json").unlink(missing_ok=True)
+
+
+def _check_per_task(study: Study, conditions: list[Condition]) -> None:
+    known = {*TARGETS, *INTERMEDIATES, MULTI, *(each.name for each in conditions)}
+    for task in study.per_task:
+        if task not in known:
+            raise UnknownName("task or condition of per_task", task, known)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StiltsError(
+            f"cannot write to {folder}: {error.strerror or error}; free space, or set STILTS_RUNS to another folder"
+        ) from error
 
 
 def _chosen(study: Study) -> tuple[str, ...] | None:

@@ -1,0 +1,398 @@
+"""The command line: what it prints, what it refuses and in which words, and that planning starts nothing."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+from datasets import load_dataset
+from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
+
+from stilts import cli
+from stilts.estimates import NOTEBOOK_SECONDS
+from stilts.records import Provenance, Record
+from stilts.sources.suite import faults
+from stilts.workspace import Workspace, workspace
+
+ENCODER = "multilingual-e5-small"  # a fingerprint without any file
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Workspace:
+    """A checkout with a tiny study, as the current folder."""
+    write_checkout(tmp_path / "checkout", study_settings(ENCODER))
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.delenv("STILTS_RUNS", raising=False)
+    return workspace(workspace().study("tiny"))
+
+
+@pytest.fixture
+def door(monkeypatch, capsys):
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["stilts", *map(str, arguments)])
+        try:
+            cli.app()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def record(here: Workspace, count: int) -> list[str]:
+    """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
+    runs = here.plan(here.study("tiny")).runs[:count]
+    for run in runs:
+        provenance = Provenance(
+            study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, peak_memory_mb=700.0, device="a processor"
+        )
+        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+    return [run.id for run in runs]
+
+
+# --- plan and status -------------------------------------------------------------------------------------------------
+
+
+def test_plan_prints_runs_time_and_memory_and_starts_nothing(here, door, monkeypatch):
+    monkeypatch.setattr(cli, "jobs_at_once", lambda study: 2)
+    before = files(here.root)
+    code, out, err = door("plan", "tiny")
+    assert (code, err) == (0, "")
+    for run in here.plan(here.study("tiny")).runs:
+        assert re.search(rf"{run.phase} .*to do .*\(assumed\).* {re.escape(run.id)} ", out)
+    minutes = (45 + 30 + 20 + 3 * NOTEBOOK_SECONDS) / 60
+    assert out.splitlines()[-3:] == [
+        "3 runs, 0 recorded, 3 to do in 3 notebooks",
+        f"time: about {minutes:.0f} minutes on one core, {minutes / 2:.0f} on this machine with 2 at a time; "
+        "for 3 of the runs by assumption, since none like them is recorded",
+        "memory: 500 MB reserved for a job, 1.0 GB in all; none like these is recorded",
+    ]
+    assert files(here.root) == before
+
+
+def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeypatch):
+    monkeypatch.setattr(cli, "jobs_at_once", lambda study: 2)
+    record(here, 1)
+    settings = study_settings(ENCODER, seeds=[1, 2])
+    write_study(here.root / "studies" / "tiny.yml", settings)
+    code, out, _ = door("plan", "tiny")
+    states = [line.split("│")[5:7] for line in out.splitlines() if line.count("│") > 6]
+    assert code == 0
+    assert [(state.strip(), cost.strip()) for state, cost in states if "s" in cost or "recorded" in state] == [
+        ("recorded", ""), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
+        ("to do", "2 s"), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
+    ]  # fmt: skip
+    assert out.splitlines()[-3] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
+    assert out.splitlines()[-1].endswith("at most 700 MB was used by runs like these")
+
+
+def test_plan_of_a_finished_study_expects_nothing(here, door):
+    record(here, 3)
+    assert door("plan", "tiny")[1].splitlines()[-1] == "3 runs, 3 recorded, 0 to do in 0 notebooks"
+
+
+def test_ids_are_not_broken_in_a_pipe(here):
+    command = [sys.executable, "-m", "stilts.cli", "plan", "tiny"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert all(run.id in printed for run in here.plan(here.study("tiny")).runs)
+
+
+def test_status_tells_running_from_interrupted(here, door):
+    first, second, third = [run.id for run in here.plan(here.study("tiny")).runs]
+    record(here, 1)
+    here.progress(second)(30, 100)
+    here.progress(third)(20, 80)
+    with here.lock(second):
+        code, out, err = door("status", "tiny")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == [
+        f"{second}: 30%, running",
+        f"{third}: 25%, interrupted, starts again with the next `stilts run`",
+    ]
+    left = 30 * 0.7 + 20 * 0.75
+    assert out.splitlines()[2:] == [f"tiny: 1 of 3 runs recorded, about {left / 60:.0f} core minutes left"]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+UNKNOWN = {
+    "study": (None, "unknown study 'tinny'. Did you mean 'tiny'?"),
+    "target task": ({"targets": ["intnet"]}, "unknown target task 'intnet'. Did you mean 'intent'?"),
+    "intermediate task": ({"intermediates": ["mutli"]}, "unknown intermediate task 'mutli'. Did you mean 'multi'?"),
+    "task of a condition": (
+        {"intermediates": [{"name": "pair", "tasks": ["nli", "pira"]}]},
+        "unknown intermediate task 'pira'. Did you mean 'para'?",
+    ),
+    "task with own settings": (
+        {"per_task": {"slot": {"epochs": 2}}},
+        "unknown task or condition of per_task 'slot'. Did you mean 'slots'?",
+    ),
+    "language": (
+        {"data": {"languages": ["en", "dee"]}},
+        "unknown language of the pocket suite 'dee'. Did you mean 'de'?",
+    ),
+    "encoder": (
+        {"encoder": {"name": "multilingual-e5-smal"}},
+        "unknown encoder 'multilingual-e5-smal'. Did you mean 'multilingual-e5-small'?",
+    ),
+    "encoder's folder": ({"encoder": {"name": "/no/such/folder"}}, "encoder /no/such/folder: there is no such folder"),
+    "suite": ({"data": {"suite": "poket"}}, "unknown suite 'poket'. Did you mean 'pocket'?"),
+    "size": ({"data": {"sizes": {"tets": 5}}}, "unknown size of the suite 'tets'. Did you mean 'test'?"),
+    "setting": ({"sedes": [1]}, "top level) 'sedes'. Did you mean 'seeds'?"),
+    "setting of a block": (
+        {"target_training": {"epoch": 2}},
+        "target_training) 'epoch'. Did you mean 'epochs'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("changes, words", UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_name_is_one_line_with_the_nearest(here, door, changes, words):
+    if changes:
+        write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, **changes))
+    for command in ("plan", "run", "status", "book"):
+        code, out, err = door(command, "tiny" if changes else "tinny")
+        assert (code, out) == (1, "")
+        assert err.startswith("error: ")
+        assert words in err
+        assert err.count("\n") == 1
+    assert not here.runs.exists()
+
+
+def test_an_unknown_profile_gives_the_nearest(here, door):
+    code, _, err = door("run", "tiny", "--profile", "slrum")
+    assert (code, err) == (1, "error: unknown Snakemake profile 'slrum'. Did you mean 'slurm'? Known: local, slurm\n")
+
+
+def test_an_unknown_analysis_or_job_is_refused(here, door):
+    (here.root / "notebooks" / "transfer.ipynb").write_text("{}")
+    assert door("analysis", "tiny", "transfr")[2].startswith("error: unknown analysis 'transfr'. Did you mean 'transf")
+    code, _, err = door("job", "tiny", "target-intent-s1-0000000000")
+    assert (code, err) == (
+        1,
+        "error: study 'tiny' plans no job target-intent-s1-0000000000; its file changed since the plan was made\n",
+    )
+
+
+def test_an_unknown_option_gives_the_nearest(here, door):
+    code, _, err = door("run", "tiny", "--profil", "local")
+    assert code == 2
+    assert "--profile" in err
+
+
+WRONG = {
+    "type": ({"seeds": ["one"]}, r"seeds\.0: Input should be a valid integer.* \(got 'one'\)"),
+    "value": ({"target_training": {"epochs": -1}}, r"target_training\.epochs: .* greater than 0 \(got -1\)"),
+    "own setting": ({"per_task": {"slots": {"epochs": "x"}}}, r"per_task\.slots: epochs: .* valid number.*\(got 'x'\)"),
+    "size": ({"data": {"sizes": {"test": -5}}}, r"sizes\.test: Input should be greater than 0"),
+    "missing": ({"targets": []}, "targets: .* at least 1 item"),
+}
+
+
+@pytest.mark.parametrize("changes, words", WRONG.values(), ids=WRONG)
+def test_a_wrong_setting_is_one_line(here, door, changes, words):
+    write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, **changes))
+    code, out, err = door("run", "tiny")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert re.search(words, err)
+
+
+@pytest.mark.parametrize("text", ["name: [", "- a\n- b\n", ""])
+def test_a_file_that_is_no_study_is_refused(here, door, text):
+    path = here.root / "studies" / "tiny.yml"
+    path.write_text(text)
+    code, out, err = door("plan", "tiny")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert str(path) in err
+    assert "Traceback" not in err
+
+
+def test_a_study_is_called_as_its_file(here, door):
+    write_study(here.root / "studies" / "other.yml", study_settings(ENCODER))
+    code, _, err = door("plan", "other")
+    assert (code, err) == (
+        1,
+        f"error: {here.root}/studies/other.yml: name is 'tiny', but a study in studies/ is called as its file\n",
+    )
+
+
+def test_a_missing_study_file_is_said(here, door):
+    code, _, err = door("plan", "nowhere/mine.yml")
+    assert (code, err) == (1, "error: cannot read study file nowhere/mine.yml: No such file or directory\n")
+
+
+def test_outside_a_checkout_it_is_said(tmp_path, door, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = door("plan", "tiny")
+    assert (code, err) == (
+        1,
+        f"error: {tmp_path} is not inside a checkout of the study (no studies/ and _toc.yml up to /)\n",
+    )
+
+
+# --- a study from elsewhere ------------------------------------------------------------------------------------------
+
+
+def test_a_study_is_opened_by_name_or_by_path(here, tmp_path):
+    named = here.root / "studies" / "tiny.yml"
+    elsewhere = shutil.copy(named, tmp_path / "mine.yml")
+    os.chdir(tmp_path)
+    assert here.study("tiny") == here.study(str(elsewhere))
+    assert here.reference("tiny") == "tiny"
+    assert here.reference(str(named)) == "tiny"
+    assert here.reference("mine.yml") == str(tmp_path / "mine.yml")
+
+
+def test_folders_are_relative_to_the_checkout_wherever_the_command_is_given(here, door, monkeypatch):
+    fake = here.root / "models" / "fake"
+    fake.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (fake / name).write_text(name)
+    write_study(here.root / "studies" / "tiny.yml", study_settings("models/fake"))
+    monkeypatch.setenv("STILTS_RUNS", "elsewhere")
+    from_root = door("plan", "tiny")
+    monkeypatch.chdir(here.root / "notebooks")
+    assert door("plan", "tiny") == from_root
+    assert from_root[0] == 0
+    assert workspace().runs == here.root / "elsewhere"
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_suite_is_exported_for_others(here, door, tmp_path):
+    write_suite(here, here.plan(here.study("tiny")))
+    code, out, err = door("export", "tiny", tmp_path / "suite")
+    assert (code, err) == (0, "")
+    assert out == f"read it: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
+    assert faults(tmp_path / "suite") == []
+    code, _, err = door("export", "tiny", tmp_path / "suite")
+    assert (code, err) == (1, f"error: {tmp_path}/suite exists already; name a folder that does not\n")
+    exported = load_dataset(str(tmp_path / "suite"), "intent.de", cache_dir=str(tmp_path / "cache"))
+    first = {"sentence1": "schalte lüfter nummer 600 auf on", "label": 1, "template": "0", "meaning": "on 600"}
+    assert exported["test"][0] == first
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(here, door, tmp_path):
+    write_suite(here, here.plan(here.study("tiny")))
+    (tmp_path / "file").write_text("")
+    code, _, err = door("export", "tiny", tmp_path / "file" / "suite")
+    assert code == 1
+    assert re.search(r"error: cannot write suite .*/file/suite: .*; free space or name another folder\n", err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkout", "file"]
+
+
+def test_a_damaged_suite_is_set_aside_and_built_again(here, door, tmp_path):
+    sizes = {"train": 12, "intermediate_train": 12, "validation": 6, "test": 4, "retrieval": 150, "mining": 20}
+    settings = study_settings(ENCODER, data={"languages": ["en", "de"], "sizes": sizes})
+    write_study(here.root / "studies" / "tiny.yml", settings)
+    folder = write_suite(here, here.plan(here.study("tiny")))
+    damaged = folder / "intent.de" / "test-00000-of-00001.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    code, _, err = door("export", "tiny", tmp_path / "suite")
+    assert code == 0
+    assert err == (
+        f"warning: {folder}: incomplete or damaged suite (intent.de/{damaged.name} differs from what was written); "
+        f"set aside as {folder}.broken-1 and built again\n"
+    )
+    assert faults(folder) == faults(tmp_path / "suite") == []
+
+
+# --- parameters of a notebook ----------------------------------------------------------------------------------------
+
+
+def test_papermill_refuses_an_unknown_parameter_with_the_nearest(here):
+    command = [
+        sys.executable, "-m", "papermill", "--engine", "stilts", "notebooks/target.ipynb", "x.ipynb",
+        "-p", "epoks", "2", "--no-progress-bar",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "stilts.errors.UnknownName: unknown parameter of target.ipynb 'epoks'. Did you mean 'epochs'? Known: "
+    )
+
+
+# --- places that cannot be written -----------------------------------------------------------------------------------
+
+
+def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("STILTS_RUNS", str(tmp_path / "file"))
+    for command in ("run", "prepare", "book"):
+        code, out, err = door(command, "tiny")
+        assert (code, out, err) == (
+            1, "", f"error: cannot write to {tmp_path}/file/locks: Not a directory; "
+            "free space, or set STILTS_RUNS to another folder\n",
+        )  # fmt: skip
+    assert (tmp_path / "file").read_text() == "mine"
+    assert door("plan", "tiny")[0] == 0
+
+
+def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
+    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    (here.runs / "snakemake-tiny.log").mkdir(parents=True)
+    code, _, err = door("run", "tiny")
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        f"error: cannot write {here.runs}/snakemake-tiny.log: Is a directory; set STILTS_RUNS to another folder"
+    )
+
+
+def test_a_note_of_progress_that_cannot_be_written_is_said(here):
+    (here.runs / "progress" / "run.json").mkdir(parents=True)
+    with pytest.raises(cli.StiltsError, match=r"cannot write to .*/progress: Is a directory; free space"):
+        here.progress("run")(1, 2)
+
+
+def test_what_a_killed_process_left_of_the_encoder_is_removed(here, monkeypatch):
+    study = here.study("tiny")
+    write_suite(here, here.plan(study))
+    folder = here.encoder_folder(study)
+    left = folder.with_name(f".{folder.name}-killed")
+    left.mkdir(parents=True)
+    monkeypatch.setattr("stilts.encoders.prepare_encoder", lambda *_, **__: None)
+    here.prepare(study)
+    assert list(folder.parent.iterdir()) == []
+
+
+def test_settings_of_studies_that_are_committed_are_planned(door, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path in sorted((ROOT / "studies").glob("*.yml")):
+        assert yaml.safe_load(path.read_text())["name"] == path.stem
+        code, out, _ = door("plan", path.stem)
+        assert code == 0
+        assert re.search(r"\d+ runs, \d+ recorded, \d+ to do in \d+ notebooks", out)
+
+
+def test_a_damaged_record_is_set_aside_and_said(here, door, caplog):
+    run_id = record(here, 1)[0]
+    path = here.runs / "records" / f"{run_id}.json"
+    path.write_text(json.dumps(json.loads(path.read_text())).replace("50.0", "90.0"))
+    code, out, _ = door("plan", "tiny")
+    assert code == 0
+    assert "3 runs, 0 recorded" in out
+    assert caplog.messages == [
+        f"record {path} does not match its checksum; set aside as {run_id}.json.corrupt-1, the run will be done again"
+    ]

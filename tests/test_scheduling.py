@@ -1,0 +1,254 @@
+"""What runs and why, what is shown meanwhile, and that nothing outlives the command."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from nbformat import write as write_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from rich.console import Console
+from tiny_checkout import study_settings, write_checkout
+
+from stilts import scheduling
+from stilts.records import Provenance, Record
+from stilts.workspace import Plan, Workspace
+
+
+@pytest.fixture
+def here(tmp_path) -> Workspace:
+    return write_checkout(tmp_path / "checkout", study_settings("multilingual-e5-small"))
+
+
+@pytest.fixture
+def plan(here) -> Plan:
+    return here.plan(here.study("tiny"))
+
+
+def record(here: Workspace, plan: Plan, count: int) -> set[str]:
+    provenance = Provenance(study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, device="a processor")
+    for run in plan.runs[:count]:
+        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+    return {run.id for run in plan.runs[:count]}
+
+
+def write_page(path: Path, executed: bool = True) -> None:
+    cell = new_code_cell("1 + 1", execution_count=1 if executed else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_notebook(new_notebook(cells=[new_markdown_cell("# Page"), cell, new_code_cell("")]), path)
+
+
+def reasons(here: Workspace, plan: Plan, with_book: bool = False) -> list[str]:
+    return list(scheduling._reasons(here, plan, scheduling.recorded_runs(plan, here.store()), with_book))
+
+
+def wait_until(happens, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def lives(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# --- why jobs run ----------------------------------------------------------------------------------------------------
+
+
+def test_every_job_says_why_it_runs(here, plan):
+    first, second, third = plan.jobs
+    record(here, plan, 2)
+    write_page(scheduling.job_notebook(here, first))
+    assert reasons(here, plan) == [
+        f"job {second.id}: all runs are recorded, its page is written from them",
+        f"job {third.id} runs: 1 of its 1 runs have no record",
+    ]
+
+
+def test_an_analysis_says_why_it_runs(here, plan):
+    record(here, plan, 3)
+    for job in plan.jobs:
+        write_page(scheduling.job_notebook(here, job))
+    template = here.root / "notebooks" / "transfer.ipynb"
+    template.write_text("{}")
+    assert reasons(here, plan) == []
+    why = ["analysis transfer runs: it has no page of this notebook, this package and these records"]
+    assert reasons(here, plan, with_book=True) == why
+    (analysis,) = scheduling.analyses(here, plan)
+    write_page(analysis.notebook)
+    assert reasons(here, plan, with_book=True) == []
+    template.write_text("{ }")
+    assert reasons(here, plan, with_book=True) == why
+
+
+def test_a_page_of_an_older_template_does_not_count(here, plan):
+    record(here, plan, 3)
+    for job in plan.jobs:
+        write_page(scheduling.job_notebook(here, job))
+    template = here.root / "notebooks" / "target.ipynb"
+    template.write_text(template.read_text().replace("## Training", "## How it learnt"))
+    assert reasons(here, plan) == [f"job {plan.jobs[1].id}: all runs are recorded, its page is written from them"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 3}', '{"cells": [{"cell_type": "code"}]}', None])
+def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
+    record(here, plan, 3)
+    for job in plan.jobs:
+        write_page(scheduling.job_notebook(here, job))
+    page = scheduling.job_notebook(here, plan.jobs[2])
+    if damage is None:
+        write_page(page, executed=False)
+    else:
+        page.write_text(damage)
+    assert reasons(here, plan) == [f"job {plan.jobs[2].id}: all runs are recorded, its page is written from them"]
+    assert caplog.messages == [f"page {page} is damaged; set aside as {page.name}.corrupt-1, it will be written again"]
+    assert [path.name for path in page.parent.iterdir()] == [f"{page.name}.corrupt-1"]
+
+
+def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplog, monkeypatch):
+    record(here, plan, 3)
+    for job in plan.jobs:
+        write_page(scheduling.job_notebook(here, job))
+    monkeypatch.setattr(Workspace, "prepare", None)
+    monkeypatch.setattr(scheduling, "_snakemake", None)
+    caplog.set_level("INFO")
+    scheduling.run_plan(here, plan, "local")
+    assert caplog.messages == ["study tiny: every run is recorded, every page stands"]
+
+
+def test_a_damaged_checkpoint_is_said_before_anything_runs(here, plan, caplog):
+    run_id = plan.runs[0].id
+    (here.runs / "checkpoints" / run_id).mkdir(parents=True)
+    scheduling._check_checkpoints(here, plan, scheduling.pending(plan, record(here, plan, 2)))
+    assert caplog.messages == [
+        f"checkpoint {run_id} is damaged; set aside as {run_id}.corrupt-1, it will be made again"
+    ]
+
+
+def test_the_errors_of_jobs_are_shown_once_each(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("Building DAG\nerror: disk full\nRuleException\nerror: kernel died\nerror: disk full\n")
+    assert scheduling._errors_in(log) == "disk full\nkernel died"
+    log.write_text("Building DAG\nProfile is broken\n\n")
+    assert scheduling._errors_in(log) == "Snakemake failed: Profile is broken"
+
+
+def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
+    counts = {}
+    for memory in (400, 1100, 64000):
+        monkeypatch.setattr(scheduling, "memory_mb", lambda memory=memory: memory)
+        counts[memory] = scheduling.jobs_at_once(plan.study)
+    assert counts == {400: 1, 1100: 2, 64000: 4}
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def test_the_tally_counts_records_and_notes(here, plan):
+    first, second, third = [run.id for run in plan.runs]
+    tally = scheduling.Tally(here, plan)
+    assert (tally.count(), str(tally), tally.total) == (0, "tiny: 0 of 3 runs", 95.0)
+    record(here, plan, 1)
+    here.progress(second)(1, 2)
+    (here.runs / "progress" / f"{third}.json").write_text('{"done"')
+    assert (tally.count(), str(tally)) == (45 + 30 / 2, "tiny: 1 of 3 runs")
+    assert tally.recorded == {first}
+    here.progress(second)(2, 2)
+    assert tally.count() == 45 + 30 * 0.99
+
+
+def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
+    monkeypatch.setattr(scheduling, "POLL_SECONDS", 0.05)
+    record(here, plan, 1)
+    screen, stop = io.StringIO(), threading.Event()
+    console = Console(file=screen, force_terminal=True, width=100)
+    shown = threading.Thread(target=scheduling._show_bar, args=(scheduling.Tally(here, plan), stop, console))
+    shown.start()
+    wait_until(lambda: "tiny: 1 of 3 runs" in screen.getvalue())
+    record(here, plan, 3)
+    stop.set()
+    shown.join()
+    last = screen.getvalue().rpartition("tiny: 3 of 3 runs")[2]
+    assert "100%" in last
+    assert "left:" in last
+
+
+def test_without_a_terminal_there_is_a_line_a_minute(here, plan, monkeypatch, caplog, capsys):
+    caplog.set_level("INFO")
+    with scheduling.progress_bar(here, plan):
+        pass
+    assert (caplog.messages, capsys.readouterr()) == ([], ("", ""))
+    monkeypatch.setattr(scheduling, "REPORT_SECONDS", 0.05)
+    record(here, plan, 1)
+    with scheduling.progress_bar(here, plan):
+        wait_until(lambda: caplog.messages)
+    assert set(caplog.messages) == {"tiny: 1 of 3 runs, 4 % of the expected time"}
+    assert capsys.readouterr().err == ""
+
+
+# --- nothing outlives the command ------------------------------------------------------------------------------------
+
+GROUP = """
+import sys
+from pathlib import Path
+from stilts.scheduling import _run_group
+script = "import os, subprocess, sys, time; print(os.getpid()); sys.stdout.flush(); time.sleep(100)"
+nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {script!r}])"
+sys.exit(_run_group([sys.executable, "-c", nested], Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def group(tmp_path):
+    """A process that runs a group with a grandchild; returns it and the grandchild's id."""
+    log = tmp_path / "log"
+    parent = subprocess.Popen([sys.executable, "-c", GROUP, log], stderr=subprocess.PIPE, start_new_session=True)
+    wait_until(lambda: log.exists() and log.read_text().strip())
+    yield parent, int(log.read_text())
+    if parent.poll() is None:
+        parent.kill()
+    parent.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_the_group_ends_with_a_parent_that_is_killed(group, number):
+    parent, grandchild = group
+    assert lives(grandchild)
+    os.killpg(parent.pid, number)
+    wait_until(lambda: not lives(grandchild))
+
+
+def test_the_group_ends_after_ctrl_c(group):
+    parent, grandchild = group
+    os.killpg(parent.pid, signal.SIGINT)
+    errors = parent.communicate(timeout=60)[1]
+    assert not lives(grandchild)
+    assert b"KeyboardInterrupt" in errors
+
+
+def test_the_group_s_exit_code_is_returned_and_leftovers_end(tmp_path):
+    log = tmp_path / "log"
+    leftover = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
+    script = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE);"
+        "print(child.stdout.readline().decode()); sys.exit(3)"
+    )
+    assert scheduling._run_group([sys.executable, "-c", script, leftover], log) == 3
+    assert not lives(int(log.read_text()))
+
+
+def test_notes_are_json_of_done_and_total(here):
+    here.progress("run")(3, 4)
+    assert json.loads((here.runs / "progress" / "run.json").read_text()) == {"done": 3, "total": 4}
