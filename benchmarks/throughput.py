@@ -68,7 +68,7 @@ def with_trainer(
             mask = nn.functional.pad(mask, (0, missing))
         return {"input_ids": ids, "mask": mask, "number": torch.tensor([item["number"] for item in numbers])}
 
-    examples = [{"number": i, "length": len(part.input_ids)} for i, part in enumerate(inputs)]
+    examples = [{"number": i, "input_ids": part.input_ids} for i, part in enumerate(inputs)]
     groups = [
         {"params": model.encoder.parameters(), "lr": settings.learning_rate},
         {"params": model.heads.parameters(), "lr": settings.head_learning_rate},
@@ -79,7 +79,7 @@ def with_trainer(
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=settings.batch_size, num_train_epochs=settings.epochs, bf16=bf16,
-            train_sampling_strategy="random" if padded else "group_by_length", length_column_name="length",
+            train_sampling_strategy="random" if padded else "group_by_length",
             max_grad_norm=settings.clip, save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
             remove_unused_columns=False, use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=False,
         )  # fmt: skip
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--task", default="intent", choices=[name for name, task in TARGETS.items() if task.trained])
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each recipe")
     parser.add_argument("--examples", type=int, default=500, help="training examples")
-    parser.add_argument("--epochs", type=int, default=3, help="passes over them")
+    parser.add_argument("--epochs", type=int, default=2, help="passes over them")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/throughput.json"))
     options = parser.parse_args()
     result = run(options.study, options.task, options.threads, options.examples, options.epochs)

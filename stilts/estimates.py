@@ -32,10 +32,13 @@ class Estimate:
 
 
 class Estimator:
-    """Expects of a run what like runs on record took: the same phase and task, scaled by their number of examples."""
+    """Expects of a run what like runs on record took: the same phase, task, encoder and, for evaluation, test data.
+
+    Their time is scaled by the number of examples.
+    """
 
     def __init__(self, records: Iterable[Record]):
-        self._by_kind: dict[tuple[str, str | None], list[Record]] = {}
+        self._by_kind: dict[tuple[str, ...], list[Record]] = {}
         for record in records:
             self._by_kind.setdefault(_kind(record.run), []).append(record)
 
@@ -49,8 +52,10 @@ class Estimator:
         return Estimate(per_unit * _units(run), memory, measured=True)
 
 
-def _kind(run: Run) -> tuple[str, str | None]:
-    return run.phase, run.target or run.condition
+def _kind(run: Run) -> tuple[str, ...]:
+    # The suite's fingerprint stands for the languages and sizes of the test sets.
+    evaluated = run.data if run.phase == "zero-shot" else ""
+    return run.phase, run.target or run.condition, run.settings["encoder"]["name"], evaluated
 
 
 def _units(run: Run) -> float:

@@ -11,7 +11,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.phases import complete
 from stilts.records import Record
 from stilts.study import Phase, Study
-from stilts.tasks import TARGETS, get_target
+from stilts.tasks import TARGETS, condition, get_target
 from stilts.workspace import workspace
 
 
@@ -23,7 +23,8 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
     name : str
         Name of a file in `studies/`, or a path ending in .yml.
     **changes : mapping
-        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. They hold for all tasks.
+        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. A training setting holds for
+        all tasks of its phase, those with a value of their own in `per_task` included.
 
     Raises
     ------
@@ -35,7 +36,8 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
     for block, values in changes.items():
         given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
         content[block].update(given)
-        for task, own in content["per_task"].items():
+        for task in _trained_in(block, study):
+            own = content["per_task"].get(task, {})
             content["per_task"][task] = {setting: value for setting, value in own.items() if setting not in given}
     try:
         return Study(**content)
@@ -43,6 +45,16 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
         item = error.errors()[0]
         place = ".".join(str(part) for part in item["loc"])
         raise StiltsError(f"parameter {place}: {item['msg']} (got {item['input']!r})") from None
+
+
+def _trained_in(block: str, study: Study) -> set[str]:
+    """Return the tasks and conditions whose training a block of settings is about."""
+    if block == "target_training":
+        return set(study.targets)
+    if block != "intermediate_training":
+        return set()
+    conditions = [condition(entry) for entry in study.intermediates]
+    return {name for each in conditions for name in (each.name, *each.tasks)}
 
 
 def _as_languages(setting: str, value: Any) -> Any:

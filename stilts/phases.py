@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from stilts import provenance
+from stilts.errors import StiltsError
 from stilts.evaluation import dev_counts, embed, predict
 from stilts.formats import get_format
 from stilts.formats.base import Input
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # units done, all units
+State = dict[str, torch.Tensor]  # a model's weights by name
 
 
 @dataclass(frozen=True)
@@ -73,34 +75,34 @@ def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
             log.info("%s: recorded, not run again", run.id)
             return record
         log.info("%s: runs, since it has no record", run.id)
-        for parent in run.parents:
-            _have_checkpoint(plan[parent], workspace, plan)
-        return _PHASES[run.phase](run, workspace, keep=run.phase != "zero-shot")
+        return _do(run, workspace, plan)
 
 
-def _have_checkpoint(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> None:
+def _do(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
+    """Do a run from the weights that its parent left, or from the public encoder where it has none."""
+    state = _weights(plan[run.parents[0]], workspace, plan) if run.parents else None
+    return _PHASES[run.phase](run, workspace, state)
+
+
+def _weights(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> State:
+    """Return what a run left; do it again where that is gone. The lock keeps others from discarding it meanwhile."""
     with workspace.lock(run.id):
-        if workspace.checkpoints.intact(run.id):
-            return
-        log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)
-        for parent in run.parents:
-            _have_checkpoint(plan[parent], workspace, plan)
-        _PHASES[run.phase](run, workspace, keep=True)
+        if not workspace.checkpoints.intact(run.id):
+            log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)
+            _do(run, workspace, plan)
+        return workspace.checkpoints.load(run.id)
 
 
-def _intermediate(run: Run, workspace: "Workspace", keep: bool) -> Record:
+def _intermediate(run: Run, workspace: "Workspace", parent: State | None) -> Record:
     tasks = {name: get_intermediate(name) for name in run.settings["condition"]["tasks"]}
-    return _train_phase(run, workspace, tasks, None, keep)
+    return _train_phase(run, workspace, tasks, parent)
 
 
-def _target(run: Run, workspace: "Workspace", keep: bool) -> Record:
-    parent = workspace.checkpoints.load(run.parents[0]) if run.parents else None
-    return _train_phase(run, workspace, {run.target: get_target(run.target)}, parent, keep)
+def _target(run: Run, workspace: "Workspace", parent: State | None) -> Record:
+    return _train_phase(run, workspace, {run.target: get_target(run.target)}, parent)
 
 
-def _train_phase(
-    run: Run, workspace: "Workspace", tasks: dict[str, Task], parent: dict[str, torch.Tensor] | None, keep: bool
-) -> Record:
+def _train_phase(run: Run, workspace: "Workspace", tasks: dict[str, Task], parent: State | None) -> Record:
     """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several)."""
     settings = TrainingSettings(**run.settings["training"])
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
@@ -127,8 +129,7 @@ def _train_phase(
             progress=workspace.progress(run.id),
         )
         measured.update(examples=outcome.examples, tokens=outcome.tokens)
-    if keep:
-        workspace.checkpoints.save(run.id, model.state_dict())
+    workspace.checkpoints.save(run.id, model.state_dict())
     metrics = _dev_metrics(outcome.best_scores, dev.size)
     return _record(run, workspace, metrics, measured, resolve_precision(settings.precision, model.device), outcome)
 
@@ -191,20 +192,20 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     return AutoTokenizer.from_pretrained(folder)
 
 
-def _zero_shot(run: Run, workspace: "Workspace", keep: bool) -> Record:
+def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record:
     task = get_target(run.target)
-    state = workspace.checkpoints.load(run.parents[0]) if run.parents else None
     evaluate = {"retrieval": _retrieve, "mining": _mine}.get(task.format, _predict)
     with _measured(run, workspace) as measured:
-        metrics, predictions = evaluate(run, workspace, task, state, measured)
+        metrics, predictions = evaluate(run, workspace, task, parent, measured)
     record = _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
     if run.parents and not workspace.keep_checkpoints and task.trained:
-        workspace.checkpoints.discard(run.parents[0])
+        with workspace.lock(run.parents[0]):
+            workspace.checkpoints.discard(run.parents[0])
     return record
 
 
 def _predict(
-    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor], measured: dict[str, float]
+    run: Run, workspace: "Workspace", task: Task, state: State, measured: dict[str, float]
 ) -> tuple[dict, "pd.DataFrame"]:
     """Predict the test sets of all languages in one pass, so that batches of like length fill up."""
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
@@ -242,7 +243,7 @@ def _predict(
 
 
 def _retrieve(
-    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor] | None, measured: dict[str, float]
+    run: Run, workspace: "Workspace", task: Task, state: State | None, measured: dict[str, float]
 ) -> tuple[dict, "pd.DataFrame"]:
     """Find the English sentence of each foreign one by cosine, at every hidden layer."""
     suite = workspace.suite_folder(run)
@@ -268,7 +269,7 @@ def _retrieve(
 
 
 def _mine(
-    run: Run, workspace: "Workspace", task: Task, state: dict[str, torch.Tensor] | None, measured: dict[str, float]
+    run: Run, workspace: "Workspace", task: Task, state: State | None, measured: dict[str, float]
 ) -> tuple[dict, "pd.DataFrame"]:
     """Mine translation pairs by margin score, with the threshold that is best on the language's dev split."""
     suite = workspace.suite_folder(run)
@@ -314,7 +315,7 @@ class _Vectors:
         self,
         run: Run,
         workspace: "Workspace",
-        state: dict[str, torch.Tensor] | None,
+        state: State | None,
         texts: Sequence[str],
         measured: dict[str, float],
     ):
@@ -335,11 +336,17 @@ class _Vectors:
             precision=resolve_precision("auto", model.device),
             progress=_counted(workspace.progress(run.id), len(self._place)),
         )
-        tokens = sum(len(ids) for ids in tokenizer(list(self._place), truncation=True)["input_ids"])
-        measured.update(examples=len(self._place), tokens=tokens)
+        ids = tokenizer(list(self._place), truncation=True, max_length=run.settings["max_length"])["input_ids"]
+        measured.update(examples=len(self._place), tokens=sum(map(len, ids)))
 
     def layer_number(self, layer: int) -> int:
-        """Return a layer's number from 1, for a setting that may count from the end."""
+        """Return a layer's number from 1, for a setting that may count from the end; StiltsError if there is none."""
+        count = len(self.layers)
+        if not 1 <= abs(layer) <= count:
+            raise StiltsError(
+                f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {count}, "
+                f"or -{count} to -1 counted from the last"
+            )
         return self.layers[layer if layer < 0 else layer - 1]
 
     def of(self, texts: Sequence[str], layer: int) -> np.ndarray:

@@ -86,14 +86,12 @@ class Store:
         return self.find(run_id) is not None
 
     def find(self, run_id: str) -> Record | None:
-        """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none."""
-        for folder in (self.root, *self.recorded):
-            path = folder / f"{run_id}.json"
-            if path.exists():
-                record = self._read(path)
-                if record is not None:
-                    return record
-        return None
+        """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none.
+
+        A record whose run has another id counts as none too: an earlier version of the phase's code left it.
+        """
+        found = self._locate(run_id)
+        return found[0] if found else None
 
     def get(self, run_id: str) -> Record:
         """Return the record of a run; StiltsError when there is none."""
@@ -118,11 +116,10 @@ class Store:
         """
         import pandas as pd
 
-        for folder in (self.root, *self.recorded):
-            path = folder / f"{run_id}.parquet"
-            if path.exists():
-                return pd.read_parquet(path)
-        raise StiltsError(f"run {run_id} has no predictions beside its record")
+        found = self._locate(run_id)
+        if found is None or found[0].predictions_sha256 is None:
+            raise StiltsError(f"run {run_id} has no record with predictions; run its study first")
+        return pd.read_parquet(found[1] / f"{run_id}.parquet")
 
     def write(self, record: Record, predictions: "pd.DataFrame | None" = None) -> None:
         """Write a record and its predictions; the record, last, makes the run count as done.
@@ -148,14 +145,24 @@ class Store:
                 "Free space or permit writing, then run the same command again; finished runs are kept."
             ) from error
 
+    def _locate(self, run_id: str) -> tuple[Record, Path] | None:
+        """Return the record of a run and the folder that holds it."""
+        for folder in (self.root, *self.recorded):
+            path = folder / f"{run_id}.json"
+            record = self._read(path) if path.exists() else None
+            if record is not None and record.id == run_id:
+                return record, folder
+        return None
+
     def _read(self, path: Path) -> Record | None:
         try:
             return read_record(path)
         except CorruptRecord as error:
+            both = path.with_suffix(".*")
             if path.parent != self.root:
-                raise StiltsError(f"{error}; restore the committed file (git checkout -- {path})") from None
-            aside = set_aside(path)
-            log.warning("%s; set aside as %s, the run will be done again", error, aside.name)
+                raise StiltsError(f"{error}; restore the committed files: git checkout -- '{both}'") from None
+            aside = [set_aside(file).name for file in (path, path.with_suffix(".parquet")) if file.exists()]
+            log.warning("%s; set aside as %s, the run will be done again", error, " and ".join(aside))
             return None
 
 
@@ -179,22 +186,29 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
     for record in records:
         target.write(record, store.predictions(record.id) if record.predictions_sha256 else None)
     table = tidy(records).round(4)
-    _replace(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
+    try:
+        _replace(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
+    except OSError as error:
+        raise StiltsError(f"cannot write {folder / 'scores.csv'}: {error.strerror or error}") from error
 
 
 def read_record(path: Path) -> Record:
-    """Read one record and hold it, its predictions and its name to the checksums.
+    """Read one record and hold it and its predictions to the checksums.
 
     Raises
     ------
     CorruptRecord
         If the file is cut off or changed, or its predictions are missing or not those that were written.
+    StiltsError
+        If this machine does not let the file be read.
     """
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
         if envelope["sha256"] != _digest(envelope["record"]):
             raise CorruptRecord(f"record {path} does not match its checksum")
         record = Record(**envelope["record"])
+    except OSError as error:
+        raise StiltsError(f"record {path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise CorruptRecord(f"record {path} cannot be read ({type(error).__name__})") from None
     predictions = path.with_suffix(".parquet")
@@ -204,11 +218,20 @@ def read_record(path: Path) -> Record:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file or folder that cannot be used to the first free `<name>.corrupt-<n>`, and return the new name."""
+    """Rename a file or folder that cannot be used to the first free `<name>.corrupt-<n>`, and return the new name.
+
+    Raises
+    ------
+    StiltsError
+        If the folder does not let it be renamed.
+    """
     n = 1
     while (aside := path.with_name(f"{path.name}.corrupt-{n}")).exists():
         n += 1
-    os.replace(path, aside)
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        raise StiltsError(f"{path} is corrupt and cannot be set aside: {error.strerror}") from error
     return aside
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from stilts.errors import StiltsError, UnknownName
 
@@ -24,9 +32,18 @@ NO_INTERMEDIATE = "none"
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and a key that no field has is an error."""
+    """Base of all settings: immutable; a key that no field has, infinity and `true` for a number are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        fits = cls.model_fields[str(info.field_name)].annotation is bool
+        parts = value if isinstance(value, list | tuple) else [value]
+        if not fits and any(isinstance(part, bool) for part in parts):
+            raise ValueError("true and false (in YAML also yes, no, on, off) do not fit here")
+        return value
 
 
 class EncoderSettings(Settings):
@@ -57,7 +74,8 @@ class TrainingSettings(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the updates with a rising rate")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW, not on biases and LayerNorms")
     clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm, at most")
-    max_length: Annotated[int, Field(ge=8)] = Field(128, description="tokens of one encoder input, at most")
+    # Below 32 a question would leave no room for the overlapping windows of its context.
+    max_length: Annotated[int, Field(ge=32)] = Field(128, description="tokens of one encoder input, at most")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the device computes it")
     train_embeddings: bool = Field(False, description="False freezes the word embeddings, 4/5 of a small encoder")
     frozen_layers: Annotated[int, Field(ge=0)] = Field(0, description="lowest encoder layers that are not trained")
@@ -84,7 +102,9 @@ class Condition(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     tasks: tuple[str, ...] = Field(description="intermediate tasks, trained together; none for the baseline")
-    example_cap: int = Field(2**17, description="examples of one task that count when tasks are sampled by size")
+    example_cap: Annotated[int, Field(gt=0)] = Field(
+        2**17, description="examples of one task that count when tasks are sampled by size"
+    )
 
 
 class ScheduleSettings(Settings):
@@ -115,8 +135,17 @@ class Study(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
 
     @model_validator(mode="after")
+    def _conditions_differ(self) -> "Study":
+        names = [entry if isinstance(entry, str) else entry.name for entry in self.intermediates]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"intermediates: {', '.join(repeated)} stands there more than once; a name means one run")
+        return self
+
+    @model_validator(mode="after")
     def _per_task_fits(self) -> "Study":
         for task, changes in self.per_task.items():
+            if unknown := sorted(changes.keys() - TrainingSettings.model_fields.keys()):
+                raise UnknownName(f"setting (per_task.{task})", unknown[0], TrainingSettings.model_fields)
             try:
                 TrainingSettings(**changes)
             except ValidationError as error:
@@ -126,14 +155,17 @@ class Study(Settings):
     def training(self, phase: Phase, task: str) -> TrainingSettings:
         """Return the settings with which `phase` trains `task`: the phase's, replaced by the task's own."""
         base = self.intermediate_training if phase == "intermediate" else self.target_training
-        return base.model_copy(update=self.per_task.get(task, {}))
+        return TrainingSettings(**{**base.model_dump(), **self.per_task.get(task, {})})
 
 
 def _reasons(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']} (got {item.get('input')!r})"
-        for item in error.errors()
-    )
+    reasons = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"])
+        reason = item["msg"].removeprefix("Value error, ")
+        # A check of several fields names them itself, and was given the whole file.
+        reasons.append(f"{place}: {reason} (got {item['input']!r})" if place else reason)
+    return "; ".join(reasons)
 
 
 def read_study(path: Path) -> Study:
@@ -148,12 +180,16 @@ def read_study(path: Path) -> Study:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StiltsError(f"cannot read study file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StiltsError(f"study file {path} is not UTF-8: {error.reason} at byte {error.start}") from None
     except yaml.YAMLError as error:
         raise StiltsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds a {type(content).__name__}")
     try:
-        return Study(**content)
+        return Study.model_validate(content)
+    except UnknownName as error:
+        raise UnknownName(f"{error.kind} of {path}", error.name, error.known) from None
     except ValidationError as error:
         _reject_unknown_keys(path, error)
         raise StiltsError(f"{path}: {_reasons(error)}") from None
@@ -169,12 +205,14 @@ def _reject_unknown_keys(path: Path, error: ValidationError) -> None:
 
 
 def _fields_at(location: Sequence[str | int]) -> list[str]:
+    """Return the fields of the block that holds a location; an entry of `intermediates` is a condition."""
+    if location and location[0] == "intermediates":
+        return list(Condition.model_fields)
     model: type[BaseModel] = Study
     for part in location:
-        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            break
-        model = kind
+        kind = model.model_fields[str(part)].annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            model = kind
     return list(model.model_fields)
 
 

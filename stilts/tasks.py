@@ -117,7 +117,7 @@ def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Lit
     Raises
     ------
     StiltsError
-        If the suite has no test set of the task at all.
+        If the suite has no test set of the task at all, or none in a wanted language.
     """
     prefix, suffix = task.config.split("{language}")
     found = [folder.name for folder in suite.glob(f"{prefix}*{suffix}") if any(folder.glob("test-*.parquet"))]
@@ -126,4 +126,9 @@ def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Lit
         raise StiltsError(f"suite {suite} has no test set of task '{task.name}'")
     if wanted == "all":
         return covered
-    return [language for language in wanted if language in covered]
+    chosen = [language for language in wanted if language in covered]
+    if not chosen:
+        raise StiltsError(
+            f"task '{task.name}' has no test set in {', '.join(wanted)}; its languages in {suite}: {', '.join(covered)}"
+        )
+    return chosen

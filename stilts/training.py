@@ -13,6 +13,7 @@ from statistics import mean
 
 import torch
 
+from stilts.errors import StiltsError
 from stilts.formats import get_format
 from stilts.formats.base import Input
 from stilts.model import MultiTaskModel, autocast, pad, resolve_precision
@@ -109,10 +110,14 @@ def train(
 
     Raises
     ------
-    ValueError
-        If a loss is not finite: the rate is too high or an example is broken.
+    StiltsError
+        If a loss is not finite (the rate is too high or an example is broken), or the settings leave no update.
     """
     updates = schedule(tasks, settings.batch_size, settings.epochs, example_cap, seed)
+    if not updates:
+        raise StiltsError(
+            f"{settings.epochs} epochs are less than one update of {settings.batch_size} examples; raise epochs"
+        )
     optimizer, rates = _optimizer(model, settings, len(updates))
     torch.manual_seed(seed)
     outcome = Outcome()
@@ -150,7 +155,7 @@ def _update(
         logits = model(task, ids, mask)
     loss = get_format(form).loss(logits.float(), parts)
     if not torch.isfinite(loss):
-        raise ValueError(f"loss of task '{task}' is {loss.item()}; lower the learning rate or look at its examples")
+        raise StiltsError(f"loss of task '{task}' is {loss.item()}; lower the learning rate or look at its examples")
     loss.backward()
     trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, settings.clip)

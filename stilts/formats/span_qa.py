@@ -18,10 +18,15 @@ CANDIDATES = 20  # best starts and ends that are paired (jiant and the XTREME sc
 
 
 class Window(NamedTuple):
-    """Where an input's subwords stand in the context: positions (n,) in the input, offsets (n, 2) in characters."""
+    """Where an input's subwords stand in the context: positions (n,) in the input, offsets (n, 2) in characters.
+
+    `first` and `last` say whether it holds the context's beginning and its end.
+    """
 
     positions: np.ndarray
     offsets: np.ndarray
+    first: bool
+    last: bool
 
 
 class SpanQA:
@@ -45,10 +50,13 @@ class SpanQA:
             return_offsets_mapping=True,
         )
         examples = windows["overflow_to_sample_mapping"]
-        return [
-            _window_input(example, rows[example], windows["input_ids"][i], windows[i], windows["offset_mapping"][i])
-            for i, example in enumerate(examples)
-        ]
+        inputs = []
+        for i, example in enumerate(examples):
+            first = i == 0 or examples[i - 1] != example
+            last = i + 1 == len(examples) or examples[i + 1] != example
+            window = _window(windows[i], first, last)
+            inputs.append(Input(example, windows["input_ids"][i], _target(rows[example], window), window))
+        return inputs
 
     def head(self, hidden_size: int, labels: Sequence[str]):
         """A head with two logits a token: start and end."""
@@ -90,18 +98,21 @@ class SpanQA:
 
 
 def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
-    """Cut each question after its first `most` subwords, so that a window always has room for context."""
+    """Cut each question after its first `most` subwords, so that a window always has room for context.
+
+    The cut never falls within a character that has several subwords, which would bring them all back.
+    """
     encoding = tokenizer(list(questions), add_special_tokens=False, return_offsets_mapping=True)
     return [
-        question if len(offsets) <= most else question[: offsets[most - 1][1]]
+        question if len(offsets) <= most else question[: min(offsets[most - 1][1], offsets[most][0])]
         for question, offsets in zip(questions, encoding["offset_mapping"], strict=True)
     ]
 
 
-def _window_input(example: int, row: Row, ids: list[int], encoding, offsets: list[tuple[int, int]]) -> Input:
+def _window(encoding, first: bool, last: bool) -> Window:
     positions = np.array([i for i, part in enumerate(encoding.sequence_ids) if part == 1], dtype=int)
-    window = Window(positions, np.array([offsets[i] for i in positions], dtype=int).reshape(-1, 2))
-    return Input(example, ids, _target(row, window), window)
+    offsets = np.array([encoding.offsets[i] for i in positions], dtype=int).reshape(-1, 2)
+    return Window(positions, offsets, first, last)
 
 
 def _target(row: Row, window: Window) -> tuple[int, int]:
@@ -111,9 +122,16 @@ def _target(row: Row, window: Window) -> tuple[int, int]:
     start = row["answers"]["answer_start"][0]
     stop = start + len(row["answers"]["text"][0])
     inside = np.flatnonzero((window.offsets[:, 1] > start) & (window.offsets[:, 0] < stop))
-    if not len(inside) or window.offsets[inside[0], 0] > start or window.offsets[inside[-1], 1] < stop:
+    if not len(inside) or _is_cut(window, inside, start, stop):
         return 0, 0
     return int(window.positions[inside[0]]), int(window.positions[inside[-1]])
+
+
+def _is_cut(window: Window, inside: np.ndarray, start: int, stop: int) -> bool:
+    """Whether the window begins or ends within the answer; its outer characters alone may have no subword."""
+    before = inside[0] == 0 and not window.first and window.offsets[0, 0] > start
+    after = inside[-1] == len(window.offsets) - 1 and not window.last and window.offsets[-1, 1] < stop
+    return bool(before or after)
 
 
 def _best_span(scores: np.ndarray, offsets: np.ndarray) -> tuple[float, int, int]:
