@@ -416,7 +416,7 @@ def _record(
     )
     store = workspace.store()
     if run.id not in store:  # a run that is done again for its checkpoint keeps its first record
-        store.write(record, predictions)
+        record = store.write(record, predictions)
     workspace.forget_progress(run.id)
     return record
 

@@ -121,8 +121,8 @@ class Store:
             raise StiltsError(f"run {run_id} has no record with predictions; run its study first")
         return pd.read_parquet(found[1] / f"{run_id}.parquet")
 
-    def write(self, record: Record, predictions: "pd.DataFrame | None" = None) -> None:
-        """Write a record and its predictions; the record, last, makes the run count as done.
+    def write(self, record: Record, predictions: "pd.DataFrame | None" = None) -> Record:
+        """Write a record and its predictions; the record, last, makes the run count as done. Return it as written.
 
         Raises
         ------
@@ -144,6 +144,7 @@ class Store:
                 f"cannot write record {record.id} to {self.root}: {error.strerror or error}. "
                 "Free space or permit writing, then run the same command again; finished runs are kept."
             ) from error
+        return record
 
     def _locate(self, run_id: str) -> tuple[Record, Path] | None:
         """Return the record of a run and the folder that holds it."""

@@ -59,8 +59,11 @@ class Plan:
 
     def parents(self, job: Job) -> list[Job]:
         """Return the jobs that hold the parents of a job's runs."""
-        wanted = {self._job_of[parent].id for run in job.runs for parent in run.parents}
-        return [other for other in self.jobs if other.id in wanted]
+        parents: list[Job] = []
+        for name in (parent for run in job.runs for parent in run.parents):
+            if self._job_of[name] not in parents:
+                parents.append(self._job_of[name])
+        return parents
 
     @cached_property
     def _job_of(self) -> dict[str, Job]:
