@@ -109,7 +109,7 @@ def build(
                     lambda: {"left_out": left_out(chosen, sizes), **census.summary()})
     if report:
         rows = read_manifest(folder)["rows"]
-        report(f"{folder}: suite of {len(chosen)} languages, {len(rows)} configs, "
+        report(f"suite {Path(folder).name}: {len(chosen)} languages, {len(rows)} configs, "
                f"{sum(sum(splits.values()) for splits in rows.values())} rows")
     return Path(folder)
 
