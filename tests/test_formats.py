@@ -1,0 +1,396 @@
+"""Task formats: what is encoded is decoded again, nothing is dropped, padding changes nothing."""
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stilts import metrics
+from stilts.errors import UnknownName
+from stilts.evaluation import embed, head_outputs, predict
+from stilts.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
+from stilts.formats.base import Input
+from stilts.formats.heads import mean_pool
+from stilts.formats.tagging import IGNORED
+from stilts.model import MultiTaskModel, build_model, pad
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+ODD_WORDS = ["", " ", "\u200b", "\u00ad", "🧑‍🌾", "שלום", "مرحبا", "नमस्ते", "打开", "a\u0301", "ﬁ…", "</s>",
+             "<mask>", "𐎠", "\x00"]  # fmt: skip
+WORDS = st.lists(st.sampled_from(ODD_WORDS) | TEXT, min_size=1, max_size=30)
+TAGS = ["O", "B-a", "I-a", "B-b"]
+
+
+def loud(index: int, count: int) -> list[float]:
+    """Logits that leave no doubt."""
+    return [9.0 if i == index else -9.0 for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny.tokenizer()
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+# --- classification --------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(TEXT, TEXT, st.integers(0, 2)), min_size=1, max_size=5), st.booleans())
+def test_gold_logits_of_sentences_are_decoded_to_their_labels(drawn, pairs):
+    form, labels = Classification(), ["x", "y", "z"]
+    rows = [{"sentence1": first, "sentence2": second, "label": label} for first, second, label in drawn]
+    if not pairs:
+        rows = [{"sentence1": row["sentence1"], "label": row["label"]} for row in rows]
+    inputs = form.encode(rows, tiny.tokenizer(), 32)
+    assert [part.example for part in inputs] == list(range(len(rows)))
+    assert all(2 <= len(part.input_ids) <= 32 for part in inputs)
+    logits = torch.tensor([loud(part.target, 3) for part in inputs])
+    predictions = form.decode(rows, inputs, form.outputs(logits, inputs), labels)
+    assert predictions == [labels[row["label"]] for row in rows]
+    assert metrics.score(form.counts(rows, predictions, labels, "en")) == 100
+
+
+def test_a_sentence_of_100_000_characters_is_cut_to_the_longest_input(tokenizer):
+    pairs = [("ab " * 33_334, "c"), ("c", "ab " * 33_334), ("a", "b")]
+    rows = [{"sentence1": first, "sentence2": second, "label": 0} for first, second in pairs]
+    *long, short = (part.input_ids for part in Classification().encode(rows, tokenizer, 64))
+    assert [len(ids) for ids in long] == [64, 64]
+    assert short == tokenizer("a", "b")["input_ids"]
+    # The shorter sentence is whole, and so are the special tokens: <s> a </s></s> c </s>.
+    c = tokenizer("c", add_special_tokens=False)["input_ids"]
+    assert (long[0][0], long[0][-len(c) - 3 :]) == (0, [2, 2, *c, 2])
+    assert (long[1][: len(c) + 3], long[1][-1]) == ([0, *c, 2, 2], 2)
+
+
+def test_the_loss_of_sentences_is_the_cross_entropy():
+    inputs = [Input(i, [0], target) for i, target in enumerate([2, 0])]
+    logits = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0]])
+    expected = (np.log(3) + np.log(1 + np.exp(-1) + np.exp(-2))) / 2
+    assert Classification().loss(logits, inputs).item() == pytest.approx(expected)
+
+
+# --- tagging ---------------------------------------------------------------------------------------------------------
+
+
+def tag_logits(inputs: list[Input]) -> torch.Tensor:
+    """Loud where a word has its tag, noise elsewhere; (inputs, longest, tags)."""
+    longest = max(len(part.input_ids) for part in inputs)
+    logits = torch.rand(len(inputs), longest, len(TAGS), generator=torch.Generator().manual_seed(0))
+    for row, part in enumerate(inputs):
+        for position, tag in enumerate(part.target):
+            if tag != IGNORED:
+                logits[row, position] = torch.tensor(loud(tag, len(TAGS)))
+    return logits
+
+
+def tagged(words: list[str]) -> dict:
+    return {"tokens": words, "tags": [number % len(TAGS) for number in range(len(words))]}
+
+
+def check_tagging(rows: list[dict], max_length: int) -> list[Input]:
+    """Encode, decode gold logits, and hold the outcome to the gold tags of every word."""
+    form, tokenizer = Tagging(), tiny.tokenizer()
+    inputs = form.encode(rows, tokenizer, max_length)
+    for part in inputs:
+        assert len(part.input_ids) == len(part.target) <= max_length
+        assert (part.input_ids[0], part.input_ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    predictions = form.decode(rows, inputs, form.outputs(tag_logits(inputs), inputs), TAGS)
+    assert predictions == [" ".join(TAGS[tag] for tag in row["tags"]) for row in rows]
+    assert metrics.score(form.counts(rows, predictions, TAGS, "en")) == 100
+    return inputs
+
+
+@given(st.lists(WORDS, min_size=1, max_size=3), st.integers(8, 40))
+@example([ODD_WORDS, ["one"]], 32)
+def test_no_word_loses_its_tag(sentences, max_length):
+    rows = [tagged(["first", "second", *words]) for words in sentences]
+    inputs = check_tagging(rows, max_length)
+    for i, row in enumerate(rows):
+        assert sum(tag != IGNORED for part in inputs if part.example == i for tag in part.target) == len(row["tokens"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["go", "x" * 100_000, "now"], ["go", "x " * 50_000, "now"], ["word"] * 5_000, ["\u200b"] * 5_000],
+    ids=["one word", "one word with spaces", "5,000 words", "5,000 words without a subword"],
+)
+def test_no_word_of_a_very_long_sentence_loses_its_tag(words):
+    check_tagging([tagged(words), tagged(["short"] * 4)], 128)
+
+
+def test_a_short_sentence_is_encoded_as_the_tokenizer_does(tokenizer):
+    words = ["Turn", "on", "the", "lights", "now"]
+    (part,) = Tagging().encode([tagged(words)], tokenizer, 128)
+    whole = tokenizer(words, is_split_into_words=True)
+    firsts = [whole.word_ids().index(word) for word in range(len(words))]
+    assert part.input_ids == whole["input_ids"]
+    assert part.detail.tolist() == firsts
+    assert [part.target[i] for i in firsts] == [0, 1, 2, 3, 0]
+    assert sum(tag != IGNORED for tag in part.target) == 5
+
+
+def test_a_sentence_without_words_has_no_tags(tokenizer):
+    form, rows = Tagging(), [tagged([]), tagged(["one", "two"])]
+    inputs = form.encode(rows, tokenizer, 32)
+    assert [part.example for part in inputs] == [1]
+    assert form.decode(rows, inputs, form.outputs(tag_logits(inputs), inputs), TAGS) == ["", "O B-a"]
+
+
+def test_the_loss_of_tags_is_the_mean_over_words_alone():
+    inputs = [Input(0, [0, 5, 6, 2], [IGNORED, 1, IGNORED, IGNORED]), Input(1, [0, 5, 2], [IGNORED, 0, IGNORED])]
+    logits = torch.randn(2, 4, 2)
+    logits[0, 1], logits[1, 1] = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0])
+    assert Tagging().loss(logits, inputs).item() == pytest.approx((np.log(2) + np.log(1 + np.exp(-1))) / 2)
+
+
+# --- question answering ----------------------------------------------------------------------------------------------
+
+
+def question(context: str, answer: str, start: int | None = None, text: str = "where ?") -> dict:
+    start = context.index(answer) if start is None else start
+    return {"id": "q", "context": context, "question": text, "answers": {"text": [answer], "answer_start": [start]}}
+
+
+def span_logits(inputs: list[Input]) -> torch.Tensor:
+    """Loud at each target; (inputs, longest, 2)."""
+    longest = max(len(part.input_ids) for part in inputs)
+    return torch.tensor([[loud(place, longest) for place in part.target] for part in inputs]).transpose(1, 2)
+
+
+def answers(rows: list[dict], max_length: int) -> list[str]:
+    form = SpanQA()
+    inputs = form.encode(rows, tiny.tokenizer(), max_length)
+    assert all(len(part.input_ids) <= max_length for part in inputs)
+    return form.decode(rows, inputs, form.outputs(span_logits(inputs), inputs), ())
+
+
+PLAIN = st.text("abcdefgh", min_size=1, max_size=3)
+
+
+@given(WORDS | st.just([]), st.lists(PLAIN, min_size=1, max_size=2), WORDS | st.just([]), st.integers(32, 64), TEXT)
+@example(["word"] * 200, ["ab"], [], 32, "where ?")
+@example([], ["ab"], ["word"] * 200, 32, "where ?")
+@example(["word"] * 99, ["abc", "def"], ["word"] * 99, 33, "w " * 99)
+def test_an_answer_is_found_from_gold_logits_wherever_it_lies(before, answer, after, max_length, text):
+    # Plain neighbours: the tokenizer counts a character that it drops to the subword behind it.
+    before = "".join(f"{word} " for word in [*before, "so"]) if before else ""
+    answer, after = " ".join(answer), " ".join(["so", *after]) if after else ""
+    row = question(f"{before}{answer} {after}", answer, len(before), text)
+    form = SpanQA()
+    predictions = answers([row], max_length)
+    assert predictions == [answer]
+    if form.counts([row], [answer], (), "en").matches.all():  # an article alone counts as nothing
+        assert metrics.score(form.counts([row], predictions, (), "en")) == 100
+        assert metrics.score(form.exact_match([row], predictions)) == 100
+
+
+def test_windows_without_the_whole_answer_point_at_the_start(tokenizer):
+    context = " ".join(f"w{number}" for number in range(60))
+    inputs = SpanQA().encode([question(context, "w2 w3")], tokenizer, 32)
+    assert len(inputs) > 5
+    assert inputs[0].target > (0, 0)
+    for part in inputs:
+        held = context[part.detail.offsets[0, 0] : part.detail.offsets[-1, 1]]
+        assert (part.target != (0, 0)) == ("w2 w3" in held)
+
+
+def test_a_question_without_an_answer_points_at_the_start(tokenizer):
+    row = {"id": "q", "context": "some words", "question": "?", "answers": {"text": [], "answer_start": []}}
+    assert [part.target for part in SpanQA().encode([row], tokenizer, 32)] == [(0, 0)]
+
+
+@pytest.mark.parametrize("answer", ["\u200bab", "ab\u200b", " ab ", "\u200bab cd\u200b"])
+def test_an_answer_whose_outer_characters_have_no_subword_is_trained_on(answer, tokenizer):
+    for context in (answer, f"one {answer} two", f"{'w ' * 50}{answer}", f"{answer}{' w' * 50}"):
+        assert any(part.target != (0, 0) for part in SpanQA().encode([question(context, answer)], tokenizer, 48))
+
+
+@given(TEXT, st.integers(32, 64), st.integers(1, 40))
+@example("x" * 20, 32, 40)
+@example("ﷺ", 32, 30)  # one character that becomes eighteen
+@example("e\u0301", 32, 40)
+def test_every_subword_of_a_context_is_read_whatever_is_asked(text, max_length, repeated):
+    tokenizer, context = tiny.tokenizer(), "some words that follow each other " * 6
+    inputs = SpanQA().encode([question(context, "words", text=text * repeated)], tokenizer, max_length)
+    assert all(len(part.input_ids) <= max_length for part in inputs)
+    read = {tuple(offset) for part in inputs for offset in part.detail.offsets.tolist()}
+    assert read == set(tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+
+
+def test_a_question_and_a_context_of_100_000_characters():
+    context = "word " * 20_000 + "answer"
+    rows = [question(context, "answer"), question("answer here", "answer", text="why " * 25_000)]
+    assert answers(rows, 128) == ["answer", "answer"]
+
+
+@pytest.mark.parametrize("context", ["", " "])
+def test_a_context_without_a_subword_has_an_empty_answer(context):
+    row = {"id": "q", "context": context, "question": "where ?", "answers": {"text": ["x"], "answer_start": [0]}}
+    assert answers([row, question("an answer", "answer")], 32) == ["", "answer"]
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=span_qa.CANDIDATES))
+def test_the_best_span_is_the_best_of_all_in_order(scores):
+    scores = np.array(scores, dtype=np.float32)
+    offsets = np.array([[3 * i, 3 * i + 2] for i in range(len(scores))])
+    best = max(scores[i, 0] + scores[j, 1] for i in range(len(scores)) for j in range(i, len(scores)))
+    score, start, stop = span_qa._best_span(scores, offsets)
+    assert score == best
+    assert scores[start // 3, 0] + scores[stop // 3, 1] == best
+    assert start < stop
+
+
+def test_an_answer_is_no_longer_than_thirty_subwords():
+    scores = np.full((60, 2), -9.0, dtype=np.float32)
+    scores[5, 0], scores[45, 1], scores[34, 1] = 9, 9, 1
+    offsets = np.array([[i, i + 1] for i in range(60)])
+    assert span_qa._best_span(scores, offsets) == (10.0, 5, 35)
+
+
+def test_where_no_span_is_in_order_the_best_start_answers():
+    scores = np.array([[-9.0, 9.0]] * 30 + [[9.0, -9.0]] * 30, dtype=np.float32)
+    score, start, stop = span_qa._best_span(scores, np.array([[i, i + 1] for i in range(60)]))
+    assert (score, start, stop) == (-np.inf, 30, 31)
+
+
+def test_the_loss_of_spans_leaves_padding_out():
+    short, long = Input(0, [0] * 3, (1, 2)), Input(1, [0] * 5, (0, 0))
+    logits = torch.randn(2, 5, 2)
+    alone = [SpanQA().loss(logits[:1, :3], [short]), SpanQA().loss(logits[1:], [long])]
+    assert SpanQA().loss(logits, [short, long]).item() == pytest.approx(sum(alone).item() / 2, rel=1e-5)
+
+
+# --- all formats -----------------------------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_the_official_metrics():
+    rng = np.random.default_rng(0)
+    rows = [{"label": int(label)} for label in rng.integers(0, 3, 50)]
+    guesses = [tiny.NLI[guess] for guess in rng.integers(0, 3, 50)]
+    gold = [tiny.NLI[row["label"]] for row in rows]
+    assert metrics.score(Classification().counts(rows, guesses, tiny.NLI, "de")) == metrics.accuracy(gold, guesses)
+    rows = [{"tags": rng.integers(0, 4, length).tolist()} for length in rng.integers(1, 9, 50)]
+    guesses = [" ".join(TAGS[tag] for tag in rng.integers(0, 4, len(row["tags"]))) for row in rows]
+    gold = [[TAGS[tag] for tag in row["tags"]] for row in rows]
+    scores = metrics.chunk_scores(gold, [guess.split() for guess in guesses])
+    assert metrics.score(Tagging().counts(rows, guesses, TAGS, "de")) == pytest.approx(scores.f1)
+    rows = [{"answers": {"text": ["the old house", "house"], "answer_start": [0, 8]}}] * 3
+    guesses, gold = ["old", "House.", ""], [row["answers"]["text"] for row in rows]
+    scores = metrics.qa_scores(gold, guesses)
+    assert metrics.score(SpanQA().counts(rows, guesses, (), "de")) == pytest.approx(scores.f1)
+    assert metrics.score(SpanQA().exact_match(rows, guesses)) == pytest.approx(scores.exact_match)
+
+
+def test_an_unknown_format_gets_the_nearest_name():
+    with pytest.raises(UnknownName, match="unknown trained format 'taging'. Did you mean 'tagging'"):
+        get_format("taging")
+    assert {name: get_format(name).name for name in TRAINED} == {name: name for name in TRAINED}
+
+
+ROWS = {
+    "classification": (tiny.nli_rows("en"), tiny.NLI),
+    "tagging": (tiny.slot_rows("en"), tiny.TAGS),
+    "span_qa": (tiny.qa_rows("en"), ()),
+}
+
+
+@pytest.fixture(scope="module")
+def model(encoder) -> MultiTaskModel:
+    return build_model(encoder, {name: (name, labels) for name, (_, labels) in ROWS.items()}, seed=0)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@torch.inference_mode()
+def test_padding_changes_no_logit(name, model, tokenizer):
+    rows, _ = ROWS[name]
+    inputs = get_format(name).encode(rows, tokenizer, 64)
+    assert len({len(part.input_ids) for part in inputs}) > 3
+    model.eval()
+    together = model(name, *pad(inputs, 1, model.device))
+    for row, part in enumerate(inputs):
+        alone = model(name, *pad([part], 1, model.device))[0]
+        own = together[row] if name == "classification" else together[row, : len(part.input_ids)]
+        torch.testing.assert_close(own, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, model, tokenizer):
+    rows, labels = ROWS[name]
+    inputs = get_format(name).encode(rows, tokenizer, 64)
+    done = []
+    model.train()
+    options = {"precision": "fp32", "progress": done.append}
+    few = predict(model, name, name, rows, inputs, labels, batch_tokens=64, **options)
+    assert sum(done) == len(inputs)
+    assert len(done) > 5
+    assert not model.training
+    assert predict(model, name, name, rows, inputs, labels, batch_tokens=10**6, **options) == few
+    assert [predict(model, name, name, [row], get_format(name).encode([row], tokenizer, 64), labels, batch_tokens=64,
+                    precision="fp32")[0] for row in rows[:5]] == few[:5]  # fmt: skip
+
+
+def test_heads_have_an_output_for_each_label(model):
+    shapes = {name: tuple(model(name, *pad([Input(0, [0, 9, 9, 2], None)], 1, model.device)).shape) for name in ROWS}
+    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), "span_qa": (1, 4, 2)}
+
+
+def test_heads_begin_as_the_seed_says(encoder):
+    heads = {"intent": ("classification", ["a", "b"])}
+    one, same, other = (build_model(encoder, heads, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    differing = {name for name in one if not torch.equal(one[name], other[name])}
+    assert differing == {"heads.intent.project.weight", "heads.intent.project.bias"}
+
+
+def test_the_encoder_alone_is_taken_from_another_model(encoder, model):
+    heads = {"intent": ("classification", ["a", "b"])}
+    target = build_model(encoder, heads, seed=1)
+    head = {name: value.clone() for name, value in target.state_dict().items() if name.startswith("heads.")}
+    changed = {name: value + 1 for name, value in model.state_dict().items()}
+    target.load_encoder(changed)
+    state = target.state_dict()
+    assert all(torch.equal(state[name], changed[name]) for name in state if name.startswith("encoder."))
+    assert all(torch.equal(state[name], head[name]) for name in head)
+    changed.pop("encoder.embeddings.word_embeddings.weight")
+    with pytest.raises(RuntimeError, match="word_embeddings"):
+        target.load_encoder(changed)
+
+
+# --- sentence vectors ------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_is_over_the_tokens_that_the_mask_holds():
+    hidden = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [99.0, 99.0]], [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    assert mean_pool(hidden, mask).tolist() == [[2.0, 4.0], [2.0, 2.0]]
+
+
+def test_sentence_vectors_are_the_same_alone_and_in_any_batch(model, tokenizer):
+    texts = ["one", "a much longer sentence with many words", "", "打开 the lights", "x" * 100_000]
+    options = {"max_length": 64, "precision": "fp32"}
+    together = embed(model.encoder, tokenizer, texts, [0, 1, 2, -1], batch_tokens=10**6, **options)
+    assert together.shape == (4, 5, 32)
+    assert together.dtype == np.float32
+    np.testing.assert_array_equal(together[2], together[3])
+    for number, text in enumerate(texts):
+        alone = embed(model.encoder, tokenizer, [text], [0, 1, 2, -1], batch_tokens=64, **options)
+        np.testing.assert_allclose(together[:, number], alone[:, 0], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_sentence_vectors_are_means_of_hidden_states(model, tokenizer):
+    model.eval()
+    ids = torch.tensor([tokenizer("turn it on")["input_ids"]])
+    states = model.encoder(input_ids=ids, output_hidden_states=True).hidden_states
+    vectors = embed(model.encoder, tokenizer, ["turn it on"], [1, 2], max_length=64, batch_tokens=64, precision="fp32")
+    np.testing.assert_allclose(vectors[:, 0], [states[layer][0].mean(0).numpy() for layer in (1, 2)], atol=1e-5)
+
+
+def test_outputs_of_no_input_are_none(model):
+    assert head_outputs(model, "tagging", "tagging", [], batch_tokens=64, precision="fp32") == []

@@ -1,0 +1,347 @@
+"""The training loop: its data order, what it trains and leaves, and that it learns."""
+
+import random
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stilts.errors import StiltsError
+from stilts.evaluation import dev_counts, token_batches
+from stilts.formats import get_format
+from stilts.formats.base import Input
+from stilts.metrics import score
+from stilts.model import autocast, build_model, default_device, pad, resolve_precision
+from stilts.study import TrainingSettings
+from stilts.training import GROUP, TaskData, _freeze, _optimizer, grouped_batches, schedule, train
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
+
+
+def data_of(size: int, length: int = 3) -> TaskData:
+    return TaskData("classification", [Input(i, [0] * length, 0) for i in range(size)])
+
+
+# --- data order ------------------------------------------------------------------------------------------------------
+
+
+@given(LENGTHS, st.integers(1, 40), st.integers(0, 5))
+def test_an_epoch_holds_every_position_once(lengths, batch_size, seed):
+    batches = grouped_batches(lengths, batch_size, random.Random(seed))
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= batch_size
+    # Only the last batch of a group may be short.
+    assert sum(len(batch) < batch_size for batch in batches) <= 1 + len(lengths) // (GROUP * batch_size)
+
+
+def test_batches_hold_inputs_of_like_length_in_no_order_of_length():
+    rng = random.Random(0)
+    lengths = [rng.randint(5, 60) for _ in range(2_000)]
+    batches = grouped_batches(lengths, 16, random.Random(1))
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    assert padded < 1.1 * sum(lengths)
+    longest = [max(lengths[i] for i in batch) for batch in batches]
+    assert longest != sorted(longest)
+    assert 0.3 < sum(a < b for a, b in pairwise(longest)) / len(longest) < 0.7
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(1, 80), min_size=1),
+    st.integers(1, 9),
+    st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 3.0]),
+    st.integers(1, 100),
+    st.integers(0, 3),
+)
+def test_tasks_take_part_in_proportion_to_their_capped_sizes(sizes, batch_size, epochs, cap, seed):
+    tasks = {name: data_of(size) for name, size in sizes.items()}
+    updates = schedule(tasks, batch_size, epochs, cap, seed)
+    capped = {name: min(size, cap) for name, size in sizes.items()}
+    per_epoch = sum(-(-size // batch_size) for size in capped.values())
+    assert len(updates) == sum(round(per_epoch * min(1.0, epochs - epoch)) for epoch in range(3) if epochs > epoch)
+    for epoch in range(int(epochs)):
+        part = updates[epoch * per_epoch : (epoch + 1) * per_epoch]
+        seen = {name: [i for task, batch in part for i in batch if task == name] for name in sizes}
+        assert {name: len(positions) for name, positions in seen.items()} == capped
+        for name, positions in seen.items():
+            assert len(set(positions)) == len(positions)
+            assert set(positions) <= set(range(sizes[name]))
+
+
+def test_what_a_cap_leaves_out_changes_from_epoch_to_epoch():
+    updates = schedule({"a": data_of(100)}, 10, 2.0, 50, 0)
+    first, second = ({i for _, batch in part for i in batch} for part in (updates[:5], updates[5:]))
+    assert first != second
+    assert len(first | second) > 60
+
+
+def test_tasks_of_a_training_take_turns():
+    updates = schedule({"a": data_of(200), "b": data_of(100)}, 10, 1.0, 10**6, 0)
+    assert Counter(task for task, _ in updates) == {"a": 20, "b": 10}
+    assert sum(one != other for (one, _), (other, _) in pairwise(updates)) > 6
+
+
+def test_the_order_is_the_seeds():
+    tasks = {"a": data_of(50), "b": data_of(30)}
+    assert schedule(tasks, 8, 2.0, 40, 1) == schedule(tasks, 8, 2.0, 40, 1)
+    assert schedule(tasks, 8, 2.0, 40, 1) != schedule(tasks, 8, 2.0, 40, 2)
+
+
+@given(LENGTHS, st.integers(1, 300))
+def test_batches_for_prediction_hold_every_input_once_and_few_tokens(lengths, most):
+    batches = list(token_batches(lengths, most))
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) * max(lengths[i] for i in batch) <= most or len(batch) == 1
+    longest = [max(lengths[i] for i in batch) for batch in batches]
+    assert longest == sorted(longest)
+
+
+def test_no_input_makes_no_batch():
+    assert list(token_batches([], 10)) == []
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+ROWS = {
+    "classification": (tiny.intent_rows("en"), ["open", "close"]),
+    "tagging": (tiny.slot_rows("en"), tiny.TAGS),
+    "span_qa": (tiny.qa_rows("en"), ()),
+}
+QUICK = TrainingSettings(batch_size=8, learning_rate=1e-3, precision="fp32", evaluations=1)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, TaskData]:
+    return {name: TaskData(name, get_format(name).encode(ROWS[name][0], tiny.tokenizer(), 64)) for name in ROWS}
+
+
+class Session:
+    """A new model and what its training saw."""
+
+    def __init__(self, encoder, tasks: dict[str, TaskData], model_seed: int = 0):
+        self.tasks = tasks
+        self.model = build_model(encoder, {name: (name, ROWS[name][1]) for name in tasks}, model_seed)
+        self.states: list[dict[str, torch.Tensor]] = []
+        self.progress: list[tuple[int, int]] = []
+
+    def train(self, settings: TrainingSettings, dev_scores=(), seed: int = 1, **options):
+        """Train with scripted dev scores, one for each evaluation; 50 where none is left."""
+        script = iter(dev_scores)
+
+        def scores() -> dict[str, float]:
+            self.states.append(self.state())
+            return {name: next(script, 50.0) for name in self.tasks}
+
+        return train(self.model, self.tasks, settings, seed=seed, dev_scores=scores,
+                     progress=lambda *done: self.progress.append(done), **options)  # fmt: skip
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture
+def session(encoder, tasks) -> Session:
+    return Session(encoder, {"classification": tasks["classification"]})
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_format_is_learned(encoder, tasks, name):
+    session = Session(encoder, {name: tasks[name]})
+    rows, labels = ROWS[name]
+
+    def dev() -> dict[str, float]:
+        counts = dev_counts(session.model, name, name, rows, tasks[name].inputs, labels, "en", batch_tokens=4096,
+                            precision="fp32")  # fmt: skip
+        return {name: score(counts)}
+
+    before = dev()[name]
+    settings = QUICK.model_copy(update={"epochs": 20.0, "learning_rate": 3e-3, "head_learning_rate": 1e-2})
+    outcome = train(session.model, session.tasks, settings, seed=1, dev_scores=dev)
+    losses = [point["loss"] for point in outcome.history if "loss" in point]
+    assert losses[-1] < losses[0] / 3
+    assert before < 80
+    assert outcome.best_score > 95
+    assert outcome.best_score == dev()[name]
+
+
+def test_two_trainings_with_one_seed_are_equal_to_the_bit(encoder, tasks):
+    sessions = [Session(encoder, tasks) for _ in range(2)]
+    outcomes = [session.train(QUICK) for session in sessions]
+    assert outcomes[0] == outcomes[1]
+    assert same(sessions[0].state(), sessions[1].state())
+
+
+def test_another_seed_is_another_training(encoder, tasks):
+    sessions = [Session(encoder, {"tagging": tasks["tagging"]}) for _ in range(2)]
+    histories = [session.train(QUICK, seed=seed).history for session, seed in zip(sessions, (1, 2), strict=True)]
+    assert histories[0] != histories[1]
+    assert not same(sessions[0].state(), sessions[1].state())
+
+
+def test_what_was_drawn_before_changes_nothing(encoder, tasks):
+    first = Session(encoder, {"tagging": tasks["tagging"]})
+    first.train(QUICK)
+    torch.manual_seed(99)
+    torch.rand(7)
+    second = Session(encoder, {"tagging": tasks["tagging"]})
+    second.train(QUICK)
+    assert same(first.state(), second.state())
+
+
+def test_looking_at_the_dev_set_changes_nothing(encoder, tasks):
+    """Neither how often it is looked at nor what random numbers prediction draws."""
+    states = []
+    for evaluations in (1, 3):
+        session = Session(encoder, {"tagging": tasks["tagging"]})
+
+        def scores(session=session) -> dict[str, float]:
+            session.model.eval()
+            return {"tagging": float(torch.rand(3).numel())}
+
+        train(session.model, session.tasks, QUICK.model_copy(update={"evaluations": evaluations}), seed=1,
+              dev_scores=scores)  # fmt: skip
+        states.append(session.state())
+    assert same(*states)
+
+
+def test_an_outcome_tells_what_was_done(session):
+    outcome = session.train(QUICK.model_copy(update={"epochs": 1.5, "evaluations": 2}), dev_scores=[30, 40])
+    inputs = session.tasks["classification"].inputs
+    assert (outcome.best_score, outcome.best_scores, outcome.best_update) == (40, {"classification": 40}, 7)
+    assert len(inputs) == 36
+    assert session.progress == [(done, 7) for done in range(1, 8)]
+    assert 36 < outcome.examples < 72
+    assert outcome.tokens > sum(len(part.input_ids) for part in inputs)
+    scores = [point for point in outcome.history if "dev_score" in point]
+    assert scores == [{"update": 4, "dev_score": 30}, {"update": 7, "dev_score": 40}]
+    assert [point["update"] for point in outcome.history if "loss" in point] == list(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    "scores, best", [([1, 2, 3], 2), ([3, 2, 1], 0), ([2, 3, 1], 1), ([2, 2, 1], 1), ([1, 1, 1], 2)]
+)
+def test_the_weights_of_the_best_dev_score_are_left_of_equal_ones_the_last(session, scores, best):
+    settings = QUICK.model_copy(update={"epochs": 2.0, "evaluations": 3})
+    outcome = session.train(settings, dev_scores=scores)
+    assert len(session.states) == 3
+    assert not same(session.states[0], session.states[1])
+    assert same(session.state(), session.states[best])
+    assert outcome.best_score == scores[best]
+
+
+def test_several_tasks_are_chosen_by_the_mean_of_their_scores(encoder, tasks):
+    session = Session(encoder, {name: tasks[name] for name in ("classification", "tagging")})
+    outcome = session.train(QUICK.model_copy(update={"evaluations": 2}), dev_scores=[90, 20, 30, 60])
+    assert outcome.best_scores == {"classification": 90, "tagging": 20}
+    assert same(session.state(), session.states[0])
+
+
+@pytest.mark.parametrize(
+    "changes, frozen",
+    [
+        ({}, ["embeddings.word_embeddings"]),
+        ({"train_embeddings": True}, []),
+        ({"frozen_layers": 1}, ["embeddings", "encoder.layer.0."]),
+        ({"frozen_layers": 2, "train_embeddings": True}, ["embeddings", "encoder.layer"]),
+    ],
+    ids=str,
+)
+def test_what_is_frozen_stays_and_all_else_is_trained(session, changes, frozen):
+    before = session.state()
+    session.train(QUICK.model_copy(update=changes))
+    after = session.state()
+    # Attention is the same whatever is added to every key, so the keys' biases are left out.
+    untouched = {name for name in before if torch.equal(before[name], after[name]) and "key.bias" not in name}
+    prefixes = tuple(f"encoder.{part}" for part in frozen)
+    assert untouched == {name for name in before if name.startswith(prefixes) and "key.bias" not in name}
+
+
+def test_decay_and_rates_are_those_of_the_settings(session):
+    settings = QUICK.model_copy(update={"weight_decay": 0.1, "head_learning_rate": 0.5, "warmup": 0.2})
+    optimizer, rates = _optimizer(session.model, settings, updates=10)
+    names = {id(weight): name for name, weight in session.model.named_parameters()}
+    groups = {
+        (group["initial_lr"], group["weight_decay"]): {names[id(weight)] for weight in group["params"]}
+        for group in optimizer.param_groups
+    }
+    assert groups.keys() == {(1e-3, 0.1), (1e-3, 0.0), (0.5, 0.1), (0.5, 0.0)}
+    assert groups[0.5, 0.1] == {"heads.classification.project.weight"}
+    assert all("LayerNorm" not in name and "bias" not in name for name in groups[1e-3, 0.1])
+    assert all("LayerNorm" in name or "bias" in name for name in groups[1e-3, 0.0])
+    trained = {name for name, weight in session.model.named_parameters() if weight.requires_grad}
+    assert set.union(*groups.values()) == trained
+    assert sum(map(len, groups.values())) == len(trained)
+    shares = []
+    for _ in range(10):
+        shares.append(optimizer.param_groups[0]["lr"] / 1e-3)
+        optimizer.step()
+        rates.step()
+    assert shares == pytest.approx([0, 0.5, *(1 - i / 8 for i in range(8))])
+
+
+def test_a_second_training_frees_what_the_first_froze(session):
+    """The target phase may freeze other parts than the intermediate phase did."""
+    _freeze(session.model, QUICK.model_copy(update={"frozen_layers": 2}))
+    _freeze(session.model, QUICK.model_copy(update={"train_embeddings": True}))
+    assert all(weight.requires_grad for weight in session.model.parameters())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_training(session, value):
+    with torch.no_grad():
+        session.model.heads["classification"].project.bias[0] = value
+    with pytest.raises(StiltsError, match="loss of task 'classification' is (nan|inf); lower the learning rate"):
+        session.train(QUICK)
+
+
+def test_a_training_without_an_update_is_refused(session):
+    with pytest.raises(StiltsError, match="0.05 epochs are less than one update of 8 examples; raise epochs"):
+        session.train(QUICK.model_copy(update={"epochs": 0.05}))
+
+
+def test_more_evaluations_than_updates_are_one_after_each(session):
+    outcome = session.train(QUICK.model_copy(update={"epochs": 0.4, "evaluations": 10}))
+    assert [point["update"] for point in outcome.history if "dev_score" in point] == [1, 2]
+
+
+def test_half_precision_keeps_whole_weights(session):
+    outcome = session.train(QUICK.model_copy(update={"precision": "bf16"}))
+    assert {value.dtype for value in session.state().values() if value.is_floating_point()} == {torch.float32}
+    assert all(point["loss"] > 0 for point in outcome.history if "loss" in point)
+
+
+# --- batches and precision -------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_padded_at_the_end():
+    ids, mask = pad([Input(0, [5, 6, 7], None), Input(1, [8], None)], 1, torch.device("cpu"))
+    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_precision_is_what_is_set_or_what_the_device_computes(monkeypatch):
+    cpu = torch.device("cpu")
+    assert [resolve_precision(each, cpu) for each in ("fp32", "bf16")] == ["fp32", "bf16"]
+    for able, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
+        assert resolve_precision("auto", cpu) == expected
+
+
+def test_half_precision_is_used_where_it_is_set(session):
+    ids, mask = pad(session.tasks["classification"].inputs[:2], 1, default_device())
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with autocast(precision, default_device()):
+            assert session.model("classification", ids, mask).dtype == dtype
