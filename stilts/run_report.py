@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -29,15 +30,19 @@ def learning_curves(records: Sequence[Record]) -> Figure:
 
 
 def language_scores(records: Sequence[Record]) -> Figure:
-    """Plot each language's score as a short line with its code, a row for each target task; English is filled."""
+    """Plot each language's score, a row for each target task; English is the large filled mark."""
+    rows = [
+        {"target": record.run.target, "score": metrics["score"], "source": language == SOURCE_LANGUAGE}
+        for record in records
+        for language, metrics in record.metrics.items()
+    ]
+    scores = pd.DataFrame(rows)
     figure, axis = plt.subplots(figsize=(8, 0.7 + 0.55 * len(records)), layout="constrained")
-    for row, record in enumerate(records):
-        for language, metrics in record.metrics.items():
-            english = language == SOURCE_LANGUAGE
-            color, fill, size = ("#D55E00", "full", 7) if english else ("#0072B2", "none", 5)
-            axis.plot(metrics["score"], row, "o", color=color, fillstyle=fill, markersize=size)
-    axis.set_yticks(range(len(records)), [str(record.run.target) for record in records])
-    axis.set(xlabel="score (percent)", xlim=(-2, 102), ylim=(len(records) - 0.5, -0.5))
+    order = [record.run.target for record in records]
+    others, english = scores[~scores["source"]], scores[scores["source"]]
+    sns.stripplot(others, x="score", y="target", order=order, jitter=False, color="#0072B2", alpha=0.45, ax=axis)
+    sns.stripplot(english, x="score", y="target", order=order, jitter=False, color="#D55E00", size=9, ax=axis)
+    axis.set(xlabel="score (percent)", ylabel="", xlim=(-2, 102))
     axis.grid(axis="x", alpha=0.3)
     return figure
 

@@ -241,7 +241,8 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
     command = Command(here, "run", "tiny")
     assert command.wait() == 0, command.printed
     for line in (
-        f"record {record} cannot be read (JSONDecodeError); set aside as {record.name}.corrupt-1, the run will be done",
+        f"record {record} cannot be read (JSONDecodeError); set aside as {record.name}.corrupt-1 and "
+        f"{record.stem}.parquet.corrupt-1, the run will be done again",
         f"checkpoint {checkpoint.name} is damaged; set aside as {checkpoint.name}.corrupt-1, it will be made again",
         f"page {job_notebook(here, second)} is damaged; set aside as {second.id}.ipynb.corrupt-1",
         f"{prepared} is damaged (model.safetensors does not match its recorded SHA-256): set aside as",
