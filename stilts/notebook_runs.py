@@ -36,15 +36,16 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
     for block, values in changes.items():
         given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
         content[block].update(given)
-        for task in _trained_in(block, study):
-            own = content["per_task"].get(task, {})
+        for task in _trained_in(block, study) & content["per_task"].keys():
+            own = content["per_task"][task]
             content["per_task"][task] = {setting: value for setting, value in own.items() if setting not in given}
     try:
         return Study(**content)
     except ValidationError as error:
         item = error.errors()[0]
         place = ".".join(str(part) for part in item["loc"])
-        raise StiltsError(f"parameter {place}: {item['msg']} (got {item['input']!r})") from None
+        reason = item["msg"].removeprefix("Value error, ")
+        raise StiltsError(f"parameter {place}: {reason} (got {item['input']!r})") from None
 
 
 def _trained_in(block: str, study: Study) -> set[str]:

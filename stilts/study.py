@@ -95,6 +95,7 @@ class EvaluationSettings(Settings):
     retrieval_layer: int = Field(
         -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"
     )
+    languages: tuple[str, ...] | Literal["all"] = Field("all", description="of the data's languages, those to evaluate")
 
 
 class Condition(Settings):
@@ -323,8 +324,8 @@ def _zero_shot_run(
     study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None, trained: bool
 ) -> Run:
     # Without any training the encoder is the same for every seed, and so is what it predicts.
-    languages = study.data.languages
-    evaluation = study.evaluation.model_dump(mode="json")
+    evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
+    languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
     # What does not bear on a run stays out of its id: retrieval reads all pairs, trained tasks no chosen layer.
     evaluation.pop("retrieval_layer" if trained else "examples")
     return Run(

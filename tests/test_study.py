@@ -121,7 +121,10 @@ def test_what_decides_no_result_changes_no_id(changes):
 
 
 def test_chosen_languages_are_part_of_the_evaluation():
-    assert changed(PLAN, plan(data={"languages": ["en", "de"]})) == places(("zero-shot",))
+    chosen = plan(evaluation={"languages": ["en", "de"]})
+    assert changed(PLAN, chosen) == places(("zero-shot",))
+    assert changed(chosen, plan(data={"languages": ["en", "de"]})) == set()
+    assert changed(chosen, plan(data={"languages": ["en", "de", "zh"]}, evaluation={"languages": ["en", "de"]})) == set()
 
 
 @pytest.mark.parametrize("field, value", [("tasks", ("nli", "qa")), ("example_cap", 500)])

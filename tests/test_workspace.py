@@ -1,0 +1,184 @@
+"""What a checkout makes of a study: its plan, its folders, its locks; and what notebooks open."""
+
+import logging
+import threading
+
+import pytest
+import tiny
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.notebook_runs import open_study, run_phase
+from stilts.study import Study
+from stilts.workspace import SUITES, Workspace
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A folder that is fingerprinted and never loaded."""
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, encoder, monkeypatch) -> Workspace:
+    monkeypatch.setitem(SUITES, "tiny", tiny.SOURCE)
+    pair = {"name": "pair", "tasks": ["nli", "qa"]}
+    own = {"slots": {"epochs": 3}, "pair": {"examples": 6, "epochs": 2}}
+    workspace = tiny.checkout(
+        tmp_path / "checkout", encoder, intermediates=["none", "nli", pair], per_task=own, seeds=[1, 2]
+    )
+    monkeypatch.chdir(workspace.root)
+    return workspace
+
+
+def plan(here: Workspace, **changes):
+    study = here.study("tiny")
+    return here.plan(Study.model_validate({**study.model_dump(), **changes}))
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"targets": ["slot"]}, "unknown target task 'slot'. Did you mean 'slots'"),
+        ({"intermediates": ["nil"], "per_task": {}}, "unknown intermediate task 'nil'. Did you mean 'nli'"),
+        ({"per_task": {"pari": {}}}, "unknown task or condition of per_task 'pari'. Did you mean 'pa"),
+        ({"data": {"suite": "tony"}}, "unknown suite 'tony'. Did you mean 'tiny'"),
+        ({"data": {"languages": ["de", "dee"]}}, "unknown language of the pocket suite 'dee'. Did you mean 'de'"),
+        ({"data": {"sizes": {"tests": 5}}}, "unknown size of the suite 'tests'. Did you mean 'test'"),
+        ({"encoder": {"name": "multilingual-e5-smal"}}, "unknown encoder .* Did you mean 'multilingual-e5-small'"),
+    ],
+    ids=str,
+)
+def test_an_unknown_name_is_said_with_the_nearest_before_anything_runs(here, changes, message):
+    if "data" in changes and "suite" not in changes["data"]:
+        changes = {**changes, "data": {"suite": "pocket", **changes["data"]}}
+    with pytest.raises(UnknownName, match=message):
+        plan(here, **changes)
+
+
+def test_a_condition_of_several_tasks_may_have_settings_of_its_own(here):
+    runs = [run for run in plan(here).runs if run.phase == "intermediate"]
+    assert {run.condition: run.settings["training"]["examples"] for run in runs} == {"nli": 24, "pair": 6}
+
+
+def test_parents_of_a_job_are_the_jobs_that_hold_its_runs_parents(here):
+    made = plan(here, schedule={"runs_per_job": 2})
+    by_run = {run.id: job for job in made.jobs for run in job.runs}
+    for job in made.jobs:
+        wanted = {by_run[parent].id for run in job.runs for parent in run.parents}
+        assert {parent.id for parent in made.parents(job)} == wanted
+        assert len(made.parents(job)) == len(wanted)
+    assert {job.phase for job in made.jobs if not made.parents(job)} == {"intermediate", "target", "zero-shot"}
+
+
+def test_runs_are_selected_by_phase_condition_seed_and_target(here):
+    made = plan(here)
+    chosen = made.select("zero-shot", "none", 2)
+    assert [(run.target, run.seed) for run in chosen] == [
+        ("ui-retrieval", 0), ("ui-mining", 0), ("intent", 2), ("slots", 2), ("command-qa", 2),
+    ]  # fmt: skip
+    assert [run.target for run in made.select("target", "nli", 1, ["slots"])] == ["slots"]
+    message = "study 'tiny' has no target run of condition 'nli' with seed 9 and target slots, intent"
+    with pytest.raises(StiltsError, match=message):
+        made.select("target", "nli", 9, ["slots", "intent"])
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_waited_for_and_said(here, caplog):
+    order, inside = [], threading.Event()
+
+    def second():
+        inside.wait()
+        with here.lock("run"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with caplog.at_level(logging.WARNING):
+        with here.lock("run"):
+            waiting.start()
+            inside.set()
+            waiting.join(timeout=1.5)
+            order.append("first")
+        waiting.join()
+    assert order == ["first", "second"]
+    assert "run is in use by another process; waiting for it" in caplog.text
+
+
+def test_a_lock_is_free_after_an_error_and_others_beside_it(here):
+    with pytest.raises(ValueError, match="oh"), here.lock("run"):
+        raise ValueError("oh")
+    with here.lock("run"), here.lock("another"):
+        pass
+
+
+# --- what notebooks open ---------------------------------------------------------------------------------------------
+
+
+def test_a_study_is_opened_as_it_is(here):
+    opened = open_study("tiny", target_training={"epochs": None, "examples": None}, evaluation={"languages": None})
+    assert opened == here.study("tiny")
+
+
+def test_a_changed_setting_holds_for_all_tasks_of_its_phase(here):
+    opened = open_study("tiny", target_training={"epochs": 5, "examples": 9})
+    assert {opened.training("target", task).epochs for task in opened.targets} == {5}
+    assert opened.training("intermediate", "pair") == here.study("tiny").training("intermediate", "pair")
+    opened = open_study("tiny", intermediate_training={"examples": 7})
+    assert opened.training("intermediate", "pair").examples == 7
+    assert opened.training("intermediate", "pair").epochs == 2
+    assert opened.training("target", "slots").epochs == 3
+
+
+@pytest.mark.parametrize(
+    "block, settings, kept",
+    [
+        ("evaluation", {"examples": 3}, ("intermediate", "target")),
+        ("evaluation", {"languages": "de, sw"}, ("intermediate", "target")),
+        ("target_training", {"examples": 3, "epochs": 1}, ("intermediate",)),
+    ],
+)
+def test_a_changed_setting_leaves_the_runs_before_its_phase(here, block, settings, kept):
+    """Else a notebook of a later phase would train everything before it anew."""
+    studies = here.study("tiny"), open_study("tiny", **{block: settings})
+    before, after = ([run for run in here.plan(study).runs if run.phase in kept] for study in studies)
+    assert before == after
+
+
+def test_languages_are_given_as_one_text(here):
+    assert open_study("tiny", evaluation={"languages": "de, sw"}).evaluation.languages == ("de", "sw")
+    assert open_study("tiny", evaluation={"languages": "all"}).evaluation.languages == "all"
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"target_training": {"examples": 0}}, r"parameter target_training.examples: .*greater than 0 \(got 0\)"),
+        ({"evaluation": {"examples": True}}, r"parameter evaluation.examples: true and false .* \(got True\)"),
+        ({"target_training": {"epochs": "many"}}, r"parameter target_training.epochs: .* number.*\(got 'many'\)"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(here, changes, message):
+    with pytest.raises(StiltsError, match=message):
+        open_study("tiny", **changes)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("target", "qa", 1), "study 'tiny' has no target run of condition 'qa' with seed 1"),
+        (("target", "nli", 1, "slot"), "unknown target task 'slot'. Did you mean 'slots'"),
+        (("target", "nli", 1, "slots, dates"), "unknown target task of study 'tiny' 'dates'"),
+        (("target", "nli", 1, "ui-mining"), "no target run of condition 'nli' with seed 1 and target ui-mining"),
+    ],
+)
+def test_runs_that_the_study_has_not_are_named_before_anything_is_prepared(here, arguments, message):
+    with pytest.raises(StiltsError, match=message):
+        run_phase(here.study("tiny"), *arguments)
+    assert not here.runs.exists()
