@@ -50,8 +50,8 @@ class WithLoss(nn.Module):
     def forward(self, input_ids: torch.Tensor, mask: torch.Tensor, number: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the loss of a batch."""
         logits = self.model(self.task.name, input_ids, mask)
-        parts = [self.inputs[i] for i in number.tolist()]
-        return {"loss": get_format(self.task.format).loss(logits.float(), parts)}
+        parts, form = [self.inputs[i] for i in number.tolist()], get_format(self.task.format)
+        return {"loss": form.loss(logits.float(), parts) / form.weight(parts)}
 
 
 def with_trainer(

@@ -42,7 +42,7 @@ def head_outputs(
     form = get_format(form_name)
     model.eval()
     outputs: list[Any] = [None] * len(inputs)
-    for batch in token_batches([len(part.input_ids) for part in inputs], batch_tokens):
+    for batch in token_batches([part.longest * len(part.sequences) for part in inputs], batch_tokens):
         parts = [inputs[i] for i in batch]
         ids, mask = pad(parts, model.encoder.config.pad_token_id, model.device)
         with autocast(precision, model.device):

@@ -70,13 +70,14 @@ def default_device() -> torch.device:
 
 
 def pad(inputs: Sequence[Input], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and attention mask of a batch, both (batch, longest input)."""
-    longest = max(len(part.input_ids) for part in inputs)
-    ids = torch.full((len(inputs), longest), pad_id)
-    mask = torch.zeros((len(inputs), longest), dtype=torch.long)
-    for row, part in enumerate(inputs):
-        ids[row, : len(part.input_ids)] = torch.tensor(part.input_ids)
-        mask[row, : len(part.input_ids)] = 1
+    """Return token ids and attention mask of all sequences of a batch, both (sequences, longest sequence)."""
+    sequences = [sequence for part in inputs for sequence in part.sequences]
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad_id)
+    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
     return ids.to(device), mask.to(device)
 
 

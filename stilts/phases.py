@@ -218,7 +218,7 @@ def _predict(
     form = get_format(task.format)
     rows = [row for split in splits.values() for row in split.rows]
     inputs = form.encode(rows, load_tokenizer(folder), run.settings["max_length"])
-    measured.update(examples=len(rows), tokens=sum(len(part.input_ids) for part in inputs))
+    measured.update(examples=len(rows), tokens=sum(part.tokens for part in inputs))
     predictions = predict(
         model,
         task.name,

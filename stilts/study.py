@@ -61,6 +61,10 @@ class DataSettings(Settings):
     seed: int = Field(0, description="seed of the suite's generator; not a training seed")
     languages: tuple[str, ...] | Literal["all"] = Field("all", description="ISO 639-1 codes, or all the suite covers")
     sizes: dict[str, int] = Field(default_factory=dict, description="examples per split; unset ones are the suite's")
+    folder: str | None = Field(
+        None,
+        description="what the suite reads, copies of Hub repositories; the environment's STILTS_DATA goes before it",
+    )
 
 
 class TrainingSettings(Settings):
@@ -258,7 +262,7 @@ class Job(Settings):
 
 
 def plan_runs(
-    study: Study, conditions: Sequence[Condition], trained_targets: Sequence[str], data: str, encoder: str
+    study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], data: str, encoder: str
 ) -> list[Run]:
     """Return the runs that a study names, parents before children.
 
@@ -266,9 +270,9 @@ def plan_runs(
     ----------
     conditions : sequence of Condition
         The study's intermediates, resolved against the task registry.
-    trained_targets : sequence of str
-        Those of the study's targets that have a training phase; the others (retrieval, mining) are evaluated on the
-        encoder as the intermediate phase leaves it.
+    trained_as : mapping of str to str
+        Those of the study's targets that have a training phase -> the task that they are trained on, mostly themselves;
+        the others (retrieval, mining) are evaluated on the encoder as the intermediate phase leaves it.
     data, encoder : str
         Fingerprints of the suite and of the encoder's files.
     """
@@ -280,9 +284,9 @@ def plan_runs(
             runs += [first] if first else []
             for target in study.targets:
                 parent = first
-                trained = target in trained_targets
+                trained = target in trained_as
                 if trained:
-                    parent = _target_run(study, condition, target, seed, base, data, first)
+                    parent = _target_run(study, condition, trained_as[target], seed, base, data, first)
                     runs.append(parent)
                 runs.append(_zero_shot_run(study, condition, target, seed, base, data, parent, trained))
     return runs

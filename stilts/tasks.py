@@ -10,7 +10,7 @@ from stilts.study import NO_INTERMEDIATE, Condition
 
 SOURCE_LANGUAGE = "en"
 
-Group = Literal["classification", "tagging", "question answering", "retrieval"]
+Group = Literal["classification", "tagging", "question answering", "retrieval", "multiple choice", "language model"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ class Task:
         XTREME's group that it mirrors.
     metric : str
         Name of its score, in percent.
+    suite : str
+        The suite that holds it.
+    trained_as : str, optional
+        Target task whose training it shares, as MLQA and XQuAD share one model trained on SQuAD; its own by default.
+    in_multi : bool
+        Whether an intermediate task is one of those that the multi-task condition trains together.
     """
 
     name: str
@@ -36,11 +42,19 @@ class Task:
     config: str
     group: Group
     metric: str
+    suite: str = "pocket"
+    trained_as: str | None = None
+    in_multi: bool = True
 
     @property
     def trained(self) -> bool:
         """Whether the task has a head and a training set."""
         return self.format in TRAINED
+
+    @property
+    def training_task(self) -> str:
+        """Name of the task whose training set and head it uses."""
+        return self.trained_as or self.name
 
     def config_for(self, language: str) -> str:
         """Return the config that holds the task in a language."""
@@ -60,6 +74,20 @@ TARGETS = _registry(
     Task("command-qa", "span_qa", "command-qa.{language}", "question answering", "F1"),
     Task("ui-retrieval", "retrieval", "ui-retrieval.{language}", "retrieval", "accuracy"),
     Task("ui-mining", "mining", "ui-mining.{language}", "retrieval", "F1"),
+    # XTREME (Hu et al. 2020, arXiv:2003.11080).
+    Task("xnli", "classification", "xnli.{language}", "classification", "accuracy", "xtreme"),
+    Task("paws-x", "classification", "paws-x.{language}", "classification", "accuracy", "xtreme"),
+    Task("udpos", "tagging", "udpos.{language}", "tagging", "chunk F1", "xtreme"),
+    Task("pan-x", "tagging", "pan-x.{language}", "tagging", "chunk F1", "xtreme"),
+    Task("xquad", "span_qa", "xquad.{language}", "question answering", "F1", "xtreme"),
+    Task("mlqa", "span_qa_mlqa", "mlqa.{language}", "question answering", "F1", "xtreme", trained_as="xquad"),
+    Task("tydiqa", "span_qa", "tydiqa.{language}", "question answering", "F1", "xtreme"),
+    Task("bucc2018", "mining", "bucc2018.{language}", "retrieval", "F1", "xtreme"),
+    Task("tatoeba", "retrieval", "tatoeba.{language}", "retrieval", "accuracy", "xtreme"),
+    # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
+    Task("xcopa", "multiple_choice", "xcopa.{language}", "multiple choice", "accuracy", "xtreme"),
+    Task("lareqa", "passage_retrieval", "lareqa.{language}", "retrieval", "mAP@20", "xtreme"),
+    Task("mewsli-x", "passage_retrieval", "mewsli-x.{language}", "retrieval", "mAP@20", "xtreme"),
 )
 
 INTERMEDIATES = _registry(
@@ -69,16 +97,54 @@ INTERMEDIATES = _registry(
     Task("intent", "classification", "intermediate.intent.{language}", "classification", "accuracy"),
     Task("slots", "tagging", "intermediate.slots.{language}", "tagging", "chunk F1"),
     Task("dates", "tagging", "intermediate.dates.{language}", "tagging", "chunk F1"),
-)
+    # The nine of Phang et al. (2020, arXiv:2005.13013).
+    Task("anli", "classification", "intermediate.anli.{language}", "classification", "accuracy", "xtreme"),
+    Task("mnli", "classification", "intermediate.mnli.{language}", "classification", "accuracy", "xtreme"),
+    Task("qqp", "classification", "intermediate.qqp.{language}", "classification", "accuracy", "xtreme"),
+    Task("squad", "span_qa", "intermediate.squad.{language}", "question answering", "F1", "xtreme"),
+    Task("squad2", "span_qa_null", "intermediate.squad2.{language}", "question answering", "F1", "xtreme"),
+    Task("hellaswag", "multiple_choice", "intermediate.hellaswag.{language}", "multiple choice", "accuracy", "xtreme"),
+    Task("ccg", "tagging", "intermediate.ccg.{language}", "tagging", "chunk F1", "xtreme"),
+    Task("cosmosqa", "multiple_choice", "intermediate.cosmosqa.{language}", "multiple choice", "accuracy", "xtreme"),
+    Task(
+        "commonsenseqa", "multiple_choice", "intermediate.commonsenseqa.{language}", "multiple choice", "accuracy",
+        "xtreme",
+    ),
+    # What is mixed in or put in their place: texts of many languages, and intermediate data in other languages. Their
+    # one config holds all languages.
+    Task("mlm", "mlm", "intermediate.mlm.multilingual", "language model", "accuracy", "xtreme", in_multi=False),
+    Task(
+        "mnli-translated", "classification", "intermediate.mnli-translated.multilingual", "classification",
+        "accuracy", "xtreme", in_multi=False,
+    ),
+    Task(
+        "squad-translated", "span_qa", "intermediate.squad-translated.multilingual", "question answering",
+        "F1", "xtreme", in_multi=False,
+    ),
+    Task(
+        "xnli-dev-translated", "classification", "intermediate.xnli-dev-translated.multilingual", "classification",
+        "accuracy", "xtreme", in_multi=False,
+    ),
+    Task(
+        "siqa", "multiple_choice", "intermediate.siqa.{language}", "multiple choice", "accuracy", "xtreme",
+        in_multi=False,
+    ),
+)  # fmt: skip
 
 MULTI = "multi"
 
 
-def get_target(name: str) -> Task:
-    """Return a target task; UnknownName if there is none of that name."""
-    if name not in TARGETS:
-        raise UnknownName("target task", name, TARGETS)
-    return TARGETS[name]
+def get_target(name: str, suite: str | None = None) -> Task:
+    """Return a target task (of a suite, where one is given); UnknownName if there is none of that name."""
+    known = of_suite(TARGETS, suite) if suite else TARGETS
+    if name not in known:
+        raise UnknownName("target task", name, known)
+    return known[name]
+
+
+def of_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
+    """Return the tasks of a registry that a suite holds."""
+    return {name: task for name, task in registry.items() if task.suite == suite}
 
 
 def get_intermediate(name: str) -> Task:
@@ -88,24 +154,31 @@ def get_intermediate(name: str) -> Task:
     return INTERMEDIATES[name]
 
 
-def condition(entry: str | Condition) -> Condition:
+def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     """Return what an entry of `intermediates` means: none, one task, `multi` (all of them), or a condition of its own.
+
+    Parameters
+    ----------
+    suite : str
+        The suite whose tasks may be named.
 
     Raises
     ------
     UnknownName
-        If it names no intermediate task.
+        If it names no intermediate task of the suite.
     """
+    known = of_suite(INTERMEDIATES, suite)
     if isinstance(entry, Condition):
         for task in entry.tasks:
-            get_intermediate(task)
+            if task not in known:
+                raise UnknownName("intermediate task", task, known)
         return entry
     if entry == NO_INTERMEDIATE:
         return Condition(name=entry, tasks=())
     if entry == MULTI:
-        return Condition(name=entry, tasks=tuple(INTERMEDIATES))
-    if entry not in INTERMEDIATES:
-        raise UnknownName("intermediate task", entry, [NO_INTERMEDIATE, MULTI, *INTERMEDIATES])
+        return Condition(name=entry, tasks=tuple(task.name for task in known.values() if task.in_multi))
+    if entry not in known:
+        raise UnknownName("intermediate task", entry, [NO_INTERMEDIATE, MULTI, *known])
     return Condition(name=entry, tasks=(entry,))
 
 

@@ -74,7 +74,7 @@ def schedule(
         current = []
         for name, data in tasks.items():
             chosen = sorted(rng.sample(range(len(data.inputs)), min(len(data.inputs), example_cap)))
-            lengths = [len(data.inputs[i].input_ids) for i in chosen]
+            lengths = [data.inputs[i].longest for i in chosen]
             batches = grouped_batches(lengths, batch_size, rng)
             current += [(name, [chosen[i] for i in batch]) for batch in batches]
         rng.shuffle(current)
@@ -129,7 +129,7 @@ def train(
         losses.append(_update(model, task, tasks[task].form, parts, settings, optimizer))
         rates.step()
         outcome.examples += len(parts)
-        outcome.tokens += sum(len(part.input_ids) for part in parts)
+        outcome.tokens += sum(part.tokens for part in parts)
         if done % max(1, len(updates) // LOSS_POINTS) == 0 or done == len(updates):
             outcome.history.append({"update": done, "loss": sum(losses) / len(losses)})
             losses.clear()
@@ -153,7 +153,7 @@ def _update(
     ids, mask = pad(parts, model.encoder.config.pad_token_id, model.device)
     with autocast(resolve_precision(settings.precision, model.device), model.device):
         logits = model(task, ids, mask)
-    loss = get_format(form).loss(logits.float(), parts)
+    loss = get_format(form).loss(logits.float(), parts) / get_format(form).weight(parts)
     if not torch.isfinite(loss):
         raise StiltsError(f"loss of task '{task}' is {loss.item()}; lower the learning rate or look at its examples")
     loss.backward()

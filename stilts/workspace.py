@@ -8,11 +8,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
@@ -26,7 +27,31 @@ from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, condition, get_target
 
 log = logging.getLogger(__name__)
 
-SUITES = {"pocket": pocket}
+
+
+class Source(Protocol):
+    """What makes a suite: a folder in the Hub's layout with one config for each task and language."""
+
+    def fingerprint(self, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+        """Return a short hash of all that the suite's rows depend on; builds nothing."""
+
+    def build(
+        self,
+        folder: Path,
+        seed: int,
+        sizes: Mapping[str, int],
+        languages: Sequence[str] | None = None,
+        *,
+        report: Callable[[str], None],
+    ) -> Path:
+        """Write the suite to `folder`, or reuse the complete one that is there."""
+
+    def texts(self, folder: Path) -> Iterable[str]:
+        """Return all that may be encoded; of a text that is given as words, each word."""
+
+
+# Each opens a source on the folder that the study's data come from, which those that read packages do not need.
+SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket}
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
 
@@ -170,17 +195,25 @@ class Workspace:
         """
         if study.data.suite not in SUITES:
             raise UnknownName("suite", study.data.suite, SUITES)
-        conditions = [condition(entry) for entry in study.intermediates]
+        conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
         _check_per_task(study, conditions)
-        trained = [name for name in study.targets if get_target(name).trained]
+        targets = [get_target(name, study.data.suite) for name in study.targets]
         runs = plan_runs(
             study,
             conditions,
-            trained,
-            SUITES[study.data.suite].fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
+            {task.name: task.training_task for task in targets if task.trained},
+            self._source(study).fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
             encoder_fingerprint(self._encoder(study), study.encoder.revision),
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
+
+    def _source(self, study: Study) -> Source:
+        return SUITES[study.data.suite](self.data_folder(study))
+
+    def data_folder(self, study: Study) -> Path | None:
+        """Return the folder that a study's data come from: STILTS_DATA, else the study's; relative to the checkout."""
+        named = os.environ.get("STILTS_DATA") or study.data.folder
+        return self.root / named if named else None
 
     def _encoder(self, study: Study) -> str:
         """Name of a study's encoder; a folder's path is relative to the checkout, whichever folder is the current."""
@@ -210,15 +243,14 @@ class Workspace:
                 shutil.rmtree(left)
             prepare_encoder(
                 self._encoder(study),
-                SUITES[study.data.suite].texts(suite),
+                self._source(study).texts(suite),
                 encoder,
                 revision=study.encoder.revision,
                 trim=study.encoder.trim_vocabulary,
             )
 
     def _build_suite(self, study: Study, report: Callable[[str], None]) -> Path:
-        source = SUITES[study.data.suite]
-        return source.build(
+        return self._source(study).build(
             self.suite_folder(study), study.data.seed, study.data.sizes, _chosen(study), report=report
         )
 

@@ -71,8 +71,9 @@ def test_a_sentence_of_100_000_characters_is_cut_to_the_longest_input(tokenizer)
 def test_the_loss_of_sentences_is_the_cross_entropy():
     inputs = [Input(i, [0], target) for i, target in enumerate([2, 0])]
     logits = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0]])
-    expected = (np.log(3) + np.log(1 + np.exp(-1) + np.exp(-2))) / 2
+    expected = np.log(3) + np.log(1 + np.exp(-1) + np.exp(-2))
     assert Classification().loss(logits, inputs).item() == pytest.approx(expected)
+    assert Classification().weight(inputs) == 2
 
 
 # --- tagging ---------------------------------------------------------------------------------------------------------
@@ -142,11 +143,12 @@ def test_a_sentence_without_words_has_no_tags(tokenizer):
     assert form.decode(rows, inputs, form.outputs(tag_logits(inputs), inputs), TAGS) == ["", "O B-a"]
 
 
-def test_the_loss_of_tags_is_the_mean_over_words_alone():
+def test_the_loss_of_tags_is_over_words_alone():
     inputs = [Input(0, [0, 5, 6, 2], [IGNORED, 1, IGNORED, IGNORED]), Input(1, [0, 5, 2], [IGNORED, 0, IGNORED])]
     logits = torch.randn(2, 4, 2)
     logits[0, 1], logits[1, 1] = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0])
-    assert Tagging().loss(logits, inputs).item() == pytest.approx((np.log(2) + np.log(1 + np.exp(-1))) / 2)
+    assert Tagging().loss(logits, inputs).item() == pytest.approx(np.log(2) + np.log(1 + np.exp(-1)))
+    assert Tagging().weight(inputs) == 2
 
 
 # --- question answering ----------------------------------------------------------------------------------------------
@@ -264,7 +266,8 @@ def test_the_loss_of_spans_leaves_padding_out():
     short, long = Input(0, [0] * 3, (1, 2)), Input(1, [0] * 5, (0, 0))
     logits = torch.randn(2, 5, 2)
     alone = [SpanQA().loss(logits[:1, :3], [short]), SpanQA().loss(logits[1:], [long])]
-    assert SpanQA().loss(logits, [short, long]).item() == pytest.approx(sum(alone).item() / 2, rel=1e-5)
+    assert SpanQA().loss(logits, [short, long]).item() == pytest.approx(sum(alone).item(), rel=1e-5)
+    assert SpanQA().weight([short, long]) == 4
 
 
 # --- all formats -----------------------------------------------------------------------------------------------------

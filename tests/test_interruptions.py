@@ -125,8 +125,14 @@ class Command:
         self.wait()
 
     def started(self, module: str) -> int:
-        """Process id of the only process of this Python module among those that the command has started."""
-        (process,) = [each for each in descendants(self.process.pid) if f"-m\0{module}\0" in command_line(each)]
+        """Wait until the command has started a process of this Python module; return the only one's id."""
+
+        def found() -> list[int]:
+            return [each for each in descendants(self.process.pid) if f"-m\0{module}\0" in command_line(each)]
+
+        wait_until(lambda: found() or self.process.poll() is not None)
+        assert self.process.poll() is None, f"it ended without starting {module}:\n{self.printed}"
+        (process,) = found()
         return process
 
 
@@ -201,7 +207,7 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     assert second.printed.startswith("job intermediate-")
 
     third = start(here, "run", study)
-    third.wait_for("progress/target-*.json")
+    third.started("ipykernel_launcher")  # a file of the second's progress may still be there, so none is waited for
     os.kill(third.started("snakemake"), signal.SIGSTOP)  # a page appears, and Snakemake does not come to note it
     third.wait_for("jobs/target-*/*.ipynb")
     assert third.signal(signal.SIGKILL) == -signal.SIGKILL

@@ -37,7 +37,7 @@ CHILD = ("zero-shot", "nli", "slots")
 def prepared(tmp_path_factory):
     """A checkout whose suite and encoder stand; its runs are done by no test."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(SUITES, "tiny", tiny.SOURCE)
+        patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         folder = tmp_path_factory.mktemp("phases")
         workspace = tiny.checkout(folder / "checkout", tiny.write_encoder(folder / "encoder"))
         workspace.prepare(workspace.study("tiny"))

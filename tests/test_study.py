@@ -31,7 +31,7 @@ def plan(fingerprints: tuple[str, str] = ("suite@1", "encoder@1"), **changes) ->
         entry if isinstance(entry, Condition) else Condition(name=entry, tasks=CONDITIONS[entry])
         for entry in made.intermediates
     ]
-    return plan_runs(made, conditions, TRAINED, *fingerprints)
+    return plan_runs(made, conditions, {task: task for task in TRAINED}, *fingerprints)
 
 
 def by_place(runs: list[Run]) -> dict[tuple, str]:

@@ -8,19 +8,24 @@ from stilts.sources import pocket
 from stilts.study import Condition
 from stilts.tasks import INTERMEDIATES, TARGETS, condition, get_intermediate, get_target, languages
 
+TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
+
 
 def test_every_task_has_a_format_and_its_place():
+    assert len({task.config for task in TASKS}) == len(TASKS)
     for name, task in {**INTERMEDIATES, **TARGETS}.items():
         assert task.name == name
         assert task.format in (*TRAINED, *UNTRAINED)
         assert task.trained == (task.format in TRAINED)
-    assert {name for name, task in TARGETS.items() if not task.trained} == {"ui-retrieval", "ui-mining"}
+    assert {name for name, task in TARGETS.items() if not task.trained} == {
+        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018"
+    }  # fmt: skip
     assert all(task.trained for task in INTERMEDIATES.values())
     assert get_target("slots").config_for("zh") == "slots.zh"
     assert get_intermediate("slots").config_for("en") == "intermediate.slots.en"
 
 
-@pytest.mark.parametrize("task", [*TARGETS.values(), *INTERMEDIATES.values()], ids=lambda task: task.config)
+@pytest.mark.parametrize("task", [task for task in TASKS if task.suite == "pocket"], ids=lambda task: task.config)
 def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
     columns = pocket.task_features(task.name).keys()
     if task.trained:
@@ -39,6 +44,10 @@ def test_an_unknown_task_gets_the_nearest_name():
         condition("mutli")
     with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
         condition(Condition(name="own", tasks=("qa", "nil")))
+    with pytest.raises(UnknownName, match="unknown intermediate task 'nli'. Did you mean 'mnli'"):
+        condition("nli", "xtreme")
+    with pytest.raises(UnknownName, match="unknown target task 'xnli'"):
+        get_target("xnli", "pocket")
 
 
 def test_what_an_entry_of_intermediates_means():
@@ -49,6 +58,8 @@ def test_what_an_entry_of_intermediates_means():
         Condition(name="multi", tasks=("nli", "para", "qa", "intent", "slots", "dates")),
         own,
     ]
+    nine = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")
+    assert condition("multi", "xtreme") == Condition(name="multi", tasks=nine)
 
 
 @pytest.fixture

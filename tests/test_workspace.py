@@ -8,6 +8,7 @@ import tiny
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.notebook_runs import open_study, run_phase
+from stilts.sources import pocket
 from stilts.study import Study
 from stilts.workspace import SUITES, Workspace
 
@@ -23,7 +24,7 @@ def encoder(tmp_path):
 
 @pytest.fixture
 def here(tmp_path, encoder, monkeypatch) -> Workspace:
-    monkeypatch.setitem(SUITES, "tiny", tiny.SOURCE)
+    monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
     pair = {"name": "pair", "tasks": ["nli", "qa"]}
     own = {"slots": {"epochs": 3}, "pair": {"examples": 6, "epochs": 2}}
     workspace = tiny.checkout(
@@ -47,15 +48,16 @@ def plan(here: Workspace, **changes):
         ({"targets": ["slot"]}, "unknown target task 'slot'. Did you mean 'slots'"),
         ({"intermediates": ["nil"], "per_task": {}}, "unknown intermediate task 'nil'. Did you mean 'nli'"),
         ({"per_task": {"pari": {}}}, "unknown task or condition of per_task 'pari'. Did you mean 'pa"),
-        ({"data": {"suite": "tony"}}, "unknown suite 'tony'. Did you mean 'tiny'"),
+        ({"data": {"suite": "poket"}}, "unknown suite 'poket'. Did you mean 'pocket'"),
         ({"data": {"languages": ["de", "dee"]}}, "unknown language of the pocket suite 'dee'. Did you mean 'de'"),
         ({"data": {"sizes": {"tests": 5}}}, "unknown size of the suite 'tests'. Did you mean 'test'"),
         ({"encoder": {"name": "multilingual-e5-smal"}}, "unknown encoder .* Did you mean 'multilingual-e5-small'"),
     ],
     ids=str,
 )
-def test_an_unknown_name_is_said_with_the_nearest_before_anything_runs(here, changes, message):
+def test_an_unknown_name_is_said_with_the_nearest_before_anything_runs(here, monkeypatch, changes, message):
     if "data" in changes and "suite" not in changes["data"]:
+        monkeypatch.setitem(SUITES, "pocket", lambda folder: pocket)
         changes = {**changes, "data": {"suite": "pocket", **changes["data"]}}
     with pytest.raises(UnknownName, match=message):
         plan(here, **changes)

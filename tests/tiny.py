@@ -178,7 +178,7 @@ def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:
         "name": "tiny",
         "title": "A tiny study",
         "encoder": {"name": str(encoder)},
-        "data": {"suite": "tiny"},
+        "data": {"suite": "pocket"},
         "intermediates": ["none", "nli"],
         "targets": ["intent", "slots", "command-qa", "ui-retrieval", "ui-mining"],
         "intermediate_training": TRAINING,
@@ -189,7 +189,7 @@ def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def checkout(root: Path, encoder: Path, **changes: Any) -> Workspace:
-    """Lay out a checkout with the tiny study; `stilts.workspace.SUITES` must hold `SOURCE` as "tiny"."""
+    """Lay out a checkout with the tiny study; `stilts.workspace.SUITES` must open `SOURCE` as "pocket"."""
     (root / "studies").mkdir(parents=True)
     (root / "_toc.yml").write_text("root: index\n")
     (root / "studies" / "tiny.yml").write_text(yaml.safe_dump(study_settings(encoder, **changes)))

@@ -29,12 +29,30 @@ class Input:
         What the head is trained on; its form is the format's.
     detail : Any
         What decoding needs besides the head's output.
+    alternatives : tuple of lists of int
+        Further sequences that are scored against the first one: the other choices of a multiple-choice question.
     """
 
     example: int
     input_ids: list[int]
     target: Any
     detail: Any = None
+    alternatives: tuple[list[int], ...] = ()
+
+    @property
+    def sequences(self) -> tuple[list[int], ...]:
+        """All that goes through the encoder, a row of a padded batch each."""
+        return (self.input_ids, *self.alternatives)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(map(len, self.sequences))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences."""
+        return sum(map(len, self.sequences))
 
 
 class Format(Protocol):
@@ -51,7 +69,10 @@ class Format(Protocol):
         """Return a new head: (batch, tokens, hidden), mask (batch, tokens) -> logits."""
 
     def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":
-        """Return the mean loss of a batch."""
+        """Return the summed loss of inputs; divided by the sum of their `weight`, it is the mean loss of a batch."""
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Return the number of terms that `loss` sums: inputs, tagged tokens, span ends."""
 
     def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "list[np.ndarray]":
         """Return what decoding needs of each input's logits, without padding."""

@@ -32,11 +32,15 @@ class Classification:
         return SentenceHead(hidden_size, len(labels))
 
     def loss(self, logits, inputs: Sequence[Input]):
-        """Cross entropy; logits (batch, labels)."""
+        """Sum of cross entropies; logits (batch, labels)."""
         import torch
 
         targets = torch.tensor([part.target for part in inputs], device=logits.device)
-        return torch.nn.functional.cross_entropy(logits, targets)
+        return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of inputs."""
+        return len(inputs)
 
     def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
         """Logits of each input, (labels,)."""

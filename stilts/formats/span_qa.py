@@ -65,14 +65,18 @@ class SpanQA:
         return TokenHead(hidden_size, 2)
 
     def loss(self, logits, inputs: Sequence[Input]):
-        """Mean of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
+        """Sum of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
         import torch
 
         targets = torch.tensor([part.target for part in inputs], device=logits.device)  # (batch, 2)
         lengths = torch.tensor([len(part.input_ids) for part in inputs], device=logits.device)
         padding = torch.arange(logits.shape[1], device=logits.device)[None, :, None] >= lengths[:, None, None]
         scores = logits.float().masked_fill(padding, -1e4)
-        return torch.nn.functional.cross_entropy(scores, targets)
+        return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of starts and ends."""
+        return 2 * len(inputs)
 
     def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
         """Start and end logits of the context's subwords, (n, 2)."""

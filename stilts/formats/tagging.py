@@ -39,13 +39,19 @@ class Tagging:
         return TokenHead(hidden_size, len(labels))
 
     def loss(self, logits, inputs: Sequence[Input]):
-        """Cross entropy over first subwords; logits (batch, tokens, labels)."""
+        """Sum of cross entropies over first subwords; logits (batch, tokens, labels)."""
         import torch
 
         targets = torch.full(logits.shape[:2], IGNORED, device=logits.device)
         for row, part in enumerate(inputs):
             targets[row, : len(part.target)] = torch.tensor(part.target)
-        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of words."""
+        return sum(tag != IGNORED for part in inputs for tag in part.target)
 
     def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
         """Best label of each word of each input, (words,)."""

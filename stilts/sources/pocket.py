@@ -103,7 +103,7 @@ def build(
     about = {"suite": "pocket", "fingerprint": fingerprint(seed, sizes, languages), "seed": seed,
              "sizes": wanted.model_dump(), "languages": chosen, "packages": _packages()}
     census = Census()
-    with _bar(_expected_tables(chosen, wanted)) as advance:
+    with _bar(lambda: _expected_tables(chosen, wanted)) as advance:
         write_suite(census.watch(_tables(chosen, wanted, seed)), Path(folder), about,
                     lambda config, split, rows: advance(f"{config} {split}"),
                     lambda: {"left_out": left_out(chosen, sizes), **census.summary()})
@@ -209,11 +209,22 @@ def _expected_tables(languages: Sequence[str], sizes: Sizes) -> int:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar with an estimate of the time left, on a terminal's standard error; elsewhere nothing."""
+def _bar(expected: Callable[[], int]) -> Iterator[Callable[[str], None]]:
+    """A progress bar with an estimate of the time left, on a terminal's standard error; elsewhere nothing.
+
+    What is expected takes seconds to count, so it is counted when the first table comes: a suite that stands has none.
+    """
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda description: None
+        return
     with Progress(TextColumn("pocket suite"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-                  TextColumn("{task.description}"), console=console, transient=True,
-                  disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda description: progress.update(task, advance=1, description=description)
+                  TextColumn("{task.description}"), console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def advance(description: str) -> None:
+            if progress.tasks[task].total is None:
+                progress.update(task, total=expected())
+            progress.update(task, advance=1, description=description)
+
+        yield advance
