@@ -35,6 +35,8 @@ class Task:
         Target task whose training it shares, as MLQA and XQuAD share one model trained on SQuAD; its own by default.
     in_multi : bool
         Whether an intermediate task is one of those that the multi-task condition trains together.
+    licensed : bool
+        Whether its data may only be had under a licence: a study goes on without it where they are not.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Task:
     suite: str = "pocket"
     trained_as: str | None = None
     in_multi: bool = True
+    licensed: bool = False
 
     @property
     def trained(self) -> bool:
@@ -104,7 +107,7 @@ INTERMEDIATES = _registry(
     Task("squad", "span_qa", "intermediate.squad.{language}", "question answering", "F1", "xtreme"),
     Task("squad2", "span_qa_null", "intermediate.squad2.{language}", "question answering", "F1", "xtreme"),
     Task("hellaswag", "multiple_choice", "intermediate.hellaswag.{language}", "multiple choice", "accuracy", "xtreme"),
-    Task("ccg", "tagging", "intermediate.ccg.{language}", "tagging", "chunk F1", "xtreme"),
+    Task("ccg", "tagging", "intermediate.ccg.{language}", "tagging", "chunk F1", "xtreme", licensed=True),
     Task("cosmosqa", "multiple_choice", "intermediate.cosmosqa.{language}", "multiple choice", "accuracy", "xtreme"),
     Task(
         "commonsenseqa", "multiple_choice", "intermediate.commonsenseqa.{language}", "multiple choice", "accuracy",

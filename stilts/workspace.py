@@ -49,6 +49,9 @@ class Source(Protocol):
     def texts(self, folder: Path) -> Iterable[str]:
         """Return all that may be encoded; of a text that is given as words, each word."""
 
+    def missing(self, task: str) -> str | None:
+        """Return why a task cannot be had, None if it can or if nothing is known yet."""
+
 
 # Each opens a source on the folder that the study's data come from, which those that read packages do not need.
 SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket}
@@ -198,11 +201,14 @@ class Workspace:
         conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
         _check_per_task(study, conditions)
         targets = [get_target(name, study.data.suite) for name in study.targets]
+        source = self._source(study)
+        conditions = _that_can_be_had(conditions, source)
+        _refuse_missing([task.name for task in targets], source)
         runs = plan_runs(
             study,
             conditions,
             {task.name: task.training_task for task in targets if task.trained},
-            self._source(study).fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
+            source.fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
             encoder_fingerprint(self._encoder(study), study.encoder.revision),
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
@@ -325,6 +331,26 @@ class Workspace:
     def forget_progress(self, run_id: str) -> None:
         """Remove the note of a run that is recorded."""
         (self.runs / "progress" / f"{run_id}.json").unlink(missing_ok=True)
+
+
+def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condition]:
+    """Return the conditions without the licensed tasks that are not there; StiltsError for any other missing task."""
+    found = []
+    for each in conditions:
+        absent = [task for task in each.tasks if source.missing(task)]
+        _refuse_missing([task for task in absent if not INTERMEDIATES[task].licensed], source)
+        for task in absent:
+            log.warning("condition %s goes without %s: %s", each.name, task, source.missing(task))
+        tasks = tuple(task for task in each.tasks if task not in absent)
+        if tasks or not each.tasks:
+            found.append(each.model_copy(update={"tasks": tasks}))
+    return found
+
+
+def _refuse_missing(tasks: list[str], source: Source) -> None:
+    reasons = [f"{task}: {reason}" for task in tasks if (reason := source.missing(task))]
+    if reasons:
+        raise StiltsError("the study names tasks whose data are not there: " + "; ".join(reasons))
 
 
 def _check_per_task(study: Study, conditions: list[Condition]) -> None:

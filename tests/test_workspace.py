@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -184,3 +186,34 @@ def test_runs_that_the_study_has_not_are_named_before_anything_is_prepared(here,
     with pytest.raises(StiltsError, match=message):
         run_phase(here.study("tiny"), *arguments)
     assert not here.runs.exists()
+
+
+# --- data that are not there -----------------------------------------------------------------------------------------
+
+
+def test_a_study_goes_on_without_a_licensed_task_and_says_so(here, monkeypatch, caplog):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {"ccg": "no folder ccg"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    conditions = ["none", "ccg", {"name": "two", "tasks": ["mnli", "ccg"]}]
+    found = plan(here, data={"suite": "xtreme"}, intermediates=conditions, targets=["xnli"], per_task={}, seeds=[1])
+    assert [run.settings["condition"]["tasks"] for run in found.runs if run.phase == "intermediate"] == [["mnli"]]
+    assert "condition two goes without ccg: no folder ccg" in caplog.messages
+    assert "condition ccg goes without ccg: no folder ccg" in caplog.messages
+
+
+@pytest.mark.parametrize("missing", ["mnli", "xnli"])
+def test_any_other_task_without_data_is_an_error_before_anything_runs(here, monkeypatch, missing):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {missing: "no folder of it"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    with pytest.raises(StiltsError, match=f"data are not there: {missing}: no folder of it"):
+        plan(here, data={"suite": "xtreme"}, intermediates=["none", "mnli"], targets=["xnli"], per_task={}, seeds=[1])
+
+
+def test_where_a_studys_data_are(here, monkeypatch):
+    monkeypatch.delenv("STILTS_DATA", raising=False)
+    study = here.study("tiny")
+    assert here.data_folder(study) is None
+    named = study.model_copy(update={"data": study.data.model_copy(update={"folder": "copies"})})
+    assert here.data_folder(named) == here.root / "copies"
+    monkeypatch.setenv("STILTS_DATA", "/elsewhere")
+    assert here.data_folder(named) == Path("/elsewhere")

@@ -169,7 +169,7 @@ def _build(folder: Path, seed: int, sizes: Mapping[str, int], languages=None, re
     return write_suite(tables(), folder, {"fingerprint": _fingerprint(seed, sizes, languages)})
 
 
-SOURCE = SimpleNamespace(fingerprint=_fingerprint, build=_build, texts=pocket.texts)
+SOURCE = SimpleNamespace(fingerprint=_fingerprint, build=_build, texts=pocket.texts, missing=pocket.missing)
 
 
 def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:

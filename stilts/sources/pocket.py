@@ -140,6 +140,11 @@ def texts(folder: Path) -> Iterator[str]:
                         yield text
 
 
+def missing(task: str) -> str | None:
+    """Return why a task cannot be had: never, since its data come with packages that are installed."""
+    return None
+
+
 def coverage(folder: Path) -> list[dict[str, Any]]:
     """One row a language: `language`, the number of test rows of every task, and `left_out`, task to reason."""
     manifest = read_manifest(folder)
