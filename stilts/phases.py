@@ -19,7 +19,7 @@ import torch
 from stilts import provenance
 from stilts.errors import StiltsError
 from stilts.evaluation import dev_counts, embed, predict
-from stilts.formats import get_format
+from stilts.formats import SpanQA, get_format
 from stilts.formats.base import Input
 from stilts.metrics import Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
@@ -81,7 +81,19 @@ def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
 def _do(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
     """Do a run from the weights that its parent left, or from the public encoder where it has none."""
     state = _weights(plan[run.parents[0]], workspace, plan) if run.parents else None
-    return _PHASES[run.phase](run, workspace, state)
+    record = _PHASES[run.phase](run, workspace, state)
+    if run.parents and not workspace.keep_checkpoints:
+        _discard_spent(plan[run.parents[0]], workspace, plan)
+    return record
+
+
+def _discard_spent(parent: Run, workspace: "Workspace", plan: dict[str, Run]) -> None:
+    """Remove a target checkpoint once every evaluation of it is recorded: one may serve several, as SQuAD's does."""
+    store = workspace.store()
+    children = [run for run in plan.values() if parent.id in run.parents]
+    if parent.phase == "target" and all(child.id in store for child in children):
+        with workspace.lock(parent.id):
+            workspace.checkpoints.discard(parent.id)
 
 
 def _weights(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> State:
@@ -197,11 +209,7 @@ def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record
     evaluate = {"retrieval": _retrieve, "mining": _mine}.get(task.format, _predict)
     with _measured(run, workspace) as measured:
         metrics, predictions = evaluate(run, workspace, task, parent, measured)
-    record = _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
-    if run.parents and not workspace.keep_checkpoints and task.trained:
-        with workspace.lock(run.parents[0]):
-            workspace.checkpoints.discard(run.parents[0])
-    return record
+    return _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
 
 
 def _predict(
@@ -213,7 +221,7 @@ def _predict(
     wanted = languages(task, suite, run.settings["languages"])
     splits = {language: load(suite, task, language, "test", most) for language in wanted}
     labels = splits[wanted[0]].labels
-    model = build_model(folder, {task.name: (task.format, labels)}, run.seed)
+    model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed)
     model.load_state_dict(state)
     form = get_format(task.format)
     rows = [row for split in splits.values() for row in split.rows]
@@ -221,7 +229,7 @@ def _predict(
     measured.update(examples=len(rows), tokens=sum(part.tokens for part in inputs))
     predictions = predict(
         model,
-        task.name,
+        task.training_task,
         task.format,
         rows,
         inputs,
@@ -235,8 +243,8 @@ def _predict(
         own = predictions[start : start + len(split.rows)]
         counts = form.counts(split.rows, own, labels, language)
         metrics[language] = {"score": score(counts), "n": len(own)}
-        if task.format == "span_qa":
-            metrics[language]["exact_match"] = score(form.exact_match(split.rows, own))
+        if isinstance(form, SpanQA):
+            metrics[language]["exact_match"] = score(form.exact_match(split.rows, own, language))
         tables.append(_prediction_table(language, range(len(own)), own, counts))
         start += len(own)
     return metrics, _concat(tables)

@@ -190,7 +190,7 @@ def test_an_answer_is_found_from_gold_logits_wherever_it_lies(before, answer, af
     assert predictions == [answer]
     if form.counts([row], [answer], (), "en").matches.all():  # an article alone counts as nothing
         assert metrics.score(form.counts([row], predictions, (), "en")) == 100
-        assert metrics.score(form.exact_match([row], predictions)) == 100
+        assert metrics.score(form.exact_match([row], predictions, "en")) == 100
 
 
 def test_windows_without_the_whole_answer_point_at_the_start(tokenizer):
@@ -270,6 +270,87 @@ def test_the_loss_of_spans_leaves_padding_out():
     assert SpanQA().weight([short, long]) == 4
 
 
+# --- questions of MLQA and of SQuAD 2.0 ------------------------------------------------------------------------------
+
+
+def golds(*texts: str) -> dict:
+    return {"context": "", "answers": {"text": list(texts), "answer_start": [0] * len(texts)}}
+
+
+def matches(form: SpanQA, rows: list[dict], given: list[str], language: str) -> tuple[list[float], list[float]]:
+    """F1 and exact match of each answer."""
+    overlap, exact = form.counts(rows, given, (), language), form.exact_match(rows, given, language)
+    for counts in (overlap, exact):
+        assert counts.predicted.tolist() == counts.gold.tolist() == [1.0] * len(rows)
+    return overlap.matches.tolist(), exact.matches.tolist()
+
+
+def test_mlqa_compares_answers_by_the_rules_of_their_language():
+    rows, given = [golds("das alte Haus")], ["alte Haus"]
+    squad, mlqa = SpanQA(), get_format("span_qa_mlqa")
+    assert matches(squad, rows, given, "de") == ([pytest.approx(0.8)], [0])
+    assert matches(mlqa, rows, given, "de") == ([1], [1])
+    assert matches(mlqa, rows, given, "es") == ([pytest.approx(0.8)], [0])
+    assert matches(mlqa, [golds("北京大学")], ["北京"], "zh") == ([pytest.approx(2 / 3)], [0])
+    assert matches(squad, [golds("北京大学")], ["北京"], "zh") == ([0], [0])
+    with pytest.raises(ValueError, match="MLQA has no language 'sw'"):
+        mlqa.counts(rows, given, (), "sw")
+
+
+@pytest.mark.parametrize(
+    "gold, given, f1, exact",
+    [
+        ((), "", 1, 1),
+        ((), "the", 1, 1),  # nothing is left of it
+        ((), "house", 0, 0),
+        (("a house",), "", 0, 0),
+        (("a house",), "house", 1, 1),
+        (("old house", "house"), "House.", 1, 1),
+        (("old house",), "house", 2 / 3, 0),
+        (("the", "house"), "", 0, 0),  # a gold answer without words is none
+        (("the",), "", 1, 1),
+    ],
+)
+def test_squad_2_scores_answers_and_their_absence(gold, given, f1, exact):
+    row = golds(*gold)
+    assert matches(get_format("span_qa_null"), [row], [given], "en") == ([pytest.approx(f1)], [exact])
+
+
+def test_squad_1_knows_no_question_without_an_answer():
+    with pytest.raises(ValueError, match="question 0 needs a list of at least one gold answer"):
+        SpanQA().counts([golds()], [""], (), "en")
+
+
+HALVES = st.integers(-9, 9).map(lambda number: number / 2)
+SCORES = st.lists(st.tuples(HALVES, HALVES), min_size=2, max_size=6)  # of the first token, then of the context's
+
+
+@given(st.lists(SCORES, min_size=1, max_size=4))
+@example([[(0.0, 0.0), (0.0, 0.0)]])
+def test_a_question_is_unanswered_where_every_window_rates_nothing_above_the_best_span(windows):
+    row = {"context": "abcdef"}
+    inputs, scores = [], []
+    for window in windows:
+        offsets = np.array([[i, i + 1] for i in range(len(window) - 1)])
+        inputs.append(Input(0, [0], (0, 0), span_qa.Window(np.arange(1, len(window)), offsets, True, True)))
+        scores.append(np.array(window, dtype=np.float32))
+    best = max(w[i][0] + w[j][1] for w in windows for i in range(1, len(w)) for j in range(i, len(w)))
+    null = min(sum(window[0]) for window in windows)
+    (plain,) = SpanQA().decode([row], inputs, scores, ())
+    assert plain
+    assert get_format("span_qa_null").decode([row], inputs, scores, ()) == ["" if null > best else plain]
+
+
+def test_unanswerable_questions_are_decoded_from_gold_logits(tokenizer):
+    form, context = get_format("span_qa_null"), "some words that follow each other " * 20
+    none = {"id": "q", "context": context, "question": "where ?", "answers": {"text": [], "answer_start": []}}
+    rows = [none, question(context + "at the end", "the end")]
+    inputs = form.encode(rows, tokenizer, 32)
+    predictions = form.decode(rows, inputs, form.outputs(span_logits(inputs), inputs), ())
+    assert predictions == ["", "the end"]
+    assert matches(form, rows, predictions, "en") == ([1, 1], [1, 1])
+
+
 # --- all formats -----------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +369,7 @@ def test_counts_are_those_of_the_official_metrics():
     guesses, gold = ["old", "House.", ""], [row["answers"]["text"] for row in rows]
     scores = metrics.qa_scores(gold, guesses)
     assert metrics.score(SpanQA().counts(rows, guesses, (), "de")) == pytest.approx(scores.f1)
-    assert metrics.score(SpanQA().exact_match(rows, guesses)) == pytest.approx(scores.exact_match)
+    assert metrics.score(SpanQA().exact_match(rows, guesses, "de")) == pytest.approx(scores.exact_match)
 
 
 def test_an_unknown_format_gets_the_nearest_name():
@@ -301,6 +382,8 @@ ROWS = {
     "classification": (tiny.nli_rows("en"), tiny.NLI),
     "tagging": (tiny.slot_rows("en"), tiny.TAGS),
     "span_qa": (tiny.qa_rows("en"), ()),
+    "span_qa_mlqa": (tiny.qa_rows("en"), ()),
+    "span_qa_null": (tiny.qa_rows("en"), ()),
 }
 
 
@@ -341,7 +424,8 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, mo
 
 def test_heads_have_an_output_for_each_label(model):
     shapes = {name: tuple(model(name, *pad([Input(0, [0, 9, 9, 2], None)], 1, model.device)).shape) for name in ROWS}
-    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), "span_qa": (1, 4, 2)}
+    spans = dict.fromkeys(("span_qa", "span_qa_mlqa", "span_qa_null"), (1, 4, 2))
+    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), **spans}
 
 
 def test_heads_begin_as_the_seed_says(encoder):

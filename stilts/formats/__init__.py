@@ -6,7 +6,14 @@ from stilts.formats.classification import Classification
 from stilts.formats.span_qa import SpanQA
 from stilts.formats.tagging import Tagging
 
-TRAINED: dict[str, Format] = {form.name: form for form in (Classification(), Tagging(), SpanQA())}
+_FORMATS: tuple[Format, ...] = (
+    Classification(),
+    Tagging(),
+    SpanQA(),
+    SpanQA("span_qa_mlqa", by_language=True),
+    SpanQA("span_qa_null", unanswerable=True),
+)
+TRAINED = {form.name: form for form in _FORMATS}
 UNTRAINED = ("retrieval", "mining")
 
 

@@ -1,6 +1,7 @@
 """Extractive question answering in the layout of SQuAD; F1 over answer words, exact match beside it.
 
-A context too long for one input is read in overlapping windows; the best span over all windows is the answer.
+A context too long for one input is read in overlapping windows; the best span over all windows is the answer. MLQA
+differs from SQuAD v1.1 in how answers are compared, SQuAD 2.0 in that a question may have no answer.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stilts.formats.base import Input, Row, by_example
-from stilts.metrics import Counts, exact_match_counts, qa_counts
+from stilts.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
 
 STRIDE = 128  # overlap of two windows, subwords (jiant and the XTREME scripts)
 MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
@@ -30,11 +31,28 @@ class Window(NamedTuple):
 
 
 class SpanQA:
-    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset."""
+    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset.
 
-    name = "span_qa"
+    Parameters
+    ----------
+    name : str
+        Name in the registry of formats.
+    by_language : bool
+        Whether answers are compared as MLQA does, by the rules of their language (arXiv:1910.07475); else as SQuAD.
+    unanswerable : bool
+        Whether a question may have no answer, which empty lists say (SQuAD 2.0, arXiv:1806.03822). The prediction is
+        then "" where the null score, start plus end logit of the first token, is above the best span's. Of several
+        windows the lowest null score counts: one window that holds an answer is enough. That is the rule of BERT
+        (arXiv:1810.04805, section 4.3, with a threshold of 0) and of its run_squad.py, which others took over.
+    """
+
     columns = ("id", "context", "question", "answers")
     label_column = None
+
+    def __init__(self, name: str = "span_qa", *, by_language: bool = False, unanswerable: bool = False):
+        self.name = name
+        self.by_language = by_language
+        self.unanswerable = unanswerable
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
@@ -79,26 +97,43 @@ class SpanQA:
         return 2 * len(inputs)
 
     def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
-        """Start and end logits of the context's subwords, (n, 2)."""
+        """Start and end logits of the first token and of the context's subwords, (1 + n, 2)."""
         scores = logits.float().cpu().numpy()
-        return [scores[row, part.detail.positions] for row, part in enumerate(inputs)]
+        return [scores[row, np.append(0, part.detail.positions)] for row, part in enumerate(inputs)]
 
     def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
-        """Text of the best span over the row's windows; empty where the context has no subword."""
+        """Text of the best span over the row's windows; empty where the context has no subword or no answer."""
         answers = []
         for row, windows in zip(rows, by_example(len(rows), inputs, outputs), strict=True):
-            spans = [_best_span(scores, part.detail.offsets) for part, scores in windows]
-            _, start, stop = max(spans)
-            answers.append(row["context"][start:stop].strip())
+            best, start, stop = max(_best_span(scores[1:], part.detail.offsets) for part, scores in windows)
+            null = min(float(scores[0].sum()) for _, scores in windows)
+            answered = not self.unanswerable or best >= null
+            answers.append(row["context"][start:stop].strip() if answered else "")
         return answers
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
-        """SQuAD's F1 of each answer."""
-        return qa_counts([row["answers"]["text"] for row in rows], predictions)
+        """F1 of each answer; where questions may have none, 1 for finding that out."""
+        overlap = qa_counts(self._golds(rows), predictions, self._comparison(language))
+        if not self.unanswerable:
+            return overlap
+        # Of two answers without words SQuAD 2.0 makes the F1 1 and SQuAD v1.1 makes it 0; all other equal answers have
+        # an F1 of 1 by both.
+        exact = self.exact_match(rows, predictions, language)
+        return Counts(np.maximum(overlap.matches, exact.matches), overlap.predicted, overlap.gold)
 
-    def exact_match(self, rows: Sequence[Row], predictions: Sequence[str]) -> Counts:
-        """SQuAD's exact match of each answer."""
-        return exact_match_counts([row["answers"]["text"] for row in rows], predictions)
+    def exact_match(self, rows: Sequence[Row], predictions: Sequence[str], language: str) -> Counts:
+        """Exact match of each answer."""
+        return exact_match_counts(self._golds(rows), predictions, self._comparison(language))
+
+    def _golds(self, rows: Sequence[Row]) -> list[list[str]]:
+        """Gold answers; SQuAD 2.0 leaves out those without words, and of a question without others "" is the answer."""
+        golds = [row["answers"]["text"] for row in rows]
+        if not self.unanswerable:
+            return golds
+        return [[text for text in texts if normalize_squad(text)] or [""] for texts in golds]
+
+    def _comparison(self, language: str) -> str | None:
+        return language if self.by_language else None
 
 
 def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
