@@ -2,7 +2,13 @@
 
 import json
 import os
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from statistics import mean
 
@@ -435,3 +441,188 @@ def test_mock_groups(rule, tagging, overall):
     groups = {"classification": 41.047619, "tagging": tagging, "qa": 80.375680, "retrieval": 54.305556}
     assert {group: mean(values) for group, values in tasks.items()} == pytest.approx(groups, abs=PRINTED)
     assert mean(value for values in tasks.values() for value in values) == pytest.approx(overall, abs=PRINTED)
+
+
+# --- an independent reference in exact fractions ---------------------------------------------------------------------
+# Written from the rules in words, with other means than the package: no regular expressions, no floats.
+
+EXACT = 1e-9
+ARTICLES = {
+    "en": {"a", "an", "the"},
+    "de": {"ein", "eine", "einen", "einem", "eines", "einer", "der", "die", "das", "den", "dem", "des"},
+    "es": {"un", "una", "unos", "unas", "el", "la", "los", "las"},
+    "vi": {"của", "là", "cái", "chiếc", "những"},
+    "hi": set(),
+    "zh": set(),
+    "ar": set(),
+}
+
+
+def percent(share: Fraction) -> float:
+    return float(100 * share)
+
+
+def reference_accuracy(gold: Sequence[str], predicted: Sequence[str]) -> Fraction:
+    return Fraction(sum(map(str.__eq__, gold, predicted)), len(gold))
+
+
+def reference_f1(gold: set, predicted: set) -> Fraction:
+    return Fraction(2 * len(gold & predicted), len(gold) + len(predicted)) if gold or predicted else Fraction(0)
+
+
+def named_entities(tags: Sequence[str]) -> Iterable[tuple[int, int, str]]:
+    """A chunk goes on with I- of its type; anything else but O starts one."""
+    begin = None
+    for position, tag in enumerate([*tags, "O"]):
+        goes_on = begin is not None and tag == f"I-{tags[begin][2:]}"
+        if begin is not None and not goes_on:
+            yield begin, position, tags[begin][2:]
+            begin = None
+        if tag != "O" and not goes_on:
+            begin = position
+
+
+def runs_of_equal_tags(tags: Sequence[str]) -> Iterable[tuple[int, int, str]]:
+    """Neighbours with the same part of speech are one chunk, but SCONJ and SYM, whose S reads as "single"."""
+    position = 0
+    for tag, run in groupby(tags):
+        length = len(list(run))
+        step = 1 if tag.startswith("S") else length
+        for begin in range(position, position + length, step):
+            yield begin, begin + step, tag
+        position += length
+
+
+def reference_chunk_f1(gold: list[list[str]], predicted: list[list[str]], chunks) -> Fraction:
+    return reference_f1(
+        *({(i, *chunk) for i, tags in enumerate(side) for chunk in chunks(tags)} for side in (gold, predicted))
+    )
+
+
+def reference_words(text: str, language: str | None) -> list[str]:
+    """Words of an answer as SQuAD (language None) or MLQA compares them."""
+    dropped = string.punctuation if language is None else [c for c in text if unicodedata.category(c)[0] == "P"]
+    bare = "".join(c for c in text.lower() if c not in dropped and c not in string.punctuation)
+    if language == "ar":
+        bare = bare.replace("ال", " ")
+    if language == "zh":
+        bare = "".join(f" {c} " if "\u4e00" <= c <= "\u9fa5" else c for c in bare)
+    runs = ("".join(run) for _, run in groupby(bare, lambda c: c.isalnum() or c == "_"))
+    return "".join(" " if run in ARTICLES[language or "en"] else run for run in runs).split()
+
+
+def reference_answer(golds: Sequence[str], answer: str | None, language: str | None) -> tuple[Fraction, Fraction]:
+    """Exact match and F1, each the best over the gold answers; nothing for a missing answer."""
+    if answer is None:
+        return Fraction(0), Fraction(0)
+    given, each = reference_words(answer, language), []
+    for gold in golds:
+        words = reference_words(gold, language)
+        shared = sum((Counter(words) & Counter(given)).values())
+        f1 = Fraction(2 * shared, len(words) + len(given)) if shared else Fraction(0)
+        each.append((Fraction(words == given), f1))
+    return max(exact for exact, _ in each), max(f1 for _, f1 in each)
+
+
+def reference_qa(golds: dict, answers: dict, language: str | None) -> list[float]:
+    scores = [reference_answer(golds[name], answers.get(name), language) for name in golds]
+    return [percent(sum(column) / len(golds)) for column in zip(*scores, strict=True)]
+
+
+def our_qa(golds: dict, answers: dict, language: str | None) -> metrics.QAScores:
+    return metrics.qa_scores(list(golds.values()), [answers.get(name) for name in golds], language)
+
+
+@needs_mock
+@pytest.mark.parametrize("task", ["pawsx", "xnli", "tatoeba"])
+def test_mock_accuracy_of_each_language_is_exact(task):
+    for gold, predicted in mock_files(task).values():
+        pair = read_lines(gold), read_lines(predicted)
+        assert metrics.accuracy(*pair) == pytest.approx(percent(reference_accuracy(*pair)), abs=EXACT)
+        assert score(metrics.classification_counts(*pair)) == pytest.approx(metrics.accuracy(*pair), abs=EXACT)
+
+
+@needs_mock
+@pytest.mark.parametrize(("task", "chunks"), [("panx", named_entities), ("udpos", runs_of_equal_tags)])
+def test_mock_tagging_of_each_language_is_exact(task, chunks):
+    for gold, predicted in mock_files(task).values():
+        pair = read_tags(gold), read_tags(predicted)
+        expected = percent(reference_chunk_f1(*pair, chunks))
+        assert metrics.chunk_scores(*pair, EARLY).f1 == pytest.approx(expected, abs=EXACT)
+        assert score(metrics.chunk_counts(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
+
+
+@needs_mock
+@pytest.mark.parametrize("task", ["panx", "udpos"])
+def test_mock_tagging_of_each_language_is_that_of_the_installed_seqeval(seqeval, task):
+    for gold, predicted in mock_files(task).values():
+        pair = read_tags(gold), read_tags(predicted)
+        theirs = [100 * getattr(seqeval, f"{name}_score")(*pair) for name in ("precision", "recall", "f1")]
+        assert metrics.chunk_scores(*pair, f"seqeval-{version('seqeval')}") == pytest.approx(theirs, abs=EXACT)
+
+
+@needs_mock
+@pytest.mark.parametrize("task", ["xquad", "mlqa", "tydiqa"])
+def test_mock_answers_of_each_language_are_exact(task):
+    for language, (labels, predictions) in mock_files(task).items():
+        golds, answers = read_questions(labels), json.loads(predictions.read_text(encoding="utf-8"))
+        rules = language if task == "mlqa" else None
+        assert our_qa(golds, answers, rules) == pytest.approx(reference_qa(golds, answers, rules), abs=EXACT)
+
+
+@needs_mock
+def test_mock_mining_of_each_language_is_exact():
+    for gold, predicted in mock_files("bucc2018").values():
+        pair = read_pairs(gold), read_pairs(predicted)
+        expected = pytest.approx(percent(reference_f1(*map(set, pair))), abs=EXACT)
+        assert metrics.mining_f1(*pair) == expected
+        assert score(metrics.mining_counts(*pair)) == expected
+
+
+@pytest.mark.parametrize(("tags", "chunks"), [(BIO, named_entities), (UPOS, runs_of_equal_tags)])
+def test_chunk_f1_is_exact_on_any_tags(tags, chunks):
+    @given(tagged(tags))
+    def check(sentences):
+        pair = split(sentences)
+        expected = percent(reference_chunk_f1(*pair, chunks))
+        assert score(metrics.chunk_counts(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
+
+    check()
+
+
+@given(tagged(UPOS).filter(lambda sentences: any(sentences)))
+def test_token_accuracy_is_exact_on_any_tags(sentences):
+    gold, predicted = ([tag for tags in side for tag in tags] for side in split(sentences))
+    expected = percent(reference_accuracy(gold, predicted))
+    assert metrics.token_accuracy(*split(sentences)) == pytest.approx(expected, abs=EXACT)
+
+
+# Articles, punctuation of several scripts, digits, words that are nothing once normalised, no letters with two cases.
+PIECES = ["the", "a", "der", "los", "những", "ال", "جمال", "البيت", "राम", "।", "北京", "大学", "，", "2008", "年",
+          "Tür", "ไทย", "«", "—", "!", "x-y", "🙂", ""]  # fmt: skip
+texts = st.lists(st.sampled_from(PIECES), max_size=5).map(" ".join) | st.lists(st.sampled_from(PIECES)).map("".join)
+questions = st.dictionaries(st.integers(0, 9), st.lists(texts, min_size=1, max_size=3), min_size=1, max_size=6)
+
+
+@given(questions, st.dictionaries(st.integers(0, 12), st.none() | texts), st.sampled_from([None, *ARTICLES]))
+def test_answers_are_exact_on_awkward_text_missing_and_unasked_ids(golds, answers, language):
+    assert our_qa(golds, answers, language) == pytest.approx(reference_qa(golds, answers, language), abs=EXACT)
+
+
+@given(questions, st.sampled_from([None, *ARTICLES]))
+def test_unanswered_questions_score_nothing_and_stay_in_the_denominator(golds, language):
+    nobody = our_qa(golds, {}, language)
+    first = next(iter(golds))
+    one = our_qa(golds, {first: golds[first][0]}, language)
+    assert nobody == (0.0, 0.0)
+    assert one.exact_match == pytest.approx(100 / len(golds), abs=EXACT)
+
+
+some_pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+
+
+@given(some_pairs.filter(bool), some_pairs)
+def test_pairs_given_twice_and_sentences_with_several_partners_count_as_sets(gold, predicted):
+    expected = pytest.approx(percent(reference_f1(set(gold), set(predicted))), abs=EXACT)
+    assert metrics.mining_f1(gold, predicted) == expected
+    assert score(metrics.mining_counts(gold * 2, predicted * 2, range(6))) == expected
