@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stilts import metrics
-from stilts.errors import UnknownName
+from stilts.errors import StiltsError, UnknownName
 from stilts.evaluation import embed, head_outputs, predict
 from stilts.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
 from stilts.formats.base import Input
@@ -351,6 +351,83 @@ def test_unanswerable_questions_are_decoded_from_gold_logits(tokenizer):
     assert matches(form, rows, predictions, "en") == ([1, 1], [1, 1])
 
 
+# --- multiple choice -------------------------------------------------------------------------------------------------
+
+
+def choose(prompt: str, choices: list[str], label: int | None = 0) -> dict:
+    return {"prompt": prompt, "choices": choices, "label": label}
+
+
+QUESTIONS = st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=2, max_size=5)), min_size=1, max_size=4)
+
+
+@given(QUESTIONS, st.data())
+def test_the_right_choice_is_decoded_from_gold_logits(drawn, data):
+    form = get_format("multiple_choice")
+    rows = [choose(prompt, own, data.draw(st.integers(0, len(own) - 1))) for prompt, own in drawn]
+    inputs = form.encode(rows, tiny.tokenizer(), 64)
+    assert [len(part.sequences) for part in inputs] == [len(row["choices"]) for row in rows]
+    scores = [score for row in rows for score in loud(row["label"], len(row["choices"]))]
+    outputs = form.outputs(torch.tensor(scores)[:, None], inputs)
+    predictions = form.decode(rows, inputs, outputs, ())
+    assert predictions == [str(row["label"]) for row in rows]
+    assert metrics.score(form.counts(rows, predictions, (), "en")) == 100
+
+
+@given(TEXT, st.lists(TEXT, min_size=2, max_size=4))
+def test_a_choice_is_encoded_as_the_tokenizer_encodes_the_pair(prompt, choices):
+    (part,) = get_format("multiple_choice").encode([choose(prompt, choices)], tiny.tokenizer(), 128)
+    pairs = tiny.tokenizer()([prompt] * len(choices), choices)["input_ids"]
+    assert [list(ids) for ids in part.sequences] == pairs
+
+
+def test_a_long_prompt_loses_its_beginning_and_a_choice_nothing(tokenizer):
+    prompt, choices = "word " * 20_000 + "at the end", ["a", "some more words", "a " * 10_000]
+    (part,) = get_format("multiple_choice").encode([choose(prompt, choices)], tokenizer, 32)
+    asked, *answers = tokenizer([prompt, *choices], add_special_tokens=False)["input_ids"]
+    for ids, answer in zip(part.sequences[:2], answers, strict=False):
+        room = 32 - 4 - len(answer)
+        assert list(ids) == [0, *asked[-room:], 2, 2, *answer, 2]
+    assert list(part.sequences[2]) == [0, 2, 2, *answers[2][:28], 2]
+
+
+@given(st.lists(st.lists(HALVES, min_size=2, max_size=5), min_size=1, max_size=4), st.data())
+def test_the_loss_of_choices_is_over_the_own_choices_of_each_question(scores, data):
+    form = get_format("multiple_choice")
+    inputs = []
+    for number, own in enumerate(scores):
+        label = data.draw(st.integers(0, len(own) - 1))
+        inputs.append(Input(number, [0], label, alternatives=([0],) * (len(own) - 1)))
+    logits = torch.tensor([[score] for own in scores for score in own], requires_grad=True)
+    loss = form.loss(logits, inputs)
+    expected = [
+        np.log(np.exp(own).sum()) - own[part.target] for own, part in zip(map(np.array, scores), inputs, strict=True)
+    ]
+    assert loss.item() == pytest.approx(sum(expected), rel=1e-5)
+    assert form.weight(inputs) == len(scores)
+    loss.backward()
+    assert torch.isfinite(logits.grad).all()
+    assert [output.tolist() for output in form.outputs(logits.detach(), inputs)] == scores
+
+
+@pytest.mark.parametrize("label", [-1, None])
+def test_a_question_without_a_label_is_predicted_and_nothing_else(label, tokenizer):
+    form, rows = get_format("multiple_choice"), [choose("is it ?", ["yes", "no"]), choose("is it ?", ["yes"], label)]
+    inputs = form.encode(rows, tokenizer, 32)
+    assert form.decode(rows, inputs, [np.array([0.0, 1.0]), np.array([0.0])], ()) == ["1", "0"]
+    with pytest.raises(StiltsError, match="without a label cannot be trained on"):
+        form.loss(torch.zeros(3, 1), inputs)
+    with pytest.raises(StiltsError, match="row 1 has no label"):
+        form.counts(rows, ["1", "0"], (), "en")
+
+
+def test_a_label_that_no_choice_has_is_named(tokenizer):
+    with pytest.raises(StiltsError, match="row 1: label is 2, but its 2 choices have the numbers 0 to 1"):
+        get_format("multiple_choice").encode(
+            [choose("", ["a", "b", "c"], 2), choose("", ["a", "b"], 2)], tokenizer, 32
+        )
+
+
 # --- all formats -----------------------------------------------------------------------------------------------------
 
 
@@ -378,12 +455,24 @@ def test_an_unknown_format_gets_the_nearest_name():
     assert {name: get_format(name).name for name in TRAINED} == {name: name for name in TRAINED}
 
 
+def choice_rows() -> list[dict]:
+    """Which of two to four places is named; the right one at each number."""
+    rows = []
+    for number, (_, place, _) in enumerate(tiny.commands("en")):
+        others = [other for other in tiny.PLACES["en"] if other != place][: 1 + number % 3]
+        label = number % (len(others) + 1)
+        prompt = tiny.sentence("en", tiny.commands("en")[number])
+        rows.append(choose(prompt, [*others[:label], place, *others[label:]], label))
+    return rows
+
+
 ROWS = {
     "classification": (tiny.nli_rows("en"), tiny.NLI),
     "tagging": (tiny.slot_rows("en"), tiny.TAGS),
     "span_qa": (tiny.qa_rows("en"), ()),
     "span_qa_mlqa": (tiny.qa_rows("en"), ()),
     "span_qa_null": (tiny.qa_rows("en"), ()),
+    "multiple_choice": (choice_rows(), ()),
 }
 
 
@@ -399,11 +488,15 @@ def test_padding_changes_no_logit(name, model, tokenizer):
     inputs = get_format(name).encode(rows, tokenizer, 64)
     assert len({len(part.input_ids) for part in inputs}) > 3
     model.eval()
-    together = model(name, *pad(inputs, 1, model.device))
-    for row, part in enumerate(inputs):
-        alone = model(name, *pad([part], 1, model.device))[0]
-        own = together[row] if name == "classification" else together[row, : len(part.input_ids)]
-        torch.testing.assert_close(own, alone, atol=1e-5, rtol=1e-5)
+    together = iter(model(name, *pad(inputs, 1, model.device)))
+    for part in inputs:
+        for ids, alone in zip(part.sequences, model(name, *pad([part], 1, model.device)), strict=True):
+            own = next(together)
+            by_token = own.dim() == 2
+            torch.testing.assert_close(
+                own[: len(ids)] if by_token else own, alone[: len(ids)] if by_token else alone, atol=1e-5, rtol=1e-5
+            )
+    assert next(together, None) is None
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -425,7 +518,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, mo
 def test_heads_have_an_output_for_each_label(model):
     shapes = {name: tuple(model(name, *pad([Input(0, [0, 9, 9, 2], None)], 1, model.device)).shape) for name in ROWS}
     spans = dict.fromkeys(("span_qa", "span_qa_mlqa", "span_qa_null"), (1, 4, 2))
-    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), **spans}
+    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), "multiple_choice": (1, 1), **spans}
 
 
 def test_heads_begin_as_the_seed_says(encoder):

@@ -3,6 +3,7 @@
 from stilts.errors import UnknownName
 from stilts.formats.base import Format
 from stilts.formats.classification import Classification
+from stilts.formats.multiple_choice import MultipleChoice
 from stilts.formats.span_qa import SpanQA
 from stilts.formats.tagging import Tagging
 
@@ -12,6 +13,7 @@ _FORMATS: tuple[Format, ...] = (
     SpanQA(),
     SpanQA("span_qa_mlqa", by_language=True),
     SpanQA("span_qa_null", unanswerable=True),
+    MultipleChoice(),
 )
 TRAINED = {form.name: form for form in _FORMATS}
 UNTRAINED = ("retrieval", "mining")
