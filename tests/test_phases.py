@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 import tiny
 import torch
 
-from stilts import phases, training
+from stilts import phases, tasks, training
 from stilts.checkpoints import Checkpoints
 from stilts.encoders import load_encoder
 from stilts.errors import StiltsError
@@ -338,6 +339,26 @@ def test_target_checkpoints_are_kept_where_the_study_says_so(work, done):
     child = run_at(plan, ("zero-shot", "none", "intent"))
     complete(child, keeping, plan.by_id)
     assert keeping.checkpoints.intact(child.parents[0])
+
+
+def test_a_checkpoint_that_serves_two_evaluations_outlives_the_first(prepared, tmp_path, monkeypatch):
+    """As MLQA is answered by the model that is trained for XQuAD, in whichever order the two are evaluated."""
+    again = replace(get_target("command-qa"), name="again", format="span_qa_mlqa", trained_as="command-qa")
+    monkeypatch.setitem(tasks.TARGETS, "again", again)
+    targets = ["command-qa", "again"]
+    for number, order in enumerate((targets, targets[::-1])):
+        chosen = {"targets": targets, "intermediates": ["none"], "evaluation": {"examples": 8, "languages": ["de"]}}
+        workspace, plan = fresh(prepared, tmp_path / str(number), **chosen)
+        first, second = (run_at(plan, ("zero-shot", "none", target)) for target in order)
+        assert len(plan.runs) == 3
+        assert first.parents == second.parents
+        complete(first, workspace, plan.by_id)
+        assert workspace.checkpoints.intact(first.parents[0])
+        with no_training():
+            complete(second, workspace, plan.by_id)
+        assert not workspace.checkpoints.intact(first.parents[0])
+        scores = [workspace.store().get(run.id).metrics["de"] for run in (first, second)]
+        assert [own.keys() for own in scores] == [{"score", "n", "exact_match"}] * 2
 
 
 def flip_a_byte(folder: Path) -> None:
