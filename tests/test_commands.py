@@ -6,13 +6,13 @@ from itertools import chain
 from random import Random
 
 import pytest
+from command_overlap import Overlap, overlap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources import commands
 from stilts.sources.commands.grammar import Resolver, Template
-from stilts.sources.commands.overlap import Overlap, overlap
 from stilts.sources.commands.pairs import OPPOSITES, _overlap
 from stilts.sources.commands.phrasebook import phrasebook
 from stilts.sources.commands.sampling import Pool, Span, Unfit, draw

@@ -5,7 +5,6 @@ place of every slot value. One meaning is an intent with normalised values, the 
 classification, a tagging, an entailment, a paraphrase and a question answering task.
 """
 
-from stilts.sources.commands.overlap import Overlap, overlap
 from stilts.sources.commands.suite import (
     GENERATOR_VERSION,
     INTERMEDIATES,
@@ -18,5 +17,5 @@ from stilts.sources.commands.suite import (
     left_out,
 )
 
-__all__ = ["GENERATOR_VERSION", "INTERMEDIATES", "TARGETS", "Overlap", "fingerprint", "generate",
-           "generate_intermediates", "label_names", "languages", "left_out", "overlap"]
+__all__ = ["GENERATOR_VERSION", "INTERMEDIATES", "TARGETS", "fingerprint", "generate",
+           "generate_intermediates", "label_names", "languages", "left_out"]
