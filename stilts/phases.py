@@ -19,9 +19,9 @@ import torch
 from stilts import provenance
 from stilts.errors import StiltsError
 from stilts.evaluation import dev_counts, embed, predict
-from stilts.formats import SpanQA, get_format
+from stilts.formats import SpanQA, Tagging, get_format
 from stilts.formats.base import Input
-from stilts.metrics import Counts, mining_counts, score
+from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
 from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
@@ -224,6 +224,8 @@ def _predict(
     model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed)
     model.load_state_dict(state)
     form = get_format(task.format)
+    if isinstance(form, Tagging):
+        form = Tagging(run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE))
     rows = [row for split in splits.values() for row in split.rows]
     inputs = form.encode(rows, load_tokenizer(folder), run.settings["max_length"])
     measured.update(examples=len(rows), tokens=sum(part.tokens for part in inputs))
@@ -245,6 +247,8 @@ def _predict(
         metrics[language] = {"score": score(counts), "n": len(own)}
         if isinstance(form, SpanQA):
             metrics[language]["exact_match"] = score(form.exact_match(split.rows, own, language))
+        if isinstance(form, Tagging):
+            metrics[language]["token_accuracy"] = form.token_accuracy(split.rows, own, labels)
         tables.append(_prediction_table(language, range(len(own)), own, counts))
         start += len(own)
     return metrics, _concat(tables)
@@ -253,11 +257,13 @@ def _predict(
 def _retrieve(
     run: Run, workspace: "Workspace", task: Task, state: State | None, measured: dict[str, float]
 ) -> tuple[dict, "pd.DataFrame"]:
-    """Find the English sentence of each foreign one by cosine, at every hidden layer."""
+    """Find the translation of each sentence by cosine, at every hidden layer."""
     suite = workspace.suite_folder(run)
     wanted = languages(task, suite, run.settings["languages"])
     pairs = {language: load_split(suite, None, task.config_for(language), "test").to_list() for language in wanted}
-    texts = [row[side] for rows in pairs.values() for row in rows for side in ("source_sentence", "target_sentence")]
+    sides = ("source_sentence", "target_sentence")
+    query, index = reversed(sides) if task.english_queries else sides
+    texts = [row[side] for rows in pairs.values() for row in rows for side in sides]
     lookup = _Vectors(run, workspace, state, texts, measured)
     chosen = lookup.layer_number(run.settings["evaluation"]["retrieval_layer"])
     metrics, tables = {}, []
@@ -265,8 +271,7 @@ def _retrieve(
         by_layer = {}
         for layer in lookup.layers:
             found, _ = nearest(
-                lookup.of([row["source_sentence"] for row in rows], layer),
-                lookup.of([row["target_sentence"] for row in rows], layer),
+                lookup.of([row[query] for row in rows], layer), lookup.of([row[index] for row in rows], layer)
             )
             by_layer[layer] = found
         scores = {f"layer_{layer}": score(nearest_counts(found)) for layer, found in by_layer.items()}

@@ -37,6 +37,9 @@ class Task:
         Whether an intermediate task is one of those that the multi-task condition trains together.
     licensed : bool
         Whether its data may only be had under a licence: a study goes on without it where they are not.
+    english_queries : bool
+        Of retrieval, whether English sentences look for their translations, as XTREME evaluates Tatoeba; else those
+        look for the English ones.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Task:
     trained_as: str | None = None
     in_multi: bool = True
     licensed: bool = False
+    english_queries: bool = False
 
     @property
     def trained(self) -> bool:
@@ -86,7 +90,7 @@ TARGETS = _registry(
     Task("mlqa", "span_qa_mlqa", "mlqa.{language}", "question answering", "F1", "xtreme", trained_as="xquad"),
     Task("tydiqa", "span_qa", "tydiqa.{language}", "question answering", "F1", "xtreme"),
     Task("bucc2018", "mining", "bucc2018.{language}", "retrieval", "F1", "xtreme"),
-    Task("tatoeba", "retrieval", "tatoeba.{language}", "retrieval", "accuracy", "xtreme"),
+    Task("tatoeba", "retrieval", "tatoeba.{language}", "retrieval", "accuracy", "xtreme", english_queries=True),
     # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
     Task("xcopa", "multiple_choice", "xcopa.{language}", "multiple choice", "accuracy", "xtreme"),
     Task("lareqa", "passage_retrieval", "lareqa.{language}", "retrieval", "mAP@20", "xtreme"),

@@ -9,17 +9,26 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from stilts.formats.base import Input, Row, by_example
-from stilts.metrics import Counts, chunk_counts
+from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
 
 IGNORED = -100  # target of tokens that the loss leaves out
 
 
 class Tagging:
-    """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word)."""
+    """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word).
+
+    Parameters
+    ----------
+    rule : str
+        How tags are read as chunks, see `stilts.metrics.chunk_counts`.
+    """
 
     name = "tagging"
     columns = ("tokens", "tags")
     label_column = "tags"
+
+    def __init__(self, rule: str = DEFAULT_CHUNK_RULE):
+        self.rule = rule
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
@@ -65,8 +74,19 @@ class Tagging:
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Chunks of each sentence: in both, predicted, gold."""
-        gold = [[labels[tag] for tag in row["tags"]] for row in rows]
-        return chunk_counts(gold, [prediction.split() for prediction in predictions])
+        return chunk_counts(*_named(rows, predictions, labels), self.rule)
+
+    def token_accuracy(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]) -> float:
+        """Share of words with the right tag in percent, which the F1 of chunks is not."""
+        return token_accuracy(*_named(rows, predictions, labels))
+
+
+def _named(
+    rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the names of gold and of predicted tags, a list for each row."""
+    gold = [[labels[tag] for tag in row["tags"]] for row in rows]
+    return gold, [prediction.split() for prediction in predictions]
 
 
 def _subwords(tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
