@@ -3,12 +3,16 @@
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.records import set_aside, sha256
 
 log = logging.getLogger(__name__)
+
+NOTES = "notes"  # in the header of a file of safetensors
 
 
 class Checkpoints:
@@ -17,7 +21,8 @@ class Checkpoints:
     Parameters
     ----------
     root : Path
-        Holds a folder for each run: `model.safetensors` and `checkpoint.json` with its checksum.
+        Holds a folder for each run: `model.safetensors` and `checkpoint.json` with its checksum. What a checkpoint
+        holds besides tensors is JSON in the former's header, so that the checksum is of both.
     """
 
     def __init__(self, root: Path):
@@ -33,8 +38,8 @@ class Checkpoints:
         log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, set_aside(folder).name)
         return False
 
-    def save(self, run_id: str, state: dict) -> None:
-        """Write a state (name -> tensor); the caller holds the run's lock.
+    def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
+        """Write a state (name -> tensor), and notes beside it, in JSON's types; the caller holds the run's lock.
 
         Raises
         ------
@@ -50,7 +55,8 @@ class Checkpoints:
                 _remove(left)
             part.mkdir(parents=True, exist_ok=True)
             weights = part / "model.safetensors"
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
+            tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+            save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
             (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
             if not (self.root / run_id).exists():
                 os.replace(part, self.root / run_id)
@@ -68,6 +74,14 @@ class Checkpoints:
         if not self.intact(run_id):
             raise StiltsError(f"run {run_id} has no checkpoint in {self.root}")
         return load_file(self.root / run_id / "model.safetensors")
+
+    def load_with_notes(self, run_id: str) -> tuple[dict, dict[str, Any]]:
+        """Return a run's state and the notes that were saved with it; StiltsError if there is none."""
+        from safetensors import safe_open
+
+        state = self.load(run_id)
+        with safe_open(self.root / run_id / "model.safetensors", framework="pt") as file:
+            return state, json.loads(file.metadata()[NOTES])
 
     def discard(self, run_id: str) -> None:
         """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""

@@ -46,6 +46,11 @@ class Settings(BaseModel):
         return value
 
 
+def _later(default: Any, description: str) -> Any:
+    """Return a field that a settings' dump leaves out while it has its default."""
+    return Field(default, exclude_if=lambda value: value == default, description=description)
+
+
 class EncoderSettings(Settings):
     """Which encoder every run starts from."""
 
@@ -89,6 +94,21 @@ class TrainingSettings(Settings):
     evaluations: Annotated[int, Field(gt=0)] = Field(
         2, description="dev evaluations, evenly spaced, the last at the end"
     )
+    # What follows came later: it stays out of the settings while unset, so that runs from before keep their ids.
+    batch_tokens: Annotated[int, Field(gt=0)] | None = _later(
+        None,
+        "padded tokens of one pass, at most: a larger batch goes through in several, their gradients added up and "
+        "clipped once (jiant, the paper's code, clipped after each). None: the whole batch. Fewer need less memory",
+    )
+    gradient_checkpointing: bool = _later(
+        False, "compute the layers again for the gradients instead of keeping them: a third slower, far less memory"
+    )
+    evaluate_every: Annotated[int, Field(gt=0)] | None = _later(
+        None, "updates between dev evaluations, one more at the end (the paper: 1000); None: as `evaluations` says"
+    )
+    patience: Annotated[int, Field(gt=0)] | None = _later(
+        None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
+    )
 
 
 class EvaluationSettings(Settings):
@@ -119,6 +139,14 @@ class ScheduleSettings(Settings):
     threads_per_job: Annotated[int, Field(gt=0)] = Field(1, description="CPU threads of one job")
     memory_mb: Annotated[int, Field(gt=0)] = Field(2500, description="memory of one job")
     keep_checkpoints: bool = Field(False, description="keep target checkpoints after their evaluation is recorded")
+    state_minutes: Annotated[float, Field(ge=0)] = Field(
+        10, description="minutes between two saved states of a training, from which it goes on when it was killed"
+    )
+    processes: Annotated[int, Field(gt=0)] = Field(
+        1,
+        description="processes that train one model together: as many as a job has GPUs. With `batch_tokens` numbers "
+        "differ by rounding alone; without, each takes an equal share of a batch and draws other dropout",
+    )
 
 
 class Study(Settings):

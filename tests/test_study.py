@@ -59,6 +59,8 @@ def places(phases=PHASES, conditions=CONDITIONS, targets=(None, *TRAINED, *UNTRA
 
 def another(value):
     """Another valid value of a setting."""
+    if value is None:
+        return 7
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
@@ -110,7 +112,7 @@ def test_data_and_encoder_name_every_run_anew(changes):
     [
         {"name": "another"}, {"title": "Another"}, {"per_task": {"qa": {"epochs": 3}}},
         {"schedule": {"runs_per_job": 5}}, {"schedule": {"threads_per_job": 2}}, {"schedule": {"memory_mb": 9}},
-        {"schedule": {"keep_checkpoints": True}},
+        {"schedule": {"keep_checkpoints": True}}, {"schedule": {"state_minutes": 0}}, {"schedule": {"processes": 4}},
         # These act through the suite's fingerprint.
         {"data": {"seed": 5}}, {"data": {"sizes": {"test": 9}}},
     ],

@@ -1,5 +1,6 @@
 """The training loop: its data order, what it trains and leaves, and that it learns."""
 
+import logging
 import random
 from collections import Counter
 from itertools import pairwise
@@ -10,14 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stilts.batches import GROUP, TaskData, even_passes, grouped_batches, padded_tokens, schedule, token_passes
 from stilts.errors import StiltsError
 from stilts.evaluation import dev_counts, token_batches
 from stilts.formats import get_format
 from stilts.formats.base import Input
 from stilts.metrics import score
-from stilts.model import autocast, build_model, default_device, pad, resolve_precision
+from stilts.model import MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
+from stilts.optimization import freeze, make_optimizer
 from stilts.study import TrainingSettings
-from stilts.training import GROUP, TaskData, _freeze, _optimizer, grouped_batches, schedule, train
+from stilts.training import train
+from stilts.updates import Gradients
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 
@@ -271,7 +275,8 @@ def test_what_is_frozen_stays_and_all_else_is_trained(session, changes, frozen):
 
 def test_decay_and_rates_are_those_of_the_settings(session):
     settings = QUICK.model_copy(update={"weight_decay": 0.1, "head_learning_rate": 0.5, "warmup": 0.2})
-    optimizer, rates = _optimizer(session.model, settings, updates=10)
+    freeze(session.model, settings)
+    optimizer, rates = make_optimizer(session.model, settings, updates=10)
     names = {id(weight): name for name, weight in session.model.named_parameters()}
     groups = {
         (group["initial_lr"], group["weight_decay"]): {names[id(weight)] for weight in group["params"]}
@@ -294,8 +299,8 @@ def test_decay_and_rates_are_those_of_the_settings(session):
 
 def test_a_second_training_frees_what_the_first_froze(session):
     """The target phase may freeze other parts than the intermediate phase did."""
-    _freeze(session.model, QUICK.model_copy(update={"frozen_layers": 2}))
-    _freeze(session.model, QUICK.model_copy(update={"train_embeddings": True}))
+    freeze(session.model, QUICK.model_copy(update={"frozen_layers": 2}))
+    freeze(session.model, QUICK.model_copy(update={"train_embeddings": True}))
     assert all(weight.requires_grad for weight in session.model.parameters())
 
 
@@ -321,6 +326,227 @@ def test_half_precision_keeps_whole_weights(session):
     outcome = session.train(QUICK.model_copy(update={"precision": "bf16"}))
     assert {value.dtype for value in session.state().values() if value.is_floating_point()} == {torch.float32}
     assert all(point["loss"] > 0 for point in outcome.history if "loss" in point)
+
+
+# --- passes ----------------------------------------------------------------------------------------------------------
+
+INPUTS = st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=4), min_size=1, max_size=40)
+
+
+@given(INPUTS, st.integers(1, 300), st.integers(1, 5))
+def test_a_batch_is_cut_in_its_order_into_as_few_passes_as_that_allows(lengths, most, count):
+    parts = [
+        Input(i, [0] * own[0], None, alternatives=tuple([0] * n for n in own[1:])) for i, own in enumerate(lengths)
+    ]
+    passes = token_passes(parts, most)
+    assert [part for passed in passes for part in passed] == parts
+    assert all(padded_tokens(passed) <= most or len(passed) == 1 for passed in passes)
+    assert all(padded_tokens([*one, other[0]]) > most for one, other in pairwise(passes))
+    for passed in passes:
+        assert padded_tokens(passed) == pad(passed, 1, torch.device("cpu"))[0].numel()
+    shares = even_passes(parts, count)
+    assert [part for share in shares for part in share] == parts
+    assert len(shares) <= count
+    assert len({len(share) for share in shares[:-1]}) <= 1
+
+
+def choice_inputs() -> list[Input]:
+    """Questions with two to four choices of different lengths."""
+    ids = [part.input_ids for part in get_format("classification").encode(tiny.intent_rows("en"), tiny.tokenizer(), 64)]
+    inputs = []
+    for number in range(8):
+        choices = ids[number : number + 2 + number % 3]
+        inputs.append(Input(number, choices[0], number % 2, alternatives=tuple(choices[1:])))
+    return inputs
+
+
+def inputs_of(form: str) -> list[Input]:
+    if form == "multiple_choice":
+        return choice_inputs()
+    rows = ROWS["span_qa" if form.startswith("span_qa") else form][0]
+    return get_format(form).encode(rows, tiny.tokenizer(), 64)[:8]
+
+
+def without_dropout(encoder, form: str) -> MultiTaskModel:
+    labels = ROWS.get(form, ((), ()))[1]
+    model = build_model(encoder, {"task": (form, labels)}, 0)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    model.encoder.set_attn_implementation("eager")  # whose dropout is a module
+    return model.train()
+
+
+CUT = ("classification", "tagging", "span_qa", "span_qa_mlqa", "span_qa_null", "multiple_choice")
+
+
+def gradients_of(model: MultiTaskModel, form: str, parts: list[Input], **options):
+    model.zero_grad()
+    loss = Gradients(model, "fp32", 1, **options).compute("task", form, parts, 1)
+    return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("form", CUT)
+@pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])
+def test_several_passes_add_up_to_the_gradients_of_one(encoder, form, batch_tokens):
+    model, parts = without_dropout(encoder, form), inputs_of(form)
+    loss, gradients = gradients_of(model, form, parts)
+    in_passes, added = gradients_of(model, form, parts, batch_tokens=batch_tokens)
+    assert in_passes == pytest.approx(loss, rel=1e-5)
+    assert added.keys() == gradients.keys()
+    for name in gradients:
+        torch.testing.assert_close(added[name], gradients[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def compared(monkeypatch) -> str:
+    """A format whose loss compares the inputs of a batch with each other."""
+    monkeypatch.setattr(type(get_format("classification")), "whole_batches", True, raising=False)
+    return "classification"
+
+
+def test_a_batch_whose_inputs_are_compared_with_each_other_is_never_cut(encoder, compared):
+    model, parts = without_dropout(encoder, compared), inputs_of(compared)
+    loss, gradients = gradients_of(model, compared, parts)
+    again, same_gradients = gradients_of(model, compared, parts, batch_tokens=1)
+    assert again == loss
+    assert same(gradients, same_gradients)
+
+
+def test_gradients_are_clipped_once_an_update_whatever_its_passes(session, monkeypatch):
+    calls = []
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: (calls.append(args[1]), clip(*args)))
+    session.train(QUICK.model_copy(update={"batch_tokens": 20, "clip": 0.5}))
+    assert calls == [0.5] * 5
+
+
+def test_a_training_in_passes_is_learned_and_repeats_to_the_bit(encoder, tasks):
+    settings = QUICK.model_copy(update={"batch_tokens": 40, "epochs": 10.0, "learning_rate": 3e-3})
+    sessions = [Session(encoder, {"tagging": tasks["tagging"]}) for _ in range(2)]
+    outcomes = [session.train(settings) for session in sessions]
+    assert outcomes[0] == outcomes[1]
+    assert same(sessions[0].state(), sessions[1].state())
+    losses = [point["loss"] for point in outcomes[0].history if "loss" in point]
+    assert losses[-1] < losses[0] / 3
+
+
+def test_layers_that_are_computed_again_change_no_number(encoder, tasks):
+    states = []
+    for again in (False, True):
+        session = Session(encoder, {"tagging": tasks["tagging"]})
+        session.train(QUICK.model_copy(update={"gradient_checkpointing": again}))
+        assert session.model.encoder.is_activation_checkpointing == again
+        states.append(session.state())
+    assert same(*states)
+
+
+def test_an_encoder_that_cannot_compute_layers_again_is_named(session, monkeypatch):
+    monkeypatch.setattr(type(session.model.encoder), "supports_gradient_checkpointing", False)
+    with pytest.raises(StiltsError, match="gradient_checkpointing is true, which BertModel does not support"):
+        session.train(QUICK.model_copy(update={"gradient_checkpointing": True}))
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+class SmallMemory(torch.nn.Module):
+    """A layer in front of an encoder's, on a device that holds so many tokens at a time."""
+
+    def __init__(self, layer: torch.nn.Module, tokens: int):
+        super().__init__()
+        self.layer, self.tokens, self.held = layer, tokens, []
+
+    def forward(self, hidden: torch.Tensor, *args, **options):
+        held = hidden.shape[0] * hidden.shape[1]
+        if held > self.tokens:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. {held} tokens")
+        self.held.append(held)
+        return self.layer(hidden, *args, **options)
+
+
+def shrink_memory(session: Session, tokens: int) -> SmallMemory:
+    layers = session.model.encoder.encoder.layer
+    layers[0] = SmallMemory(layers[0], tokens)
+    return layers[0]
+
+
+def test_a_batch_that_does_not_fit_goes_through_in_smaller_passes(session, caplog):
+    parts = session.tasks["classification"].inputs
+    longest = max(part.longest for part in parts)
+    memory = shrink_memory(session, 3 * longest)
+    with caplog.at_level(logging.WARNING):
+        outcome = session.train(QUICK)
+    assert max(memory.held) <= 3 * longest
+    lowered = [point for point in outcome.history if "batch_tokens" in point]
+    assert [point["update"] for point in lowered] == [1]
+    assert longest <= lowered[0]["batch_tokens"] <= 3 * longest
+    assert outcome.examples == len(parts)
+    bound = int(lowered[0]["batch_tokens"])
+    assert caplog.messages[-1] == (
+        f"the memory of cpu is full; from update 1 on at most {bound} tokens go through in one pass"
+    )
+
+
+def test_an_update_that_did_not_fit_is_done_again_as_if_it_never_had_begun(encoder, tasks):
+    only = {"classification": tasks["classification"]}
+    crowded = Session(encoder, only)
+    memory = shrink_memory(crowded, 40)
+    bound = [point for point in crowded.train(QUICK).history if "batch_tokens" in point][-1]["batch_tokens"]
+    roomy = Session(encoder, only)
+    shrink_memory(roomy, 10**6)
+    roomy.train(QUICK.model_copy(update={"batch_tokens": int(bound)}))
+    assert same(crowded.state(), roomy.state())
+    assert memory.held
+
+
+def test_an_example_that_alone_does_not_fit_is_named(session):
+    shrink_memory(session, 4)
+    message = r"task 'classification': one input of up to \d+ tokens does not fit .*; lower max_length, set"
+    with pytest.raises(StiltsError, match=message):
+        session.train(QUICK)
+
+
+def test_a_batch_that_must_not_be_cut_and_does_not_fit_is_named(session, compared):
+    shrink_memory(session, 4)
+    with pytest.raises(StiltsError, match="a batch of 8 inputs, which its loss compares .*; lower batch_size, set"):
+        session.train(QUICK)
+
+
+# --- early end -------------------------------------------------------------------------------------------------------
+
+
+def points(outcome, kind: str) -> list[float]:
+    return [point["update"] for point in outcome.history if kind in point]
+
+
+def test_the_dev_set_is_looked_at_every_so_many_updates_and_at_the_end(session):
+    outcome = session.train(QUICK.model_copy(update={"epochs": 1.5, "evaluate_every": 3}))
+    assert points(outcome, "dev_score") == [3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "scores, last, best",
+    [
+        ([10, 20, 15, 20, 30], 4, 4),  # of equal scores the later one holds, but it is no gain
+        ([10, 9, 11, 10, 9], 5, 3),
+        ([10, 9, 8, 30, 40], 3, 1),
+        ([1, 2, 3, 4, 5, 6, 7], 7, 7),
+    ],
+)
+def test_a_training_without_gain_ends_early_with_its_best_weights(session, scores, last, best):
+    settings = QUICK.model_copy(update={"epochs": 1.5, "evaluate_every": 1, "patience": 2})
+    outcome = session.train(settings, dev_scores=scores)
+    assert points(outcome, "dev_score") == list(range(1, last + 1))
+    assert (outcome.best_update, outcome.best_score) == (best, scores[best - 1])
+    assert same(session.state(), session.states[best - 1])
+
+
+def test_the_curve_of_a_training_that_ends_early_ends_with_it(session):
+    settings = QUICK.model_copy(update={"epochs": 20.0, "evaluate_every": 3, "patience": 1})
+    outcome = session.train(settings, dev_scores=[2, 1])
+    assert points(outcome, "loss") == [5, 6]
+    assert outcome.examples <= 6 * 8
 
 
 # --- batches and precision -------------------------------------------------------------------------------------------
