@@ -1,20 +1,31 @@
-"""Finding a sentence's translation by its vector: nearest neighbours, margin mining, and the threshold between.
+"""Finding a sentence by its vector: nearest neighbours, rankings, margin mining, and the threshold between.
 
 The rules are those of XTREME's retrieval tasks: cosine nearest neighbour for Tatoeba; for BUCC margin-ratio scores over
 k = 4 neighbours in both directions, the "max" strategy (Artetxe and Schwenk 2019, arXiv:1811.01136), and a threshold
 chosen on the dev set. Vectors are those of whole sentences, one per row; how a model pools them is not decided here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stilts.metrics import Counts, Pair, classification_counts
 
-__all__ = ["Candidate", "Threshold", "best_threshold", "mine", "nearest", "nearest_counts", "select"]
+__all__ = [
+    "Candidate",
+    "Threshold",
+    "best_threshold",
+    "mine",
+    "nearest",
+    "nearest_counts",
+    "rank",
+    "ranking_counts",
+    "select",
+]
 
 NEIGHBOURS = 4  # BUCC's k
+RANKED = 20  # XTREME-R's k: mAP@20 of LAReQA and Mewsli-X
 _BLOCK_CELLS = 2**23  # similarities held at once: 64 MiB
 _DECIMALS = 12  # above the rounding of a float64 product, below any difference between two float32 vectors
 
@@ -132,6 +143,82 @@ def nearest_counts(indices: Sequence[int] | np.ndarray, gold: Sequence[int] | np
     return classification_counts(range(len(indices)) if gold is None else gold, indices)
 
 
+# --- ranking ---------------------------------------------------------------------------------------------------------
+
+
+def rank(queries: np.ndarray, index: np.ndarray, k: int = RANKED) -> np.ndarray:
+    """Return each query's k nearest neighbours by cosine, nearest first.
+
+    Parameters
+    ----------
+    queries : array (n, dimensions)
+        One vector per query, of any length.
+    index : array (m, dimensions)
+        The vectors of all candidates.
+    k : int
+        How many are kept; all where the index holds fewer.
+
+    Returns
+    -------
+    int array (n, min(k, m))
+        Rows of the index; of equally near ones the lowest first.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is empty, the dimensions differ, a vector is zero or not finite, or k is below 1.
+    """
+    _check_k(k)
+    columns, _ = _neighbours(*_unit_pair(queries, index, ("queries", "index")), min(k, len(index)))
+    return columns
+
+
+def ranking_counts(
+    ranked: Sequence[Sequence[Hashable]], gold: Sequence[Collection[Hashable]], k: int = RANKED
+) -> Counts:
+    """Return one row per query: matches is its average precision at k; predicted and gold 1. Their score is mAP@k.
+
+    Average precision is the sum of the precisions at the ranks 1..k that hold a right candidate, over min(k, number of
+    right ones): what XTREME-R's utils_lareqa.py prints for LAReQA with k = 20 (Roy et al. 2020, arXiv:2004.05484). With
+    one right candidate it is 1 / rank, so that the mean is MRR@k: what XTREME-R calls mAP@20 for Mewsli-X. A candidate
+    that is ranked twice counts where it stands first.
+
+    Parameters
+    ----------
+    ranked : sequence of sequences of ids (n,)
+        The candidates of each query, best first; those after the k-th do not count.
+    gold : sequence of collections of ids (n,)
+        The right candidates of each query, at least one.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or are 0, a query has no right candidate, or k is below 1.
+    """
+    _check_k(k)
+    if len(ranked) != len(gold) or not len(gold):
+        raise ValueError(f"{len(ranked)} rankings for {len(gold)} queries: each query needs one, and one there must be")
+    precisions = np.array([_average_precision(*pair, k) for pair in zip(ranked, map(set, gold), strict=True)])
+    return Counts(precisions, np.ones(len(gold)), np.ones(len(gold)))
+
+
+def _average_precision(ranked: Sequence[Hashable], gold: set[Hashable], k: int) -> float:
+    if not gold:
+        raise ValueError("a query has no right candidate: it cannot be scored")
+    found: set[Hashable] = set()
+    total = 0.0
+    for place, candidate in enumerate(ranked[:k], start=1):
+        if candidate in gold and candidate not in found:
+            found.add(candidate)
+            total += len(found) / place
+    return total / min(k, len(gold))
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k is the number of neighbours and must be 1 or more, not {k}")
+
+
 # --- mining ----------------------------------------------------------------------------------------------------------
 
 
@@ -185,8 +272,7 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> list[Ca
     ValueError
         If a matrix is empty, the dimensions differ, a vector is zero or not finite, or k is below 1.
     """
-    if k < 1:
-        raise ValueError(f"k is the number of neighbours and must be 1 or more, not {k}")
+    _check_k(k)
     source, target = _unit_pair(source, target, ("source", "target"))
     forward, backward = _direction(source, target, k), _direction(target, source, k)
     best_targets, forward_scores = _best_by_margin(forward, backward)

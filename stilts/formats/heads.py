@@ -1,7 +1,7 @@
-"""The two heads that the trained formats need.
+"""The heads that the trained formats need.
 
-Both start with a LayerNorm: the vectors of contrastively trained encoders lie in a narrow cone, and a linear layer on
-them alone trains badly.
+Those with weights start with a LayerNorm: the vectors of contrastively trained encoders lie in a narrow cone, and a
+linear layer on them alone trains badly.
 """
 
 import torch
@@ -28,6 +28,14 @@ class SentenceHead(TokenHead):
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return logits of the mean over the tokens where `mask` is 1."""
         return super().forward(mean_pool(hidden, mask), mask)
+
+
+class MeanHead(nn.Module):
+    """The mean over the tokens of an input itself: (batch, tokens, hidden) -> (batch, hidden)."""
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the tokens where `mask` is 1, float32."""
+        return mean_pool(hidden, mask)
 
 
 def mean_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
