@@ -24,6 +24,7 @@ from pydantic import (
 from stilts.errors import StiltsError, UnknownName
 
 Phase = Literal["intermediate", "target", "zero-shot"]
+ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
 PHASE_VERSIONS: Mapping[Phase, int] = {"intermediate": 1, "target": 1, "zero-shot": 1}
@@ -120,6 +121,11 @@ class EvaluationSettings(Settings):
         -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"
     )
     languages: tuple[str, ...] | Literal["all"] = Field("all", description="of the data's languages, those to evaluate")
+    chunk_rule: ChunkRule = _later(
+        "seqeval-0.0.12",
+        "how tags are read as chunks: seqeval-0.0.12 gives XTREME's released scores, seqeval-1.2.2 what a plain "
+        "installation computes today; they differ on parts of speech",
+    )
 
 
 class Condition(Settings):
@@ -358,8 +364,9 @@ def _zero_shot_run(
     # Without any training the encoder is the same for every seed, and so is what it predicts.
     evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
     languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
-    # What does not bear on a run stays out of its id: retrieval reads all pairs, trained tasks no chosen layer.
-    evaluation.pop("retrieval_layer" if trained else "examples")
+    # What does not bear on a run stays out of its id: retrieval reads all pairs and no tags, trained tasks no chosen layer.
+    for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
+        evaluation.pop(unread, None)
     return Run(
         phase="zero-shot",
         condition=condition.name,

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stilts import metrics
+from stilts.formats import Tagging
 from stilts.metrics import Counts, score
+from stilts.study import ChunkRule, EvaluationSettings
 
 EARLY, LATE = "seqeval-0.0.12", "seqeval-1.2.2"
 
@@ -187,6 +190,21 @@ def test_tags_must_be_aligned_and_present(gold, predicted, message):
 def test_unknown_chunk_rule_names_the_known_ones():
     with pytest.raises(ValueError, match="unknown chunk rule 'seqeval': known are seqeval-0.0.12, seqeval-1.2.2"):
         metrics.chunk_counts([["O"]], [["O"]], rule="seqeval")
+
+
+def test_studies_choose_among_the_chunk_rules():
+    assert get_args(ChunkRule) == tuple(metrics.CHUNK_RULES)
+    assert EvaluationSettings().chunk_rule == metrics.DEFAULT_CHUNK_RULE
+    assert "chunk_rule" not in EvaluationSettings(chunk_rule=EARLY).model_dump()
+    assert EvaluationSettings(chunk_rule=LATE).model_dump()["chunk_rule"] == LATE
+
+
+@pytest.mark.parametrize(("rule", "expected"), [(EARLY, 50.0), (LATE, 100.0)])
+def test_the_format_of_tagging_scores_by_a_rule(rule, expected):
+    tags = ["CCONJ", "SCONJ", "NOUN"]
+    rows = [{"tokens": ["and", "dogs"], "tags": [0, 2]}]
+    assert score(Tagging(rule).counts(rows, ["SCONJ NOUN"], tags, "en")) == expected
+    assert Tagging(rule).token_accuracy(rows, ["SCONJ NOUN"], tags) == 50.0
 
 
 def test_token_accuracy_needs_a_token():
