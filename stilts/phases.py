@@ -18,9 +18,10 @@ import torch
 
 from stilts import provenance
 from stilts.errors import StiltsError
-from stilts.evaluation import dev_counts, embed, predict
+from stilts.evaluation import dev_counts, embed, head_outputs, predict
 from stilts.formats import SpanQA, Tagging, get_format
-from stilts.formats.base import Input
+from stilts.formats.base import Format, Input
+from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
 from stilts.records import Record
@@ -50,10 +51,10 @@ class Split:
     labels: list[str]
 
 
-def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
-    """Return the first `most` rows of a split."""
+def load(suite: Path, task: Task, language: str, split: str, most: int, columns: Sequence[str] = ()) -> Split:
+    """Return the first `most` rows of a split, which must have the columns of the task's format or those given."""
     form = get_format(task.format)
-    data = load_split(suite, None, task.config_for(language), split, columns=form.columns)
+    data = load_split(suite, None, task.config_for(language), split, columns=columns or form.columns)
     labels: list[str] = []
     if form.label_column:
         feature = data.features[form.label_column]
@@ -206,7 +207,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 
 def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record:
     task = get_target(run.target)
-    evaluate = {"retrieval": _retrieve, "mining": _mine}.get(task.format, _predict)
+    evaluate = _EVALUATIONS.get(task.format, _predict)
     with _measured(run, workspace) as measured:
         metrics, predictions = evaluate(run, workspace, task, parent, measured)
     return _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
@@ -240,15 +241,49 @@ def _predict(
         precision=resolve_precision("auto", model.device),
         progress=_counted(workspace.progress(run.id), len(inputs)),
     )
+    return _scored(form, splits, predictions)
+
+
+def _search(
+    run: Run, workspace: "Workspace", task: Task, state: State, measured: dict[str, float]
+) -> tuple[dict, "pd.DataFrame"]:
+    """Rank the candidates of all languages, one pool, for the queries of each language."""
+    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    most, length = run.settings["evaluation"]["examples"], run.settings["max_length"]
+    wanted = languages(task, suite, run.settings["languages"])
+    splits = {language: load(suite, task, language, "test", most, QUERY_COLUMNS) for language in wanted}
+    rows = [row for split in splits.values() for row in split.rows]
+    pool = load_split(suite, None, task.config_for(POOL.config), POOL.split, columns=POOL.columns)
+    check_pool(rows, pool["id"], f"{suite}, task '{task.name}'")
+    model = build_model(folder, {task.training_task: (task.format, ())}, run.seed)
+    model.load_state_dict(state)
+    form, tokenizer = get_format(task.format), load_tokenizer(folder)
+    inputs = [*form.encode(rows, tokenizer, length), *form.encode_pool(pool["passage"], tokenizer, length)]
+    measured.update(examples=len(inputs), tokens=sum(part.tokens for part in inputs))
+    vectors = head_outputs(
+        model,
+        task.training_task,
+        task.format,
+        inputs,
+        batch_tokens=run.settings["evaluation"]["batch_tokens"],
+        precision=resolve_precision("auto", model.device),
+        progress=_counted(workspace.progress(run.id), len(inputs)),
+    )
+    queries, candidates = np.concatenate(vectors[: len(rows)]), np.concatenate(vectors[len(rows) :])
+    return _scored(form, splits, form.search(queries, candidates, pool["id"]))
+
+
+def _scored(form: Format, splits: dict[str, Split], predictions: Sequence[str]) -> tuple[dict, "pd.DataFrame"]:
+    """Score the predictions of all languages' rows, which follow each other."""
     metrics, tables, start = {}, [], 0
     for language, split in splits.items():
         own = predictions[start : start + len(split.rows)]
-        counts = form.counts(split.rows, own, labels, language)
+        counts = form.counts(split.rows, own, split.labels, language)
         metrics[language] = {"score": score(counts), "n": len(own)}
         if isinstance(form, SpanQA):
             metrics[language]["exact_match"] = score(form.exact_match(split.rows, own, language))
         if isinstance(form, Tagging):
-            metrics[language]["token_accuracy"] = form.token_accuracy(split.rows, own, labels)
+            metrics[language]["token_accuracy"] = form.token_accuracy(split.rows, own, split.labels)
         tables.append(_prediction_table(language, range(len(own)), own, counts))
         start += len(own)
     return metrics, _concat(tables)
@@ -434,4 +469,5 @@ def _record(
     return record
 
 
+_EVALUATIONS = {"retrieval": _retrieve, "mining": _mine, "passage_retrieval": _search}
 _PHASES = {"intermediate": _intermediate, "target": _target, "zero-shot": _zero_shot}

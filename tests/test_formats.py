@@ -481,7 +481,7 @@ def model(encoder) -> MultiTaskModel:
     return build_model(encoder, {name: (name, labels) for name, (_, labels) in ROWS.items()}, seed=0)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", ROWS)
 @torch.inference_mode()
 def test_padding_changes_no_logit(name, model, tokenizer):
     rows, _ = ROWS[name]
@@ -499,7 +499,7 @@ def test_padding_changes_no_logit(name, model, tokenizer):
     assert next(together, None) is None
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", ROWS)
 def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, model, tokenizer):
     rows, labels = ROWS[name]
     inputs = get_format(name).encode(rows, tokenizer, 64)
