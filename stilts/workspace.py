@@ -21,7 +21,7 @@ from stilts.checkpoints import Checkpoints
 from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
 from stilts.records import Store
-from stilts.sources import pocket
+from stilts.sources import pocket, xtreme
 from stilts.study import Condition, Job, Run, Study, group_jobs, plan_runs, read_study, unique
 from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, condition, get_target
 
@@ -54,7 +54,7 @@ class Source(Protocol):
 
 
 # Each opens a source on the folder that the study's data come from, which those that read packages do not need.
-SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket}
+SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket, "xtreme": xtreme.Suite}
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
 

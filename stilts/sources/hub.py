@@ -4,7 +4,7 @@ Folders are read with pyarrow, which needs no cache and runs no code; ClassLabel
 of the parquet schema.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,15 @@ def available(root: Path) -> dict[str, list[str]]:
     Raises
     ------
     StiltsError
-        If `root` is no folder, or holds no ``<config>/<split>-*.parquet``.
+        If `root` is no folder, or holds no ``<config>/<split>-*.parquet`` and no ``<config>/<split>/*.parquet``.
     """
     root = Path(root)
     if not root.is_dir():
         raise StiltsError(f"{root}: no such folder; it should hold <config>/<split>-*.parquet")
     found: dict[str, set[str]] = {}
-    for path in root.glob("*/*.parquet"):
-        found.setdefault(_FOLDERS.get(path.parent.name, path.parent.name), set()).add(_split_of(path))
+    for path in (*root.glob("*/*.parquet"), *root.glob("*/*/*.parquet")):
+        folder = path.relative_to(root).parts[0]
+        found.setdefault(_FOLDERS.get(folder, folder), set()).add(_split_of(path, root / folder))
     if not found:
         raise StiltsError(f"{root}: no data set in the Hub's layout, <config>/<split>-*.parquet, is in this folder")
     return {config: sorted(found[config]) for config in sorted(found)}
@@ -65,14 +66,62 @@ def load_split(
     place = f"{root if root is not None else repo}, {config}, {split}"
     if not len(dataset):
         raise StiltsError(f"{place}: no rows; a split needs at least one")
-    missing = sorted(set(columns) - set(dataset.column_names))
-    if missing:
-        raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(dataset.column_names)}")
+    _check_columns(place, dataset.column_names, columns)
     return dataset
 
 
-def _split_of(path: Path) -> str:
-    """``train`` of ``train-00000-of-00002.parquet`` and of ``train.parquet``."""
+def split_files(root: Path, config: str, split: str) -> list[Path]:
+    """Files of one split in their order; none where it is not there.
+
+    They are ``<config>/<split>-00000-of-00002.parquet`` and so on, or ``<config>/<split>.parquet``, or, as on the Hub's
+    branch of converted files, ``<config>/<split>/0000.parquet`` and so on.
+    """
+    folders = [config, *(folder for folder in _FOLDERS if _FOLDERS[folder] == config)]
+    found = [path for folder in folders
+             for path in (*(root / folder).glob(f"{split}*.parquet"), *(root / folder / split).glob("*.parquet"))
+             if _split_of(path, root / folder) == split]
+    return sorted(found)
+
+
+def read_tables(paths: Sequence[Path], columns: Collection[str] | None = None) -> "pa.Table":
+    """Rows of several parquet files of one split.
+
+    Parameters
+    ----------
+    columns : collection of str, optional
+        Those to read; all by default.
+
+    Raises
+    ------
+    StiltsError
+        If a file is no parquet file or lacks a column, or the files differ in their columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for path in paths:
+        try:
+            present = pq.read_schema(path).names
+            _check_columns(str(path), present, columns or ())
+            tables.append(pq.read_table(path, columns=list(columns) if columns else None, partitioning=None))
+        except (pa.ArrowException, OSError) as error:
+            raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowInvalid as error:
+        raise StiltsError(f"{paths[0].parent}: the files of one split differ in their columns ({error})") from error
+
+
+def _check_columns(place: str, present: Sequence[str], columns: Collection[str]) -> None:
+    if missing := sorted(set(columns) - set(present)):
+        raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(present)}")
+
+
+def _split_of(path: Path, config: Path) -> str:
+    """``train`` of ``train-00000-of-00002.parquet``, of ``train.parquet`` and of ``train/0000.parquet``."""
+    if path.parent != config:
+        return path.parent.name
     parts = path.stem.rsplit("-", 3)
     return parts[0] if len(parts) == 4 and parts[2] == "of" else path.stem
 
@@ -85,26 +134,7 @@ def _local(root: Path, config: str, split: str) -> "Dataset":
         raise UnknownName(f"config of {root}", config, known)
     if split not in known[config]:
         raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    folders = [config, *(folder for folder in _FOLDERS if _FOLDERS[folder] == config)]
-    paths = sorted(path for folder in folders for path in (root / folder).glob(f"{split}*.parquet")
-                   if _split_of(path) == split)
-    return Dataset(_read(paths))  # takes the features from the schema's metadata
-
-
-def _read(paths: list[Path]) -> "pa.Table":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pq.read_table(path, partitioning=None))
-        except (pa.ArrowException, OSError) as error:
-            raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowInvalid as error:
-        raise StiltsError(f"{paths[0].parent}: the files of one split differ in their columns ({error})") from error
+    return Dataset(read_tables(split_files(root, config, split)))  # takes the features from the schema's metadata
 
 
 def _remote(repo: str | None, config: str, split: str, revision: str | None) -> "Dataset":

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_
 from stilts.errors import StiltsError, UnknownName
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Features
 
 MANIFEST = "suite.json"
@@ -71,12 +72,36 @@ class Sizes(BaseModel):
 
 
 class Table(NamedTuple):
-    """One split of one config; labels in `rows` are names or numbers of the `features`."""
+    """One split of one config; labels in `rows` are names or numbers of the `features`.
+
+    Rows that are many come as an Arrow table, with numbers for labels.
+    """
 
     config: str
     split: str
     features: "Features"
-    rows: Sequence[Row]
+    rows: "Sequence[Row] | pa.Table"
+
+
+class Card(NamedTuple):
+    """What the dataset card says besides the configs."""
+
+    title: str
+    text: str
+    licence: str
+    licence_name: str
+    licences: str
+
+
+POCKET_CARD = Card(
+    "Pocket benchmark of cross-lingual transfer",
+    "Small tasks in many languages, generated from open packages: English training sets, test sets in every\n"
+    "language. `suite.json` holds the settings, the languages that were left out and why, and the overlap\n"
+    "between splits.",
+    "other",
+    "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
+    "\n".join(f"- {source}: {licence}." for source, licence in LICENCES.items()),
+)
 
 
 def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = False, traced: bool = False) -> "Features":
@@ -136,7 +161,7 @@ def read_sizes(given: Mapping[str, int]) -> Sizes:
 
 def write_suite(
     tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None,
-    summary: Callable[[], Mapping[str, Any]] = dict,
+    summary: Callable[[], Mapping[str, Any]] = dict, card: Card = POCKET_CARD,
 ) -> Path:
     """Write a suite, or reuse the complete one that is there.
 
@@ -152,6 +177,8 @@ def write_suite(
         Called with config, split and number of rows after each table.
     summary : callable, optional
         Called after the last table; what it returns goes into `suite.json` too.
+    card : Card, optional
+        What `README.md` says.
 
     Returns
     -------
@@ -170,7 +197,7 @@ def write_suite(
         unfinished = _sibling(folder, "unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed; the lock says it is nobody's
         try:
-            _fill(unfinished, tables, report)
+            _fill(unfinished, tables, report, card)
             _sign(unfinished, {**about, **summary()})
             os.replace(unfinished, folder)
         finally:
@@ -254,7 +281,7 @@ def _writable(folder: Path) -> Iterator[None]:
         raise StiltsError(f"{folder}: the suite cannot be written ({error.strerror or error}); {cure}") from error
 
 
-def _fill(folder: Path, tables: Iterable[Table], report: Report | None) -> None:
+def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Card) -> None:
     splits: dict[str, list[str]] = {}
     folder.mkdir()
     for table in tables:
@@ -262,7 +289,7 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None) -> None:
         splits.setdefault(table.config, []).append(table.split)
         if report:
             report(table.config, table.split, len(table.rows))
-    (folder / CARD).write_text(_card(splits), encoding="utf-8")
+    (folder / CARD).write_text(_card(splits, card), encoding="utf-8")
 
 
 def _sign(folder: Path, about: Mapping[str, Any]) -> None:
@@ -276,32 +303,31 @@ def _write_table(table: Table, folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not table.rows:
+    if not len(table.rows):
         raise StiltsError(f"{table.config}, {table.split}: no rows were made; leave the language out instead")
     path = folder / table.config / f"{table.split}-00000-of-00001.parquet"
     path.parent.mkdir(exist_ok=True)
-    rows = [table.features.encode_example(row) for row in table.rows]
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.features.arrow_schema), path, compression="zstd")
+    schema = table.features.arrow_schema
+    if isinstance(table.rows, pa.Table):
+        rows = table.rows.select(schema.names).cast(schema)
+    else:
+        rows = pa.Table.from_pylist([table.features.encode_example(row) for row in table.rows], schema=schema)
+    pq.write_table(rows, path, compression="zstd")
 
 
-def _card(splits: Mapping[str, Sequence[str]]) -> str:
+def _card(splits: Mapping[str, Sequence[str]], card: Card) -> str:
     data_files = {config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits[config]]
                   for config in sorted(splits)}
     header = {
-        "pretty_name": "Pocket benchmark of cross-lingual transfer",
+        "pretty_name": card.title,
         "language": sorted({config.rpartition(".")[2] for config in splits}),
-        "license": "other",
-        "license_name": "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
+        "license": card.licence,
+        "license_name": card.licence_name,
         "multilinguality": ["multilingual"],
         "configs": [{"config_name": config, "data_files": files} for config, files in data_files.items()],
     }
-    licences = "\n".join(f"- {source}: {licence}." for source, licence in LICENCES.items())
     return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
-            "# Pocket benchmark of cross-lingual transfer\n\n"
-            "Small tasks in many languages, generated from open packages: English training sets, test sets in every\n"
-            "language. `suite.json` holds the settings, the languages that were left out and why, and the overlap\n"
-            "between splits.\n\n"
-            f"## Sources and licences\n\n{licences}\n")
+            f"# {card.title}\n\n{card.text}\n\n## Sources and licences\n\n{card.licences}\n")
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,142 @@
+"""Retrieval and mining: Tatoeba and BUCC 2018."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.errors import StiltsError
+from stilts.sources.xtreme.folder import DataFolder, Place
+from stilts.sources.xtreme.languages import BUCC, TATOEBA
+from stilts.sources.xtreme.pieces import Piece, layout, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_XTREME = "google/xtreme"
+TATOEBA_PLACES = {language: Place(_XTREME, f"tatoeba.{name}", "validation") for language, name in TATOEBA.items()}
+BUCC_PLACES = {
+    split: {language: Place(_XTREME, f"bucc18.{language}", split) for language in BUCC}
+    for split in ("validation", "test")
+}
+BUCC_SOURCE = "BUCC 2018 shared task, https://comparable.limsi.fr/bucc2018/bucc2018-task.html"
+# XTREME takes the shared task's sample as dev set and its training set, whose gold pairs are public, as test set.
+_CORPORA = {"validation": ("sample", "dev"), "test": ("training", "test")}
+_PAIR = ("source_sentence", "target_sentence", "source_lang", "target_lang")
+_SIDES = ("id", "sentence", "lang", "match")
+
+
+def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Tatoeba's pairs; the Hub keeps a line feed after every sentence, which goes, and calls the test set validation."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = {language: place for language, place in TATOEBA_PLACES.items() if language in languages}
+    for language, place in data.each("tatoeba", wanted):
+        rows = data.read(place, _PAIR[:2])
+        count = rows.num_rows
+        columns = {name: pc.utf8_rtrim(rows[name], "\r\n") for name in _PAIR[:2]}
+        columns |= {"source_lang": pa.repeat(language, count), "target_lang": pa.repeat("en", count)}
+        yield Piece("tatoeba", f"tatoeba.{language}", "test", layout("retrieval"), table(columns))
+
+
+def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """BUCC 2018: the shared task's corpora where they stand, else the gold pairs alone, which the Hub has."""
+    for language in BUCC:
+        if language not in languages:
+            continue
+        pieces = list(_from_corpora(data, language)) or list(_from_pairs(data, language))
+        if not pieces:
+            data.leave_out("bucc2018", language, f"neither {BUCC_PLACES['validation'][language]} nor bucc2018/ is in "
+                                                 "the data folder")  # fmt: skip
+        yield from pieces
+
+
+def bucc_files(root: Path, language: str, split: str) -> tuple[Path, Path, Path] | None:
+    """Return the foreign, English and gold file of a split of the shared task, None where one is missing.
+
+    ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as the shared task packs them; the part is sample
+    or dev for validation, training or test for test.
+    """
+    for part in _CORPORA[split]:
+        stem = root / "bucc2018" / f"{language}-en" / f"{language}-en.{part}"
+        paths = tuple(stem.with_name(f"{stem.name}.{ending}") for ending in (language, "en", "gold"))
+        if all(path.is_file() for path in paths):
+            return paths
+    return None
+
+
+def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
+    found = {split: bucc_files(data.root, language, split) for split in _CORPORA}
+    if None in found.values():
+        return
+    data.note("bucc2018", f"{language}: the shared task's corpora; its sample is the dev set, its training set the test set")
+    for split, (foreign, english, gold) in found.items():
+        sides = {language: dict(_columns(foreign)), "en": dict(_columns(english))}
+        yield _mining_piece(language, split, sides, _columns(gold), gold)
+
+
+def _columns(path: Path) -> list[tuple[str, str]]:
+    """Return a file's lines of two columns."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = [tuple(line.split("\t", 1)) for line in lines if line]
+    wrong = next((number for number, pair in enumerate(pairs, 1) if len(pair) != 2), None)
+    if wrong:
+        raise StiltsError(f"{path}, line {wrong}: it should be two columns, with a tab between them")
+    return pairs
+
+
+def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
+    """Gold pairs alone: finding a partner among sentences that all have one is easier than the shared task."""
+    places = {split: BUCC_PLACES[split][language] for split in BUCC_PLACES}
+    if not data.has(places["validation"]):
+        return
+    rows = {split: data.read(place, _PAIR).to_pylist() for split, place in places.items() if data.has(place)}
+    path = data.files(places["validation"])[0]
+    data.note("bucc2018", f"{language}: gold pairs alone, without the corpora that hide them: scores are far higher than "
+                          "the shared task's and cannot be compared with them")  # fmt: skip
+    if "test" not in rows:
+        rows = {"validation": rows["validation"][::2], "test": rows["validation"][1::2]}
+        data.note("bucc2018", f"{language}: of the dev pairs every second is the test set, since there is none")
+    for split, pairs in rows.items():
+        sides = {language: {row["source_lang"]: row["source_sentence"] for row in pairs},
+                 "en": {row["target_lang"]: row["target_sentence"] for row in pairs}}  # fmt: skip
+        gold = [(row["source_lang"], row["target_lang"]) for row in pairs]
+        yield _mining_piece(language, split, sides, gold, path)
+
+
+def _mining_piece(
+    language: str, split: str, sides: dict[str, dict[str, str]], gold: Sequence[tuple[str, str]], path: Path
+) -> Piece:
+    match: dict[str, str] = {}
+    for pair in gold:
+        for own, other, side in ((*pair, sides[language]), (*pair[::-1], sides["en"])):
+            if own not in side:
+                raise StiltsError(f"{path}: pair {' '.join(pair)}, but there is no sentence {own}")
+            match.setdefault(own, other)
+    rows = [(name, text.strip(), side, match.get(name, "")) for side, texts in sides.items() for name, text in texts.items()]
+    columns = dict(zip(_SIDES, zip(*rows, strict=True), strict=True))
+    return Piece("bucc2018", f"bucc2018.{language}", split, layout("mining"), table(columns))
+
+
+def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":
+    """Return mining rows with at most so many pairs, and as many sentences without a partner on either side.
+
+    Parameters
+    ----------
+    order : sequence of int
+        In which rows are considered.
+    """
+    ids, languages, matches = (rows[name].to_pylist() for name in ("id", "lang", "match"))
+    place = {name: row for row, name in enumerate(ids)}
+    chosen: list[int] = []
+    taken = dict.fromkeys(set(languages), 0)
+    pairs = 0
+    for row in order:
+        if matches[row] and languages[row] != "en" and pairs < most:
+            chosen += [row, place[matches[row]]]
+            pairs += 1
+        elif not matches[row] and taken[languages[row]] < most:
+            chosen.append(row)
+            taken[languages[row]] += 1
+    rank = {row: number for number, row in enumerate(order)}
+    return rows.take(sorted(set(chosen), key=rank.__getitem__))

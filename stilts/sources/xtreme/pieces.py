@@ -1,0 +1,107 @@
+"""What a converter yields: all rows of one split of the suite, in the source's order, with the columns of its format."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from stilts.errors import StiltsError
+from stilts.sources.suite import features
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Features
+
+NLI = ("entailment", "neutral", "contradiction")
+DUPLICATE = ("not_duplicate", "duplicate")
+PARAPHRASE = ("different", "paraphrase")  # PAWS-X writes "0" and "1"
+
+
+class Piece(NamedTuple):
+    """One split of one config, before rows are chosen.
+
+    Attributes
+    ----------
+    task : str
+        As the registry calls it. Pieces of one task, split and number of rows get the same choice and order of rows, so
+        that parallel sets stay parallel.
+    config, split : str
+    features : Features
+    rows : pa.Table
+        Columns as in `features`.
+    """
+
+    task: str
+    config: str
+    split: str
+    features: "Features"
+    rows: "pa.Table"
+
+
+@cache
+def layout(format_name: str, labels: tuple[str, ...] = (), pairs: bool = False) -> "Features":
+    """Return the columns of a task format, those of `sources.suite.features` and three more.
+
+    Parameters
+    ----------
+    format_name : str
+        Also "span_qa_mlqa" and "span_qa_null" (as "span_qa"), "multiple_choice" and "mlm".
+    """
+    from datasets import Features, List, Value
+
+    text = Value("string")
+    if format_name == "multiple_choice":
+        return Features({"prompt": text, "choices": List(text), "label": Value("int64")})
+    if format_name == "mlm":
+        return Features({"text": text})
+    if format_name == "passage_retrieval":
+        return Features({"query": text, "passage": text})
+    return features("span_qa" if format_name.startswith("span_qa") else format_name, labels, pairs=pairs)
+
+
+def table(columns: Mapping[str, "pa.ChunkedArray | pa.Array | Sequence"]) -> "pa.Table":
+    """Return a table of named columns."""
+    import pyarrow as pa
+
+    return pa.table(dict(columns))
+
+
+def number_labels(values: "pa.ChunkedArray", names: Sequence[str], path: Path) -> "pa.ChunkedArray":
+    """Return the numbers of labels that are given as text.
+
+    Raises
+    ------
+    StiltsError
+        If a label is none of the names; it names file and row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = pc.index_in(values, value_set=pa.array(names, values.type))
+    if numbers.null_count:
+        row = pc.index(numbers.is_null(), True).as_py()
+        raise StiltsError(f"{path}, row {row}: label {values[row].as_py()!r}; it should be one of {', '.join(names)}")
+    return numbers.cast(pa.int64())
+
+
+def check_numbers(values: "pa.ChunkedArray", names: Sequence[str], given: Sequence[str] | None, path: Path) -> None:
+    """Check label numbers, and that a file numbers the labels as the suite does.
+
+    Parameters
+    ----------
+    given : sequence of str, optional
+        The file's own names; None where it has none.
+
+    Raises
+    ------
+    StiltsError
+        If a number is no label's or the names differ; it names file and row.
+    """
+    import pyarrow.compute as pc
+
+    if given is not None and list(given) != list(names):
+        raise StiltsError(f"{path}: the labels are {', '.join(given)}; they should be {', '.join(names)}")
+    wrong = pc.or_(pc.less(values, 0), pc.greater_equal(values, len(names)))
+    row = pc.index(pc.fill_null(wrong, True), True).as_py()
+    if row >= 0:
+        raise StiltsError(f"{path}, row {row}: label {values[row].as_py()}; it should be 0 to {len(names) - 1}")

@@ -1,0 +1,157 @@
+"""Classification: XNLI, PAWS-X, MNLI, ANLI+, QQP, and the translations of NLI data."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from stilts.sources.xtreme.folder import DataFolder, Place
+from stilts.sources.xtreme.languages import PAWS_X, XNLI
+from stilts.sources.xtreme.pieces import (
+    DUPLICATE,
+    NLI,
+    PARAPHRASE,
+    Piece,
+    check_numbers,
+    layout,
+    number_labels,
+    table,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_XTREME = "google/xtreme"
+MNLI_TRAIN, MNLI_DEV = (Place("nyu-mll/glue", "mnli", split) for split in ("train", "validation_matched"))
+XNLI_DEV, XNLI_TEST = (Place(_XTREME, "XNLI", split) for split in ("validation", "test"))
+QQP = {split: Place("nyu-mll/glue", "qqp", split) for split in ("train", "validation")}
+# ANLI+ is ANLI's three rounds with MNLI and SNLI (Phang et al. 2020).
+ANLI_PLUS = {
+    "train": (
+        *(Place("facebook/anli", "plain_text", f"train_r{number}") for number in (1, 2, 3)),
+        MNLI_TRAIN,
+        Place("stanfordnlp/snli", "plain_text", "train"),
+    ),
+    "validation": (
+        *(Place("facebook/anli", "plain_text", f"dev_r{number}") for number in (1, 2, 3)),
+        MNLI_DEV,
+        Place("stanfordnlp/snli", "plain_text", "validation"),
+    ),
+}
+MNLI_TRANSLATED = {
+    language: Place("facebook/xnli", language, "train") for language in XNLI if language != "en"
+}
+PAWS_X_PLACES = {language: Place(_XTREME, f"PAWS-X.{language}", "test") for language in PAWS_X}
+
+
+def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """XNLI's test sets; MNLI is its English training set and MNLI's matched dev set its dev set (as in XTREME)."""
+    for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
+        yield _nli_piece("xnli", "xnli.en", split, _numbered_nli(data, place))
+    parts = dict(_by_language(_named_nli(data, XNLI_TEST)))
+    for language in XNLI:
+        if language in languages and language in parts:
+            yield _nli_piece("xnli", f"xnli.{language}", "test", parts[language])
+        elif language in languages:
+            data.leave_out("xnli", language, f"{XNLI_TEST} has no rows of it")
+
+
+def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """PAWS-X as google/xtreme has it; labels are text there."""
+    for split in ("train", "validation"):
+        yield _paws_x_piece(data, "en", split)
+    for language, _ in data.each("paws-x", {key: PAWS_X_PLACES[key] for key in PAWS_X if key in languages}):
+        yield _paws_x_piece(data, language, "test")
+
+
+def mnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """MNLI; its matched dev set is the dev set."""
+    for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
+        yield _nli_piece("mnli", "intermediate.mnli.en", split, _numbered_nli(data, place))
+
+
+def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """ANLI+: of its five parts those that stand in the folder."""
+    import pyarrow as pa
+
+    for split, places in ANLI_PLUS.items():
+        standing = [place for place in places if data.has(place)]
+        if missing := [str(place) for place in places if place not in standing]:
+            data.note("anli", f"{split} without {', '.join(missing)}: not in the data folder")
+        rows = pa.concat_tables([_numbered_nli(data, place) for place in standing])
+        yield _nli_piece("anli", "intermediate.anli.en", split, rows)
+
+
+def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Quora Question Pairs as GLUE has them."""
+    for split, place in QQP.items():
+        rows = data.read(place, ("question1", "question2", "label"))
+        check_numbers(rows["label"], DUPLICATE, data.label_names(place, "label"), data.files(place)[0])
+        columns = {"sentence1": rows["question1"], "sentence2": rows["question2"], "label": rows["label"]}
+        yield Piece("qqp", "intermediate.qqp.en", split, layout("classification", DUPLICATE, True), table(columns))
+
+
+def mnli_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Machine translations of MNLI (XNLI's translate-train); every hundredth example, in all languages, is held out."""
+    wanted = {key: place for key, place in MNLI_TRANSLATED.items() if key in languages}
+    parts = [_numbered_nli(data, place) for _, place in data.each("mnli-translated", wanted)]
+    yield from _held_out("mnli-translated", parts, every=100, together=1)
+
+
+def xnli_dev_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Human translations of XNLI's dev set; every tenth premise, in all languages, is held out."""
+    rows = _named_nli(data, XNLI_DEV)
+    parts = [part for language, part in _by_language(rows) if language in languages and language != "en"]
+    # The three hypotheses of a premise stand in three rows in a row.
+    yield from _held_out("xnli-dev-translated", parts, every=10, together=3)
+
+
+def _held_out(task: str, parts: list["pa.Table"], every: int, together: int) -> Iterator[Piece]:
+    """Join parallel parts; what is held out is so in every language, a number of rows together."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not parts:
+        return
+    config = f"intermediate.{task}.multilingual"
+    for split, wanted in (("train", False), ("validation", True)):
+        masks = [pa.array((np.arange(len(part)) // together % every == every - 1) == wanted) for part in parts]
+        chosen = [part.filter(mask) for part, mask in zip(parts, masks, strict=True)]
+        yield _nli_piece(task, config, split, pa.concat_tables(chosen))
+
+
+def _nli_piece(task: str, config: str, split: str, rows: "pa.Table") -> Piece:
+    return Piece(task, config, split, layout("classification", NLI, True), rows)
+
+
+def _numbered_nli(data: DataFolder, place: Place) -> "pa.Table":
+    """Premises and hypotheses; SNLI's rows on which its annotators did not agree (-1) are left out, as is usual."""
+    import pyarrow.compute as pc
+
+    rows = data.read(place, ("premise", "hypothesis", "label"))
+    if place.repo == "stanfordnlp/snli":
+        rows = rows.filter(pc.not_equal(rows["label"], -1))
+    check_numbers(rows["label"], NLI, data.label_names(place, "label"), data.files(place)[0])
+    return table({"sentence1": rows["premise"], "sentence2": rows["hypothesis"], "label": rows["label"]})
+
+
+def _named_nli(data: DataFolder, place: Place) -> "pa.Table":
+    rows = data.read(place, ("language", "sentence1", "sentence2", "gold_label"))
+    labels = number_labels(rows["gold_label"], NLI, data.files(place)[0])
+    return rows.drop_columns("gold_label").append_column("label", labels)
+
+
+def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
+    """Yield the languages that have rows, and those."""
+    import pyarrow.compute as pc
+
+    for language in XNLI:
+        part = rows.filter(pc.equal(rows["language"], language))
+        if part.num_rows:
+            yield language, part.drop_columns("language")
+
+
+def _paws_x_piece(data: DataFolder, language: str, split: str) -> Piece:
+    place = Place(_XTREME, f"PAWS-X.{language}", split)
+    rows = data.read(place, ("sentence1", "sentence2", "label"))
+    labels = number_labels(rows["label"], ("0", "1"), data.files(place)[0])
+    rows = rows.set_column(rows.column_names.index("label"), "label", labels)
+    return Piece("paws-x", f"paws-x.{language}", split, layout("classification", PARAPHRASE, True), rows)

@@ -1,0 +1,230 @@
+"""The suite "xtreme": the targets of XTREME and XTREME-R and the paper's intermediate tasks, from one data folder."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.sources.suite import Card, Table, read_manifest, write_suite
+from stilts.sources.xtreme.folder import DataFolder
+from stilts.sources.xtreme.languages import ALL
+from stilts.sources.xtreme.pairs import fewer_pairs
+from stilts.sources.xtreme.pieces import Piece
+from stilts.sources.xtreme.recipes import RECIPES
+from stilts.sources.xtreme.shared import Shared
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1  # raise it when the same files give other rows
+_TEXT_COLUMNS = (
+    "sentence1", "sentence2", "context", "question", "prompt", "choices", "text", "query", "passage",
+    "source_sentence", "target_sentence", "sentence", "tokens",
+)  # fmt: skip
+_CARD = Card(
+    "XTREME with English intermediate tasks",
+    "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets on\n"
+    "the Hub. `suite.json` holds the settings, the row counts of the sources, what was left out and why, and the overlap\n"
+    "between splits.",
+    "other",
+    "each-data-set-its-own",
+    "Each data set keeps its own licence; see the cards of the repositories that `suite.json` names.",
+)
+
+
+class Sizes(BaseModel):
+    """How many rows a suite holds at most; None for all that there are.
+
+    Attributes
+    ----------
+    train, intermediate_train : int, optional
+        Training rows of a target and of an intermediate task.
+    validation : int, optional
+        Dev rows of either.
+    test : int, optional
+        Test rows of a target per language.
+    retrieval : int, optional
+        Sentence pairs of `tatoeba` per language.
+    mining : int, optional
+        Pairs hidden in each split of `bucc2018`, and sentences of either side that have no partner.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: PositiveInt | None = None
+    intermediate_train: PositiveInt | None = None
+    validation: PositiveInt | None = None
+    test: PositiveInt | None = None
+    retrieval: PositiveInt | None = None
+    mining: PositiveInt | None = None
+
+
+class Suite:
+    """Source of the suite.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Copies of Hub repositories in their layout. Without it, or where it does not stand yet, the suite can be planned but
+        not built.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+
+    def fingerprint(self, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+        """Return a short hash of all that the suite's rows depend on; without data, of the rest, marked as such.
+
+        Raises
+        ------
+        StiltsError
+            If a size or a language is unknown.
+        """
+        decisive = {"version": VERSION, "seed": seed, "sizes": _sizes(sizes).model_dump(), "languages": _chosen(languages)}
+        files = self._data.fingerprints() if self._fetched else {}
+        digest = hashlib.sha256(json.dumps([decisive, files], sort_keys=True).encode()).hexdigest()[:12]
+        return digest if files else f"not-fetched-{digest}"
+
+    def build(
+        self, folder: Path, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None, *,
+        report: Callable[[str], None],
+    ) -> Path:  # fmt: skip
+        """Write the suite to `folder`, or reuse the complete one that is there.
+
+        Parameters
+        ----------
+        folder : Path
+        seed, sizes, languages
+            As for `fingerprint`.
+        report : callable
+            Gets a line for each task that was written or that cannot be had, and one at the end.
+
+        Raises
+        ------
+        StiltsError
+            If there is no data folder, or a file of it has another shape than its publisher gave it, or `folder` cannot
+            be written.
+        """
+        if not self._fetched:
+            raise StiltsError(f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
+                              "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories")
+        chosen, wanted, data, shared = _chosen(languages), _sizes(sizes), self._data, Shared()
+        about = {"suite": "xtreme", "fingerprint": self.fingerprint(seed, sizes, languages), "seed": seed,
+                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION}  # fmt: skip
+        tables = shared.watch(_tables(data, chosen, wanted, seed, report))
+        write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
+        rows = read_manifest(folder)["rows"]
+        report(f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows")
+        return Path(folder)
+
+    def texts(self, folder: Path) -> Iterator[str]:
+        """Yield the texts of a suite, each column's once, in a fixed order; of tagging tasks, words.
+
+        Raises
+        ------
+        StiltsError
+            If a file of the suite cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        for path in sorted(Path(folder).glob("*/*.parquet")):
+            try:
+                file = pq.ParquetFile(path)
+                for column in (name for name in _TEXT_COLUMNS if name in file.schema_arrow.names):
+                    values = file.read([column])[column]
+                    flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
+                    yield from (text.as_py() for text in pc.unique(flat))
+            except (pa.ArrowException, OSError) as error:
+                raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
+
+    def missing(self, task_name: str) -> str | None:
+        """Return why a task cannot be had from the folder, None if it can.
+
+        Raises
+        ------
+        UnknownName
+            If the suite has no such task.
+        """
+        if task_name not in RECIPES:
+            raise UnknownName("task of the suite 'xtreme'", task_name, RECIPES)
+        return RECIPES[task_name].missing(self._data) if self._fetched else self._absent
+
+    @property
+    def _fetched(self) -> bool:
+        return self.folder is not None and self.folder.is_dir()
+
+    @property
+    def _absent(self) -> str:
+        return "no data folder is given" if self.folder is None else f"data folder {self.folder} does not exist"
+
+    @property
+    def _data(self) -> DataFolder:
+        return DataFolder(self.folder)
+
+
+def _sizes(given: Mapping[str, int]) -> Sizes:
+    if unknown := sorted(given.keys() - Sizes.model_fields.keys()):
+        raise UnknownName("size of the suite", unknown[0], Sizes.model_fields)
+    try:
+        return Sizes(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StiltsError(f"sizes.{first['loc'][0]}: {first['msg']} (given: {dict(given)})") from error
+
+
+def _chosen(languages: Sequence[str] | None) -> list[str]:
+    """English first, the others in the suite's order."""
+    for language in languages or ():
+        if language not in ALL:
+            raise UnknownName("language of the suite 'xtreme'", language, ALL)
+    return [language for language in ALL if languages is None or language == "en" or language in languages]
+
+
+def _tables(
+    data: DataFolder, languages: Sequence[str], sizes: Sizes, seed: int, report: Callable[[str], None]
+) -> Iterator[Table]:
+    for task, recipe in RECIPES.items():
+        if reason := recipe.missing(data):
+            data.leave_out(task, "all", reason)
+            report(f"{task}: left out, {reason}")
+            continue
+        made = 0
+        for piece in recipe.make(data, languages):
+            made += 1
+            yield Table(piece.config, piece.split, piece.features, _some_rows(piece, sizes, seed))
+        report(f"{task}: {made} splits")
+
+
+def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
+    """Return rows in a seeded order, at most as many as the sizes say."""
+    order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
+    if most is not None and "match" in piece.features:
+        return fewer_pairs(piece.rows, most, order.tolist())
+    return piece.rows.take(order[:most])
+
+
+def _order(name: str, count: int, seed: int) -> np.ndarray:
+    """Return a permutation; NumPy keeps this generator's stream for good (NEP 19), so that a suite can be made again."""
+    return np.random.RandomState([seed % 2**32, zlib.crc32(name.encode())]).permutation(count)
+
+
+def _most(piece: Piece, sizes: Sizes) -> int | None:
+    if "match" in piece.features:
+        return sizes.mining
+    if "source_sentence" in piece.features:
+        return sizes.retrieval
+    kind = "intermediate_train" if piece.split == "train" and piece.config.startswith("intermediate.") else piece.split
+    return getattr(sizes, kind)
+
+
+def _told(data: DataFolder) -> dict[str, Any]:
+    """What suite.json says about the sources."""
+    return {"sources": dict(sorted(data.counts.items())), "notes": data.notes, "left_out": data.left_out}

@@ -1,0 +1,137 @@
+"""Tagging: UDPOS, PAN-X, and CCG supertags from a folder that its user holds."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stilts.errors import StiltsError
+from stilts.sources.xtreme import treebanks
+from stilts.sources.xtreme.folder import DataFolder, Place
+from stilts.sources.xtreme.languages import PAN_X, UDPOS
+from stilts.sources.xtreme.pieces import Piece, check_numbers, layout, number_labels, table
+
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
+    "SYM", "VERB", "X",
+)  # fmt: skip
+NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+SPLITS = ("train", "validation", "test")
+CONTAMINATED = {"el": "Ancient Greek", "zh": "Classical Chinese", "fr": "Old French", "de": "Swiss German"}
+CCG_SOURCE = "CCGbank, LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13"
+
+
+def udpos_places(split: str) -> dict[str, Place]:
+    """Language -> where the Hub has its treebanks."""
+    return {language: Place("google/xtreme", f"udpos.{name}", split) for language, name in UDPOS.items()}
+
+
+def panx_places(split: str) -> dict[str, Place]:
+    """Language -> where the Hub has its PAN-X."""
+    return {language: Place("google/xtreme", f"PAN-X.{language}", split) for language in PAN_X}
+
+
+def udpos(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Parts of speech: Universal Dependencies 2.5 where its files stand in the folder, else as google/xtreme has them."""
+    for language in UDPOS:
+        if language not in languages:
+            continue
+        for split in SPLITS if language == "en" else ("test",):
+            piece = udpos_piece(data, language, split)
+            if piece:
+                yield piece
+            else:
+                data.leave_out("udpos", language, f"{udpos_places(split)[language]} is not in the data folder")
+
+
+def udpos_piece(data: DataFolder, language: str, split: str) -> Piece | None:
+    """Return one split of one language, None where neither source has it."""
+    files = treebanks.files(data.root, language, UDPOS[language], split)
+    if files:
+        data.note("udpos", "from Universal Dependencies 2.5 files, converted as XTREME does: " + treebanks.CONVERSION)
+        return _treebank_piece(files, language, split)
+    place = udpos_places(split)[language]
+    if not data.has(place):
+        return None
+    data.note("udpos", "from google/xtreme, which splits fused forms where XTREME keeps them")
+    if language in CONTAMINATED:
+        data.note("udpos", f"google/xtreme's udpos.{UDPOS[language]} holds {CONTAMINATED[language]} too, unless the "
+                           "folder is a copy that leaves it out")  # fmt: skip
+    return _hub_piece(data, "udpos", f"udpos.{language}", split, place, "pos_tags", UPOS)
+
+
+def pan_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Named entities, as google/xtreme has them."""
+    for split in ("train", "validation"):
+        yield _hub_piece(data, "pan-x", "pan-x.en", split, panx_places(split)["en"], "ner_tags", NER)
+    wanted = {key: place for key, place in panx_places("test").items() if key in languages}
+    for language, place in data.each("pan-x", wanted):
+        yield _hub_piece(data, "pan-x", f"pan-x.{language}", "test", place, "ner_tags", NER)
+
+
+def ccg_files(root: Path, split: str) -> list[Path]:
+    """Return the user's CCG file of a split, none where there is none.
+
+    ``ccg/train.tsv`` and ``ccg/validation.tsv``: a word, a tab and its supertag on a line, an empty line after each
+    sentence; in UTF-8.
+    """
+    return [path for path in [root / "ccg" / f"{split}.tsv"] if path.is_file()]
+
+
+def ccg(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """CCG supertags from the user's files; a tag that training lacks is an error, since no head could predict it."""
+    train = read_columns(ccg_files(data.root, "train")[0])
+    labels = tuple(sorted({tag for _, tags in train for tag in tags}))
+    for split in ("train", "validation"):
+        path = ccg_files(data.root, split)[0]
+        yield _named_piece("ccg", "intermediate.ccg.en", split, read_columns(path), labels, path)
+
+
+def read_columns(path: Path) -> list[tuple[list[str], list[str]]]:
+    """Return the sentences of a file with a word, a tab and a tag on a line; StiltsError if a line is another.
+
+    Returns
+    -------
+    list of (words, tags)
+    """
+    sentences: list[tuple[list[str], list[str]]] = [([], [])]
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            sentences.append(([], []))
+            continue
+        parts = line.split("\t")
+        if len(parts) != 2 or not all(parts):
+            raise StiltsError(f"{path}, line {number}: {line!r}; it should be a word, a tab and a tag")
+        for column, part in zip(sentences[-1], parts, strict=True):
+            column.append(part)
+    return [sentence for sentence in sentences if sentence[0]]
+
+
+def _hub_piece(
+    data: DataFolder, task: str, config: str, split: str, place: Place, column: str, labels: Sequence[str]
+) -> Piece:
+    import pyarrow.compute as pc
+
+    rows, path = data.read(place, ("tokens", column)), data.files(place)[0]
+    check_numbers(pc.list_flatten(rows[column]), labels, data.label_names(place, column), path)
+    lengths = pc.list_value_length(rows["tokens"])
+    bad = pc.or_(pc.equal(lengths, 0), pc.not_equal(lengths, pc.list_value_length(rows[column])))
+    if (row := pc.index(bad, True).as_py()) >= 0:
+        raise StiltsError(f"{path}, row {row}: no tokens, or not as many tags; fetch it again")
+    return Piece(task, config, split, layout("tagging", tuple(labels)), rows.rename_columns(["tokens", "tags"]))
+
+
+def _treebank_piece(files: Sequence[Path], language: str, split: str) -> Piece:
+    sentences = [sentence for file in files for sentence in treebanks.read(file, language)]
+    return _named_piece("udpos", f"udpos.{language}", split, sentences, UPOS, files[0])
+
+
+def _named_piece(
+    task: str, config: str, split: str, sentences: Sequence[tuple[list[str], list[str]]], labels: tuple[str, ...],
+    path: Path,
+) -> Piece:  # fmt: skip
+    import pyarrow as pa
+
+    tags = pa.array([tags for _, tags in sentences], pa.list_(pa.string()))
+    numbers = number_labels(pa.chunked_array([tags.flatten()]), labels, path).combine_chunks()
+    tags = pa.ListArray.from_arrays(tags.offsets, numbers)
+    columns = {"tokens": pa.array([words for words, _ in sentences], pa.list_(pa.string())), "tags": tags}
+    return Piece(task, config, split, layout("tagging", labels), table(columns))

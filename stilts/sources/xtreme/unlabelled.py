@@ -1,0 +1,100 @@
+"""Text of many languages for masked language modelling."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.sources.xtreme import tags
+from stilts.sources.xtreme.folder import DataFolder
+from stilts.sources.xtreme.languages import UNSPACED
+from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.sentences import XNLI_DEV
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CONFIG = "intermediate.mlm.multilingual"
+_HELD_OUT = 10
+WIKIPEDIA = "wikimedia/wikipedia"
+WIKIPEDIA_LINES = 50_000  # of one language; the whole of the larger ones would not fit into memory
+_SHORTEST = 40  # characters; shorter lines of an article are headings and parts of lists
+
+
+def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Wikipedia where it stands in the folder, else sentences of the sets that no target is tested on; a tenth is held out.
+
+    In every language, English among them; of a language, each sentence once. Sentences that are given as words are joined
+    by spaces, or by nothing in languages that are written without.
+    """
+    import pyarrow as pa
+
+    parts = []
+    for language in languages:
+        texts = list(dict.fromkeys(_wikipedia(data, language) or _sentences(data, language)))
+        if texts:
+            parts.append(pa.array(texts, pa.string()))
+        else:
+            data.leave_out("mlm", language, "no set of it in the data folder that no target is tested on")
+    for split, wanted in (("train", False), ("validation", True)):
+        chosen = [part.take(pa.array(_every(len(part), wanted), pa.int64())) for part in parts]
+        yield Piece("mlm", _CONFIG, split, layout("mlm"), table({"text": pa.chunked_array(chosen, pa.string())}))
+
+
+def _every(count: int, held_out: bool) -> list[int]:
+    return [row for row in range(count) if (row % _HELD_OUT == _HELD_OUT - 1) == held_out]
+
+
+def _sentences(data: DataFolder, language: str) -> Iterator[str]:
+    data.note("mlm", "sentences of XNLI's dev set and of the training and dev sets of PAN-X and UDPOS in all languages")
+    if data.has(XNLI_DEV):
+        rows = data.read(XNLI_DEV, ("language", "sentence1", "sentence2"))
+        yield from _column(rows, "sentence1", language)
+        yield from _column(rows, "sentence2", language)
+    between = "" if language in UNSPACED else " "
+    for split in ("train", "validation"):
+        for tokens in (*_panx(data, language, split), *_udpos(data, language, split)):
+            yield between.join(tokens)
+
+
+def _column(rows: "pa.Table", column: str, language: str) -> Iterable[str]:
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.equal(rows["language"], language))[column].to_pylist()
+
+
+def _panx(data: DataFolder, language: str, split: str) -> list[list[str]]:
+    place = tags.panx_places(split).get(language)
+    return data.read(place, ("tokens",))["tokens"].to_pylist() if place and data.has(place) else []
+
+
+def _udpos(data: DataFolder, language: str, split: str) -> list[list[str]]:
+    piece = tags.udpos_piece(data, language, split) if language in tags.UDPOS else None
+    return piece.rows["tokens"].to_pylist() if piece else []
+
+
+def _wikipedia(data: DataFolder, language: str) -> list[str]:
+    """First lines of a language's articles, in the order of the files."""
+    lines: list[str] = []
+    files = wikipedia_files(data.root, language)
+    if files:
+        data.note("mlm", f"Wikipedia where it stands, at most {WIKIPEDIA_LINES} lines of a language")
+    for path in files:
+        for line in _lines(path):
+            lines.append(line)
+            if len(lines) == WIKIPEDIA_LINES:
+                return lines
+    return lines
+
+
+def wikipedia_files(root: Path, language: str) -> list[Path]:
+    """Return the files of a language's newest snapshot, ``wikimedia/wikipedia/<date>.<language>/*.parquet``."""
+    snapshots = sorted((root / WIKIPEDIA).glob(f"*.{language}"))
+    return sorted(snapshots[-1].glob("*.parquet")) if snapshots else []
+
+
+def _lines(path: Path) -> Iterator[str]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["text"]):
+        for article in batch["text"].to_pylist():
+            yield from (line.strip() for line in article.split("\n") if len(line.strip()) >= _SHORTEST)
