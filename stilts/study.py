@@ -364,7 +364,7 @@ def _zero_shot_run(
     # Without any training the encoder is the same for every seed, and so is what it predicts.
     evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
     languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
-    # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks choose no layer.
+    # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
     for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
         evaluation.pop(unread, None)
     return Run(
