@@ -101,7 +101,7 @@ def squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Machine translations of SQuAD (XQuAD's translate-train); rows whose answer was lost in translation are left out."""
+    """Machine translations of SQuAD (XQuAD's translate-train), but for rows whose answer was lost in translation."""
     import pyarrow as pa
 
     task = "squad-translated"
@@ -160,9 +160,7 @@ def _squad(data: DataFolder, task: str, config: str) -> Iterator[Piece]:
         yield _piece(data, task, config, split, data.first(places) or places[0])
 
 
-def _piece(
-    data: DataFolder, task: str, config: str, split: str, place: Place, format_name: str = "span_qa"
-) -> Piece:
+def _piece(data: DataFolder, task: str, config: str, split: str, place: Place, format_name: str = "span_qa") -> Piece:
     return Piece(task, config, split, layout(format_name), _read(data, task, place))
 
 
@@ -172,8 +170,8 @@ def _read(data: DataFolder, task: str, place: Place, further: Sequence[str] = ()
     if answers.misplaced:
         _reject(answers.rows, answers.misplaced[0], path)
     if answers.moved:
-        data.note(task, f"{place}: offsets of {answers.moved} of {answers.rows.num_rows} rows moved to where their answers "
-                        "stand; the Hub's files lack the white space before their contexts")  # fmt: skip
+        data.note(task, f"{place}: offsets of {answers.moved} of {answers.rows.num_rows} rows moved to where their "
+                        "answers stand; the Hub's files lack the white space before their contexts")  # fmt: skip
     return answers.rows
 
 

@@ -1,8 +1,8 @@
 """Multiple choice: XCOPA and COPA, SIQA, HellaSwag, Cosmos QA, CommonsenseQA.
 
 How a row becomes a prompt and choices is jiant's way for the paper's tasks (`jiant/tasks/lib/{hellaswag,cosmosqa,
-commonsenseqa}.py`) and XTREME's for SIQA and XCOPA (google-research/xtreme, `third_party/run_xcopa.py`), which asks "What was
-the cause?" and "What was the effect?" in English whatever the language of the premise.
+commonsenseqa}.py`) and XTREME's for SIQA and XCOPA (google-research/xtreme, `third_party/run_xcopa.py`), which asks
+"What was the cause?" and "What was the effect?" in English whatever the language of the premise.
 """
 
 from collections.abc import Iterator, Sequence

@@ -86,7 +86,9 @@ class DataFolder:
         """
         paths = self.files(place)
         if not paths:
-            raise StiltsError(f"{self.root / place.repo / place.config}: no split '{place.split}'; `stilts fetch` gets it")
+            raise StiltsError(
+                f"{self.root / place.repo / place.config}: no split '{place.split}'; `stilts fetch` gets it"
+            )
         table = read_tables(paths, columns)
         if not table.num_rows:
             raise StiltsError(f"{paths[0]}: no rows; fetch it again")
@@ -122,7 +124,9 @@ class DataFolder:
 
     def fingerprints(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a suite may be made of, by its path in the folder."""
-        paths = sorted(path for folder in _source_folders(self.root) for path in folder.rglob("*") if path.suffix in _SUFFIXES)
+        paths = sorted(
+            path for folder in _source_folders(self.root) for path in folder.rglob("*") if path.suffix in _SUFFIXES
+        )
         return Checksums(self.root).of(paths)
 
     def _count(self, place: Place, rows: int, path: Path) -> None:

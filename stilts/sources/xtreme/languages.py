@@ -38,5 +38,8 @@ TYDIQA = {
     "ru": "russian", "sw": "swahili", "te": "telugu",
 }  # fmt: skip
 
-ALL = ("en", *sorted({*XNLI, *PAWS_X, *PAN_X, *XQUAD, *MLQA, *BUCC, *XCOPA, *MEWSLI_X, *UDPOS, *TATOEBA, *TYDIQA} - {"en"}))
+ALL = (
+    "en",
+    *sorted({*XNLI, *PAWS_X, *PAN_X, *XQUAD, *MLQA, *BUCC, *XCOPA, *MEWSLI_X, *UDPOS, *TATOEBA, *TYDIQA} - {"en"}),
+)
 UNSPACED = ("ja", "my", "th", "zh")  # written without spaces between words

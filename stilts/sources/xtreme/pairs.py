@@ -26,7 +26,7 @@ _SIDES = ("id", "sentence", "lang", "match")
 
 
 def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Tatoeba's pairs; the Hub keeps a line feed after every sentence, which goes, and calls the test set validation."""
+    """Tatoeba's pairs; on the Hub each sentence ends with a line feed, and the test set is called validation."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -54,8 +54,8 @@ def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def bucc_files(root: Path, language: str, split: str) -> tuple[Path, Path, Path] | None:
     """Return the foreign, English and gold file of a split of the shared task, None where one is missing.
 
-    ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as the shared task packs them; the part is sample
-    or dev for validation, training or test for test.
+    ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as the shared task packs them; the part is
+    sample or dev for validation, training or test for test.
     """
     for part in _CORPORA[split]:
         stem = root / "bucc2018" / f"{language}-en" / f"{language}-en.{part}"
@@ -69,7 +69,9 @@ def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
     found = {split: bucc_files(data.root, language, split) for split in _CORPORA}
     if None in found.values():
         return
-    data.note("bucc2018", f"{language}: the shared task's corpora; its sample is the dev set, its training set the test set")
+    data.note(
+        "bucc2018", f"{language}: the shared task's corpora; its sample is the dev set, its training set the test set"
+    )
     for split, (foreign, english, gold) in found.items():
         sides = {language: dict(_columns(foreign)), "en": dict(_columns(english))}
         yield _mining_piece(language, split, sides, _columns(gold), gold)
@@ -92,8 +94,8 @@ def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
         return
     rows = {split: data.read(place, _PAIR).to_pylist() for split, place in places.items() if data.has(place)}
     path = data.files(places["validation"])[0]
-    data.note("bucc2018", f"{language}: gold pairs alone, without the corpora that hide them: scores are far higher than "
-                          "the shared task's and cannot be compared with them")  # fmt: skip
+    data.note("bucc2018", f"{language}: gold pairs alone, without the corpora that hide them: scores are far higher "
+                          "than the shared task's and cannot be compared with them")  # fmt: skip
     if "test" not in rows:
         rows = {"validation": rows["validation"][::2], "test": rows["validation"][1::2]}
         data.note("bucc2018", f"{language}: of the dev pairs every second is the test set, since there is none")
@@ -113,7 +115,9 @@ def _mining_piece(
             if own not in side:
                 raise StiltsError(f"{path}: pair {' '.join(pair)}, but there is no sentence {own}")
             match.setdefault(own, other)
-    rows = [(name, text.strip(), side, match.get(name, "")) for side, texts in sides.items() for name, text in texts.items()]
+    rows = [
+        (name, text.strip(), side, match.get(name, "")) for side, texts in sides.items() for name, text in texts.items()
+    ]
     columns = dict(zip(_SIDES, zip(*rows, strict=True), strict=True))
     return Piece("bucc2018", f"bucc2018.{language}", split, layout("mining"), table(columns))
 

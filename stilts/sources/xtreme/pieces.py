@@ -1,4 +1,4 @@
-"""What a converter yields: all rows of one split of the suite, in the source's order, with the columns of its format."""
+"""What a converter yields: all rows of one split of the suite, in the source's order, with its format's columns."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache

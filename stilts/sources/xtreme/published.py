@@ -1,8 +1,8 @@
 """How many rows the publishers' files have, where that is known.
 
-Counts from the dataset descriptions of the `datasets` library (`dataset_infos.json`, October 2022), the last ones before
-the loading scripts moved to the Hub. The udpos configs are not among them: google/xtreme mixes treebanks of other
-languages into four of them (see `tagging`), so that its counts are no yardstick.
+Counts from the dataset descriptions of the `datasets` library (`dataset_infos.json`, October 2022), the last ones
+before the loading scripts moved to the Hub. The udpos configs are not among them: google/xtreme mixes treebanks of
+other languages into four of them (see `tags`), so that its counts are no yardstick.
 """
 
 REPOSITORIES = (

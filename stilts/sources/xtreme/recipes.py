@@ -51,7 +51,9 @@ class Recipe:
         """Return why the task cannot be had from a folder, None if it can."""
         for need in self.needs:
             if not any(_stands(data, each) for each in need):
-                others = f", nor any of {len(need) - 1} alternatives to it (the last: {need[-1]})" if len(need) > 1 else ""
+                others = (
+                    f", nor any of {len(need) - 1} alternatives to it (the last: {need[-1]})" if len(need) > 1 else ""
+                )
                 return f"the data folder lacks {need[0]}{others}"
         return None
 
@@ -68,9 +70,7 @@ def _has_ccg(split: str) -> Files:
     return Files(lambda root: bool(tags.ccg_files(root, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}")
 
 
-_ANY_BUCC = Files(
-    lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC), pairs.BUCC_SOURCE
-)
+_ANY_BUCC = Files(lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC), pairs.BUCC_SOURCE)
 
 
 def _single(*places: Place) -> tuple[Need, ...]:

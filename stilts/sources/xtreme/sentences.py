@@ -36,9 +36,7 @@ ANLI_PLUS = {
         Place("stanfordnlp/snli", "plain_text", "validation"),
     ),
 }
-MNLI_TRANSLATED = {
-    language: Place("facebook/xnli", language, "train") for language in XNLI if language != "en"
-}
+MNLI_TRANSLATED = {language: Place("facebook/xnli", language, "train") for language in XNLI if language != "en"}
 PAWS_X_PLACES = {language: Place(_XTREME, f"PAWS-X.{language}", "test") for language in PAWS_X}
 
 

@@ -35,8 +35,8 @@ class Shared:
         """Return `rows` (config -> split -> number) and `overlap`, a list.
 
         An entry of it names a training set, an evaluation set of a target, what was compared ("example", all texts of a
-        row; "context", of QA), the rows of the latter, and how many of them the training set has too; entries of none are
-        left out.
+        row; "context", of QA), the rows of the latter, and how many of them the training set has too; where it has none
+        there is no entry.
         """
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
@@ -65,7 +65,9 @@ def _digests(rows: "pa.Table", columns: list[str]) -> np.ndarray:
     """Eight bytes of a hash of each row's text in small letters."""
     found = np.empty(rows.num_rows, dtype=np.uint64)
     start = 0
-    for batch in rows.select(columns).to_batches(max_chunksize=10_000):  # so that few texts are Python objects at a time
+    for batch in rows.select(columns).to_batches(
+        max_chunksize=10_000
+    ):  # so that few texts are Python objects at a time
         texts = zip(*(batch[name].to_pylist() for name in columns), strict=True)
         for row, parts in enumerate(texts, start):
             text = "\t".join(" ".join(part) if isinstance(part, list) else part for part in parts).casefold()

@@ -29,9 +29,9 @@ _TEXT_COLUMNS = (
 )  # fmt: skip
 _CARD = Card(
     "XTREME with English intermediate tasks",
-    "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets on\n"
-    "the Hub. `suite.json` holds the settings, the row counts of the sources, what was left out and why, and the overlap\n"
-    "between splits.",
+    "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets\n"
+    "on the Hub. `suite.json` holds the settings, the row counts of the sources, what was left out and why, and the\n"
+    "overlap between splits.",
     "other",
     "each-data-set-its-own",
     "Each data set keeps its own licence; see the cards of the repositories that `suite.json` names.",
@@ -71,8 +71,8 @@ class Suite:
     Parameters
     ----------
     folder : Path, optional
-        Copies of Hub repositories in their layout. Without it, or where it does not stand yet, the suite can be planned but
-        not built.
+        Copies of Hub repositories in their layout. Without it, or where it does not stand yet, the suite can be planned
+        but not built.
     """
 
     def __init__(self, folder: Path | None):
@@ -86,7 +86,12 @@ class Suite:
         StiltsError
             If a size or a language is unknown.
         """
-        decisive = {"version": VERSION, "seed": seed, "sizes": _sizes(sizes).model_dump(), "languages": _chosen(languages)}
+        decisive = {
+            "version": VERSION,
+            "seed": seed,
+            "sizes": _sizes(sizes).model_dump(),
+            "languages": _chosen(languages),
+        }
         files = self._data.fingerprints() if self._fetched else {}
         digest = hashlib.sha256(json.dumps([decisive, files], sort_keys=True).encode()).hexdigest()[:12]
         return digest if files else f"not-fetched-{digest}"
@@ -112,15 +117,19 @@ class Suite:
             be written.
         """
         if not self._fetched:
-            raise StiltsError(f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
-                              "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories")
+            raise StiltsError(
+                f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
+                "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
+            )
         chosen, wanted, data, shared = _chosen(languages), _sizes(sizes), self._data, Shared()
         about = {"suite": "xtreme", "fingerprint": self.fingerprint(seed, sizes, languages), "seed": seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION}  # fmt: skip
         tables = shared.watch(_tables(data, chosen, wanted, seed, report))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
-        report(f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows")
+        report(
+            f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows"
+        )
         return Path(folder)
 
     def texts(self, folder: Path) -> Iterator[str]:
@@ -212,7 +221,7 @@ def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
 
 
 def _order(name: str, count: int, seed: int) -> np.ndarray:
-    """Return a permutation; NumPy keeps this generator's stream for good (NEP 19), so that a suite can be made again."""
+    """Return a permutation; NumPy keeps this generator's stream for good (NEP 19), so a suite can be made again."""
     return np.random.RandomState([seed % 2**32, zlib.crc32(name.encode())]).permutation(count)
 
 

@@ -30,7 +30,7 @@ def panx_places(split: str) -> dict[str, Place]:
 
 
 def udpos(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Parts of speech: Universal Dependencies 2.5 where its files stand in the folder, else as google/xtreme has them."""
+    """Parts of speech: Universal Dependencies 2.5 where its files stand, else as google/xtreme has them."""
     for language in UDPOS:
         if language not in languages:
             continue

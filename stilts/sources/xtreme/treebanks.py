@@ -1,16 +1,18 @@
 """Universal Dependencies 2.5 as XTREME reads it: fused forms of multiword tokens are kept.
 
-XTREME runs `ud-conversion-tools/conllu_to_conll.py --replace_subtokens_with_fused_forms` on every treebank file whose name
-begins with the language's code, and then `utils_preprocess.py` (google-research/xtreme, `scripts/download_data.sh`):
+XTREME runs `ud-conversion-tools/conllu_to_conll.py --replace_subtokens_with_fused_forms` on every treebank file whose
+name begins with the language's code, and then `utils_preprocess.py` (google-research/xtreme,
+`scripts/download_data.sh`):
 
-- a fused form (``3-4  del``) takes the place of its words and gets the tag of that one of them that is nearest to the root;
-  among several at the same height, the one whose tag comes first in a list of the language (`_PRECEDENCE`);
+- a fused form (``3-4  del``) takes the place of its words and gets the tag of that one of them that is nearest to the
+  root; among several at the same height, the one whose tag comes first in a list of the language (`_PRECEDENCE`);
 - a sentence in which all words, or all but one, are ``_`` (text withheld for its licence) is left out;
 - zero-width non-joiners and spaces inside words are removed;
 - files are taken in alphabetical order.
 
-The height is counted here over the basic tree. XTREME's tool also walks over the enhanced dependencies where a treebank has
-them, which can change the tag of a fused form there; that its numbers agree is not verified, since its output is not public.
+The height is counted here over the basic tree. XTREME's tool also walks over the enhanced dependencies where a treebank
+has them, which can change the tag of a fused form there. Its lists of tags are those of the tool's public version. That
+the outcome is the same word for word is not verified, since XTREME's own output is not public.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +26,14 @@ SOURCE = "Universal Dependencies 2.5, http://hdl.handle.net/11234/1-3105"
 
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
 # coastalcph/ud-conversion-tools, conllu_to_conll.py; a tag that a list lacks comes after those that it has.
-_DEFAULT = "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT".split()
+_DEFAULT = (
+    "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ", "AUX", "ADP", "DET", "PART", "CCONJ", "SCONJ", "X",
+    "PUNCT",
+)  # fmt: skip
 _PRECEDENCE: Mapping[str, Sequence[str]] = {
-    "es": "VERB AUX PRON ADP DET".split(),
-    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ".split(),
-    "it": "VERB AUX ADV PRON ADP DET INTJ".split(),
+    "es": ["VERB", "AUX", "PRON", "ADP", "DET"],
+    "fr": ["VERB", "AUX", "PRON", "NOUN", "ADJ", "ADV", "ADP", "DET", "PART", "SCONJ", "CONJ"],
+    "it": ["VERB", "AUX", "ADV", "PRON", "ADP", "DET", "INTJ"],
 }
 _COLUMNS = 10
 _NON_JOINER = "\u200c"

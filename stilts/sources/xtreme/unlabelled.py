@@ -21,10 +21,10 @@ _SHORTEST = 40  # characters; shorter lines of an article are headings and parts
 
 
 def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Wikipedia where it stands in the folder, else sentences of the sets that no target is tested on; a tenth is held out.
+    """Wikipedia where it stands, else sentences of the sets that no target is tested on; a tenth is held out.
 
-    In every language, English among them; of a language, each sentence once. Sentences that are given as words are joined
-    by spaces, or by nothing in languages that are written without.
+    In every language, English among them; of a language, each sentence once. Words are joined by spaces, or by nothing
+    in languages that are written without.
     """
     import pyarrow as pa
 
