@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
+from stilts.process_groups import process_group
 from stilts.records import Store, set_aside
 from stilts.study import Job, Phase, Study
 from stilts.workspace import Plan, Workspace
@@ -230,7 +231,7 @@ def _run_group(command: list[str], log_file: Path) -> int:
     However this process ends, the group ends with it: jobs that outlive their scheduler would go on unseen. After
     Ctrl-C it has a while to end in order; a second Ctrl-C ends it at once.
     """
-    with _process_group() as group, _open_log(log_file) as output:
+    with process_group() as group, _open_log(log_file) as output:
         process = subprocess.Popen(
             command, process_group=group, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
@@ -241,22 +242,6 @@ def _run_group(command: list[str], log_file: Path) -> int:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_SECONDS)
             raise
-
-
-@contextmanager
-def _process_group() -> Iterator[int]:
-    """Yield the id of a process group that is killed when the body ends, or this process does, even by kill -9.
-
-    Its first process reads from a pipe that this process alone can write to: the end of one is the end of the other.
-    """
-    guard = subprocess.Popen(
-        ["sh", "-c", "trap '' INT TERM HUP; read -r _; kill -KILL 0"], process_group=0, stdin=subprocess.PIPE
-    )
-    try:
-        yield guard.pid
-    finally:
-        guard.stdin.close()
-        guard.wait()
 
 
 @contextmanager

@@ -1,0 +1,21 @@
+"""Processes that must not outlive the one that started them."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def process_group() -> Iterator[int]:
+    """Yield the id of a process group that is killed when the body ends, or this process does, even by kill -9.
+
+    Its first process reads from a pipe that this process alone can write to: the end of one is the end of the other.
+    """
+    guard = subprocess.Popen(
+        ["sh", "-c", "trap '' INT TERM HUP; read -r _; kill -KILL 0"], process_group=0, stdin=subprocess.PIPE
+    )
+    try:
+        yield guard.pid
+    finally:
+        guard.stdin.close()
+        guard.wait()
