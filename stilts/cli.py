@@ -33,8 +33,6 @@ commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__,
 # A pipe or a file has no width, and ids of runs must not be broken in it.
 console = Console(width=None if sys.stdout.isatty() else 140)
 
-INTERRUPTED = 130  # exit code after Ctrl-C
-
 INTERRUPTED = 130  # exit code that typer turns Ctrl-C into
 
 StudyName = Annotated[str, typer.Argument(help="name of a file in studies/, or a path ending in .yml")]
@@ -135,8 +133,8 @@ def prepare(study: StudyName = "pocket") -> None:
     )
 
 
-@commands.command()
-def export(
+@commands.command("export-suite")
+def export_suite(
     study: StudyName,
     folder: Annotated[Path, typer.Argument(help="new folder, <config>/<split>-*.parquet as on the Hub")],
 ) -> None:
@@ -144,6 +142,24 @@ def export(
     here, plan = _open(study)
     here.export_suite(plan.study, folder)
     console.print(f"read it: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
+
+
+@commands.command()
+def submit(
+    study: StudyName,
+    folder: Annotated[Path, typer.Argument(help="new folder, <task>/test-<language>.tsv as the leaderboard takes it")],
+    partial: Annotated[bool, typer.Option("--partial", help="write what is there where something is missing")] = False,
+) -> None:
+    """Write a study's predictions as the XTREME leaderboard takes them."""
+    from stilts import submission
+
+    here, plan = _open(study)
+    written = submission.submit(here, plan, folder, partial=partial)
+    for target, choice in written.choices.items():
+        console.print(f"{target}: {choice.run.condition}, seed {choice.run.seed}, {choice.run.id}", soft_wrap=True)
+    if written.gaps:
+        console.print(f"not whole, {len(written.gaps)} gaps; {submission.MANIFEST} lists them", soft_wrap=True)
+    console.print(f"{len(written.files)} files: {folder}", soft_wrap=True)
 
 
 @commands.command()
@@ -220,6 +236,14 @@ def analysis(study: str, page: str) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
     here, plan = _open(study)
     run_analysis(here, plan, page.rsplit("/", 1)[-1])
+
+
+@commands.command(hidden=True)
+def train(request: Path) -> None:
+    """Train a run as one of several processes (called by the job that started them)."""
+    from stilts.launch import take_part
+
+    take_part(request)
 
 
 @commands.command(hidden=True)

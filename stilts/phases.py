@@ -22,14 +22,17 @@ from stilts.evaluation import dev_counts, embed, head_outputs, predict
 from stilts.formats import SpanQA, Tagging, get_format
 from stilts.formats.base import Format, Input
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
+from stilts.launch import train_together
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
+from stilts.processes import ALONE, Processes
 from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
 from stilts.sources.hub import load_split
 from stilts.study import Run, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
 from stilts.training import Outcome, TaskData, train
+from stilts.training_state import SavedStates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,20 +109,24 @@ def _weights(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> State:
         return workspace.checkpoints.load(run.id)
 
 
-def _intermediate(run: Run, workspace: "Workspace", parent: State | None) -> Record:
-    tasks = {name: get_intermediate(name) for name in run.settings["condition"]["tasks"]}
-    return _train_phase(run, workspace, tasks, parent)
+def _train_phase(run: Run, workspace: "Workspace", parent: State | None) -> Record:
+    """Train in this process, or in as many others as the study's schedule says; return the run's record."""
+    if workspace.processes == 1:
+        return train_run(run, workspace, parent)
+    train_together(run, workspace)
+    return workspace.store().get(run.id)
 
 
-def _target(run: Run, workspace: "Workspace", parent: State | None) -> Record:
-    return _train_phase(run, workspace, {run.target: get_target(run.target)}, parent)
+def train_run(run: Run, workspace: "Workspace", parent: State | None, processes: Processes = ALONE) -> Record | None:
+    """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several).
 
-
-def _train_phase(run: Run, workspace: "Workspace", tasks: dict[str, Task], parent: State | None) -> Record:
-    """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several)."""
+    Of several processes the main one alone writes, and returns the record.
+    """
+    tasks = _trained_tasks(run)
     settings = TrainingSettings(**run.settings["training"])
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
     tokenizer = load_tokenizer(folder)
+    saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
     with _measured(run, workspace) as measured:
         splits = {name: load(suite, task, SOURCE_LANGUAGE, "train", settings.examples) for name, task in tasks.items()}
         model = build_model(folder, {name: (tasks[name].format, splits[name].labels) for name in tasks}, run.seed)
@@ -139,12 +146,25 @@ def _train_phase(run: Run, workspace: "Workspace", tasks: dict[str, Task], paren
             seed=run.seed,
             dev_scores=dev.scores,
             example_cap=run.settings["condition"]["example_cap"],
-            progress=workspace.progress(run.id),
+            progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
+            saved=saved,
+            processes=processes,
         )
-        measured.update(examples=outcome.examples, tokens=outcome.tokens)
+        measured.update(examples=outcome.examples, tokens=outcome.tokens, processes=processes.count)
+    if not processes.is_main:
+        return None
     workspace.checkpoints.save(run.id, model.state_dict())
     metrics = _dev_metrics(outcome.best_scores, dev.size)
-    return _record(run, workspace, metrics, measured, resolve_precision(settings.precision, model.device), outcome)
+    precision = resolve_precision(settings.precision, model.device)
+    record = _record(run, workspace, metrics, measured, precision, outcome)
+    saved.forget()
+    return record
+
+
+def _trained_tasks(run: Run) -> dict[str, Task]:
+    if run.phase == "intermediate":
+        return {name: get_intermediate(name) for name in run.settings["condition"]["tasks"]}
+    return {run.target: get_target(run.target)}
 
 
 class _Dev:
@@ -470,4 +490,4 @@ def _record(
 
 
 _EVALUATIONS = {"retrieval": _retrieve, "mining": _mine, "passage_retrieval": _search}
-_PHASES = {"intermediate": _intermediate, "target": _target, "zero-shot": _zero_shot}
+_PHASES = {"intermediate": _train_phase, "target": _train_phase, "zero-shot": _zero_shot}

@@ -1,10 +1,14 @@
 """The processes that train one model together, and how they come to agree."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 
+PATIENCE = timedelta(days=1)  # with the main process, which evaluates while others wait; a dead one is noticed at once
 NO_BOUND = 2**62  # stands for None among numbers of which the lowest holds
 
 
@@ -66,6 +70,26 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def join(meeting: Path) -> Processes:
+    """Meet the other processes of a training, and take a GPU each where this machine has any.
+
+    Parameters
+    ----------
+    meeting : Path
+        File that all name and that none has written to yet.
+    """
+    from accelerate import PartialState
+
+    state = PartialState(
+        cpu=not torch.cuda.is_available(),
+        init_method=meeting.resolve().as_uri(),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=PATIENCE,
+    )
+    return Processes(state.num_processes, state.process_index)
 
 
 def _device() -> torch.device:

@@ -28,9 +28,19 @@ PACKAGES = (
 
 
 def collect(
-    workspace: "Workspace", *, started: str, seconds: float, examples: int, tokens: int, precision: str
+    workspace: "Workspace",
+    *,
+    started: str,
+    seconds: float,
+    examples: int,
+    tokens: int,
+    precision: str,
+    processes: int = 1,
 ) -> Provenance:
-    """Return the provenance of a run that took `seconds` of wall clock for so many examples and tokens."""
+    """Return the provenance of a run that took `seconds` of wall clock for so many examples and tokens.
+
+    Memory is that of this process, the main one of those that worked together.
+    """
     commit, dirty = git_state(workspace.root)
     return Provenance(
         study=workspace.study_name,
@@ -41,7 +51,7 @@ def collect(
         examples_per_second=round(examples / seconds, 2),
         tokens_per_second=round(tokens / seconds, 1),
         peak_memory_mb=round(peak_memory_mb(), 1),
-        device=device_name(),
+        device=device_name() if processes == 1 else f"{processes} x {device_name()}",
         precision=precision,
         packages=package_versions(),
         git_commit=commit,

@@ -128,6 +128,10 @@ class Workspace:
         CPU threads of one run.
     keep_checkpoints : bool
         Whether target checkpoints outlive their evaluation.
+    state_minutes : float
+        Between two saved states of a training.
+    processes : int
+        That train one model together.
     runs : Path, optional
         Folder of this machine's records, checkpoints and prepared data; `runs` under `root` by default, or where the
         environment's STILTS_RUNS says (relative to `root`, so that it means the same in every process).
@@ -137,6 +141,8 @@ class Workspace:
     study_name: str = "pocket"
     threads: int = 1
     keep_checkpoints: bool = False
+    state_minutes: float = 10
+    processes: int = 1
     runs: Path = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self):
@@ -147,6 +153,10 @@ class Workspace:
     def checkpoints(self) -> Checkpoints:
         """Checkpoints of this machine."""
         return Checkpoints(self.runs / "checkpoints")
+
+    def training_folder(self, run_id: str) -> Path:
+        """Return where a run's training saves how far it is, until it is recorded."""
+        return self.runs / "training" / run_id
 
     def store(self) -> Store:
         """Return this machine's records joined with the committed ones."""
@@ -388,5 +398,8 @@ def workspace(study: Study | None = None, start: Path | None = None) -> Workspac
         if (folder / "studies").is_dir() and (folder / "_toc.yml").is_file():
             if study is None:
                 return Workspace(folder)
-            return Workspace(folder, study.name, study.schedule.threads_per_job, study.schedule.keep_checkpoints)
+            how = study.schedule
+            return Workspace(
+                folder, study.name, how.threads_per_job, how.keep_checkpoints, how.state_minutes, how.processes
+            )
     raise StiltsError(f"{here} is not inside a checkout of the study (no studies/ and _toc.yml up to /)")
