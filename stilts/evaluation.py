@@ -10,7 +10,7 @@ from stilts.formats import get_format
 from stilts.formats.base import Input, Row
 from stilts.formats.heads import mean_pool
 from stilts.metrics import Counts
-from stilts.model import MultiTaskModel, autocast, pad
+from stilts.model import MultiTaskModel, autocast, head_positions, pad
 
 Progress = Callable[[int], Any]
 
@@ -46,7 +46,7 @@ def head_outputs(
         parts = [inputs[i] for i in batch]
         ids, mask = pad(parts, model.encoder.config.pad_token_id, model.device)
         with autocast(precision, model.device):
-            logits = model(task, ids, mask)
+            logits = model(task, ids, mask, head_positions(parts, model.device))
         for position, output in zip(batch, form.outputs(logits.float(), parts), strict=True):
             outputs[position] = output
         progress(len(batch))

@@ -8,8 +8,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from stilts.encoders import load_encoder
-from stilts.formats import get_format
+from stilts.errors import StiltsError
+from stilts.formats import MaskedLM, get_format
 from stilts.formats.base import Input
+from stilts.masked_heads import read_masked_head
 
 
 class MultiTaskModel(nn.Module):
@@ -20,7 +22,7 @@ class MultiTaskModel(nn.Module):
     encoder : PreTrainedModel
         Any model of `transformers` whose output has `last_hidden_state`.
     heads : mapping of str to nn.Module
-        Task -> head: (batch, tokens, hidden), mask (batch, tokens) -> logits.
+        Task -> head, as `stilts.formats.base.Format.head` makes it.
     """
 
     def __init__(self, encoder: PreTrainedModel, heads: Mapping[str, nn.Module]):
@@ -28,10 +30,18 @@ class MultiTaskModel(nn.Module):
         self.encoder = encoder
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, task: str, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return a task's logits for token ids and attention mask, both (batch, tokens)."""
+    def forward(
+        self, task: str, input_ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return a task's logits for token ids and attention mask, both (sequences, tokens).
+
+        Where `positions` (chosen, 2) are given, rows and columns of tokens, only those go through the head, which
+        decodes them by the input embeddings: the logits of all tokens over a vocabulary would fill the memory.
+        """
         hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        return self.heads[task](hidden, mask)
+        if positions is None:
+            return self.heads[task](hidden, mask)
+        return self.heads[task](hidden[positions[:, 0], positions[:, 1]], self.encoder.get_input_embeddings().weight)
 
     def load_encoder(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take the encoder of another model's state and leave the heads; every encoder weight must be there."""
@@ -56,12 +66,38 @@ def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[st
         Tasks that need a head.
     seed : int
         Decides the heads' first weights, and nothing else.
+
+    Raises
+    ------
+    StiltsError
+        If the encoder cannot be loaded, or has no embeddings that could decode masked tokens.
     """
     encoder, _ = load_encoder(str(encoder_folder))
     torch.manual_seed(seed)
-    size = encoder.config.hidden_size
-    modules = {task: get_format(form).head(size, labels) for task, (form, labels) in heads.items()}
+    modules = {
+        task: _masked_head(encoder, encoder_folder) if form == MaskedLM.name else _new_head(encoder, form, labels)
+        for task, (form, labels) in heads.items()
+    }
     return MultiTaskModel(encoder, modules).to(default_device())
+
+
+def _new_head(encoder: PreTrainedModel, form: str, labels: Sequence[str]) -> nn.Module:
+    return get_format(form).head(encoder.config.hidden_size, labels)
+
+
+def _masked_head(encoder: PreTrainedModel, folder: Path) -> nn.Module:
+    """Return a head that chooses among all tokens: the checkpoint's own where it has one, else a new one."""
+    vocabulary, width = encoder.get_input_embeddings().weight.shape
+    hidden = encoder.config.hidden_size
+    if width != hidden:
+        raise StiltsError(
+            f"encoder {folder}: its embeddings have {width} dimensions and its last layer {hidden}, so they cannot "
+            "decode masked tokens; leave task 'mlm' out of the study"
+        )
+    head = _new_head(encoder, MaskedLM.name, range(vocabulary))
+    if own := read_masked_head(folder):
+        head.load_state_dict(own)
+    return head
 
 
 def default_device() -> torch.device:
@@ -76,9 +112,20 @@ def pad(inputs: Sequence[Input], pad_id: int, device: torch.device) -> tuple[tor
     ids = torch.full((len(sequences), longest), pad_id)
     mask = torch.zeros((len(sequences), longest), dtype=torch.long)
     for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
+        ids[row, : len(sequence)] = torch.from_numpy(sequence)
         mask[row, : len(sequence)] = 1
     return ids.to(device), mask.to(device)
+
+
+def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
+    """Return row and column, (chosen, 2), of the tokens that alone go through the head; None for all of them."""
+    if inputs[0].positions is None:
+        return None
+    chosen, row = [], 0
+    for part in inputs:
+        chosen += [(row, position) for position in part.positions.tolist()]
+        row += len(part.sequences)
+    return torch.tensor(chosen, device=device)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -8,13 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stilts import metrics
+from stilts.encoders import load_tokenizer, prepare_encoder
 from stilts.errors import StiltsError, UnknownName
 from stilts.evaluation import embed, head_outputs, predict
 from stilts.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
 from stilts.formats.base import Input
 from stilts.formats.heads import mean_pool
 from stilts.formats.tagging import IGNORED
-from stilts.model import MultiTaskModel, build_model, pad
+from stilts.model import MultiTaskModel, build_model, head_positions, pad
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 ODD_WORDS = ["", " ", "\u200b", "\u00ad", "🧑‍🌾", "שלום", "مرحبا", "नमस्ते", "打开", "a\u0301", "ﬁ…", "</s>",
@@ -61,11 +62,11 @@ def test_a_sentence_of_100_000_characters_is_cut_to_the_longest_input(tokenizer)
     rows = [{"sentence1": first, "sentence2": second, "label": 0} for first, second in pairs]
     *long, short = (part.input_ids for part in Classification().encode(rows, tokenizer, 64))
     assert [len(ids) for ids in long] == [64, 64]
-    assert short == tokenizer("a", "b")["input_ids"]
+    assert short.tolist() == tokenizer("a", "b")["input_ids"]
     # The shorter sentence is whole, and so are the special tokens: <s> a </s></s> c </s>.
     c = tokenizer("c", add_special_tokens=False)["input_ids"]
-    assert (long[0][0], long[0][-len(c) - 3 :]) == (0, [2, 2, *c, 2])
-    assert (long[1][: len(c) + 3], long[1][-1]) == ([0, *c, 2, 2], 2)
+    assert (long[0][0], long[0][-len(c) - 3 :].tolist()) == (0, [2, 2, *c, 2])
+    assert (long[1][: len(c) + 3].tolist(), long[1][-1]) == ([0, *c, 2, 2], 2)
 
 
 def test_the_loss_of_sentences_is_the_cross_entropy():
@@ -130,7 +131,7 @@ def test_a_short_sentence_is_encoded_as_the_tokenizer_does(tokenizer):
     (part,) = Tagging().encode([tagged(words)], tokenizer, 128)
     whole = tokenizer(words, is_split_into_words=True)
     firsts = [whole.word_ids().index(word) for word in range(len(words))]
-    assert part.input_ids == whole["input_ids"]
+    assert part.input_ids.tolist() == whole["input_ids"]
     assert part.detail.tolist() == firsts
     assert [part.target[i] for i in firsts] == [0, 1, 2, 3, 0]
     assert sum(tag != IGNORED for tag in part.target) == 5
@@ -428,6 +429,126 @@ def test_a_label_that_no_choice_has_is_named(tokenizer):
         )
 
 
+# --- masked language modelling ---------------------------------------------------------------------------------------
+
+LONG_TEXT = " ".join(f"{verb} the {place} now" for place in tiny.PLACES["en"] for verb in tiny.VERBS["en"])
+
+
+@given(st.lists(TEXT | st.sampled_from(ODD_WORDS) | st.just(LONG_TEXT), min_size=1, max_size=5), st.integers(8, 64))
+def test_masked_tokens_are_decoded_from_gold_logits(texts, max_length):
+    form, tokenizer = get_format("mlm"), tiny.tokenizer()
+    rows = [{"text": text} for text in texts]
+    whole = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
+    inputs = form.encode(rows, tokenizer, max_length)
+    ordinary = {i: sum(token not in tokenizer.all_special_ids for token in ids) for i, ids in enumerate(whole)}
+    assert [part.example for part in inputs] == [i for i, count in ordinary.items() if count]
+    for part in inputs:
+        true = np.array(whole[part.example])
+        assert len(part.positions) == max(1, round(0.15 * ordinary[part.example]))
+        assert part.target.tolist() == true[part.positions].tolist()
+        assert not set(part.target.tolist()) & set(tokenizer.all_special_ids)
+        others = np.setdiff1d(np.arange(len(true)), part.positions)
+        assert part.input_ids[others].tolist() == true[others].tolist()
+    if inputs:
+        gold = torch.nn.functional.one_hot(torch.tensor(np.concatenate([part.target for part in inputs])).long())
+        predictions = form.decode(rows, inputs, form.outputs(gold.float(), inputs), ())
+        counts = form.counts(rows, predictions, (), "en")
+        assert counts.gold.tolist() == [max(1, round(0.15 * n)) if n else 0 for n in ordinary.values()]
+        assert metrics.score(counts) == 100
+
+
+def test_of_the_tokens_that_are_predicted_four_fifths_are_hidden(tokenizer):
+    rows = [{"text": f"{number} {LONG_TEXT}"} for number in range(2000)]
+    whole = tokenizer([row["text"] for row in rows])["input_ids"]
+    shown, true, places = [], [], []
+    for part in get_format("mlm").encode(rows, tokenizer, 256):
+        shown += part.input_ids[part.positions].tolist()
+        true += part.target.tolist()
+        places += (part.positions / len(part.input_ids)).tolist()
+    shown, true = np.array(shown), np.array(true)
+    masked, kept = shown == tokenizer.mask_token_id, shown == true
+    tokens = sum(map(len, whole)) - 2 * len(whole)
+    assert len(shown) / tokens == pytest.approx(0.15, abs=0.003)
+    assert masked.mean() == pytest.approx(0.8, abs=0.01)
+    assert kept.mean() == pytest.approx(0.1, abs=0.01)
+    replaced = shown[~masked & ~kept]
+    assert len(set(replaced)) > 500
+    assert not set(replaced.tolist()) & set(tokenizer.all_special_ids)
+    assert np.histogram(places, bins=4, range=(0, 1))[0] / len(places) == pytest.approx([0.25] * 4, abs=0.02)
+
+
+def test_a_text_has_the_same_mask_wherever_it_stands(tokenizer):
+    form, rows = get_format("mlm"), [{"text": f"{LONG_TEXT} {number}"} for number in range(3)]
+    for row, part in zip(rows, form.encode(rows, tokenizer, 256), strict=True):
+        (alone,) = form.encode([row], tokenizer, 256)
+        assert alone.input_ids.tolist() == part.input_ids.tolist()
+        assert alone.positions.tolist() == part.positions.tolist()
+    assert len({tuple(part.positions.tolist()) for part in form.encode(rows, tokenizer, 256)}) == 3
+
+
+def test_the_loss_of_masked_tokens_is_the_cross_entropy():
+    inputs = [Input(0, [0, 5, 6], np.array([1, 0]), positions=np.array([1, 2])),
+              Input(1, [0, 5], np.array([2]), positions=np.array([1]))]  # fmt: skip
+    logits = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    expected = np.log(3) + np.log(1 + np.exp(-1) + np.exp(-2)) + np.log(1 + 2 * np.exp(-1))
+    form = get_format("mlm")
+    assert form.loss(logits, inputs).item() == pytest.approx(expected)
+    assert form.weight(inputs) == 3
+    assert [output.tolist() for output in form.outputs(logits, inputs)] == [[0, 0], [2]]
+    rows = [{"text": ""}] * 3
+    predictions = form.decode(rows, inputs, form.outputs(logits, inputs), ())
+    assert predictions == ["0:1 0:0", "2:2", ""]
+    counts = form.counts(rows, predictions, (), "en")
+    assert (counts.matches.tolist(), counts.gold.tolist()) == ([1, 1, 0], [2, 1, 0])
+
+
+def test_masked_tokens_are_decoded_by_the_input_embeddings_which_a_checkpoint_holds_once(model):
+    names = {name for name in model.state_dict() if name.startswith("heads.mlm.")}
+    assert names == {f"heads.mlm.{name}" for name in ("dense.weight", "dense.bias", "norm.weight", "norm.bias", "bias")}
+    embeddings = model.encoder.get_input_embeddings().weight
+    part = Input(0, [0, 9, 9, 2], np.array([9]), positions=np.array([1]))
+    model.train()
+    get_format("mlm").loss(logits_of(model, "mlm", [part]), [part]).backward()
+    assert embeddings.grad[100].abs().sum() > 0  # a token that no input holds learns as an answer
+    model.zero_grad()
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A checkpoint of XLM-R's form with its head for masked tokens."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    torch.manual_seed(0)
+    size = {"vocab_size": len(tiny.tokenizer()), "max_position_embeddings": 130, "pad_token_id": 1, **tiny.ENCODER}
+    checkpoint = XLMRobertaForMaskedLM(XLMRobertaConfig(**size)).eval()
+    torch.nn.init.normal_(checkpoint.lm_head.bias)
+    folder = tmp_path_factory.mktemp("pretrained") / "checkpoint"
+    checkpoint.save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    return folder, checkpoint
+
+
+@pytest.mark.parametrize("trim", [False, True])
+@torch.inference_mode()
+def test_the_head_of_a_public_checkpoint_is_gone_on_with(pretrained, trim, tmp_path):
+    source, checkpoint = pretrained
+    prepare_encoder(str(source), [LONG_TEXT], tmp_path / "prepared", trim=trim)
+    small, whole = load_tokenizer(str(tmp_path / "prepared")), tiny.tokenizer()
+    assert (len(small) < len(whole)) == trim
+    mine = build_model(tmp_path / "prepared", {"mlm": ("mlm", ())}, seed=1).eval()
+    ids = small([LONG_TEXT])["input_ids"][0]
+    part = Input(0, ids, None, positions=np.arange(len(ids)))
+    expected = checkpoint(input_ids=torch.tensor([whole(LONG_TEXT)["input_ids"]])).logits[0]
+    kept = [whole.convert_tokens_to_ids(token) for token in small.convert_ids_to_tokens(range(len(small)))]
+    torch.testing.assert_close(logits_of(mine, "mlm", [part]), expected[:, kept], atol=1e-4, rtol=1e-4)
+
+
+def test_an_encoder_without_a_head_for_masked_tokens_gets_a_new_one(encoder, tmp_path):
+    prepare_encoder(str(encoder), [], tmp_path / "prepared", trim=False)
+    head = build_model(tmp_path / "prepared", {"mlm": ("mlm", ())}, seed=1).heads["mlm"]
+    assert head.bias.tolist() == [0] * len(tiny.tokenizer())
+
+
 # --- all formats -----------------------------------------------------------------------------------------------------
 
 
@@ -473,7 +594,12 @@ ROWS = {
     "span_qa_mlqa": (tiny.qa_rows("en"), ()),
     "span_qa_null": (tiny.qa_rows("en"), ()),
     "multiple_choice": (choice_rows(), ()),
+    "mlm": ([{"text": row["context"]} for row in tiny.qa_rows("en")], ()),
 }
+
+
+def logits_of(model: MultiTaskModel, name: str, inputs: list[Input]) -> torch.Tensor:
+    return model(name, *pad(inputs, 1, model.device), head_positions(inputs, model.device))
 
 
 @pytest.fixture(scope="module")
@@ -488,14 +614,13 @@ def test_padding_changes_no_logit(name, model, tokenizer):
     inputs = get_format(name).encode(rows, tokenizer, 64)
     assert len({len(part.input_ids) for part in inputs}) > 3
     model.eval()
-    together = iter(model(name, *pad(inputs, 1, model.device)))
+    together = iter(logits_of(model, name, inputs))
     for part in inputs:
-        for ids, alone in zip(part.sequences, model(name, *pad([part], 1, model.device)), strict=True):
+        for alone in logits_of(model, name, [part]):
             own = next(together)
-            by_token = own.dim() == 2
-            torch.testing.assert_close(
-                own[: len(ids)] if by_token else own, alone[: len(ids)] if by_token else alone, atol=1e-5, rtol=1e-5
-            )
+            if own.dim() == 2:  # a logit for each token: leave out padding
+                own, alone = own[: part.longest], alone[: part.longest]
+            torch.testing.assert_close(own, alone, atol=1e-5, rtol=1e-5)
     assert next(together, None) is None
 
 
@@ -516,9 +641,14 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, mo
 
 
 def test_heads_have_an_output_for_each_label(model):
-    shapes = {name: tuple(model(name, *pad([Input(0, [0, 9, 9, 2], None)], 1, model.device)).shape) for name in ROWS}
+    shapes = {
+        name: tuple(logits_of(model, name, [Input(0, [0, 9, 9, 2], None, positions=chosen)]).shape)
+        for name in ROWS
+        for chosen in [np.array([1, 2, 2]) if name == "mlm" else None]
+    }
+    masked = {"mlm": (3, model.encoder.config.vocab_size)}
     spans = dict.fromkeys(("span_qa", "span_qa_mlqa", "span_qa_null"), (1, 4, 2))
-    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), "multiple_choice": (1, 1), **spans}
+    assert shapes == {"classification": (1, 3), "tagging": (1, 4, 3), "multiple_choice": (1, 1), **spans, **masked}
 
 
 def test_heads_begin_as_the_seed_says(encoder):

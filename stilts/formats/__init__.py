@@ -3,6 +3,7 @@
 from stilts.errors import UnknownName
 from stilts.formats.base import Format
 from stilts.formats.classification import Classification
+from stilts.formats.masked_lm import MaskedLM
 from stilts.formats.multiple_choice import MultipleChoice
 from stilts.formats.passage_retrieval import PassageRetrieval
 from stilts.formats.span_qa import SpanQA
@@ -15,6 +16,7 @@ _FORMATS: tuple[Format, ...] = (
     SpanQA("span_qa_mlqa", by_language=True),
     SpanQA("span_qa_null", unanswerable=True),
     MultipleChoice(),
+    MaskedLM(),
     PassageRetrieval(),
 )
 TRAINED = {form.name: form for form in _FORMATS}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stilts.formats.base import Input, Row
+from stilts.formats.base import Input, Row, subwords
 from stilts.metrics import Counts, classification_counts
 
 
@@ -20,9 +20,9 @@ class Classification:
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row; target: the label's number."""
-        first = [row["sentence1"] for row in rows]
-        second = [row["sentence2"] for row in rows] if "sentence2" in rows[0] else None
-        ids = tokenizer(first, second, truncation="longest_first", max_length=max_length)["input_ids"]
+        pairs = "sentence2" in rows[0]
+        texts = [(row["sentence1"], row["sentence2"]) if pairs else row["sentence1"] for row in rows]
+        ids = subwords(tokenizer, texts, truncation="longest_first", max_length=max_length)
         return [Input(i, ids[i], row["label"]) for i, row in enumerate(rows)]
 
     def head(self, hidden_size: int, labels: Sequence[str]):

@@ -30,6 +30,25 @@ class SentenceHead(TokenHead):
         return super().forward(mean_pool(hidden, mask), mask)
 
 
+class MaskedTokenHead(nn.Module):
+    """Logits over the vocabulary: (chosen, hidden), embeddings (vocabulary, hidden) -> (chosen, vocabulary).
+
+    The form of XLM-R's own, so that its weights fit: dense, GELU, LayerNorm, then the input embeddings as decoder, and
+    a bias. The embeddings are given to `forward` and not held, so that they stay the encoder's alone: tied, and once in
+    a checkpoint.
+    """
+
+    def __init__(self, hidden_size: int, vocabulary: int):
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, hidden: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return logits of the chosen tokens."""
+        return nn.functional.linear(self.norm(nn.functional.gelu(self.dense(hidden))), embeddings, self.bias)
+
+
 class MeanHead(nn.Module):
     """The mean over the tokens of an input itself: (batch, tokens, hidden) -> (batch, hidden)."""
 

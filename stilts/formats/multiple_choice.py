@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stilts.errors import StiltsError
-from stilts.formats.base import Input, Row
+from stilts.formats.base import Input, Row, subwords
 from stilts.metrics import Counts, classification_counts
 
 UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
@@ -31,13 +31,13 @@ class MultipleChoice:
         """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
         before, between, after = _pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
-        prompts = _subwords([row["prompt"] for row in rows], tokenizer)
-        choices = iter(_subwords([choice for row in rows for choice in row["choices"]], tokenizer))
+        prompts = subwords(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
+        choices = iter(subwords(tokenizer, [text for row in rows for text in row["choices"]], add_special_tokens=False))
         inputs = []
         for i, row in enumerate(rows):
             own = [next(choices)[:room] for _ in row["choices"]]
             first, *others = [
-                before + _end(prompts[i], room - len(choice)) + between + choice + after for choice in own
+                np.concatenate([before, _end(prompts[i], room - len(choice)), between, choice, after]) for choice in own
             ]
             inputs.append(Input(i, first, _label(row, i), alternatives=tuple(others)))
         return inputs
@@ -103,11 +103,7 @@ def _label(row: Row, number: int) -> int:
     return int(label)
 
 
-def _subwords(texts: Sequence[str], tokenizer) -> list[list[int]]:
-    return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
-
-
-def _end(ids: list[int], most: int) -> list[int]:
+def _end(ids: np.ndarray, most: int) -> np.ndarray:
     return ids[max(0, len(ids) - most) :]
 
 

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stilts.errors import StiltsError
-from stilts.formats.base import Input, Row
+from stilts.formats.base import Input, Row, subwords
 from stilts.metrics import Counts
 from stilts.retrieval import rank, ranking_counts
 
@@ -156,8 +156,8 @@ def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
         raise StiltsError(f"{place}: no candidate has the id '{unknown}', which a query's gold names; build it again")
 
 
-def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[list[int]]:
-    return tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[np.ndarray]:
+    return subwords(tokenizer, texts, truncation=True, max_length=max_length)
 
 
 def _twins(inputs: Sequence[Input]) -> np.ndarray:

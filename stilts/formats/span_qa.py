@@ -4,12 +4,12 @@ A context too long for one input is read in overlapping windows; the best span o
 differs from SQuAD v1.1 in how answers are compared, SQuAD 2.0 in that a question may have no answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from stilts.formats.base import Input, Row, by_example
+from stilts.formats.base import Input, Row, blocks, by_example
 from stilts.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
 
 STRIDE = 128  # overlap of two windows, subwords (jiant and the XTREME scripts)
@@ -56,25 +56,7 @@ class SpanQA:
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
-        questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
-        stride = min(STRIDE, max_length // 4)
-        windows = tokenizer(
-            questions,
-            [row["context"] for row in rows],
-            truncation="only_second",
-            max_length=max_length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-        )
-        examples = windows["overflow_to_sample_mapping"]
-        inputs = []
-        for i, example in enumerate(examples):
-            first = i == 0 or examples[i - 1] != example
-            last = i + 1 == len(examples) or examples[i + 1] != example
-            window = _window(windows[i], first, last)
-            inputs.append(Input(example, windows["input_ids"][i], _target(rows[example], window), window))
-        return inputs
+        return [part for start, block in blocks(rows) for part in _windows(block, start, tokenizer, max_length)]
 
     def head(self, hidden_size: int, labels: Sequence[str]):
         """A head with two logits a token: start and end."""
@@ -136,6 +118,25 @@ class SpanQA:
         return language if self.by_language else None
 
 
+def _windows(rows: Sequence[Row], number: int, tokenizer, max_length: int) -> Iterator[Input]:
+    """Yield the windows of rows, the first of which has a number."""
+    windows = tokenizer(
+        _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2)),
+        [row["context"] for row in rows],
+        truncation="only_second",
+        max_length=max_length,
+        stride=min(STRIDE, max_length // 4),
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    examples = windows["overflow_to_sample_mapping"]
+    for i, example in enumerate(examples):
+        first = i == 0 or examples[i - 1] != example
+        last = i + 1 == len(examples) or examples[i + 1] != example
+        window = _window(windows[i], first, last)
+        yield Input(number + example, windows["input_ids"][i], _target(rows[example], window), window)
+
+
 def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
     """Cut each question after its first `most` subwords, so that a window always has room for context.
 
@@ -149,8 +150,8 @@ def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]
 
 
 def _window(encoding, first: bool, last: bool) -> Window:
-    positions = np.array([i for i, part in enumerate(encoding.sequence_ids) if part == 1], dtype=int)
-    offsets = np.array([encoding.offsets[i] for i in positions], dtype=int).reshape(-1, 2)
+    positions = np.array([i for i, part in enumerate(encoding.sequence_ids) if part == 1], dtype=np.int32)
+    offsets = np.array([encoding.offsets[i] for i in positions], dtype=np.int32).reshape(-1, 2)
     return Window(positions, offsets, first, last)
 
 

@@ -53,14 +53,14 @@ class Tagging:
 
         targets = torch.full(logits.shape[:2], IGNORED, device=logits.device)
         for row, part in enumerate(inputs):
-            targets[row, : len(part.target)] = torch.tensor(part.target)
+            targets[row, : len(part.target)] = torch.as_tensor(part.target)
         return torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of words."""
-        return sum(tag != IGNORED for part in inputs for tag in part.target)
+        return sum(int(np.count_nonzero(np.asarray(part.target) != IGNORED)) for part in inputs)
 
     def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
         """Best label of each word of each input, (words,)."""
@@ -123,7 +123,6 @@ def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
 def _input(example: int, words: list[list[int]], tags: Sequence[int], prefix: list[int], suffix: list[int]) -> Input:
     ids = prefix + [token for word in words for token in word] + suffix
     firsts = len(prefix) + np.cumsum([0] + [len(word) for word in words[:-1]])
-    target = [IGNORED] * len(ids)
-    for position, tag in zip(firsts, tags, strict=True):
-        target[position] = tag
-    return Input(example, ids, target, firsts)
+    target = np.full(len(ids), IGNORED, dtype=np.int16)
+    target[firsts] = tags
+    return Input(example, ids, target, firsts.astype(np.int32))

@@ -1,0 +1,58 @@
+"""The head for masked tokens that a public checkpoint brings along, kept beside a prepared encoder.
+
+`transformers` loads an encoder without it, but masked language modelling as an intermediate task should go on from it.
+Known is the form of the RoBERTa family, XLM-R's: dense, LayerNorm and a bias, decoded by the input embeddings. Of other
+checkpoints (BERT's has other names) nothing is kept; the head is then new.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = "masked_head.safetensors"
+# Weights in a checkpoint, and what `stilts.formats.heads.MaskedTokenHead` calls them.
+_NAMES = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "layer_norm.weight": "norm.weight",
+          "layer_norm.bias": "norm.bias", "bias": "bias"}  # fmt: skip
+
+
+def save_masked_head(name: str, revision: str | None, kept: Sequence[int] | None, folder: Path) -> None:
+    """Write a checkpoint's head into the folder of a prepared encoder, if it has one of the known form.
+
+    Parameters
+    ----------
+    name, revision
+        A folder or a Hub id, as for `stilts.encoders.load_encoder`.
+    kept : sequence of int, optional
+        Ids of the tokens that a trimmed vocabulary keeps; None for all.
+    folder : Path
+        Gets the file `FILE`.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    source = {"revision": revision, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(name, **source)
+    if not any(architecture.endswith("ForMaskedLM") for architecture in config.architectures or ()):
+        return
+    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+    model, loading = AutoModelForMaskedLM.from_pretrained(name, config=config, **source, **options)
+    state = model.state_dict()
+    names = {f"lm_head.{theirs}": ours for theirs, ours in _NAMES.items()}
+    if not names.keys() <= state.keys() - loading["missing_keys"]:
+        return
+    head = {ours: state[theirs].contiguous() for theirs, ours in names.items()}
+    if kept is not None:
+        head["bias"] = head["bias"][torch.as_tensor(kept)]
+    save_file(head, folder / FILE)
+
+
+def read_masked_head(folder: Path) -> "Mapping[str, torch.Tensor] | None":
+    """Return the weights of a prepared encoder's own head, named as in `MaskedTokenHead`; None if it has none."""
+    from safetensors.torch import load_file
+
+    path = folder / FILE
+    return load_file(path) if path.exists() else None
