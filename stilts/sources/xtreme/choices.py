@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation")
 COPA = {split: Place("aps/super_glue", "copa", split) for split in SPLITS}
 XCOPA_PLACES = {language: Place("cambridgeltl/xcopa", language, "test") for language in XCOPA}
-HELLASWAG = {split: Place("Rowan/hellaswag", "data", split) for split in SPLITS}
+HELLASWAG = {split: Place("Rowan/hellaswag", "default", split) for split in SPLITS}
 COSMOSQA = {
-    split: (Place("allenai/cosmos_qa", "data", split), Place("Samsoup/cosmos_qa", "data", split)) for split in SPLITS
+    split: (Place("allenai/cosmos_qa", "default", split), Place("Samsoup/cosmos_qa", "default", split))
+    for split in SPLITS
 }
-COMMONSENSEQA = {split: Place("tau/commonsense_qa", "data", split) for split in SPLITS}
+COMMONSENSEQA = {split: Place("tau/commonsense_qa", "default", split) for split in SPLITS}
 SIQA = {
-    split: (Place("allenai/social_i_qa", "data", split), Place("lighteval/siqa", "data", split)) for split in SPLITS
+    split: (Place("allenai/social_i_qa", "default", split), Place("lighteval/siqa", "default", split))
+    for split in SPLITS
 }
 
 

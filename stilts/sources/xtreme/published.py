@@ -31,12 +31,12 @@ _ROWS = {
     },
     ("rajpurkar/squad", "plain_text"): {"train": 87599, "validation": 10570},
     ("rajpurkar/squad_v2", "squad_v2"): {"train": 130319, "validation": 11873},
-    ("Rowan/hellaswag", "data"): {"train": 39905, "validation": 10042},
-    ("allenai/cosmos_qa", "data"): {"train": 25262, "validation": 2985},
-    ("Samsoup/cosmos_qa", "data"): {"train": 25262, "validation": 2985},
-    ("tau/commonsense_qa", "data"): {"train": 9741, "validation": 1221},
-    ("allenai/social_i_qa", "data"): {"train": 33410, "validation": 1954},
-    ("lighteval/siqa", "data"): {"train": 33410, "validation": 1954},
+    ("Rowan/hellaswag", "default"): {"train": 39905, "validation": 10042},
+    ("allenai/cosmos_qa", "default"): {"train": 25262, "validation": 2985},
+    ("Samsoup/cosmos_qa", "default"): {"train": 25262, "validation": 2985},
+    ("tau/commonsense_qa", "default"): {"train": 9741, "validation": 1221},
+    ("allenai/social_i_qa", "default"): {"train": 33410, "validation": 1954},
+    ("lighteval/siqa", "default"): {"train": 33410, "validation": 1954},
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Every task of the suite: what its converter needs from the data folder, and the converter."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Files:
         return self.words
 
 
-Need = tuple[Place | Files, ...]  # alternatives
+Need = tuple[Place | Files, ...]  # alternatives, the first one preferred
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,41 @@ class Recipe:
     make : callable
         Data folder, languages -> pieces.
     needs : tuple of Need
-        Of each, at least one alternative must stand in the folder, or there is no such task.
+        Of each, one alternative must stand in the folder, or there is no such task.
+    by_language : tuple of mappings
+        Language -> place; of each mapping, the places of some language must stand.
+    instead : Files, optional
+        What may stand instead of the places by language.
+    welcome : tuple of Place
+        What is used where it stands.
     """
 
     make: Callable[[DataFolder, Sequence[str]], Iterator[Piece]]
-    needs: tuple[Need, ...]
+    needs: tuple[Need, ...] = ()
+    by_language: tuple[Mapping[str, Place], ...] = ()
+    instead: Files | None = None
+    welcome: tuple[Place, ...] = ()
 
     def missing(self, data: DataFolder) -> str | None:
         """Return why the task cannot be had from a folder, None if it can."""
-        for need in self.needs:
+        instead = (self.instead,) if self.instead else ()
+        for need in (*self.needs, *((*places.values(), *instead) for places in self.by_language)):
             if not any(_stands(data, each) for each in need):
-                others = (
-                    f", nor any of {len(need) - 1} alternatives to it (the last: {need[-1]})" if len(need) > 1 else ""
-                )
+                others = f" and its alternatives, {len(need) - 1} in number" if len(need) > 1 else ""
                 return f"the data folder lacks {need[0]}{others}"
         return None
+
+    def hub_needs(self, languages: Sequence[str]) -> list[tuple[Place, ...]]:
+        """Return what the Hub has for a task in some languages: alternatives of which one is enough."""
+        places = [place for each in self.by_language for language, place in each.items() if language in languages]
+        needs = [*self.needs, *((place,) for place in (*places, *self.welcome))]
+        found = [tuple(each for each in need if isinstance(each, Place)) for need in needs]
+        return [need for need in found if need]
+
+    def files(self) -> list[Files]:
+        """Return what the Hub does not have for a task."""
+        alternatives = [each for need in self.needs for each in need if isinstance(each, Files)]
+        return list(dict.fromkeys([*alternatives, *([self.instead] if self.instead else [])]))
 
 
 def _stands(data: DataFolder, each: Place | Files) -> bool:
@@ -70,32 +90,45 @@ def _has_ccg(split: str) -> Files:
     return Files(lambda root: bool(tags.ccg_files(root, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}")
 
 
-_ANY_BUCC = Files(lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC), pairs.BUCC_SOURCE)
+_BUCC = Files(
+    lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC),
+    f"the corpora of the {pairs.BUCC_SOURCE}, as bucc2018/<language>-en/",
+)
 
 
 def _single(*places: Place) -> tuple[Need, ...]:
     return tuple((place,) for place in places)
 
 
-_UDPOS_TRAIN, _UDPOS_DEV = ((tags.udpos_places(split)["en"], _has_treebank(split)) for split in ("train", "validation"))
+_UDPOS = tuple((tags.udpos_places(split)["en"], _has_treebank(split)) for split in ("train", "validation"))
 _PANX = _single(tags.panx_places("train")["en"], tags.panx_places("validation")["en"])
 _PAWS_X = _single(*(Place("google/xtreme", "PAWS-X.en", split) for split in ("train", "validation")))
+_SQUAD = tuple(answers.SQUAD.values())
+_DEV_AND_TRAINING = tuple(
+    places(split) for places in (tags.panx_places, tags.udpos_places) for split in ("validation", "train")
+)
 
 RECIPES = {
     "xnli": Recipe(sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST)),
-    "paws-x": Recipe(sentences.paws_x, (*_PAWS_X, tuple(sentences.PAWS_X_PLACES.values()))),
-    "udpos": Recipe(tags.udpos, (_UDPOS_TRAIN, _UDPOS_DEV)),
-    "pan-x": Recipe(tags.pan_x, (*_PANX, tuple(tags.panx_places("test").values()))),
-    "xquad": Recipe(answers.xquad, (*answers.SQUAD.values(), tuple(answers.XQUAD_PLACES.values()))),
-    "mlqa": Recipe(answers.mlqa, (*answers.SQUAD.values(), tuple(answers.MLQA_PLACES.values()))),
+    "paws-x": Recipe(sentences.paws_x, _PAWS_X, (sentences.PAWS_X_PLACES,)),
+    "udpos": Recipe(tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test")),
+    "pan-x": Recipe(tags.pan_x, _PANX, (tags.panx_places("test"),)),
+    "xquad": Recipe(answers.xquad, _SQUAD, (answers.XQUAD_PLACES,)),
+    "mlqa": Recipe(answers.mlqa, _SQUAD, (answers.MLQA_PLACES,)),
     "tydiqa": Recipe(answers.tydiqa, _single(*answers.TYDIQA_PLACES.values())),
-    "bucc2018": Recipe(pairs.bucc2018, ((*pairs.BUCC_PLACES["validation"].values(), _ANY_BUCC),)),
-    "tatoeba": Recipe(pairs.tatoeba, (tuple(pairs.TATOEBA_PLACES.values()),)),
-    "xcopa": Recipe(choices.xcopa, (*_single(*choices.COPA.values()), tuple(choices.XCOPA_PLACES.values()))),
-    "anli": Recipe(sentences.anli, _single(*(places[0] for places in sentences.ANLI_PLUS.values()))),
+    "bucc2018": Recipe(
+        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].values())
+    ),
+    "tatoeba": Recipe(pairs.tatoeba, (), (pairs.TATOEBA_PLACES,)),
+    "xcopa": Recipe(choices.xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
+    "anli": Recipe(
+        sentences.anli,
+        _single(*(places[0] for places in sentences.ANLI_PLUS.values())),
+        welcome=tuple(place for places in sentences.ANLI_PLUS.values() for place in places[1:]),
+    ),
     "mnli": Recipe(sentences.mnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV)),
     "qqp": Recipe(sentences.qqp, _single(*sentences.QQP.values())),
-    "squad": Recipe(answers.squad, tuple(answers.SQUAD.values())),
+    "squad": Recipe(answers.squad, _SQUAD),
     "squad2": Recipe(answers.squad2, _single(*answers.SQUAD2.values())),
     "hellaswag": Recipe(choices.hellaswag, _single(*choices.HELLASWAG.values())),
     "ccg": Recipe(tags.ccg, tuple((_has_ccg(split),) for split in ("train", "validation"))),
@@ -104,18 +137,11 @@ RECIPES = {
     "siqa": Recipe(choices.siqa, tuple(choices.SIQA.values())),
     "mlm": Recipe(
         unlabelled.mlm,
-        (
-            (
-                sentences.XNLI_DEV,
-                *tags.panx_places("validation").values(),
-                *tags.udpos_places("validation").values(),
-                Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabelled.WIKIPEDIA),
-            ),
-        ),
+        by_language=_DEV_AND_TRAINING,
+        instead=Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabelled.WIKIPEDIA),
+        welcome=(sentences.XNLI_DEV,),
     ),
-    "mnli-translated": Recipe(sentences.mnli_translated, (tuple(sentences.MNLI_TRANSLATED.values()),)),
-    "squad-translated": Recipe(
-        answers.squad_translated, tuple(tuple(places.values()) for places in answers.SQUAD_TRANSLATED.values())
-    ),
+    "mnli-translated": Recipe(sentences.mnli_translated, by_language=(sentences.MNLI_TRANSLATED,)),
+    "squad-translated": Recipe(answers.squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
     "xnli-dev-translated": Recipe(sentences.xnli_dev_translated, _single(sentences.XNLI_DEV)),
 }
