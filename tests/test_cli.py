@@ -283,11 +283,11 @@ def test_folders_are_relative_to_the_checkout_wherever_the_command_is_given(here
 
 def test_a_suite_is_exported_for_others(here, door, tmp_path):
     write_suite(here, here.plan(here.study("tiny")))
-    code, out, err = door("export", "tiny", tmp_path / "suite")
+    code, out, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (0, "")
     assert out == f"read it: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
     assert faults(tmp_path / "suite") == []
-    code, _, err = door("export", "tiny", tmp_path / "suite")
+    code, _, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (1, f"error: {tmp_path}/suite exists already; name a folder that does not\n")
     exported = load_dataset(str(tmp_path / "suite"), "intent.de", cache_dir=str(tmp_path / "cache"))
     first = {"sentence1": "schalte lüfter nummer 600 auf on", "label": 1, "template": "0", "meaning": "on 600"}
@@ -297,7 +297,7 @@ def test_a_suite_is_exported_for_others(here, door, tmp_path):
 def test_an_export_that_cannot_be_written_leaves_nothing(here, door, tmp_path):
     write_suite(here, here.plan(here.study("tiny")))
     (tmp_path / "file").write_text("")
-    code, _, err = door("export", "tiny", tmp_path / "file" / "suite")
+    code, _, err = door("export-suite", "tiny", tmp_path / "file" / "suite")
     assert code == 1
     assert re.search(r"error: cannot write suite .*/file/suite: .*; free space or name another folder\n", err)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkout", "file"]
@@ -310,7 +310,7 @@ def test_a_damaged_suite_is_set_aside_and_built_again(here, door, tmp_path):
     folder = write_suite(here, here.plan(here.study("tiny")))
     damaged = folder / "intent.de" / "test-00000-of-00001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
-    code, _, err = door("export", "tiny", tmp_path / "suite")
+    code, _, err = door("export-suite", "tiny", tmp_path / "suite")
     assert code == 0
     assert err == (
         f"warning: {folder}: incomplete or damaged suite (intent.de/{damaged.name} differs from what was written); "
