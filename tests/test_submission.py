@@ -1,8 +1,10 @@
 """The leaderboard's folder: read back by the official metrics, it has the scores that the records have."""
 
 import json
+import os
 import random
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 from types import SimpleNamespace
 
@@ -17,6 +19,9 @@ from stilts.phases import complete
 from stilts.records import Provenance, Record
 from stilts.sources.hub import load_split
 from stilts.sources.suite import Table, features, write_suite
+from stilts.sources.xtreme import suite
+from stilts.sources.xtreme.folder import DataFolder
+from stilts.sources.xtreme.recipes import RECIPES
 from stilts.submission import MANIFEST, choose, submit
 from stilts.tasks import get_target
 from stilts.workspace import SUITES, Workspace
@@ -360,3 +365,21 @@ def test_counts_of_the_official_sets_are_those_of_the_paper():
     }  # fmt: skip
     assert sum(TEST_ROWS["tydiqa"].values()) == 5077
     assert sum(TEST_ROWS["xnli"].values()) == 75150
+
+
+# --- the suite itself ------------------------------------------------------------------------------------------------
+
+MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="no copy of Hub repositories is here (STILTS_MIRROR)")
+def test_rows_of_the_suite_lead_back_to_the_publishers_order():
+    data = DataFolder(MIRROR)
+    for piece in (*RECIPES["tatoeba"].make(data, ["de"]), *RECIPES["paws-x"].make(data, ["de"])):
+        if piece.split != "test":
+            continue
+        published = piece.rows.to_pylist()
+        rows = suite._some_rows(suite._numbered(piece), suite.Sizes(test=50, retrieval=50), 0).to_pylist()
+        assert len(rows) == 50
+        assert [published[row["id"]] for row in rows] == [{k: row[k] for k in published[0]} for row in rows]
+        assert [row["id"] for row in rows] != sorted(row["id"] for row in rows)
