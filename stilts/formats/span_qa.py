@@ -150,8 +150,9 @@ def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]
 
 
 def _window(encoding, first: bool, last: bool) -> Window:
-    positions = np.array([i for i, part in enumerate(encoding.sequence_ids) if part == 1], dtype=np.int32)
-    offsets = np.array([encoding.offsets[i] for i in positions], dtype=np.int32).reshape(-1, 2)
+    # Each look at an encoding's properties copies them whole, so there is one look.
+    positions = np.flatnonzero(np.array(encoding.sequence_ids, dtype=float) == 1).astype(np.int32)
+    offsets = np.array(encoding.offsets, dtype=np.int32)[positions]
     return Window(positions, offsets, first, last)
 
 
