@@ -133,6 +133,18 @@ def prepare(study: StudyName = "pocket") -> None:
     )
 
 
+@commands.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="id of an intermediate or target run, or how it begins")],
+    folder: Annotated[Path, typer.Argument(help="new folder, as transformers reads it")],
+) -> None:
+    """Write a checkpoint as a model that plain `transformers` loads, with its heads and a model card."""
+    from stilts import model_export
+
+    model_export.export(workspace(), checkpoint, folder)
+    console.print(f"load it: transformers.AutoModel.from_pretrained('{folder.resolve()}')", soft_wrap=True)
+
+
 @commands.command("export-suite")
 def export_suite(
     study: StudyName,

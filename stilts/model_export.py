@@ -1,0 +1,266 @@
+"""A checkpoint as a folder that plain `transformers` loads, with its heads and a model card beside it."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.records import Record
+from stilts.study import Run
+from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target
+
+if TYPE_CHECKING:
+    from stilts.workspace import Workspace
+
+HEADS = "heads.safetensors"
+# Encoder as a study names it -> its id on the Hub, and the licence that its card there states.
+LICENCES = {
+    "multilingual-e5-small": ("intfloat/multilingual-e5-small", "mit"),
+    "intfloat/multilingual-e5-small": ("intfloat/multilingual-e5-small", "mit"),
+    "intfloat/multilingual-e5-base": ("intfloat/multilingual-e5-base", "mit"),
+    "intfloat/multilingual-e5-large": ("intfloat/multilingual-e5-large", "mit"),
+    "FacebookAI/xlm-roberta-base": ("FacebookAI/xlm-roberta-base", "mit"),
+    "FacebookAI/xlm-roberta-large": ("FacebookAI/xlm-roberta-large", "mit"),
+    "google-bert/bert-base-multilingual-cased": ("google-bert/bert-base-multilingual-cased", "apache-2.0"),
+}
+
+
+def find_checkpoint(workspace: "Workspace", name: str) -> str:
+    """Return the id of the run whose checkpoint stands here and whose id begins with `name`.
+
+    Raises
+    ------
+    UnknownName
+        If no run of that name left a checkpoint here.
+    StiltsError
+        If several did; or the run is recorded but its checkpoint is gone, or it is one that leaves none.
+    """
+    standing = _standing(workspace)
+    found = [run_id for run_id in standing if run_id.startswith(name)]
+    if name in found or len(found) == 1:
+        return name if name in found else found[0]
+    if found:
+        raise StiltsError(f"'{name}' begins the ids of {len(found)} checkpoints; give more of one: {', '.join(found)}")
+    record = workspace.store().find(name)
+    if record is None:
+        raise UnknownName(f"checkpoint in {workspace.checkpoints.root}", name, standing)
+    if record.run.phase == "zero-shot":
+        parents = ", ".join(record.run.parents) or "none: it predicts with the public encoder"
+        raise StiltsError(f"{name} is an evaluation and leaves no weights; its parent's checkpoint: {parents}")
+    raise StiltsError(
+        f"the checkpoint of {name} is gone, as target checkpoints go once they are evaluated; set "
+        "schedule.keep_checkpoints in the study before it runs"
+    )
+
+
+def _standing(workspace: "Workspace") -> list[str]:
+    root = workspace.checkpoints.root
+    names = (path.parent.name for path in root.glob("*/checkpoint.json"))
+    return sorted(name for name in names if not any(mark in name for mark in (".part-", ".corrupt-")))
+
+
+def export(workspace: "Workspace", name: str, folder: Path) -> Path:
+    """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
+
+    `AutoModel.from_pretrained(folder)` gives the hidden states that the study had. The heads are in
+    `heads.safetensors`, a tensor ``<task>.<parameter>`` each; its metadata hold, as JSON, each task's format and the
+    names of its labels.
+
+    Parameters
+    ----------
+    name : str
+        Id of an intermediate or target run whose checkpoint stands here, or the beginning of only one such id.
+
+    Raises
+    ------
+    StiltsError
+        As `find_checkpoint`; if the run has no record, or its suite or encoder is not here, or the folder exists or
+        cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    if folder.exists():
+        raise StiltsError(f"{folder} exists already; name a folder that does not")
+    record = workspace.store().get(find_checkpoint(workspace, name))
+    _require(workspace, record)
+    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    try:
+        part.mkdir(parents=True)
+        _write_model(workspace, record.run, part)
+        (part / "README.md").write_text(card(workspace, record), encoding="utf-8")
+        os.replace(part, folder)
+    except (OSError, SafetensorError) as error:
+        raise StiltsError(f"cannot write model {folder}: {error}; free space or name another folder") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _require(workspace: "Workspace", record: Record) -> None:
+    run, study = record.run, record.provenance.study
+    for what, place in (("suite", workspace.suite_folder(run)), ("encoder", workspace.encoder_folder(run))):
+        if not place.is_dir():
+            raise StiltsError(f"{what} {place} of run {run.id} is not here; `stilts prepare {study}` makes it")
+
+
+def _write_model(workspace: "Workspace", run: Run, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    from stilts.encoders import load_encoder
+
+    state = workspace.checkpoints.load(run.id)
+    model, tokenizer = load_encoder(str(workspace.encoder_folder(run)))
+    model.load_state_dict(_under("encoder.", state))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    about = {task.name: json.dumps(_head(workspace, run, task), ensure_ascii=False) for task in tasks(run)}
+    save_file(_under("heads.", state), folder / HEADS, {"format": "pt", **about})
+
+
+def _under(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def tasks(run: Run) -> list[Task]:
+    """Return the tasks that a run of phase 1 or 2 trains."""
+    if run.target is not None:
+        return [get_target(run.target)]
+    return [get_intermediate(name) for name in run.settings["condition"]["tasks"]]
+
+
+def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
+    from stilts.phases import load
+
+    labels = load(workspace.suite_folder(run), task, SOURCE_LANGUAGE, "train", 1).labels
+    return {"format": task.format, "labels": labels}
+
+
+# --- card ------------------------------------------------------------------------------------------------------------
+
+
+def card(workspace: "Workspace", record: Record) -> str:
+    """Return the model card: front matter as the Hub reads it, with the whole record, and what a reader must know."""
+    children = (other for other in workspace.store() if record.id in other.run.parents)
+    evaluated = [child for child in children if child.run.phase == "zero-shot"]
+    header = yaml.safe_dump(_front_matter(record, evaluated), sort_keys=False, allow_unicode=True, width=10**6)
+    return f"---\n{header}---\n\n{_text(record, evaluated)}"
+
+
+def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
+    encoder = record.run.settings["encoder"]["name"]
+    base, licence = LICENCES.get(encoder, (None, None))
+    return {
+        "language": ["multilingual"],
+        "license": licence or "other",
+        **({} if licence else {"license_name": "that-of-the-encoder", "license_link": "LICENSE"}),
+        **({"base_model": base} if base else {}),
+        "library_name": "transformers",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["cross-lingual-transfer", "intermediate-task-training", "xtreme"],
+        "model-index": [{"name": record.id, "results": _results(record, evaluated)}],
+        "stilts": {
+            **record.run.model_dump(mode="json"),
+            "id": record.id,
+            "metrics": record.metrics,
+            "provenance": record.provenance.model_dump(mode="json"),
+            "limits": _limits(record, evaluated),
+        },
+    }
+
+
+def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
+    dev = [_result(task, record, SOURCE_LANGUAGE, "validation", _dev_score(record, task)) for task in tasks(record.run)]
+    test = [
+        _result(get_target(other.run.target), other, language, "test", own["score"])
+        for other in evaluated
+        for language, own in other.metrics.items()
+    ]
+    return dev + test
+
+
+def _dev_score(record: Record, task: Task) -> float:
+    own = record.metrics[SOURCE_LANGUAGE]
+    return own.get(f"score.{task.name}", own["score"])
+
+
+def _result(task: Task, record: Record, language: str, split: str, value: float) -> dict[str, Any]:
+    place = {"name": f"{task.name}, {language}", "type": record.run.settings["suite"], "split": split}
+    return {
+        "task": {"type": task.group, "name": task.name},
+        "dataset": {**place, "config": task.config_for(language), "revision": record.run.data},
+        "metrics": [{"type": task.metric, "value": round(value, 4)}],
+    }
+
+
+def _limits(record: Record, evaluated: list[Record]) -> list[str]:
+    training, trimmed = record.run.settings["training"], record.run.settings["encoder"]["trim_vocabulary"]
+    languages = sorted({language for other in evaluated for language in other.metrics})
+    return [
+        *(["The vocabulary is trimmed to the texts of the study: a word that they lack is cut into other pieces than "
+           "by the public encoder, or is unknown."] if trimmed else []),
+        f"One seed ({record.run.seed}), at most {training['examples']} training examples a task, inputs of at most "
+        f"{training['max_length']} tokens; longer ones are cut or split.",
+        "Trained on English alone, but where the task's name says otherwise.",
+        f"Evaluated on the study's test sets in {len(languages)} languages: {', '.join(languages)}." if languages
+        else "Evaluated on English dev data alone.",
+        "A pooler that `transformers` adds has random weights: use `last_hidden_state`.",
+    ]  # fmt: skip
+
+
+_USE = f"""## Use
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("<this folder>")
+model = AutoModel.from_pretrained("<this folder>")
+hidden = model(**tokenizer("a text", return_tensors="pt")).last_hidden_state
+```
+
+The heads are in `{HEADS}`: a tensor `<task>.<parameter>` each, and in the file's metadata, as JSON, each task's format
+and the names of its labels. `norm` is a LayerNorm and `project` a linear layer after it, over each token's last hidden
+state (tagging; start and end of an answer) or over their mean, special tokens included (classification, multiple
+choice)."""
+
+
+def _text(record: Record, evaluated: list[Record]) -> str:
+    limits = "\n".join(f"- {limit}" for limit in _limits(record, evaluated))
+    parts = (_what(record), _USE, _scores(record, evaluated), f"## Limits\n\n{limits}", _origin(record))
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(record: Record) -> str:
+    run, names = record.run, ", ".join(task.name for task in tasks(record.run))
+    return (
+        f"# {run.condition}, {names}, seed {run.seed}\n\n"
+        f"The encoder {run.settings['encoder']['name']} after the {run.phase} phase of study "
+        f"`{record.provenance.study}`, trained on {names}; intermediate tasks: "
+        f"{', '.join(run.settings['condition']['tasks']) or 'none'}. Run `{record.id}`, data "
+        f"{run.settings['suite']}-{run.data}. The front matter holds the whole record."
+    )
+
+
+def _scores(record: Record, evaluated: list[Record]) -> str:
+    rows = "\n".join(
+        f"| {other.run.target} | {language} | {own['score']:.1f} | {own['n']:.0f} |"
+        for other in evaluated
+        for language, own in other.metrics.items()
+    )
+    dev = record.metrics[SOURCE_LANGUAGE]
+    table = f"\n\n| target | language | test score | n |\n|---|---|---|---|\n{rows}" if rows else ""
+    return f"## Scores\n\nEnglish dev score: {dev['score']:.1f} percent ({dev['n']:.0f} examples).{table}"
+
+
+def _origin(record: Record) -> str:
+    licence = LICENCES.get(record.run.settings["encoder"]["name"], (None, None))[1]
+    versions = ", ".join(f"{name} {number}" for name, number in record.provenance.packages.items())
+    return (
+        f"## Licence and origin\n\nLicence of the encoder: {licence or 'not recorded here; see its own card'}. The "
+        f"data keep their own licences; the study's suite names them. Made with {versions} on "
+        f"{record.provenance.device}."
+    )
