@@ -124,6 +124,22 @@ def status(study: StudyName = "pocket") -> None:
 
 
 @commands.command()
+def fetch(
+    study: StudyName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be fetched")] = False,
+) -> None:
+    """Copy all that a study reads from the Hub to its data folder; nothing asks the network afterwards."""
+    from stilts import fetching
+
+    here = workspace()
+    opened = here.study(study)
+    folder = here.data_folder(opened)
+    fetching.fetch(opened, folder, report=lambda line: console.print(line, soft_wrap=True), dry_run=dry_run)
+    if folder and not dry_run:
+        console.print(f"data: {folder}", soft_wrap=True)
+
+
+@commands.command()
 def prepare(study: StudyName = "pocket") -> None:
     """Build a study's suite and its encoder, so that its runs need nothing but this machine."""
     here, plan = _open(study)

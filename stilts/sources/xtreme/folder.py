@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stilts.errors import StiltsError
 from stilts.sources.hub import read_tables, split_files
 from stilts.sources.xtreme import published
+from stilts.sources.xtreme.languages import BUCC
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 FETCHED = "fetched.json"  # written by `stilts fetch`: commits and checksums
 # Folders whose files decide what a suite holds; anything else in the data folder does not.
 OTHER_SOURCES = ("universal-dependencies", "bucc2018", "ccg")
-_SUFFIXES = (".parquet", ".conllu", ".tsv", ".jsonl")
+_SUFFIXES = (".parquet", ".conllu", ".tsv", ".json", ".jsonl", ".gz")
 
 
 class Place(NamedTuple):
@@ -124,10 +125,9 @@ class DataFolder:
 
     def fingerprints(self) -> dict[str, str]:
         """Return the SHA-256 of every file that a suite may be made of, by its path in the folder."""
-        paths = sorted(
-            path for folder in _source_folders(self.root) for path in folder.rglob("*") if path.suffix in _SUFFIXES
-        )
-        return Checksums(self.root).of(paths)
+        paths = [path for folder in _source_folders(self.root) for path in folder.rglob("*")
+                 if _is_data(path.relative_to(self.root)) and path.is_file()]  # fmt: skip
+        return Checksums(self.root).of(sorted(paths))
 
     def _count(self, place: Place, rows: int, path: Path) -> None:
         wanted = published.rows(*place)
@@ -144,16 +144,16 @@ class Checksums:
     """
 
     def __init__(self, root: Path):
-        self.root = root.resolve()
+        self.root = root
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stilts"
-        self._file = cache / f"sha256-{hashlib.sha256(str(self.root).encode()).hexdigest()[:16]}.json"
+        self._file = cache / f"sha256-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]}.json"
 
     def of(self, paths: Iterable[Path]) -> dict[str, str]:
         """Return the checksums of files below the root, by their relative paths."""
         known = self._known()
         found = {}
         for path in paths:
-            name, state = str(path.resolve().relative_to(self.root)), path.stat()
+            name, state = path.relative_to(self.root).as_posix(), path.stat()
             kept = known.get(name)
             if not kept or kept[:2] != [state.st_size, state.st_mtime_ns]:
                 kept = [state.st_size, state.st_mtime_ns, sha256(path)]
@@ -182,6 +182,12 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_data(path: Path) -> bool:
+    # BUCC's files end with their language; the folders' hidden files are those of huggingface_hub.
+    named = path.suffix in _SUFFIXES or path.suffix[1:] in (*BUCC, "en", "gold")
+    return named and not any(part.startswith(".") for part in path.parts)
 
 
 def _source_folders(root: Path) -> list[Path]:

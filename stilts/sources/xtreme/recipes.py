@@ -46,15 +46,15 @@ class Recipe:
         Language -> place; of each mapping, the places of some language must stand.
     instead : Files, optional
         What may stand instead of the places by language.
-    welcome : tuple of Place
-        What is used where it stands.
+    welcome : tuple of (language or None, Place)
+        What is used where it stands; None stands for all languages.
     """
 
     make: Callable[[DataFolder, Sequence[str]], Iterator[Piece]]
     needs: tuple[Need, ...] = ()
     by_language: tuple[Mapping[str, Place], ...] = ()
     instead: Files | None = None
-    welcome: tuple[Place, ...] = ()
+    welcome: tuple[tuple[str | None, Place], ...] = ()
 
     def missing(self, data: DataFolder) -> str | None:
         """Return why the task cannot be had from a folder, None if it can."""
@@ -66,11 +66,14 @@ class Recipe:
         return None
 
     def hub_needs(self, languages: Sequence[str]) -> list[tuple[Place, ...]]:
-        """Return what the Hub has for a task in some languages: alternatives of which one is enough."""
-        places = [place for each in self.by_language for language, place in each.items() if language in languages]
-        needs = [*self.needs, *((place,) for place in (*places, *self.welcome))]
-        found = [tuple(each for each in need if isinstance(each, Place)) for need in needs]
+        """Return what the Hub must have for a task in some languages: alternatives of which one is enough."""
+        by_language = [(place,) for places in self.by_language for key, place in places.items() if key in languages]
+        found = [tuple(each for each in need if isinstance(each, Place)) for need in (*self.needs, *by_language)]
         return [need for need in found if need]
+
+    def hub_welcome(self, languages: Sequence[str]) -> list[Place]:
+        """Return what a task uses in some languages where the Hub has it."""
+        return [place for language, place in self.welcome if language is None or language in languages]
 
     def files(self) -> list[Files]:
         """Return what the Hub does not have for a task."""
@@ -105,8 +108,12 @@ _PANX = _single(tags.panx_places("train")["en"], tags.panx_places("validation")[
 _PAWS_X = _single(*(Place("google/xtreme", "PAWS-X.en", split) for split in ("train", "validation")))
 _SQUAD = tuple(answers.SQUAD.values())
 _DEV_AND_TRAINING = tuple(
-    places(split) for places in (tags.panx_places, tags.udpos_places) for split in ("validation", "train")
+    (language, place)
+    for split in ("validation", "train")
+    for places in (tags.panx_places(split), tags.udpos_places(split))
+    for language, place in places.items()
 )
+_WIKIPEDIA = Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabelled.WIKIPEDIA)
 
 RECIPES = {
     "xnli": Recipe(sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST)),
@@ -117,14 +124,14 @@ RECIPES = {
     "mlqa": Recipe(answers.mlqa, _SQUAD, (answers.MLQA_PLACES,)),
     "tydiqa": Recipe(answers.tydiqa, _single(*answers.TYDIQA_PLACES.values())),
     "bucc2018": Recipe(
-        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].values())
+        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].items())
     ),
     "tatoeba": Recipe(pairs.tatoeba, (), (pairs.TATOEBA_PLACES,)),
     "xcopa": Recipe(choices.xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
     "anli": Recipe(
         sentences.anli,
         _single(*(places[0] for places in sentences.ANLI_PLUS.values())),
-        welcome=tuple(place for places in sentences.ANLI_PLUS.values() for place in places[1:]),
+        welcome=tuple((None, place) for places in sentences.ANLI_PLUS.values() for place in places[1:]),
     ),
     "mnli": Recipe(sentences.mnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV)),
     "qqp": Recipe(sentences.qqp, _single(*sentences.QQP.values())),
@@ -137,9 +144,8 @@ RECIPES = {
     "siqa": Recipe(choices.siqa, tuple(choices.SIQA.values())),
     "mlm": Recipe(
         unlabelled.mlm,
-        by_language=_DEV_AND_TRAINING,
-        instead=Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabelled.WIKIPEDIA),
-        welcome=(sentences.XNLI_DEV,),
+        ((sentences.XNLI_DEV, *(place for _, place in _DEV_AND_TRAINING), _WIKIPEDIA),),
+        welcome=_DEV_AND_TRAINING,
     ),
     "mnli-translated": Recipe(sentences.mnli_translated, by_language=(sentences.MNLI_TRANSLATED,)),
     "squad-translated": Recipe(answers.squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),

@@ -207,6 +207,9 @@ def _tables(
             continue
         made = 0
         for piece in recipe.make(data, languages):
+            if not piece.rows.num_rows:
+                data.leave_out(task, f"{piece.config} {piece.split}", "the data folder has too few rows for it")
+                continue
             made += 1
             numbered = _numbered(piece)
             yield Table(piece.config, piece.split, numbered.features, _some_rows(numbered, sizes, seed))
@@ -245,7 +248,7 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
     if "source_sentence" in piece.features:
         return sizes.retrieval
     kind = "intermediate_train" if piece.split == "train" and piece.config.startswith("intermediate.") else piece.split
-    return getattr(sizes, kind)
+    return getattr(sizes, kind, None)  # a pool of candidates is whole
 
 
 def _told(data: DataFolder) -> dict[str, Any]:

@@ -1,0 +1,373 @@
+"""`stilts fetch`: all that a study reads from the Hub, copied once; nothing asks the network later.
+
+The copy has the Hub's layout, ``<folder>/<owner>/<name>/<config>/<split>-*.parquet``. A branch is resolved to a commit
+the first time; ``<folder>/fetched.json`` holds the commits and the SHA-256 of every file, and later calls fetch from
+these commits what is still lacking. The encoder goes to huggingface_hub's own cache, where `transformers` looks for it.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stilts.encoders import ENCODERS
+from stilts.errors import StiltsError
+from stilts.sources.xtreme.folder import FETCHED, Checksums, Place
+from stilts.sources.xtreme.languages import ALL
+from stilts.sources.xtreme.recipes import RECIPES, Files
+from stilts.study import Study
+from stilts.tasks import condition, get_target
+
+MAIN, CONVERTED = "main", "refs/convert/parquet"
+_ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
+_UNNAMED = ("default", "data")  # how the converted branch and most main branches call the only config of a repository
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One file of a repository.
+
+    Attributes
+    ----------
+    repo, kind : str
+        "owner/name"; "dataset" or "model".
+    commit, path : str
+    size : int
+        Bytes.
+    sha256, blob : str, optional
+        What the Hub says of its content: SHA-256 of a large file, git's SHA-1 of a small one.
+    """
+
+    repo: str
+    kind: str
+    commit: str
+    path: str
+    size: int
+    sha256: str | None = None
+    blob: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a study needs.
+
+    Attributes
+    ----------
+    places : tuple of tuple of Place
+        Of each, one alternative is enough.
+    welcome : tuple of Place
+        What is used where the Hub has it.
+    files : tuple of Files
+        What the Hub does not have.
+    encoder : str, optional
+        Id of a model on the Hub; None where the study's encoder is not one.
+    revision : str, optional
+        Commit or branch of the encoder.
+    """
+
+    places: tuple[tuple[Place, ...], ...]
+    welcome: tuple[Place, ...]
+    files: tuple[Files, ...]
+    encoder: str | None
+    revision: str | None
+
+
+def wanted(study: Study) -> Wanted:
+    """Return what a study needs from the Hub and from elsewhere.
+
+    Raises
+    ------
+    UnknownName
+        If the study names an unknown task.
+    """
+    languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
+    tasks = [task for entry in study.intermediates for task in condition(entry, study.data.suite).tasks]
+    tasks += [get_target(name, study.data.suite).name for name in study.targets]
+    recipes = [RECIPES[task] for task in dict.fromkeys(tasks) if task in RECIPES and study.data.suite == "xtreme"]
+    places = dict.fromkeys(need for recipe in recipes for need in recipe.hub_needs(languages))
+    name = study.encoder.name
+    on_hub = name not in ENCODERS and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).is_dir()
+    return Wanted(
+        tuple(places),
+        tuple(dict.fromkeys(place for recipe in recipes for place in recipe.hub_welcome(languages))),
+        tuple(dict.fromkeys(file for recipe in recipes for file in recipe.files())),
+        name if on_hub else None,
+        study.encoder.revision,
+    )
+
+
+def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = False) -> None:
+    """Copy what a study reads from the Hub; what stands with its checksum is not fetched again.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        The study's data folder; needed if the study reads one.
+    report : callable
+        Gets a line for each thing worth knowing; a terminal shows a bar besides.
+    dry_run : bool
+        Only list what would be fetched.
+
+    Raises
+    ------
+    StiltsError
+        If there is no data folder, a repository or a split is not on the Hub, the Hub cannot be reached, a file differs
+        from what the Hub says of it or from what was fetched before, or the disk is full.
+    """
+    needs = wanted(study)
+    if needs.places and folder is None:
+        raise StiltsError(f"study '{study.name}': data.folder is not set, nor STILTS_DATA; name the folder to fetch to")
+    with _explained(study):
+        session = _Session(folder)
+        remotes = [*session.find(needs, report), *session.find_encoder(needs, report)]
+        lacking = [remote for remote in remotes if not session.stands(remote)]
+        _announce(remotes, lacking, report, dry_run)
+        if not dry_run:
+            _download(session, lacking)
+            session.keep()
+    for file in needs.files:
+        if folder is None or not file.stand(folder):
+            report(f"not on the Hub, to be put into {folder} by hand: {file}")
+
+
+class _Session:
+    """The commits that are fixed, the repositories that were listed, and the files that were fetched."""
+
+    def __init__(self, folder: Path | None):
+        from huggingface_hub import HfApi
+
+        self.folder = folder
+        self.api = HfApi(library_name="stilts")
+        self.fetched = read_fetched(folder) if folder else {"repositories": {}, "files": {}}
+        self._listed: dict[tuple[str, str, str], list[Remote]] = {}
+
+    def find(self, needs: Wanted, report: Report) -> list[Remote]:
+        """Return the files of all places, of each the first alternative that the Hub has."""
+        found: dict[Remote, None] = {}
+        lost = []
+        for need in (*needs.places, *((place,) for place in needs.welcome)):
+            files = next((files for place in need for files in [self._files(place, report)] if files), [])
+            if not files and need in needs.places:
+                lost.append(" or ".join(map(str, need)))
+            elif not files:
+                report(f"{need[0]}: not on the Hub; the study goes without")
+            found |= dict.fromkeys(files)
+        if lost:
+            raise StiltsError(f"the Hub has no {'; no '.join(lost)}; name other languages or tasks in the study")
+        return list(found)
+
+    def find_encoder(self, needs: Wanted, report: Report) -> list[Remote]:
+        """Return the files of the encoder that `transformers` reads."""
+        if needs.encoder is None:
+            return []
+        files = [each for each in self._list(needs.encoder, "model", needs.revision or MAIN)
+                 if _ENCODER_FILES.fullmatch(each.path)]  # fmt: skip
+        if not any(each.path.endswith(".safetensors") for each in files):
+            raise StiltsError(f"encoder {needs.encoder} has no safetensors weights; other formats can run code")
+        if not needs.revision:
+            report(f"encoder {needs.encoder}: the study pins no commit; add 'revision: {files[0].commit}'")
+        return files
+
+    def stands(self, remote: Remote) -> bool:
+        """Whether a file was fetched before and is still what it was then."""
+        if remote.kind == "model":
+            from huggingface_hub import try_to_load_from_cache
+
+            return isinstance(try_to_load_from_cache(remote.repo, remote.path, revision=remote.commit), str)
+        path, known = self.path(remote), self.fetched["files"].get(f"{remote.repo}/{remote.path}")
+        return known is not None and path.is_file() and Checksums(self.folder).of([path]) == {_name(remote): known}
+
+    def path(self, remote: Remote) -> Path:
+        """Return where a file of a dataset is put."""
+        return self.folder / remote.repo / remote.path
+
+    def note(self, remote: Remote, digest: str) -> None:
+        """Note the checksum of a file that was fetched."""
+        self.fetched["files"][_name(remote)] = digest
+
+    def keep(self) -> None:
+        """Write `fetched.json`, complete or not at all."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".{FETCHED}.{os.getpid()}"
+        part.write_text(json.dumps(self.fetched, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(part, self.folder / FETCHED)
+
+    def _files(self, place: Place, report: Report) -> list[Remote]:
+        found = [each for each in self._list(place.repo, "dataset", MAIN) if _is_of(each.path, place, MAIN)]
+        if found:
+            return found
+        found = [each for each in self._list(place.repo, "dataset", CONVERTED) if _is_of(each.path, place, CONVERTED)]
+        if found:
+            report(f"{place}: main has no parquet files of it, so from {CONVERTED}")
+        return found
+
+    def _list(self, repo: str, kind: str, revision: str) -> list[Remote]:
+        """Return the files of a repository at the commit that is fixed; none without such a repository or branch."""
+        if (repo, kind, revision) not in self._listed:
+            pinned = self.fetched["repositories"].get(repo, {}).get(revision)
+            found = _ask(self.api, repo, kind, pinned or revision)
+            if found:
+                self.fetched["repositories"].setdefault(repo, {})[revision] = found[0].commit
+            elif pinned:
+                raise StiltsError(f"{repo}: commit {pinned}, named by {FETCHED}, is not on the Hub any more; take it out")
+            self._listed[repo, kind, revision] = found
+        return self._listed[repo, kind, revision]
+
+
+def _ask(api: Any, repo: str, kind: str, revision: str) -> list[Remote]:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        info = api.repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
+    except GatedRepoError as error:
+        cure = "ask for access on its Hub page, then `hf auth login`"
+        raise StiltsError(f"{repo}: not open to everyone; {cure}") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return []
+    return [_remote(repo, kind, info.sha, each) for each in info.siblings]
+
+
+def read_fetched(folder: Path) -> dict[str, Any]:
+    """Return what `fetched.json` of a data folder holds: repository -> branch -> commit, and path -> SHA-256.
+
+    Raises
+    ------
+    StiltsError
+        If it is there but not what `stilts fetch` writes.
+    """
+    path = folder / FETCHED
+    if not path.exists():
+        return {"repositories": {}, "files": {}}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"repositories": dict(content["repositories"]), "files": dict(content["files"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StiltsError(f"{path}: not what `stilts fetch` writes ({error}); delete it and fetch again") from error
+
+
+def _remote(repo: str, kind: str, commit: str, sibling: Any) -> Remote:
+    large = sibling.lfs.sha256 if sibling.lfs else None
+    return Remote(repo, kind, commit, sibling.rfilename, sibling.size or 0, large, None if large else sibling.blob_id)
+
+
+def _name(remote: Remote) -> str:
+    return f"{remote.repo}/{remote.path}"
+
+
+def _is_of(path: str, place: Place, revision: str) -> bool:
+    """Whether a path is one of a split's parquet files on a branch."""
+    configs = _UNNAMED if place.config in _UNNAMED else (place.config,)
+    config, split = "|".join(map(re.escape, configs)), re.escape(place.split)
+    name = rf"{split}(-\d+-of-\d+)?" if revision == MAIN else rf"{split}/\d+"
+    return re.fullmatch(rf"({config})/{name}\.parquet", path) is not None
+
+
+def _announce(remotes: Sequence[Remote], lacking: Sequence[Remote], report: Report, listed: bool) -> None:
+    if listed:
+        for remote in remotes:
+            state = "to fetch" if remote in lacking else "there"
+            report(f"{_name(remote)} at {remote.commit[:10]}, {_size(remote.size)}, {state}")
+    report(f"{len(remotes)} files, {_size(sum(each.size for each in remotes))}; "
+           f"to fetch: {len(lacking)}, {_size(sum(each.size for each in lacking))}")  # fmt: skip
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.1f} kB"
+
+
+def _download(session: _Session, lacking: Sequence[Remote]) -> None:
+    session.keep()  # the commits, before any file: an interrupted fetch goes on with the same ones
+    with _bar(sum(each.size for each in lacking)) as advance:
+        try:
+            for remote in lacking:
+                _download_one(session, remote, advance)
+        finally:
+            session.keep()
+
+
+def _download_one(session: _Session, remote: Remote, advance: Callable[[int], None]) -> None:
+    """Fetch one file, which huggingface_hub does again from where a connection broke, and compare its content."""
+    from huggingface_hub import hf_hub_download
+
+    options = {"repo_type": remote.kind, "revision": remote.commit, "tqdm_class": _counting(advance)}
+    if remote.kind == "model":
+        path = Path(hf_hub_download(remote.repo, remote.path, **options))
+    else:
+        target = session.folder / remote.repo
+        # What stands there without being noted is of unknown origin.
+        path = Path(hf_hub_download(remote.repo, remote.path, local_dir=target, force_download=True, **options))
+    digest = _checked(path, remote)
+    if remote.kind == "dataset":
+        session.note(remote, digest)
+
+
+def _checked(path: Path, remote: Remote) -> str:
+    """Return a file's SHA-256; remove the file and raise if it is not the one that the Hub describes."""
+    content = path.read_bytes() if remote.sha256 is None else b""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    blob = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()  # as git names small files
+    if digest != remote.sha256 if remote.sha256 else remote.blob not in (None, blob):
+        path.unlink()
+        raise StiltsError(
+            f"{path}: differs from what the Hub says of it (SHA-256 {digest}); it is removed, fetch again"
+        )
+    return digest
+
+
+def _counting(advance: Callable[[int], None]) -> type:
+    """Progress class for huggingface_hub that shows nothing and hands on the bytes."""
+    from huggingface_hub.utils import tqdm
+
+    class Counting(tqdm):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            advance(int(n or 0))
+
+    return Counting
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of bytes with the time left, on a terminal's standard error; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal or not total:
+        yield lambda count: None
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("fetch", *columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _explained(study: Study) -> Iterator[None]:
+    """Turn what the Hub's client and the disk raise into words."""
+    import httpx2  # what huggingface_hub speaks with; it lets its errors through
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    again = f"`stilts fetch {study.name}` goes on from here"
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise StiltsError(
+            "HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it for `stilts fetch`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise StiltsError(f"the Hub refused a request ({error}); {again}") from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise StiltsError(f"fetching stopped: {error}; free space or see to the network; {again}") from error
