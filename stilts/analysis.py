@@ -1,6 +1,7 @@
 """What an analysis notebook opens: the records of one study, and the bootstrap replicates drawn from them."""
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,29 @@ from stilts.records import Record, Store, tidy
 from stilts.statistics import (
     SOURCE_LANGUAGE,
     Replicates,
+    average_gains,
     baseline_by_language,
     by_language_and_condition,
+    comparable,
     gains,
     read_counts,
     resample,
 )
+from stilts.study import Study
 from stilts.tasks import TARGETS
 from stilts.workspace import Workspace, workspace
 
 if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import Markdown
+
+log = logging.getLogger(__name__)
+
+GAIN_COLUMNS = {
+    **dict.fromkeys(("condition", "target"), str),
+    **dict.fromkeys(("baseline_score", "score", "gain", "low", "high", "p", "p_holm"), float),
+    **dict.fromkeys(("excludes_zero", "survives_holm"), bool),
+}
 
 
 @dataclass(frozen=True)
@@ -33,17 +45,19 @@ class Analysis:
 
     Attributes
     ----------
-    study : str
+    study, suite : str
     store : Store
     records : tuple of Record
+        None where nothing is recorded yet.
     planned : bool
-        Whether the records are runs of the study as its file and this machine's packages have it now. If not, they are
-        the committed ones, made with the settings and versions that they state.
+        Whether the records are runs of the study as its file and this machine's packages and data have it now. If not,
+        they are the committed ones, made with the settings, versions and data that they state.
     resamples, seed : int
         Bootstrap replicates, and the state that draws them.
     """
 
     study: str
+    suite: str
     store: Store
     records: tuple[Record, ...]
     planned: bool
@@ -52,7 +66,9 @@ class Analysis:
 
     @cached_property
     def replicates(self) -> dict[str, Replicates]:
-        """Bootstrap replicates by target, in the order of the task registry."""
+        """Bootstrap replicates by target, in the order of the task registry; none where nothing is recorded."""
+        if not self.recorded:
+            return {}
         counts = read_counts(self.store, self.records)
         ordered = {name: counts[name] for name in in_order(counts, TARGETS)}
         drawn = resample(ordered, self.resamples, self.generator())
@@ -62,6 +78,16 @@ class Analysis:
     def scores(self) -> "pd.DataFrame":
         """One row per zero-shot run and language."""
         return tidy(self.records)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there is a zero-shot record."""
+        return bool(self.phase("zero-shot"))
+
+    @property
+    def conditions(self) -> dict[str, tuple[str, ...]]:
+        """Conditions with a record, in the order of the study, and the intermediate tasks of each."""
+        return {record.run.condition: tuple(record.run.settings["condition"]["tasks"]) for record in self.records}
 
     @property
     def languages(self) -> list[str]:
@@ -96,14 +122,26 @@ def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
         Whether they are runs of the plan.
     """
     settings = here.study(study)
-    store = here.store()
-    found = [store.find(run.id) for run in here.plan(settings).runs]
-    planned = [record for record in found if record is not None]
+    planned = _planned_records(here, settings)
     committed = list(Store(here.root / "results" / settings.name / "records"))
     if not committed or any(record.run.parents for record in planned):
         return planned, True
     conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
     return in_order(committed, conditions, lambda record: record.run.condition), False
+
+
+def _planned_records(here: Workspace, settings: Study) -> list[Record]:
+    """Records of the runs of a plan; none where this machine lacks the data that the names of the runs depend on."""
+    try:
+        runs = here.plan(settings).runs
+    except UnknownName:  # a mistake in the study's file
+        raise
+    except StiltsError as error:
+        log.info("study %s: no runs can be named here (%s); its committed records are shown", settings.name, error)
+        return []
+    store = here.store()
+    found = [store.find(run.id) for run in runs]
+    return [record for record in found if record is not None]
 
 
 def open_analysis(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
@@ -124,19 +162,43 @@ def open_analysis(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
 
 def open_if_recorded(study: str, resamples: int = 2000, seed: int = 0) -> Analysis | None:
     """Open the records of a study, or return None where it has no zero-shot record."""
+    opened = open_study(study, resamples, seed)
+    return opened if opened.recorded else None
+
+
+def open_study(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
+    """Open whatever a study has on record, which may be nothing yet; UnknownName if there is no study of that name."""
     here = workspace()
     records, planned = find_records(here, study)
-    if not any(record.run.phase == "zero-shot" for record in records):
-        return None
-    return Analysis(study, here.store(), tuple(records), planned, resamples, seed)
+    return Analysis(study, here.study(study).data.suite, here.store(), tuple(records), planned, resamples, seed)
 
 
 def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
-    """Return the gains of an analysis as `stilts.statistics.gains` does; none where there is no analysis."""
+    """Return the gains of an analysis as `stilts.statistics.gains` does; no row where nothing can be compared."""
+    return _with_columns(gains(analysis.replicates) if analysis else None, GAIN_COLUMNS)
+
+
+def average_gains_of(analysis: Analysis) -> "pd.DataFrame":
+    """Return the gains averaged over targets as `stilts.statistics.average_gains` does, no row where there are none."""
+    columns = {name: kind for name, kind in GAIN_COLUMNS.items() if name not in ("target", "baseline_score", "score")}
+    targets, _ = comparable_parts(analysis.replicates)
+    return _with_columns(average_gains(analysis.replicates) if targets else None, {**columns, "targets": int})
+
+
+def _with_columns(table: "pd.DataFrame | None", columns: Mapping[str, type]) -> "pd.DataFrame":
     import pandas as pd
 
-    table = gains(analysis.replicates) if analysis else pd.DataFrame()
-    return table if len(table) else pd.DataFrame(columns=["condition", "target", "gain", "low", "high"], dtype=float)
+    if table is not None and len(table):
+        return table
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def comparable_parts(replicates: Mapping[str, Replicates]) -> tuple[list[str], list[str]]:
+    """Return the targets and conditions that `stilts.statistics.comparable` finds, none of either where it fails."""
+    try:
+        return comparable(replicates)
+    except StiltsError:  # nothing, or too little, is recorded yet
+        return [], []
 
 
 def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":

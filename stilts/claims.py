@@ -1,11 +1,11 @@
-"""The published claims as a ledger: where each is tested here, our effect with its interval, and a verdict by rule.
+"""The published claims as a ledger: where a study tests each, its effect with its interval, and a verdict by rule.
 
 Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, in points.
 """
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stilts.analysis import count, listed
+from stilts.analysis import Analysis, comparable_parts, count, listed
+from stilts.conditions import Counterpart, counterparts, english_conditions, single_tasks
 from stilts.linguistics import language
 from stilts.records import Record
 from stilts.statistics import (
@@ -22,11 +23,10 @@ from stilts.statistics import (
     SOURCE_LANGUAGE,
     Estimate,
     Replicates,
-    comparable,
     contrast,
     gain_weights,
 )
-from stilts.tasks import INTERMEDIATES, MULTI, TARGETS
+from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, of_suite
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -122,24 +122,86 @@ class Claim:
         return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.CANNOT_TELL
 
 
-def ledger(replicates: dict[str, Replicates], dev_scores: pd.DataFrame) -> list[Claim]:
-    """Return the claims C1 to C10 with what the records say of them.
+@dataclass(frozen=True)
+class Roles:
+    """Which tasks of a suite stand for those that the claims name.
 
-    Parameters
+    Attributes
     ----------
+    large : dict
+        Intermediate task -> its published mean gain in points (C1).
+    missing : str
+        What has no counterpart in the suite, a sentence; "" if nothing.
+    untrained : tuple of str
+        Target tasks for retrieval and mining (C3).
+    improving, unaffected : str
+        Target tasks for TyDi QA and XNLI (C4).
+    """
+
+    large: Mapping[str, float]
+    missing: str
+    untrained: tuple[str, ...]
+    improving: str
+    unaffected: str
+
+
+ROLES = {
+    "pocket": Roles(
+        {"qa": 8.2, "nli": 7.5}, "Sentence completion has no counterpart here.", ("ui-retrieval", "ui-mining"),
+        "command-qa", "command-nli",
+    ),
+    "xtreme": Roles(
+        {"squad": 8.2, "mnli": 7.5, "hellaswag": 7.0}, "", ("tatoeba", "bucc2018"), "tydiqa", "xnli",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study has recorded, as the claims need it.
+
+    Attributes
+    ----------
+    suite : str
     replicates : dict
-        Target -> replicates, as `stilts.statistics.resample` returns.
+        Target -> replicates, as `stilts.statistics.resample` returns; empty where nothing is recorded.
     dev_scores : DataFrame
         condition, target, score: English dev scores averaged over seeds, as `english_dev_scores` returns.
+    tasks : dict
+        Condition -> its intermediate tasks.
     """
+
+    suite: str
+    replicates: Mapping[str, Replicates]
+    dev_scores: pd.DataFrame
+    tasks: Mapping[str, tuple[str, ...]]
+
+    @property
+    def roles(self) -> Roles:
+        """Which tasks stand for those that the claims name."""
+        return ROLES[self.suite]
+
+    def english(self, conditions: Iterable[str]) -> list[str]:
+        """Return the conditions of English intermediate tasks alone; the baseline is none."""
+        known = english_conditions(self.tasks)
+        return [name for name in conditions if name in known]
+
+
+def evidence(analysis: Analysis) -> Evidence:
+    """Return the evidence that a study's records give."""
+    return Evidence(analysis.suite, analysis.replicates, english_dev_scores(analysis.records), analysis.conditions)
+
+
+def ledger(found: Evidence) -> list[Claim]:
+    """Return the claims C1 to C10 with what one study's records say of them."""
     return [
-        _large_gains(replicates),
-        _multi_is_best(replicates),
-        _untrained_targets(replicates),
-        _questions_and_inference(replicates),
-        _chosen_on_dev(replicates, dev_scores),
-        *_untested(),
-        *_facts(replicates),
+        _large_gains(found),
+        _multi_is_best(found),
+        _untrained_targets(found),
+        _questions_and_inference(found),
+        _chosen_on_dev(found),
+        _english_is_enough(found),
+        *_facts(found),
     ]
 
 
@@ -149,91 +211,89 @@ def _measured(missing: Iterable[str], measure: Callable[[], Iterable[Part]]) -> 
     return {"note": f"no records of {listed(names)} to compare"} if names else {"parts": tuple(measure())}
 
 
-def _scope(replicates: dict[str, Replicates]) -> tuple[list[str], list[str]]:
-    """Targets and conditions that can be averaged; none where nothing can be compared."""
-    usable = any(BASELINE in part.conditions and len(part.conditions) > 1 for part in replicates.values())
-    return comparable(replicates) if usable else ([], [])
+def _large_gains(found: Evidence) -> Claim:
+    targets, conditions = comparable_parts(found.replicates)
+    published = found.roles.large
 
+    def part(name: str, points: float) -> Part:
+        return Part(f"{name}, mean gain", contrast(found.replicates, gain_weights(name, targets)), LARGE, False, points)
 
-def _large_gains(replicates: dict[str, Replicates]) -> Claim:
-    targets, conditions = _scope(replicates)
-    published = {"qa": 8.2, "nli": 7.5}
     return Claim(
         "C1",
         "Question answering (SQuAD), inference (MNLI) and sentence completion (HellaSwag) as intermediate tasks each "
         "raise the target tasks by a wide margin on average.",
         "+8.2, +7.5 and +7.0 (average of the dev sets)",
-        f"Gain of `qa` and of `nli`, averaged over {count(targets, 'target')}; at least {LARGE:g} points each. "
-        "Sentence completion has no counterpart here.",
+        f"Gain of {listed(list(published))}, averaged over {count(targets, 'target')}; at least {LARGE:g} points each. "
+        f"{found.roles.missing}".strip(),
         **_measured(
             set(published) - set(conditions),
-            lambda: [
-                Part(f"{name}, mean gain", contrast(replicates, gain_weights(name, targets)), LARGE, False, points)
-                for name, points in published.items()
-            ],
+            lambda: [part(name, points) for name, points in published.items()],
         ),
     )
 
 
-def _multi_is_best(replicates: dict[str, Replicates]) -> Claim:
-    targets, conditions = _scope(replicates)
-    singles = [name for name in conditions if name in INTERMEDIATES]
+def _multi_is_best(found: Evidence) -> Claim:
+    targets, conditions = comparable_parts(found.replicates)
+    singles = [name for name in conditions if name in single_tasks(found.tasks)]
 
     def parts() -> Iterable[Part]:
-        gains = {name: contrast(replicates, gain_weights(name, targets)).value for name in singles}
+        gains = {name: contrast(found.replicates, gain_weights(name, targets)).value for name in singles}
         best = max(gains, key=lambda name: gains[name])
         # The best of several is partly the luckiest: an interval at the level of all comparisons at once allows for it.
         level = 1 - (1 - LEVEL) / len(singles)
-        effect = contrast(replicates, gain_weights(MULTI, targets, baseline=best), level)
-        yield Part(f"multi minus {best}, the best single", effect, published=0.5)
+        effect = contrast(found.replicates, gain_weights(MULTI, targets, baseline=best), level)
+        yield Part(f"{MULTI} minus {best}, the best single", effect, published=0.5)
 
     missing = {MULTI} - set(conditions) if singles else {MULTI, "a single task"}
     return Claim(
         "C2",
         "Training on all intermediate tasks together does best on average.",
         "+8.7, against +8.2 for the best single task",
-        f"Mean score after `multi` minus that after the best single task, over {count(targets, 'target')}; above zero. "
-        f"The interval is widened (Bonferroni) for the choice of the best among {len(singles)} on the same scores.",
+        f"Mean score after `{MULTI}` minus that after the best single task, over {count(targets, 'target')}; above "
+        "zero. The interval is widened (Bonferroni) for the choice of the best among "
+        f"{len(singles)} on the same scores.",
         **_measured(missing, parts),
     )
 
 
-def _untrained_targets(replicates: dict[str, Replicates]) -> Claim:
-    wanted = [name for name, task in TARGETS.items() if not task.trained]
+def _untrained_targets(found: Evidence) -> Claim:
+    wanted = found.roles.untrained
 
     def parts() -> Iterable[Part]:
         for target in wanted:
-            conditions = [name for name in replicates[target].conditions if name != BASELINE]
-            yield Part(f"{target}, mean over tasks", _mean_over(replicates, conditions, target), LARGE)
+            conditions = found.english(found.replicates[target].conditions)
+            yield Part(f"{target}, mean over tasks", _mean_over(found.replicates, conditions, target), LARGE)
 
     return Claim(
         "C3",
         "The target tasks without training data, mining (BUCC) and retrieval (Tatoeba), improve dramatically.",
         "large; no single figure",
-        f"Gain on {listed(wanted)}, averaged over the intermediate conditions; at least {LARGE:g} points each.",
-        **_measured(_without_gains(replicates, wanted), parts),
+        f"Gain on {listed(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each.",
+        **_measured(_without_gains(found, wanted), parts),
     )
 
 
-def _without_gains(replicates: dict[str, Replicates], targets: Iterable[str]) -> list[str]:
-    """Return the targets that have nothing to compare with the baseline."""
-    return [name for name in targets if name not in replicates or not _scope({name: replicates[name]})[0]]
+def _without_gains(found: Evidence, targets: Iterable[str]) -> list[str]:
+    """Return the targets that have no English condition to compare with the baseline."""
+    known = {name: part.conditions for name, part in found.replicates.items() if BASELINE in part.conditions}
+    return [name for name in targets if not found.english(known.get(name, ()))]
 
 
-def _mean_over(replicates: dict[str, Replicates], conditions: Sequence[str], target: str) -> Estimate:
+def _mean_over(replicates: Mapping[str, Replicates], conditions: Sequence[str], target: str) -> Estimate:
     """Gain on one target, averaged over conditions."""
     weights = {(name, target): 1 / len(conditions) for name in conditions} | {(BASELINE, target): -1.0}
     return contrast(replicates, weights)
 
 
-def _questions_and_inference(replicates: dict[str, Replicates]) -> Claim:
-    pair = ("command-qa", "command-nli")
+def _questions_and_inference(found: Evidence) -> Claim:
+    pair = (found.roles.improving, found.roles.unaffected)
 
     def parts() -> Iterable[Part]:
         for target, at_least, below in zip(pair, (0.0, NEGLIGIBLE), (False, True), strict=True):
-            conditions = [name for name in replicates[target].conditions if name != BASELINE]
-            effects = {name: contrast(replicates, gain_weights(name, [target])) for name in conditions}
-            yield Part(f"{target}, mean over tasks", _mean_over(replicates, conditions, target), at_least, below)
+            conditions = found.english(found.replicates[target].conditions)
+            effects = {name: contrast(found.replicates, gain_weights(name, [target])) for name in conditions}
+            mean = _mean_over(found.replicates, conditions, target)
+            yield Part(f"{target}, mean over tasks", mean, at_least, below)
             middle = sorted(conditions, key=lambda name: effects[name].value)[(len(conditions) - 1) // 2]
             yield Part(f"{target}, the median task ({middle})", effects[middle], at_least, below)
 
@@ -242,21 +302,21 @@ def _questions_and_inference(replicates: dict[str, Replicates]) -> Claim:
         "Extractive question answering (TyDi QA) improves after many of the intermediate tasks, while inference (XNLI) "
         "does not benefit.",
         "signs per task; no single figure",
-        "Gain on `command-qa`, on average over the intermediate conditions and for the median one, so that half of "
-        f"them do at least as well; above zero. The same for `command-nli`; below {NEGLIGIBLE:g} point.",
-        **_measured(_without_gains(replicates, pair), parts),
+        f"Gain on `{pair[0]}`, on average over the conditions of English tasks and for the median one, so that half of "
+        f"them do at least as well; above zero. The same for `{pair[1]}`; below {NEGLIGIBLE:g} point.",
+        **_measured(_without_gains(found, pair), parts),
     )
 
 
-def _chosen_on_dev(replicates: dict[str, Replicates], dev_scores: pd.DataFrame) -> Claim:
-    chosen = best_on_dev(replicates, dev_scores)
+def _chosen_on_dev(found: Evidence) -> Claim:
+    chosen = best_on_dev(found)
 
     def parts() -> Iterable[Part]:
         weights: dict[tuple[str, str], float] = {}
         for target, name in chosen.items():
             weights |= gain_weights(name, [target])
         shared = {pair: weight / len(chosen) for pair, weight in weights.items()}
-        yield Part("chosen on English dev", contrast(replicates, shared), published=5.4)
+        yield Part("chosen on English dev", contrast(found.replicates, shared), published=5.4)
 
     named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
     return Claim(
@@ -270,15 +330,16 @@ def _chosen_on_dev(replicates: dict[str, Replicates], dev_scores: pd.DataFrame) 
     )
 
 
-def best_on_dev(replicates: dict[str, Replicates], dev_scores: pd.DataFrame) -> dict[str, str]:
-    """Return the condition with the best English dev score for each target that has both dev and test scores.
+def best_on_dev(found: Evidence) -> dict[str, str]:
+    """Return the English condition with the best English dev score for each target that has both dev and test scores.
 
-    The baseline does not stand for choice. Of equal scores the first in the study's order is taken.
+    A target that is trained as another task has that one's dev score. The baseline does not stand for choice. Of equal
+    scores the first in the study's order is taken.
     """
-    chosen = {}
-    for target, part in replicates.items():
-        usable = [name for name in part.conditions if name != BASELINE and BASELINE in part.conditions]
-        rows = dev_scores[(dev_scores["target"] == target) & dev_scores["condition"].isin(usable)]
+    chosen, scores = {}, found.dev_scores
+    for target, part in found.replicates.items():
+        usable = found.english(part.conditions) if BASELINE in part.conditions else []
+        rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
         if len(rows):
             chosen[target] = rows.loc[rows["score"].idxmax(), "condition"]
     return chosen
@@ -299,22 +360,33 @@ def english_dev_scores(records: Iterable[Record]) -> pd.DataFrame:
     return table.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
 
 
-def _untested() -> list[Claim]:
-    return [
-        Claim(
-            "C6",
-            "English intermediate tasks alone do as well as with multilingual language modelling mixed in, or with the "
-            "intermediate data translated: neither is consistently better.",
-            "neither consistently better",
-            "The two conditions against English alone; no recorded study has them.",
-            note="no records of either condition",
-        )
-    ]
+def _english_is_enough(found: Evidence) -> Claim:
+    targets, conditions = comparable_parts(found.replicates)
+    pairs = [pair for pair in counterparts(found.tasks) if {pair.condition, pair.against} <= set(conditions)]
+
+    def part(pair: Counterpart) -> Part:
+        effect = contrast(found.replicates, gain_weights(pair.condition, targets, baseline=pair.against))
+        return Part(f"{pair}, mean over targets", effect, NEGLIGIBLE, below=True)
+
+    return Claim(
+        "C6",
+        "English intermediate tasks alone do as well as with multilingual language modelling mixed in, or with the "
+        "intermediate data translated: neither is consistently better.",
+        "neither consistently better",
+        f"Each such condition minus its English counterpart, averaged over {count(targets, 'target')}; below "
+        f"{NEGLIGIBLE:g} point."
+        if pairs
+        else "The two conditions against English alone; the study has no records of them.",
+        note="" if pairs else "no records of either condition",
+        parts=tuple(part(pair) for pair in pairs),
+    )
 
 
-def _facts(replicates: dict[str, Replicates]) -> list[Claim]:
-    groups = dict.fromkeys(task.group for task in INTERMEDIATES.values())
-    tested = {code for part in replicates.values() for code in part.languages}
+def _facts(found: Evidence) -> list[Claim]:
+    known = [task for task in of_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
+    recorded = {name for tasks in found.tasks.values() for name in tasks}
+    groups = dict.fromkeys(task.group for task in known if task.name in recorded)
+    tested = {code for part in found.replicates.values() for code in part.languages}
     shared = sum(language(code).xtreme for code in tested)
     return [
         Claim(
@@ -337,8 +409,9 @@ def _facts(replicates: dict[str, Replicates]) -> list[Claim]:
             "C9",
             "Nine English intermediate tasks cover several formats.",
             "9 tasks",
-            "The task registry.",
-            note=f"{count(list(INTERMEDIATES), 'intermediate task')}: {', '.join(groups)}",
+            "The task registry and the records.",
+            note=f"{len([task for task in known if task.name in recorded])} of {count(known, 'intermediate task')} "
+            f"have records: {', '.join(groups) or 'no group'}",
             unmeasured=Verdict.STATED,
         ),
         Claim(
@@ -346,32 +419,43 @@ def _facts(replicates: dict[str, Replicates]) -> list[Claim]:
             "XTREME covers up to 40 typologically diverse languages over nine tasks.",
             "40 languages, 9 tasks",
             "The task registry and the records.",
-            note=f"{len(tested)} languages, {shared} of them XTREME's, over {count(list(replicates), 'target task')}",
+            note=f"{count(sorted(tested), 'language')}, {shared} of them XTREME's, over "
+            f"{count(list(found.replicates), 'target task')}",
             unmeasured=Verdict.STATED,
         ),
     ]
 
 
-def as_table(claims: Iterable[Claim]) -> pd.DataFrame:
-    """Return the ledger for readers: claim, published effect, where it is tested, our effect, verdict."""
-    rows = [
-        {
-            "": claim.id,
-            "claim": claim.text,
-            "published": claim.published,
-            "tested here": claim.tested,
-            "our effect": "; ".join(f"{part.text}: {part.effect}" for part in claim.parts) or claim.note or "–",
-            "verdict": str(claim.verdict),
-        }
-        for claim in claims
-    ]
+def as_table(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+    """Return the ledgers of several studies for readers: a row for each claim, two columns and one for each study.
+
+    Parameters
+    ----------
+    ledgers : mapping
+        Study, as its column is headed -> its ledger. All hold the same claims in the same order.
+
+    Returns
+    -------
+    DataFrame
+        id, claim, published, and by study where it is tested, what came out and the verdict, a line each.
+    """
+    first = next(iter(ledgers.values()))
+    rows = [{"id": claim.id, "claim": claim.text, "published": claim.published} for claim in first]
+    for study, claims in ledgers.items():
+        for row, claim in zip(rows, claims, strict=True):
+            row[study] = "\n".join([claim.tested, *_effects(claim), str(claim.verdict)])
     return pd.DataFrame(rows)
 
 
-def as_parts(claims: Iterable[Claim]) -> pd.DataFrame:
-    """Return one row per measured part: id, part, value, low, high, at_least, published (points), verdict."""
+def _effects(claim: Claim) -> list[str]:
+    return [f"{part.text}: {part.effect}" for part in claim.parts] or [claim.note or "–"]
+
+
+def as_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+    """Return one row per measured part: study, id, part, value, low, high, at_least, published (points), verdict."""
     rows = [
         {
+            "study": study,
             "id": claim.id,
             "part": part.text,
             "value": part.effect.value,
@@ -381,25 +465,35 @@ def as_parts(claims: Iterable[Claim]) -> pd.DataFrame:
             "published": np.nan if part.published is None else part.published,
             "verdict": str(part.verdict),
         }
+        for study, claims in ledgers.items()
         for claim in claims
         for part in claim.parts
     ]
-    columns = ["id", "part", "value", "low", "high", "at_least", "published", "verdict"]
+    columns = ["study", "id", "part", "value", "low", "high", "at_least", "published", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def summary(claims: Sequence[Claim]) -> str:
-    """Say how many claims got which verdict."""
-    verdicts = [claim.verdict for claim in claims]
+def summary(ledgers: Mapping[str, Sequence[Claim]]) -> str:
+    """Say for each study how many claims got which verdict."""
+    return " ".join(f"{study}: {_verdicts([claim.verdict for claim in claims])}." for study, claims in ledgers.items())
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> str:
     named = [f"{verdict} {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts]
-    return f"Of {len(claims)} claims: {', '.join(named)}."
+    return f"of {len(verdicts)} claims, {', '.join(named)}"
 
 
 def show(table: pd.DataFrame) -> "HTML":
-    """Return what `as_table` makes, set for the page: code type as such, an effect a line, verdicts framed."""
+    """Return what `as_table` makes, set for the page: code type as such, a line for each effect, verdicts framed."""
     from IPython.display import HTML
 
     marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
-    marked["our effect"] = marked["our effect"].str.replace("; ", "<br>")
-    marked["verdict"] = marked["verdict"].map('<span class="verdict">{}</span>'.format)
+    for study in marked.columns[3:]:
+        marked[study] = marked[study].map(_set_lines)
     return HTML(marked.to_html(index=False, escape=False, border=0, justify="left", classes="ledger"))
+
+
+def _set_lines(text: str) -> str:
+    tested, *effects, verdict = text.split("\n")
+    shown = "<br>".join(effects)
+    return f'<p>{tested}</p><p class="effects">{shown}</p><span class="verdict">{verdict}</span>'

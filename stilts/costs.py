@@ -11,6 +11,10 @@ from stilts.errors import StiltsError
 from stilts.records import Record
 from stilts.study import Phase
 
+COLUMNS = (
+    "phase", "condition", "target", "seed", "seconds", "examples", "examples/s", "tokens/s", "peak MB", "precision",
+    "device",
+)  # fmt: skip
 THROUGHPUT = Path("results") / "benchmarks" / "throughput.json"
 
 
@@ -32,7 +36,7 @@ def run_costs(records: Iterable[Record]) -> pd.DataFrame:
         }
         for record in records
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
@@ -117,3 +121,19 @@ def throughput_table(measured: Throughput) -> pd.DataFrame:
         for loop in measured.rows
     ]
     return pd.DataFrame(rows).sort_values("examples_per_second", ignore_index=True)
+
+
+def shown_loops(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `throughput_table` for readers, without the descriptions: loop, weights, seconds, speed, dev score."""
+    millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
+    interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
+    return pd.DataFrame(
+        {
+            "loop": table["name"],
+            "trained weights": millions,
+            "seconds": table["seconds"],
+            "examples/s": table["examples_per_second"],
+            "times the slowest": table["times"],
+            "English dev score": interval,
+        }
+    )

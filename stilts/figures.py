@@ -107,7 +107,12 @@ def _styles(names: Sequence[str]) -> dict[str, tuple]:
 # --- Gains by condition and target -----------------------------------------------------------------------------------
 
 
-def transfer_matrix(cells: pd.DataFrame, averages: pd.DataFrame | None = None) -> Figure:
+GAIN = "gain over no intermediate task (points)"
+
+
+def transfer_matrix(
+    cells: pd.DataFrame, averages: pd.DataFrame | None = None, effect: str = GAIN, rows: str = "intermediate task"
+) -> Figure:
     """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
 
     Parameters
@@ -115,24 +120,28 @@ def transfer_matrix(cells: pd.DataFrame, averages: pd.DataFrame | None = None) -
     cells : DataFrame
         As `stilts.statistics.gains` returns it: condition, target, gain, low, high, excludes_zero, survives_holm.
         A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
-        a thick frame and an asterisk.
+        a thick frame and an asterisk. Without a row the figure says so.
     averages : DataFrame or None
         As `stilts.statistics.average_gains` returns it; a last column, set apart.
+    effect, rows : str
+        What the cells show, and what the rows are.
     """
     with matplotlib.rc_context(STYLE):
+        if cells.empty:
+            return _empty("nothing to compare yet")
         conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
         columns = {target: float(place) for place, target in enumerate(targets)}
-        if averages is not None:
+        if averages is not None and len(averages):
             columns["mean"] = len(targets) + 0.25
             cells = pd.concat([cells, averages.assign(target="mean")], ignore_index=True)
-        figure = _figure(1.3 + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
+        figure = _figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
         axis = figure.add_subplot()
         norm = _symmetric(cells["gain"])
         for row in cells.itertuples():
             _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
-        _frame_matrix(axis, columns, conditions)
+        _frame_matrix(axis, columns, conditions, rows)
         bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=axis, fraction=0.03, pad=0.02)
-        bar.set_label("gain over no intermediate task (points)")
+        bar.set_label(effect)
         bar.outline.set_visible(False)
     return figure
 
@@ -163,13 +172,13 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
     axis.text(x, y + 0.24, interval, ha="center", va="center", color=ink, fontsize=5.8)
 
 
-def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str]) -> None:
+def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str], rows: str) -> None:
     axis.set(xlim=(-0.5, max(columns.values()) + 0.5), ylim=(len(conditions) - 0.5, -0.5))
     axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor")
     axis.xaxis.tick_top()
     axis.xaxis.set_label_position("top")
     axis.set_yticks(range(len(conditions)), conditions)
-    axis.set_ylabel("intermediate task")
+    axis.set_ylabel(rows)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
 
@@ -200,7 +209,7 @@ def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = 
                   markeredgewidth=0.8, label="one target task")  # fmt: skip
         _intervals(axis, averages, places, "mean over targets")
         _language_axis(axis, order, distance)
-        axis.set_xlabel("gain over no intermediate task (points)")
+        axis.set_xlabel(GAIN)
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
@@ -306,7 +315,7 @@ def layer_profiles(table: pd.DataFrame) -> Figure:
                 right.fill_between(part["layer"], part["gain_low"], part["gain_high"], color=color, alpha=0.12,
                                    linewidth=0)  # fmt: skip
         left.set(title="accuracy", ylabel="accuracy (percent)", ylim=(0, 100))
-        right.set(title="gain", ylabel="gain over no intermediate task (points)")
+        right.set(title="gain", ylabel=GAIN)
         right.axhline(0, color=FAINT, linewidth=0.8)
         for axis in (left, right):
             axis.set_xlabel("hidden layer")
@@ -325,9 +334,11 @@ def costs(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        condition, phase, seconds, summed over runs.
+        condition, phase, seconds, summed over runs. Without a row the figure says so.
     """
     with matplotlib.rc_context(STYLE):
+        if table.empty:
+            return _empty("nothing is recorded yet")
         wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
         conditions = list(dict.fromkeys(table["condition"]))
         figure = _figure(7.0, 1.2 + 0.3 * len(conditions))
@@ -412,30 +423,75 @@ def agreement(table: pd.DataFrame) -> Figure:
 
 
 def claims(table: pd.DataFrame) -> Figure:
-    """Plot our effect for each tested part of a claim with its interval, and the published effect where there is one.
+    """Plot the effect for each tested part of a claim with its interval, and the published effect where there is one.
 
     Parameters
     ----------
     table : DataFrame
-        id, part, value, low, high, published (points; missing where no figure was published), at_least, verdict.
+        study, id, part, value, low, high, published (points; missing where no figure was published), at_least, verdict.
+        Each study has a panel of its own.
     """
     with matplotlib.rc_context(STYLE):
-        figure = _figure(7.4, 1.2 + 0.3 * len(table))
+        if table.empty:
+            return _empty("nothing to compare yet")
+        studies = {str(name): part for name, part in table.groupby("study", sort=False)}
+        heights = [len(part) + 1.2 for part in studies.values()]
+        figure = _figure(7.6, 0.8 + 0.28 * sum(heights))
+        panels = figure.subplots(len(studies), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, (study, part) in zip(panels, studies.items(), strict=True):
+            _claims_panel(axis, part)
+            axis.set_title(study, loc="left")
+        panels[-1].set_xlabel("effect (points)")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
+    places = np.arange(len(table))
+    axis.axvline(0, color=FAINT, linewidth=0.8)
+    axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
+    axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
+    axis.plot(table["at_least"], places, "|", color=FAINT, markersize=11, label="what the claim asks for")
+    axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
+    axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    right = axis.secondary_yaxis("right")
+    right.set_yticks(places, table["verdict"], color=FAINT, fontsize=7.5)
+    for side in (axis, right):
+        side.tick_params(axis="y", length=0)
+        side.spines[["left", "right"]].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+
+
+# --- Data ------------------------------------------------------------------------------------------------------------
+
+
+def coverage(table: pd.DataFrame) -> Figure:
+    """Plot which target task has a test set in which language.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.suite_report.coverage` returns it: task, language, rows. A full square has as many rows as the task's
+        largest set, an open one fewer. Languages stand from the nearest to English to the farthest.
+    """
+    with matplotlib.rc_context(STYLE):
+        if table.empty:
+            return _empty("not on record yet")
+        codes, tasks = by_distance(set(table["language"])), list(dict.fromkeys(table["task"]))
+        figure = _figure(2.0 + 0.175 * len(codes), 1.0 + 0.24 * len(tasks))
         axis = figure.add_subplot()
-        places = np.arange(len(table))
-        axis.axvline(0, color=FAINT, linewidth=0.8)
-        axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
-        axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
-        axis.plot(table["at_least"], places, "|", color=FAINT, markersize=11, label="what the claim asks for")
-        axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
-        axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
-        axis.set_ylim(len(table) - 0.5, -0.5)
-        right = axis.secondary_yaxis("right")
-        right.set_yticks(places, table["verdict"], color=FAINT, fontsize=7.5)
-        for side in (axis, right):
-            side.tick_params(axis="y", length=0)
-            side.spines[["left", "right"]].set_visible(False)
-        axis.grid(axis="x", color=RULE, linewidth=0.4)
-        axis.set_xlabel("effect (points)")
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        full = table["rows"] == table.groupby("task")["rows"].transform("max")
+        for chosen, fill, label in ((full, "full", "as many rows as any"), (~full, "none", "fewer rows")):
+            axis.plot(table["language"][chosen].map(codes.index), table["task"][chosen].map(tasks.index), "s",
+                      color=STYLES[1][0], fillstyle=fill, markersize=7, label=label)  # fmt: skip
+        axis.set_xticks(range(len(codes)), codes, fontsize=7)
+        axis.set_yticks(range(len(tasks)), tasks)
+        axis.set(xlim=(-0.7, len(codes) - 0.3), ylim=(len(tasks) - 0.5, -0.5))
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.grid(color=RULE, linewidth=0.3)
+        axis.set_axisbelow(True)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure

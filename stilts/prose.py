@@ -7,13 +7,17 @@ import pandas as pd
 from stilts.analysis import Analysis, count, in_order, listed
 from stilts.costs import Throughput, throughput_table
 from stilts.linguistics import language
+from stilts.published import Series
 from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, signed
 from stilts.tasks import TARGETS
 
 
 def scope(analysis: Analysis) -> str:
-    """Say which runs a page rests on."""
+    """Say which runs a page rests on, or that there is none yet."""
     runs = analysis.phase("zero-shot")
+    if not runs:
+        name = analysis.study
+        return f"Study `{name}` is not recorded yet: this page fills when `stilts run {name}` has run."
     seeds = sorted({record.run.seed for record in runs if record.run.parents} or {record.run.seed for record in runs})
     conditions = list(dict.fromkeys(record.run.condition for record in runs))
     targets = in_order({str(record.run.target) for record in runs}, TARGETS)
@@ -25,7 +29,7 @@ def scope(analysis: Analysis) -> str:
     )
     if not analysis.planned:
         text += (
-            " They are the committed records, made with other settings or package versions than this machine's; "
+            " They are the committed records, made with other settings, data or package versions than this machine's; "
             "each record states its own."
         )
     return text
@@ -55,7 +59,10 @@ def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Return `average_gains` for readers: yes and no, and p-values that do not pretend to be zero."""
-    shown = table[["condition", "gain", "low", "high"]].copy()
+    return _with_tests(table[["condition", "gain", "low", "high"]].copy(), table)
+
+
+def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
     shown["p (Holm)"] = [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in table["p_holm"]]
     return shown.assign(targets=table["targets"])
@@ -124,6 +131,8 @@ def _names(conditions: Sequence[str]) -> str:
 
 def costs(runs: pd.DataFrame) -> str:
     """Say what all runs took together, on which devices."""
+    if runs.empty:
+        return "Nothing is recorded yet."
     hours = runs["seconds"].sum() / 3600
     devices = "; ".join(dict.fromkeys(f"{row.device}, {row.precision}" for row in runs.itertuples()))
     return (
@@ -140,6 +149,9 @@ def throughput(measured: Throughput) -> str:
         f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
         f"batches of {settings['batch_size']}, on {measured.device}; {measured.dev_examples} English dev examples.\n"
     ]
+    for row in table.itertuples():
+        if row.description:
+            lines.append(f"- `{row.name}`: {row.description}.")
     for row in table.iloc[:-1].itertuples():
         times = fastest["examples_per_second"] / row.examples_per_second
         place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
@@ -177,3 +189,52 @@ def agreement(pairs: pd.DataFrame) -> str:
 
 def _clear(pairs: pd.DataFrame) -> pd.Series:
     return (pairs["low_recorded"] > 0) | (pairs["high_recorded"] < 0)
+
+
+def differences(table: pd.DataFrame) -> str:
+    """Say of each comparison of conditions how many targets it raises and lowers.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.conditions.differences` returns it.
+    """
+    if table.empty:
+        return "No two conditions can be compared yet."
+    lines = []
+    for (name, change), rows in table.groupby(["comparison", "change"], sort=False):
+        up, down = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
+        holm = int(rows["survives_holm"].sum())
+        lines.append(
+            f"- `{name}` ({change}): over {count(rows, 'target')}, {up} with an interval above zero and {down} with "
+            f"one below; {holm} left after Holm's correction for all cells."
+        )
+    return "\n".join(lines)
+
+
+def shown_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `stilts.conditions.average_differences` for readers: yes and no, and p-values that are not zero."""
+    return _with_tests(table[["comparison", "change", "difference", "low", "high"]].copy(), table)
+
+
+def coverage(table: pd.DataFrame) -> str:
+    """Say how many target tasks a suite tests in how many languages.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.suite_report.coverage` returns it.
+    """
+    if table.empty:
+        return "Which languages are tested is not on record yet."
+    sizes = table.groupby("task", sort=False)["language"].nunique()
+    most, fewest = sizes.idxmax(), sizes.idxmin()
+    return (
+        f"{count(sizes, 'target task')} have test sets in {table['language'].nunique()} languages together: `{most}` "
+        f"in {sizes[most]}, the most, and `{fewest}` in {sizes[fewest]}, the fewest."
+    )
+
+
+def published_sources(series: Sequence[Series]) -> str:
+    """Say what each published series is, where it was seen and how sure it is."""
+    return "\n".join(f"- {each.describe()}" for each in series)

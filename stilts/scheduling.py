@@ -17,16 +17,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
+from stilts.pages import book_pages
 from stilts.process_groups import process_group
 from stilts.records import Store, set_aside
-from stilts.study import Job, Phase, Study
+from stilts.study import Job, Study
 from stilts.workspace import Plan, Workspace
 
 log = logging.getLogger(__name__)
@@ -34,24 +35,36 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
 GRACE_SECONDS = 20.0  # that jobs have to end their kernels after Ctrl-C
-RECORDED_STUDY = "pocket-full"  # whose committed records the analyses show beside those of this machine
 LOCAL_PROFILE = "local"
 
 
 @dataclass(frozen=True)
 class AnalysisJob:
-    """One analysis notebook: its template's name, and where its executed copy and its figures stand."""
+    """One analysis page: its template, the parameters in which it differs, where its executed copy and figures stand.
+
+    Attributes
+    ----------
+    page : str
+    template, notebook : Path
+    out : str
+        Folder of its figures, relative to the checkout.
+    live_study : str
+        Study of this machine.
+    changes : dict
+        What the table of pages sets.
+    """
 
     page: str
     template: Path
     notebook: Path
     out: str
     live_study: str
+    changes: dict[str, Any]
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        """What the notebook is given: the recorded study, the one of this machine, and where figures go."""
-        return {"study": RECORDED_STUDY, "live_study": self.live_study, "out": self.out}
+    def given(self, taken: Collection[str]) -> dict[str, Any]:
+        """Return what the notebook is given: of the book's own parameters those that it takes, and its changes."""
+        common = {"page": self.page, "live_study": self.live_study, "out": self.out}
+        return {name: value for name, value in common.items() if name in taken} | self.changes
 
 
 def job_notebook(workspace: Workspace, job: Job) -> Path:
@@ -65,9 +78,10 @@ def job_notebook(workspace: Workspace, job: Job) -> Path:
 
 
 def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
-    """Return the analyses of the book: every notebook that is no phase's.
+    """Return the analysis pages of the book, by name; see `stilts.pages`.
 
-    The folder of an analysis holds a hash of its template, the package, and the names of all records that it may read.
+    The folder of an analysis holds a hash of its template, its parameters, the package, and the names of all records
+    that it may read.
     """
     shared = hashlib.sha256()
     for source in sorted((workspace.root / "stilts").rglob("*")):
@@ -78,27 +92,25 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
     for result in sorted((workspace.root / "results").rglob("*.json")):
         shared.update(result.read_bytes())
     found = []
-    for template in sorted((workspace.root / "notebooks").glob("*.ipynb")):
-        if template.stem not in get_args(Phase):
-            key = hashlib.sha256(shared.digest() + template.read_bytes()).hexdigest()[:10]
-            notebook = workspace.runs / "analyses" / f"{template.stem}-{key}" / f"{template.stem}.ipynb"
-            # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
-            out = os.path.relpath(notebook.parent, workspace.root)
-            found.append(AnalysisJob(template.stem, template, notebook, out, plan.reference))
+    for page in book_pages(workspace.root):
+        own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
+        key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
+        notebook = workspace.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
+        # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
+        out = os.path.relpath(notebook.parent, workspace.root)
+        found.append(AnalysisJob(page.name, page.template, notebook, out, plan.reference, page.parameters))
     return found
 
 
 def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
-    """Execute one analysis with those parameters that it takes; UnknownName if the book has none of that name."""
+    """Execute one analysis; UnknownName if the book has none of that name."""
     from stilts.notebooks import execute, parameters_of
 
     known = {analysis.page: analysis for analysis in analyses(workspace, plan)}
     if page not in known:
         raise UnknownName("analysis", page, known)
     analysis = known[page]
-    taken = parameters_of(analysis.template)
-    given = {name: value for name, value in analysis.parameters.items() if name in taken}
-    execute(analysis.template, analysis.notebook, given)
+    execute(analysis.template, analysis.notebook, analysis.given(parameters_of(analysis.template)))
 
 
 def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:

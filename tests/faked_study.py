@@ -1,12 +1,17 @@
 """Records of a study as its runs would leave them, with effects that the tests know; no model is involved."""
 
+import json
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from stilts.records import Provenance, Record
-from stilts.study import Run
+from stilts.records import Provenance, Record, Store
+from stilts.study import Run, plan_runs, read_study, unique
+from stilts.tasks import condition, get_target
 from stilts.workspace import Workspace
 
 LANGUAGES = ("ar", "de", "en", "eu", "fi", "hi", "hr", "ja", "sw", "tr")
@@ -22,6 +27,56 @@ EFFECTS = {
     "para": 0.02,
     "intent": 0.0,
     "dates": -0.10,
+    # of suite xtreme
+    "mnli": 0.08,
+    ("mnli", "xnli"): 0.0,
+    "mnli-mlm": -0.12,
+    "squad": 0.10,
+    ("squad", "tydiqa"): 0.25,
+    ("squad", "tatoeba"): 0.25,
+    "squad-mlm": 0.10,
+    ("squad-mlm", "tydiqa"): 0.25,
+    "hellaswag": 0.05,
+    "xnli-dev-translated": 0.08,
+    ("xnli-dev-translated", "xnli"): 0.2,
+}
+PARALLEL = ("ui-retrieval", "ui-mining", "tatoeba", "bucc2018")  # English is the other side of every pair
+RETRIEVAL = ("ui-retrieval", "tatoeba")
+PILOT = {
+    "name": "pilot",
+    "title": "A faked study on XTREME",
+    "encoder": {"name": "multilingual-e5-small"},
+    "data": {"suite": "xtreme", "folder": "a-folder-that-is-not-there"},
+    "intermediates": [
+        "none", "mnli", "squad", "hellaswag", {"name": "multi", "tasks": ["mnli", "squad", "hellaswag"]},
+        {"name": "mnli-mlm", "tasks": ["mnli", "mlm"]}, {"name": "squad-mlm", "tasks": ["squad", "mlm"]},
+        "xnli-dev-translated",
+    ],
+    "targets": ["xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"],
+}  # fmt: skip
+PILOT_SUITE = {
+    "suite": "xtreme",
+    "fingerprint": "0123456789ab",
+    "files": {},
+    "seed": 0,
+    "rows": {
+        "xnli.en": {"train": 500, "validation": 100, "test": 60},
+        "xnli.de": {"test": 60},
+        "xnli.sw": {"test": 20},
+        "tatoeba.de": {"test": 200},
+        "xcopa.qu": {"test": 10},
+        "intermediate.mnli.en": {"train": 900, "validation": 100},
+    },
+    "sources": {"google/xtreme/XNLI/test": "75150", "google/xtreme/tatoeba.deu/validation": "500 of 1000 published"},
+    "revisions": {"google/xtreme": "0a1b2c"},
+    "notes": {"xnli": ["English trains on MNLI."], "xcopa": ["-"]},
+    "overlap": [
+        {"training": "intermediate.mnli.en", "evaluation": "xnli.en test", "compared": "example"}
+        | {"rows": 60, "shared": 3},
+        {"training": "intermediate.siqa.en", "evaluation": "xcopa.qu test", "compared": "example"}
+        | {"rows": 9, "shared": 1},
+    ],
+    "left_out": {"xnli": {"th": "no file"}, "ccg": {"all": "no folder of CCGbank"}, "lareqa": {"th": "-"}},
 }
 
 
@@ -32,10 +87,26 @@ def fill(here: Workspace, study: str, languages=LANGUAGES, examples: int = 30) -
     for run in here.plan(settings).runs:
         if run.id in store:
             continue
-        generator = np.random.default_rng(zlib.crc32(run.id.encode()))
-        metrics, history, predictions = _outcome(run, languages, examples, generator)
-        record = Record(run=run, metrics=metrics, history=history, provenance=_provenance(settings.name))
-        store.write(record, predictions)
+        _write(store, run, settings.name, languages, examples)
+
+
+def commit_pilot(root: Path, **changes: Any) -> None:
+    """Write the study file of a pilot on XTREME whose data are nowhere, and its records and suite as committed ones."""
+    path = root / "studies" / "pilot.yml"
+    path.write_text(yaml.safe_dump({**PILOT, **changes}))
+    study, folder = read_study(path), root / "results" / "pilot"
+    targets = [get_target(name, "xtreme") for name in study.targets]
+    trained = {task.name: task.training_task for task in targets if task.trained}
+    conditions = [condition(entry, "xtreme") for entry in study.intermediates]
+    for run in unique(plan_runs(study, conditions, trained, "some-data", "some-encoder")):
+        _write(Store(folder / "records"), run, "pilot", LANGUAGES, 30)
+    (folder / "suite.json").write_text(json.dumps(PILOT_SUITE))
+
+
+def _write(store: Store, run: Run, study: str, languages, examples: int) -> None:
+    generator = np.random.default_rng(zlib.crc32(run.id.encode()))
+    metrics, history, predictions = _outcome(run, languages, examples, generator)
+    store.write(Record(run=run, metrics=metrics, history=history, provenance=_provenance(study)), predictions)
 
 
 def _provenance(study: str) -> Provenance:
@@ -61,8 +132,7 @@ def _effect(run: Run) -> float:
 def _outcome(run: Run, languages, examples, generator):
     if run.phase != "zero-shot":
         return {"en": {"score": 100 * (0.7 + _effect(run)), "n": 200.0}}, [{"update": 1, "loss": 1.0}], None
-    untranslated = ("ui-retrieval", "ui-mining")  # English is the other side of every pair
-    tested = [code for code in languages if code != "en" or run.target not in untranslated]
+    tested = [code for code in languages if code != "en" or run.target not in PARALLEL]
     frames = [_answers(run, code, examples, generator) for code in tested]
     metrics = {frame["language"].iloc[0]: _metrics(run, frame, generator) for frame in frames}
     return metrics, [], pd.concat(frames, ignore_index=True)
@@ -90,6 +160,6 @@ def _answers(run: Run, language: str, examples: int, generator) -> pd.DataFrame:
 def _metrics(run: Run, frame: pd.DataFrame, generator) -> dict[str, float]:
     score = 100 * frame["matches"].mean()
     metrics = {"score": score, "n": float(len(frame))}
-    if run.target == "ui-retrieval":
+    if run.target in RETRIEVAL:
         metrics |= {f"layer_{layer}": score * layer / LAYERS for layer in range(1, LAYERS + 1)}
     return metrics

@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from stilts.pages import Page, book_pages
 from stilts.site import RUNS_FOLDER, toc_pages
 from stilts.templates import default_parameters, fill, state_parameters
 
@@ -51,9 +53,9 @@ def write_page(folder: Path, page: str) -> None:
     """Write a page as if its template had been executed; a plain one where there is no template of its name."""
     path = folder / f"{page}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
-    template = folder / "notebooks" / f"{_template_name(page)}.ipynb"
+    template, changes = _template(folder, page)
     notebook = nbformat.read(template, 4) if template.exists() else plain_notebook(path.stem)
-    values = default_parameters(notebook) | _values(page)
+    values = default_parameters(notebook) | changes
     state_parameters(notebook, values)
     fill(notebook, values)
     notebook.metadata.template = f"notebooks/{template.name}" if template.exists() else "index.md"
@@ -62,16 +64,15 @@ def write_page(folder: Path, page: str) -> None:
     nbformat.write(notebook, path)
 
 
-def _template_name(page: str) -> str:
+def _template(folder: Path, page: str) -> tuple[Path, dict[str, Any]]:
+    """Return a page's template, and the parameters that keep the labels of pages from one template apart."""
     name = Path(page).name
-    if not page.startswith(RUNS_FOLDER):
-        return name
-    return next(phase for phase in PHASES if name.startswith(phase))
-
-
-def _values(page: str) -> dict[str, str]:
-    """Return parameters that keep the labels of pages from one template apart."""
-    return {"condition": Path(page).name} if page.startswith(RUNS_FOLDER) else {}
+    if page.startswith(RUNS_FOLDER):
+        phase = next(phase for phase in PHASES if name.startswith(phase))
+        return folder / "notebooks" / f"{phase}.ipynb", {"condition": name}
+    known = {entry.name: entry for entry in book_pages(folder)}
+    entry = known.get(name, Page(name, folder / "notebooks" / f"{name}.ipynb"))
+    return entry.template, {"page": name, **entry.parameters}
 
 
 def _give_output(cell: NotebookNode, folder: Path) -> None:

@@ -4,12 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stilts.claims import Claim, Part, Verdict, as_parts, as_table, best_on_dev, ledger, show, summary
+from stilts.claims import Claim, Evidence, Part, Verdict, as_parts, as_table, best_on_dev, ledger, show, summary
+from stilts.conditions import average_differences, comparisons, counterparts, differences, single_tasks
 from stilts.statistics import Estimate, align, resample
 
 LANGUAGES = ("de", "en", "hi", "ja", "sw", "tr", "vi", "zh")
 TARGETS = ("intent", "command-nli", "command-qa", "ui-retrieval", "ui-mining")
 EXAMPLES = 80
+TASKS = {"none": (), "nli": ("nli",), "qa": ("qa",), "multi": ("nli", "qa")}
+XTREME = ("xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba")
+PILOT = {
+    "none": (), "mnli": ("mnli",), "squad": ("squad",), "hellaswag": ("hellaswag",),
+    "multi": ("mnli", "squad", "hellaswag"), "mnli-mlm": ("mnli", "mlm"), "translated": ("xnli-dev-translated",),
+}  # fmt: skip
 
 
 def effect(low, high):
@@ -75,6 +82,10 @@ def replicates(effects, conditions=("none", "nli", "qa", "multi"), targets=TARGE
     return resample(counts, 300, np.random.default_rng(0))
 
 
+def found(replicates, dev_scores, tasks=TASKS, suite="pocket"):
+    return {claim.id: claim for claim in ledger(Evidence(suite, replicates, dev_scores, tasks))}
+
+
 def dev(scores):
     return pd.DataFrame(scores, columns=["condition", "target", "score"])
 
@@ -86,9 +97,9 @@ DEV = dev([("none", "intent", 99), ("nli", "intent", 70), ("qa", "intent", 80), 
 def test_a_planted_world_in_which_the_claims_hold():
     strong = {"nli": 0.15, "qa": 0.15, "multi": 0.3, ("nli", "command-nli"): -0.1, ("qa", "command-nli"): -0.1,
               ("multi", "command-nli"): -0.1}  # fmt: skip
-    found = {claim.id: claim for claim in ledger(replicates(strong), DEV)}
-    assert list(found) == [f"C{number}" for number in range(1, 11)]
-    assert {name: str(claim.verdict) for name, claim in found.items()} == {
+    claims = found(replicates(strong), DEV)
+    assert list(claims) == [f"C{number}" for number in range(1, 11)]
+    assert {name: str(claim.verdict) for name, claim in claims.items()} == {
         "C1": "supported",
         "C2": "supported",
         "C3": "supported",
@@ -100,19 +111,20 @@ def test_a_planted_world_in_which_the_claims_hold():
         "C9": "stated, not tested",
         "C10": "stated, not tested",
     }
-    assert found["C10"].note == "8 languages, 8 of them XTREME's, over 5 target tasks"
+    assert claims["C9"].note == "2 of 6 intermediate tasks have records: classification, question answering"
+    assert claims["C10"].note == "8 languages, 8 of them XTREME's, over 5 target tasks"
 
 
 def test_a_planted_world_in_which_they_do_not():
     weak = {"nli": -0.15, "qa": -0.1, "multi": -0.25, ("nli", "command-nli"): 0.2, ("qa", "command-nli"): 0.2}
-    verdicts = {claim.id: claim.verdict for claim in ledger(replicates(weak), DEV)}
-    assert {verdicts[name] for name in ("C1", "C2", "C3", "C4", "C5")} == {Verdict.NOT_SUPPORTED}
+    claims = found(replicates(weak), DEV)
+    assert {claims[name].verdict for name in ("C1", "C2", "C3", "C4", "C5")} == {Verdict.NOT_SUPPORTED}
 
 
 def test_without_effects_large_ones_are_at_most_ruled_out_and_the_rest_stays_open():
-    found = [claim for state in range(12) for claim in ledger(replicates({}, state=state), DEV)]
-    large = [claim.verdict for claim in found if claim.id in ("C1", "C3")]
-    signs = [claim.verdict for claim in found if claim.id in ("C2", "C4", "C5")]
+    worlds = [found(replicates({}, state=state), DEV) for state in range(12)]
+    large = [world[name].verdict for world in worlds for name in ("C1", "C3")]
+    signs = [world[name].verdict for world in worlds for name in ("C2", "C4", "C5")]
     assert Verdict.SUPPORTED not in large
     assert signs.count(Verdict.CANNOT_TELL) >= 32  # of 36: each is wrong in one of twenty worlds at most
 
@@ -126,19 +138,90 @@ def test_without_effects_large_ones_are_at_most_ruled_out_and_the_rest_stays_ope
     ],
 )
 def test_what_has_no_records_is_named_and_not_judged(conditions, targets, notes):
-    found = {claim.id: claim for claim in ledger(replicates({}, conditions, targets), DEV)}
-    assert {name: found[name].note for name in notes} == {
+    claims = found(replicates({}, conditions, targets), DEV)
+    assert {name: claims[name].note for name in notes} == {
         name: f"no records of {missing} to compare" for name, missing in notes.items()
     }
-    assert {found[name].verdict for name in notes} == {Verdict.NOT_TESTED}
+    assert {claims[name].verdict for name in notes} == {Verdict.NOT_TESTED}
 
 
 def test_the_best_on_dev_is_chosen_among_conditions_with_test_scores_but_the_baseline():
-    found = replicates({}, conditions=("none", "nli", "multi"))
-    assert best_on_dev(found, DEV) == {"intent": "multi", "command-qa": "nli"}
-    assert best_on_dev(replicates({}), DEV)["intent"] == "qa"  # the first of equal ones
-    untrained = {claim.id: claim for claim in ledger(found, dev([]))}
-    assert untrained["C5"].note == "no records of `target training` to compare"
+    some = replicates({}, conditions=("none", "nli", "multi"))
+    assert best_on_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
+    # The first of equal ones.
+    assert best_on_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
+    assert found(some, dev([]))["C5"].note == "no records of `target training` to compare"
+
+
+# --- another suite ---------------------------------------------------------------------------------------------------
+
+PILOT_DEV = dev([("mnli", "xquad", 50), ("squad", "xquad", 70), ("mnli-mlm", "xquad", 90), ("mnli", "xnli", 60)])
+
+
+def test_the_claims_are_about_the_tasks_of_the_study_s_own_suite():
+    effects = {"mnli": 0.15, "squad": 0.15, "hellaswag": 0.15, "multi": 0.35, "mnli-mlm": 0.0, "translated": 0.05}
+    effects |= {(name, "xnli"): -0.15 for name in PILOT if name != "none"}
+    claims = found(replicates(effects, tuple(PILOT), XTREME), PILOT_DEV, PILOT, "xtreme")
+    assert {claims[f"C{number}"].verdict for number in range(1, 7)} == {Verdict.SUPPORTED}
+    assert [part.published for part in claims["C1"].parts] == [8.2, 7.5, 7.0]
+    assert [part.text for part in claims["C3"].parts] == ["tatoeba, mean over tasks", "bucc2018, mean over tasks"]
+    assert "`tydiqa`" in claims["C4"].tested
+    # MLQA has the dev score of XQuAD's training.
+    assert "`squad` for `mlqa`, `mnli` for `xnli`, `squad` for `xquad`" in claims["C5"].tested
+    assert claims["C9"].note.startswith("3 of 9 intermediate tasks have records: classification, question answering")
+
+
+def test_a_condition_that_beats_its_english_counterpart_speaks_against_c6():
+    effects = {"mnli-mlm": 0.3, "translated": 0.3}
+    claims = found(replicates(effects, tuple(PILOT), XTREME), PILOT_DEV, PILOT, "xtreme")
+    assert claims["C6"].verdict == Verdict.NOT_SUPPORTED
+    assert [part.text for part in claims["C6"].parts] == [
+        "mnli-mlm \N{MINUS SIGN} mnli, mean over targets", "translated \N{MINUS SIGN} mnli, mean over targets",
+    ]  # fmt: skip
+
+
+def test_a_study_without_any_record_has_a_ledger_without_verdicts():
+    claims = found({}, dev([]), {}, "xtreme")
+    assert {claims[f"C{number}"].verdict for number in range(1, 7)} == {Verdict.NOT_TESTED}
+    assert claims["C1"].note == "no records of `hellaswag`, `mnli` and `squad` to compare"
+    assert claims["C10"].note == "0 languages, 0 of them XTREME's, over 0 target tasks"
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+
+def test_counterparts_are_found_by_their_tasks():
+    assert [(pair.condition, pair.against) for pair in counterparts(PILOT)] == [
+        ("mnli-mlm", "mnli"), ("translated", "mnli"),
+    ]  # fmt: skip
+    assert single_tasks(PILOT) == ["mnli", "squad", "hellaswag"]
+    alone = {"none": (), "squad-mlm": ("squad", "mlm"), "mlm": ("mlm",), "mnli-translated": ("mnli-translated",)}
+    assert counterparts(alone) == []
+    both = {"mixed": ("mlm", "mnli-translated"), "mnli": ("mnli",)}
+    assert [pair.change for pair in counterparts(both)] == [
+        "multilingual language modelling mixed in, data in other languages",
+    ]
+
+
+def test_differences_are_those_of_the_scores():
+    tasks = {name: PILOT[name] for name in ("none", "mnli", "squad", "multi", "mnli-mlm")}
+    drawn = replicates({"multi": 0.3}, tuple(tasks), ("xnli", "tatoeba"))
+    table = differences(drawn, tasks).set_index(["comparison", "target"])
+    for (name, target), row in table.iterrows():
+        weights = next(weights for (label, _), weights in comparisons(tasks).items() if label == name)
+        part = drawn[target]
+        means = part.scores[part.others].mean(axis=0)
+        expected = sum(weight * means[part.conditions.index(condition)] for condition, weight in weights.items())
+        assert row["difference"] == pytest.approx(expected)
+    averages = average_differences(drawn, tasks).set_index("comparison")
+    for name, row in averages.iterrows():
+        assert row["difference"] == pytest.approx(table.loc[name, "difference"].mean())
+        assert row["targets"] == 2
+    assert averages["low"].iloc[1] > 0
+    assert differences({}, tasks).empty
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_ledger_as_tables():
@@ -146,18 +229,22 @@ def test_the_ledger_as_tables():
         Claim("C1", "a < b", "+8.2", "Gain of `qa`.", (Part("qa", Estimate(1.0, 0.5, 1.5, 0.01), published=8.2),)),
         Claim("C6", "c", "-", "nowhere", note="no records"),
     ]
-    assert as_table(claims).to_dict("records") == [
-        {"": "C1", "claim": "a < b", "published": "+8.2", "tested here": "Gain of `qa`.",
-         "our effect": "qa: +1.0 [+0.5, +1.5]", "verdict": "supported"},
-        {"": "C6", "claim": "c", "published": "-", "tested here": "nowhere", "our effect": "no records",
-         "verdict": "not tested here yet"},
+    ledgers = {"one": claims, "two": [claims[1], claims[1]]}
+    assert as_table(ledgers).to_dict("records") == [
+        {"id": "C1", "claim": "a < b", "published": "+8.2",
+         "one": "Gain of `qa`.\nqa: +1.0 [+0.5, +1.5]\nsupported", "two": "nowhere\nno records\nnot tested here yet"},
+        {"id": "C6", "claim": "c", "published": "-", "one": "nowhere\nno records\nnot tested here yet",
+         "two": "nowhere\nno records\nnot tested here yet"},
     ]  # fmt: skip
-    assert as_parts(claims).to_dict("records") == [
-        {"id": "C1", "part": "qa", "value": 1.0, "low": 0.5, "high": 1.5, "at_least": 0.0, "published": 8.2,
-         "verdict": "supported"}
+    assert as_parts(ledgers).to_dict("records") == [
+        {"study": "one", "id": "C1", "part": "qa", "value": 1.0, "low": 0.5, "high": 1.5, "at_least": 0.0,
+         "published": 8.2, "verdict": "supported"}
     ]  # fmt: skip
-    page = show(as_table(claims)).data
+    assert as_parts({"two": [claims[1]]}).empty
+    page = show(as_table(ledgers)).data
     assert "a &lt; b" in page
     assert "<code>qa</code>" in page
     assert '<span class="verdict">supported</span>' in page
-    assert summary(claims) == "Of 2 claims: supported 1, not tested here yet 1."
+    assert summary(ledgers) == (
+        "one: of 2 claims, supported 1, not tested here yet 1. two: of 2 claims, not tested here yet 2."
+    )

@@ -61,8 +61,14 @@ PAIRS = pd.DataFrame(
     ],
 )  # fmt: skip
 CLAIMS = pd.DataFrame(
-    [["C1", "qa, mean gain", 3.0, 1.0, 5.0, 2.0, 8.2, "supported"], ["C4", "x", 0.0, -1.0, 1.0, 0.0, np.nan, "no"]],
-    columns=["id", "part", "value", "low", "high", "at_least", "published", "verdict"],
+    [
+        ["a", "C1", "qa, mean gain", 3.0, 1.0, 5.0, 2.0, 8.2, "supported"],
+        ["b", "C4", "x", 0.0, -1.0, 1.0, 0.0, np.nan, "no"],
+    ],
+    columns=["study", "id", "part", "value", "low", "high", "at_least", "published", "verdict"],
+)
+COVERAGE = pd.DataFrame(
+    [["xnli", "de", 60], ["xnli", "sw", 20], ["tatoeba", "de", 200]], columns=["task", "language", "rows"]
 )
 
 PLOTS = {
@@ -74,6 +80,7 @@ PLOTS = {
     "throughput": (figures.throughput, LOOPS),
     "live": (figures.agreement, PAIRS),
     "claims": (figures.claims, CLAIMS),
+    "coverage": (figures.coverage, COVERAGE),
 }
 
 
@@ -149,8 +156,30 @@ def test_costs_without_a_phase():
     assert {"1.0", "1.5"} <= {text.strip() for text in texts(figures.costs(COSTS))}
 
 
-def test_nothing_to_compare_is_said():
-    assert texts(figures.agreement(PAIRS.iloc[:0])) == ["nothing to compare yet"]
+@pytest.mark.parametrize("name", ["live", "transfer", "claims", "coverage", "costs"])
+def test_an_empty_table_is_said(name):
+    plot, table, *_ = PLOTS[name]
+    (said,) = texts(plot(table.iloc[:0]))
+    assert said in ("nothing to compare yet", "not on record yet", "nothing is recorded yet")
+
+
+def test_a_matrix_of_other_effects_says_what_they_are():
+    shown = texts(figures.transfer_matrix(CELLS, CELLS.iloc[:0], "difference (points)", "comparison"))
+    assert {"difference (points)", "comparison"} <= set(shown)
+    assert "mean" not in shown
+
+
+def test_each_study_s_claims_have_a_panel():
+    figure = figures.claims(CLAIMS)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["a", "b"]
+    assert [len(axis.get_yticks()) for axis in figure.axes] == [1, 1]
+
+
+def test_a_test_set_with_fewer_rows_is_an_open_square():
+    axis = figures.coverage(COVERAGE).axes[0]
+    squares = {line.get_fillstyle(): list(zip(*line.get_data(), strict=True)) for line in axis.lines}
+    assert squares == {"full": [(0, 0), (0, 1)], "none": [(1, 0)]}
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["de", "sw"]
 
 
 def test_figures_are_no_state_of_pyplot():

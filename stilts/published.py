@@ -1,0 +1,66 @@
+"""Published scores that pages set beside a study's own, with where each was seen and how sure it is."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+TABLE = Path(__file__).with_name("published.yaml")
+CERTAINTY = {
+    "thread": "seen in a stored thread, not checked against the paper",
+    "remembered": "remembered, not confirmed anywhere",
+}
+
+
+class Series(BaseModel):
+    """Scores of one published model, in percent.
+
+    Attributes
+    ----------
+    name, what : str
+        The model, and what was scored.
+    seen : str
+        How sure the numbers are; a key of `CERTAINTY`.
+    source : str
+        Where they were seen.
+    averages : dict
+        Target -> mean over its languages, English among them.
+    languages : dict
+        Target -> language -> score.
+    notes : dict
+        Target -> what differs for it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    what: str
+    seen: Literal["thread", "remembered"]
+    source: str
+    averages: dict[str, float] = Field(default_factory=dict)
+    languages: dict[str, dict[str, float]] = Field(default_factory=dict)
+    notes: dict[str, str] = Field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Return a sentence that says what the numbers are, where they were seen and how sure they are."""
+        noted = "".join(f"; `{target}`: {note}" for target, note in self.notes.items())
+        return f"{self.name} ({self.what}{noted}): {self.source}; {CERTAINTY[self.seen]}."
+
+
+@cache
+def published() -> tuple[Series, ...]:
+    """Return every series of the file, in its order."""
+    content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return tuple(TypeAdapter(list[Series]).validate_python(content))
+
+
+def with_averages() -> list[Series]:
+    """Return the series with averages over languages."""
+    return [series for series in published() if series.averages]
+
+
+def by_language(target: str) -> Series | None:
+    """Return the first series with scores of a target by language, None where there is none."""
+    return next((series for series in published() if target in series.languages), None)

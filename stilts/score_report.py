@@ -1,0 +1,109 @@
+"""Scores of a study by target and language: without an intermediate task, after the best single one, after all."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stilts import published
+from stilts.analysis import Analysis
+from stilts.claims import evidence
+from stilts.conditions import single_tasks
+from stilts.linguistics import by_distance, language
+from stilts.statistics import BASELINE, estimate
+from stilts.tasks import MULTI, TARGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
+
+
+def best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
+    """Return the best single intermediate task for a target, and on what it was chosen; None where there is none.
+
+    It is the one with the best English dev score. A target without training has none: the one with the best mean test
+    score over languages is taken, which flatters it.
+    """
+    part = analysis.replicates.get(target)
+    singles = [name for name in single_tasks(analysis.conditions) if part and name in part.conditions]
+    if not singles:
+        return None
+    scores = evidence(analysis).dev_scores
+    task = TARGETS[target].training_task
+    dev = scores[(scores["target"] == task) & scores["condition"].isin(singles)]
+    if len(dev):
+        return dev.loc[dev["score"].idxmax(), "condition"], "English dev"
+    means = part.scores[part.others].mean(axis=0)
+    return max(singles, key=lambda name: means[part.conditions.index(name)]), "test"
+
+
+def _shown(analysis: Analysis, target: str) -> dict[str, str]:
+    """Return the conditions that a target's table shows, by the head of their column."""
+    part = analysis.replicates[target]
+    chosen = best_single(analysis, target)
+    heads = {BASELINE: BASELINE} | ({f"best single ({chosen[0]})": chosen[0]} if chosen else {}) | {MULTI: MULTI}
+    return {head: name for head, name in heads.items() if name in part.conditions}
+
+
+def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
+    """Return a target's scores by language, English first, then by syntactic distance; means at the end.
+
+    Returns
+    -------
+    DataFrame
+        language, n (test examples), a column for each condition that is shown (percent, mean over seeds), the gain of
+        `multi` with its interval over examples and seeds (points), and for a target with published scores by language
+        another column, headed by the published model. The last row is the mean over all languages, English among them,
+        as XTREME takes it, without an interval; of the published column over the same languages. No row where the
+        target has no record.
+    """
+    import pandas as pd
+
+    part = analysis.replicates.get(target)
+    if part is None:
+        return pd.DataFrame(columns=["language", "n", BASELINE])
+    order = by_distance(part.languages)
+    places = [part.languages.index(code) for code in order]
+    scores = analysis.scores[analysis.scores["target"] == target]
+    counts = scores.groupby("language")["n"].first()
+    table = pd.DataFrame({"language": [f"{language(code).name} ({code})" for code in order]})
+    table["n"] = [int(counts[code]) for code in order]
+    for head, name in _shown(analysis, target).items():
+        table[head] = part.scores[places, part.conditions.index(name)]
+    if {BASELINE, MULTI} <= set(part.conditions):
+        effects = [estimate(*part.language(place, part.weights({MULTI: 1, BASELINE: -1}))) for place in places]
+        table[GAIN] = [effect.value for effect in effects]
+        table["low"], table["high"] = ([getattr(effect, end) for effect in effects] for end in ("low", "high"))
+    if series := published.by_language(target):
+        table[series.name] = [series.languages[target].get(code, np.nan) for code in order]
+    means = {column: table[column].mean() for column in table.columns[2:] if column not in ("low", "high")}
+    return pd.concat([table, pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])], ignore_index=True)
+
+
+def target_averages(analysis: Analysis) -> "pd.DataFrame":
+    """Return one row per target: the mean over its languages, English among them, beside published test averages.
+
+    Returns
+    -------
+    DataFrame
+        target, metric, languages (their number), n (test examples in all), none, best single (percent), which, chosen
+        on, multi, and a column for each published series with averages.
+    """
+    import pandas as pd
+
+    rows = []
+    for target, part in analysis.replicates.items():
+        means = dict(zip(part.conditions, part.scores.mean(axis=0), strict=True))
+        which, chosen_on = best_single(analysis, target) or (None, None)
+        n = analysis.scores[analysis.scores["target"] == target].groupby("language")["n"].first().sum()
+        rows.append(
+            {"target": target, "metric": TARGETS[target].metric, "languages": len(part.languages), "n": int(n)}
+            | {BASELINE: means.get(BASELINE), "best single": means.get(which), "which": which, "chosen on": chosen_on}
+            | {MULTI: means.get(MULTI)}
+            | {series.name: series.averages.get(target) for series in published.with_averages()}
+        )
+    columns = ["target", "metric", "languages", "n", BASELINE, "best single", "which", "chosen on", MULTI]
+    names = [series.name for series in published.with_averages()]
+    table = pd.DataFrame(rows, columns=[*columns, *names])
+    return table.astype(dict.fromkeys([BASELINE, "best single", MULTI, *names], float))
+

@@ -1,0 +1,77 @@
+"""What book/extending.md shows works as it stands."""
+
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Features, Value
+from small_book import ROOT
+
+from stilts.errors import StiltsError
+from stilts.pages import book_pages
+from stilts.sources.hub import load_split
+from stilts.sources.suite import read_manifest
+from stilts.sources.xtreme import Suite
+from stilts.sources.xtreme.recipes import RECIPES
+from stilts.tasks import INTERMEDIATES, condition
+
+TEXT = (ROOT / "book" / "extending.md").read_text(encoding="utf-8")
+COLUMNS = Features(
+    sentence1=Value("string"), sentence2=Value("string"), label=ClassLabel(names=["entailment", "not_entailment"]),
+    idx=Value("int32"),
+)  # fmt: skip
+
+
+def block(after: str, language: str) -> str:
+    """The first block of a language after some words."""
+    return re.search(rf"```{language}\n(.*?)```", TEXT[TEXT.index(after) :], flags=re.S).group(1)
+
+
+@pytest.fixture
+def registered():
+    """Execute the example; take its entries out again."""
+    before = {id(registry): dict(registry) for registry in (RECIPES, INTERMEDIATES)}
+    code = block("### A data set of the Hub", "python")
+    exec(compile(code, "extending.md", "exec"), {})
+    yield code
+    for registry in (RECIPES, INTERMEDIATES):
+        registry.clear()
+        registry.update(before[id(registry)])
+
+
+def write_hub_copy(root, labels=(0, 1, 1)):
+    for split in ("train", "validation"):
+        path = root / "nyu-mll" / "glue" / "rte" / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [{"sentence1": f"a {n}", "sentence2": f"{split} {n}", "label": label, "idx": n}
+                for n, label in enumerate(labels)]  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS.arrow_schema), path)
+    return root
+
+
+def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_path):
+    assert len([line for line in registered.splitlines() if line.strip()]) < 20
+    source = Suite(write_hub_copy(tmp_path / "data"))
+    assert source.missing("rte") is None
+    suite = source.build(tmp_path / "suite", 0, {}, report=lambda line: None)
+    assert read_manifest(suite)["rows"] == {"intermediate.rte.en": {"train": 3, "validation": 3}}
+    rows = load_split(suite, None, INTERMEDIATES["rte"].config_for("en"), "validation")
+    assert sorted(zip(rows["sentence1"], rows["sentence2"], rows["label"], strict=True)) == [
+        ("a 0", "validation 0", 0), ("a 1", "validation 1", 1), ("a 2", "validation 2", 1),
+    ]  # fmt: skip
+    assert rows.features["label"].names == ["entailment", "not_entailment"]
+    assert condition("rte", "xtreme").tasks == ("rte",)
+    assert "rte" not in condition("multi", "xtreme").tasks
+
+
+def test_rows_with_other_labels_are_refused(registered, tmp_path):
+    source = Suite(write_hub_copy(tmp_path / "data", labels=(0, -1)))
+    with pytest.raises(StiltsError, match=r"rte/train-00000-of-00001.parquet"):
+        source.build(tmp_path / "suite", 0, {}, report=lambda line: None)
+
+
+def test_the_shown_page_is_one_of_the_book():
+    shown = block("## Show a page for another study", "yaml")
+    assert shown in (ROOT / "notebooks" / "pages.yml").read_text(encoding="utf-8")
+    assert "pilot-transfer" in {page.name for page in book_pages(ROOT)}
