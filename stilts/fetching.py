@@ -218,7 +218,7 @@ class _Session:
             if found:
                 self.fetched["repositories"].setdefault(repo, {})[revision] = found[0].commit
             elif pinned:
-                raise StiltsError(f"{repo}: commit {pinned}, named by {FETCHED}, is not on the Hub any more; take it out")
+                raise StiltsError(f"{repo}: commit {pinned}, named by {FETCHED}, is no longer on the Hub; take it out")
             self._listed[repo, kind, revision] = found
         return self._listed[repo, kind, revision]
 
