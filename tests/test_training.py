@@ -19,6 +19,7 @@ from stilts.formats.base import Input
 from stilts.metrics import score
 from stilts.model import MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
 from stilts.optimization import freeze, make_optimizer
+from stilts.processes import Processes
 from stilts.study import TrainingSettings
 from stilts.training import train
 from stilts.updates import Gradients
@@ -511,6 +512,28 @@ def test_a_batch_that_must_not_be_cut_and_does_not_fit_is_named(session, compare
     shrink_memory(session, 4)
     with pytest.raises(StiltsError, match="a batch of 8 inputs, which its loss compares .*; lower batch_size, set"):
         session.train(QUICK)
+
+
+class Told(Processes):
+    """The main process of two, of which the other can hold 20 tokens in a pass."""
+
+    def lowest(self, bound: int | None) -> int | None:
+        return min(bound or 20, 20)
+
+    def add_up(self, loss: torch.Tensor, weights) -> float:
+        return loss.item()
+
+
+def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
+    model, parts = without_dropout(encoder, "tagging"), inputs_of("tagging")
+    gradients = Gradients(model, "fp32", 1, None, Told(count=2, rank=0))
+    share = gradients.compute("task", "tagging", parts, 1)
+    assert gradients.batch_tokens == 20
+    assert "from update 1 on at most 20 tokens go through in one pass" in caplog.text
+    mine = [part for passed in token_passes(parts, 20)[::2] for part in passed]
+    expected, _ = gradients_of(model, "tagging", mine)
+    weight = get_format("tagging").weight
+    assert share == pytest.approx(expected * weight(mine) / weight(parts), rel=1e-5)
 
 
 # --- early end -------------------------------------------------------------------------------------------------------
