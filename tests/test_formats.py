@@ -1,5 +1,8 @@
 """Task formats: what is encoded is decoded again, nothing is dropped, padding changes nothing."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tiny
@@ -8,14 +11,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stilts import metrics
+from stilts.batches import TaskData
 from stilts.encoders import load_tokenizer, prepare_encoder
 from stilts.errors import StiltsError, UnknownName
 from stilts.evaluation import embed, head_outputs, predict
 from stilts.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
-from stilts.formats.base import Input
+from stilts.formats.base import Format, Input
 from stilts.formats.heads import mean_pool
 from stilts.formats.tagging import IGNORED
 from stilts.model import MultiTaskModel, build_model, head_positions, pad
+from stilts.phases import Split, load
+from stilts.study import TrainingSettings
+from stilts.tasks import INTERMEDIATES, TARGETS, Task, of_suite
+from stilts.training import train
+from stilts.workspace import SUITES
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 ODD_WORDS = ["", " ", "\u200b", "\u00ad", "🧑‍🌾", "שלום", "مرحبا", "नमस्ते", "打开", "a\u0301", "ﬁ…", "</s>",
@@ -404,7 +413,7 @@ def test_the_loss_of_choices_is_over_the_own_choices_of_each_question(scores, da
     expected = [
         np.log(np.exp(own).sum()) - own[part.target] for own, part in zip(map(np.array, scores), inputs, strict=True)
     ]
-    assert loss.item() == pytest.approx(sum(expected), rel=1e-5)
+    assert loss.item() == pytest.approx(sum(expected), rel=1e-5, abs=1e-5)
     assert form.weight(inputs) == len(scores)
     loss.backward()
     assert torch.isfinite(logits.grad).all()
@@ -671,6 +680,86 @@ def test_the_encoder_alone_is_taken_from_another_model(encoder, model):
     changed.pop("encoder.embeddings.word_embeddings.weight")
     with pytest.raises(RuntimeError, match="word_embeddings"):
         target.load_encoder(changed)
+
+
+# --- from rows to scores ---------------------------------------------------------------------------------------------
+
+
+def passage_rows() -> list[dict]:
+    """The query names a place in German, its passage in English."""
+    pairs = zip(tiny.PLACES["de"], tiny.PLACES["en"], strict=True)
+    return [{"query": german, "passage": f"open the {english} now"} for german, english in pairs]
+
+
+LEARNT = {**ROWS, "passage_retrieval": (passage_rows(), ())}
+# Two tasks that ask for tokens of which the random embeddings know nothing.
+LEARNING = dict.fromkeys(("mlm", "passage_retrieval"), {"train_embeddings": True})
+
+
+@torch.inference_mode()
+def mean_loss(model: MultiTaskModel, name: str, form: Format, inputs: list[Input]) -> float:
+    model.eval()
+    return form.loss(logits_of(model, name, inputs).float(), inputs).item() / form.weight(inputs)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_format_learns_its_rows_and_scores_its_predictions(name, encoder, tokenizer):
+    form, (rows, labels) = get_format(name), LEARNT[name]
+    learner = build_model(encoder, {name: (name, labels)}, seed=1)
+    inputs = form.encode(rows, tokenizer, 64)
+    assert form.weight(inputs) > 0
+    before = mean_loss(learner, name, form, inputs)
+    settings = TrainingSettings(**tiny.TRAINING | {"epochs": 6, "evaluations": 1} | LEARNING.get(name, {}))
+    outcome = train(learner, {name: TaskData(name, inputs)}, settings, seed=1, dev_scores=lambda: {name: 0.0})
+    after = mean_loss(learner, name, form, inputs)
+    assert after < 0.8 * before
+    assert outcome.tokens == 6 * sum(part.tokens for part in inputs)
+    predictions = predict(learner, name, name, rows, inputs, labels, batch_tokens=512, precision="fp32")
+    counts = form.counts(rows, predictions, labels, "en")
+    assert len(predictions) == len(counts) == len(rows)
+    assert all(isinstance(prediction, str) for prediction in predictions)
+    assert 10 < metrics.score(counts) <= 100
+
+
+MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
+SPLITS = ("train", "validation", "test")
+BENCHMARK = {name: task for registry in (INTERMEDIATES, TARGETS) for name, task in of_suite(registry, "xtreme").items()}
+
+
+@pytest.fixture(scope="module")
+def benchmark_suite(tmp_path_factory):
+    """A few real rows of each task in English, German and Chinese."""
+    if not MIRROR.is_dir():
+        pytest.skip("no mirror of the benchmark stands here (STILTS_MIRROR or ../shared/mirror)")
+    sizes = dict.fromkeys(("train", "intermediate_train", "validation", "test", "retrieval", "mining"), 4)
+    folder = tmp_path_factory.mktemp("suite") / "xtreme"
+    return SUITES["xtreme"](MIRROR).build(folder, 0, sizes, ["de", "zh"], report=lambda line: None)
+
+
+def few_rows(suite: Path, task: Task) -> dict[tuple[str, str], Split]:
+    """What the suite holds of a task, by language and split."""
+    places = {(suite / task.config_for(language) / split): (language, split) for language in ("en", "de", "zh")
+              for split in SPLITS}  # fmt: skip
+    held = {place: key for place, key in places.items() if any(place.parent.glob(f"{place.name}-*.parquet"))}
+    return {(language, split): load(suite, task, language, split, 4) for language, split in held.values()}
+
+
+@pytest.mark.parametrize("name", [name for name, task in BENCHMARK.items() if task.trained])
+def test_real_rows_of_the_benchmark_go_through_their_format(name, benchmark_suite, encoder, tokenizer):
+    task = BENCHMARK[name]
+    form, splits = get_format(task.format), few_rows(benchmark_suite, task)
+    if not splits:
+        pytest.skip(f"the mirror holds nothing of {name}")
+    labels = next(iter(splits.values())).labels
+    model = build_model(encoder, {name: (task.format, labels)}, seed=1)
+    for (language, split), held in splits.items():
+        assert held.labels == labels
+        inputs = form.encode(held.rows, tokenizer, 128)
+        assert max(part.longest for part in inputs) <= 128
+        if split != "test":
+            assert 0 < mean_loss(model, name, form, inputs) < 100
+        predictions = predict(model, name, task.format, held.rows, inputs, labels, batch_tokens=2048, precision="fp32")
+        assert 0 <= metrics.score(form.counts(held.rows, predictions, labels, language)) <= 100
 
 
 # --- sentence vectors ------------------------------------------------------------------------------------------------

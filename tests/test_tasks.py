@@ -25,6 +25,14 @@ def test_every_task_has_a_format_and_its_place():
     assert get_intermediate("slots").config_for("en") == "intermediate.slots.en"
 
 
+@pytest.mark.parametrize("task", [task for task in TARGETS.values() if task.trained_as], ids=lambda task: task.name)
+def test_a_task_that_shares_a_training_fits_its_head(task):
+    training = get_target(task.training_task, task.suite)
+    assert training.training_task == training.name
+    heads = [TRAINED[each.format].head(8, ["a", "b"]) for each in (task, training)]
+    assert [str(head) for head in heads] == [str(heads[0])] * 2
+
+
 @pytest.mark.parametrize("task", [task for task in TASKS if task.suite == "pocket"], ids=lambda task: task.config)
 def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
     columns = pocket.task_features(task.name).keys()
