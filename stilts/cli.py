@@ -231,12 +231,14 @@ def book(
 
 @commands.command()
 def record(study: StudyName) -> None:
-    """Copy the records of a finished study to results/, to be committed."""
+    """Copy the records of a finished study, and what its suite says of itself, to results/, to be committed."""
+    from stilts import suite_report
     from stilts.records import publish
 
     here, plan = _open(study)
     folder = here.root / "results" / plan.study.name
     publish(here.store(), [run.id for run in plan.runs], folder)
+    suite_report.publish(here.suite_folder(plan.study), folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}", soft_wrap=True)
 

@@ -29,6 +29,7 @@ from stilts.notebooks import execute, parameters_of
 from stilts.pages import book_pages
 from stilts.sources.pocket import task_features
 from stilts.sources.suite import Table, read_manifest, write_suite
+from stilts.sources.xtreme.folder import DataFolder
 from stilts.statistics import average_language_gains
 from stilts.tasks import INTERMEDIATES, TARGETS, of_suite
 from stilts.workspace import workspace
@@ -513,3 +514,10 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
 
 
 PILOT_TARGETS = ["xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
+
+
+def test_a_suite_names_the_commits_that_its_data_were_fetched_at(tmp_path):
+    assert DataFolder(tmp_path).revisions == {}
+    commits = {"google/xtreme": {"main": "b", "refs/convert/parquet": "a"}, "tau/commonsense_qa": {"main": "c"}}
+    (tmp_path / "fetched.json").write_text(json.dumps({"repositories": commits, "files": {}}))
+    assert DataFolder(tmp_path).revisions == {"google/xtreme": "a, b", "tau/commonsense_qa": "c"}

@@ -48,6 +48,8 @@ class DataFolder:
         Task -> what a reader of its numbers must know about its data.
     left_out : dict of str to dict of str to str
         Task -> language -> why it is not there.
+    revisions : dict of str to str
+        Repository -> the commits that `stilts fetch` copied; empty in a folder of another origin.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class DataFolder:
         self.counts: dict[str, str] = {}
         self.notes: dict[str, list[str]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
-        self._whole = _fetched_repositories(root)
+        self.revisions = _fetched_revisions(root)
 
     def files(self, place: Place) -> list[Path]:
         """Return the parquet files of a place, none where it does not stand."""
@@ -131,7 +133,7 @@ class DataFolder:
 
     def _count(self, place: Place, rows: int, path: Path) -> None:
         wanted = published.rows(*place)
-        if wanted not in (None, rows) and place.repo in self._whole:
+        if wanted not in (None, rows) and place.repo in self.revisions:
             raise StiltsError(f"{path}: {rows} rows, but {wanted} were published for {place}; fetch it again")
         self.counts[str(place)] = str(rows) if wanted in (None, rows) else f"{rows} of {wanted} published"
 
@@ -195,12 +197,13 @@ def _source_folders(root: Path) -> list[Path]:
     return [folder for name in sorted({*owners, *OTHER_SOURCES}) if (folder := root / name).is_dir()]
 
 
-def _fetched_repositories(root: Path) -> set[str]:
-    """Repositories that `stilts fetch` copied, so that every row must be there."""
+def _fetched_revisions(root: Path) -> dict[str, str]:
+    """Repositories that `stilts fetch` copied, so that every row must be there, and their commits."""
     path = root / FETCHED
     if not path.is_file():
-        return set()
+        return {}
     try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["repositories"])
-    except (OSError, ValueError, KeyError) as error:
+        repositories = json.loads(path.read_text(encoding="utf-8"))["repositories"]
+        return {repo: ", ".join(sorted(set(commits.values()))) for repo, commits in repositories.items()}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise StiltsError(f"{path}: not what `stilts fetch` writes ({error}); delete it and fetch again") from error

@@ -253,4 +253,9 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
 
 def _told(data: DataFolder) -> dict[str, Any]:
     """What suite.json says about the sources."""
-    return {"sources": dict(sorted(data.counts.items())), "notes": data.notes, "left_out": data.left_out}
+    return {
+        "sources": dict(sorted(data.counts.items())),
+        "revisions": data.revisions,
+        "notes": data.notes,
+        "left_out": data.left_out,
+    }
