@@ -54,7 +54,7 @@ def _trained_in(block: str, study: Study) -> set[str]:
         return set(study.targets)
     if block != "intermediate_training":
         return set()
-    conditions = [condition(entry) for entry in study.intermediates]
+    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
     return {name for each in conditions for name in (each.name, *each.tasks)}
 
 
