@@ -1,5 +1,7 @@
 """Passage retrieval: average precision, the dual encoder's loss, and a pool in several languages."""
 
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +10,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stilts.batches import TaskData
 from stilts.errors import StiltsError
+from stilts.evaluation import dev_counts, head_outputs
 from stilts.formats.base import Input
 from stilts.formats.passage_retrieval import MAX_QUERY, TEMPERATURE, PassageRetrieval, check_pool
 from stilts.metrics import score
+from stilts.model import build_model, pad
+from stilts.phases import complete
 from stilts.retrieval import rank, ranking_counts
+from stilts.sources.suite import Table, write_suite
+from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
+from stilts.study import TrainingSettings
+from stilts.training import train
+from stilts.workspace import SUITES
 
 FORM = PassageRetrieval()
 
@@ -181,3 +192,146 @@ def test_a_pool_that_cannot_be_searched_is_named(ids, message):
     check_pool([{"gold": ["a"]}], ["a", "b"], "here")
     with pytest.raises(StiltsError, match=message):
         check_pool([{"gold": ["a"]}], ids, "here")
+
+
+# --- a model that learns ---------------------------------------------------------------------------------------------
+
+TRAINING = tiny.TRAINING | {"train_embeddings": True}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+def test_a_dual_encoder_learns_made_pairs(encoder):
+    rows = pairs()
+    model = build_model(encoder, {"lareqa": (FORM.name, ())}, seed=0)
+    assert list(model.heads["lareqa"].parameters()) == []
+    inputs = FORM.encode(rows, tiny.tokenizer(), 64)
+
+    def found() -> float:
+        counts = dev_counts(model, "lareqa", FORM.name, rows, inputs, (), "en", batch_tokens=512, precision="fp32")
+        return score(counts)
+
+    before = found()
+    data = {"lareqa": TaskData(FORM.name, inputs)}
+    settings = TrainingSettings(**TRAINING | {"epochs": 30, "batch_size": 16})
+    outcome = train(model, data, settings, seed=1, dev_scores=lambda: {"lareqa": found()})
+    assert before < 30 < 80 < outcome.best_score
+    assert found() == pytest.approx(outcome.best_score)
+
+
+@torch.inference_mode()
+def test_a_vector_does_not_depend_on_its_batch(encoder):
+    model = build_model(encoder, {"lareqa": (FORM.name, ())}, seed=0)
+    inputs = [*FORM.encode(pairs(9), tiny.tokenizer(), 64), *FORM.encode_pool(["a", "b c " * 20], tiny.tokenizer(), 64)]
+    options = {"precision": "fp32"}
+    few, many = (
+        head_outputs(model, "lareqa", FORM.name, inputs, batch_tokens=most, **options) for most in (32, 10_000)
+    )
+    assert [vectors.shape for vectors in few] == [(2, 32)] * 9 + [(1, 32)] * 2
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    hidden = model.encoder(*pad(inputs[-1:], 1, model.device)).last_hidden_state[0]
+    np.testing.assert_allclose(few[-1][0], hidden.mean(0), atol=1e-5)
+
+
+# --- a study with a pool in two languages ----------------------------------------------------------------------------
+
+NUMBERS = {
+    "en": ["one", "two", "three", "four", "five", "six"],
+    "de": ["eins", "zwei", "drei", "vier", "fünf", "sechs"],
+}
+
+
+ASKED = {"en": "where is", "de": "wo ist"}
+
+
+def query(language: str, number: int) -> str:
+    return f"{ASKED[language]} {number + 10} ?"
+
+
+def passage(language: str, number: int) -> str:
+    return f"{NUMBERS[language][number]} {number + 10} {number + 10}"
+
+
+def tables():
+    """English pairs; of each number a query in both languages, whose passages in both are right."""
+    rows = [{"query": query("en", number), "passage": passage("en", number)} for number in range(6)]
+    for split in ("train", "validation"):
+        yield Table(*pair_piece("lareqa", split, rows)[1:])
+    for language in NUMBERS:
+        queries = [
+            {"id": f"{number}", "query": query(language, number), "gold": [f"en-{number}", f"de-{number}"]}
+            for number in range(6)
+        ]
+        yield Table(*query_piece("lareqa", language, queries)[1:])
+    pool = [
+        {"id": f"{language}-{number}", "passage": passage(language, number), "lang": language}
+        for language in NUMBERS
+        for number in range(6)
+    ]
+    yield Table(*pool_piece("lareqa", pool)[1:])
+
+
+def source(made) -> SimpleNamespace:
+    def build(folder, seed, sizes, languages=None, report=None):
+        return write_suite(made(), folder, {"fingerprint": "abc"})
+
+    rows = [row for each in tables() for row in each.rows.to_pylist()]
+    texts = [text for row in rows for name, text in row.items() if name in ("query", "passage")]
+    return SimpleNamespace(
+        fingerprint=lambda *settings: "abc", build=build, texts=lambda folder: texts, missing=lambda task: None
+    )
+
+
+def run_study(folder: Path, encoder: Path, made=tables, **changes):
+    """Do all runs of a study of LAReQA; return workspace, plan, and the records in the plan's order."""
+    settings = {
+        "data": {"suite": "xtreme"},
+        "intermediates": ["none"],
+        "targets": ["lareqa"],
+        "target_training": TRAINING | {"batch_size": 6, "epochs": 40},
+        "evaluation": {"examples": 5},
+    }
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SUITES, "xtreme", lambda data: source(made))
+        workspace = tiny.checkout(folder, encoder, **settings | changes)
+        study = workspace.study("tiny")
+        workspace.prepare(study)
+        plan = workspace.plan(study)
+        return workspace, plan, [complete(run, workspace, plan.by_id) for run in plan.runs]
+
+
+def test_a_study_ranks_the_pool_of_all_languages(tmp_path, encoder):
+    workspace, plan, (trained, evaluated) = run_study(tmp_path, encoder)
+    assert trained.metrics["en"]["n"] == 6
+    assert trained.metrics["en"]["score"] > 60
+    assert {language: own["n"] for language, own in evaluated.metrics.items()} == {"de": 5, "en": 5}
+    predictions = workspace.store().predictions(plan.runs[1].id)
+    for language, own in predictions.groupby("language", observed=True):
+        ranked = [prediction.split() for prediction in own["prediction"]]
+        assert {len(each) for each in ranked} == {12}
+        assert all({name[:3] for name in each} == {"en-", "de-"} for each in ranked)
+        counts = ranking_counts(ranked, [[f"en-{number}", f"de-{number}"] for number in range(5)])
+        np.testing.assert_allclose(own["matches"], counts.matches, rtol=1e-6)
+        assert evaluated.metrics[language]["score"] == pytest.approx(score(counts))
+    assert evaluated.metrics["en"]["score"] > 60
+    assert evaluated.provenance.examples == 2 * 5 + 12
+
+
+def test_the_pool_stays_whole_where_one_language_is_evaluated(tmp_path, encoder):
+    _, _, (_, both) = run_study(tmp_path / "both", encoder)
+    _, _, (_, one) = run_study(tmp_path / "one", encoder, evaluation={"examples": 5, "languages": ["de"]})
+    assert one.metrics == {"de": both.metrics["de"]}
+
+
+def test_a_right_candidate_that_the_pool_lacks_is_named(tmp_path, encoder):
+    def lacking():
+        *others, pool = tables()
+        yield from others
+        yield pool._replace(rows=pool.rows.slice(1))
+
+    with pytest.raises(StiltsError, match=r"task 'lareqa': no candidate has the id 'en-0'"):
+        run_study(tmp_path, encoder, lacking)

@@ -1,12 +1,12 @@
 """Every task of the suite: what its converter needs from the data folder, and the converter."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from stilts.sources.xtreme import answers, choices, pairs, sentences, tags, treebanks, unlabelled
+from stilts.sources.xtreme import answers, choices, lareqa, mewsli_x, pairs, sentences, tags, treebanks, unlabelled
 from stilts.sources.xtreme.folder import DataFolder, Place
-from stilts.sources.xtreme.languages import BUCC, UDPOS
+from stilts.sources.xtreme.languages import BUCC, UDPOS, XQUAD
 from stilts.sources.xtreme.pieces import Piece
 
 
@@ -22,7 +22,7 @@ class Files:
         What they are and where to get them.
     """
 
-    stand: Callable[[Path], bool]
+    stand: Callable[[Path], bool] = field(compare=False)
     words: str
 
     def __str__(self) -> str:
@@ -85,8 +85,11 @@ def _stands(data: DataFolder, each: Place | Files) -> bool:
     return data.has(each) if isinstance(each, Place) else each.stand(data.root)
 
 
-def _has_treebank(split: str) -> Files:
-    return Files(lambda root: bool(treebanks.files(root, "en", UDPOS["en"], split)), treebanks.SOURCE)
+def _has_treebank(split: str, languages: Iterable[str]) -> Files:
+    return Files(
+        lambda root: any(treebanks.files(root, language, UDPOS[language], split) for language in languages),
+        f"treebanks of {treebanks.SOURCE}, as universal-dependencies/UD_<Language>-<Treebank>/",
+    )
 
 
 def _has_ccg(split: str) -> Files:
@@ -97,13 +100,20 @@ _BUCC = Files(
     lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC),
     f"the corpora of the {pairs.BUCC_SOURCE}, as bucc2018/<language>-en/",
 )
+_BREAKS = Files(lambda root: any(lareqa.breaks_file(root, language).is_file() for language in XQUAD), lareqa.BREAKS)
+
+
+def _as_lines(*parts: mewsli_x.Part) -> Files:
+    """Some of Mewsli-X's parts as its repository keeps them."""
+    words = f"{mewsli_x.REPOSITORY}/{parts[0].lines}.jsonl, or packed as .jsonl.tar.gz"
+    return Files(lambda root: any(part.file(root) for part in parts), words)
 
 
 def _single(*places: Place) -> tuple[Need, ...]:
     return tuple((place,) for place in places)
 
 
-_UDPOS = tuple((tags.udpos_places(split)["en"], _has_treebank(split)) for split in ("train", "validation"))
+_UDPOS = tuple((tags.udpos_places(split)["en"], _has_treebank(split, ("en",))) for split in ("train", "validation"))
 _PANX = _single(tags.panx_places("train")["en"], tags.panx_places("validation")["en"])
 _PAWS_X = _single(*(Place("google/xtreme", "PAWS-X.en", split) for split in ("train", "validation")))
 _SQUAD = tuple(answers.SQUAD.values())
@@ -118,7 +128,7 @@ _WIKIPEDIA = Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabell
 RECIPES = {
     "xnli": Recipe(sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST)),
     "paws-x": Recipe(sentences.paws_x, _PAWS_X, (sentences.PAWS_X_PLACES,)),
-    "udpos": Recipe(tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test")),
+    "udpos": Recipe(tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test", UDPOS)),
     "pan-x": Recipe(tags.pan_x, _PANX, (tags.panx_places("test"),)),
     "xquad": Recipe(answers.xquad, _SQUAD, (answers.XQUAD_PLACES,)),
     "mlqa": Recipe(answers.mlqa, _SQUAD, (answers.MLQA_PLACES,)),
@@ -128,6 +138,13 @@ RECIPES = {
     ),
     "tatoeba": Recipe(pairs.tatoeba, (), (pairs.TATOEBA_PLACES,)),
     "xcopa": Recipe(choices.xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
+    "lareqa": Recipe(lareqa.lareqa, _SQUAD, (lareqa.XQUAD_R,), _BREAKS),
+    "mewsli-x": Recipe(
+        mewsli_x.mewsli_x,
+        tuple((part.place, _as_lines(part)) for part in (*mewsli_x.PAIRS.values(), mewsli_x.ENTITIES)),
+        ({language: part.place for language, part in mewsli_x.MENTIONS.items()},),
+        _as_lines(*mewsli_x.MENTIONS.values()),
+    ),
     "anli": Recipe(
         sentences.anli,
         _single(*(places[0] for places in sentences.ANLI_PLUS.values())),
