@@ -396,3 +396,17 @@ def test_a_damaged_record_is_set_aside_and_said(here, door, caplog):
     assert caplog.messages == [
         f"record {path} does not match its checksum; set aside as {run_id}.json.corrupt-1, the run will be done again"
     ]
+
+
+# --- record ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_suite_says_of_itself_is_recorded_with_the_runs(here, door):
+    record(here, 3)
+    suite = write_suite(here, here.plan(here.study("tiny")))
+    code, out, _ = door("record", "tiny")
+    folder = here.root / "results" / "tiny"
+    assert code == 0
+    assert out.startswith("3 records, ")
+    assert {path.name for path in folder.iterdir()} == {"records", "scores.csv", "suite.json"}
+    assert json.loads((folder / "suite.json").read_text()) == json.loads((suite / "suite.json").read_text())
