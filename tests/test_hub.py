@@ -29,12 +29,15 @@ def root(tmp_path):
     put(tmp_path / "nli.en" / "test.parquet", ("d", 0))
     put(tmp_path / "data" / "test-00000-of-00001.parquet", ("e", 1))
     put(tmp_path / "nli.fr" / "test-00000-of-00001.parquet")
+    put(tmp_path / "nli.sw" / "train" / "0000.parquet", ("f", 0))
+    put(tmp_path / "nli.sw" / "train" / "0001.parquet", ("g", 1))
     return tmp_path
 
 
 def test_available(root):
     assert available(root) == {
-        "default": ["test"], "nli.de": ["train", "train_matched"], "nli.en": ["test"], "nli.fr": ["test"]}
+        "default": ["test"], "nli.de": ["train", "train_matched"], "nli.en": ["test"], "nli.fr": ["test"],
+        "nli.sw": ["train"]}
 
 
 @pytest.mark.parametrize("config, split, texts", [
@@ -42,6 +45,7 @@ def test_available(root):
     ("nli.de", "train_matched", ["c"]),
     ("nli.en", "test", ["d"]),
     ("default", "test", ["e"]),
+    ("nli.sw", "train", ["f", "g"]),
 ])
 def test_the_files_of_one_split_are_read_in_order(root, config, split, texts):
     loaded = load_split(root, None, config, split, columns=("text", "label"))

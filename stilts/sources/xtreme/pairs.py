@@ -130,6 +130,8 @@ def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table"
     order : sequence of int
         In which rows are considered.
     """
+    import pyarrow as pa
+
     ids, languages, matches = (rows[name].to_pylist() for name in ("id", "lang", "match"))
     place = {name: row for row, name in enumerate(ids)}
     chosen: list[int] = []
@@ -143,4 +145,4 @@ def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table"
             chosen.append(row)
             taken[languages[row]] += 1
     rank = {row: number for number, row in enumerate(order)}
-    return rows.take(sorted(set(chosen), key=rank.__getitem__))
+    return rows.take(pa.array(sorted(set(chosen), key=rank.__getitem__), pa.int64()))
