@@ -74,6 +74,8 @@ class Format(Protocol):
     name: str
     columns: tuple[str, ...]
     label_column: str | None
+    # Whether `loss` compares the inputs of a batch with each other, so that no batch may be cut; False where left out.
+    whole_batches: bool = False
 
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """Return the encoder inputs of all rows, in their order."""
