@@ -17,6 +17,7 @@ from typing import Any
 
 from stilts.encoders import ENCODERS
 from stilts.errors import StiltsError
+from stilts.sources.xtreme import mewsli_x
 from stilts.sources.xtreme.folder import FETCHED, Checksums, Place
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import RECIPES, Files
@@ -25,6 +26,8 @@ from stilts.tasks import condition, get_target
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
+# Mewsli-X lies on the Hub as lines of JSON.
+_LINES = {part.place: part.lines for part in (*mewsli_x.PAIRS.values(), *mewsli_x.MENTIONS.values(), mewsli_x.ENTITIES)}
 _UNNAMED = ("default", "data")  # how the converted branch and most main branches call the only config of a repository
 
 Report = Callable[[str], None]
@@ -264,7 +267,9 @@ def _name(remote: Remote) -> str:
 
 
 def _is_of(path: str, place: Place, revision: str) -> bool:
-    """Whether a path is one of a split's parquet files on a branch."""
+    """Whether a path is one of a split's files on a branch."""
+    if place in _LINES and revision == MAIN:
+        return path in (f"{_LINES[place]}.jsonl", f"{_LINES[place]}.jsonl.tar.gz")
     configs = _UNNAMED if place.config in _UNNAMED else (place.config,)
     config, split = "|".join(map(re.escape, configs)), re.escape(place.split)
     name = rf"{split}(-\d+-of-\d+)?" if revision == MAIN else rf"{split}/\d+"

@@ -288,6 +288,17 @@ def test_a_study_goes_without_what_is_only_welcome(hub, tmp_path):
     assert standing(tmp_path) == sorted([*PANX, "google/xtreme/XNLI/validation-00000-of-00001.parquet"])
 
 
+def test_lines_of_json_are_fetched_where_a_repository_has_them(hub, tmp_path):
+    names = ["candidate_entities.jsonl.tar.gz",
+             *(f"wikipedia_pairs/{split}.jsonl.tar.gz" for split in ("train", "dev")),
+             *(f"wikinews_mentions/{language}/test.jsonl" for language in ("en", "de"))]  # fmt: skip
+    hub.files["datasets", "izhx/mewsli-x", "main"] = dict.fromkeys([*names, "raw.tar.gz"], b"{}")
+    said = fetched(study(targets=["mewsli-x"]), tmp_path)
+    assert said[-1].startswith("5 files, ")
+    assert all((tmp_path / "izhx/mewsli-x" / name).is_file() for name in names)
+    assert Suite(tmp_path).missing("mewsli-x") is None
+
+
 def test_what_is_not_on_the_hub_is_named_with_where_to_get_it(hub, tmp_path):
     said = fetched(study(intermediates=["none", "ccg"]), tmp_path)
     assert [line for line in said if "by hand" in line] == [

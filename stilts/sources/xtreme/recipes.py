@@ -12,7 +12,7 @@ from stilts.sources.xtreme.pieces import Piece
 
 @dataclass(frozen=True)
 class Files:
-    """Files that the Hub does not have, as an alternative to a place.
+    """Files that are no parquet files of the Hub, as an alternative to a place.
 
     Attributes
     ----------
@@ -20,10 +20,13 @@ class Files:
         Root of the data folder -> whether they are there.
     words : str
         What they are and where to get them.
+    on_hub : bool
+        Whether `stilts fetch` gets them, in another form than parquet.
     """
 
     stand: Callable[[Path], bool] = field(compare=False)
     words: str
+    on_hub: bool = False
 
     def __str__(self) -> str:
         return self.words
@@ -77,8 +80,8 @@ class Recipe:
 
     def files(self) -> list[Files]:
         """Return what the Hub does not have for a task."""
-        alternatives = [each for need in self.needs for each in need if isinstance(each, Files)]
-        return list(dict.fromkeys([*alternatives, *([self.instead] if self.instead else [])]))
+        found = [each for need in (*self.needs, (self.instead,)) for each in need if isinstance(each, Files)]
+        return [each for each in dict.fromkeys(found) if not each.on_hub]
 
 
 def _stands(data: DataFolder, each: Place | Files) -> bool:
@@ -106,7 +109,7 @@ _BREAKS = Files(lambda root: any(lareqa.breaks_file(root, language).is_file() fo
 def _as_lines(*parts: mewsli_x.Part) -> Files:
     """Some of Mewsli-X's parts as its repository keeps them."""
     words = f"{mewsli_x.REPOSITORY}/{parts[0].lines}.jsonl, or packed as .jsonl.tar.gz"
-    return Files(lambda root: any(part.file(root) for part in parts), words)
+    return Files(lambda root: any(part.file(root) for part in parts), words, on_hub=True)
 
 
 def _single(*places: Place) -> tuple[Need, ...]:
