@@ -16,6 +16,7 @@ PACKAGES = (
     "stilts",
     "torch",
     "transformers",
+    "accelerate",
     "tokenizers",
     "datasets",
     "numpy",
