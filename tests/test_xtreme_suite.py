@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from stilts.sources.xtreme.answers import aligned
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.pairs import fewer_pairs
 from stilts.sources.xtreme.recipes import RECIPES
+from stilts.sources.xtreme.suite import _taken
 from stilts.sources.xtreme.tags import NER, UPOS
 from stilts.tasks import INTERMEDIATES, TARGETS, of_suite
 
@@ -427,6 +429,18 @@ def test_fewer_pairs_are_whole_pairs_and_as_many_others(pairs, foreign, english,
     counts = [sum(row["lang"] == side and bool(row["match"]) == matched for row in kept)
               for side in ("de", "en") for matched in (True, False)]  # fmt: skip
     assert counts == [min(pairs, most), min(foreign, most), min(pairs, most), min(english, most)]
+
+
+@given(st.lists(st.text(), max_size=20), st.integers(1, 7), st.randoms())
+def test_rows_are_taken_in_chunks(texts, at_once, random):
+    columns = {"text": texts, "tokens": [[text] for text in texts], "label": list(range(len(texts)))}
+    schema = pa.schema([("text", pa.string()), ("tokens", pa.list_(pa.string())), ("label", pa.int64())])
+    rows = pa.table(columns, schema)
+    order = list(range(len(texts)))
+    random.shuffle(order)
+    found = _taken(rows, np.array(order, dtype=np.int64), at_once)
+    assert found.schema == schema
+    assert found.to_pylist() == [rows.to_pylist()[row] for row in order]
 
 
 def test_unlabelled_text_joins_words_as_the_language_does(root):

@@ -234,7 +234,18 @@ def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
     order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
     if most is not None and "match" in piece.features:
         return fewer_pairs(piece.rows, most, order.tolist())
-    return piece.rows.take(order[:most])
+    return _taken(piece.rows, order[:most])
+
+
+def _taken(rows: "pa.Table", order: np.ndarray, at_once: int = 100_000) -> "pa.Table":
+    """Return rows in an order, in chunks: one of Arrow's texts holds 2 GiB at most, which translations can exceed."""
+    import pyarrow as pa
+
+    wide = pa.schema([(field.name, pa.large_string() if field.type == pa.string() else field.type)
+                      for field in rows.schema])  # fmt: skip
+    whole = rows.cast(wide).combine_chunks()
+    parts = [whole.take(order[start : start + at_once]).cast(rows.schema) for start in range(0, len(order), at_once)]
+    return pa.concat_tables(parts or [rows.slice(0, 0)])
 
 
 def _order(name: str, count: int, seed: int) -> np.ndarray:
