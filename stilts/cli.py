@@ -13,20 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from stilts.errors import StiltsError
-from stilts.estimates import NOTEBOOK_SECONDS, Estimate, Estimator
 from stilts.scheduling import (
     Tally,
     analyses,
     job_notebook,
-    jobs_at_once,
     noted_share,
-    pending,
-    recorded_runs,
     run_analysis,
     run_job,
     run_plan,
 )
-from stilts.study import Study
 from stilts.workspace import Plan, Workspace, workspace
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -61,52 +56,29 @@ def _end_in_order() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _open(name: str) -> tuple[Workspace, Plan]:
+def _open(name: str, *, provisional: bool = False) -> tuple[Workspace, Plan]:
     study = workspace().study(name)
     here = workspace(study)
-    return here, here.plan(study, here.reference(name))
+    return here, here.plan(study, here.reference(name), provisional=provisional)
 
 
 @commands.command("plan")
-def show_plan(study: StudyName = "pocket") -> None:
-    """List a study's runs, which exist, and what the others will take; nothing starts."""
-    here, plan = _open(study)
-    expect = Estimator(here.store())
-    recorded = recorded_runs(plan, here.store())
-    table = Table("phase", "condition", "target", "seed", "state", "expected", "run")
-    for run in plan.runs:
-        state, cost = ("recorded", "") if run.id in recorded else ("to do", _in_words(expect(run)))
-        table.add_row(run.phase, run.condition, run.target or "", str(run.seed), state, cost, run.id)
-    console.print(table)
-    todo = [run for run in plan.runs if run.id not in recorded]
-    jobs = pending(plan, recorded)
-    console.print(f"{len(plan.runs)} runs, {len(recorded)} recorded, {len(todo)} to do in {len(jobs)} notebooks")
-    if todo:
-        console.print(_expected_time([expect(run) for run in todo], len(jobs), jobs_at_once(plan.study)))
-        console.print(_expected_memory([expect(run) for run in todo], plan.study))
+def show_plan(
+    study: StudyName = "pocket",
+    runs: Annotated[bool, typer.Option("--runs", help="list every run, with its id")] = False,
+) -> None:
+    """Show a study's runs, how many exist, and what the others will take; nothing starts."""
+    from stilts.plan_report import PlanReport
 
-
-def _in_words(estimate: Estimate) -> str:
-    return f"{estimate.seconds:.0f} s" + ("" if estimate.measured else " (assumed)")
-
-
-def _expected_time(estimates: list[Estimate], notebooks: int, at_once: int) -> str:
-    minutes = (sum(estimate.seconds for estimate in estimates) + NOTEBOOK_SECONDS * notebooks) / 60
-    jobs = min(at_once, notebooks)
-    assumed = sum(not estimate.measured for estimate in estimates)
-    return (
-        f"time: about {minutes:.0f} minutes on one core, {minutes / jobs:.0f} on this machine with {jobs} at a time"
-        + (f"; for {assumed} of the runs by assumption, since none like them is recorded" if assumed else "")
-    )
-
-
-def _expected_memory(estimates: list[Estimate], study: Study) -> str:
-    memory = max(estimate.memory_mb for estimate in estimates)
-    reserved, at_once = study.schedule.memory_mb, jobs_at_once(study)
-    return (
-        f"memory: {reserved} MB reserved for a job, {reserved * at_once / 1024:.1f} GB in all"
-        + (f"; at most {memory:.0f} MB was used by runs like these" if memory else "; none like these is recorded")
-    )
+    here, plan = _open(study, provisional=True)
+    report = PlanReport(here, plan)
+    for headers, rows in [report.summary(), *([report.listing()] if runs else [])]:
+        table = Table(*headers)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in report.lines():
+        console.print(line, soft_wrap=True)
 
 
 @commands.command()
@@ -118,7 +90,7 @@ def status(study: StudyName = "pocket") -> None:
     for run in plan.runs:
         share = 0 if run.id in tally.recorded else noted_share(here, run.id)
         if share:
-            state = "running" if here.in_use(run.id) else "interrupted, starts again with the next `stilts run`"
+            state = "running" if here.in_use(run.id) else "interrupted, goes on with the next `stilts run`"
             console.print(f"{run.id}: {share:.0%}, {state}", soft_wrap=True)
     console.print(f"{tally} recorded, about {left / 60:.0f} core minutes left", soft_wrap=True)
 

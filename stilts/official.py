@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["FOLDERS", "TEST_ROWS"]
+__all__ = ["BUCC_SENTENCES", "FOLDERS", "TEST_ROWS", "TOKENS", "TRAIN_ROWS"]
 
 FOLDERS: Mapping[str, str] = {
     "xnli": "xnli", "paws-x": "pawsx", "udpos": "udpos", "pan-x": "panx", "xquad": "xquad", "mlqa": "mlqa",
@@ -41,3 +41,25 @@ From the dataset descriptions of the `datasets` library (google/xtreme, October 
 whose Hub copy mixes treebanks of other languages in. Remembered and not confirmed: pan-x by language, tydiqa by
 language (its sum, 5,077, is published).
 """
+
+TRAIN_ROWS: Mapping[str, int] = {
+    "xnli": 392702, "paws-x": 49401, "udpos": 21253, "pan-x": 20000, "xquad": 87599, "tydiqa": 3696, "xcopa": 400,
+    "lareqa": 87599, "anli": 1104934, "mnli": 392702, "qqp": 363846, "squad": 87599, "squad2": 130319,
+    "hellaswag": 39905, "ccg": 38015, "cosmosqa": 25262, "commonsenseqa": 9741, "siqa": 33410,
+    "mnli-translated": 14 * 392702, "squad-translated": 10 * 87599, "xnli-dev-translated": 14 * 2490,
+}  # fmt: skip
+"""Task -> rows of its training set; from the same descriptions and, of ANLI+ and CCG, from Phang et al. (2020)."""
+
+TOKENS: Mapping[str, int] = {
+    "xnli": 45, "paws-x": 64, "udpos": 32, "pan-x": 17, "xquad": 258, "mlqa": 232, "tydiqa": 161, "xcopa": 43,
+    "bucc2018": 35, "tatoeba": 25, "anli": 50, "mnli": 48, "qqp": 32, "squad": 245, "squad2": 237, "hellaswag": 203,
+    "ccg": 35, "cosmosqa": 465, "commonsenseqa": 116, "siqa": 110, "mlm": 128, "mnli-translated": 55,
+    "squad-translated": 270, "xnli-dev-translated": 45,
+}  # fmt: skip
+"""Task -> pieces of an example with XLM-R's tokenizer, all choices and both sentences of a pair included.
+
+Means over some hundred examples each; assumed are those of anli, bucc2018, ccg, siqa, mlm and of the translated sets.
+"""
+
+BUCC_SENTENCES: Mapping[str, int] = {"de": 813206, "fr": 641680, "ru": 1019259, "zh": 183497}
+"""Language -> sentences of both sides of BUCC's training corpora, XTREME's test set; remembered and not confirmed."""

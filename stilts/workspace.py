@@ -193,13 +193,15 @@ class Workspace:
         path = Path(name).resolve()
         return next((known for known, file in self.studies().items() if file.resolve() == path), str(path))
 
-    def plan(self, study: Study, reference: str | None = None) -> Plan:
+    def plan(self, study: Study, reference: str | None = None, *, provisional: bool = False) -> Plan:
         """Return a study's runs; nothing is computed or loaded for it.
 
         Parameters
         ----------
         reference : str, optional
             See `Plan`; the study's name by default.
+        provisional : bool
+            Whether a data folder that is not here yet is passed over: the runs then have other ids than with data.
 
         Raises
         ------
@@ -212,14 +214,15 @@ class Workspace:
         _check_per_task(study, conditions)
         targets = [get_target(name, study.data.suite) for name in study.targets]
         source = self._source(study)
-        conditions = _that_can_be_had(conditions, source)
-        _refuse_missing([task.name for task in targets], source)
+        if self.has_data(study) or not provisional:
+            conditions = _that_can_be_had(conditions, source)
+            _refuse_missing([task.name for task in targets], source)
         runs = plan_runs(
             study,
             conditions,
             {task.name: task.training_task for task in targets if task.trained},
             source.fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
-            encoder_fingerprint(self._encoder(study), study.encoder.revision),
+            encoder_fingerprint(self.encoder_name(study), study.encoder.revision),
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
 
@@ -231,7 +234,12 @@ class Workspace:
         named = os.environ.get("STILTS_DATA") or study.data.folder
         return self.root / named if named else None
 
-    def _encoder(self, study: Study) -> str:
+    def has_data(self, study: Study) -> bool:
+        """Whether the folder that a study's data come from stands here."""
+        folder = self.data_folder(study)
+        return folder is not None and folder.is_dir()
+
+    def encoder_name(self, study: Study) -> str:
         """Name of a study's encoder; a folder's path is relative to the checkout, whichever folder is the current."""
         folder = self.root / study.encoder.name
         return str(folder) if study.encoder.name not in ENCODERS and folder.is_dir() else study.encoder.name
@@ -258,7 +266,7 @@ class Workspace:
             for left in encoder.parent.glob(f".{encoder.name}-*"):  # by a process that was killed; the lock is ours
                 shutil.rmtree(left)
             prepare_encoder(
-                self._encoder(study),
+                self.encoder_name(study),
                 self._source(study).texts(suite),
                 encoder,
                 revision=study.encoder.revision,

@@ -15,7 +15,7 @@ import yaml
 from datasets import load_dataset
 from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
 
-from stilts import cli
+from stilts import cli, plan_report
 from stilts.estimates import NOTEBOOK_SECONDS
 from stilts.records import Provenance, Record
 from stilts.sources.suite import faults
@@ -73,37 +73,51 @@ def record(here: Workspace, count: int) -> list[str]:
 # --- plan and status -------------------------------------------------------------------------------------------------
 
 
-def test_plan_prints_runs_time_and_memory_and_starts_nothing(here, door, monkeypatch):
-    monkeypatch.setattr(cli, "jobs_at_once", lambda study: 2)
+def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, monkeypatch):
+    monkeypatch.setattr(plan_report, "jobs_at_once", lambda study: 2)
     before = files(here.root)
-    code, out, err = door("plan", "tiny")
+    code, out, err = door("plan", "tiny", "--runs")
     assert (code, err) == (0, "")
     for run in here.plan(here.study("tiny")).runs:
         assert re.search(rf"{run.phase} .*to do .*\(assumed\).* {re.escape(run.id)} ", out)
-    minutes = (45 + 30 + 20 + 3 * NOTEBOOK_SECONDS) / 60
-    assert out.splitlines()[-3:] == [
+    seconds = 45 + 30 + 20 + 3 * NOTEBOOK_SECONDS
+    assert out.splitlines()[-4:] == [
         "3 runs, 0 recorded, 3 to do in 3 notebooks",
-        f"time: about {minutes:.0f} minutes on one core, {minutes / 2:.0f} on this machine with 2 at a time; "
+        f"time: about {seconds:.0f} s on one core, {seconds / 2:.0f} s on this machine with 2 at a time; "
         "for 3 of the runs by assumption, since none like them is recorded",
         "memory: 500 MB reserved for a job, 1.0 GB in all; none like these is recorded",
+        "disk: about 4.2 GB: checkpoints of 469 MB, 1 to stay and 1 to go once they are evaluated; saved states "
+        "2.8 GB, suite 20 MB, encoder 469 MB, records 0 MB",
     ]
     assert files(here.root) == before
 
 
 def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeypatch):
-    monkeypatch.setattr(cli, "jobs_at_once", lambda study: 2)
     record(here, 1)
     settings = study_settings(ENCODER, seeds=[1, 2])
     write_study(here.root / "studies" / "tiny.yml", settings)
-    code, out, _ = door("plan", "tiny")
+    code, out, _ = door("plan", "tiny", "--runs")
     states = [line.split("│")[5:7] for line in out.splitlines() if line.count("│") > 6]
     assert code == 0
     assert [(state.strip(), cost.strip()) for state, cost in states if "s" in cost or "recorded" in state] == [
         ("recorded", ""), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
         ("to do", "2 s"), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
     ]  # fmt: skip
-    assert out.splitlines()[-3] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
-    assert out.splitlines()[-1].endswith("at most 700 MB was used by runs like these")
+    assert out.splitlines()[-4] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
+    assert out.splitlines()[-2].endswith("at most 700 MB was used by runs like these")
+
+
+def test_plan_sums_up_by_phase_and_condition_and_lists_runs_when_asked(here, door):
+    record(here, 1)
+    write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=list(range(1, 401))))
+    code, out, _ = door("plan", "tiny")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert code == 0
+    assert rows == [
+        ["intermediate", "intent", "400", "1", "13 min"], ["target", "intent", "400", "0", "3 h"],
+        ["zero-shot", "intent", "400", "0", "133 min"],
+    ]  # fmt: skip
+    assert len(out.splitlines()) < 15
 
 
 def test_plan_of_a_finished_study_expects_nothing(here, door):
@@ -112,7 +126,7 @@ def test_plan_of_a_finished_study_expects_nothing(here, door):
 
 
 def test_ids_are_not_broken_in_a_pipe(here):
-    command = [sys.executable, "-m", "stilts.cli", "plan", "tiny"]
+    command = [sys.executable, "-m", "stilts.cli", "plan", "tiny", "--runs"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(run.id in printed for run in here.plan(here.study("tiny")).runs)
 
@@ -127,7 +141,7 @@ def test_status_tells_running_from_interrupted(here, door):
     assert (code, err) == (0, "")
     assert out.splitlines()[:2] == [
         f"{second}: 30%, running",
-        f"{third}: 25%, interrupted, starts again with the next `stilts run`",
+        f"{third}: 25%, interrupted, goes on with the next `stilts run`",
     ]
     left = 30 * 0.7 + 20 * 0.75
     assert out.splitlines()[2:] == [f"tiny: 1 of 3 runs recorded, about {left / 60:.0f} core minutes left"]

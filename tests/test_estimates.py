@@ -2,9 +2,24 @@
 
 import pytest
 
-from stilts.estimates import ASSUMED_SECONDS, Estimate, Estimator
+from stilts.estimates import (
+    ASSUMED_CORE,
+    ASSUMED_GPUS,
+    ASSUMED_SECONDS,
+    SHAPES,
+    Estimate,
+    Estimator,
+    Shape,
+    Speed,
+    disk,
+    encoder_shape,
+    run_tokens,
+    speeds,
+)
+from stilts.plan_report import PlanReport, duration, size
 from stilts.records import Provenance, Record
-from stilts.study import Run
+from stilts.study import Run, Study
+from stilts.workspace import Workspace
 
 
 def make_run(phase="target", condition="nli", target="slots", encoder="small", data="suite@1", **settings) -> Run:
@@ -76,3 +91,169 @@ def test_intermediate_runs_are_told_apart_by_their_condition():
 
 def test_training_data_of_another_suite_take_as_long():
     assert Estimator([record(make_run(), 10)])(make_run(data="suite@2")).seconds == 10
+
+
+def test_runs_of_another_suite_are_unlike():
+    recorded = make_run(**training(100, 2.0) | {"suite": "pocket"})
+    assert not Estimator([record(recorded, 10)])(make_run(**training(100, 2.0) | {"suite": "xtreme"})).measured
+
+
+# --- reckoned from work ----------------------------------------------------------------------------------------------
+
+LARGE = SHAPES["FacebookAI/xlm-roberta-large"]
+SMALL = SHAPES["multilingual-e5-small"]
+
+
+def paper(**changes) -> Study:
+    """A small study of the paper's kind."""
+    settings = {"examples": 10**7, "epochs": 2, "batch_size": 32, "train_embeddings": True}
+    return Study.model_validate(
+        {
+            "name": "small-paper",
+            "title": "A small study of the paper's kind",
+            "encoder": {"name": "FacebookAI/xlm-roberta-large", "trim_vocabulary": False},
+            "data": {"suite": "xtreme", "folder": "no-data"},
+            "seeds": [1, 2],
+            "intermediates": ["none", "mnli", {"name": "mnli-mlm", "tasks": ["mnli", "mlm"]}],
+            "targets": ["xnli", "xquad", "mlqa", "udpos", "bucc2018", "tatoeba"],
+            "intermediate_training": settings,
+            "target_training": settings,
+            "evaluation": {"examples": 10**7},
+        }
+        | changes
+    )
+
+
+@pytest.fixture
+def here(tmp_path) -> Workspace:
+    """A checkout without data, encoder and records."""
+    return Workspace(tmp_path)
+
+
+def runs_at(here: Workspace, study: Study, phase: str, condition: str, target: str | None = None) -> Run:
+    plan = here.plan(study, provisional=True)
+    return next(run for run in plan.runs if (run.phase, run.condition, run.target) == (phase, condition, target))
+
+
+def test_the_shape_of_xlmr_large_has_its_weights():
+    assert LARGE.layer_weights == 24 * 12 * 1024**2 == 301_989_888
+    assert LARGE.weights == pytest.approx(558e6, rel=0.01)  # 560 million with biases, norms and positions
+
+
+def test_a_shape_is_read_from_a_folder(tmp_path):
+    assert encoder_shape(str(tmp_path)) is None
+    (tmp_path / "config.json").write_text(
+        '{"num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 100}'
+    )
+    assert encoder_shape(str(tmp_path)) == Shape(2, 8, 16, 100)
+    assert Shape(2, 8, 16, 100).weights == 2 * (4 * 64 + 2 * 128) + 800
+
+
+def test_tokens_of_runs_are_those_of_the_official_sets(here):
+    study = paper()
+    tokens = {
+        ("intermediate", "mnli", None): 2 * 392702 * 48,
+        ("intermediate", "mnli-mlm", None): 2 * 2**17 * (48 + 128),  # the cap holds where several tasks train together
+        ("target", "none", "xquad"): 2 * 87599 * 258,
+        ("zero-shot", "none", "xnli"): 15 * 5010 * 45,
+        ("zero-shot", "none", "udpos"): 33 * 2000 * 32,
+        ("zero-shot", "none", "tatoeba"): (28 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548) * 25,
+        ("zero-shot", "none", "bucc2018"): 2657642 * 35,
+    }
+    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+
+
+def test_caps_and_chosen_languages_make_runs_smaller(here):
+    study = paper(
+        data={"suite": "xtreme", "folder": "no-data", "sizes": {"train": 50, "retrieval": 10, "mining": 5}},
+        evaluation={"examples": 20, "languages": ["en", "de"]},
+    )
+    tokens = {
+        ("target", "none", "xnli"): 2 * 50 * 45,
+        ("zero-shot", "none", "xnli"): 2 * 20 * 45,
+        ("zero-shot", "none", "tatoeba"): 10 * 25,
+        ("zero-shot", "none", "bucc2018"): 8 * 5 * 35,
+    }
+    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+
+
+def test_time_without_a_like_record_is_work_over_speed(here):
+    study = paper()
+    expect = Estimator([], study, LARGE)
+    trained = runs_at(here, study, "intermediate", "mnli")
+    gpu = ASSUMED_GPUS[0]
+    seconds = 6 * 2 * 392702 * 48 * LARGE.layer_weights / gpu.training + 2 * 392702 / 32 * gpu.update_seconds
+    assert expect(trained).seconds == pytest.approx(seconds)
+    assert not expect(trained).measured
+    evaluated = runs_at(here, study, "zero-shot", "mnli", "xnli")
+    fast = Speed("a GPU", 1e12, 2e12)
+    assert expect(evaluated, fast).seconds == pytest.approx(2 * 15 * 5010 * 45 * LARGE.layer_weights / 2e12)
+
+
+def on(device: str, run: Run, tokens: int, seconds: float) -> Record:
+    made = record(run, seconds)
+    where = made.provenance.model_copy(update={"device": device, "tokens": tokens})
+    return made.model_copy(update={"provenance": where})
+
+
+def test_what_a_gpu_sustains_is_measured_from_its_records():
+    trained, evaluated = (make_run(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
+    records = [
+        *(on("NVIDIA L4", trained, 1000, seconds) for seconds in (1, 2, 9)),
+        on("NVIDIA L4", evaluated, 1000, 1),
+        on("NVIDIA T4", evaluated, 1000, 1),  # no training there to measure
+        on("a processor, 2 thread(s)", trained, 1000, 1),
+        on("NVIDIA L4", make_run(encoder="unknown"), 1000, 1),
+    ]
+    work = 1000 * SMALL.layer_weights
+    assert speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
+    assert speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1)]
+    assert speeds([], LARGE) == list(ASSUMED_GPUS)
+    assert speeds([], SMALL) == [ASSUMED_CORE]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_disk_holds_what_stands_at_once(here, keep):
+    study = paper(schedule={"keep_checkpoints": keep})
+    runs = here.plan(study, provisional=True).runs
+    needed = disk(runs, study, LARGE, 4, {"suite": 7})
+    first, second = 2 * 2, 3 * 2 * 3  # conditions that train, seeds; conditions, seeds, trained models
+    checkpoint = 4 * LARGE.weights
+    assert (needed.kept, needed.passing) == ((first + second, 0) if keep else (first, second))
+    assert (needed.states, needed.suite, needed.encoder) == (4 * 3 * checkpoint, 7, checkpoint)
+    assert needed.most - needed.least == (0 if keep else (second - 1) * checkpoint)
+    assert needed.least > (needed.kept + 4 * 3 + 1) * checkpoint
+
+
+def test_a_large_study_is_planned_without_data_and_encoder(here):
+    study = paper(seeds=list(range(1, 41)))
+    report = PlanReport(here, here.plan(study, provisional=True))
+    headers, rows = report.summary()
+    assert headers == ("phase", "condition", "runs", "recorded", "expected")
+    assert [row[:4] for row in rows] == [
+        ("intermediate", "mnli", "40", "0"), ("intermediate", "mnli-mlm", "40", "0"), ("target", "none", "120", "0"),
+        ("target", "mnli", "120", "0"), ("target", "mnli-mlm", "120", "0"), ("zero-shot", "none", "162", "0"),
+        ("zero-shot", "mnli", "240", "0"), ("zero-shot", "mnli-mlm", "240", "0"),
+    ]  # fmt: skip
+    lines = list(report.lines())
+    assert lines[0].endswith("no-data is not here: all data are taken for granted, and the runs' ids will be others")
+    assert lines[1].startswith("1082 runs, 0 recorded, 1082 to do in ")
+    hours = sum(report.expect(run).seconds for run in report.plan.runs) / 3600
+    assert lines[2] == f"time: about {hours:,.0f} GPU-hours on {ASSUMED_GPUS[0]}"
+    assert lines[3].startswith("time: about ")
+    assert lines[3].endswith("GPU-hours on NVIDIA H100 (assumed: 297 TFLOP/s in training and 25 ms an update)")
+    assert lines[4] == (
+        "reckoned: 1082 of the runs, from the sizes of the official sets and 302 million weights in the encoder's "
+        "layers"
+    )
+    assert lines[6].startswith("disk: about ")
+    assert "checkpoints of 2.2 GB, 80 to stay and 360 to go once they are evaluated" in lines[6]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(42, "42 s"), (900, "15 min"), (36000, "10 h"), (3.6e7, "10,000 h")])
+def test_durations_read_well(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_sizes_read_well():
+    assert (size(20e6), size(2.25e9), size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")
