@@ -149,9 +149,6 @@ def throughput(measured: Throughput) -> str:
         f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
         f"batches of {settings['batch_size']}, on {measured.device}; {measured.dev_examples} English dev examples.\n"
     ]
-    for row in table.itertuples():
-        if row.description:
-            lines.append(f"- `{row.name}`: {row.description}.")
     for row in table.iloc[:-1].itertuples():
         times = fastest["examples_per_second"] / row.examples_per_second
         place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"

@@ -46,15 +46,15 @@ def _shown(analysis: Analysis, target: str) -> dict[str, str]:
 
 
 def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
-    """Return a target's scores by language, English first, then by syntactic distance; means at the end.
+    """Return a target's scores by language: their mean, then English, then the others by syntactic distance.
 
     Returns
     -------
     DataFrame
         language, n (test examples), a column for each condition that is shown (percent, mean over seeds), the gain of
         `multi` with its interval over examples and seeds (points), and for a target with published scores by language
-        another column, headed by the published model. The last row is the mean over all languages, English among them,
-        as XTREME takes it, without an interval; of the published column over the same languages. No row where the
+        another column, headed by the published model. The first row is the mean over all languages, English among
+        them, as XTREME takes it, without an interval; of the published column over the same languages. No row where the
         target has no record.
     """
     import pandas as pd
@@ -77,7 +77,8 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     if series := published.by_language(target):
         table[series.name] = [series.languages[target].get(code, np.nan) for code in order]
     means = {column: table[column].mean() for column in table.columns[2:] if column not in ("low", "high")}
-    return pd.concat([table, pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])], ignore_index=True)
+    first = pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])
+    return pd.concat([first, table], ignore_index=True)[list(table.columns)]
 
 
 def target_averages(analysis: Analysis) -> "pd.DataFrame":

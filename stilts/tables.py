@@ -25,5 +25,6 @@ def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "
     if csv is not None:
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False, lineterminator="\n")
-    shown = {"classes": "sortable", "border": 0, "justify": "left", "na_rep": "–", "float_format": f"%.{decimals}f"}
-    return HTML(frame.to_html(index=False, **shown))
+    shown = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
+    # pandas has a sign of its own for a missing integer and for None, whatever `na_rep` says.
+    return HTML(frame.astype(object).where(frame.notna(), "–").to_html(index=False, **shown))
