@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis import Analysis, comparable_parts, count, listed
-from stilts.conditions import Counterpart, counterparts, english_conditions, single_tasks
+from stilts.conditions import MIXED, TRANSLATED, Counterpart, counterparts, english_conditions, single_tasks
 from stilts.linguistics import language
 from stilts.records import Record
 from stilts.statistics import (
@@ -98,9 +98,11 @@ class Claim:
     parts : tuple of Part
         Empty where nothing is measured.
     note : str
-        What takes the place of an effect where nothing is measured.
+        What takes the place of an effect where nothing is measured, or where `incomplete` says what is not.
     unmeasured : Verdict
-        The verdict then.
+        The verdict where nothing is measured.
+    incomplete : bool
+        Whether something that the claim speaks of is not measured, so that the parts cannot support it as a whole.
     """
 
     id: str
@@ -110,16 +112,18 @@ class Claim:
     parts: tuple[Part, ...] = ()
     note: str = ""
     unmeasured: Verdict = field(default=Verdict.NOT_TESTED)
+    incomplete: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Supported if every part is, not supported if any part is not, else cannot tell."""
+        """Supported if every part is and none lacks, not supported if any part is not, else cannot tell."""
         verdicts = {part.verdict for part in self.parts}
         if not verdicts:
             return self.unmeasured
         if Verdict.NOT_SUPPORTED in verdicts:
             return Verdict.NOT_SUPPORTED
-        return Verdict.SUPPORTED if verdicts == {Verdict.SUPPORTED} else Verdict.CANNOT_TELL
+        whole = verdicts == {Verdict.SUPPORTED} and not self.incomplete
+        return Verdict.SUPPORTED if whole else Verdict.CANNOT_TELL
 
 
 @dataclass(frozen=True)
@@ -377,9 +381,16 @@ def _english_is_enough(found: Evidence) -> Claim:
         f"{NEGLIGIBLE:g} point."
         if pairs
         else "The two conditions against English alone; the study has no records of them.",
-        note="" if pairs else "no records of either condition",
+        note=_lacking(pairs),
         parts=tuple(part(pair) for pair in pairs),
+        incomplete=bool(_lacking(pairs)),
     )
+
+
+def _lacking(pairs: Sequence[Counterpart]) -> str:
+    """Which of the two kinds of conditions has no record, in words."""
+    lacking = [kind for kind in (MIXED, TRANSLATED) if not any(kind in pair.change for pair in pairs)]
+    return f"no records with {' or '.join(lacking)}" if lacking else ""
 
 
 def _facts(found: Evidence) -> list[Claim]:
@@ -448,7 +459,8 @@ def as_table(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
 
 
 def _effects(claim: Claim) -> list[str]:
-    return [f"{part.text}: {part.effect}" for part in claim.parts] or [claim.note or "–"]
+    measured = [f"{part.text}: {part.effect}" for part in claim.parts]
+    return [*measured, *([claim.note] if claim.note else [])] or ["–"]
 
 
 def as_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:

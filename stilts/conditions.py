@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LANGUAGE_MODEL = "mlm"
+MIXED, TRANSLATED = "multilingual language modelling mixed in", "data in other languages"
 ENGLISH_OF = {"mnli-translated": "mnli", "squad-translated": "squad", "xnli-dev-translated": "mnli"}
 """Intermediate task in several languages -> the English one that it is a translation of, or of whose kind it is."""
 
@@ -63,8 +64,8 @@ def counterparts(tasks: Tasks) -> list[Counterpart]:
 
 
 def _change(tasks: Sequence[str]) -> str:
-    changes = ["multilingual language modelling mixed in"] if LANGUAGE_MODEL in tasks else []
-    changes += ["data in other languages"] if set(tasks) & ENGLISH_OF.keys() else []
+    changes = [MIXED] if LANGUAGE_MODEL in tasks else []
+    changes += [TRANSLATED] if set(tasks) & ENGLISH_OF.keys() else []
     return ", ".join(changes)
 
 

@@ -72,6 +72,6 @@ def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:
         have = {target for target, part in analysis.replicates.items() if name in part.conditions}
         lacking = [target for target in study.targets if target not in have]
         if lacking and analysis.recorded:
-            missing = "every target" if not have else ", ".join(lacking)
+            missing = "any target" if not have else ", ".join(lacking)
             rows.append({"kind": "condition", "name": name, "reason": f"no record yet of {missing}"})
     return rows

@@ -180,6 +180,17 @@ def test_a_condition_that_beats_its_english_counterpart_speaks_against_c6():
     ]  # fmt: skip
 
 
+def test_half_of_c6_cannot_support_it():
+    some = {name: PILOT[name] for name in ("none", "mnli", "mnli-mlm")}
+    worse = replicates({"mnli-mlm": -0.2}, tuple(some), XTREME)
+    claim = found(worse, PILOT_DEV, some, "xtreme")["C6"]
+    assert [part.verdict for part in claim.parts] == [Verdict.SUPPORTED]
+    assert claim.verdict == Verdict.CANNOT_TELL
+    assert claim.note == "no records with data in other languages"
+    table = as_table({"pilot": [claim]})
+    assert table["pilot"][0].splitlines()[-2:] == [claim.note, "cannot tell at this scale"]
+
+
 def test_a_study_without_any_record_has_a_ledger_without_verdicts():
     claims = found({}, dev([]), {}, "xtreme")
     assert {claims[f"C{number}"].verdict for number in range(1, 7)} == {Verdict.NOT_TESTED}
