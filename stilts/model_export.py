@@ -1,8 +1,6 @@
 """A checkpoint as a folder that plain `transformers` loads, with its heads and a model card beside it."""
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stilts.errors import StiltsError, UnknownName
+from stilts.new_folders import new_folder, require_new
 from stilts.records import Record
 from stilts.study import Run
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target
@@ -84,20 +83,13 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     """
     from safetensors import SafetensorError
 
-    if folder.exists():
-        raise StiltsError(f"{folder} exists already; name a folder that does not")
+    require_new(folder)
     record = workspace.store().get(find_checkpoint(workspace, name))
     _require(workspace, record)
-    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    try:
+    with new_folder(folder, "model", SafetensorError) as part:
         part.mkdir(parents=True)
         _write_model(workspace, record.run, part)
         (part / "README.md").write_text(card(workspace, record), encoding="utf-8")
-        os.replace(part, folder)
-    except (OSError, SafetensorError) as error:
-        raise StiltsError(f"cannot write model {folder}: {error}; free space or name another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

@@ -9,8 +9,6 @@ no test score and no score of another language has a part in the choice.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from stilts.errors import StiltsError
+from stilts.new_folders import new_folder, require_new
 from stilts.official import FOLDERS, TEST_ROWS
 from stilts.records import Record
 from stilts.study import NO_INTERMEDIATE, Run
@@ -102,8 +101,7 @@ def submit(workspace: "Workspace", plan: "Plan", folder: Path, *, partial: bool 
     if plan.study.data.suite != SUITE:
         raise StiltsError(f"the leaderboard takes the tasks of suite '{SUITE}'; study '{plan.study.name}' is of suite "
                           f"'{plan.study.data.suite}'")  # fmt: skip
-    if folder.exists():
-        raise StiltsError(f"{folder} exists already; name a folder that does not")
+    require_new(folder)
     suite = workspace.suite_folder(plan.runs[0])
     if not suite.is_dir():
         raise StiltsError(f"suite {suite} is not here; `stilts prepare {plan.reference}` builds it")
@@ -377,14 +375,8 @@ def _about(choice: Choice, record: Record, submission: Submission, target: str) 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
     """Write the folder whole or not at all."""
-    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    try:
+    with new_folder(folder, "submission") as part:
         for name, text in files.items():
             path = part / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        os.replace(part, folder)
-    except OSError as error:
-        raise StiltsError(f"cannot write submission {folder}: {error}; free space or name another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from stilts.checkpoints import Checkpoints
 from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
+from stilts.new_folders import new_folder, require_new
 from stilts.records import Store
 from stilts.sources import pocket, xtreme
 from stilts.study import Condition, Job, Run, Study, group_jobs, plan_runs, read_study, unique
@@ -260,9 +261,10 @@ class Workspace:
         """Build the study's suite and its encoder, trimmed to the suite's texts; what stands is reused."""
         from stilts.encoders import prepare_encoder
 
-        encoder = self.encoder_folder(study)
+        run = self.plan(study).runs[0]
+        encoder = self.encoder_folder(run)
         with self.lock("prepare"):
-            suite = self._build_suite(study, report)
+            suite = self._build_suite(study, self.suite_folder(run), report)
             for left in encoder.parent.glob(f".{encoder.name}-*"):  # by a process that was killed; the lock is ours
                 shutil.rmtree(left)
             prepare_encoder(
@@ -273,9 +275,9 @@ class Workspace:
                 trim=study.encoder.trim_vocabulary,
             )
 
-    def _build_suite(self, study: Study, report: Callable[[str], None]) -> Path:
+    def _build_suite(self, study: Study, folder: Path, report: Callable[[str], None]) -> Path:
         return self._source(study).build(
-            self.suite_folder(study), study.data.seed, study.data.sizes, _chosen(study), report=report
+            folder, study.data.seed, study.data.sizes, _chosen(study), report=report
         )
 
     def export_suite(self, study: Study, folder: Path) -> None:
@@ -286,18 +288,11 @@ class Workspace:
         StiltsError
             If the folder exists or cannot be written; nothing half-written keeps its name.
         """
-        if folder.exists():
-            raise StiltsError(f"{folder} exists already; name a folder that does not")
+        require_new(folder)
         with self.lock("prepare"):
-            suite = self._build_suite(study, log.info)
-        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-        try:
+            suite = self._build_suite(study, self.suite_folder(study), log.info)
+        with new_folder(folder, "suite") as part:
             shutil.copytree(suite, part)
-            os.replace(part, folder)
-        except OSError as error:
-            raise StiltsError(f"cannot write suite {folder}: {error}; free space or name another folder") from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -355,10 +350,10 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
     """Return the conditions without the licensed tasks that are not there; StiltsError for any other missing task."""
     found = []
     for each in conditions:
-        absent = [task for task in each.tasks if source.missing(task)]
-        _refuse_missing([task for task in absent if not INTERMEDIATES[task].licensed], source)
-        for task in absent:
-            log.warning("condition %s goes without %s: %s", each.name, task, source.missing(task))
+        _refuse_missing([task for task in each.tasks if not INTERMEDIATES[task].licensed], source)
+        absent = {task: reason for task in each.tasks if (reason := source.missing(task))}
+        for task, reason in absent.items():
+            log.warning("condition %s goes without %s: %s", each.name, task, reason)
         tasks = tuple(task for task in each.tasks if task not in absent)
         if tasks or not each.tasks:
             found.append(each.model_copy(update={"tasks": tasks}))

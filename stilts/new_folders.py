@@ -1,0 +1,41 @@
+"""Folders that a user names for something to be written to: new, and there whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stilts.errors import StiltsError
+
+
+def require_new(folder: Path) -> None:
+    """Raise StiltsError if a folder, or a file of that name, exists."""
+    if folder.exists():
+        raise StiltsError(f"{folder} exists already; name a folder that does not")
+
+
+@contextmanager
+def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Path]:
+    """Yield a path beside a folder's place, where a folder is to be made; it gets its name when the body has ended.
+
+    Parameters
+    ----------
+    what : str
+        What is written, for the message.
+    errors : exception types
+        That tell of a failed write besides OSError.
+
+    Raises
+    ------
+    StiltsError
+        If it cannot be written; nothing of it stays.
+    """
+    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, folder)
+    except (OSError, *errors) as error:
+        raise StiltsError(f"cannot write {what} {folder}: {error}; free space or name another folder") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
