@@ -52,6 +52,41 @@ def _later(default: Any, description: str) -> Any:
     return Field(default, exclude_if=lambda value: value == default, description=description)
 
 
+class ScratchSettings(Settings):
+    """An encoder that starts from random weights, and over whose tokenizer: a run of phase `pretraining` trains it first.
+
+    Encoders of one `parameters` and `hidden` are of equal size, whatever their architecture.
+    """
+
+    architecture: Literal["encoder", "decoder", "encoder-decoder"]
+    hidden: Annotated[int, Field(gt=0)] = Field(256, description="width of the hidden states")
+    layers: Annotated[int, Field(gt=0)] = Field(4, description="of an encoder-decoder half of them in each half")
+    heads: Annotated[int, Field(gt=0)] = Field(4, description="attention heads")
+    parameters: Annotated[int, Field(gt=0)] = Field(
+        3_300_000, description="all but the word embeddings; met within 1 % by the width of the feed-forward layers"
+    )
+    positions: Annotated[int, Field(gt=0)] = Field(256, description="tokens of the longest input")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="of hidden states and attention")
+
+
+class PretrainingSettings(Settings):
+    """How an encoder with random weights is trained on texts; the objective is that of its architecture."""
+
+    updates: Annotated[int, Field(gt=0)] = Field(1000, description="updates of the weights")
+    batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="tokens of text that an update reads")
+    length: Annotated[int, Field(ge=16)] = Field(64, description="tokens of the blocks that texts are packed into")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak, encoder and head")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the updates with a rising rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW, not on biases and LayerNorms")
+    clip: Annotated[float, Field(gt=0)] = Field(1.0, description="gradient norm, at most")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the device computes it")
+    pass_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="padded tokens of one pass, at most, as `batch_tokens` of `TrainingSettings`; None: all"
+    )
+    dev_blocks: Annotated[int, Field(gt=0)] = Field(256, description="held-out blocks that the loss is measured on")
+    evaluations: Annotated[int, Field(gt=0)] = Field(4, description="dev evaluations, evenly spaced, the last at the end")
+
+
 class EncoderSettings(Settings):
     """Which encoder every run starts from."""
 
