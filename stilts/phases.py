@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from stilts.processes import ALONE, Processes
 from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
 from stilts.sources.hub import load_split
+from stilts.splits import Split, load, load_tokenizer
 from stilts.study import Run, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
 from stilts.training import Outcome, TaskData, train
@@ -44,25 +44,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # units done, all units
 State = dict[str, torch.Tensor]  # a model's weights by name
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of one task, language and split, and the names of its labels (none for span QA)."""
-
-    rows: list[dict[str, Any]]
-    labels: list[str]
-
-
-def load(suite: Path, task: Task, language: str, split: str, most: int, columns: Sequence[str] = ()) -> Split:
-    """Return the first `most` rows of a split, which must have the columns of the task's format or those given."""
-    form = get_format(task.format)
-    data = load_split(suite, None, task.config_for(language), split, columns=columns or form.columns)
-    labels: list[str] = []
-    if form.label_column:
-        feature = data.features[form.label_column]
-        labels = (feature.feature if hasattr(feature, "feature") else feature).names
-    return Split(data.select(range(min(most, len(data)))).to_list(), labels)
 
 
 def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
@@ -216,13 +197,6 @@ class _Dev:
 def _dev_metrics(scores: dict[str, float], size: int) -> dict[str, dict[str, float]]:
     each = {f"score.{name}": value for name, value in scores.items()} if len(scores) > 1 else {}
     return {SOURCE_LANGUAGE: {"score": float(np.mean(list(scores.values()))), "n": size, **each}}
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """Return the fast tokenizer of a prepared encoder."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record:
