@@ -163,6 +163,39 @@ class EvaluationSettings(Settings):
     )
 
 
+class SimilaritySettings(Settings):
+    """How alike the study's intermediate and target tasks are, by the prepared encoder before any training."""
+
+    kind: Literal["similarity"] = "similarity"
+    examples: Annotated[int, Field(ge=2)] = Field(96, description="examples of a task, at most")
+    max_length: Annotated[int, Field(ge=32)] = Field(128, description="tokens of one encoder input, at most")
+    batch_size: Annotated[int, Field(ge=2)] = Field(16, description="texts that the objective without labels compares")
+    layers: Annotated[int, Field(gt=0)] = Field(4, description="highest encoder layers whose gradients are compared")
+    head_updates: Annotated[int, Field(gt=0)] = Field(40, description="updates that fit a head on the frozen encoder")
+    head_learning_rate: Annotated[float, Field(gt=0)] = Field(5e-3, description="peak, of these updates")
+    samples: Annotated[int, Field(gt=0)] = Field(1, description="labels drawn for an example from its predictions")
+    temperature: Annotated[float, Field(gt=0)] = Field(0.05, description="of the objective without labels")
+
+
+class ComplexitySettings(Settings):
+    """How complex each intermediate task of the study is, by the study's intermediate training on growing portions."""
+
+    kind: Literal["complexity"] = "complexity"
+    examples: Annotated[int, Field(gt=1)] = Field(500, description="training examples that are coded, at most")
+    first: Annotated[int, Field(gt=0)] = Field(16, description="examples of the first portion, in a uniform code")
+    growth: Annotated[float, Field(gt=1)] = Field(3.0, description="portions end at so many times as many examples")
+    updates: Annotated[int, Field(gt=0)] = Field(
+        20, description="updates of a training, at least: small portions are passed over more often"
+    )
+    dev_examples: Annotated[int, Field(gt=0)] = Field(200, description="dev examples of the learning curve, at most")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.9, description="of the final score over chance, whose number of examples is looked for"
+    )
+
+
+MeasureSettings = Annotated[SimilaritySettings | ComplexitySettings, Field(discriminator="kind")]
+
+
 class Condition(Settings):
     """What happens between the public encoder and target training: the tasks of the intermediate phase."""
 
