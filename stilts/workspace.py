@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.new_folders import new_folder, require_new
 from stilts.records import Store
 from stilts.sources import pocket, xtreme
+from stilts.sources.suite import Request
 from stilts.study import Condition, Job, Run, Study, group_jobs, plan_runs, read_study, unique
 from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, condition, get_target
 
@@ -33,18 +34,10 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """What makes a suite: a folder in the Hub's layout with one config for each task and language."""
 
-    def fingerprint(self, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+    def fingerprint(self, request: Request) -> str:
         """Return a short hash of all that the suite's rows depend on; builds nothing."""
 
-    def build(
-        self,
-        folder: Path,
-        seed: int,
-        sizes: Mapping[str, int],
-        languages: Sequence[str] | None = None,
-        *,
-        report: Callable[[str], None],
-    ) -> Path:
+    def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
         """Write the suite to `folder`, or reuse the complete one that is there."""
 
     def texts(self, folder: Path) -> Iterable[str]:
@@ -222,7 +215,7 @@ class Workspace:
             study,
             conditions,
             {task.name: task.training_task for task in targets if task.trained},
-            source.fingerprint(study.data.seed, study.data.sizes, _chosen(study)),
+            source.fingerprint(_request(study)),
             encoder_fingerprint(self.encoder_name(study), study.encoder.revision),
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
@@ -276,9 +269,7 @@ class Workspace:
             )
 
     def _build_suite(self, study: Study, folder: Path, report: Callable[[str], None]) -> Path:
-        return self._source(study).build(
-            folder, study.data.seed, study.data.sizes, _chosen(study), report=report
-        )
+        return self._source(study).build(folder, _request(study), report=report)
 
     def export_suite(self, study: Study, folder: Path) -> None:
         """Copy the study's suite, built first where it does not stand, to a new folder in the Hub's layout.
@@ -383,9 +374,9 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _chosen(study: Study) -> tuple[str, ...] | None:
-    """Languages that the suite is built for; None for all that it covers."""
-    return None if study.data.languages == "all" else study.data.languages
+def _request(study: Study) -> Request:
+    data = study.data
+    return Request(data.seed, data.sizes, None if data.languages == "all" else data.languages)
 
 
 def workspace(study: Study | None = None, start: Path | None = None) -> Workspace:

@@ -11,7 +11,7 @@ from small_book import ROOT
 from stilts.errors import StiltsError
 from stilts.pages import book_pages
 from stilts.sources.hub import load_split
-from stilts.sources.suite import read_manifest
+from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.tasks import INTERMEDIATES, condition
@@ -54,7 +54,7 @@ def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_p
     assert len([line for line in registered.splitlines() if line.strip()]) < 20
     source = Suite(write_hub_copy(tmp_path / "data"))
     assert source.missing("rte") is None
-    suite = source.build(tmp_path / "suite", 0, {}, report=lambda line: None)
+    suite = source.build(tmp_path / "suite", Request(0), report=lambda line: None)
     assert read_manifest(suite)["rows"] == {"intermediate.rte.en": {"train": 3, "validation": 3}}
     rows = load_split(suite, None, INTERMEDIATES["rte"].config_for("en"), "validation")
     assert sorted(zip(rows["sentence1"], rows["sentence2"], rows["label"], strict=True)) == [
@@ -68,7 +68,7 @@ def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_p
 def test_rows_with_other_labels_are_refused(registered, tmp_path):
     source = Suite(write_hub_copy(tmp_path / "data", labels=(0, -1)))
     with pytest.raises(StiltsError, match=r"rte/train-00000-of-00001.parquet"):
-        source.build(tmp_path / "suite", 0, {}, report=lambda line: None)
+        source.build(tmp_path / "suite", Request(0), report=lambda line: None)
 
 
 def test_the_shown_page_is_one_of_the_book():

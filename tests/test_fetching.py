@@ -18,6 +18,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.fetching import fetch, read_fetched, wanted
+from stilts.sources.suite import Request
 from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.folder import Place
 from stilts.sources.xtreme.tags import NER
@@ -361,7 +362,7 @@ def no_network(monkeypatch):
 def test_a_fetched_folder_makes_the_suite_without_the_network(hub, tmp_path, monkeypatch):
     fetched(study(), tmp_path / "data")
     with no_network(monkeypatch):
-        suite = Suite(tmp_path / "data").build(tmp_path / "suite", 0, {}, ["de"], report=lambda line: None)
+        suite = Suite(tmp_path / "data").build(tmp_path / "suite", Request(0, {}, ["de"]), report=lambda line: None)
     manifest = json.loads((suite / "suite.json").read_text())
     assert {config: manifest["rows"][config] for config in ("pan-x.en", "pan-x.de")} == {
         "pan-x.en": {"train": 1, "validation": 2, "test": 3}, "pan-x.de": {"test": 4000}}  # fmt: skip

@@ -21,6 +21,7 @@ from stilts.formats.heads import mean_pool
 from stilts.formats.tagging import IGNORED
 from stilts.model import MultiTaskModel, build_model, head_positions, pad
 from stilts.phases import Split, load
+from stilts.sources.suite import Request
 from stilts.study import TrainingSettings
 from stilts.tasks import INTERMEDIATES, TARGETS, Task, of_suite
 from stilts.training import train
@@ -733,7 +734,7 @@ def benchmark_suite(tmp_path_factory):
         pytest.skip("no mirror of the benchmark stands here (STILTS_MIRROR or ../shared/mirror)")
     sizes = dict.fromkeys(("train", "intermediate_train", "validation", "test", "retrieval", "mining"), 4)
     folder = tmp_path_factory.mktemp("suite") / "xtreme"
-    return SUITES["xtreme"](MIRROR).build(folder, 0, sizes, ["de", "zh"], report=lambda line: None)
+    return SUITES["xtreme"](MIRROR).build(folder, Request(0, sizes, ["de", "zh"]), report=lambda line: None)
 
 
 def few_rows(suite: Path, task: Task) -> dict[tuple[str, str], Split]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from stilts.errors import StiltsError
 from stilts.formats.passage_retrieval import check_pool
+from stilts.sources.suite import Request
 from stilts.sources.xtreme import lareqa, mewsli_x
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.lareqa import Paragraph, Question, sentence_spans
@@ -308,9 +309,9 @@ def test_lines_that_cannot_be_read_are_named(tmp_path):
 def test_the_suite_holds_both_and_cuts_no_pool(root, tmp_path):
     write_mewsli(root)
     source = Suite(root)
-    before = source.fingerprint(0, {})
+    before = source.fingerprint(Request(0))
     assert [source.missing(task) for task in ("lareqa", "mewsli-x")] == [None, None]
-    folder = source.build(tmp_path / "suite", 0, {"test": 1}, ["en", "de", "ja"], report=lambda text: None)
+    folder = source.build(tmp_path / "suite", Request(0, {"test": 1}, ["en", "de", "ja"]), report=lambda text: None)
     counts = {f"{path.parent.name} {path.name.split('-')[0]}": pq.read_metadata(path).num_rows
               for path in folder.glob("[lm][ae][rw]*/*.parquet")}  # fmt: skip
     assert counts == {
@@ -322,8 +323,8 @@ def test_the_suite_holds_both_and_cuts_no_pool(root, tmp_path):
     assert "q1_de" not in set(source.texts(folder))
     for changed in (lareqa.breaks_file(root, "de"), root / "izhx" / "mewsli-x" / "candidate_entities.jsonl.tar.gz"):
         changed.write_bytes(changed.read_bytes() + b" ")
-        assert source.fingerprint(0, {}) != before
-        before = source.fingerprint(0, {})
+        assert source.fingerprint(Request(0)) != before
+        before = source.fingerprint(Request(0))
 
 
 def test_what_a_task_needs_is_named(tmp_path):

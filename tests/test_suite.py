@@ -12,7 +12,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.sources import pocket
 from stilts.sources.hub import available, load_split
 from stilts.sources.overlap import Census, trace
-from stilts.sources.suite import Sizes, Table, faults, features, read_manifest, read_sizes, write_suite
+from stilts.sources.suite import Request, Sizes, Table, faults, features, read_manifest, read_sizes, write_suite
 
 TAGGING = features("tagging", ["O", "B-day"], traced=True)
 TAGGED = [{"tokens": ["on", "5"], "tags": ["O", "B-day"], "template": "t", "meaning": "5"}]
@@ -220,7 +220,8 @@ SMALL = {"train": 30, "intermediate_train": 30, "validation": 10, "test": 8, "re
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     lines = []
-    folder = pocket.build(tmp_path_factory.mktemp("pocket") / "suite", 3, SMALL, ["de", "zh", "yo"], lines.append)
+    request = Request(3, SMALL, ["de", "zh", "yo"])
+    folder = pocket.build(tmp_path_factory.mktemp("pocket") / "suite", request, lines.append)
     assert len(lines) == 1
     return folder
 
@@ -272,15 +273,15 @@ def test_pocket_texts_are_those_of_the_files(small):
 
 def test_pocket_refuses_what_it_does_not_know(tmp_path):
     with pytest.raises(UnknownName, match="unknown language of the pocket suite 'ger'"):
-        pocket.build(tmp_path / "suite", 0, {}, ["ger"])
+        pocket.build(tmp_path / "suite", Request(0, {}, ["ger"]))
     with pytest.raises(UnknownName, match="unknown size"):
-        pocket.fingerprint(0, {"trian": 1})
+        pocket.fingerprint(Request(0, {"trian": 1}))
 
 
 def test_fingerprint_depends_on_what_matters():
-    prints = {pocket.fingerprint(*given) for given in [(0, {}), (1, {}), (0, {"test": 9}), (0, {}, ["de"])]}
+    prints = {pocket.fingerprint(Request(*given)) for given in [(0, {}), (1, {}), (0, {"test": 9}), (0, {}, ["de"])]}
     assert len(prints) == 4
-    assert pocket.fingerprint(0, {"test": 100}) == pocket.fingerprint(0, {})
+    assert pocket.fingerprint(Request(0, {"test": 100})) == pocket.fingerprint(Request(0))
 
 
 def test_rows_do_not_depend_on_the_hash_seed():
@@ -294,6 +295,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
 
 
 def test_planning_imports_no_heavy_library():
-    code = "import sys; from stilts.sources import pocket; pocket.fingerprint(0, {}); print(*sys.modules)"
+    code = ("import sys; from stilts.sources import pocket, suite; pocket.fingerprint(suite.Request(0)); "
+            "print(*sys.modules)")
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not {"torch", "transformers", "datasets", "django", "pandas"} & set(out.stdout.split())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources.hub import load_split
+from stilts.sources.suite import Request
 from stilts.sources.xtreme import Suite, languages, treebanks
 from stilts.sources.xtreme.answers import aligned
 from stilts.sources.xtreme.folder import DataFolder, Place
@@ -56,7 +57,7 @@ def qa(name, context, answer, start, **more):
 def built(root, chosen=("de",), seed=0, **sizes):
     folder = root.parent / f"suite-{seed}"
     said = []
-    Suite(root).build(folder, seed, sizes, chosen, report=said.append)
+    Suite(root).build(folder, Request(seed, sizes, chosen), report=said.append)
     return folder, said
 
 
@@ -405,9 +406,9 @@ def test_bucc_from_the_shared_tasks_files(root):
     assert sorted(rows(suite, "bucc2018.de", "test"), key=lambda row: row["id"]) == mining(
         ("de-1", "Eins training", "de", "en-2"), ("de-2", "Zwei", "de", ""),
         ("en-1", "One", "en", ""), ("en-2", "Two", "en", "de-1"))  # fmt: skip
-    before = Suite(root).fingerprint(0, {})
+    before = Suite(root).fingerprint(Request(0))
     (folder / "de-en.sample.gold").write_text("de-1\ten-3\n")
-    assert Suite(root).fingerprint(0, {}) != before
+    assert Suite(root).fingerprint(Request(0)) != before
     with pytest.raises(StiltsError, match=r"sample\.gold: pair de-1 en-3, but there is no sentence en-3"):
         built(root, seed=1)
 
@@ -496,32 +497,32 @@ def test_sizes_cap_every_kind_of_split(root):
 ])  # fmt: skip
 def test_wrong_settings_are_said(root, sizes, chosen, error, message):
     with pytest.raises(error, match=message):
-        Suite(root).fingerprint(0, sizes, chosen)
+        Suite(root).fingerprint(Request(0, sizes, chosen))
 
 
 def test_the_fingerprint_follows_what_the_suite_depends_on(root):
     put_mnli(root)
-    first = Suite(root).fingerprint(0, {})
-    assert Suite(root).fingerprint(0, {}) == first == Suite(root).fingerprint(0, {"test": None})
-    others = [Suite(root).fingerprint(1, {}), Suite(root).fingerprint(0, {"test": 1}),
-              Suite(root).fingerprint(0, {}, ["de"])]  # fmt: skip
+    first = Suite(root).fingerprint(Request(0))
+    assert Suite(root).fingerprint(Request(0)) == first == Suite(root).fingerprint(Request(0, {"test": None}))
+    others = [Suite(root).fingerprint(Request(1)), Suite(root).fingerprint(Request(0, {"test": 1})),
+              Suite(root).fingerprint(Request(0, {}, ["de"]))]  # fmt: skip
     (root / "README.md").write_text("no data")
     (root / "nyu-mll" / ".cache").mkdir()
     (root / "nyu-mll" / ".cache" / "listing.json").write_text("{}")
-    assert Suite(root).fingerprint(0, {}) == first
+    assert Suite(root).fingerprint(Request(0)) == first
     put_mnli(root, 3)
-    others.append(Suite(root).fingerprint(0, {}))
+    others.append(Suite(root).fingerprint(Request(0)))
     assert len({first, *others}) == 5
 
 
 @pytest.mark.parametrize("folder", [None, Path("/nowhere/at/all")])
 def test_without_data_the_suite_can_be_planned_and_not_built(folder, tmp_path):
     suite = Suite(folder)
-    assert suite.fingerprint(0, {}).startswith("not-fetched-")
-    assert suite.fingerprint(0, {}) == suite.fingerprint(0, {}) != suite.fingerprint(1, {})
+    assert suite.fingerprint(Request(0)).startswith("not-fetched-")
+    assert suite.fingerprint(Request(0)) == suite.fingerprint(Request(0)) != suite.fingerprint(Request(1))
     assert "data folder" in suite.missing("xnli")
     with pytest.raises(StiltsError, match="`stilts fetch STUDY` gets the data"):
-        suite.build(tmp_path / "suite", 0, {}, report=print)
+        suite.build(tmp_path / "suite", Request(0), report=print)
 
 
 def test_an_unknown_task_is_said(root):
@@ -592,7 +593,7 @@ def test_a_missing_place_says_where_it_should_be(root):
 def test_real_rows(tmp_path):
     suite = tmp_path / "suite"
     sizes = {"train": 20, "intermediate_train": 20, "validation": 10, "test": 10, "retrieval": 10, "mining": 10}
-    Suite(MIRROR).build(suite, 0, sizes, ["de", "zh", "sw"], report=lambda line: None)
+    Suite(MIRROR).build(suite, Request(0, sizes, ["de", "zh", "sw"]), report=lambda line: None)
     found = manifest(suite)["rows"]
     targets = {config.rpartition(".")[0] for config in found if not config.startswith("intermediate.")}
     assert targets >= {"xnli", "paws-x", "udpos", "pan-x", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba", "xcopa"}

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from stilts.sources import pocket
-from stilts.sources.suite import Table, features, write_suite
+from stilts.sources.suite import Request, Table, features, write_suite
 from stilts.workspace import Workspace
 
 LANGUAGES = ("en", "de", "sw")
@@ -161,12 +161,12 @@ def tables() -> Iterator[Table]:
             yield _table(f"ui-mining.{language}", split, "ui-mining", language)
 
 
-def _fingerprint(seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
-    return hashlib.sha256(json.dumps([seed, sizes, languages]).encode()).hexdigest()[:12]
+def _fingerprint(request: Request) -> str:
+    return hashlib.sha256(json.dumps(asdict(request)).encode()).hexdigest()[:12]
 
 
-def _build(folder: Path, seed: int, sizes: Mapping[str, int], languages=None, report=None) -> Path:
-    return write_suite(tables(), folder, {"fingerprint": _fingerprint(seed, sizes, languages)})
+def _build(folder: Path, request: Request, report=None) -> Path:
+    return write_suite(tables(), folder, {"fingerprint": _fingerprint(request)})
 
 
 SOURCE = SimpleNamespace(fingerprint=_fingerprint, build=_build, texts=pocket.texts, missing=pocket.missing)

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources import catalogues, cldr, commands
 from stilts.sources.overlap import Census
-from stilts.sources.suite import Row, Sizes, Table, features, read_manifest, read_sizes, write_suite
+from stilts.sources.suite import Request, Row, Sizes, Table, choose, features, read_manifest, read_sizes, write_suite
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -47,17 +47,8 @@ def languages() -> tuple[str, ...]:
     return SUITE_LANGUAGES
 
 
-def fingerprint(seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+def fingerprint(request: Request) -> str:
     """Short hash of all that the suite's rows depend on; generates nothing.
-
-    Parameters
-    ----------
-    seed : int
-        Of the generators.
-    sizes : mapping of str to int
-        As in `Sizes`; what is not given stays as it is.
-    languages : sequence of str, optional
-        Those of the suite by default.
 
     Raises
     ------
@@ -65,27 +56,23 @@ def fingerprint(seed: int, sizes: Mapping[str, int], languages: Sequence[str] | 
         If a size or a language is unknown.
     """
     decisive = {
-        "seed": seed,
-        "sizes": read_sizes(sizes).model_dump(),
-        "languages": _chosen(languages),
+        "seed": request.seed,
+        "sizes": read_sizes(request.sizes).model_dump(),
+        "languages": _chosen(request.languages),
         "packages": _packages(),
         "generators": [_VERSION, commands.fingerprint(), cldr.VERSION, catalogues.VERSION],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def build(
-    folder: Path, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None,
-    report: Callable[[str], None] | None = None,
-) -> Path:
+def build(folder: Path, request: Request, report: Callable[[str], None] | None = None) -> Path:
     """Write the suite, or reuse the complete one that is there; a terminal shows a bar.
 
     Parameters
     ----------
     folder : Path
         Where the suite will stand.
-    seed, sizes, languages
-        As for `fingerprint`.
+    request : Request
     report : callable, optional
         Gets a line at the end.
 
@@ -99,14 +86,14 @@ def build(
     StiltsError
         If a size or a language is unknown, or `folder` holds something else or cannot be written.
     """
-    chosen, wanted = _chosen(languages), read_sizes(sizes)
-    about = {"suite": "pocket", "fingerprint": fingerprint(seed, sizes, languages), "seed": seed,
+    chosen, wanted = _chosen(request.languages), read_sizes(request.sizes)
+    about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
              "sizes": wanted.model_dump(), "languages": chosen, "packages": _packages()}
     census = Census()
     with _bar(lambda: _expected_tables(chosen, wanted)) as advance:
-        write_suite(census.watch(_tables(chosen, wanted, seed)), Path(folder), about,
+        write_suite(census.watch(_tables(chosen, wanted, request.seed)), Path(folder), about,
                     lambda config, split, rows: advance(f"{config} {split}"),
-                    lambda: {"left_out": left_out(chosen, sizes), **census.summary()})
+                    lambda: {"left_out": left_out(chosen, request.sizes), **census.summary()})
     if report:
         rows = read_manifest(folder)["rows"]
         report(f"suite {Path(folder).name}: {len(chosen)} languages, {len(rows)} configs, "
@@ -180,12 +167,7 @@ def task_features(name: str) -> "Features":
 
 def _chosen(languages: Sequence[str] | None) -> list[str]:
     """English first, the others in the suite's order."""
-    if languages is None:
-        return list(SUITE_LANGUAGES)
-    for language in languages:
-        if language not in SUITE_LANGUAGES:
-            raise UnknownName("language of the pocket suite", language, SUITE_LANGUAGES)
-    return [language for language in SUITE_LANGUAGES if language == "en" or language in languages]
+    return choose("language of the pocket suite", None if languages is None else ["en", *languages], SUITE_LANGUAGES)
 
 
 def _packages() -> dict[str, str]:

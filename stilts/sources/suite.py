@@ -13,8 +13,9 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
@@ -34,6 +35,7 @@ LICENCES = {
 }
 
 Row = dict[str, Any]
+AnySizes = TypeVar("AnySizes", bound=BaseModel)
 Report = Callable[[str, str, int], None]
 
 
@@ -69,6 +71,37 @@ class Sizes(BaseModel):
             raise ValueError(f"validation ({self.validation}) is larger than a training set ({self.train}, "
                              f"{self.intermediate_train})")
         return self
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a source is asked to make a suite of.
+
+    Attributes
+    ----------
+    seed : int
+        Of the generators.
+    sizes : mapping of str to int
+        Numbers of rows, by the names of the source's own `Sizes`; what is not given stays as it is.
+    languages : sequence of str, optional
+        Of the test sets; all that the source covers by default.
+    source_languages : sequence of str
+        Languages besides English that have data of the intermediate tasks.
+    families : sequence of str
+        Further contents, by the source's names for them.
+    """
+
+    seed: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    languages: Sequence[str] | None = None
+    source_languages: Sequence[str] = ()
+    families: Sequence[str] = ()
+
+    @property
+    def additions(self) -> dict[str, list[str]]:
+        """Source languages and families, each where there are any: what came later is no part of suites without it."""
+        given = {"source_languages": sorted(set(self.source_languages)), "families": sorted(set(self.families))}
+        return {name: values for name, values in given.items() if values}
 
 
 class Table(NamedTuple):
@@ -140,19 +173,39 @@ def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = Fals
     return Features(layouts[format_name] | ({"template": text, "meaning": text} if traced else {}))
 
 
-def read_sizes(given: Mapping[str, int]) -> Sizes:
+def choose(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Those of the known names that are wanted, all by default, in the order in which they are known.
+
+    Raises
+    ------
+    UnknownName
+        If a wanted one is not known; `kind` says what it is a name of.
+    """
+    for name in wanted or ():
+        if name not in known:
+            raise UnknownName(kind, name, known)
+    return [name for name in known if wanted is None or name in wanted]
+
+
+def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySizes:  # type: ignore[assignment]
     """Sizes from a study's settings; what is not given stays as it is.
+
+    Parameters
+    ----------
+    given : mapping of str to int
+    kind : type
+        Which sizes a source has.
 
     Raises
     ------
     StiltsError
         If a name is unknown (`UnknownName`) or a number is not one.
     """
-    unknown = sorted(given.keys() - Sizes.model_fields.keys())
+    unknown = sorted(given.keys() - kind.model_fields.keys())
     if unknown:
-        raise UnknownName("size of the suite", unknown[0], Sizes.model_fields)
+        raise UnknownName("size of the suite", unknown[0], kind.model_fields)
     try:
-        return Sizes(**given)
+        return kind(**given)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(["sizes", *map(str, first["loc"])])

@@ -3,15 +3,15 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from stilts.errors import StiltsError, UnknownName
-from stilts.sources.suite import Card, Table, read_manifest, write_suite
+from stilts.sources.suite import Card, Request, Table, choose, read_manifest, read_sizes, write_suite
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.pairs import fewer_pairs
@@ -78,7 +78,7 @@ class Suite:
     def __init__(self, folder: Path | None):
         self.folder = folder
 
-    def fingerprint(self, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None) -> str:
+    def fingerprint(self, request: Request) -> str:
         """Return a short hash of all that the suite's rows depend on; without data, of the rest, marked as such.
 
         Raises
@@ -88,25 +88,21 @@ class Suite:
         """
         decisive = {
             "version": VERSION,
-            "seed": seed,
-            "sizes": _sizes(sizes).model_dump(),
-            "languages": _chosen(languages),
+            "seed": request.seed,
+            "sizes": read_sizes(request.sizes, Sizes).model_dump(),
+            "languages": _chosen(request.languages),
         }
         files = self._data.fingerprints() if self._fetched else {}
         digest = hashlib.sha256(json.dumps([decisive, files], sort_keys=True).encode()).hexdigest()[:12]
         return digest if files else f"not-fetched-{digest}"
 
-    def build(
-        self, folder: Path, seed: int, sizes: Mapping[str, int], languages: Sequence[str] | None = None, *,
-        report: Callable[[str], None],
-    ) -> Path:  # fmt: skip
+    def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
         """Write the suite to `folder`, or reuse the complete one that is there.
 
         Parameters
         ----------
         folder : Path
-        seed, sizes, languages
-            As for `fingerprint`.
+        request : Request
         report : callable
             Gets a line for each task that was written or that cannot be had, and one at the end.
 
@@ -121,10 +117,11 @@ class Suite:
                 f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
                 "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
             )
-        chosen, wanted, data, shared = _chosen(languages), _sizes(sizes), self._data, Shared()
-        about = {"suite": "xtreme", "fingerprint": self.fingerprint(seed, sizes, languages), "seed": seed,
+        chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
+        data, shared = self._data, Shared()
+        about = {"suite": "xtreme", "fingerprint": self.fingerprint(request), "seed": request.seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION}  # fmt: skip
-        tables = shared.watch(_tables(data, chosen, wanted, seed, report))
+        tables = shared.watch(_tables(data, chosen, wanted, request.seed, report))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
         report(
@@ -179,22 +176,9 @@ class Suite:
         return DataFolder(self.folder)
 
 
-def _sizes(given: Mapping[str, int]) -> Sizes:
-    if unknown := sorted(given.keys() - Sizes.model_fields.keys()):
-        raise UnknownName("size of the suite", unknown[0], Sizes.model_fields)
-    try:
-        return Sizes(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StiltsError(f"sizes.{first['loc'][0]}: {first['msg']} (given: {dict(given)})") from error
-
-
 def _chosen(languages: Sequence[str] | None) -> list[str]:
     """English first, the others in the suite's order."""
-    for language in languages or ():
-        if language not in ALL:
-            raise UnknownName("language of the suite 'xtreme'", language, ALL)
-    return [language for language in ALL if languages is None or language == "en" or language in languages]
+    return choose("language of the suite 'xtreme'", None if languages is None else ["en", *languages], ALL)
 
 
 def _tables(
