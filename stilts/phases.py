@@ -6,7 +6,7 @@ their evaluation is recorded; a child that needs it has it made again, with the 
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,29 +103,33 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
 
     Of several processes the main one alone writes, and returns the record.
     """
-    tasks = _trained_tasks(run)
+    tasks, earlier = _trained_tasks(run), _earlier_tasks(run)
     settings = TrainingSettings(**run.settings["training"])
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
     tokenizer = load_tokenizer(folder)
     saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
     with _measured(run, workspace) as measured:
-        splits = {name: load(suite, task, SOURCE_LANGUAGE, "train", settings.examples) for name, task in tasks.items()}
-        model = build_model(folder, {name: (tasks[name].format, splits[name].labels) for name in tasks}, run.seed)
+        splits = {
+            name: load(suite, task, task.source_language, "train", settings.examples) for name, task in tasks.items()
+        }
+        dev = _Dev({**tasks, **earlier}, suite, tokenizer, settings)
+        model = build_model(folder, dev.heads, run.seed)
         if parent is not None:
             model.load_encoder(parent)
+            if run.phase == "intermediate":  # a stage goes on with what the one before it trained
+                model.load_heads(parent)
         data = {
             name: TaskData(
                 task.format, get_format(task.format).encode(splits[name].rows, tokenizer, settings.max_length)
             )
             for name, task in tasks.items()
         }
-        dev = _Dev(model, tasks, suite, tokenizer, settings)
         outcome = train(
             model,
             data,
             settings,
             seed=run.seed,
-            dev_scores=dev.scores,
+            dev_scores=lambda: dev.scores(model, tasks),
             example_cap=run.settings["condition"]["example_cap"],
             progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,
@@ -135,7 +139,7 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
     if not processes.is_main:
         return None
     workspace.checkpoints.save(run.id, model.state_dict())
-    metrics = _dev_metrics(outcome.best_scores, dev.size)
+    metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
     precision = resolve_precision(settings.precision, model.device)
     record = _record(run, workspace, metrics, measured, precision, outcome)
     saved.forget()
@@ -148,21 +152,26 @@ def _trained_tasks(run: Run) -> dict[str, Task]:
     return {run.target: get_target(run.target)}
 
 
+def _earlier_tasks(run: Run) -> dict[str, Task]:
+    """Return the tasks of the stages before an intermediate run; what is left of them is scored at its end.
+
+    Target training leaves the heads of intermediate tasks behind.
+    """
+    condition = run.settings["condition"]
+    stages = condition.get("before", ()) if run.phase == "intermediate" else ()
+    names = dict.fromkeys(name for stage in stages for name in stage)
+    return {name: get_intermediate(name) for name in names if name not in condition["tasks"]}
+
+
 class _Dev:
-    """The English dev sets of the tasks that train, encoded once."""
+    """The dev sets of tasks in the languages that they train in, encoded once."""
 
     def __init__(
-        self,
-        model: MultiTaskModel,
-        tasks: dict[str, Task],
-        suite: Path,
-        tokenizer: "PreTrainedTokenizerFast",
-        settings: TrainingSettings,
+        self, tasks: dict[str, Task], suite: Path, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
     ):
-        self.model, self.tasks = model, tasks
-        self.precision = resolve_precision(settings.precision, model.device)
+        self.tasks, self.precision = tasks, settings.precision
         self.splits = {
-            name: load(suite, task, SOURCE_LANGUAGE, "validation", settings.dev_examples)
+            name: load(suite, task, task.source_language, "validation", settings.dev_examples)
             for name, task in tasks.items()
         }
         self.inputs: dict[str, list[Input]] = {
@@ -171,32 +180,39 @@ class _Dev:
         }
 
     @property
-    def size(self) -> int:
-        return sum(len(split.rows) for split in self.splits.values())
+    def heads(self) -> dict[str, tuple[str, list[str]]]:
+        """Format and labels of the heads that the tasks need, by name."""
+        return {task.name: (task.format, self.splits[name].labels) for name, task in self.tasks.items()}
 
-    def scores(self) -> dict[str, float]:
-        return {name: self._score(name) for name in self.tasks}
+    def scores(self, model: MultiTaskModel, names: Iterable[str]) -> dict[str, float]:
+        """Return a model's scores on some of the tasks, in percent."""
+        return {name: self._score(model, name) for name in names}
 
-    def _score(self, name: str) -> float:
-        split = self.splits[name]
+    def _score(self, model: MultiTaskModel, name: str) -> float:
+        split, task = self.splits[name], self.tasks[name]
         return score(
             dev_counts(
-                self.model,
+                model,
                 name,
-                self.tasks[name].format,
+                task.format,
                 split.rows,
                 self.inputs[name],
                 split.labels,
-                SOURCE_LANGUAGE,
+                task.source_language,
                 batch_tokens=4096,
-                precision=self.precision,
+                precision=resolve_precision(self.precision, model.device),
             )
         )
 
-
-def _dev_metrics(scores: dict[str, float], size: int) -> dict[str, dict[str, float]]:
-    each = {f"score.{name}": value for name, value in scores.items()} if len(scores) > 1 else {}
-    return {SOURCE_LANGUAGE: {"score": float(np.mean(list(scores.values()))), "n": size, **each}}
+    def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
+        """Return a record's metrics: by language the mean over its tasks, and each where there are several."""
+        found = {}
+        for language in dict.fromkeys(task.source_language for task in self.tasks.values()):
+            own = [name for name, task in self.tasks.items() if task.source_language == language]
+            each = {f"score.{self.tasks[name].name}": scores[name] for name in own} if len(scores) > 1 else {}
+            size = sum(len(self.splits[name].rows) for name in own)
+            found[language] = {"score": float(np.mean([scores[name] for name in own])), "n": size, **each}
+        return found
 
 
 def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stilts.estimates import NOTEBOOK_SECONDS, Disk, Estimate, Estimator, Speed, disk, encoder_shape
 from stilts.scheduling import jobs_at_once, pending, recorded_runs
-from stilts.study import Run
+from stilts.study import PHASE_VERSIONS, Run
 from stilts.workspace import Plan, Workspace
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
@@ -24,7 +24,7 @@ class PlanReport:
         store = here.store()
         self.here, self.plan, self.study = here, plan, plan.study
         self.recorded = recorded_runs(plan, store)
-        self.shape = encoder_shape(here.encoder_name(plan.study))
+        self.shape = encoder_shape(here.encoder_name(plan.study.encoder))
         self.expect = Estimator(store, plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(pending(plan, self.recorded))
@@ -117,7 +117,7 @@ class PlanReport:
         return _disk_in_words(disk(self.plan.runs, self.study, self.shape, self.at_once, standing))
 
 
-_PHASES = ("intermediate", "target", "zero-shot")
+_PHASES = tuple(PHASE_VERSIONS)
 
 
 def duration(seconds: float) -> str:

@@ -1,16 +1,15 @@
-"""The study file as typed settings, and the plan: which runs it names, their parents and their content-addressed names.
+"""The study file as typed settings, and runs and jobs with their content-addressed names.
 
-A run is a pure function of its resolved settings. Its id is a readable slug and a short hash of everything that decides
-its outcome: the settings, the data's fingerprint, the parents' ids and the version of the phase's code.
+`stilts.study_files` reads the file, `stilts.planning` says which runs it names. A run is a pure function of its
+resolved settings. Its id is a readable slug and a short hash of everything that decides its outcome: the settings, the
+data's fingerprint, the parents' ids and the version of the phase's code.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,15 +20,18 @@ from pydantic import (
     model_validator,
 )
 
-from stilts.errors import StiltsError, UnknownName
+from stilts.errors import UnknownName
 
-Phase = Literal["intermediate", "target", "zero-shot"]
+Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
 ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
-PHASE_VERSIONS: Mapping[Phase, int] = {"intermediate": 1, "target": 1, "zero-shot": 1}
+PHASE_VERSIONS: Mapping[Phase, int] = {
+    "pretraining": 1, "intermediate": 1, "target": 1, "zero-shot": 1, "measure": 1,
+}  # fmt: skip
 
 NO_INTERMEDIATE = "none"
+Adapters = Literal["none", "then-full", "continued", "fresh"]
 
 
 class Settings(BaseModel):
@@ -53,7 +55,7 @@ def _later(default: Any, description: str) -> Any:
 
 
 class ScratchSettings(Settings):
-    """An encoder that starts from random weights, and over whose tokenizer: a run of phase `pretraining` trains it first.
+    """An encoder with random weights over the tokenizer of `name`, which a run of phase `pretraining` trains first.
 
     Encoders of one `parameters` and `hidden` are of equal size, whatever their architecture.
     """
@@ -84,7 +86,7 @@ class PretrainingSettings(Settings):
         None, description="padded tokens of one pass, at most, as `batch_tokens` of `TrainingSettings`; None: all"
     )
     dev_blocks: Annotated[int, Field(gt=0)] = Field(256, description="held-out blocks that the loss is measured on")
-    evaluations: Annotated[int, Field(gt=0)] = Field(4, description="dev evaluations, evenly spaced, the last at the end")
+    evaluations: Annotated[int, Field(gt=0)] = Field(4, description="evenly spaced, the last at the end")
 
 
 class EncoderSettings(Settings):
@@ -106,6 +108,21 @@ class DataSettings(Settings):
         None,
         description="what the suite reads, copies of Hub repositories; the environment's STILTS_DATA goes before it",
     )
+    source_languages: tuple[str, ...] = _later(
+        (), "languages besides English in which the suite has data of its intermediate tasks"
+    )
+    families: tuple[str, ...] = _later(
+        (), "what the suite holds besides: dial (a task family whose difficulty is a setting), text (unlabelled)"
+    )
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters (Hu et al. 2022, arXiv:2106.09685) in every linear layer of the encoder's blocks."""
+
+    rank: Annotated[int, Field(gt=0)] = Field(8, description="of the two matrices that a layer's change is made of")
+    alpha: Annotated[float, Field(gt=0)] = Field(16.0, description="the change is scaled by alpha / rank")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of what goes into the adapters")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak, in place of the encoder's")
 
 
 class TrainingSettings(Settings):
@@ -145,6 +162,7 @@ class TrainingSettings(Settings):
     patience: Annotated[int, Field(gt=0)] | None = _later(
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
+    lora: LoraSettings | None = _later(None, "adapters that are trained in place of the encoder's weights")
 
 
 class EvaluationSettings(Settings):
@@ -197,13 +215,31 @@ MeasureSettings = Annotated[SimilaritySettings | ComplexitySettings, Field(discr
 
 
 class Condition(Settings):
-    """What happens between the public encoder and target training: the tasks of the intermediate phase."""
+    """What happens between the public encoder and target training: the tasks of the intermediate phase.
+
+    A task is named as in the registry, for English data, or with a language for data in it: `qa.de`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     tasks: tuple[str, ...] = Field(description="intermediate tasks, trained together; none for the baseline")
     example_cap: Annotated[int, Field(gt=0)] = Field(
         2**17, description="examples of one task that count when tasks are sampled by size"
     )
+    before: tuple[tuple[str, ...], ...] = _later(
+        (), "tasks of the stages that come first, one after the other; each goes on from what the last one left"
+    )
+    adapters: Adapters = _later(
+        "none",
+        "none: all weights are trained in both phases; then-full: adapters in phase 1, merged, then all weights; "
+        "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
+    )
+    # Not part of what a condition is in a run's settings, which hold the encoder itself.
+    encoder: str | None = Field(None, exclude=True, description="one of the study's `encoders`; None for `encoder`")
+
+    @property
+    def all_tasks(self) -> tuple[str, ...]:
+        """Tasks of all stages, each once."""
+        return tuple(dict.fromkeys(task for stage in (*self.before, self.tasks) for task in stage))
 
 
 class ScheduleSettings(Settings):
@@ -223,6 +259,23 @@ class ScheduleSettings(Settings):
     )
 
 
+class QuestionSettings(Settings):
+    """What a study was made to answer, and the tests that were chosen before its results were seen.
+
+    Its analysis makes these tests and no others its own, and corrects for their number.
+    """
+
+    number: Annotated[int, Field(ge=1, le=5)] = Field(description="of the five questions")
+    text: str = Field(description="the question, one sentence")
+    tests: dict[str, str] = Field(min_length=1, description="test -> its hypothesis in words")
+    level: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals; 1 - level of the tests")
+    correction: Literal["holm", "none"] = Field("holm", description="for the number of tests")
+    resamples: Annotated[int, Field(ge=100)] = Field(2000, description="of the bootstrap")
+    smallest_effect: Annotated[float, Field(gt=0)] = Field(
+        2.0, description="points that would matter; set beside what the design could have seen"
+    )
+
+
 class Study(Settings):
     """One study file."""
 
@@ -239,7 +292,23 @@ class Study(Settings):
         default_factory=dict, description="task -> settings that replace the phase's for that task"
     )
     evaluation: EvaluationSettings = EvaluationSettings()
+    lora: LoraSettings = LoraSettings()
+    encoders: dict[str, EncoderSettings] = Field(
+        default_factory=dict, description="name -> further encoders, which conditions name"
+    )
+    question: QuestionSettings | None = None
     schedule: ScheduleSettings = ScheduleSettings()
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> "Study":
+        for each in (entry for entry in self.intermediates if isinstance(entry, Condition)):
+            if each.encoder is not None and each.encoder not in self.encoders:
+                raise UnknownName(f"encoder of condition {each.name}", each.encoder, self.encoders)
+            if each.before and not all([*each.before, each.tasks]):
+                raise ValueError(f"condition {each.name}: every stage, `tasks` among them, needs a task")
+            if each.adapters in ("then-full", "continued") and not each.tasks:
+                raise ValueError(f"condition {each.name}: adapters '{each.adapters}' need a task to train on first")
+        return self
 
     @model_validator(mode="after")
     def _conditions_differ(self) -> "Study":
@@ -256,71 +325,36 @@ class Study(Settings):
             try:
                 TrainingSettings(**changes)
             except ValidationError as error:
-                raise ValueError(f"per_task.{task}: {_reasons(error)}") from None
+                raise ValueError(f"per_task.{task}: {reasons(error)}") from None
         return self
 
-    def training(self, phase: Phase, task: str) -> TrainingSettings:
-        """Return the settings with which `phase` trains `task`: the phase's, replaced by the task's own."""
-        base = self.intermediate_training if phase == "intermediate" else self.target_training
-        return TrainingSettings(**{**base.model_dump(), **self.per_task.get(task, {})})
+    def training(self, phase: Phase, *names: str) -> TrainingSettings:
+        """Return the settings with which `phase` trains: the phase's, replaced by those of the names, the last first.
+
+        Parameters
+        ----------
+        names : str
+            Tasks and conditions that may have settings of their own in `per_task`.
+        """
+        settings = (self.intermediate_training if phase == "intermediate" else self.target_training).model_dump()
+        for name in names:
+            settings |= self.per_task.get(name, {})
+        return TrainingSettings(**settings)
+
+    def encoder_of(self, condition: Condition) -> EncoderSettings:
+        """Return the encoder that a condition starts from."""
+        return self.encoder if condition.encoder is None else self.encoders[condition.encoder]
 
 
-def _reasons(error: ValidationError) -> str:
-    reasons = []
+def reasons(error: ValidationError) -> str:
+    """Say in a line what does not fit, and where."""
+    found = []
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"])
         reason = item["msg"].removeprefix("Value error, ")
         # A check of several fields names them itself, and was given the whole file.
-        reasons.append(f"{place}: {reason} (got {item['input']!r})" if place else reason)
-    return "; ".join(reasons)
-
-
-def read_study(path: Path) -> Study:
-    """Read and check a study file.
-
-    Raises
-    ------
-    StiltsError
-        If the file is missing, is not YAML, or has a field with a wrong type, value or name.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StiltsError(f"cannot read study file {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise StiltsError(f"study file {path} is not UTF-8: {error.reason} at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise StiltsError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds a {type(content).__name__}")
-    try:
-        return Study.model_validate(content)
-    except UnknownName as error:
-        raise UnknownName(f"{error.kind} of {path}", error.name, error.known) from None
-    except ValidationError as error:
-        _reject_unknown_keys(path, error)
-        raise StiltsError(f"{path}: {_reasons(error)}") from None
-
-
-def _reject_unknown_keys(path: Path, error: ValidationError) -> None:
-    """Raise with the nearest known field if a key of the file is not one."""
-    for item in error.errors():
-        if item["type"] == "extra_forbidden":
-            *parents, key = item["loc"]
-            where = ".".join(map(str, parents)) or "top level"
-            raise UnknownName(f"setting ({path}, {where})", str(key), _fields_at(parents))
-
-
-def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """Return the fields of the block that holds a location; an entry of `intermediates` is a condition."""
-    if location and location[0] == "intermediates":
-        return list(Condition.model_fields)
-    model: type[BaseModel] = Study
-    for part in location:
-        kind = model.model_fields[str(part)].annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            model = kind
-    return list(model.model_fields)
+        found.append(f"{place}: {reason} (got {item['input']!r})" if place else reason)
+    return "; ".join(found)
 
 
 class Run(Settings):
@@ -361,116 +395,3 @@ class Job(Settings):
     def targets(self) -> list[str]:
         """Target tasks of the job's runs, none in the intermediate phase."""
         return [run.target for run in self.runs if run.target is not None]
-
-
-def plan_runs(
-    study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], data: str, encoder: str
-) -> list[Run]:
-    """Return the runs that a study names, parents before children.
-
-    Parameters
-    ----------
-    conditions : sequence of Condition
-        The study's intermediates, resolved against the task registry.
-    trained_as : mapping of str to str
-        Those of the study's targets that have a training phase -> the task that they are trained on, mostly themselves;
-        the others (retrieval, mining) are evaluated on the encoder as the intermediate phase leaves it.
-    data, encoder : str
-        Fingerprints of the suite and of the encoder's files.
-    """
-    runs = []
-    for seed in study.seeds:
-        for condition in conditions:
-            base = _base_settings(study, condition, encoder)
-            first = _intermediate_run(study, condition, seed, base, data)
-            runs += [first] if first else []
-            for target in study.targets:
-                parent = first
-                trained = target in trained_as
-                if trained:
-                    parent = _target_run(study, condition, trained_as[target], seed, base, data, first)
-                    runs.append(parent)
-                runs.append(_zero_shot_run(study, condition, target, seed, base, data, parent, trained))
-    return runs
-
-
-def _base_settings(study: Study, condition: Condition, encoder: str) -> dict[str, Any]:
-    return {
-        "encoder": {**study.encoder.model_dump(mode="json"), "fingerprint": encoder},
-        "suite": study.data.suite,
-        "condition": condition.model_dump(mode="json"),
-    }
-
-
-def _intermediate_run(study: Study, condition: Condition, seed: int, base: dict, data: str) -> Run | None:
-    if not condition.tasks:
-        return None
-    # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
-    training = study.training("intermediate", condition.tasks[0] if len(condition.tasks) == 1 else condition.name)
-    settings = {**base, "training": training.model_dump(mode="json")}
-    return Run(phase="intermediate", condition=condition.name, seed=seed, settings=settings, data=data)
-
-
-def _target_run(
-    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None
-) -> Run:
-    training = study.training("target", target)
-    return Run(
-        phase="target",
-        condition=condition.name,
-        target=target,
-        seed=seed,
-        settings={**base, "training": training.model_dump(mode="json")},
-        parents=(parent.id,) if parent else (),
-        data=data,
-    )
-
-
-def _zero_shot_run(
-    study: Study, condition: Condition, target: str, seed: int, base: dict, data: str, parent: Run | None, trained: bool
-) -> Run:
-    # Without any training the encoder is the same for every seed, and so is what it predicts.
-    evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
-    languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
-    # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
-    for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
-        evaluation.pop(unread, None)
-    return Run(
-        phase="zero-shot",
-        condition=condition.name,
-        target=target,
-        seed=seed if parent else 0,
-        settings={
-            **base,
-            "evaluation": evaluation,
-            "languages": languages if languages == "all" else list(languages),
-            "max_length": study.training("target", target).max_length,
-        },
-        parents=(parent.id,) if parent else (),
-        data=data,
-    )
-
-
-def unique(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
-    return list({run.id: run for run in runs}.values())
-
-
-def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
-    """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
-    groups: dict[tuple[Phase, str, int], list[Run]] = {}
-    for run in unique(runs):
-        groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
-    jobs = []
-    for (phase, condition, seed), members in groups.items():
-        for part in _even_parts(members, runs_per_job):
-            jobs.append(Job(phase=phase, condition=condition, seed=seed, runs=tuple(part)))
-    return jobs
-
-
-def _even_parts(members: list[Run], most: int) -> Iterator[list[Run]]:
-    """Split into the fewest parts of at most `most` members, as even as can be."""
-    count = -(-len(members) // most)
-    bounds = [round(i * len(members) / count) for i in range(count + 1)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
-        yield members[start:stop]

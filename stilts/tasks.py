@@ -1,6 +1,7 @@
 """The registry: a task names its format and its place in a suite. A new task is one entry."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,12 @@ class Task:
     english_queries : bool
         Of retrieval, whether English sentences look for their translations, as XTREME evaluates Tatoeba; else those
         look for the English ones.
+    by_source : bool
+        Whether a suite has it only for studies with `data.source_languages`, in these and in English.
+    tests_of : tuple of str
+        Targets whose test sets have its rows, and which it must not be trained before.
+    source_language : str
+        That its training and dev data are in; of a task whose one config holds many languages, without meaning.
     """
 
     name: str
@@ -52,11 +59,19 @@ class Task:
     in_multi: bool = True
     licensed: bool = False
     english_queries: bool = False
+    by_source: bool = False
+    tests_of: tuple[str, ...] = ()
+    source_language: str = SOURCE_LANGUAGE
 
     @property
     def trained(self) -> bool:
         """Whether the task has a head and a training set."""
         return self.format in TRAINED
+
+    @property
+    def reference(self) -> str:
+        """What a study file calls the task: its name, and its language where that is not English."""
+        return self.name if self.source_language == SOURCE_LANGUAGE else f"{self.name}.{self.source_language}"
 
     @property
     def training_task(self) -> str:
@@ -70,6 +85,11 @@ class Task:
 
 def _registry(*tasks: Task) -> dict[str, Task]:
     return {task.name: task for task in tasks}
+
+
+def _by_source(name: str, format_name: str, group: Group, metric: str, tests_of: tuple[str, ...] = ()) -> Task:
+    config = f"intermediate.{name}.{{language}}"
+    return Task(name, format_name, config, group, metric, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
 TARGETS = _registry(
@@ -136,6 +156,13 @@ INTERMEDIATES = _registry(
         "siqa", "multiple_choice", "intermediate.siqa.{language}", "multiple choice", "accuracy", "xtreme",
         in_multi=False,
     ),
+    # Intermediate data in several source languages, by people; a suite has them where a study names such languages.
+    _by_source("xnli-dev", "classification", "classification", "accuracy"),
+    _by_source("paws-x-train", "classification", "classification", "accuracy"),
+    _by_source("xquad-test", "span_qa", "question answering", "F1", tests_of=("xquad", "lareqa")),
+    _by_source("tydiqa-train", "span_qa", "question answering", "F1"),
+    _by_source("pan-x-train", "tagging", "tagging", "chunk F1"),
+    _by_source("udpos-train", "tagging", "tagging", "chunk F1"),
 )  # fmt: skip
 
 MULTI = "multi"
@@ -154,11 +181,44 @@ def of_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
     return {name: task for name, task in registry.items() if task.suite == suite}
 
 
-def get_intermediate(name: str) -> Task:
-    """Return an intermediate task; UnknownName if there is none of that name."""
+def get_intermediate(reference: str) -> Task:
+    """Return an intermediate task by its name (`qa`) or by name and language (`qa.de`).
+
+    Raises
+    ------
+    UnknownName
+        If there is none of that name.
+    StiltsError
+        If it has no data by language.
+    """
+    name, _, language = reference.partition(".")
     if name not in INTERMEDIATES:
-        raise UnknownName("intermediate task", name, INTERMEDIATES)
-    return INTERMEDIATES[name]
+        raise UnknownName("intermediate task", reference, INTERMEDIATES)
+    task = INTERMEDIATES[name]
+    if language and "{language}" not in task.config:
+        raise StiltsError(f"intermediate task '{reference}': the data of '{name}' are one set in many languages")
+    return replace(task, source_language=language or SOURCE_LANGUAGE)
+
+
+def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_languages: Sequence[str]) -> None:
+    """Check that a suite has intermediate tasks in their source languages, and that none has rows of a target's tests.
+
+    Raises
+    ------
+    StiltsError
+        If one is not in a suite for these source languages, or must not stand before a target.
+    """
+    for task in tasks:
+        if task.by_source and not source_languages:
+            raise StiltsError(
+                f"intermediate task '{task.reference}': the suite has it only beside data.source_languages; set them, "
+                "for example [de]"
+            )
+        if spoilt := [name for name in targets if name in task.tests_of]:
+            raise StiltsError(
+                f"intermediate task '{task.reference}' has the rows on which {' and '.join(spoilt)} would be tested; "
+                "take the task or the target out of the study"
+            )
 
 
 def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
@@ -176,9 +236,10 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     """
     known = of_suite(INTERMEDIATES, suite)
     if isinstance(entry, Condition):
-        for task in entry.tasks:
-            if task not in known:
+        for task in entry.all_tasks:
+            if task.partition(".")[0] not in known:
                 raise UnknownName("intermediate task", task, known)
+            get_intermediate(task)
         return entry
     if entry == NO_INTERMEDIATE:
         return Condition(name=entry, tasks=())

@@ -21,14 +21,24 @@ from stilts.checkpoints import Checkpoints
 from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
 from stilts.new_folders import new_folder, require_new
+from stilts.planning import group_jobs, plan_runs, unique
 from stilts.records import Store
 from stilts.sources import pocket, xtreme
 from stilts.sources.suite import Request
-from stilts.study import Condition, Job, Run, Study, group_jobs, plan_runs, read_study, unique
-from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, condition, get_target
+from stilts.study import Condition, EncoderSettings, Job, Run, Study
+from stilts.study_files import read_study
+from stilts.tasks import (
+    INTERMEDIATES,
+    MULTI,
+    SOURCE_LANGUAGE,
+    TARGETS,
+    check_sources,
+    condition,
+    get_intermediate,
+    get_target,
+)
 
 log = logging.getLogger(__name__)
-
 
 
 class Source(Protocol):
@@ -171,11 +181,11 @@ class Workspace:
             If its file cannot be read, or states another name than the file has.
         """
         if name.endswith((".yml", ".yaml")):
-            return read_study(Path(name))
+            return read_study(Path(name), self.studies())
         known = self.studies()
         if name not in known:
             raise UnknownName("study", name, known)
-        study = read_study(known[name])
+        study = read_study(known[name], known)
         if study.name != name:
             raise StiltsError(f"{known[name]}: name is '{study.name}', but a study in studies/ is called as its file")
         return study
@@ -206,6 +216,7 @@ class Workspace:
             raise UnknownName("suite", study.data.suite, SUITES)
         conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
         _check_per_task(study, conditions)
+        _check_source_languages(study, conditions)
         targets = [get_target(name, study.data.suite) for name in study.targets]
         source = self._source(study)
         if self.has_data(study) or not provisional:
@@ -216,7 +227,10 @@ class Workspace:
             conditions,
             {task.name: task.training_task for task in targets if task.trained},
             source.fingerprint(_request(study)),
-            encoder_fingerprint(self.encoder_name(study), study.encoder.revision),
+            {
+                name: encoder_fingerprint(self.encoder_name(encoder), encoder.revision)
+                for name, encoder in {None: study.encoder, **study.encoders}.items()
+            },
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
 
@@ -233,10 +247,10 @@ class Workspace:
         folder = self.data_folder(study)
         return folder is not None and folder.is_dir()
 
-    def encoder_name(self, study: Study) -> str:
-        """Name of a study's encoder; a folder's path is relative to the checkout, whichever folder is the current."""
-        folder = self.root / study.encoder.name
-        return str(folder) if study.encoder.name not in ENCODERS and folder.is_dir() else study.encoder.name
+    def encoder_name(self, encoder: EncoderSettings) -> str:
+        """Name of an encoder; a folder's path is relative to the checkout, whichever folder is the current."""
+        folder = self.root / encoder.name
+        return str(folder) if encoder.name not in ENCODERS and folder.is_dir() else encoder.name
 
     def suite_folder(self, of: Run | Study) -> Path:
         """Return where the suite of a run or a study stands."""
@@ -251,22 +265,28 @@ class Workspace:
         return self.runs / "encoders" / f"{slug}-{hashlib.sha256(decisive.encode()).hexdigest()[:10]}"
 
     def prepare(self, study: Study, report: Callable[[str], None] = log.info) -> None:
-        """Build the study's suite and its encoder, trimmed to the suite's texts; what stands is reused."""
+        """Build the study's suite and its encoders, trimmed to the suite's texts; what stands is reused."""
+        runs = self.plan(study).runs
+        # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
+        settings = {self.encoder_folder(run): run.settings["encoder"] for run in runs}
+        with self.lock("prepare"):
+            suite = self._build_suite(study, self.suite_folder(runs[0]), report)
+            for folder, encoder in settings.items():
+                known = {key: value for key, value in encoder.items() if key != "fingerprint"}
+                self._prepare_encoder(EncoderSettings(**known), study, suite, folder)
+
+    def _prepare_encoder(self, encoder: EncoderSettings, study: Study, suite: Path, folder: Path) -> None:
         from stilts.encoders import prepare_encoder
 
-        run = self.plan(study).runs[0]
-        encoder = self.encoder_folder(run)
-        with self.lock("prepare"):
-            suite = self._build_suite(study, self.suite_folder(run), report)
-            for left in encoder.parent.glob(f".{encoder.name}-*"):  # by a process that was killed; the lock is ours
-                shutil.rmtree(left)
-            prepare_encoder(
-                self.encoder_name(study),
-                self._source(study).texts(suite),
-                encoder,
-                revision=study.encoder.revision,
-                trim=study.encoder.trim_vocabulary,
-            )
+        for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed; the lock is ours
+            shutil.rmtree(left)
+        prepare_encoder(
+            self.encoder_name(encoder),
+            self._source(study).texts(suite),
+            folder,
+            revision=encoder.revision,
+            trim=encoder.trim_vocabulary,
+        )
 
     def _build_suite(self, study: Study, folder: Path, report: Callable[[str], None]) -> Path:
         return self._source(study).build(folder, _request(study), report=report)
@@ -341,13 +361,16 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
     """Return the conditions without the licensed tasks that are not there; StiltsError for any other missing task."""
     found = []
     for each in conditions:
-        _refuse_missing([task for task in each.tasks if not INTERMEDIATES[task].licensed], source)
-        absent = {task: reason for task in each.tasks if (reason := source.missing(task))}
-        for task, reason in absent.items():
-            log.warning("condition %s goes without %s: %s", each.name, task, reason)
-        tasks = tuple(task for task in each.tasks if task not in absent)
-        if tasks or not each.tasks:
-            found.append(each.model_copy(update={"tasks": tasks}))
+        tasks = {reference: get_intermediate(reference) for reference in each.all_tasks}
+        _refuse_missing([name for name, task in tasks.items() if not task.licensed], source)
+        absent = {name: reason for name in tasks if (reason := source.missing(name))}
+        for name, reason in absent.items():
+            log.warning("condition %s goes without %s: %s", each.name, name, reason)
+        left = [tuple(name for name in stage if name not in absent) for stage in (*each.before, each.tasks)]
+        if absent and not all(left):  # with a stage less it would be another condition
+            log.warning("the study goes without condition %s", each.name)
+            continue
+        found.append(each.model_copy(update={"before": tuple(left[:-1]), "tasks": left[-1]}))
     return found
 
 
@@ -364,6 +387,17 @@ def _check_per_task(study: Study, conditions: list[Condition]) -> None:
             raise UnknownName("task or condition of per_task", task, known)
 
 
+def _check_source_languages(study: Study, conditions: list[Condition]) -> None:
+    known = (SOURCE_LANGUAGE, *study.data.source_languages)
+    for each in conditions:
+        tasks = [get_intermediate(reference) for reference in each.all_tasks]
+        check_sources(tasks, study.targets, study.data.source_languages)
+        for task in tasks:
+            if task.source_language not in known:
+                kind = f"language of '{task.reference}' (condition {each.name}) in data.source_languages"
+                raise UnknownName(kind, task.source_language, known)
+
+
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
@@ -376,7 +410,8 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _request(study: Study) -> Request:
     data = study.data
-    return Request(data.seed, data.sizes, None if data.languages == "all" else data.languages)
+    languages = None if data.languages == "all" else data.languages
+    return Request(data.seed, data.sizes, languages, data.source_languages, data.families)
 
 
 def workspace(study: Study | None = None, start: Path | None = None) -> Workspace:

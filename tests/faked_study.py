@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from stilts.planning import plan_runs, unique
 from stilts.records import Provenance, Record, Store
-from stilts.study import Run, plan_runs, read_study, unique
+from stilts.study import Run
+from stilts.study_files import read_study
 from stilts.tasks import condition, get_target
 from stilts.workspace import Workspace
 
@@ -98,7 +100,7 @@ def commit_pilot(root: Path, **changes: Any) -> None:
     targets = [get_target(name, "xtreme") for name in study.targets]
     trained = {task.name: task.training_task for task in targets if task.trained}
     conditions = [condition(entry, "xtreme") for entry in study.intermediates]
-    for run in unique(plan_runs(study, conditions, trained, "some-data", "some-encoder")):
+    for run in unique(plan_runs(study, conditions, trained, "some-data", {None: "some-encoder"})):
         _write(Store(folder / "records"), run, "pilot", LANGUAGES, 30)
     (folder / "suite.json").write_text(json.dumps(PILOT_SUITE))
 

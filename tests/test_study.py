@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from stilts import study
 from stilts.errors import StiltsError, UnknownName
-from stilts.study import Condition, EvaluationSettings, Run, Study, TrainingSettings, group_jobs, plan_runs, read_study
+from stilts.planning import group_jobs, plan_runs, unique
+from stilts.study import Condition, EvaluationSettings, Run, Study, TrainingSettings
+from stilts.study_files import read_study
 
 ROOT = Path(__file__).parents[1]
 TRAINED, UNTRAINED = ("intent", "slots"), ("ui-retrieval", "ui-mining")
@@ -31,7 +33,9 @@ def plan(fingerprints: tuple[str, str] = ("suite@1", "encoder@1"), **changes) ->
         entry if isinstance(entry, Condition) else Condition(name=entry, tasks=CONDITIONS[entry])
         for entry in made.intermediates
     ]
-    return plan_runs(made, conditions, {task: task for task in TRAINED}, *fingerprints)
+    data, encoder = fingerprints
+    encoders = {name: encoder for name in (None, *made.encoders)}
+    return plan_runs(made, conditions, {task: task for task in TRAINED}, data, encoders)
 
 
 def by_place(runs: list[Run]) -> dict[tuple, str]:
@@ -68,9 +72,14 @@ def another(value):
     return value + 1 if isinstance(value, int) else value / 2
 
 
+def another_setting(field: str):
+    """Another valid value of a training setting."""
+    return {"rank": 4} if field == "lora" else another(getattr(TrainingSettings(), field))
+
+
 @pytest.mark.parametrize("field", TrainingSettings.model_fields)
 def test_a_setting_of_target_training_names_the_target_runs_anew_and_what_follows(field):
-    value = another(getattr(TrainingSettings(), field))
+    value = another_setting(field)
     # The longest input is the one training setting that evaluation has too, that of retrieval included.
     reached = (*TRAINED, *UNTRAINED) if field == "max_length" else TRAINED
     assert changed(PLAN, plan(target_training={field: value})) == places(("target", "zero-shot"), targets=reached)
@@ -78,7 +87,7 @@ def test_a_setting_of_target_training_names_the_target_runs_anew_and_what_follow
 
 @pytest.mark.parametrize("field", TrainingSettings.model_fields)
 def test_a_setting_of_intermediate_training_names_all_runs_anew_but_those_of_the_baseline(field):
-    value = another(getattr(TrainingSettings(), field))
+    value = another_setting(field)
     assert changed(PLAN, plan(intermediate_training={field: value})) == places(conditions=("nli", "multi"))
 
 
@@ -207,11 +216,11 @@ def test_the_plan_of_a_condition():
 
 
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
-    untrained = [run for run in study.unique(PLAN) if run.phase == "zero-shot" and not run.parents]
+    untrained = [run for run in unique(PLAN) if run.phase == "zero-shot" and not run.parents]
     assert [(run.condition, run.target, run.seed) for run in untrained] == [
         ("none", "ui-retrieval", 0), ("none", "ui-mining", 0)
     ]  # fmt: skip
-    trained = [run for run in study.unique(PLAN) if run.phase == "zero-shot" and run.parents]
+    trained = [run for run in unique(PLAN) if run.phase == "zero-shot" and run.parents]
     assert {run.seed for run in trained} == {1, 2}
 
 
@@ -302,7 +311,7 @@ def test_the_studies_of_the_project_are_read(path):
         ({"schedule": {"threads": 2}}, r"study.yml, schedule\) 'threads'. Did you mean 'threads_per_job'\?"),
         (
             {"intermediates": ["none", {"name": "pair", "taks": ["nli"]}]},
-            r"study.yml, intermediates.1.Condition\) 'taks'. Did you mean 'tasks'\? Known: example_cap, name, tasks",
+            r"study.yml, intermediates.1.Condition\) 'taks'. Did you mean 'tasks'\? Known: adapters, before, encoder, example_cap, name, tasks",
         ),
         (
             {"per_task": {"slots": {"epocs": 2}}},

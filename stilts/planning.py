@@ -1,0 +1,162 @@
+"""The plan of a study: which runs it names, with their parents, and the jobs that execute them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stilts.study import Condition, Job, LoraSettings, Phase, Run, Study, TrainingSettings
+
+
+def plan_runs(
+    study: Study,
+    conditions: Sequence[Condition],
+    trained_as: Mapping[str, str],
+    data: str,
+    encoders: Mapping[str | None, str],
+) -> list[Run]:
+    """Return the runs that a study names, parents before children; one that several share stands there for each.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        The study's intermediates, resolved against the task registry.
+    trained_as : mapping of str to str
+        Those of the study's targets that have a training phase -> the task that they are trained on, mostly themselves;
+        the others (retrieval, mining) are evaluated on the encoder as the intermediate phase leaves it.
+    data : str
+        Fingerprint of the suite.
+    encoders : mapping
+        Fingerprint of each encoder's files, by its name among the study's `encoders`; None for `encoder`.
+    """
+    runs: list[Run] = []
+    for seed in study.seeds:
+        for condition in conditions:
+            line = _Line(study, condition, seed, data, encoders[condition.encoder])
+            first = line.prepared()
+            runs += first
+            for target in study.targets:
+                parent = first[-1] if first else None
+                trained = target in trained_as
+                if trained:
+                    parent = line.target(trained_as[target], parent)
+                    runs.append(parent)
+                runs.append(line.zero_shot(target, parent, trained))
+    return runs
+
+
+@dataclass(frozen=True)
+class _Line:
+    """All runs of one condition and seed, each from what the one before left."""
+
+    study: Study
+    condition: Condition
+    seed: int
+    data: str
+    fingerprint: str
+
+    def prepared(self) -> list[Run]:
+        """Return the runs up to the encoder that target training starts from: the stages of the intermediate phase."""
+        runs: list[Run] = []
+        for stage in self._stages():
+            runs.append(self._intermediate(stage, runs[-1] if runs else None))
+        return runs
+
+    def _stages(self) -> list[Condition]:
+        """Return the stages as conditions of their own.
+
+        One that several conditions share has a name made of its tasks, so that it is one run for all of them; the last
+        is the condition itself, but for adapters: what phase 2 does with them does not bear on phase 1.
+        """
+        condition, lora = self.condition, self.condition.adapters != "none"
+        if not condition.tasks:
+            return []
+        names = (*condition.before, condition.tasks)
+        stages = [_shared_stage(names[: number + 1], condition.example_cap, lora) for number in range(len(names))]
+        return stages if lora else [*stages[:-1], condition]
+
+    def _intermediate(self, stage: Condition, parent: Run | None) -> Run:
+        # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
+        alone = stage.tasks[0].partition(".")[0], *stage.tasks
+        names = (*(alone if len(stage.tasks) == 1 else ()), self.condition.name)
+        training = self._with_adapters(self.study.training("intermediate", *names), self.condition.adapters != "none")
+        return self._run("intermediate", stage, None, parent, training=training.model_dump(mode="json"))
+
+    def target(self, task: str, parent: Run | None) -> Run:
+        """Return the training of a target task."""
+        training = self._with_adapters(
+            self.study.training("target", task), self.condition.adapters in ("continued", "fresh")
+        )
+        return self._run("target", self.condition, task, parent, training=training.model_dump(mode="json"))
+
+    def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
+        lora: LoraSettings | None = self.study.lora if wanted else None
+        return training.model_copy(update={"lora": lora}) if lora else training
+
+    def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:
+        """Return the evaluation of a target task in the study's languages."""
+        study = self.study
+        evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
+        languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
+        # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
+        for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
+            evaluation.pop(unread, None)
+        return self._run(
+            "zero-shot",
+            self.condition,
+            target,
+            parent,
+            evaluation=evaluation,
+            languages=languages if languages == "all" else list(languages),
+            max_length=study.training("target", target).max_length,
+        )
+
+    def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:
+        encoder = self.study.encoder_of(self.condition)
+        base = {
+            "encoder": {**encoder.model_dump(mode="json"), "fingerprint": self.fingerprint},
+            "suite": self.study.data.suite,
+            "condition": condition.model_dump(mode="json"),
+        }
+        # Without any training the encoder is the same for every seed, and so is what it predicts.
+        trained = phase != "zero-shot" or parent is not None
+        return Run(
+            phase=phase,
+            condition=condition.name,
+            target=target,
+            seed=self.seed if trained else 0,
+            settings={**base, **settings},
+            parents=(parent.id,) if parent else (),
+            data=self.data,
+        )
+
+
+def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: bool) -> Condition:
+    """Return the last of these stages under a name that only its tasks decide."""
+    *before, tasks = stages
+    names = ["stage", *(task.replace(".", "-") for task in tasks), *(["lora"] if lora else [])]
+    return Condition(name="-".join(names), tasks=tasks, example_cap=example_cap, before=tuple(before))
+
+
+def unique(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
+    return list({run.id: run for run in runs}.values())
+
+
+def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
+    """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
+    groups: dict[tuple[Phase, str, int], list[Run]] = {}
+    for run in unique(runs):
+        groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
+    jobs = []
+    for (phase, condition, seed), members in groups.items():
+        for part in _even_parts(members, runs_per_job):
+            jobs.append(Job(phase=phase, condition=condition, seed=seed, runs=tuple(part)))
+    return jobs
+
+
+def _even_parts(members: list[Run], most: int) -> Iterator[list[Run]]:
+    """Split into the fewest parts of at most `most` members, as even as can be."""
+    count = -(-len(members) // most)
+    bounds = [round(i * len(members) / count) for i in range(count + 1)]
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        yield members[start:stop]
