@@ -1,0 +1,311 @@
+"""What the five questions share: the table of outcomes, the result of a test, and the table of tests with verdicts.
+
+How a verdict is reached
+------------------------
+A question's tests stand in its study file, chosen before looking. Each gives an effect, its interval and a p-value;
+Holm's correction is for all the tests of the file. In this order:
+
+`no`
+    The whole interval lies closer to zero than the smallest effect that would matter (the study file's
+    `smallest_effect`); or the effect is clear, but of the other sign than the hypothesis says.
+`yes`
+    The corrected p-value is below one minus the level, and the effect has the sign that the hypothesis says, if it says
+    one.
+`cannot tell at this scale`
+    Anything else: neither is such an effect shown, nor is one that matters excluded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stilts.errors import StiltsError, UnknownName
+from stilts.questions.power import detectable_effect
+from stilts.records import Record, tidy
+from stilts.statistics import signed, with_holm
+
+if TYPE_CHECKING:
+    from stilts.study import QuestionSettings
+
+POINTS = "points"
+YES, NO, UNCLEAR = "yes", "no", "cannot tell at this scale"
+OUTCOME_COLUMNS = ("condition", "target", "language", "seed", "score", "n")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """By which rules a question's tests are done and judged.
+
+    Attributes
+    ----------
+    tests : dict
+        Test id -> hypothesis in words.
+    level : float
+        Of intervals; one minus the size of the tests together.
+    resamples, seed : int
+        Replicates of a bootstrap or a permutation test, and the state that draws them.
+    smallest_effect : float
+        In points: an effect below it does not matter.
+    """
+
+    tests: Mapping[str, str] = field(default_factory=dict)
+    level: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+    smallest_effect: float = 2.0
+
+    @classmethod
+    def of(cls, question: "QuestionSettings", seed: int = 0) -> "Rules":
+        """Return the rules that a study file's block `question` states.
+
+        Raises
+        ------
+        StiltsError
+            If the file asks for another correction than Holm's.
+        """
+        if question.correction != "holm":
+            raise StiltsError(f"question {question.number}: correction '{question.correction}' is none; use 'holm'")
+        return cls(dict(question.tests), question.level, question.resamples, seed, question.smallest_effect)
+
+    def generator(self) -> np.random.Generator:
+        """Return a fresh random generator; each starts in the same state."""
+        return np.random.default_rng(self.seed)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one test.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+        The effect and its interval, in `unit`; missing (NaN) where the records do not allow the test.
+    p : float
+        Two-sided, before any correction.
+    rows, seeds : int
+        Languages (or what else `row_kind` says) and seeds behind it.
+    test, hypothesis : str
+        Filled in by `run_tests`.
+    unit : str
+    row_kind : str
+        What the rows are, in the singular.
+    expected : int
+        Sign of the effect that the hypothesis says: 1, -1, or 0 for either.
+    se, df : float
+        Standard error and degrees of freedom of a t-test; NaN for a test of another kind, which has no power note.
+    smallest_effect : float or None
+        In the result's unit, where that is not points.
+    method : str
+        How it was tested, in a few words.
+    notes : tuple of str
+        What a reader must know: cells left out, what the interval does not cover, why there is no estimate.
+    basis : object
+        What `stilts.questions.models.checks` computes the effect from again by other methods; None where there is none.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    rows: int
+    seeds: int
+    test: str = ""
+    hypothesis: str = ""
+    unit: str = POINTS
+    row_kind: str = "language"
+    expected: int = 0
+    se: float = float("nan")
+    df: float = float("nan")
+    smallest_effect: float | None = None
+    method: str = ""
+    notes: tuple[str, ...] = ()
+    basis: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether the records allowed the test."""
+        return not np.isnan(self.estimate)
+
+    @property
+    def based_on(self) -> str:
+        """How many languages (or other rows) and seeds it rests on: "43 languages, 3 seeds"."""
+        return f"{_number(self.rows, self.row_kind)}, {_number(self.seeds, 'seed')}"
+
+    def __str__(self) -> str:
+        if not self.known:
+            return "not tested"
+        return f"{signed(self.estimate)} [{signed(self.low)}, {signed(self.high)}]"
+
+
+Test = Callable[[Any, Rules], Result]
+"""A test of a question: its evidence and the rules -> the result."""
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
+    """Return the result of a test that the records do not allow, with the reason."""
+    missing = float("nan")
+    return Result(missing, missing, missing, missing, 0, 0, unit=unit, expected=expected, notes=(reason,))
+
+
+def outcomes(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the zero-shot scores of records: condition, target, language, seed, score (percent) and n (examples)."""
+    table = tidy(records)[list(OUTCOME_COLUMNS)]
+    return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
+
+
+def cells(table: pd.DataFrame, condition: str, target: str) -> pd.DataFrame:
+    """Return the scores of one condition on one target: a row for each language, a column for each seed."""
+    chosen = table[(table["condition"] == condition) & (table["target"] == target)]
+    return chosen.pivot(index="language", columns="seed", values="score")
+
+
+def differences(table: pd.DataFrame, weights: Mapping[str, float], targets: Sequence[str]) -> pd.DataFrame:
+    """Return a weighted sum of conditions, averaged over targets, paired by target, language and seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `outcomes` returns it.
+    weights : mapping
+        Condition -> weight: {"nli": 1, "none": -1} for a gain.
+    targets : sequence of str
+        Languages and seeds that one of them lacks under one of the conditions are missing (NaN) in the result.
+
+    Returns
+    -------
+    DataFrame
+        A row for each language, a column for each seed, in points.
+
+    Raises
+    ------
+    UnknownName
+        If a condition or a target has no score.
+    """
+    for kind, names, column in (("condition", weights, "condition"), ("target task", targets, "target")):
+        known = set(table[column])
+        for name in names:
+            if name not in known:
+                raise UnknownName(f"{kind} with zero-shot scores", name, known)
+    parts = [sum(weight * cells(table, name, target) for name, weight in weights.items()) for target in targets]
+    return sum(parts) / len(parts)
+
+
+def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Result]:
+    """Return the results of exactly the tests that the rules name, in their order.
+
+    Raises
+    ------
+    UnknownName
+        If the study file names a test that the question's module does not have.
+    """
+    results = []
+    for name, hypothesis in rules.tests.items():
+        if name not in tests:
+            raise UnknownName("test of the question", name, tests)
+        results.append(replace(tests[name](evidence, rules), test=name, hypothesis=hypothesis))
+    return results
+
+
+def verdict(result: Result, p_corrected: float, rules: Rules) -> str:
+    """Return `yes`, `no` or `cannot tell at this scale`, by the rule that this module's text states."""
+    if not result.known:
+        return UNCLEAR
+    smallest = smallest_effect(result, rules)
+    if smallest is not None and max(abs(result.low), abs(result.high)) < smallest:
+        return NO
+    if p_corrected < 1 - rules.level:
+        return YES if result.expected == 0 or result.expected * result.estimate > 0 else NO
+    return UNCLEAR
+
+
+def smallest_effect(result: Result, rules: Rules) -> float | None:
+    """Return the smallest effect that matters in the result's unit, None where nothing says it."""
+    if result.smallest_effect is not None:
+        return result.smallest_effect
+    return rules.smallest_effect if result.unit.startswith(POINTS) else None
+
+
+def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
+    """Return one row for each test, with Holm's correction for all of them, the verdict and the power note.
+
+    Returns
+    -------
+    DataFrame
+        test, hypothesis, estimate, low, high, unit, p, p_holm, verdict, based on, detectable (the effect that this
+        design would find in four of five tries), smallest effect, method. A test that the records do not allow has no
+        numbers, and counts in the correction.
+    """
+    found = pd.DataFrame({"p": [result.p if result.known else 1.0 for result in results]}, dtype=float)
+    corrected = with_holm(found, rules.level)["p_holm"] if len(found) else []
+    rows = [
+        {
+            "test": result.test,
+            "hypothesis": result.hypothesis,
+            "estimate": result.estimate,
+            "low": result.low,
+            "high": result.high,
+            "unit": result.unit,
+            "p": result.p,
+            "p_holm": p_holm if result.known else np.nan,
+            "verdict": verdict(result, p_holm, rules),
+            "based on": result.based_on,
+            "detectable": detectable(result, rules),
+            "smallest effect": smallest_effect(result, rules),
+            "method": result.method,
+        }
+        for result, p_holm in zip(results, corrected, strict=True)
+    ]
+    columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "based on",
+               "detectable", "smallest effect", "method"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype({"smallest effect": float})
+
+
+def detectable(result: Result, rules: Rules) -> float:
+    """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test."""
+    if np.isnan(result.se) or np.isnan(result.df):
+        return float("nan")
+    return detectable_effect(result.se, result.df, rules.level, max(len(rules.tests), 1))
+
+
+def power_note(results: Sequence[Result], rules: Rules) -> str:
+    """Say of each test which effect its design could have seen, beside the smallest one that matters."""
+    lines = []
+    for result in results:
+        seen, smallest = detectable(result, rules), smallest_effect(result, rules)
+        if np.isnan(seen):
+            lines.append(f"- `{result.test}`: no power can be reckoned for it.")
+            continue
+        line = f"- `{result.test}` would find an effect of {seen:.1f} {result.unit} in four of five tries"
+        if smallest is not None:
+            fine = "which is fine enough" if seen <= smallest else "which is too coarse"
+            line += f"; {smallest:.1f} is the smallest that matters, for {fine}"
+        lines.append(line + ".")
+    if not lines:
+        return "No test was chosen."
+    tests = max(len(rules.tests), 1)
+    lines.append(
+        f"\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of Holm's "
+        f"correction for {_number(tests, 'test')}."
+    )
+    return "\n".join(lines)
+
+
+def answers(table: pd.DataFrame) -> str:
+    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict."""
+    return "\n".join(f"- {_answer(row)}" for row in table.to_dict("records")) or "No test was chosen."
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    start = f"*{row['hypothesis']}* **{row['verdict'].capitalize()}**"
+    if np.isnan(row["estimate"]):
+        return f"{start}: the records do not allow the test."
+    p = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "below 0.001"
+    interval = f"{signed(row['estimate'])} {row['unit']} ({signed(row['low'])} to {signed(row['high'])})"
+    return f"{start}: {interval}, corrected p {p}, from {row['based on']}."
