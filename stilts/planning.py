@@ -4,7 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stilts.study import Condition, Job, LoraSettings, Phase, Run, Study, TrainingSettings
+from stilts.study import (
+    Condition,
+    EncoderSettings,
+    Job,
+    LoraSettings,
+    Phase,
+    Run,
+    Study,
+    TrainingSettings,
+)
 
 
 def plan_runs(
@@ -41,7 +50,37 @@ def plan_runs(
                     parent = line.target(trained_as[target], parent)
                     runs.append(parent)
                 runs.append(line.zero_shot(target, parent, trained))
+        runs += _measures(study, conditions, trained_as, seed, data, encoders[None])
     return runs
+
+
+def _measures(
+    study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], seed: int, data: str, encoder: str
+) -> Iterator[Run]:
+    """Yield the runs that measure tasks: similarity of all at once, complexity of each intermediate one."""
+    base = {"encoder": _encoder(study.encoder, encoder), "suite": study.data.suite}
+    tasks = tuple(dict.fromkeys(task for each in conditions for task in each.all_tasks))
+    if similarity := study.measures.similarity:
+        settings = {
+            **base, "measure": similarity.model_dump(mode="json"), "intermediates": list(tasks),
+            "targets": list(trained_as),
+        }  # fmt: skip
+        yield Run(phase="measure", condition=similarity.kind, seed=seed, settings=settings, data=data)
+    if complexity := study.measures.complexity:
+        for task in tasks:
+            training = study.training("intermediate", *_own_names(task)).model_dump(mode="json")
+            settings = {**base, "measure": complexity.model_dump(mode="json"), "task": task, "training": training}
+            name = f"{complexity.kind}-{task.replace('.', '-')}"
+            yield Run(phase="measure", condition=name, seed=seed, settings=settings, data=data)
+
+
+def _own_names(task: str) -> tuple[str, str]:
+    """Return the names under which a task may have settings of its own: its own, and the one with its language."""
+    return task.partition(".")[0], task
+
+
+def _encoder(settings: EncoderSettings, fingerprint: str) -> dict[str, Any]:
+    return {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
 
 
 @dataclass(frozen=True)
@@ -55,11 +94,28 @@ class _Line:
     fingerprint: str
 
     def prepared(self) -> list[Run]:
-        """Return the runs up to the encoder that target training starts from: the stages of the intermediate phase."""
-        runs: list[Run] = []
+        """Return the runs up to the encoder that target training starts from: pretraining, the intermediate stages."""
+        runs = [self._pretraining()] if self.encoder.scratch else []
         for stage in self._stages():
             runs.append(self._intermediate(stage, runs[-1] if runs else None))
         return runs
+
+    @property
+    def encoder(self) -> EncoderSettings:
+        return self.study.encoder_of(self.condition)
+
+    def _pretraining(self) -> Run:
+        return Run(
+            phase="pretraining",
+            condition=self.condition.encoder or self.encoder.scratch.architecture,
+            seed=self.seed,
+            settings={
+                "encoder": _encoder(self.encoder, self.fingerprint),
+                "suite": self.study.data.suite,
+                "pretraining": self.study.pretraining.model_dump(mode="json"),
+            },
+            data=self.data,
+        )
 
     def _stages(self) -> list[Condition]:
         """Return the stages as conditions of their own.
@@ -76,8 +132,8 @@ class _Line:
 
     def _intermediate(self, stage: Condition, parent: Run | None) -> Run:
         # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
-        alone = stage.tasks[0].partition(".")[0], *stage.tasks
-        names = (*(alone if len(stage.tasks) == 1 else ()), self.condition.name)
+        alone = _own_names(stage.tasks[0]) if len(stage.tasks) == 1 else ()
+        names = (*alone, self.condition.name)
         training = self._with_adapters(self.study.training("intermediate", *names), self.condition.adapters != "none")
         return self._run("intermediate", stage, None, parent, training=training.model_dump(mode="json"))
 
@@ -111,9 +167,8 @@ class _Line:
         )
 
     def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:
-        encoder = self.study.encoder_of(self.condition)
         base = {
-            "encoder": {**encoder.model_dump(mode="json"), "fingerprint": self.fingerprint},
+            "encoder": _encoder(self.encoder, self.fingerprint),
             "suite": self.study.data.suite,
             "condition": condition.model_dump(mode="json"),
         }

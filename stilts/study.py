@@ -95,6 +95,7 @@ class EncoderSettings(Settings):
     name: str = Field(description="registered offline encoder, folder in transformers layout, or Hub id")
     revision: str | None = Field(None, description="commit of the Hub repository; None for the other two")
     trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
+    scratch: ScratchSettings | None = _later(None, "random weights, over the tokenizer of `name`, pretrained first")
 
 
 class DataSettings(Settings):
@@ -211,7 +212,11 @@ class ComplexitySettings(Settings):
     )
 
 
-MeasureSettings = Annotated[SimilaritySettings | ComplexitySettings, Field(discriminator="kind")]
+class MeasureSettings(Settings):
+    """What is measured of the study's tasks; nothing where a block is missing."""
+
+    similarity: SimilaritySettings | None = None
+    complexity: ComplexitySettings | None = None
 
 
 class Condition(Settings):
@@ -296,6 +301,8 @@ class Study(Settings):
     encoders: dict[str, EncoderSettings] = Field(
         default_factory=dict, description="name -> further encoders, which conditions name"
     )
+    pretraining: PretrainingSettings = PretrainingSettings()
+    measures: MeasureSettings = MeasureSettings()
     question: QuestionSettings | None = None
     schedule: ScheduleSettings = ScheduleSettings()
 
