@@ -20,9 +20,9 @@ from stilts.errors import StiltsError
 from stilts.sources.xtreme import mewsli_x
 from stilts.sources.xtreme.folder import FETCHED, Checksums, Place
 from stilts.sources.xtreme.languages import ALL
-from stilts.sources.xtreme.recipes import RECIPES, Files
+from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study import Study
-from stilts.tasks import condition, get_target
+from stilts.tasks import SOURCE_LANGUAGE, condition, get_target
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
@@ -90,20 +90,29 @@ def wanted(study: Study) -> Wanted:
     UnknownName
         If the study names an unknown task.
     """
-    languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
-    tasks = [task for entry in study.intermediates for task in condition(entry, study.data.suite).tasks]
-    tasks += [get_target(name, study.data.suite).name for name in study.targets]
-    recipes = [RECIPES[task] for task in dict.fromkeys(tasks) if task in RECIPES and study.data.suite == "xtreme"]
-    places = dict.fromkeys(need for recipe in recipes for need in recipe.hub_needs(languages))
+    recipes = list(_recipes(study)) if study.data.suite == "xtreme" else []
+    places = dict.fromkeys(need for recipe, languages in recipes for need in recipe.hub_needs(languages))
     name = study.encoder.name
     on_hub = name not in ENCODERS and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).is_dir()
     return Wanted(
         tuple(places),
-        tuple(dict.fromkeys(place for recipe in recipes for place in recipe.hub_welcome(languages))),
-        tuple(dict.fromkeys(file for recipe in recipes for file in recipe.files())),
+        tuple(dict.fromkeys(place for recipe, languages in recipes for place in recipe.hub_welcome(languages))),
+        tuple(dict.fromkeys(file for recipe, _ in recipes for file in recipe.files())),
         name if on_hub else None,
         study.encoder.revision,
     )
+
+
+def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
+    """Yield how each task of a study is made, and in which languages."""
+    languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
+    tasks = [task for entry in study.intermediates for task in condition(entry, study.data.suite).all_tasks]
+    tasks += [get_target(name, study.data.suite).name for name in study.targets]
+    for name, _, language in (task.partition(".") for task in dict.fromkeys(tasks)):
+        if language in ("", SOURCE_LANGUAGE) and name in RECIPES:
+            yield RECIPES[name], languages
+        elif name in BY_SOURCE:
+            yield BY_SOURCE[name], [language or SOURCE_LANGUAGE]
 
 
 def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = False) -> None:

@@ -183,6 +183,18 @@ def test_wanted():
     assert (needs.encoder, needs.revision) == ("someone/encoder", None)
 
 
+def test_tasks_by_source_language_are_wanted_in_theirs():
+    stages = {"name": "x", "before": [["mnli.sw"]], "tasks": ["xnli-dev", "xnli-dev.sw", "mnli", "pan-x-train.ko"]}
+    needs = wanted(study(intermediates=[stages]))
+    found = {str(place) for need in needs.places for place in need}
+    assert {place for place in found if not place.startswith("google/xtreme/PAN")} == {
+        *(f"facebook/xnli/sw/{split}" for split in ("train", "validation")), "google/xtreme/XNLI/validation",
+        *(f"nyu-mll/glue/mnli/{split}" for split in ("train", "validation_matched")),
+    }  # fmt: skip
+    assert (Place("google/xtreme", "PAN-X.ko", "train"),) in needs.places
+    assert (Place("google/xtreme", "PAN-X.de", "train"),) not in needs.places
+
+
 def test_a_study_of_the_pocket_suite_needs_nothing(tmp_path):
     needs = wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
                          targets=("intent",)))  # fmt: skip

@@ -19,10 +19,10 @@ from stilts.sources.xtreme import Suite, languages, treebanks
 from stilts.sources.xtreme.answers import aligned
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.pairs import fewer_pairs
-from stilts.sources.xtreme.recipes import RECIPES
+from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES
 from stilts.sources.xtreme.suite import _taken
 from stilts.sources.xtreme.tags import NER, UPOS
-from stilts.tasks import INTERMEDIATES, TARGETS, of_suite
+from stilts.tasks import INTERMEDIATES, TARGETS, check_sources, get_intermediate, of_suite
 
 MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[1].parent / "shared" / "mirror"))
 NLI = ("entailment", "neutral", "contradiction")
@@ -54,10 +54,10 @@ def qa(name, context, answer, start, **more):
     return {"id": name, "title": name, "context": context, "question": "?", "answers": answers, **more}
 
 
-def built(root, chosen=("de",), seed=0, **sizes):
+def built(root, chosen=("de",), seed=0, sources=(), **sizes):
     folder = root.parent / f"suite-{seed}"
     said = []
-    Suite(root).build(folder, Request(seed, sizes, chosen), report=said.append)
+    Suite(root).build(folder, Request(seed, sizes, chosen, sources), report=said.append)
     return folder, said
 
 
@@ -94,7 +94,8 @@ def root(tmp_path):
 def test_every_task_of_the_registry_has_a_recipe_and_the_other_way_round():
     passages = {"lareqa", "mewsli-x"}
     known = {*of_suite(TARGETS, "xtreme"), *of_suite(INTERMEDIATES, "xtreme")}
-    assert known - passages == set(RECIPES) - passages
+    assert known - passages == {*RECIPES, *BY_SOURCE} - passages
+    assert {name for name, task in INTERMEDIATES.items() if task.by_source} == BY_SOURCE.keys() - RECIPES.keys()
 
 
 def test_languages():
@@ -587,6 +588,141 @@ def test_a_wrong_label_names_file_and_row(root):
 def test_a_missing_place_says_where_it_should_be(root):
     with pytest.raises(StiltsError, match=r"google/xtreme/XNLI: no split 'test'; `stilts fetch` gets it"):
         DataFolder(root).read(Place("google/xtreme", "XNLI", "test"), ("language",))
+
+
+def put_xnli_dev(root, *known, premises=20):
+    put(root, "google/xtreme/XNLI/validation", *(
+        {"language": language, "sentence1": f"{language} {i // 3}", "sentence2": f"{i}", "gold_label": NLI[i % 3]}
+        for language in known for i in range(3 * premises)))  # fmt: skip
+
+
+def test_xnlis_dev_set_by_source_language_is_parallel(root):
+    put_xnli_dev(root, "sw", "en", "de")
+    suite, said = built(root, sources=["de", "sw", "fr"], validation=4)
+    assert said[-2] == "xnli-dev: 6 splits"
+    for split, premises in (("train", {*range(20)} - {9, 19}), ("validation", {9, 19})):
+        found = {key: load_split(suite, None, f"intermediate.xnli-dev.{key}", split).to_list()
+                 for key in ("en", "de", "sw")}  # fmt: skip
+        hypotheses = {key: [(row["sentence2"], row["label"]) for row in found[key]] for key in found}
+        assert hypotheses["en"] == hypotheses["de"] == hypotheses["sw"]
+        assert len(set(hypotheses["en"])) == (4 if split == "validation" else 54)
+        for key in found:
+            assert {row["sentence1"] for row in found[key]} <= {f"{key} {premise}" for premise in premises}
+    assert manifest(suite)["left_out"]["xnli-dev"] == {"fr": "the data folder lacks its training or its dev set"}
+    assert manifest(suite)["source_languages"] == ["de", "fr", "sw"]
+
+
+def test_xquad_as_intermediate_task_holds_whole_paragraphs_out(root):
+    for language in ("en", "de"):
+        put(root, f"google/xtreme/XQuAD.{language}/validation", *(
+            qa(f"q{i}", f"{language} paragraph {i // 3} .", language, 0) for i in range(60)))  # fmt: skip
+    suite, _ = built(root, sources=["de"])
+    for language in ("en", "de"):
+        held_out = rows(suite, f"intermediate.xquad-test.{language}", "validation")
+        assert {row["context"] for row in held_out} == {f"{language} paragraph {number} ." for number in (9, 19)}
+    ids = [load_split(suite, None, f"intermediate.xquad-test.{key}", "train")["id"][:] for key in ("en", "de")]
+    assert ids[0] == ids[1]
+    assert {*ids[0]} == {f"q{i}" for i in range(60)} - {f"q{i}" for i in (27, 28, 29, 57, 58, 59)}
+
+
+def test_tydiqa_by_source_language_leaves_the_articles_of_its_tests_out(root):
+    put(root, "google/xtreme/tydiqa/train", *(
+        qa(f"{language}-{i}-0", "In 1990.", "1990", 3, title=f"{language} {i}")
+        for language in ("english", "korean") for i in range(40)))  # fmt: skip
+    put(root, "google/xtreme/tydiqa/validation", qa("korean-x-0", "A c.", "c", 2, title="korean 7"))
+    suite, _ = built(root, sources=["ko"])
+    found = {split: {row["id"] for row in rows(suite, "intermediate.tydiqa-train.ko", split)}
+             for split in ("train", "validation")}  # fmt: skip
+    assert found["train"].isdisjoint(found["validation"])
+    assert found["train"] | found["validation"] == {f"korean-{i}-0" for i in range(40)} - {"korean-7-0"}
+    english = rows(suite, "intermediate.tydiqa-train.en", "validation")
+    assert sorted(english, key=str) == sorted(rows(suite, "tydiqa.en", "validation"), key=str)
+    assert manifest(suite)["notes"]["tydiqa-train"] == [
+        "1 of 80 rows of all languages left out, since a test set has their article"]  # fmt: skip
+
+
+def test_training_sets_of_tags_by_source_language(root):
+    for place, column, names in (("PAN-X.de", "ner_tags", NER), ("udpos.German", "pos_tags", UPOS)):
+        for split in ("train", "validation"):
+            found, features = tagged(column, names, ([split], [names[1]]))
+            put(root, f"google/xtreme/{place}/{split}", *found, features=features)
+    put_treebank(root, "UD_Greek-GDT", "el_gdt-ud-train.conllu", "1\tx\t_\tX\t_\t_\t0\troot\t_\t_\n")
+    suite, _ = built(root, sources=["de", "el"])
+    for task in ("pan-x-train", "udpos-train"):
+        for split in ("train", "validation"):
+            assert rows(suite, f"intermediate.{task}.de", split) == [{"tokens": [split], "tags": [1]}]
+        assert manifest(suite)["left_out"][task].keys() == {"en", "el"}
+
+
+def test_machine_translations_by_source_language(root):
+    put_mnli(root)
+    put_squad(root)
+    for split, ending in (("train", "train"), ("validation", "dev")):
+        put(root, f"facebook/xnli/de/{split}", nli(f"de {split}", label=1))
+        put(root, f"juletxara/xquad_xtreme/de/translate_{ending}", qa("a", "Mai", "Mai", 0), qa("b", "Mai", "Juni", 0))
+        for language in ("en", "de"):
+            put(root, f"google/xtreme/PAWS-X.{language}/{split}",
+                {"sentence1": language, "sentence2": split, "label": "0"})  # fmt: skip
+    suite, _ = built(root, sources=["de"])
+    assert rows(suite, "intermediate.mnli.de", "train") == [{"sentence1": "de train", "sentence2": "h", "label": 1}]
+    assert [row["id"] for row in rows(suite, "intermediate.squad.de", "validation")] == ["a"]
+    assert {row["sentence1"] for row in rows(suite, "intermediate.mnli.en", "train")} == {"train 0", "train 1"}
+    assert rows(suite, "intermediate.paws-x-train.de", "validation") == [
+        {"sentence1": "de", "sentence2": "validation", "label": 0}]  # fmt: skip
+
+
+def test_without_source_languages_a_suite_is_as_before(root):
+    put_mnli(root)
+    put_xnli_dev(root, "en", "de")
+    suite, _ = built(root)
+    tasks = ("mnli.en", "mlm.multilingual", "xnli-dev-translated.multilingual")
+    assert manifest(suite)["rows"].keys() == {f"intermediate.{task}" for task in tasks}
+    assert "source_languages" not in manifest(suite)
+    names = {Suite(root).fingerprint(Request(0, source_languages=languages)) for languages in ((), ("de",), ("sw",))}
+    assert len(names) == 3
+    with pytest.raises(UnknownName, match="unknown source language of the suite 'xtreme' 'xx'"):
+        Suite(root).fingerprint(Request(0, source_languages=["xx"]))
+
+
+def test_what_is_missing_by_source_language(root):
+    put_xnli_dev(root, "en", "de")
+    found = Suite(root)
+    assert [found.missing(task) for task in ("xnli-dev", "xnli-dev.en", "xnli-dev.de")] == [None] * 3
+    assert found.missing("xnli-dev.sw") == "the data folder has it in en, de, not in sw"
+    assert found.missing("mnli.de").startswith("the data folder lacks facebook/xnli/ar/train and its alternatives")
+    with pytest.raises(UnknownName, match="task of the suite 'xtreme' in other languages than English 'squad2'"):
+        found.missing("squad2.de")
+
+
+@pytest.mark.parametrize("task, targets, sources, message", [
+    ("xquad-test.de", ["mlqa", "xquad", "lareqa"], ["de"], "'xquad-test.de' has the rows on which xquad and lareqa"),
+    ("xnli-dev", ["xnli"], [], "'xnli-dev': the suite has it only beside data.source_languages"),
+])  # fmt: skip
+def test_tasks_that_must_not_stand_in_a_study(task, targets, sources, message):
+    with pytest.raises(StiltsError, match=message):
+        check_sources([get_intermediate(task)], targets, sources)
+    check_sources([get_intermediate(task)], ["mlqa", "tydiqa"], ["de"])
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="no mirror of the Hub on this machine")
+def test_real_rows_by_source_language(tmp_path):
+    suite = tmp_path / "suite"
+    sizes = {"train": 20, "validation": 10, "test": 60, "retrieval": 10, "mining": 10}
+    request = Request(0, sizes, ["de", "zh", "sw"], ["de", "zh", "sw", "ko"])
+    Suite(MIRROR).build(suite, request, report=lambda line: None)
+    found = manifest(suite)["rows"]
+    by_source = {config: splits["train"] for config, splits in found.items() if config.count("-train.")
+                 or config.count("-test.") or config.count("xnli-dev.")}  # fmt: skip
+    assert by_source == {
+        **{f"intermediate.xnli-dev.{key}": 900 for key in ("en", "de", "sw", "zh")},
+        **{f"intermediate.xquad-test.{key}": 1086 for key in ("en", "de", "zh")},
+        **{f"intermediate.pan-x-train.{key}": 1000 for key in ("de", "ko", "sw", "zh")},
+        "intermediate.pan-x-train.en": 20000, "intermediate.paws-x-train.en": 800,
+        "intermediate.tydiqa-train.en": 2638, "intermediate.tydiqa-train.ko": 1220,
+        "intermediate.tydiqa-train.sw": 1760, "intermediate.udpos-train.en": 21253, "intermediate.udpos-train.ko": 1000,
+    }  # fmt: skip
+    tested = [each["training"] for each in manifest(suite)["overlap"] if each["evaluation"].endswith(" test")]
+    assert not [config for config in tested if config.split(".")[1] in ("xnli-dev", "tydiqa-train")]
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="no mirror of the Hub on this machine")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,13 +73,13 @@ def mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """TyDiQA-GoldP: its dev set is the test set; a tenth of the English training articles is the dev set instead."""
     rows = _read(data, "tydiqa", TYDIQA_PLACES["train"], ("title",))
-    english = _of_language(rows, "en")
-    held_out = [_one_of(_HELD_OUT, title) for title in english["title"].to_pylist()]
-    english = english.drop_columns("title")
-    data.note("tydiqa", f"one in {_HELD_OUT} of the English training articles is the dev set, {sum(held_out)} of "
-                        f"{len(held_out)} questions, since the published dev set is the test set")  # fmt: skip
-    for split, wanted in (("train", False), ("validation", True)):
-        yield Piece("tydiqa", "tydiqa.en", split, layout("span_qa"), _where(english, [x == wanted for x in held_out]))
+    english = _by_article(_of_language(rows, "en"))
+    held_out = english["validation"].num_rows
+    data.note("tydiqa", f"one in {_HELD_OUT} of the English training articles is the dev set, {held_out} of "
+                        f"{held_out + english['train'].num_rows} questions, since the published dev set is the test "
+                        "set")  # fmt: skip
+    for split, part in english.items():
+        yield Piece("tydiqa", "tydiqa.en", split, layout("span_qa"), part)
     rows = _read(data, "tydiqa", TYDIQA_PLACES["validation"])
     for language in TYDIQA:
         if language in languages:
@@ -107,15 +108,49 @@ def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Pie
     task = "squad-translated"
     for split, places in SQUAD_TRANSLATED.items():
         wanted = {language: place for language, place in places.items() if language in languages}
-        parts = []
-        for _, place in data.each(task, wanted):
-            answers = aligned(_raw(data, place))
-            parts.append(_where(answers.rows, _others(answers.misplaced, answers.rows.num_rows)))
-            if answers.misplaced:
-                data.note(task, f"{place}: {len(answers.misplaced)} of {answers.rows.num_rows} rows left out, since "
-                                "their answer does not stand at its offset")  # fmt: skip
+        parts = [_translated(data, task, place) for _, place in data.each(task, wanted)]
         if parts:
             yield Piece(task, f"intermediate.{task}.multilingual", split, layout("span_qa"), pa.concat_tables(parts))
+
+
+def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """SQuAD 1.1 in other languages than English, as a machine translated it."""
+    for split, places in SQUAD_TRANSLATED.items():
+        for language in languages:
+            rows = _translated(data, "squad", places[language])
+            yield Piece("squad", f"intermediate.squad.{language}", split, layout("span_qa"), rows)
+
+
+def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """XQuAD's test sets, parallel; every tenth paragraph is held out, in all languages the same."""
+    task = "xquad-test"
+    data.note(task, "the paragraphs are from SQuAD's dev set, which is the dev set of xquad, mlqa and squad: their dev "
+                    "scores after this intermediate task are too good, their test scores are not")  # fmt: skip
+    for language in languages:
+        rows = _read(data, task, XQUAD_PLACES[language])
+        held_out = [number % _HELD_OUT == _HELD_OUT - 1 for number in _paragraphs(rows["context"].to_pylist())]
+        for split, part in _split(rows, held_out).items():
+            yield Piece(task, f"intermediate.{task}.{language}", split, layout("span_qa"), part)
+
+
+def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """TyDiQA-GoldP's training sets without the articles of its test sets; a tenth of the articles is held out."""
+    task, rows = "tydiqa-train", _read(data, "tydiqa-train", TYDIQA_PLACES["train"], ("title",))
+    tested = set(data.read(TYDIQA_PLACES["validation"], ("title",))["title"].to_pylist())
+    new = _where(rows, [title not in tested for title in rows["title"].to_pylist()])
+    data.note(task, f"{rows.num_rows - new.num_rows} of {rows.num_rows} rows of all languages left out, since a test "
+                    "set has their article")  # fmt: skip
+    for language in languages:
+        for split, part in _by_article(_of_language(new, language)).items():
+            yield Piece(task, f"intermediate.{task}.{language}", split, layout("span_qa"), part)
+
+
+def tydiqa_languages(data: DataFolder) -> list[str]:
+    """Return the languages of which TyDiQA-GoldP's training set has rows."""
+    place, tests = TYDIQA_PLACES.values()
+    stand = data.has(place) and data.has(tests)
+    names = {name.partition("-")[0] for name in data.read(place, ("id",))["id"].to_pylist()} if stand else ()
+    return [language for language, name in TYDIQA.items() if name in names]
 
 
 def aligned(rows: "pa.Table") -> Answers:
@@ -160,6 +195,15 @@ def _squad(data: DataFolder, task: str, config: str) -> Iterator[Piece]:
         yield _piece(data, task, config, split, data.first(places) or places[0])
 
 
+def _translated(data: DataFolder, task: str, place: Place) -> "pa.Table":
+    """Return a translated set without the rows whose answer was lost in translation."""
+    answers = aligned(_raw(data, place))
+    if answers.misplaced:
+        data.note(task, f"{place}: {len(answers.misplaced)} of {answers.rows.num_rows} rows left out, since "
+                        "their answer does not stand at its offset")  # fmt: skip
+    return _where(answers.rows, _others(answers.misplaced, answers.rows.num_rows))
+
+
 def _piece(data: DataFolder, task: str, config: str, split: str, place: Place, format_name: str = "span_qa") -> Piece:
     return Piece(task, config, split, layout(format_name), _read(data, task, place))
 
@@ -192,6 +236,21 @@ def _of_language(rows: "pa.Table", language: str) -> "pa.Table":
     import pyarrow.compute as pc
 
     return rows.filter(pc.starts_with(rows["id"], f"{TYDIQA[language]}-"))
+
+
+def _by_article(rows: "pa.Table") -> dict[str, "pa.Table"]:
+    """Return training and dev rows of rows with a `title`, which they lose; a tenth of the articles is the dev set."""
+    held_out = [_one_of(_HELD_OUT, title) for title in rows["title"].to_pylist()]
+    return _split(rows.drop_columns("title"), held_out)
+
+
+def _split(rows: "pa.Table", held_out: list[bool]) -> dict[str, "pa.Table"]:
+    return {"train": _where(rows, [not each for each in held_out]), "validation": _where(rows, held_out)}
+
+
+def _paragraphs(contexts: Sequence[str]) -> Iterator[int]:
+    """Yield the number of each row's paragraph; the questions of one stand together."""
+    yield from accumulate((left != right for left, right in pairwise(contexts)), initial=0)
 
 
 def _one_of(count: int, name: str) -> bool:

@@ -51,6 +51,8 @@ class Recipe:
         What may stand instead of the places by language.
     welcome : tuple of (language or None, Place)
         What is used where it stands; None stands for all languages.
+    held : callable, optional
+        Data folder -> languages that it has, for a task by source language whose places do not tell them.
     """
 
     make: Callable[[DataFolder, Sequence[str]], Iterator[Piece]]
@@ -58,15 +60,31 @@ class Recipe:
     by_language: tuple[Mapping[str, Place], ...] = ()
     instead: Files | None = None
     welcome: tuple[tuple[str | None, Place], ...] = ()
+    held: Callable[[DataFolder], Sequence[str]] | None = None
 
     def missing(self, data: DataFolder) -> str | None:
-        """Return why the task cannot be had from a folder, None if it can."""
+        """Return why the task cannot be had from a folder in any language, None if it can."""
         instead = (self.instead,) if self.instead else ()
         for need in (*self.needs, *((*places.values(), *instead) for places in self.by_language)):
             if not any(_stands(data, each) for each in need):
                 others = f" and its alternatives, {len(need) - 1} in number" if len(need) > 1 else ""
                 return f"the data folder lacks {need[0]}{others}"
         return None
+
+    def missing_in(self, data: DataFolder, language: str) -> str | None:
+        """Return why the task cannot be had from a folder in a language, None if it can."""
+        reason = self.missing(data)
+        if reason or language in (languages := self.languages(data)):
+            return reason
+        return f"the data folder has it in {', '.join(languages) or 'no language'}, not in {language}"
+
+    def languages(self, data: DataFolder) -> Sequence[str]:
+        """Return the languages of which a folder has what a task by source language needs."""
+        if self.held:
+            return self.held(data)
+        first, *others = self.by_language
+        standing = [language for language, place in first.items() if data.has(place)]
+        return [key for key in standing if all(key in places and data.has(places[key]) for places in others)]
 
     def hub_needs(self, languages: Sequence[str]) -> list[tuple[Place, ...]]:
         """Return what the Hub must have for a task in some languages: alternatives of which one is enough."""
@@ -114,6 +132,10 @@ def _as_lines(*parts: mewsli_x.Part) -> Files:
 
 def _single(*places: Place) -> tuple[Need, ...]:
     return tuple((place,) for place in places)
+
+
+def _training_places(places: Callable[[str], dict[str, Place]]) -> tuple[dict[str, Place], ...]:
+    return tuple(places(split) for split in ("train", "validation"))
 
 
 _UDPOS = tuple((tags.udpos_places(split)["en"], _has_treebank(split, ("en",))) for split in ("train", "validation"))
@@ -171,3 +193,23 @@ RECIPES = {
     "squad-translated": Recipe(answers.squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
     "xnli-dev-translated": Recipe(sentences.xnli_dev_translated, _single(sentences.XNLI_DEV)),
 }
+
+# Intermediate tasks by source language: what a study's `source_languages` adds. The first two are machine translations,
+# beside the English sets of the same names above; the others have English as one of their languages.
+BY_SOURCE = {
+    "mnli": Recipe(
+        sentences.mnli_by_language, by_language=(sentences.MNLI_TRANSLATED, sentences.XNLI_DEV_TRANSLATED)
+    ),
+    "squad": Recipe(answers.squad_by_language, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
+    "xnli-dev": Recipe(sentences.xnli_dev, _single(sentences.XNLI_DEV), held=sentences.xnli_dev_languages),
+    "paws-x-train": Recipe(sentences.paws_x_train, by_language=tuple(sentences.PAWS_X_TRAIN.values())),
+    "xquad-test": Recipe(answers.xquad_test, by_language=(answers.XQUAD_PLACES,)),
+    "tydiqa-train": Recipe(
+        answers.tydiqa_train, _single(*answers.TYDIQA_PLACES.values()), held=answers.tydiqa_languages
+    ),
+    "pan-x-train": Recipe(tags.pan_x_train, by_language=_training_places(tags.panx_places)),
+    "udpos-train": Recipe(
+        tags.udpos_train, by_language=_training_places(tags.udpos_places), instead=_has_treebank("train", UDPOS),
+        held=tags.udpos_train_languages,
+    ),
+}  # fmt: skip

@@ -36,8 +36,15 @@ ANLI_PLUS = {
         Place("stanfordnlp/snli", "plain_text", "validation"),
     ),
 }
-MNLI_TRANSLATED = {language: Place("facebook/xnli", language, "train") for language in XNLI if language != "en"}
+MNLI_TRANSLATED, XNLI_DEV_TRANSLATED = (
+    {language: Place("facebook/xnli", language, split) for language in XNLI if language != "en"}
+    for split in ("train", "validation")
+)
 PAWS_X_PLACES = {language: Place(_XTREME, f"PAWS-X.{language}", "test") for language in PAWS_X}
+PAWS_X_TRAIN = {
+    split: {language: Place(_XTREME, f"PAWS-X.{language}", split) for language in PAWS_X}
+    for split in ("train", "validation")
+}
 
 
 def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -54,10 +61,10 @@ def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """PAWS-X as google/xtreme has it; labels are text there."""
-    for split in ("train", "validation"):
-        yield _paws_x_piece(data, "en", split)
-    for language, _ in data.each("paws-x", {key: PAWS_X_PLACES[key] for key in PAWS_X if key in languages}):
-        yield _paws_x_piece(data, language, "test")
+    for split, places in PAWS_X_TRAIN.items():
+        yield _paws_x_piece(data, "paws-x", "paws-x.en", split, places["en"])
+    for language, place in data.each("paws-x", {key: PAWS_X_PLACES[key] for key in PAWS_X if key in languages}):
+        yield _paws_x_piece(data, "paws-x", f"paws-x.{language}", "test", place)
 
 
 def mnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -98,22 +105,60 @@ def xnli_dev_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[
     """Human translations of XNLI's dev set; every tenth premise, in all languages, is held out."""
     rows = _named_nli(data, XNLI_DEV)
     parts = [part for language, part in _by_language(rows) if language in languages and language != "en"]
-    # The three hypotheses of a premise stand in three rows in a row.
-    yield from _held_out("xnli-dev-translated", parts, every=10, together=3)
+    yield from _held_out("xnli-dev-translated", parts, **_TENTH_OF_PREMISES)
+
+
+def mnli_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """MNLI's training set in other languages than English, by a machine; XNLI's dev set is the dev set."""
+    for split, places in (("train", MNLI_TRANSLATED), ("validation", XNLI_DEV_TRANSLATED)):
+        for language in languages:
+            yield _nli_piece("mnli", f"intermediate.mnli.{language}", split, _numbered_nli(data, places[language]))
+
+
+def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """XNLI's dev set as people translated it, parallel; every tenth premise is held out, in all languages the same."""
+    parts = dict(_by_language(_named_nli(data, XNLI_DEV)))
+    for language in languages:
+        for split, rows in _parted(parts[language], **_TENTH_OF_PREMISES).items():
+            yield _nli_piece("xnli-dev", f"intermediate.xnli-dev.{language}", split, rows)
+
+
+def xnli_dev_languages(data: DataFolder) -> list[str]:
+    """Return the languages of which XNLI's dev set has rows."""
+    known = set(data.read(XNLI_DEV, ("language",))["language"].unique().to_pylist()) if data.has(XNLI_DEV) else set()
+    return [language for language in XNLI if language in known]
+
+
+def paws_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """PAWS-X's training sets; those of other languages than English are machine translations."""
+    for split, places in PAWS_X_TRAIN.items():
+        for language in languages:
+            config = f"intermediate.paws-x-train.{language}"
+            yield _paws_x_piece(data, "paws-x-train", config, split, places[language])
+
+
+# The three hypotheses of a premise stand in three rows in a row.
+_TENTH_OF_PREMISES = {"every": 10, "together": 3}
 
 
 def _held_out(task: str, parts: list["pa.Table"], every: int, together: int) -> Iterator[Piece]:
     """Join parallel parts; what is held out is so in every language, a number of rows together."""
-    import numpy as np
     import pyarrow as pa
 
     if not parts:
         return
-    config = f"intermediate.{task}.multilingual"
-    for split, wanted in (("train", False), ("validation", True)):
-        masks = [pa.array((np.arange(len(part)) // together % every == every - 1) == wanted) for part in parts]
-        chosen = [part.filter(mask) for part, mask in zip(parts, masks, strict=True)]
-        yield _nli_piece(task, config, split, pa.concat_tables(chosen))
+    config, parted = f"intermediate.{task}.multilingual", [_parted(part, every, together) for part in parts]
+    for split in ("train", "validation"):
+        yield _nli_piece(task, config, split, pa.concat_tables([part[split] for part in parted]))
+
+
+def _parted(rows: "pa.Table", every: int, together: int) -> dict[str, "pa.Table"]:
+    """Return training and dev rows: of groups of a number of rows, every so many-th is held out."""
+    import numpy as np
+    import pyarrow as pa
+
+    held_out = np.arange(len(rows)) // together % every == every - 1
+    return {"train": rows.filter(pa.array(~held_out)), "validation": rows.filter(pa.array(held_out))}
 
 
 def _nli_piece(task: str, config: str, split: str, rows: "pa.Table") -> Piece:
@@ -147,9 +192,8 @@ def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
             yield language, part.drop_columns("language")
 
 
-def _paws_x_piece(data: DataFolder, language: str, split: str) -> Piece:
-    place = Place(_XTREME, f"PAWS-X.{language}", split)
+def _paws_x_piece(data: DataFolder, task: str, config: str, split: str, place: Place) -> Piece:
     rows = data.read(place, ("sentence1", "sentence2", "label"))
     labels = number_labels(rows["label"], ("0", "1"), data.files(place)[0])
     rows = rows.set_column(rows.column_names.index("label"), "label", labels)
-    return Piece("paws-x", f"paws-x.{language}", split, layout("classification", PARAPHRASE, True), rows)
+    return Piece(task, config, split, layout("classification", PARAPHRASE, True), rows)

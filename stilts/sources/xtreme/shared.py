@@ -1,4 +1,4 @@
-"""What English training sets and evaluation sets share: counted and told, never dropped."""
+"""What training sets of one language and evaluation sets share: counted and told, never dropped."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ class Shared:
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
     def _note(self, each: Table, kind: str, digests: np.ndarray) -> None:
-        if each.split == "train" and each.config.endswith(".en"):
+        if each.split == "train" and not each.config.endswith(".multilingual"):
             self._training[each.config, kind] = np.unique(digests)
         elif not each.config.startswith("intermediate."):
             self._evaluation[each.config, each.split, kind] = digests

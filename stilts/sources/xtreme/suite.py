@@ -3,7 +3,8 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.pairs import fewer_pairs
 from stilts.sources.xtreme.pieces import Piece
-from stilts.sources.xtreme.recipes import RECIPES
+from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
 
 VERSION = 1  # raise it when the same files give other rows
 _TEXT_COLUMNS = (
@@ -81,6 +84,11 @@ class Suite:
     def fingerprint(self, request: Request) -> str:
         """Return a short hash of all that the suite's rows depend on; without data, of the rest, marked as such.
 
+        Parameters
+        ----------
+        request : Request
+            With source languages the suite has intermediate tasks by source language, in these and in English.
+
         Raises
         ------
         StiltsError
@@ -91,6 +99,7 @@ class Suite:
             "seed": request.seed,
             "sizes": read_sizes(request.sizes, Sizes).model_dump(),
             "languages": _chosen(request.languages),
+            **_additions(request),
         }
         files = self._data.fingerprints() if self._fetched else {}
         digest = hashlib.sha256(json.dumps([decisive, files], sort_keys=True).encode()).hexdigest()[:12]
@@ -120,8 +129,10 @@ class Suite:
         chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
         data, shared = self._data, Shared()
         about = {"suite": "xtreme", "fingerprint": self.fingerprint(request), "seed": request.seed,
-                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION}  # fmt: skip
-        tables = shared.watch(_tables(data, chosen, wanted, request.seed, report))
+                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
+                 **_additions(request)}  # fmt: skip
+        made = chain(_whole(data, chosen, report), _by_source(data, request.source_languages))
+        tables = shared.watch(_tables(data, made, wanted, request.seed, report))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
         report(
@@ -151,17 +162,27 @@ class Suite:
             except (pa.ArrowException, OSError) as error:
                 raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
 
-    def missing(self, task_name: str) -> str | None:
+    def missing(self, task: str) -> str | None:
         """Return why a task cannot be had from the folder, None if it can.
+
+        Parameters
+        ----------
+        task : str
+            Its name, or of an intermediate task its name and a source language, `xnli-dev.de`.
 
         Raises
         ------
         UnknownName
-            If the suite has no such task.
+            If the suite has no such task, or not in other languages than English.
         """
-        if task_name not in RECIPES:
-            raise UnknownName("task of the suite 'xtreme'", task_name, RECIPES)
-        return RECIPES[task_name].missing(self._data) if self._fetched else self._absent
+        name, _, language = task.partition(".")
+        english = language in ("", "en")
+        if english and name in RECIPES:
+            return RECIPES[name].missing(self._data) if self._fetched else self._absent
+        if name not in BY_SOURCE:
+            kind = "task of the suite 'xtreme'" + ("" if english else " in other languages than English")
+            raise UnknownName(kind, name, {**BY_SOURCE, **(RECIPES if english else {})})
+        return BY_SOURCE[name].missing_in(self._data, language or "en") if self._fetched else self._absent
 
     @property
     def _fetched(self) -> bool:
@@ -181,23 +202,47 @@ def _chosen(languages: Sequence[str] | None) -> list[str]:
     return choose("language of the suite 'xtreme'", None if languages is None else ["en", *languages], ALL)
 
 
-def _tables(
-    data: DataFolder, languages: Sequence[str], sizes: Sizes, seed: int, report: Callable[[str], None]
-) -> Iterator[Table]:
+def _additions(request: Request) -> dict[str, list[str]]:
+    """What a suite says of its source languages: nothing where it has none, as suites from before."""
+    choose("source language of the suite 'xtreme'", request.source_languages, ALL)
+    choose("family of the suite 'xtreme'", request.families, ())
+    return request.additions
+
+
+def _whole(data: DataFolder, languages: Sequence[str], report: Callable[[str], None]) -> Iterator[_Making]:
+    """Yield the tasks that every suite has, where their data stand."""
     for task, recipe in RECIPES.items():
         if reason := recipe.missing(data):
             data.leave_out(task, "all", reason)
             report(f"{task}: left out, {reason}")
-            continue
-        made = 0
+        else:
+            yield task, recipe, languages
+
+
+def _by_source(data: DataFolder, source_languages: Sequence[str]) -> Iterator[_Making]:
+    """Yield the tasks by source language; one that every suite has in English, in the other languages."""
+    for task, recipe in BY_SOURCE.items() if source_languages else ():
+        wanted = {*source_languages, "en"} - ({"en"} if task in RECIPES else set())
+        held = [language for language in recipe.languages(data) if language in wanted]
+        for language in sorted(wanted.difference(held)):
+            data.leave_out(task, language, "the data folder lacks its training or its dev set")
+        if held:
+            yield task, recipe, held
+
+
+def _tables(
+    data: DataFolder, made: Iterable[_Making], sizes: Sizes, seed: int, report: Callable[[str], None]
+) -> Iterator[Table]:
+    for task, recipe, languages in made:
+        count = 0
         for piece in recipe.make(data, languages):
             if not piece.rows.num_rows:
                 data.leave_out(task, f"{piece.config} {piece.split}", "the data folder has too few rows for it")
                 continue
-            made += 1
+            count += 1
             numbered = _numbered(piece)
             yield Table(piece.config, piece.split, numbered.features, _some_rows(numbered, sizes, seed))
-        report(f"{task}: {made} splits")
+        report(f"{task}: {count} splits")
 
 
 def _numbered(piece: Piece) -> Piece:

@@ -15,6 +15,7 @@ UPOS = (
 )  # fmt: skip
 NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 SPLITS = ("train", "validation", "test")
+_TRAIN_AND_DEV = SPLITS[:2]
 CONTAMINATED = {"el": "Ancient Greek", "zh": "Classical Chinese", "fr": "Old French", "de": "Swiss German"}
 CCG_SOURCE = "CCGbank, LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13"
 
@@ -65,6 +66,34 @@ def pan_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     wanted = {key: place for key, place in panx_places("test").items() if key in languages}
     for language, place in data.each("pan-x", wanted):
         yield _hub_piece(data, "pan-x", f"pan-x.{language}", "test", place, "ner_tags", NER)
+
+
+def udpos_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Parts of speech: the training and dev sets of each language."""
+    for language in languages:
+        for split in _TRAIN_AND_DEV:
+            if piece := udpos_piece(data, language, split):
+                yield piece._replace(task="udpos-train", config=f"intermediate.udpos-train.{language}")
+
+
+def udpos_train_languages(data: DataFolder) -> list[str]:
+    """Return the languages whose training and dev sets of parts of speech stand, in either form."""
+    return [
+        language
+        for language, name in UDPOS.items()
+        if all(
+            treebanks.files(data.root, language, name, split) or data.has(udpos_places(split)[language])
+            for split in _TRAIN_AND_DEV
+        )
+    ]
+
+
+def pan_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """Named entities: the training and dev sets of each language."""
+    for split in _TRAIN_AND_DEV:
+        for language in languages:
+            config, place = f"intermediate.pan-x-train.{language}", panx_places(split)[language]
+            yield _hub_piece(data, "pan-x-train", config, split, place, "ner_tags", NER)
 
 
 def ccg_files(root: Path, split: str) -> list[Path]:
