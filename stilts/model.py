@@ -7,11 +7,15 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from stilts import adapters
 from stilts.encoders import load_encoder
 from stilts.errors import StiltsError
 from stilts.formats import MaskedLM, get_format
 from stilts.formats.base import Input
 from stilts.masked_heads import read_masked_head
+from stilts.study import TrainingSettings
+
+State = Mapping[str, torch.Tensor]  # a model's weights by name
 
 
 class MultiTaskModel(nn.Module):
@@ -39,20 +43,52 @@ class MultiTaskModel(nn.Module):
         decodes them by the input embeddings: the logits of all tokens over a vocabulary would fill the memory.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        head = self.heads[head_name(task)]
         if positions is None:
-            return self.heads[task](hidden, mask)
-        return self.heads[task](hidden[positions[:, 0], positions[:, 1]], self.encoder.get_input_embeddings().weight)
+            return head(hidden, mask)
+        return head(hidden[positions[:, 0], positions[:, 1]], self.encoder.get_input_embeddings().weight)
 
-    def load_encoder(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take the encoder of another model's state and leave the heads; every encoder weight must be there."""
-        prefix = "encoder."
-        own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        self.encoder.load_state_dict(own)
+    def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, seed: int) -> None:
+        """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
+
+        See `stilts.adapters.begin`, to which an encoder's part of `state` goes; the heads stay as they are.
+        """
+        own = encoder_part(state) if state is not None else None
+        adapters.begin(self.encoder, own, settings, goes_on=goes_on, seed=seed)
+
+    def load_encoder(self, state: State) -> None:
+        """Take the encoder of another model's state, adapters merged, and leave the heads; no weight may be missing."""
+        adapters.load_merged(self.encoder, encoder_part(state))
+
+    def load(self, state: State) -> None:
+        """Take another model's encoder, adapters merged, and its heads, which must be those of this model."""
+        self.load_encoder(state)
+        self.heads.load_state_dict(_part(state, "heads."))
+
+    def load_heads(self, state: State) -> None:
+        """Take those of another model's heads that this one has too; the others stay as they are."""
+        for task, head in self.heads.items():
+            if own := _part(state, f"heads.{task}."):
+                head.load_state_dict(own)
 
     @property
     def device(self) -> torch.device:
         """Device of the encoder."""
         return self.encoder.device
+
+
+def head_name(task: str) -> str:
+    """Return the name of a task's head: its data in all languages (`qa`, `qa.de`) share one."""
+    return task.partition(".")[0]
+
+
+def encoder_part(state: State) -> dict[str, torch.Tensor]:
+    """Return the weights of a model's encoder, named as in the encoder."""
+    return _part(state, "encoder.")
+
+
+def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[str]]], seed: int) -> MultiTaskModel:

@@ -66,7 +66,7 @@ def _standing(workspace: "Workspace") -> list[str]:
 def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
 
-    `AutoModel.from_pretrained(folder)` gives the hidden states that the study had. The heads are in
+    `AutoModel.from_pretrained(folder)` gives the hidden states that the study had, adapters merged. The heads are in
     `heads.safetensors`, a tensor ``<task>.<parameter>`` each; its metadata hold, as JSON, each task's format and the
     names of its labels.
 
@@ -103,11 +103,13 @@ def _require(workspace: "Workspace", record: Record) -> None:
 def _write_model(workspace: "Workspace", run: Run, folder: Path) -> None:
     from safetensors.torch import save_file
 
+    from stilts.adapters import load_merged
     from stilts.encoders import load_encoder
+    from stilts.model import encoder_part
 
     state = workspace.checkpoints.load(run.id)
     model, tokenizer = load_encoder(str(workspace.encoder_folder(run)))
-    model.load_state_dict(_under("encoder.", state))
+    load_merged(model, encoder_part(state))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     about = {task.name: json.dumps(_head(workspace, run, task), ensure_ascii=False) for task in tasks(run)}
@@ -197,11 +199,21 @@ def _limits(record: Record, evaluated: list[Record]) -> list[str]:
            "by the public encoder, or is unknown."] if trimmed else []),
         f"One seed ({record.run.seed}), at most {training['examples']} training examples a task, inputs of at most "
         f"{training['max_length']} tokens; longer ones are cut or split.",
+        *_merging(training.get("lora")),
         "Trained on English alone, but where the task's name says otherwise.",
         f"Evaluated on the study's test sets in {len(languages)} languages: {', '.join(languages)}." if languages
         else "Evaluated on English dev data alone.",
         "A pooler that `transformers` adds has random weights: use `last_hidden_state`.",
     ]  # fmt: skip
+
+
+def _merging(lora: Mapping[str, Any] | None) -> list[str]:
+    if lora is None:
+        return []
+    return [
+        f"Trained with low-rank adapters (LoRA, rank {lora['rank']}, alpha {lora['alpha']:g}), which are merged into "
+        "the weights: they equal those of the study but for rounding, and the adapters cannot be taken out again."
+    ]
 
 
 _USE = f"""## Use

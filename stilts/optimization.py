@@ -1,10 +1,10 @@
 """What a training moves and how: the weights that are not frozen, AdamW, and rates that rise and fall."""
 
-import re
 from collections.abc import Iterator
 
 import torch
 
+from stilts.adapters import is_adapter, layer_number
 from stilts.errors import StiltsError
 from stilts.model import MultiTaskModel
 from stilts.study import TrainingSettings
@@ -13,10 +13,14 @@ from stilts.study import TrainingSettings
 def make_optimizer(
     model: MultiTaskModel, settings: TrainingSettings, updates: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay."""
+    """Return AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay.
+
+    The encoder's rate is that of its adapters where these are what trains.
+    """
     from transformers import get_linear_schedule_with_warmup
 
-    rates = {"encoder": settings.learning_rate, "heads": settings.head_learning_rate}
+    encoder_rate = settings.lora.learning_rate if settings.lora else settings.learning_rate
+    rates = {"encoder": encoder_rate, "heads": settings.head_learning_rate}
     groups = [
         {"params": weights, "lr": rates[part], "weight_decay": settings.weight_decay if decayed else 0.0}
         for part in rates
@@ -28,13 +32,16 @@ def make_optimizer(
 
 
 def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
-    """Leave out what the settings do not train: word embeddings, or all that lies below a layer."""
+    """Leave out what the settings do not train: word embeddings, all that lies below a layer, all but adapters."""
     for name, weight in model.encoder.named_parameters():
-        layer = re.search(r"\blayers?\.(\d+)\.", name)
-        below = int(layer[1]) < settings.frozen_layers if layer else "embed" in name and settings.frozen_layers > 0
-        weight.requires_grad_(not below)
+        weight.requires_grad_(is_adapter(name) if settings.lora else not _lies_below(name, settings.frozen_layers))
     if not settings.train_embeddings:
         model.encoder.get_input_embeddings().weight.requires_grad_(False)
+
+
+def _lies_below(name: str, layer: int) -> bool:
+    number = layer_number(name)
+    return "embed" in name and layer > 0 if number is None else number < layer
 
 
 def checkpoint_gradients(model: MultiTaskModel) -> None:
@@ -55,6 +62,11 @@ def trained_weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
     """Return copies of the weights that train, by their names in the model's state, in the CPU's memory."""
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items() if name in trained}
+
+
+def trained_count(model: MultiTaskModel) -> int:
+    """Return the number of weights that train: of the encoder or its adapters, and of the heads."""
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def _weights(model: MultiTaskModel, part: str, decayed: bool) -> Iterator[torch.nn.Parameter]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from stilts import provenance
+from stilts.adapters import has_adapters
 from stilts.errors import StiltsError
 from stilts.evaluation import dev_counts, embed, head_outputs, predict
 from stilts.formats import SpanQA, Tagging, get_format
@@ -23,7 +24,8 @@ from stilts.formats.base import Format, Input
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
 from stilts.launch import train_together
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
-from stilts.model import MultiTaskModel, build_model, default_device, resolve_precision
+from stilts.model import MultiTaskModel, build_model, default_device, encoder_part, resolve_precision
+from stilts.optimization import trained_count
 from stilts.processes import ALONE, Processes
 from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
@@ -114,10 +116,9 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
         }
         dev = _Dev({**tasks, **earlier}, suite, tokenizer, settings)
         model = build_model(folder, dev.heads, run.seed)
-        if parent is not None:
-            model.load_encoder(parent)
-            if run.phase == "intermediate":  # a stage goes on with what the one before it trained
-                model.load_heads(parent)
+        model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), seed=run.seed)
+        if parent is not None and run.phase == "intermediate":  # a stage goes on with what the one before it trained
+            model.load_heads(parent)
         data = {
             name: TaskData(
                 task.format, get_format(task.format).encode(splits[name].rows, tokenizer, settings.max_length)
@@ -135,7 +136,12 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
             saved=saved,
             processes=processes,
         )
-        measured.update(examples=outcome.examples, tokens=outcome.tokens, processes=processes.count)
+        measured.update(
+            examples=outcome.examples,
+            tokens=outcome.tokens,
+            processes=processes.count,
+            trained_weights=trained_count(model),
+        )
     if not processes.is_main:
         return None
     workspace.checkpoints.save(run.id, model.state_dict())
@@ -144,6 +150,13 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
     record = _record(run, workspace, metrics, measured, precision, outcome)
     saved.forget()
     return record
+
+
+def _goes_on_with_adapters(run: Run, parent: State | None) -> bool:
+    """Whether a run trains the adapters of its parent on: all stages of phase 1 train the same ones."""
+    if run.phase == "intermediate":
+        return parent is not None and has_adapters(encoder_part(parent))
+    return run.settings["condition"].get("adapters") == "continued"
 
 
 def _trained_tasks(run: Run) -> dict[str, Task]:
@@ -233,7 +246,7 @@ def _predict(
     splits = {language: load(suite, task, language, "test", most) for language in wanted}
     labels = splits[wanted[0]].labels
     model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed)
-    model.load_state_dict(state)
+    model.load(state)
     form = get_format(task.format)
     if isinstance(form, Tagging):
         form = Tagging(run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE))
@@ -266,7 +279,7 @@ def _search(
     pool = load_split(suite, None, task.config_for(POOL.config), POOL.split, columns=POOL.columns)
     check_pool(rows, pool["id"], f"{suite}, task '{task.name}'")
     model = build_model(folder, {task.training_task: (task.format, ())}, run.seed)
-    model.load_state_dict(state)
+    model.load(state)
     form, tokenizer = get_format(task.format), load_tokenizer(folder)
     inputs = [*form.encode(rows, tokenizer, length), *form.encode_pool(pool["passage"], tokenizer, length)]
     measured.update(examples=len(inputs), tokens=sum(part.tokens for part in inputs))

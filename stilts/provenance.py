@@ -17,6 +17,7 @@ PACKAGES = (
     "torch",
     "transformers",
     "accelerate",
+    "peft",
     "tokenizers",
     "datasets",
     "numpy",
@@ -37,6 +38,7 @@ def collect(
     tokens: int,
     precision: str,
     processes: int = 1,
+    trained_weights: int | None = None,
 ) -> Provenance:
     """Return the provenance of a run that took `seconds` of wall clock for so many examples and tokens.
 
@@ -51,6 +53,7 @@ def collect(
         tokens=tokens,
         examples_per_second=round(examples / seconds, 2),
         tokens_per_second=round(tokens / seconds, 1),
+        trained_weights=trained_weights,
         peak_memory_mb=round(peak_memory_mb(), 1),
         device=device_name() if processes == 1 else f"{processes} x {device_name()}",
         precision=precision,

@@ -37,6 +37,11 @@ class Provenance(BaseModel):
     tokens: int = Field(0, description="tokens of those examples without padding")
     examples_per_second: float = 0.0
     tokens_per_second: float = 0.0
+    trained_weights: int | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # records from before have no such number
+        description="weights that a training moved: of the encoder or its adapters, and of the heads",
+    )
     peak_memory_mb: float = Field(0.0, description="peak resident set of the process, or of the GPU's allocator")
     device: str = Field(description="processor or GPU as it names itself, and threads")
     precision: str = ""
