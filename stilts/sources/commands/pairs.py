@@ -178,13 +178,17 @@ def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
     Entailed is what leaves something out or says the same in other words; neutral is what adds something or does
     something unrelated; a contradiction gives a slot another value or does the opposite.
     """
-    maker = PairMaker(book, pool, rng)
-    makers: dict[str, list[Callable[[], Twins]]] = {
+    makers = entailment_makers(PairMaker(book, pool, rng))
+    return stream(NLI_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
+
+
+def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """What draws the pairs of each label of `entailments`."""
+    return {
         "entailment": [maker.fewer_slots, maker.paraphrase],
         "neutral": [lambda: maker.fewer_slots()[::-1], maker.other_action],
         "contradiction": [maker.other_value, maker.other_value, maker.opposite],
     }
-    return stream(NLI_LABELS, lambda label: _example(rng.choice(makers[label])(), label))
 
 
 def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
@@ -193,15 +197,24 @@ def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
     Different pairs change one value or the action. Each goes with a paraphrase of the same intent whose words overlap
     as much, so that neither gives the label away (the idea of PAWS, Zhang et al. 2019).
     """
-    maker = PairMaker(book, pool, rng)
-    makers = {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
-    candidates = stream(PARA_LABELS, lambda label: _example(rng.choice(makers[label])(), label))
+    makers = paraphrase_makers(PairMaker(book, pool, rng))
+    candidates = stream(PARA_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
     return _matched(candidates, lambda example: _likeness(example, book.language))
+
+
+def paraphrase_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """What draws the pairs of each label of `paraphrases`."""
+    return {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
 
 
 def _likeness(example: Example, language: str) -> tuple[str, int]:
     """First intent of a pair, and tenths of word overlap."""
-    return example.row["meaning"].split()[0], round(10 * _overlap(*example.words, language))
+    return example.row["meaning"].split()[0], overlap_level(example, language)
+
+
+def overlap_level(example: Example, language: str) -> int:
+    """Tenths of word overlap between the two texts of a pair."""
+    return round(10 * _overlap(*example.words, language))
 
 
 def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]) -> Iterator[Example]:
@@ -220,7 +233,14 @@ def _overlap(first: str, second: str, language: str) -> float:
     return len(one & two) / len(one | two)
 
 
-def _example(twins: Twins, label: str) -> Example:
+def pair_example(twins: Twins, label: str) -> Example:
+    """A pair with its label.
+
+    Raises
+    ------
+    Unfit
+        If both say the same words.
+    """
     first, second = twins
     if first.text.casefold() == second.text.casefold():
         raise Unfit("same words")

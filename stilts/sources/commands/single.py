@@ -11,7 +11,7 @@ from random import Random
 from stilts.sources.commands.collecting import Example, stream
 from stilts.sources.commands.grammar import Template
 from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, phrasebook
-from stilts.sources.commands.sampling import Pool, Unfit
+from stilts.sources.commands.sampling import Command, Pool, Unfit
 from stilts.sources.commands.tagging import bio_tags, token_places
 from stilts.sources.commands.values import FOLDER
 
@@ -62,11 +62,15 @@ def intents(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) ->
     by_intent = _by_intent(book, pool)
 
     def example(intent: str) -> Example:
-        command = book.draw(by_intent[intent], pool, rng)
-        return Example(command.text, {"sentence1": command.text, "label": intent, "template": command.template.id,
-                                      "meaning": command.meaning})
+        return intent_example(book.draw(by_intent[intent], pool, rng))
 
     return stream([intent for intent in intent_names(folder) if intent in by_intent], example)
+
+
+def intent_example(command: Command) -> Example:
+    """A command with its intent."""
+    return Example(command.text, {"sentence1": command.text, "label": command.template.intent,
+                                  "template": command.template.id, "meaning": command.meaning})
 
 
 def slots(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
@@ -81,9 +85,20 @@ def slots(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> I
         command = book.draw(rng.choice(by_slot[slot]).templates, pool, rng)
         if slot not in command.slots or not known.issuperset(command.slots):
             raise Unfit(slot)
-        places = token_places(command.text, book.language)
-        tags = bio_tags(places, command.spans)
-        return Example(command.text, {"tokens": [command.text[start:end] for start, end in places], "tags": tags,
-                                      "template": command.template.id, "meaning": command.meaning})
+        return slots_example(command, book.language)
 
     return stream(sorted(by_slot), example)
+
+
+def slots_example(command: Command, language: str) -> Example:
+    """A command with the slots of its tokens.
+
+    Raises
+    ------
+    Unfit
+        If two values touch one token.
+    """
+    places = token_places(command.text, language)
+    tags = bio_tags(places, command.spans)
+    return Example(command.text, {"tokens": [command.text[start:end] for start, end in places], "tags": tags,
+                                  "template": command.template.id, "meaning": command.meaning})
