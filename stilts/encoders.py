@@ -69,6 +69,8 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     import torch
     from transformers import AutoConfig, AutoModel
 
+    from stilts.backbones import name_tied_weights_once
+
     _refuse_damaged(Path(name))
     source = {"revision": revision, "trust_remote_code": False}
     with _explained(name, revision), _quiet_progress():
@@ -79,7 +81,9 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise StiltsError(f"encoder {name}: weights lack {len(missing)} of the model's, the first is '{missing[0]}'")
-    return model.eval()
+    if config.pad_token_id is None:  # most decoders have none; the attention mask hides whatever stands there
+        model.config.pad_token_id = 0
+    return name_tied_weights_once(model).eval()
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
@@ -92,7 +96,31 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise StiltsError(f"encoder {name}: it has no fast tokenizer (tokenizer.json), which features need")
-    return tokenizer
+    return tokenizer if tokenizer.num_special_tokens_to_add(pair=True) else _with_separators(tokenizer, name)
+
+
+def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTrainedTokenizerFast":
+    """Return a tokenizer that ends each text with its end token.
+
+    Those of some decoders (GPT-2, BLOOM) set no token anywhere, so that nothing would part the texts of a pair; GPT
+    parted and ended them with tokens of their own for such tasks (Radford et al. 2018, section 3.3).
+    """
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    end = tokenizer.eos_token
+    if end is None:
+        raise StiltsError(f"encoder {name}: its tokenizer has no special token that could part the texts of a pair")
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    template = processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    own = backend.post_processor
+    backend.post_processor = processors.Sequence([own, template]) if own else template
+    # The class of a public tokenizer would make its own post-processor again when it is loaded.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **tokenizer.special_tokens_map
+    )
 
 
 def encoder_fingerprint(name: str, revision: str | None = None) -> str:

@@ -2,10 +2,12 @@
 
 from stilts.errors import UnknownName
 from stilts.formats.base import Format
+from stilts.formats.causal_lm import CausalLM
 from stilts.formats.classification import Classification
 from stilts.formats.masked_lm import MaskedLM
 from stilts.formats.multiple_choice import MultipleChoice
 from stilts.formats.passage_retrieval import PassageRetrieval
+from stilts.formats.span_corruption import SpanCorruption
 from stilts.formats.span_qa import SpanQA
 from stilts.formats.tagging import Tagging
 
@@ -17,6 +19,8 @@ _FORMATS: tuple[Format, ...] = (
     SpanQA("span_qa_null", unanswerable=True),
     MultipleChoice(),
     MaskedLM(),
+    CausalLM(),
+    SpanCorruption(),
     PassageRetrieval(),
 )
 TRAINED = {form.name: form for form in _FORMATS}

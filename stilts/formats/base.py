@@ -38,6 +38,11 @@ class Input:
         Further sequences that are scored against the first one: the other choices of a multiple-choice question.
     positions : int32 array (chosen,), optional
         The tokens of the first sequence that alone go through the head; all where it is None.
+    ends : int32 array (tokens,), optional
+        For each token of the first sequence, where its word ends: the token whose state stands for it with a model that
+        reads from left to right. None: each stands for itself.
+    written : int32 array (written,), optional
+        What an encoder-decoder is to write when it has read the first sequence; `positions` are then among these.
     """
 
     example: int
@@ -46,6 +51,8 @@ class Input:
     detail: Any = None
     alternatives: tuple[np.ndarray, ...] = ()
     positions: np.ndarray | None = None
+    ends: np.ndarray | None = None
+    written: np.ndarray | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "input_ids", np.asarray(self.input_ids, dtype=np.int32))
@@ -64,8 +71,8 @@ class Input:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all sequences."""
-        return sum(map(len, self.sequences))
+        """Tokens of all sequences, and of what is to be written."""
+        return sum(map(len, self.sequences)) + (0 if self.written is None else len(self.written))
 
 
 class Format(Protocol):

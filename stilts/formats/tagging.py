@@ -1,6 +1,7 @@
 """Tagging of given tokens; micro F1 over chunks.
 
-The first subword of a token carries its tag. A sentence too long for one input is split between tokens and its parts
+The first subword of a token carries its tag; with a model that reads from left to right it is given the state of the
+last one, which alone has seen the whole token. A sentence too long for one input is split between tokens and its parts
 are joined again, so that no gold token is ever dropped.
 """
 
@@ -125,4 +126,6 @@ def _input(example: int, words: list[list[int]], tags: Sequence[int], prefix: li
     firsts = len(prefix) + np.cumsum([0] + [len(word) for word in words[:-1]])
     target = np.full(len(ids), IGNORED, dtype=np.int16)
     target[firsts] = tags
-    return Input(example, ids, target, firsts.astype(np.int32))
+    ends = np.arange(len(ids), dtype=np.int32)
+    ends[firsts] += np.array([len(word) - 1 for word in words], dtype=np.int32)
+    return Input(example, ids, target, firsts.astype(np.int32), ends=ends)
