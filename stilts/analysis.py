@@ -1,7 +1,7 @@
 """What an analysis notebook opens: the records of one study, and the bootstrap replicates drawn from them."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -123,11 +123,23 @@ def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
     """
     settings = here.study(study)
     planned = _planned_records(here, settings)
-    committed = list(Store(here.root / "results" / settings.name / "records"))
+    conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
+    committed = _committed_records(here, settings, conditions)
     if not committed or any(record.run.parents for record in planned):
         return planned, True
-    conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
     return in_order(committed, conditions, lambda record: record.run.condition), False
+
+
+def _committed_records(here: Workspace, settings: Study, conditions: Collection[str]) -> list[Record]:
+    """Committed records of a study; of the one that it is recorded with, those of its conditions and targets."""
+    if settings.recorded_as is None:
+        return list(Store(here.root / "results" / settings.name / "records"))
+    records = Store(here.root / "results" / settings.recorded_as / "records")
+    return [
+        record
+        for record in records
+        if record.run.condition in conditions and record.run.target in (None, *settings.targets)
+    ]
 
 
 def _planned_records(here: Workspace, settings: Study) -> list[Record]:

@@ -18,7 +18,8 @@ from stilts.study import Run, Study
 from stilts.tasks import TARGETS
 
 # Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
-ASSUMED_SECONDS = {"intermediate": 45.0, "target": 30.0, "zero-shot": 20.0}
+ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
+RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # whose work follows from the sizes of the data
 NOTEBOOK_SECONDS = 6.0  # a kernel that loads torch and transformers, on one core
 
 
@@ -67,7 +68,7 @@ class Estimator:
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Estimate:
         """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
         like = self._by_kind.get(_kind(run), [])
-        if not like and self.reckons:
+        if not like and self.reckons and run.phase in RECKONED_PHASES:
             return Estimate(self._reckoned(run, speed or self.speeds[0]), 0.0, measured=False)
         if not like:
             return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
@@ -88,12 +89,17 @@ class Estimator:
 def _kind(run: Run) -> tuple[str, ...]:
     # The suite's fingerprint stands for the languages and sizes of the test sets.
     evaluated = run.data if run.phase == "zero-shot" else ""
-    encoder, suite = run.settings["encoder"]["name"], run.settings.get("suite", "")
-    return run.phase, run.target or run.condition, encoder, suite, evaluated
+    encoder, suite = run.settings["encoder"], run.settings.get("suite", "")
+    built = json.dumps(encoder.get("scratch"), sort_keys=True)
+    return run.phase, run.target or run.condition, encoder["name"], built, suite, evaluated
 
 
 def _units(run: Run) -> float:
-    """Training examples, or test examples per language; 1 where the suite alone decides."""
+    """Training or measured examples, updates of pretraining, test examples per language; 1 where the suite decides."""
+    if run.phase == "measure":
+        return run.settings["measure"]["examples"]
+    if run.phase == "pretraining":
+        return run.settings["pretraining"]["updates"]
     if "training" in run.settings:
         return run.settings["training"]["examples"] * run.settings["training"]["epochs"]
     return run.settings["evaluation"].get("examples", 1)
@@ -249,12 +255,19 @@ def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
     large = shape.layer_weights >= GPU_WEIGHTS
     by_device: dict[str, list[Record]] = {}
     for record in records:
-        known = encoder_shape(record.run.settings["encoder"]["name"]) is not None
-        if known and record.provenance.tokens and _is_gpu(record.provenance.device) == large:
-            by_device.setdefault(record.provenance.device, []).append(record)
+        device, tokens = record.provenance.device, record.provenance.tokens
+        if _tells_speed(record.run) and tokens and _is_gpu(device) == large:
+            by_device.setdefault(device, []).append(record)
     found = [_measured_speed(device, own) for device, own in by_device.items()]
     assumed = list(ASSUMED_GPUS) if large else [ASSUMED_CORE]
     return sorted((speed for speed in found if speed), key=lambda speed: -speed.runs) or assumed
+
+
+def _tells_speed(run: Run) -> bool:
+    """Whether a run's time follows from its tokens and the shape of a known encoder."""
+    encoder = run.settings["encoder"]
+    known = "scratch" not in encoder and encoder_shape(encoder["name"]) is not None
+    return known and run.phase in RECKONED_PHASES
 
 
 def _is_gpu(device: str) -> bool:

@@ -328,6 +328,12 @@ def layer_profiles(table: pd.DataFrame) -> Figure:
 # --- Costs -----------------------------------------------------------------------------------------------------------
 
 
+_PHASE_LOOKS = {
+    "pretraining": ("#E69F00", "..."), "intermediate": ("#D9D9D9", ""), "target": ("#56B4E9", "///"),
+    "zero-shot": ("#0072B2", ""), "measure": ("#009E73", "xxx"),
+}  # fmt: skip
+
+
 def costs(table: pd.DataFrame) -> Figure:
     """Plot the seconds that each condition took, stacked by phase.
 
@@ -344,9 +350,8 @@ def costs(table: pd.DataFrame) -> Figure:
         figure = _figure(7.0, 1.2 + 0.3 * len(conditions))
         axis = figure.add_subplot()
         start = np.zeros(len(conditions))
-        looks = (("#D9D9D9", ""), ("#56B4E9", "///"), ("#0072B2", ""))
-        for phase, (color, hatch) in zip(get_args(Phase), looks, strict=True):
-            minutes = wide.loc[conditions, phase].to_numpy() / 60 if phase in wide else np.zeros(len(conditions))
+        for phase, (color, hatch) in ((phase, _PHASE_LOOKS[phase]) for phase in get_args(Phase) if phase in wide):
+            minutes = wide.loc[conditions, phase].to_numpy() / 60
             axis.barh(conditions, minutes, left=start, color=color, hatch=hatch, edgecolor="white", label=phase)
             start = start + minutes
         for place, minutes in enumerate(start):

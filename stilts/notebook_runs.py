@@ -55,7 +55,7 @@ def _trained_in(block: str, study: Study) -> set[str]:
     if block != "intermediate_training":
         return set()
     conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
-    return {name for each in conditions for name in (each.name, *each.tasks)}
+    return {name for each in conditions for name in (each.name, *each.all_tasks)}
 
 
 def _as_languages(setting: str, value: Any) -> Any:
@@ -70,7 +70,7 @@ def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: st
     Parameters
     ----------
     targets : str
-        Target tasks separated by commas, or "all" of the study; without meaning in the intermediate phase.
+        Target tasks separated by commas, or "all" of the study; without meaning where a phase has none.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: st
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     here = workspace(study)
     plan = here.plan(study)
-    wanted = None if phase == "intermediate" or targets == "all" else _target_names(targets, study)
+    wanted = None if phase not in ("target", "zero-shot") or targets == "all" else _target_names(targets, study)
     runs = plan.select(phase, condition, seed, wanted)
     here.prepare(study)
     records = []

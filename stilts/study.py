@@ -304,6 +304,9 @@ class Study(Settings):
     pretraining: PretrainingSettings = PretrainingSettings()
     measures: MeasureSettings = MeasureSettings()
     question: QuestionSettings | None = None
+    recorded_as: str | None = Field(
+        None, description="study whose committed records hold this one's, for where its runs cannot be named"
+    )
     schedule: ScheduleSettings = ScheduleSettings()
 
     @model_validator(mode="after")
