@@ -8,11 +8,13 @@ from stilts.questions.common import (
     Result,
     Rules,
     answers,
+    caveats,
     cells,
     differences,
     outcomes,
     power_note,
     run_tests,
+    shown,
     untested,
     verdict,
     verdicts,
@@ -20,7 +22,7 @@ from stilts.questions.common import (
 from stilts.questions.models import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.questions.power import achieved_power, detectable_effect
 from stilts.records import Provenance, Record
-from stilts.study import Run
+from stilts.study import QuestionSettings, Run
 
 FAKES = 200
 # Of 200 tests of size 0.05, so many are positive in all but one of a thousand repetitions.
@@ -182,7 +184,7 @@ def test_too_few_rows_give_no_numbers_but_a_reason():
 
 def test_the_mixed_model_finds_the_effect_and_the_spread():
     table, predictors = fake(np.random.default_rng(2), 6.0, 5.0, rows=30)
-    fit = mixed(table, predictors, "x")
+    fit, _ = mixed(table, predictors, "x")
     assert fit.estimate == pytest.approx(crossed(table, predictors)["x"].estimate, rel=1e-4)  # balanced data
     assert fit.low < 5.0 < fit.high
     assert 5 < fit.row_sd < 11
@@ -192,8 +194,9 @@ def test_the_mixed_model_finds_the_effect_and_the_spread():
 def test_a_singular_mixed_model_says_so():
     table, _ = fake(np.random.default_rng(2), spread=(8.0, 0.0, 4.0), rows=20)
     table -= table.mean() - table.mean().mean()  # seeds that do not differ at all
-    assert "the variance of the seeds is estimated as zero" in mixed(table).notes
-    assert not np.isnan(mixed(table).estimate)
+    fit, notes = mixed(table)
+    assert "the variance of the seeds is estimated as zero" in notes
+    assert fit.estimate == pytest.approx(table.mean(axis=None))
 
 
 def test_a_mixed_model_that_fails_gives_its_reason(monkeypatch):
@@ -202,11 +205,11 @@ def test_a_mixed_model_that_fails_gives_its_reason(monkeypatch):
 
     monkeypatch.setattr("stilts.questions.models._fit_mixed", broken)
     table, _ = fake(np.random.default_rng(2), rows=5)
-    fit = mixed(table)
+    fit, notes = mixed(table)
     assert np.isnan(fit.estimate)
-    assert fit.notes == ("the mixed model could not be fitted: Singular matrix",)
-    shown = checks([effect(table, Rules(resamples=50))], Rules(resamples=50))
-    assert shown["agrees"].tolist()[:2] == ["yes", "no fit"]
+    assert notes == ("the mixed model could not be fitted: Singular matrix",)
+    found = checks([effect(table, Rules(resamples=50))], Rules(resamples=50))
+    assert found["agrees"].tolist()[:2] == ["yes", "no fit"]
 
 
 def test_the_bootstrap_varies_as_much_as_the_standard_error_says():
@@ -289,11 +292,20 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     ]
     assert power_note(results, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
-        "- `a` would find an effect of 5.0 points in four of five tries; 2.0 is the smallest that matters, for which "
-        "is too coarse.",
+        "- `a` would find an effect of 5.0 points in four of five tries: too coarse for 2.0, the smallest that matters.",
     ]
+    assert caveats(results) == "- `b`: note.\n- `c`: no record."
+    assert shown(table)["p (corrected)"].tolist() == ["0.030", "0.040", "\N{EN DASH}"]
+    uncorrected = Rules(rules.tests, correction="none")
+    assert verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]
+    assert verdicts(results, uncorrected)["detectable"].iloc[1] < table["detectable"].iloc[1]
     with pytest.raises(UnknownName, match="unknown test of the question 'd'"):
         run_tests(tests, 0, Rules({"d": "?"}))
+
+
+def test_rules_are_the_study_files():
+    question = QuestionSettings(number=2, text="?", tests={"a": "A."}, level=0.9, resamples=500, smallest_effect=1.0)
+    assert Rules.of(question, seed=3) == Rules({"a": "A."}, 0.9, 500, 3, 1.0, "holm")
 
 
 def test_nothing_tested():

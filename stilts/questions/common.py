@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stilts.errors import StiltsError, UnknownName
+from stilts.errors import UnknownName
 from stilts.questions.power import detectable_effect
 from stilts.records import Record, tidy
 from stilts.statistics import signed, with_holm
@@ -45,6 +45,8 @@ class Rules:
         Test id -> hypothesis in words.
     level : float
         Of intervals; one minus the size of the tests together.
+    correction : str
+        `holm`, or `none`.
     resamples, seed : int
         Replicates of a bootstrap or a permutation test, and the state that draws them.
     smallest_effect : float
@@ -56,19 +58,20 @@ class Rules:
     resamples: int = 2000
     seed: int = 0
     smallest_effect: float = 2.0
+    correction: str = "holm"
 
     @classmethod
     def of(cls, question: "QuestionSettings", seed: int = 0) -> "Rules":
-        """Return the rules that a study file's block `question` states.
+        """Return the rules that a study file's block `question` states; `seed` is the generator's state."""
+        return cls(
+            dict(question.tests), question.level, question.resamples, seed, question.smallest_effect,
+            question.correction,
+        )  # fmt: skip
 
-        Raises
-        ------
-        StiltsError
-            If the file asks for another correction than Holm's.
-        """
-        if question.correction != "holm":
-            raise StiltsError(f"question {question.number}: correction '{question.correction}' is none; use 'holm'")
-        return cls(dict(question.tests), question.level, question.resamples, seed, question.smallest_effect)
+    @property
+    def tests_together(self) -> int:
+        """Number of tests that p-values are corrected for: 1 without correction."""
+        return max(len(self.tests), 1) if self.correction == "holm" else 1
 
     def generator(self) -> np.random.Generator:
         """Return a fresh random generator; each starts in the same state."""
@@ -233,17 +236,17 @@ def smallest_effect(result: Result, rules: Rules) -> float | None:
 
 
 def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
-    """Return one row for each test, with Holm's correction for all of them, the verdict and the power note.
+    """Return one row for each test, with the correction for all of them, the verdict and the power note.
 
     Returns
     -------
     DataFrame
-        test, hypothesis, estimate, low, high, unit, p, p_holm, verdict, based on, detectable (the effect that this
-        design would find in four of five tries), smallest effect, method. A test that the records do not allow has no
-        numbers, and counts in the correction.
+        test, hypothesis, estimate, low, high, unit, p, p_holm (corrected), verdict, based on, detectable (the effect
+        that this design would find in four of five tries), smallest effect, method. A test that the records do not
+        allow has no numbers, and counts in the correction.
     """
     found = pd.DataFrame({"p": [result.p if result.known else 1.0 for result in results]}, dtype=float)
-    corrected = with_holm(found, rules.level)["p_holm"] if len(found) else []
+    corrected = with_holm(found, rules.level)["p_holm"] if len(found) and rules.correction == "holm" else found["p"]
     rows = [
         {
             "test": result.test,
@@ -271,7 +274,7 @@ def detectable(result: Result, rules: Rules) -> float:
     """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test."""
     if np.isnan(result.se) or np.isnan(result.df):
         return float("nan")
-    return detectable_effect(result.se, result.df, rules.level, max(len(rules.tests), 1))
+    return detectable_effect(result.se, result.df, rules.level, rules.tests_together)
 
 
 def power_note(results: Sequence[Result], rules: Rules) -> str:
@@ -284,17 +287,25 @@ def power_note(results: Sequence[Result], rules: Rules) -> str:
             continue
         line = f"- `{result.test}` would find an effect of {seen:.1f} {result.unit} in four of five tries"
         if smallest is not None:
-            fine = "which is fine enough" if seen <= smallest else "which is too coarse"
-            line += f"; {smallest:.1f} is the smallest that matters, for {fine}"
+            fine = "fine enough" if seen <= smallest else "too coarse"
+            line += f": {fine} for {smallest:.1f}, the smallest that matters"
         lines.append(line + ".")
     if not lines:
         return "No test was chosen."
-    tests = max(len(rules.tests), 1)
     lines.append(
-        f"\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of Holm's "
-        f"correction for {_number(tests, 'test')}."
+        "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
+        f"correction for {_number(rules.tests_together, 'test')}."
     )
     return "\n".join(lines)
+
+
+def caveats(results: Sequence[Result]) -> str:
+    """Say what the tests left out or do not cover, each note once with the tests that it is of."""
+    tests: dict[str, list[str]] = {}
+    for result in results:
+        for note in result.notes:
+            tests.setdefault(note, []).append(f"`{result.test}`")
+    return "\n".join(f"- {', '.join(names)}: {note}." for note, names in tests.items()) or "Nothing was left out."
 
 
 def answers(table: pd.DataFrame) -> str:
@@ -306,6 +317,20 @@ def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{row['hypothesis']}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: the records do not allow the test."
-    p = f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "below 0.001"
     interval = f"{signed(row['estimate'])} {row['unit']} ({signed(row['low'])} to {signed(row['high'])})"
-    return f"{start}: {interval}, corrected p {p}, from {row['based on']}."
+    return f"{start}: {interval}, corrected p {_p(row['p_holm'])}, from {row['based on']}."
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `verdicts` for readers: p-values that are not zero; without the hypotheses, which `answers` has."""
+    columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
+    found = table[columns].copy()
+    for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
+        found.insert(5 + place, title, [_p(value) for value in table[name]])
+    return found
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return "\N{EN DASH}"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -34,6 +34,8 @@ from stilts.questions.common import Result, Rules, untested
 
 MEAN = "mean"
 PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
+NOT_CONVERGED = "the fit did not converge"
+_RETRY, _FAILED = "Retrying MixedLM optimization with ", "Maximum Likelihood optimization failed"
 ONE_SEED = "with one seed the interval says nothing of another seed's luck"
 
 
@@ -262,7 +264,7 @@ def bootstrap(
 
 @dataclass(frozen=True)
 class MixedFit:
-    """A coefficient of the mixed model, its Wald interval and p-value, the standard deviations, and what went wrong."""
+    """A coefficient of the mixed model, its Wald interval and p-value, and the standard deviations."""
 
     estimate: float
     low: float
@@ -271,60 +273,77 @@ class MixedFit:
     row_sd: float
     seed_sd: float
     residual_sd: float
-    notes: tuple[str, ...]
 
 
 def mixed(
     table: pd.DataFrame, predictors: pd.DataFrame | None = None, coefficient: str = MEAN, level: float = 0.95
-) -> MixedFit:
-    """Fit a mixed model with rows and seeds as crossed random effects, by REML.
+) -> tuple[MixedFit, tuple[str, ...]]:
+    """Fit a mixed model with rows and seeds as crossed random effects, by REML; return a coefficient and notes.
 
-    A predictor's slope varies with the seed as well, apart from the seed's level. Every warning of the fit is among the
-    notes; so is a variance that is estimated as zero. A fit that fails gives no numbers, and its reason as a note.
+    A predictor's slope varies with the seed as well, apart from the seed's level; `seed_sd` is then the slope's. Every
+    warning of the fit is among the notes; so is a variance that is estimated as zero. A fit that fails gives no
+    numbers, and its reason as a note.
     """
+    fits, notes = _mixed_fits(table, predictors, None if coefficient == MEAN else coefficient, level)
+    return fits[coefficient], notes
+
+
+def mixed_coefficients(
+    table: pd.DataFrame, predictors: pd.DataFrame, level: float = 0.95
+) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
+    """Fit the same with seeds that differ in level alone; return every coefficient, by name, and notes."""
+    return _mixed_fits(table, predictors, None, level)
+
+
+def _mixed_fits(
+    table: pd.DataFrame, predictors: pd.DataFrame | None, varying: str | None, level: float
+) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
     values, design, names = _arrays(table, predictors)
     rows, seeds = values.shape
     row_of, seed_of = np.repeat(np.arange(rows), seeds), np.tile(np.arange(seeds), rows)
-    by_seed = np.eye(seeds)[seed_of]
-    groups = {"rows": np.eye(rows)[row_of]} if seeds > 1 else {}  # with one seed they are the residual
-    if seeds > 1:
-        groups["seeds"] = by_seed
-    if coefficient != MEAN and seeds > 1:
-        groups["slopes"] = by_seed * design[row_of, names.index(coefficient)][:, None]
+    groups = {}
+    if seeds > 1:  # with one seed, what rows and seeds add is the residual
+        by_seed = np.eye(seeds)[seed_of]
+        groups = {"rows": np.eye(rows)[row_of], "seeds": by_seed}
+        if varying is not None:
+            groups["slopes"] = by_seed * design[row_of, names.index(varying)][:, None]
+    scale = float(values.std()) or 1.0  # the optimizers want values of about one
     try:
-        fit, notes = _fit_mixed(values.ravel(), design[row_of], groups)
+        fit, notes = _fit_mixed(values.ravel() / scale, design[row_of], groups)
     except (np.linalg.LinAlgError, ValueError) as error:
-        missing = 7 * (float("nan"),)
-        return MixedFit(*missing, notes=(f"the mixed model could not be fitted: {error}",))
-    place = names.index(coefficient)
-    low, high = fit.conf_int(alpha=1 - level)[place]
-    sds = dict(zip(groups, np.sqrt(np.maximum(fit.vcomp, 0.0)), strict=True)) if groups else {}
-    zero = 0.01 * np.sqrt(fit.scale)
-    notes += tuple(f"the variance of the {name} is estimated as zero" for name, sd in sds.items() if sd < zero)
-    sizes = (sds.get("rows", np.nan), sds.get("slopes", sds.get("seeds", np.nan)), np.sqrt(fit.scale))
-    return MixedFit(float(fit.fe_params[place]), float(low), float(high), float(fit.pvalues[place]), *map(float, sizes),
-                    notes)  # fmt: skip
+        nothing = MixedFit(*7 * (float("nan"),))
+        return dict.fromkeys(names, nothing), (f"the mixed model could not be fitted: {error}",)
+    residual = scale * float(np.sqrt(fit.scale))
+    sds = dict(zip(groups, scale * np.sqrt(np.maximum(fit.vcomp, 0.0)), strict=True)) if groups else {}
+    zero = [name for name, sd in sds.items() if sd < residual / 100]
+    notes += tuple(f"the variance of the {name} is estimated as zero" for name in zero)
+    sizes = (float(sds.get("rows", np.nan)), float(sds.get("slopes", sds.get("seeds", np.nan))), residual)
+    intervals = scale * np.asarray(fit.conf_int(alpha=1 - level))
+    return {
+        name: MixedFit(scale * float(fit.params[i]), *map(float, intervals[i]), float(fit.pvalues[i]), *sizes)
+        for i, name in enumerate(names)
+    }, notes
 
 
 def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndarray]):
-    """Fit by REML; return the fit and the warnings. Without groups it is least squares, in the same shape."""
+    """Fit by REML; return the fit and the warnings. Without groups it is least squares."""
     from statsmodels.regression.linear_model import OLS
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
+    if not groups:
+        return OLS(values, design).fit(), ()
+    columns = [[[f"{name}{i}" for i in range(matrix.shape[1])]] for name, matrix in groups.items()]
+    components = VCSpec(list(groups), columns, [[matrix] for matrix in groups.values()])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if not groups:
-            fit = OLS(values, design).fit()
-            fit.fe_params = fit.params
-        else:
-            columns = [[[f"{name}{i}" for i in range(matrix.shape[1])]] for name, matrix in groups.items()]
-            components = VCSpec(list(groups), columns, [[matrix] for matrix in groups.values()])
-            # One group for all: rows and seeds cross, so that no two observations are independent.
-            fit = MixedLM(values, design, np.ones(len(values)), exog_vc=components).fit(reml=True)
-    notes = [str(each.message) for each in caught]
-    if groups and not fit.converged:
-        notes.append("the fit did not converge")
-    return fit, tuple(dict.fromkeys(notes))
+        # One group for all: rows and seeds cross, so that no two observations are independent.
+        fit = MixedLM(values, design, np.ones(len(values)), exog_vc=components).fit(reml=True)
+    said = list(dict.fromkeys(str(each.message).rstrip(".") for each in caught))
+    if not fit.converged:
+        return fit, (*said, NOT_CONVERGED)
+    retried = [note.removeprefix(_RETRY) for note in said if note.startswith(_RETRY)]
+    kept = [note for note in said if not note.startswith((_RETRY, _FAILED))]
+    return fit, (*([f"converged with the optimizer {retried[-1]}, not with the first"] if retried else []), *kept)
 
 
 def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
@@ -334,7 +353,8 @@ def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     -------
     DataFrame
         test, method, estimate, low, high, p, agrees ("yes", or in what it differs from the primary test: another
-        conclusion about zero, or an interval half as wide again or narrower by a third), note.
+        conclusion about zero, or an interval half as wide again or narrower by a third; "no fit" where it failed or
+        did not converge), note.
     """
     rows = []
     for result in results:
@@ -346,14 +366,16 @@ def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
 
 def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
     first = {"method": PRIMARY, "estimate": result.estimate, "low": result.low, "high": result.high, "p": result.p}
-    model = mixed(basis.table, basis.predictors, basis.coefficient, rules.level)
+    model, said = mixed(basis.table, basis.predictors, basis.coefficient, rules.level)
     second = {"method": MIXED, "estimate": model.estimate, "low": model.low, "high": model.high, "p": model.p}
     names = [MEAN, *(basis.predictors.columns if basis.predictors is not None else ())]
     drawn = bootstrap(basis.table, basis.predictors, rules.resamples, rules.generator())
     draws = drawn[:, names.index(basis.coefficient)]
     third = {"method": BOOTSTRAP, "estimate": result.estimate, **_bootstrap_interval(result.estimate, draws, rules)}
     lost = int(np.isnan(draws).sum())
-    notes = ("; ".join(result.notes), "; ".join(model.notes), f"{lost} replicates without a fit" if lost else "")
+    notes = ("; ".join(result.notes), "; ".join(said), f"{lost} replicates without a fit" if lost else "")
+    if NOT_CONVERGED in said:
+        second = {**second, **dict.fromkeys(("low", "high", "p"), np.nan)}
     return [
         {**row, "agrees": _agreement(first, row), "note": note}
         for row, note in zip((first, second, third), notes, strict=True)
@@ -369,7 +391,7 @@ def _bootstrap_interval(value: float, draws: np.ndarray, rules: Rules) -> dict[s
 
 def _agreement(first: dict, other: dict) -> str:
     """Say whether two intervals conclude the same about zero and are about as wide."""
-    if np.isnan(other["estimate"]):
+    if np.isnan(other["low"]):
         return "no fit"
     if _side(first) != _side(other):
         return "no: another conclusion about zero"
