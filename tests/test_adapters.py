@@ -1,5 +1,9 @@
 """Low-rank adapters: where they stand, what they leave alone, and how phases hand them on."""
 
+import os
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -7,15 +11,20 @@ import pytest
 import tiny
 import torch
 from test_training import QUICK, ROWS, Session, same
+from transformers import AutoModel, AutoTokenizer
 
 from stilts import adapters
 from stilts.adapters import adaptable_layers, has_adapters, layer_number, load_merged
 from stilts.batches import TaskData
 from stilts.errors import StiltsError
 from stilts.formats import get_format
-from stilts.model import encoder_part
+from stilts.model import build_model, encoder_part
+from stilts.model_export import export
 from stilts.optimization import freeze, make_optimizer, trained_count
-from stilts.study import LoraSettings, TrainingSettings
+from stilts.phases import complete
+from stilts.splits import load_tokenizer
+from stilts.study import LoraSettings, Run, TrainingSettings
+from stilts.workspace import SUITES, Plan, Workspace
 
 LORA = LoraSettings(rank=2, alpha=3.0, dropout=0.1, learning_rate=1e-2)
 WITH_LORA = QUICK.model_copy(update={"lora": LORA})
@@ -338,3 +347,199 @@ def test_a_training_with_adapters_ends_early_with_its_best_ones(begun):
     outcome = session.train(settings, [10.0, 30.0, 20.0, 20.0])
     assert (outcome.best_update, len(session.states)) == (2, 4)
     assert same(session.states[1], session.state())
+
+
+# --- a study ---------------------------------------------------------------------------------------------------------
+
+STUDY = {
+    "lora": LORA.model_dump(),
+    "targets": ["slots", "ui-retrieval"],
+    "intermediates": [
+        "none",
+        *({"name": how, "tasks": ["nli"], "adapters": how} for how in ("then-full", "continued", "fresh")),
+        {"name": "baseline", "tasks": [], "adapters": "fresh"},
+        {"name": "stages", "before": [["slots"]], "tasks": ["nli"], "adapters": "then-full"},
+    ],
+    # Passes have a seed each, so that several processes draw what one draws.
+    "intermediate_training": {**tiny.TRAINING, "batch_tokens": 40},
+}
+RANK_2 = 2 * 2 * (4 * (32 + 32) + 2 * (32 + 64))  # weights of all adapters
+TEXTS = ["open kitchen 7", "schließe rotes zimmer 19", "fungua holi"]
+
+# Does a run in a process of its own, which is killed before its sixth update.
+CHILD = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import test_adapters
+from stilts import training
+update = training._update
+def killed(state, *args):
+    if state.done == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(state, *args)
+training._update = killed
+here, plan = test_adapters.opened({root!r}, state_minutes=0)
+test_adapters.complete(plan.by_id[{run!r}], here, plan.by_id)
+"""
+
+
+def opened(root: str | Path, **how) -> tuple[Workspace, Plan]:
+    SUITES["pocket"] = lambda folder: tiny.SOURCE
+    here = Workspace(Path(root), "tiny", keep_checkpoints=True, **how)
+    return here, here.plan(here.study("tiny"))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, folder):
+    """The study, done: the workspace, and its runs by phase, condition and target; of several the first."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
+        root = tmp_path_factory.mktemp("study") / "checkout"
+        tiny.checkout(root, folder, **STUDY)
+        here, plan = opened(root)
+        here.prepare(plan.study)
+        for run in plan.runs:
+            complete(run, here, plan.by_id)
+        yield here, {(run.phase, run.condition, run.target): run for run in reversed(plan.runs)}
+
+
+def state_of(done, run: Run) -> dict[str, torch.Tensor]:
+    return encoder_part(done[0].checkpoints.load(run.id))
+
+
+def public(done, run: Run) -> dict[str, torch.Tensor]:
+    return build_model(done[0].encoder_folder(run), {}, 0).encoder.state_dict()
+
+
+def merged(done, run: Run, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    encoder = build_model(done[0].encoder_folder(run), {}, 0).encoder
+    load_merged(encoder, state)
+    return encoder.state_dict()
+
+
+def below(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """An encoder's weights below its adapters, named as without them."""
+    kept = {name: value for name, value in state.items() if not adapters.is_adapter(name) and name != adapters.ALPHA}
+    return {name.replace(".base_layer", ""): value for name, value in kept.items()}
+
+
+PHASE_1 = ("intermediate", "stage-nli-lora", None)
+
+
+def test_three_conditions_share_the_adapters_of_phase_1(done):
+    _, runs = done
+    first = runs[PHASE_1]
+    assert {runs["target", how, "slots"].parents for how in ("then-full", "continued", "fresh")} == {(first.id,)}
+    state = state_of(done, first)
+    assert has_adapters(state)
+    assert same(below(state), public(done, first))
+
+
+def test_phase_2_goes_on_as_its_condition_says(done):
+    _, runs = done
+    first = state_of(done, runs[PHASE_1])
+    base = public(done, runs[PHASE_1])
+    continued, fresh, full, baseline = (
+        state_of(done, runs["target", how, "slots"]) for how in ("continued", "fresh", "then-full", "baseline")
+    )
+    assert same(below(continued), base)
+    assert not same(matrices(continued), matrices(first))
+    assert same(below(fresh), merged(done, runs[PHASE_1], first))
+    assert same(below(baseline), base)
+    assert [has_adapters(state) for state in (continued, fresh, full, baseline)] == [True, True, False, True]
+    assert full.keys() == base.keys()
+
+
+def test_records_have_the_number_of_trained_weights(done):
+    here, runs = done
+    counts = {key: here.store().get(run.id).provenance.trained_weights for key, run in runs.items()}
+    heads = build_model(
+        here.encoder_folder(runs["target", "none", "slots"]), {"slots": ("tagging", tiny.TAGS)}, 0
+    ).heads
+    head = sum(weight.numel() for weight in heads.parameters())
+    for how in ("continued", "fresh", "baseline"):
+        assert counts["target", how, "slots"] == RANK_2 + head
+    embeddings = public(done, runs["target", "none", "slots"])
+    encoder = sum(value.numel() for name, value in embeddings.items() if "word_embeddings" not in name)
+    assert counts["target", "none", "slots"] == counts["target", "then-full", "slots"] == encoder + head
+    assert {counts[key] for key in counts if key[0] == "zero-shot"} == {None}
+
+
+def test_stages_train_one_set_of_adapters(done):
+    here, runs = done
+    before, target = runs["intermediate", "stage-slots-lora", None], runs["target", "stages", "slots"]
+    (last,) = (here.store().get(name).run for name in target.parents)
+    assert last.parents == (before.id,)
+    states = [state_of(done, run) for run in (before, last)]
+    assert same(below(states[0]), below(states[1]))
+    assert not same(matrices(states[0]), matrices(states[1]))
+
+
+def test_retrieval_gets_the_merged_encoder_of_phase_1(done):
+    here, runs = done
+    metrics = [
+        here.store().get(runs["zero-shot", how, "ui-retrieval"].id).metrics
+        for how in ("none", "then-full", "continued", "fresh")
+    ]
+    assert metrics[1] == metrics[2] == metrics[3]
+    assert metrics[0] != metrics[1]
+
+
+def test_an_exported_checkpoint_is_merged_and_says_so(done, tmp_path):
+    here, runs = done
+    run = runs["target", "continued", "slots"]
+    exported = export(here, run.id, tmp_path / "model")
+    own = build_model(here.encoder_folder(run), {}, 0)
+    own.begin(here.checkpoints.load(run.id), TrainingSettings(**run.settings["training"]), goes_on=True, seed=run.seed)
+    own.eval()
+    batch = load_tokenizer(here.encoder_folder(run))(TEXTS, padding=True, return_tensors="pt")
+    theirs = AutoTokenizer.from_pretrained(exported)(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = own.encoder(**batch).last_hidden_state
+        found = AutoModel.from_pretrained(exported).eval()(**theirs).last_hidden_state
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    said = "Trained with low-rank adapters (LoRA, rank 2, alpha 3), which are merged into the weights"
+    assert said in (exported / "README.md").read_text()
+
+
+def elsewhere(done, root: Path, folder: Path, *runs: Run) -> Path:
+    """A checkout of its own on the prepared data and encoder, in which these runs are done."""
+    here = tiny.checkout(root, folder, **STUDY)
+    for name in ("records", "checkpoints"):
+        (here.runs / name).mkdir(parents=True)
+        for run in runs:
+            for path in (done[0].runs / name).glob(f"{run.id}*"):
+                (here.runs / name / path.name).symlink_to(path)
+    for name in ("data", "encoders"):
+        (here.runs / name).symlink_to(done[0].runs / name)
+    return here.root
+
+
+def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done, folder, tmp_path):
+    run = done[1]["target", "continued", "slots"]
+    root = elsewhere(done, tmp_path / "checkout", folder, done[1][PHASE_1])
+    tests = str(Path(__file__).parent)
+    script = CHILD.format(tests=tests, root=str(root), run=run.id)
+    ended = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": tests}, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    here, plan = opened(root)
+    assert [path.name for path in here.training_folder(run.id).iterdir()] == ["update-5"]
+    record = complete(run, here, plan.by_id)
+    expected = done[0].store().get(run.id)
+    assert (record.metrics, record.history) == (expected.metrics, expected.history)
+    weights, others = here.checkpoints.load(run.id), done[0].checkpoints.load(run.id)
+    assert weights.keys() == others.keys()
+    assert same(weights, others)
+
+
+def test_two_processes_train_adapters_as_one_does(done, folder, tmp_path):
+    run = done[1][PHASE_1]
+    here, plan = opened(elsewhere(done, tmp_path / "checkout", folder), processes=2)
+    record = complete(run, here, plan.by_id)
+    alone = done[0].store().get(run.id)
+    losses = [[point["loss"] for point in each.history if "loss" in point] for each in (record, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    weights, others = here.checkpoints.load(run.id), done[0].checkpoints.load(run.id)
+    assert weights.keys() == others.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], others[name], rtol=1e-3, atol=1e-4)
