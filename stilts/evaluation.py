@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from stilts.backbones import Backbone
 from stilts.formats import get_format
 from stilts.formats.base import Input, Row
 from stilts.formats.heads import mean_pool
 from stilts.metrics import Counts
-from stilts.model import MultiTaskModel, autocast, head_positions, pad
+from stilts.model import MultiTaskModel, autocast, pad
 
 Progress = Callable[[int], Any]
 
@@ -44,9 +45,8 @@ def head_outputs(
     outputs: list[Any] = [None] * len(inputs)
     for batch in token_batches([part.longest * len(part.sequences) for part in inputs], batch_tokens):
         parts = [inputs[i] for i in batch]
-        ids, mask = pad(parts, model.encoder.config.pad_token_id, model.device)
         with autocast(precision, model.device):
-            logits = model(task, ids, mask, head_positions(parts, model.device))
+            logits = model.logits(task, parts)
         for position, output in zip(batch, form.outputs(logits.float(), parts), strict=True):
             outputs[position] = output
         progress(len(batch))
@@ -94,7 +94,9 @@ def embed(
     precision: str,
     progress: Progress = lambda done: None,
 ) -> np.ndarray:
-    """Return mean-pooled sentence vectors by hidden layer, special tokens included.
+    """Return sentence vectors by hidden layer: means of hidden states, special tokens included.
+
+    The means are weighted, and of an encoder-decoder its encoder's, as `stilts.backbones` says.
 
     Parameters
     ----------
@@ -106,14 +108,15 @@ def embed(
     float32 array (layers, texts, hidden)
     """
     encoder.eval()
+    backbone = Backbone(encoder)
     ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]
     vectors = np.empty((len(layers), len(texts), encoder.config.hidden_size), dtype=np.float32)
     for batch in token_batches([len(tokens) for tokens in ids], batch_tokens):
         padded, mask = pad([inputs[i] for i in batch], encoder.config.pad_token_id, encoder.device)
         with autocast(precision, encoder.device):
-            states = encoder(input_ids=padded, attention_mask=mask, output_hidden_states=True).hidden_states
+            states = backbone.layer_states(padded, mask)
         for row, layer in enumerate(layers):
-            vectors[row, batch] = mean_pool(states[layer], mask).cpu().numpy()
+            vectors[row, batch] = mean_pool(states[layer], backbone.text_weights(mask)).cpu().numpy()
         progress(len(batch))
     return vectors

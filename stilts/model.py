@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from stilts import adapters
+from stilts.backbones import Backbone
 from stilts.encoders import load_encoder
 from stilts.errors import StiltsError
 from stilts.formats import MaskedLM, get_format
 from stilts.formats.base import Input
+from stilts.formats.heads import MeanHead
+from stilts.formats.language_model import LanguageModel
 from stilts.masked_heads import read_masked_head
 from stilts.study import TrainingSettings
 
@@ -24,7 +28,7 @@ class MultiTaskModel(nn.Module):
     Parameters
     ----------
     encoder : PreTrainedModel
-        Any model of `transformers` whose output has `last_hidden_state`.
+        Any model of `transformers` without a head: an encoder, a decoder or an encoder-decoder.
     heads : mapping of str to nn.Module
         Task -> head, as `stilts.formats.base.Format.head` makes it.
     """
@@ -32,21 +36,41 @@ class MultiTaskModel(nn.Module):
     def __init__(self, encoder: PreTrainedModel, heads: Mapping[str, nn.Module]):
         super().__init__()
         self.encoder = encoder
+        self.backbone = Backbone(encoder)
         self.heads = nn.ModuleDict(heads)
 
+    def logits(self, task: str, parts: Sequence[Input]) -> torch.Tensor:
+        """Return a task's logits for a batch of inputs, padded to the longest."""
+        pad_id, device = self.encoder.config.pad_token_id, self.device
+        written = pad_arrays([part.written for part in parts], pad_id).to(device) if _writes(parts) else None
+        return self(task, *pad(parts, pad_id, device), head_positions(parts, device), word_ends(parts, device), written)
+
     def forward(
-        self, task: str, input_ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor | None = None
+        self,
+        task: str,
+        input_ids: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor | None = None,
+        ends: torch.Tensor | None = None,
+        written: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return a task's logits for token ids and attention mask, both (sequences, tokens).
 
         Where `positions` (chosen, 2) are given, rows and columns of tokens, only those go through the head, which
-        decodes them by the input embeddings: the logits of all tokens over a vocabulary would fill the memory.
+        decodes them by the input embeddings: the logits of all tokens over a vocabulary would fill the memory. They are
+        positions in `written` (sequences, written tokens) where that is given, see `Backbone.token_states`. `ends`
+        (sequences, tokens) are of use to a decoder alone: the tokens whose states stand for those in their places.
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         head = self.heads[head_name(task)]
-        if positions is None:
-            return head(hidden, mask)
-        return head(hidden[positions[:, 0], positions[:, 1]], self.encoder.get_input_embeddings().weight)
+        if isinstance(head, MeanHead):
+            return head(self.backbone.text_states(input_ids, mask), self.backbone.text_weights(mask))
+        hidden = self.backbone.token_states(input_ids, mask, written)
+        if positions is not None:
+            embeddings = self.encoder.get_input_embeddings().weight
+            return head(hidden[positions[:, 0], positions[:, 1]], embeddings)
+        if ends is not None and self.backbone.architecture == "decoder":
+            hidden = hidden.gather(1, ends.unsqueeze(-1).expand_as(hidden))
+        return head(hidden, self.backbone.input_weights(mask))
 
     def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, seed: int) -> None:
         """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
@@ -111,27 +135,29 @@ def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[st
     encoder, _ = load_encoder(str(encoder_folder))
     torch.manual_seed(seed)
     modules = {
-        task: _masked_head(encoder, encoder_folder) if form == MaskedLM.name else _new_head(encoder, form, labels)
+        task: _head(encoder, encoder_folder, form, labels)
         for task, (form, labels) in heads.items()
     }
     return MultiTaskModel(encoder, modules).to(default_device())
 
 
-def _new_head(encoder: PreTrainedModel, form: str, labels: Sequence[str]) -> nn.Module:
+def _head(encoder: PreTrainedModel, folder: Path, form: str, labels: Sequence[str]) -> nn.Module:
+    if isinstance(get_format(form), LanguageModel):
+        return _vocabulary_head(encoder, folder, form)
     return get_format(form).head(encoder.config.hidden_size, labels)
 
 
-def _masked_head(encoder: PreTrainedModel, folder: Path) -> nn.Module:
-    """Return a head that chooses among all tokens: the checkpoint's own where it has one, else a new one."""
+def _vocabulary_head(encoder: PreTrainedModel, folder: Path, form: str) -> nn.Module:
+    """Return a head that chooses among all tokens: for masked ones the checkpoint's own, if it has one; else new."""
     vocabulary, width = encoder.get_input_embeddings().weight.shape
     hidden = encoder.config.hidden_size
     if width != hidden:
         raise StiltsError(
             f"encoder {folder}: its embeddings have {width} dimensions and its last layer {hidden}, so they cannot "
-            "decode masked tokens; leave task 'mlm' out of the study"
+            f"decode tokens; leave tasks of the format {form} out of the study"
         )
-    head = _new_head(encoder, MaskedLM.name, range(vocabulary))
-    if own := read_masked_head(folder):
+    head = get_format(form).head(hidden, range(vocabulary))
+    if form == MaskedLM.name and (own := read_masked_head(folder)):
         head.load_state_dict(own)
     return head
 
@@ -144,13 +170,27 @@ def default_device() -> torch.device:
 def pad(inputs: Sequence[Input], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids and attention mask of all sequences of a batch, both (sequences, longest sequence)."""
     sequences = [sequence for part in inputs for sequence in part.sequences]
-    longest = max(map(len, sequences))
-    ids = torch.full((len(sequences), longest), pad_id)
-    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.from_numpy(sequence)
-        mask[row, : len(sequence)] = 1
-    return ids.to(device), mask.to(device)
+    mask = pad_arrays([np.ones_like(sequence) for sequence in sequences], 0)
+    return pad_arrays(sequences, pad_id).to(device), mask.to(device)
+
+
+def pad_arrays(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
+    """Return arrays of whole numbers as one tensor, (arrays, longest array), the shorter ones filled at their end."""
+    padded = torch.full((len(arrays), max(map(len, arrays))), value)
+    for row, array in enumerate(arrays):
+        padded[row, : len(array)] = torch.from_numpy(array)
+    return padded
+
+
+def word_ends(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
+    """Return where the word of each token of a batch ends, (sequences, tokens); None where inputs do not tell."""
+    if inputs[0].ends is None:
+        return None
+    return pad_arrays([part.ends for part in inputs], 0).to(device)
+
+
+def _writes(inputs: Sequence[Input]) -> bool:
+    return inputs[0].written is not None
 
 
 def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:

@@ -1,5 +1,6 @@
 """What a training moves and how: the weights that are not frozen, AdamW, and rates that rise and fall."""
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -8,6 +9,9 @@ from stilts.adapters import is_adapter, layer_number
 from stilts.errors import StiltsError
 from stilts.model import MultiTaskModel
 from stilts.study import TrainingSettings
+
+
+_EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b|\bshared\b")  # as BERT, GPT-2 and T5 call them
 
 
 def make_optimizer(
@@ -41,7 +45,7 @@ def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
 
 def _lies_below(name: str, layer: int) -> bool:
     number = layer_number(name)
-    return "embed" in name and layer > 0 if number is None else number < layer
+    return bool(_EMBEDDINGS.search(name)) and layer > 0 if number is None else number < layer
 
 
 def checkpoint_gradients(model: MultiTaskModel) -> None:
