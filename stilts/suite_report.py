@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stilts.errors import StiltsError
+from stilts.formats.passage_retrieval import POOL
 from stilts.linguistics import DISTANCES, by_distance, language, language_table
 from stilts.sources.hub import load_split
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study import Study
-from stilts.tasks import INTERMEDIATES, SOURCE_LANGUAGE, TARGETS, Task, condition, get_target, of_suite
+from stilts.tasks import (
+    INTERMEDIATES,
+    SOURCE_LANGUAGE,
+    TARGETS,
+    Task,
+    condition,
+    get_intermediate,
+    get_target,
+    of_suite,
+)
 from stilts.workspace import workspace
 
 if TYPE_CHECKING:
@@ -68,7 +78,8 @@ def recorded_manifest(study: str) -> Manifest:
 
 def of_study(manifest: Manifest, study: Study) -> Manifest:
     """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
-    named = {task for entry in study.intermediates for task in condition(entry, study.data.suite).tasks}
+    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
+    named = {get_intermediate(task).name for each in conditions for task in each.all_tasks}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if _task_of(config) in named}
     own = {
@@ -206,7 +217,7 @@ def notes(manifest: Manifest) -> pd.DataFrame:
 
 
 def shared_texts(manifest: Manifest) -> pd.DataFrame:
-    """Return what dev and test sets of suite "xtreme" share with English training sets.
+    """Return what dev and test sets of suite "xtreme" share with training sets of one language.
 
     Returns
     -------
@@ -251,7 +262,7 @@ def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> 
     task = get_target(target)
     tested = read_manifest(suite)["rows"]
     rows = [
-        {"language": language(code).name} | _SHOWN[task.format](suite, task, code, place)
+        {"language": language(code).name} | SHOWN[task.format](suite, task, code, place)
         for code in codes
         if "test" in tested.get(task.config_for(code), {})
     ]
@@ -298,7 +309,22 @@ def chunks(tokens: Sequence[str], tags: Iterable[str]) -> list[str]:
 
 def _questioned(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     row = _row(_test_set(suite, task, code), place, task, code)
-    return {"example": f"{row['context']} / {row['question']}", "answer": row["answers"]["text"][0]}
+    answer, *_ = [*row["answers"]["text"], "(none)"]  # a question may have no answer in SQuAD 2.0's format
+    return {"example": f"{row['context']} / {row['question']}", "answer": answer}
+
+
+def _chosen(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
+    row = _row(_test_set(suite, task, code), place, task, code)
+    return {"example": " / ".join([row["prompt"], *row["choices"]]), "answer": row["choices"][row["label"]]}
+
+
+def _retrieved(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
+    """Show a query with its right candidate, of several the first in the query's language."""
+    row = _row(_test_set(suite, task, code), place, task, code)
+    pool = load_split(suite, None, task.config_for(POOL.config), POOL.split, columns=POOL.columns)
+    right = [candidate for candidate in pool if candidate["id"] in row["gold"]]
+    first = min(right, key=lambda candidate: candidate["lang"] != code)
+    return {"example": row["query"], "answer": first["passage"]}
 
 
 def _aligned(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
@@ -313,10 +339,15 @@ def _mined(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     return {"example": row["sentence"], "answer": sentences[row["match"]]}
 
 
-_SHOWN: dict[str, Callable[[Path, Task, str, int], dict[str, str]]] = {
+# Format -> how a row of a test set is shown.
+SHOWN: dict[str, Callable[[Path, Task, str, int], dict[str, str]]] = {
     "classification": _classified,
     "tagging": _tagged,
     "span_qa": _questioned,
+    "span_qa_mlqa": _questioned,
+    "span_qa_null": _questioned,
+    "multiple_choice": _chosen,
+    "passage_retrieval": _retrieved,
     "retrieval": _aligned,
     "mining": _mined,
 }

@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stilts.errors import StiltsError, UnknownName
+from stilts.formats.passage_retrieval import POOL
 from stilts.sources.hub import load_split
-from stilts.sources.suite import Request
+from stilts.sources.suite import Request, Table, write_suite
 from stilts.sources.xtreme import Suite, languages, treebanks
 from stilts.sources.xtreme.answers import aligned
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.pairs import fewer_pairs
+from stilts.sources.xtreme.pieces import layout
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES
 from stilts.sources.xtreme.suite import _taken
 from stilts.sources.xtreme.tags import NER, UPOS
+from stilts.suite_report import SHOWN, examples
 from stilts.tasks import INTERMEDIATES, TARGETS, check_sources, get_intermediate, of_suite
 
 MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[1].parent / "shared" / "mirror"))
@@ -588,6 +591,31 @@ def test_a_wrong_label_names_file_and_row(root):
 def test_a_missing_place_says_where_it_should_be(root):
     with pytest.raises(StiltsError, match=r"google/xtreme/XNLI: no split 'test'; `stilts fetch` gets it"):
         DataFolder(root).read(Place("google/xtreme", "XNLI", "test"), ("language",))
+
+
+def test_every_kind_of_test_set_has_examples_to_show(tmp_path):
+    name = {"id": Value("string")}
+    gold = Features({**name, "query": Value("string"), "gold": List(Value("string"))})
+    pool = Features({key: Value("string") for key in POOL.columns})
+    unanswered = {"id": "n", "context": "c", "question": "q", "answers": {"text": [], "answer_start": []}}
+    tables = [
+        Table("xcopa.it", "test", layout("multiple_choice"), [
+            {"prompt": "Cadde. What was the effect?", "choices": ["x", "y"], "label": 1}]),
+        Table("mlqa.de", "test", layout("span_qa_mlqa"), [qa("m", "Am 2. Mai.", "2.", 3), unanswered]),
+        Table("lareqa.de", "test", gold, [{"id": "q_de", "query": "Wer?", "gold": ["en_1", "de_1"]}]),
+        Table("lareqa.candidates", "pool", pool, [
+            {"id": f"{key}_{i}", "passage": f"{key} {i}", "lang": key} for key in ("en", "de") for i in range(2)]),
+    ]  # fmt: skip
+    rows = {config: {"test": 1} for config in ("xcopa.it", "mlqa.de", "lareqa.de")}
+    write_suite([table._replace(rows=[{key: row[key] for key in table.features} for row in table.rows])
+                 for table in tables], tmp_path / "suite", {"fingerprint": "a", "rows": rows})  # fmt: skip
+    shown = [examples(tmp_path / "suite", target, ["de", "it"], place).to_numpy().tolist()
+             for target, place in (("xcopa", 0), ("mlqa", 0), ("mlqa", 1), ("lareqa", 0))]  # fmt: skip
+    assert shown == [
+        [["Italian", "Cadde. What was the effect? / x / y", "y"]],
+        [["German", "Am 2. Mai. / ?", "2."]], [["German", "c / q", "(none)"]], [["German", "Wer?", "de 1"]],
+    ]  # fmt: skip
+    assert {task.format for task in TARGETS.values()} <= SHOWN.keys()
 
 
 def put_xnli_dev(root, *known, premises=20):
