@@ -1,6 +1,7 @@
 """The command line: a thin door to the package."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -233,9 +234,18 @@ class Clock:
         return f"{steps}; together {sum(self._laps.values()):.0f} s"
 
 
+def _stay_offline() -> None:
+    """Keep a job, and the kernel that it starts, from asking the Hub, unless the user sets HF_HUB_OFFLINE otherwise.
+
+    All that it needs was prepared before; a compute node without a network would wait for one in vain.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is first imported
+
+
 @commands.command(hidden=True)
 def analysis(study: str, page: str) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
+    _stay_offline()
     here, plan = _open(study)
     run_analysis(here, plan, page.rsplit("/", 1)[-1])
 
@@ -251,6 +261,7 @@ def train(request: Path) -> None:
 @commands.command(hidden=True)
 def job(study: str, job_id: str) -> None:
     """Execute one job's notebook (called by Snakemake)."""
+    _stay_offline()
     here, plan = _open(study)
     run_job(here, plan, job_id)
 

@@ -208,6 +208,19 @@ def test_an_unknown_analysis_or_job_is_refused(here, door):
     )
 
 
+@pytest.mark.parametrize("command", ["job", "analysis"])
+@pytest.mark.parametrize("given, offline", [(None, "True"), ("0", "False")])
+def test_what_snakemake_starts_does_not_ask_the_hub(here, door, monkeypatch, command, given, offline):
+    asked = []
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    if given is not None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", given)
+    question = [sys.executable, "-c", "from huggingface_hub import constants; print(constants.HF_HUB_OFFLINE)"]
+    monkeypatch.setattr(cli, f"run_{command}", lambda *_: asked.append(subprocess.check_output(question, text=True)))
+    assert door(command, "tiny", "any")[0] == 0
+    assert asked == [f"{offline}\n"]
+
+
 def test_an_unknown_option_gives_the_nearest(here, door):
     code, _, err = door("run", "tiny", "--profil", "local")
     assert code == 2
