@@ -37,7 +37,8 @@ def begin(
     state : mapping of str to Tensor, optional
         Of the encoder as an earlier training left it. Its adapters are merged, if they do not go on.
     goes_on : bool
-        Whether a training with adapters goes on with those of the state, not with new ones.
+        Whether a training with adapters goes on with those of the state, not with new ones. Those in frozen layers
+        stay, and are not trained.
     seed : int
         Decides the first values of new adapters; they change nothing of what the encoder computes.
 
@@ -48,8 +49,9 @@ def begin(
         the settings say.
     """
     if settings.lora and goes_on:
-        _check_equal(_held(state or {}), _wanted(encoder, settings))
-        _add(encoder, _wanted(encoder, settings), settings.lora.dropout)
+        held = _held(state or {})
+        _check(held, _wanted(encoder, settings))
+        _add(encoder, held, settings.lora.dropout)
         encoder.load_state_dict(state)
         return
     if state is not None:
@@ -133,18 +135,19 @@ def _held(state: State) -> _Adapters:
     return _Adapters(frozenset(layers), len(state[layers[0] + _A]), state[ALPHA].item())
 
 
-def _check_equal(held: _Adapters, wanted: _Adapters) -> None:
+def _check(held: _Adapters, wanted: _Adapters) -> None:
     """Refuse to go on with adapters that are not what the settings say."""
-    for what, there, asked in (
-        ("rank", held.rank, wanted.rank),
-        ("alpha", held.alpha, wanted.alpha),
-        ("the number of layers (frozen_layers)", len(held.layers), len(wanted.layers)),
-    ):
+    for what, there, asked in (("rank", held.rank, wanted.rank), ("alpha", held.alpha, wanted.alpha)):
         if there != asked:
             raise StiltsError(
                 f"a training cannot go on with adapters of which {what} is {there}, when its settings say {asked}; "
                 "give both phases the same, or choose adapters 'fresh'"
             )
+    if lacking := sorted(wanted.layers - held.layers):
+        raise StiltsError(
+            f"a training cannot go on with adapters that {len(lacking)} layers lack, the first is {lacking[0]}; give "
+            "it no fewer frozen_layers than the training before, or choose adapters 'fresh'"
+        )
 
 
 def _add(encoder: "PreTrainedModel", adapters: _Adapters, dropout: float) -> "LoraModel":

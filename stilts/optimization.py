@@ -38,7 +38,8 @@ def make_optimizer(
 def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
     """Leave out what the settings do not train: word embeddings, all that lies below a layer, all but adapters."""
     for name, weight in model.encoder.named_parameters():
-        weight.requires_grad_(is_adapter(name) if settings.lora else not _lies_below(name, settings.frozen_layers))
+        adapts = is_adapter(name) or not settings.lora
+        weight.requires_grad_(adapts and not _lies_below(name, settings.frozen_layers))
     if not settings.train_embeddings:
         model.encoder.get_input_embeddings().weight.requires_grad_(False)
 

@@ -303,10 +303,24 @@ def test_adapters_of_other_settings_do_not_go_on(trained, begun, changes, messag
         begun(settings, trained.state(), goes_on=True)
 
 
-def test_adapters_of_other_layers_do_not_go_on(trained, begun):
-    message = r"the number of layers \(frozen_layers\) is 12, when its settings say 6"
+def test_continued_adapters_of_frozen_layers_stay_and_are_not_trained(trained, begun):
+    settings = WITH_LORA.model_copy(update={"frozen_layers": 1})
+    session = begun(settings, trained.state(), goes_on=True)
+    before = session.state()
+    assert same(matrices(trained.state()) | others(trained.state()), before)
+    session.train(settings)
+    after = session.state()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    upper = {name for name in matrices(before) if ".layer.1." in name}
+    assert len(upper) == 12
+    assert changed == upper | {name for name in before if name.startswith("heads.")}
+
+
+def test_adapters_that_layers_lack_do_not_go_on(begun):
+    fewer = begun(WITH_LORA.model_copy(update={"frozen_layers": 1})).state()
+    message = r"adapters that 6 layers lack, the first is encoder.layer.0.attention.output.dense; give it no fewer"
     with pytest.raises(StiltsError, match=message):
-        begun(WITH_LORA.model_copy(update={"frozen_layers": 1}), trained.state(), goes_on=True)
+        begun(WITH_LORA, fewer, goes_on=True)
 
 
 def test_what_cannot_be_is_said(trained, begun):
