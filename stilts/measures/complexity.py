@@ -22,7 +22,7 @@ import torch
 
 from stilts.batches import TaskData
 from stilts.errors import StiltsError
-from stilts.evaluation import dev_counts, token_batches
+from stilts.evaluation import token_batches
 from stilts.formats import get_format
 from stilts.formats.base import Input
 from stilts.measures.terms import label_entropy, terms_of, uniform_bits
@@ -80,9 +80,9 @@ def complexity(
     label_entropy              bits a term, see `stilts.measures.terms.label_entropy`
     ========================== ========================================================================================
 
-    The table has a row for each training: `examples` trained on, `updates`, dev `score` (percent), and of the portion
-    that the model then codes, with its `temperature`, `block_examples`, `block_labels`, `block_bits` and
-    `block_uniform_bits`. Its first row, of 0 examples, is the uniform code; the last model codes nothing.
+    The table has a row for each training: `examples` trained on, `updates`, dev `score` (percent), `temperature`, and
+    of the portion that the model then codes `block_examples`, `block_labels`, `block_bits` and `block_uniform_bits`.
+    Its first row, of 0 examples, is the uniform code; the last model codes nothing.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def complexity(
     settings = ComplexitySettings(**run.settings["measure"])
     learner = _Learner(run, workspace, state, settings)
     ends = portions(learner.size, settings.first, settings.growth, learner.task.reference)
-    rows = [{"examples": 0, "updates": 0, "score": learner.chance, **learner.block(0, ends[0], None)}]
+    rows = [learner.uncoded(ends[0])]
     note, visits = workspace.progress(run.id), [round(end * learner.training(end).epochs) for end in ends]
     for number, (end, stop) in enumerate(zip(ends, [*ends[1:], ends[-1]], strict=True)):
         rows.append(learner.learn(end, stop, _share_of(note, visits, number)))
@@ -174,8 +174,8 @@ def chance_noise(chance: float, dev_examples: int) -> float:
 @torch.inference_mode()
 def code_bits(
     model: MultiTaskModel, form: str, inputs: Sequence[Input], precision: str, temperatures: Sequence[float]
-) -> np.ndarray:
-    """Return the bits that a model's predictions need for the true labels of all inputs, float64 (temperatures,).
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return what the true labels of all inputs cost by a model's predictions, and the head's outputs.
 
     Parameters
     ----------
@@ -183,15 +183,25 @@ def code_bits(
         With the head `task`.
     temperatures : sequence of float
         What the logits are divided by.
+
+    Returns
+    -------
+    float64 array (temperatures,)
+        Bits.
+    list of arrays
+        What decoding needs of each input, see `stilts.formats.base.Format.outputs`.
     """
     model.eval()
-    nats = np.zeros(len(temperatures))
+    kind = get_format(form)
+    nats, outputs = np.zeros(len(temperatures)), dict[int, np.ndarray]()
     for batch in token_batches([part.longest * len(part.sequences) for part in inputs], BATCH_TOKENS):
         parts = [inputs[i] for i in batch]
         with autocast(precision, model.device):
             logits = model.logits("task", parts)
-        nats += [float(get_format(form).loss(logits.float() / temperature, parts)) for temperature in temperatures]
-    return nats / math.log(2)
+        logits = logits.float()
+        nats += [float(kind.loss(logits / temperature, parts)) for temperature in temperatures]
+        outputs |= zip(batch, kind.outputs(logits, parts), strict=True)
+    return nats / math.log(2), [outputs[place] for place in range(len(inputs))]
 
 
 class _Learner:
@@ -261,47 +271,46 @@ class _Learner:
             {"task": TaskData(self.task.format, self.part(0, size))},
             self.training(size),
             seed=self._seed,
-            dev_scores=lambda: {"task": self._dev_score(model)},
+            dev_scores=lambda: {"task": 0.0},  # the one evaluation is at the end: the last weights stay
             progress=progress,
         )
         self.examples += outcome.examples
         self.tokens += outcome.tokens
-        trained = {"examples": size, "updates": outcome.best_update, "score": outcome.best_score}
-        return {**trained, **self.block(size, stop, model)}
+        dev_score, temperature = self._dev(model)
+        trained = {"examples": size, "updates": outcome.best_update, "score": dev_score, "temperature": temperature}
+        return {**trained, **self.block(size, stop, model, temperature)}
 
-    def block(self, start: int, stop: int, model: MultiTaskModel | None) -> dict[str, float]:
-        """Return what the labels of some examples cost: by a model, or in a uniform code where it is None."""
+    def uncoded(self, stop: int) -> dict[str, float]:
+        """Return the first row of the curve's table: what the examples before `stop` cost without any model."""
+        return {
+            "examples": 0, "updates": 0, "score": self.chance, "temperature": math.inf, **self.block(0, stop)
+        }  # fmt: skip
+
+    def block(
+        self, start: int, stop: int, model: MultiTaskModel | None = None, temperature: float = math.inf
+    ) -> dict[str, float]:
+        """Return what the labels of some examples cost: by a model, or in a uniform code where there is none."""
         inputs = self.part(start, stop)
         uniform = uniform_bits(self.terms, inputs, self._options)
-        temperature = math.inf if model is None else self._temperature(model) if inputs else math.nan
         return {
-            "temperature": temperature,
             "block_examples": stop - start,
             "block_labels": get_format(self.task.format).weight(inputs),
-            "block_bits": self._bits(model, inputs, [temperature])[0] if model else uniform,
+            "block_bits": self._bits(model, inputs, [temperature])[0][0] if model else uniform,
             "block_uniform_bits": uniform,
         }
 
-    def _temperature(self, model: MultiTaskModel) -> float:
-        """Return the temperature at which the dev set's labels cost least."""
-        return TEMPERATURES[int(np.argmin(self._bits(model, self._dev_inputs, TEMPERATURES)))]
+    def _dev(self, model: MultiTaskModel) -> tuple[float, float]:
+        """Return a model's dev score in percent, and the temperature at which the dev set's labels cost least."""
+        bits, outputs = self._bits(model, self._dev_inputs, TEMPERATURES)
+        form = get_format(self.task.format)
+        predictions = form.decode(self.dev_rows, self._dev_inputs, outputs, self._labels)
+        counts = form.counts(self.dev_rows, predictions, self._labels, self.task.source_language)
+        return score(counts), TEMPERATURES[int(np.argmin(bits))]
 
-    def _bits(self, model: MultiTaskModel, inputs: Sequence[Input], temperatures: Sequence[float]) -> np.ndarray:
+    def _bits(
+        self, model: MultiTaskModel, inputs: Sequence[Input], temperatures: Sequence[float]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         return code_bits(model, self.task.format, inputs, self._precision, temperatures)
-
-    def _dev_score(self, model: MultiTaskModel) -> float:
-        counts = dev_counts(
-            model,
-            "task",
-            self.task.format,
-            self.dev_rows,
-            self._dev_inputs,
-            self._labels,
-            self.task.source_language,
-            batch_tokens=BATCH_TOKENS,
-            precision=self._precision,
-        )
-        return score(counts)
 
 
 def _metrics(learner: _Learner, curve: "pd.DataFrame", share: float) -> dict[str, float]:

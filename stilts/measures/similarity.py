@@ -250,7 +250,8 @@ def _compared(first: Profile, second: Profile, center: np.ndarray) -> Iterator[t
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Return the cosine of two vectors; 0 where one is zero."""
     norms = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
-    return float(np.dot(first, second)) / norms if norms else 0.0
+    # Rounding may take equal vectors past 1.
+    return min(1.0, max(-1.0, float(np.dot(first, second)) / norms)) if norms else 0.0
 
 
 def fisher_similarity(first: np.ndarray, second: np.ndarray) -> float:
