@@ -1,4 +1,4 @@
-"""What a run leaves behind: one JSON record, its predictions beside it, and tidy tables made from them.
+"""What a run leaves behind: one JSON record, its predictions or the table of a measure beside it, and tidy tables.
 
 A record is written once, atomically, after its predictions; it carries a checksum of both. A file that does not hold
 what its checksum says was cut off or changed: it is set aside under another name, and the run counts as not done.
@@ -60,7 +60,7 @@ class Record(BaseModel):
     metrics: dict[str, dict[str, float]] = Field(description="language -> {'score', 'n', ...}")
     history: list[dict[str, float]] = Field(default_factory=list, description="loss and dev score by update")
     provenance: Provenance
-    predictions_sha256: str | None = None
+    predictions_sha256: str | None = Field(None, description="of the table beside the record, see `Store.table`")
 
     @property
     def id(self) -> str:
@@ -119,6 +119,10 @@ class Store:
 
         A language's score is 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)) for every metric of the study.
         """
+        return self.table(run_id)
+
+    def table(self, run_id: str) -> "pd.DataFrame":
+        """Return the table beside a run's record: predictions, or of phase `measure` what its kind of measure lists."""
         import pandas as pd
 
         found = self._locate(run_id)
