@@ -162,7 +162,7 @@ def run_tokens(run: Run, study: Study) -> float:
     if run.phase == "zero-shot":
         return sum(_test_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
-    tokens = sum(count * TOKENS.get(name, ASSUMED_TOKENS) for name, count in rows.items())
+    tokens = sum(count * TOKENS.get(_name(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings["training"]["epochs"] * tokens
 
 
@@ -176,12 +176,17 @@ def run_updates(run: Run, study: Study) -> float:
 
 def _training_rows(run: Run, study: Study) -> dict[str, int]:
     """Return the training examples of each task in an epoch; where several train together, the study's cap holds."""
-    names = [run.target] if run.target else run.settings["condition"]["tasks"]
+    tasks = [run.target] if run.target else run.settings["condition"]["tasks"]
     size = study.data.sizes.get("train" if run.target else "intermediate_train", UNLIMITED)
     cap = min(run.settings["training"]["examples"], size)
-    if len(names) > 1:
+    if len(tasks) > 1:
         cap = min(cap, run.settings["condition"]["example_cap"])
-    return {name: min(cap, TRAIN_ROWS.get(name, ASSUMED_ROWS)) for name in names}
+    return {task: min(cap, TRAIN_ROWS.get(_name(task), ASSUMED_ROWS)) for task in tasks}
+
+
+def _name(reference: str) -> str:
+    """Return the name of a task that is given with its source language, as `mnli.de`."""
+    return reference.partition(".")[0]
 
 
 def _test_rows(run: Run, study: Study) -> dict[str, int]:

@@ -47,18 +47,25 @@ TRAIN_ROWS: Mapping[str, int] = {
     "lareqa": 87599, "anli": 1104934, "mnli": 392702, "qqp": 363846, "squad": 87599, "squad2": 130319,
     "hellaswag": 39905, "ccg": 38015, "cosmosqa": 25262, "commonsenseqa": 9741, "siqa": 33410,
     "mnli-translated": 14 * 392702, "squad-translated": 10 * 87599, "xnli-dev-translated": 14 * 2490,
+    "xnli-dev": 2490, "paws-x-train": 49401, "xquad-test": 1190, "tydiqa-train": 3696, "pan-x-train": 20000,
+    "udpos-train": 21253,
 }  # fmt: skip
-"""Task -> rows of its training set; from the same descriptions and, of ANLI+ and CCG, from Phang et al. (2020)."""
+"""Task -> rows of its training set; from the same descriptions and, of ANLI+ and CCG, from Phang et al. (2020).
+
+Of tasks by source language, those of English, what is held out for their dev sets included.
+"""
 
 TOKENS: Mapping[str, int] = {
     "xnli": 45, "paws-x": 64, "udpos": 32, "pan-x": 17, "xquad": 258, "mlqa": 232, "tydiqa": 161, "xcopa": 43,
     "bucc2018": 35, "tatoeba": 25, "anli": 50, "mnli": 48, "qqp": 32, "squad": 245, "squad2": 237, "hellaswag": 203,
     "ccg": 35, "cosmosqa": 465, "commonsenseqa": 116, "siqa": 110, "mlm": 128, "mnli-translated": 55,
-    "squad-translated": 270, "xnli-dev-translated": 45,
+    "squad-translated": 270, "xnli-dev-translated": 45, "xnli-dev": 45, "paws-x-train": 64, "xquad-test": 258,
+    "tydiqa-train": 161, "pan-x-train": 17, "udpos-train": 32,
 }  # fmt: skip
 """Task -> pieces of an example with XLM-R's tokenizer, all choices and both sentences of a pair included.
 
-Means over some hundred examples each; assumed are those of anli, bucc2018, ccg, siqa, mlm and of the translated sets.
+Means over some hundred examples each; assumed are those of anli, bucc2018, ccg, siqa, mlm and of the translated sets;
+those of the tasks by source language are those of the targets that their rows are from.
 """
 
 BUCC_SENTENCES: Mapping[str, int] = {"de": 813206, "fr": 641680, "ru": 1019259, "zh": 183497}

@@ -163,6 +163,15 @@ def test_tokens_of_runs_are_those_of_the_official_sets(here):
     assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
 
 
+def test_a_task_in_another_language_is_as_long_as_in_english(here):
+    mixed = {"name": "mixed", "tasks": ["xquad-test", "xquad-test.de"]}
+    study = paper(intermediates=[{"name": "sw", "tasks": ["mnli.sw"]}, mixed],
+                  data={"suite": "xtreme", "folder": "no-data", "source_languages": ["de", "sw"]},
+                  targets=["mlqa"])  # fmt: skip
+    assert run_tokens(runs_at(here, study, "intermediate", "sw", None), study) == 2 * 392702 * 48
+    assert run_tokens(runs_at(here, study, "intermediate", "mixed", None), study) == 2 * 2 * 1190 * 258
+
+
 def test_caps_and_chosen_languages_make_runs_smaller(here):
     study = paper(
         data={"suite": "xtreme", "folder": "no-data", "sizes": {"train": 50, "retrieval": 10, "mining": 5}},
