@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -61,7 +62,8 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
     rows = [
         {
             "run": record.id,
-            "mean score": pd.Series([metrics["score"] for metrics in record.metrics.values()]).mean().round(1),
+            # Similarities of tasks are no scores.
+            "mean score": round(float(np.mean([own.get("score", np.nan) for own in record.metrics.values()])), 1),
             "seconds": round(record.provenance.seconds, 1),
             "examples/s": round(record.provenance.examples_per_second),
             "tokens/s": round(record.provenance.tokens_per_second),

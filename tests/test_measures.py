@@ -11,12 +11,13 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import pyplot as plt
 
 from stilts import tasks
 from stilts.errors import StiltsError
 from stilts.formats import get_format
 from stilts.formats.base import Input
-from stilts.measures import measure
+from stilts.measures import measure, report
 from stilts.measures.complexity import chance_noise, examples_to_share, portions
 from stilts.measures.samples import read_sample
 from stilts.measures.similarity import (
@@ -30,6 +31,8 @@ from stilts.measures.similarity import (
 )
 from stilts.measures.terms import drawn, label_entropy, terms_of, uniform_bits
 from stilts.model import build_model
+from stilts.records import Provenance, Record
+from stilts.run_report import summary
 from stilts.sources.suite import Table, features, write_suite
 from stilts.study import ComplexitySettings, Run, SimilaritySettings, TrainingSettings
 from stilts.tasks import Task, get_target
@@ -310,6 +313,30 @@ def test_a_task_that_ranks_and_chooses_nothing_has_no_complexity(place, monkeypa
     monkeypatch.setitem(tasks.INTERMEDIATES, "ranks", ranking)
     with pytest.raises(StiltsError, match="task 'ranks': its format 'passage_retrieval' predicts no labels"):
         measure(complexity_run("ranks"), place, None, {})
+
+
+# --- the page of a run -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_run_shows_its_numbers_and_its_table(similar, separable):
+    settings = (similarity_run(["nli", "qa", "slots", "slots.de"], ["intent", "slots", "command-qa", "ui-retrieval"]),
+                complexity_run("para"))  # fmt: skip
+    provenance = Provenance(study="tiny", started="", seconds=1, device="")
+    records = [
+        Record(run=run, metrics=found[0], provenance=provenance)
+        for run, found in zip(settings, (similar, separable), strict=True)
+    ]
+    tables = {record.id: found[1] for record, found in zip(records, (similar, separable), strict=True)}
+    matrices, curve = report.plot(records, SimpleNamespace(table=tables.get))
+    assert [axis.get_title() for axis in matrices.axes] == list(MEASURES)
+    assert [len(axis.texts) for axis in matrices.axes] == [16, 12, 16]  # no Fisher information of retrieval
+    names = [label.get_text() for label in curve.axes[1].get_xticklabels()]
+    assert names == ["1\N{EN DASH}8", "9\N{EN DASH}23", "24\N{EN DASH}64"]
+    shown = report.scalars(records)
+    assert list(shown.columns) == ["similarity (en)", "complexity-para (en)"]
+    assert shown.loc["n"].tolist() == [16, 64]
+    assert summary(records)["mean score"].tolist() == pytest.approx([math.nan, 100], nan_ok=True)
+    plt.close("all")
 
 
 # --- portions and curves ---------------------------------------------------------------------------------------------
