@@ -18,13 +18,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # Modules of the user's own Python must not get in front of the pinned ones.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help book test lint lock clean
+.PHONY: help book questions test lint lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(VENV)/for-book ## Run what study STUDY (pocket) still lacks, and build the book
 	@stilts book $(STUDY)
+
+questions: $(VENV)/for-book ## Run the live part of the five questions, and build the book with it
+	@stilts questions $(STUDY)
 
 test: $(VENV)/for-test ## Run the test suite with WORKERS (2) processes; PYTEST_ARGS go to pytest
 	@pytest -n $(WORKERS) $(PYTEST_ARGS)

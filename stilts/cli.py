@@ -18,7 +18,10 @@ from stilts.scheduling import (
     Tally,
     analyses,
     job_notebook,
+    live_questions,
     noted_share,
+    pending,
+    recorded_runs,
     run_analysis,
     run_job,
     run_plan,
@@ -200,6 +203,25 @@ def book(
     if problems:
         raise StiltsError("the built book has faults:\n" + "\n".join(problems))
     console.print(f"measured: {clock}\nopen: {html / 'index.html'}", soft_wrap=True)
+
+
+@commands.command()
+def questions(
+    study: StudyName = "pocket",
+    profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
+) -> None:
+    """Run the live part of the five questions, and build the book with it."""
+    here, plan = _open(study)
+    pages = live_questions(here, plan)
+    for live, stale in pages.items():
+        clock, (own_here, own_plan) = Clock(), _open(live)
+        new = pending(own_plan, recorded_runs(own_plan, own_here.store()))
+        run_plan(own_here, own_plan, profile)
+        clock.lap(f"study {live}")
+        console.print(f"measured: {clock}", soft_wrap=True)
+        if new:  # the page shows what stood before
+            stale.notebook.unlink(missing_ok=True)
+    book(study, profile)
 
 
 @commands.command()

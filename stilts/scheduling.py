@@ -102,6 +102,21 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
     return found
 
 
+def live_questions(workspace: Workspace, plan: Plan) -> dict[str, AnalysisJob]:
+    """Return the studies that chapters of questions run live, and the chapter of each.
+
+    Such a chapter's template has a parameter `live`, a study's name; it is empty on pages that have no live part.
+    """
+    from stilts.notebooks import parameters_of
+
+    found = {}
+    for analysis in analyses(workspace, plan):
+        live = {**parameters_of(analysis.template), **analysis.changes}.get("live")
+        if live:
+            found[live] = analysis
+    return found
+
+
 def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
     """Execute one analysis; UnknownName if the book has none of that name."""
     from stilts.notebooks import execute, parameters_of

@@ -92,6 +92,16 @@ def test_an_analysis_says_why_it_runs(here, plan):
     assert reasons(here, plan, with_book=True) == why
 
 
+def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):
+    folder = here.root / "notebooks"
+    for name, parameters in {"order": 'study = "order-full"\nlive = "order"', "transfer": 'study = "tiny"'}.items():
+        cell = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        write_notebook(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
+    (folder / "pages.yml").write_text("order-pilot: {template: order, study: order-pilot, live: ''}\n")
+    found = scheduling.live_questions(here, plan)
+    assert {live: analysis.page for live, analysis in found.items()} == {"order": "order"}
+
+
 def test_a_page_of_an_older_template_does_not_count(here, plan):
     record(here, plan, 3)
     for job in plan.jobs:
