@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -458,6 +459,23 @@ def test_unlabelled_text_joins_words_as_the_language_does(root):
              for split in ("train", "validation")}  # fmt: skip
     assert texts["validation"] == {"a de9", "a de19", "aja9", "aja19"}
     assert texts["train"] | texts["validation"] == {f"{x}{i}" for x in ("a de", "aja") for i in range(20)}
+
+
+def test_texts_to_pretrain_on_are_whole_and_have_their_languages(root):
+    for language in ("de", "ja"):
+        found, features = tagged("ner_tags", NER, *((["a", f"{language}{i}"], ["O", "O"]) for i in range(20)))
+        put(root, f"google/xtreme/PAN-X.{language}/train", *found, features=features)
+    plain, suite = Request(0, {}, ["de", "ja"]), root.parent / "texts"
+    request = Request(0, {"intermediate_train": 1, "validation": 1}, ["de", "ja"], families=["text"])
+    Suite(root).build(suite, request, report=lambda line: None)
+    found = {split: {(row["text"], row["lang"]) for row in rows(suite, "intermediate.text.multilingual", split)}
+             for split in ("train", "validation")}  # fmt: skip
+    assert found["validation"] == {("a de9", "de"), ("a de19", "de"), ("aja9", "ja"), ("aja19", "ja")}
+    assert len(found["train"]) == 36
+    assert len(rows(suite, "intermediate.mlm.multilingual", "train")) == 1
+    assert Suite(root).fingerprint(plain) != Suite(root).fingerprint(replace(plain, families=["text"]))
+    with pytest.raises(UnknownName, match="unknown family of the suite 'xtreme' 'dial'"):
+        Suite(root).fingerprint(replace(plain, families=["dial"]))
 
 
 def test_wikipedia_goes_before_them(root):

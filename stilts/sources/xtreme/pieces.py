@@ -45,7 +45,7 @@ def layout(format_name: str, labels: tuple[str, ...] = (), pairs: bool = False) 
     Parameters
     ----------
     format_name : str
-        Also "span_qa_mlqa" and "span_qa_null" (as "span_qa"), "multiple_choice" and "mlm".
+        Also "span_qa_mlqa" and "span_qa_null" (as "span_qa"), "multiple_choice", "mlm" and "text".
     """
     from datasets import Features, List, Value
 
@@ -54,6 +54,8 @@ def layout(format_name: str, labels: tuple[str, ...] = (), pairs: bool = False) 
         return Features({"prompt": text, "choices": List(text), "label": Value("int64")})
     if format_name == "mlm":
         return Features({"text": text})
+    if format_name == "text":
+        return Features({"text": text, "lang": text})
     if format_name == "passage_retrieval":
         return Features({"query": text, "passage": text})
     return features("span_qa" if format_name.startswith("span_qa") else format_name, labels, pairs=pairs)

@@ -194,6 +194,9 @@ RECIPES = {
     "xnli-dev-translated": Recipe(sentences.xnli_dev_translated, _single(sentences.XNLI_DEV)),
 }
 
+# What a study's `families` add.
+FAMILIES = {"text": Recipe(unlabelled.text, RECIPES["mlm"].needs, welcome=RECIPES["mlm"].welcome)}
+
 # Intermediate tasks by source language: what a study's `source_languages` adds. The first two are machine translations,
 # beside the English sets of the same names above; the others have English as one of their languages.
 BY_SOURCE = {

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.pairs import fewer_pairs
 from stilts.sources.xtreme.pieces import Piece
-from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Recipe
+from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class Suite:
         about = {"suite": "xtreme", "fingerprint": self.fingerprint(request), "seed": request.seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
                  **_additions(request)}  # fmt: skip
-        made = chain(_whole(data, chosen, report), _by_source(data, request.source_languages))
+        whole = {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
+        made = chain(_whole(data, whole, chosen, report), _by_source(data, request.source_languages))
         tables = shared.watch(_tables(data, made, wanted, request.seed, report))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
@@ -203,15 +204,17 @@ def _chosen(languages: Sequence[str] | None) -> list[str]:
 
 
 def _additions(request: Request) -> dict[str, list[str]]:
-    """What a suite says of its source languages: nothing where it has none, as suites from before."""
+    """What a suite says of its source languages and families: nothing where it has none, as suites from before."""
     choose("source language of the suite 'xtreme'", request.source_languages, ALL)
-    choose("family of the suite 'xtreme'", request.families, ())
+    choose("family of the suite 'xtreme'", request.families, list(FAMILIES))
     return request.additions
 
 
-def _whole(data: DataFolder, languages: Sequence[str], report: Callable[[str], None]) -> Iterator[_Making]:
-    """Yield the tasks that every suite has, where their data stand."""
-    for task, recipe in RECIPES.items():
+def _whole(
+    data: DataFolder, recipes: Mapping[str, Recipe], languages: Sequence[str], report: Callable[[str], None]
+) -> Iterator[_Making]:
+    """Yield the tasks whose data stand, in all languages of the suite."""
+    for task, recipe in recipes.items():
         if reason := recipe.missing(data):
             data.leave_out(task, "all", reason)
             report(f"{task}: left out, {reason}")
@@ -285,10 +288,12 @@ def _order(name: str, count: int, seed: int) -> np.ndarray:
 def _most(piece: Piece, sizes: Sizes) -> int | None:
     if "match" in piece.features:
         return sizes.mining
+    if "lang" in piece.features:
+        return None  # texts to pretrain on, and a pool of candidates, are whole
     if "source_sentence" in piece.features:
         return sizes.retrieval
     kind = "intermediate_train" if piece.split == "train" and piece.config.startswith("intermediate.") else piece.split
-    return getattr(sizes, kind, None)  # a pool of candidates is whole
+    return getattr(sizes, kind)
 
 
 def _told(data: DataFolder) -> dict[str, Any]:

@@ -1,19 +1,19 @@
 """Text of many languages for masked language modelling."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.sources.xtreme import tags
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import UNSPACED
-from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.pieces import Piece, layout
 from stilts.sources.xtreme.sentences import XNLI_DEV
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CONFIG = "intermediate.mlm.multilingual"
+_CONFIG, _TEXT_CONFIG = "intermediate.mlm.multilingual", "intermediate.text.multilingual"
 _HELD_OUT = 10
 WIKIPEDIA = "wikimedia/wikipedia"
 WIKIPEDIA_LINES = 50_000  # of one language; the whole of the larger ones would not fit into memory
@@ -26,18 +26,32 @@ def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     In every language, English among them; of a language, each sentence once. Words are joined by spaces, or by nothing
     in languages that are written without.
     """
+    for split, rows in _splits(data, languages, "mlm").items():
+        yield Piece("mlm", _CONFIG, split, layout("mlm"), rows.select(["text"]))
+
+
+def text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+    """The same texts with their languages, all of them, for encoders that are pretrained on them."""
+    for split, rows in _splits(data, languages, "text").items():
+        yield Piece("text", _TEXT_CONFIG, split, layout("text"), rows)
+
+
+def _splits(data: DataFolder, languages: Sequence[str], task: str) -> dict[str, "pa.Table"]:
+    """Return training and dev rows, text and lang; a language without texts is noted as left out of the task."""
+    texts = {key: list(dict.fromkeys(_wikipedia(data, key) or _sentences(data, key))) for key in languages}
+    for language in (key for key in texts if not texts[key]):
+        data.leave_out(task, language, "no set of it in the data folder that no target is tested on")
+    return {"train": _rows(texts, held_out=False), "validation": _rows(texts, held_out=True)}
+
+
+def _rows(texts: Mapping[str, Sequence[str]], held_out: bool) -> "pa.Table":
     import pyarrow as pa
 
-    parts = []
-    for language in languages:
-        texts = list(dict.fromkeys(_wikipedia(data, language) or _sentences(data, language)))
-        if texts:
-            parts.append(pa.array(texts, pa.string()))
-        else:
-            data.leave_out("mlm", language, "no set of it in the data folder that no target is tested on")
-    for split, wanted in (("train", False), ("validation", True)):
-        chosen = [part.take(pa.array(_every(len(part), wanted), pa.int64())) for part in parts]
-        yield Piece("mlm", _CONFIG, split, layout("mlm"), table({"text": pa.chunked_array(chosen, pa.string())}))
+    columns = pa.schema([("text", pa.string()), ("lang", pa.string())])
+    chosen = {language: [own[row] for row in _every(len(own), held_out)] for language, own in texts.items()}
+    return pa.concat_tables(
+        pa.table({"text": own, "lang": [language] * len(own)}, columns) for language, own in chosen.items()
+    )
 
 
 def _every(count: int, held_out: bool) -> list[int]:
