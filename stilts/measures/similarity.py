@@ -94,10 +94,9 @@ def similarity(
         key: profile(_fresh(folder, sample, state, run.seed), sample, settings, run.seed, count)
         for key, sample in samples.items()
     }
-    measured.update(
-        examples=sum(_passes(sample, settings) for sample in samples.values()),
-        tokens=sum(part.tokens for sample in samples.values() for part in sample.texts),
-    )
+    passes = {key: _passes(sample, settings) for key, sample in samples.items()}
+    tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
+    measured.update(examples=sum(passes.values()), tokens=round(tokens))
     table = compare(profiles)
     return {SOURCE_LANGUAGE: _summary(table)}, table
 
@@ -310,6 +309,10 @@ def _passes(sample: Sample, settings: SimilaritySettings) -> int:
     """Return about how many examples go through the encoder for one task."""
     headed = len(sample.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
     return 3 * len(sample.texts) + headed
+
+
+def _mean_length(sample: Sample) -> float:
+    return sum(part.tokens for part in sample.texts) / len(sample.texts)
 
 
 def _counter(progress: Callable[[int, int], None], total: int) -> Counter:
