@@ -186,11 +186,11 @@ class SimilaritySettings(Settings):
     """How alike the study's intermediate and target tasks are, by the prepared encoder before any training."""
 
     kind: Literal["similarity"] = "similarity"
-    examples: Annotated[int, Field(ge=2)] = Field(96, description="examples of a task, at most")
+    examples: Annotated[int, Field(ge=2)] = Field(64, description="examples of a task, at most")
     max_length: Annotated[int, Field(ge=32)] = Field(128, description="tokens of one encoder input, at most")
     batch_size: Annotated[int, Field(ge=2)] = Field(16, description="texts that the objective without labels compares")
     layers: Annotated[int, Field(gt=0)] = Field(4, description="highest encoder layers whose gradients are compared")
-    head_updates: Annotated[int, Field(gt=0)] = Field(40, description="updates that fit a head on the frozen encoder")
+    head_updates: Annotated[int, Field(gt=0)] = Field(24, description="updates that fit a head on the frozen encoder")
     head_learning_rate: Annotated[float, Field(gt=0)] = Field(5e-3, description="peak, of these updates")
     samples: Annotated[int, Field(gt=0)] = Field(1, description="labels drawn for an example from its predictions")
     temperature: Annotated[float, Field(gt=0)] = Field(0.05, description="of the objective without labels")
