@@ -11,6 +11,7 @@ from stilts.questions.common import (
     caveats,
     cells,
     differences,
+    open_question,
     outcomes,
     power_note,
     run_tests,
@@ -292,7 +293,8 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     ]
     assert power_note(results, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
-        "- `a` would find an effect of 5.0 points in four of five tries: too coarse for 2.0, the smallest that matters.",
+        "- `a` would find an effect of 5.0 points in four of five tries: too coarse for 2.0, the smallest that "
+        "matters.",
     ]
     assert caveats(results) == "- `b`: note.\n- `c`: no record."
     assert shown(table)["p (corrected)"].tolist() == ["0.030", "0.040", "\N{EN DASH}"]
@@ -306,6 +308,11 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
 def test_rules_are_the_study_files():
     question = QuestionSettings(number=2, text="?", tests={"a": "A."}, level=0.9, resamples=500, smallest_effect=1.0)
     assert Rules.of(question, seed=3) == Rules({"a": "A."}, 0.9, 500, 3, 1.0, "holm")
+
+
+def test_a_study_without_a_question_says_so():
+    with pytest.raises(StiltsError, match="study 'pocket-full' has no question"):
+        open_question("pocket-full")
 
 
 def test_nothing_tested():

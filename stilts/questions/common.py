@@ -13,22 +13,24 @@ Holm's correction is for all the tests of the file. In this order:
     one.
 `cannot tell at this scale`
     Anything else: neither is such an effect shown, nor is one that matters excluded.
+
+Intervals are each test's own, not corrected.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stilts.errors import UnknownName
+from stilts.analysis import Analysis, open_analysis
+from stilts.errors import StiltsError, UnknownName
 from stilts.questions.power import detectable_effect
 from stilts.records import Record, tidy
 from stilts.statistics import signed, with_holm
-
-if TYPE_CHECKING:
-    from stilts.study import QuestionSettings
+from stilts.study import QuestionSettings, Study
+from stilts.workspace import workspace
 
 POINTS = "points"
 YES, NO, UNCLEAR = "yes", "no", "cannot tell at this scale"
@@ -61,7 +63,7 @@ class Rules:
     correction: str = "holm"
 
     @classmethod
-    def of(cls, question: "QuestionSettings", seed: int = 0) -> "Rules":
+    def of(cls, question: QuestionSettings, seed: int = 0) -> "Rules":
         """Return the rules that a study file's block `question` states; `seed` is the generator's state."""
         return cls(
             dict(question.tests), question.level, question.resamples, seed, question.smallest_effect,
@@ -155,6 +157,22 @@ def untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
     """Return the result of a test that the records do not allow, with the reason."""
     missing = float("nan")
     return Result(missing, missing, missing, missing, 0, 0, unit=unit, expected=expected, notes=(reason,))
+
+
+def open_question(study: str, seed: int = 0) -> tuple[Study, Analysis, Rules]:
+    """Open a study with a question: its settings, its records, and the rules of its tests; `seed` draws replicates.
+
+    Raises
+    ------
+    UnknownName
+        If there is no study of that name.
+    StiltsError
+        If its file has no block `question`, or it has no zero-shot record yet.
+    """
+    settings = workspace().study(study)
+    if settings.question is None:
+        raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
+    return settings, open_analysis(study, settings.question.resamples, seed), Rules.of(settings.question, seed)
 
 
 def outcomes(records: Iterable[Record]) -> pd.DataFrame:

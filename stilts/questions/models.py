@@ -35,6 +35,7 @@ from stilts.questions.common import Result, Rules, untested
 MEAN = "mean"
 PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
 NOT_CONVERGED = "the fit did not converge"
+OPTIMIZERS = ("bfgs", "lbfgs", "cg", "powell", "nm")
 _RETRY, _FAILED = "Retrying MixedLM optimization with ", "Maximum Likelihood optimization failed"
 ONE_SEED = "with one seed the interval says nothing of another seed's luck"
 
@@ -337,7 +338,7 @@ def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndar
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # One group for all: rows and seeds cross, so that no two observations are independent.
-        fit = MixedLM(values, design, np.ones(len(values)), exog_vc=components).fit(reml=True)
+        fit = MixedLM(values, design, np.ones(len(values)), exog_vc=components).fit(reml=True, method=list(OPTIMIZERS))
     said = list(dict.fromkeys(str(each.message).rstrip(".") for each in caught))
     if not fit.converged:
         return fit, (*said, NOT_CONVERGED)
