@@ -25,6 +25,8 @@ from stilts.masked_heads import save_masked_head
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from stilts.study import ScratchSettings
+
 logger = logging.getLogger(__name__)
 
 OFFLINE_ENCODER = "multilingual-e5-small"
@@ -147,7 +149,12 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
 
 
 def prepare_encoder(
-    name: str, texts: Iterable[str], folder: Path | str, revision: str | None = None, trim: bool = True
+    name: str,
+    texts: Iterable[str],
+    folder: Path | str,
+    revision: str | None = None,
+    trim: bool = True,
+    scratch: "ScratchSettings | None" = None,
 ) -> None:
     """Save an encoder, its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
 
@@ -164,6 +171,8 @@ def prepare_encoder(
         Where to save.
     trim : bool
         Whether to trim the vocabulary; without, the encoder is saved whole and takes any text.
+    scratch : ScratchSettings, optional
+        Of an encoder with random weights, which gets the named one's tokenizer and nothing else of it.
 
     Raises
     ------
@@ -172,7 +181,12 @@ def prepare_encoder(
         other texts, or it cannot be written.
     """
     folder, texts = Path(folder), sorted(set(texts)) if trim else []
-    purpose = {"encoder": encoder_fingerprint(name, revision), "trimmed": trim, "texts": _texts_digest(texts)}
+    purpose = {
+        "encoder": encoder_fingerprint(name, revision),
+        "scratch": scratch.model_dump(mode="json") if scratch else None,
+        "trimmed": trim,
+        "texts": _texts_digest(texts),
+    }
     if _stands(folder, purpose):
         return
     from safetensors import SafetensorError
@@ -183,7 +197,11 @@ def prepare_encoder(
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        _write(building, name, revision, texts, trim, purpose)
+        if scratch:
+            _write_scratch(building, name, revision, texts, trim, scratch)
+        else:
+            _write(building, name, revision, texts, trim)
+        _seal(building, texts, purpose)
         _put_in_place(building, folder, purpose)
     except (OSError, SafetensorError) as error:
         raise _unwritable(folder, error) from error
@@ -276,23 +294,46 @@ def _quiet_progress() -> Iterator[None]:
             reports.enable_progress_bar()
 
 
-def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool, purpose: Mapping) -> None:
-    """Fill the folder; the manifest comes last."""
-    import numpy as np
-
-    tokenizer = load_tokenizer(name, revision)
-    if trim:
-        kept = vocabulary.used_tokens(tokenizer, texts)
-        trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
-        vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
-        tokenizer, model = trimmed, _load_trimmed_model(name, revision, kept)
-    else:
-        model = load_model(name, revision)
+def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
+    """Save model, tokenizer and what the checkpoint has of a head for masked tokens."""
+    tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
+    model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
     with _quiet_progress():
         model.save_pretrained(building)
         if _kind(name, revision) != "offline":
-            save_masked_head(name, revision, kept if trim else None, building)
+            save_masked_head(name, revision, kept, building)
     tokenizer.save_pretrained(building)
+
+
+def _write_scratch(
+    building: Path, name: str, revision: str | None, texts: list[str], trim: bool, settings: "ScratchSettings"
+) -> None:
+    """Save the tokenizer of another encoder, and a model with random weights for it."""
+    from stilts import scratch
+
+    tokenizer = scratch.make_tokenizer(_tokenizer_for(name, revision, texts, trim)[0])
+    with _quiet_progress():
+        scratch.build(settings, tokenizer).save_pretrained(building)
+    tokenizer.save_pretrained(building)
+
+
+def _tokenizer_for(
+    name: str, revision: str | None, texts: list[str], trim: bool
+) -> "tuple[PreTrainedTokenizerFast, list[int] | None]":
+    """Return a tokenizer and the ids that it keeps of the public one's; None where that is all."""
+    tokenizer = load_tokenizer(name, revision)
+    if not trim:
+        return tokenizer, None
+    kept = vocabulary.used_tokens(tokenizer, texts)
+    trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
+    vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
+    return trimmed, kept
+
+
+def _seal(building: Path, texts: list[str], purpose: Mapping) -> None:
+    """Write what the encoder is for; the manifest comes last."""
+    import numpy as np
+
     np.save(building / _TEXTS, vocabulary.text_keys(texts), allow_pickle=False)
     files = {path.name: _file_entry(path) for path in sorted(building.iterdir())}
     (building / _MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
@@ -326,7 +367,7 @@ def _stands(folder: Path, purpose: Mapping) -> bool:
         logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
         return False
     manifest = _manifest(folder)
-    held = {key: manifest[key] for key in purpose}
+    held = {key: manifest.get(key) for key in purpose}
     if held != dict(purpose):
         other = [f"{key} {held[key]} instead of {purpose[key]}" for key in purpose if held[key] != purpose[key]]
         raise StiltsError(f"{folder}: already holds another prepared encoder ({'; '.join(other)}); choose another")

@@ -10,7 +10,6 @@ from stilts.errors import StiltsError
 from stilts.model import MultiTaskModel
 from stilts.study import TrainingSettings
 
-
 _EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b|\bshared\b")  # as BERT, GPT-2 and T5 call them
 
 

@@ -76,7 +76,7 @@ class PretrainingSettings(Settings):
 
     updates: Annotated[int, Field(gt=0)] = Field(1000, description="updates of the weights")
     batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="tokens of text that an update reads")
-    length: Annotated[int, Field(ge=16)] = Field(64, description="tokens of the blocks that texts are packed into")
+    length: Annotated[int, Field(ge=32)] = Field(64, description="tokens of the blocks that texts are packed into")
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak, encoder and head")
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the updates with a rising rate")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW, not on biases and LayerNorms")

@@ -286,6 +286,7 @@ class Workspace:
             folder,
             revision=encoder.revision,
             trim=encoder.trim_vocabulary,
+            scratch=encoder.scratch,
         )
 
     def _build_suite(self, study: Study, folder: Path, report: Callable[[str], None]) -> Path:

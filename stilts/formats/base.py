@@ -126,6 +126,14 @@ def subwords(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **optio
     ]
 
 
+def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer sets before and after a text."""
+    text = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(whole)) if whole[i : i + len(text)] == text)
+    return whole[:start], whole[start + len(text) :]
+
+
 def by_example(count: int, inputs: Sequence[Input], values: Sequence[Any]) -> list[list[tuple[Input, Any]]]:
     """Gather inputs and what belongs to them by example: a list for each of the `count` rows, in input order."""
     gathered: list[list[tuple[Input, Any]]] = [[] for _ in range(count)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stilts.formats.base import Input, Row, by_example
+from stilts.formats.base import Input, Row, by_example, special_tokens
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
 
 IGNORED = -100  # target of tokens that the loss leaves out
@@ -33,7 +33,7 @@ class Tagging:
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
-        prefix, suffix = _special_tokens(tokenizer)
+        prefix, suffix = special_tokens(tokenizer)
         room = max_length - len(prefix) - len(suffix)
         inputs = []
         for i, row in enumerate(rows):
@@ -111,14 +111,6 @@ def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
         used += length
     if lengths:
         yield start, len(lengths)
-
-
-def _special_tokens(tokenizer) -> tuple[list[int], list[int]]:
-    """Return the special tokens that the tokenizer sets before and after a text."""
-    text = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    start = next(i for i in range(len(whole)) if whole[i : i + len(text)] == text)
-    return whole[:start], whole[start + len(text) :]
 
 
 def _input(example: int, words: list[list[int]], tags: Sequence[int], prefix: list[int], suffix: list[int]) -> Input:
