@@ -26,12 +26,13 @@ from stilts.launch import train_together
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, encoder_part, resolve_precision
 from stilts.optimization import trained_count
+from stilts.pretraining import pretrain
 from stilts.processes import ALONE, Processes
 from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
 from stilts.sources.hub import load_split
 from stilts.splits import Split, load, load_tokenizer
-from stilts.study import Run, TrainingSettings
+from stilts.study import PretrainingSettings, Run, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
 from stilts.training import Outcome, TaskData, train
 from stilts.training_state import SavedStates
@@ -105,6 +106,8 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
 
     Of several processes the main one alone writes, and returns the record.
     """
+    if run.phase == "pretraining":
+        return _pretrain(run, workspace, processes)
     tasks, earlier = _trained_tasks(run), _earlier_tasks(run)
     settings = TrainingSettings(**run.settings["training"])
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
@@ -148,6 +151,36 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
     metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
     precision = resolve_precision(settings.precision, model.device)
     record = _record(run, workspace, metrics, measured, precision, outcome)
+    saved.forget()
+    return record
+
+
+def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record | None:
+    """Train an encoder with random weights on texts, save the checkpoint, and record the held-out loss."""
+    settings = PretrainingSettings(**run.settings["pretraining"])
+    saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
+    with _measured(run, workspace) as measured:
+        done = pretrain(
+            workspace.suite_folder(run),
+            workspace.encoder_folder(run),
+            settings,
+            run.settings["encoder"]["scratch"]["architecture"],
+            seed=run.seed,
+            progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
+            saved=saved,
+            processes=processes,
+        )
+        measured.update(
+            examples=done.outcome.examples,
+            tokens=done.outcome.tokens,
+            processes=processes.count,
+            trained_weights=trained_count(done.model),
+        )
+    if not processes.is_main:
+        return None
+    workspace.checkpoints.save(run.id, done.model.state_dict())
+    precision = resolve_precision(settings.precision, done.model.device)
+    record = _record(run, workspace, done.metrics, measured, precision, done.outcome)
     saved.forget()
     return record
 
@@ -493,4 +526,4 @@ def _record(
 
 
 _EVALUATIONS = {"retrieval": _retrieve, "mining": _mine, "passage_retrieval": _search}
-_PHASES = {"intermediate": _train_phase, "target": _train_phase, "zero-shot": _zero_shot}
+_PHASES = {"pretraining": _train_phase, "intermediate": _train_phase, "target": _train_phase, "zero-shot": _zero_shot}
