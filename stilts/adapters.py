@@ -28,7 +28,7 @@ _A, _B = (f".lora_{letter}.{_NAME}.weight" for letter in "AB")
 
 
 def begin(
-    encoder: "PreTrainedModel", state: State | None, settings: TrainingSettings, *, goes_on: bool, seed: int
+    encoder: "PreTrainedModel", state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str
 ) -> None:
     """Give a public encoder the weights that a training starts from, and the adapters that it trains, if any.
 
@@ -39,8 +39,9 @@ def begin(
     goes_on : bool
         Whether a training with adapters goes on with those of the state, not with new ones. Those in frozen layers
         stay, and are not trained.
-    seed : int
-        Decides the first values of new adapters; they change nothing of what the encoder computes.
+    draw : str
+        Decides the first values of new adapters, which change nothing of what the encoder computes. Two phases should
+        differ in it: new adapters after merged ones would else begin in the space that those were trained in.
 
     Raises
     ------
@@ -57,8 +58,7 @@ def begin(
     if state is not None:
         load_merged(encoder, state)
     if settings.lora:
-        # Not the seed itself: heads were drawn from it, and adapters would begin with the same numbers.
-        torch.manual_seed(random.Random(f"{seed} adapters").getrandbits(63))
+        torch.manual_seed(random.Random(f"adapters {draw}").getrandbits(63))
         _add(encoder, _wanted(encoder, settings), settings.lora.dropout)
 
 

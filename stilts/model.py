@@ -72,13 +72,13 @@ class MultiTaskModel(nn.Module):
             hidden = hidden.gather(1, ends.unsqueeze(-1).expand_as(hidden))
         return head(hidden, self.backbone.input_weights(mask))
 
-    def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, seed: int) -> None:
+    def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str) -> None:
         """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
 
         See `stilts.adapters.begin`, to which an encoder's part of `state` goes; the heads stay as they are.
         """
         own = encoder_part(state) if state is not None else None
-        adapters.begin(self.encoder, own, settings, goes_on=goes_on, seed=seed)
+        adapters.begin(self.encoder, own, settings, goes_on=goes_on, draw=draw)
 
     def load_encoder(self, state: State) -> None:
         """Take the encoder of another model's state, adapters merged, and leave the heads; no weight may be missing."""

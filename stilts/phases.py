@@ -119,7 +119,8 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
         }
         dev = _Dev({**tasks, **earlier}, suite, tokenizer, settings)
         model = build_model(folder, dev.heads, run.seed)
-        model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), seed=run.seed)
+        draw = f"{run.phase} {run.seed}"
+        model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
         if parent is not None and run.phase == "intermediate":  # a stage goes on with what the one before it trained
             model.load_heads(parent)
         data = {

@@ -143,7 +143,7 @@ def test_new_adapters_change_nothing_and_merged_ones_what_they_changed(make):
     plain, names = outputs(encoder), list(encoder.state_dict())
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it would land in notebooks
-        adapters.begin(encoder, None, WITH_LORA, goes_on=False, seed=1)
+        adapters.begin(encoder, None, WITH_LORA, goes_on=False, draw="1")
         assert torch.equal(outputs(encoder), plain)
         state = moved(encoder).state_dict()
         merged = make()
@@ -174,11 +174,11 @@ def data() -> dict[str, TaskData]:
 
 @pytest.fixture
 def begun(folder, data):
-    """Makes a session whose model began from a state; seed 3 draws heads and adapters."""
+    """Makes a session whose model began from a state."""
 
-    def begin(settings: TrainingSettings, state=None, goes_on: bool = False, seed: int = 3) -> Session:
-        session = Session(folder, data, seed)
-        session.model.begin(state, settings, goes_on=goes_on, seed=seed)
+    def begin(settings: TrainingSettings, state=None, goes_on: bool = False, draw: str = "intermediate 3") -> Session:
+        session = Session(folder, data, 3)
+        session.model.begin(state, settings, goes_on=goes_on, draw=draw)
         return session
 
     return begin
@@ -188,7 +188,7 @@ def begun(folder, data):
 def trained(folder, data) -> Session:
     """A session that trained adapters."""
     session = Session(folder, data, 3)
-    session.model.begin(None, WITH_LORA, goes_on=False, seed=3)
+    session.model.begin(None, WITH_LORA, goes_on=False, draw="intermediate 3")
     session.train(WITH_LORA)
     return session
 
@@ -233,10 +233,10 @@ def test_the_rate_of_the_adapters_is_their_own_and_heads_keep_theirs(begun):
     assert rates == [(1e-2, 24), (2e-3, matrices_of_heads), (2e-3, len(heads) - matrices_of_heads)]
 
 
-def test_a_seed_draws_the_same_adapters_whatever_was_drawn_before_and_the_same_heads_as_without(begun):
+def test_a_draw_is_the_same_whatever_was_drawn_before_and_leaves_the_heads_as_they_are_without(begun):
     one = begun(WITH_LORA).state()
     torch.rand(7)
-    again, plain, other = begun(WITH_LORA).state(), begun(QUICK).state(), begun(WITH_LORA, seed=4).state()
+    again, plain, other = begun(WITH_LORA).state(), begun(QUICK).state(), begun(WITH_LORA, draw="target 3").state()
     assert same(one, again)
     heads = {name: value for name, value in plain.items() if name.startswith("heads.")}
     assert heads
@@ -272,7 +272,7 @@ def test_a_full_training_after_adapters_begins_with_the_merged_weights_and_train
 
 
 def test_fresh_adapters_begin_where_the_merged_ones_end(trained, begun):
-    merged, fresh = begun(QUICK, trained.state()), begun(WITH_LORA, trained.state(), seed=5)
+    merged, fresh = begun(QUICK, trained.state()), begun(WITH_LORA, trained.state(), draw="target 3")
     assert torch.equal(hidden(fresh), hidden(merged))
     assert all(value.eq(0).all() for name, value in matrices(fresh.state()).items() if ".lora_B." in name)
     below = {name.replace(".base_layer", ""): value for name, value in others(fresh.state()).items()}
@@ -280,7 +280,7 @@ def test_fresh_adapters_begin_where_the_merged_ones_end(trained, begun):
 
 
 def test_continued_adapters_begin_as_they_ended_and_are_trained_on(trained, begun):
-    session = begun(WITH_LORA, trained.state(), goes_on=True, seed=5)
+    session = begun(WITH_LORA, trained.state(), goes_on=True, draw="target 3")
     before = session.state()
     assert same(matrices(trained.state()) | others(trained.state()), before)
     assert torch.equal(hidden(session), hidden(trained))
@@ -460,6 +460,9 @@ def test_phase_2_goes_on_as_its_condition_says(done):
     assert not same(matrices(continued), matrices(first))
     assert same(below(fresh), merged(done, runs[PHASE_1], first))
     assert same(below(baseline), base)
+    for name in (name for name in matrices(first) if ".lora_A." in name):  # drawn anew, not as in phase 1
+        alike = torch.cosine_similarity(fresh[name].flatten(), first[name].flatten(), dim=0)
+        assert abs(alike) < 0.5
     assert [has_adapters(state) for state in (continued, fresh, full, baseline)] == [True, True, False, True]
     assert full.keys() == base.keys()
 
@@ -504,7 +507,7 @@ def test_an_exported_checkpoint_is_merged_and_says_so(done, tmp_path):
     run = runs["target", "continued", "slots"]
     exported = export(here, run.id, tmp_path / "model")
     own = build_model(here.encoder_folder(run), {}, 0)
-    own.begin(here.checkpoints.load(run.id), TrainingSettings(**run.settings["training"]), goes_on=True, seed=run.seed)
+    own.begin(here.checkpoints.load(run.id), TrainingSettings(**run.settings["training"]), goes_on=True, draw="")
     own.eval()
     batch = load_tokenizer(here.encoder_folder(run))(TEXTS, padding=True, return_tensors="pt")
     theirs = AutoTokenizer.from_pretrained(exported)(TEXTS, padding=True, return_tensors="pt")
