@@ -295,9 +295,12 @@ def test_a_study_file_is_read_with_defaults(tmp_path):
     assert (read.data.suite, read.data.languages, read.schedule.runs_per_job) == ("pocket", "all", 1)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.yml")), ids=lambda path: path.stem)
-def test_the_studies_of_the_project_are_read(path):
-    assert read_study(path).name == path.stem
+STUDIES = {path.stem: path for path in sorted((ROOT / "studies").glob("*.yml"))}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_studies_of_the_project_are_read(name):
+    assert read_study(STUDIES[name], STUDIES).name == name
 
 
 @pytest.mark.parametrize(
