@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE = Path(__file__).with_name("languages.yaml")
-DISTANCES = ("genetic", "geographic", "syntactic", "phonological", "inventory", "featural")
+DISTANCES = ("genetic", "geographic", "syntactic", "phonological", "inventory", "featural", "writing")
+"""Kinds of distance as URIEL+ names them, but for `writing`: its script distance, between the features of the scripts
+that a language is or was written with (what the signs stand for, where they come from, direction, case, spaces)."""
 ENGLISH = "en"
 
 
@@ -33,6 +35,10 @@ class Language(BaseModel):
         Glottolog's top-level family, "isolate" without one, and the branch of Indo-European; else "".
     xtreme : bool
         Whether it is one of the 40 languages of XTREME.
+    cc100 : float or None
+        GiB of its text in CC-100, on which XLM-R was trained (Conneau et al. 2020, table 6; rounded there to 0.1), and
+        with it what multilingual E5 was initialised from; 0 where the table does not list the language, None where it
+        lists it together with another.
     distance : dict
         Kind -> URIEL+ distance to English, 0 (the same) to 1; a kind that rests on too few known features is absent.
     """
@@ -47,6 +53,7 @@ class Language(BaseModel):
     family: str
     branch: str = ""
     xtreme: bool
+    cc100: float | None
     distance: dict[str, float]
 
 

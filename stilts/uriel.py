@@ -18,14 +18,19 @@ MINIMUM_FEATURES = 15
 """A distance that rests on fewer features known of both languages says more about the gaps than about the languages."""
 
 ENGLISH = "stan1293"
+_URIEL_KIND = {"writing": "script"}  # `script` is the name of a language's script in the table
 HEADER = """\
 # Languages that the study's sources can cover. Written by `python -m stilts.uriel` from the codes in it; to add a
-# language, add a row with its ISO 639-1 (else 639-3) code, iso639_3, glottocode and xtreme, and run that.
+# language, add a row with its ISO 639-1 (else 639-3) code, iso639_3, glottocode, xtreme and cc100, and run that.
 # name, script (most likely one): Unicode CLDR through Babel, Unicode licence.
 # family, branch (of Indo-European): Glottolog as shipped with URIEL+, CC BY-SA 4.0.
 # distance to English, 0 to 1, absent where the two share fewer than {minimum} known features: URIEL+ (Khan et al. 2025)
 # with all its databases integrated and nothing imputed, CC BY-SA 4.0; these numbers are under that licence.
+# writing: URIEL+'s script distance, over all scripts that the language is or was written with.
 # xtreme: one of the 40 languages of XTREME (Hu et al. 2020).
+# cc100: GiB of text in CC-100, the pretraining data of XLM-R: Conneau et al. 2020, table 6, after the transcription in
+# github.com/mayhewsw/multilingual-data-stats (cc-100/cc-100.csv). 0: not listed there. null: listed with another one
+# (Nynorsk with Bokmål). Chinese has both its rows, Burmese too; romanised text of a language is not counted.
 """
 
 
@@ -41,7 +46,7 @@ def describe(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     codes : dict
-        ISO 639-1 code -> at least iso639_3, glottocode and xtreme.
+        ISO 639-1 code -> at least iso639_3, glottocode, xtreme and cc100.
     """
     distances = measure([row["glottocode"] for row in codes.values()])
     lineages = _lineages()
@@ -52,6 +57,7 @@ def describe(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "glottocode": row["glottocode"],
             **_ancestry(lineages[row["glottocode"]]),
             "xtreme": row["xtreme"],
+            "cc100": row["cc100"],
             "distance": distances[row["glottocode"]],
         }
         for code, row in codes.items()
@@ -74,9 +80,9 @@ def measure(glottocodes: list[str]) -> dict[str, dict[str, float]]:
 
 
 def _distances(database: Any, code: str) -> dict[str, float]:
-    shared = {kind: _shared_features(database, kind, code) for kind in DISTANCES}
+    shared = {kind: _shared_features(database, _URIEL_KIND.get(kind, kind), code) for kind in DISTANCES}
     return {
-        kind: round(float(database.new_distance(kind, [ENGLISH, code])), 4)
+        kind: round(float(database.new_distance(_URIEL_KIND.get(kind, kind), [ENGLISH, code])), 4)
         for kind in DISTANCES
         if shared[kind] >= MINIMUM_FEATURES
     }

@@ -76,6 +76,11 @@ def test_writing_the_table_and_reading_it_changes_nothing(tmp_path):
     assert (tmp_path / "languages.yaml").read_bytes() == TABLE.read_bytes()
 
 
+def test_distances_between_scripts():
+    found = {code: language(code).distance.get("writing") for code in ("da", "bg", "ru", "hi", "zh")}
+    assert found == {"da": 0.0, "bg": 0.195, "ru": 0.4121, "hi": 0.405, "zh": None}  # unknown for Mandarin
+
+
 def test_distances_are_urielplus_ones():
     """Sound inventories are the same with and without the databases that take minutes to integrate."""
     from urielplus.urielplus import URIELPlus
