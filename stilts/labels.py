@@ -1,0 +1,97 @@
+"""Names beside the points of a plot, placed so that none covers another or a point."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
+
+DIRECTIONS = 16
+RADII = (4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points, from the mark to the text's nearest side
+LINE_FROM = 8.0  # from here on a thin line leads to the mark
+
+
+def name_points(
+    axis: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str], size: float = 6.5, mark: float = 5.0
+) -> list[Bbox]:
+    """Write names beside points, each at the nearest free place, and return the places in pixels, in the order given.
+
+    Crowded points choose first. Of equal distances the first direction from the right, counter-clockwise, is taken, so
+    that the same data give the same plot. Where no place is free, the one that covers least is taken.
+
+    Parameters
+    ----------
+    axis : Axes
+        With its limits set: they, and the figure's layout, are taken as final.
+    x, y : sequence of float
+        In data units.
+    size, mark : float
+        Of the text and of the marks, in points.
+    """
+    figure = axis.figure
+    figure.draw_without_rendering()
+    pixels = figure.dpi / 72
+    points = axis.transData.transform(np.column_stack([x, y]))
+    half = mark * pixels / 2
+    marks = np.hstack([points - half, points + half])
+    sizes = [_text_size(axis, name, size) for name in names]
+    placed: dict[int, np.ndarray] = {}
+    for i in _crowded_first(points):
+        taken = np.vstack([np.delete(marks, i, axis=0), *placed.values()])
+        radius, box = _nearest_free(points[i], sizes[i], taken, axis.bbox.extents, pixels)
+        placed[i] = box
+        _write(axis, (x[i], y[i]), names[i], box, points[i], radius >= LINE_FROM, size, pixels)
+    return [Bbox.from_extents(*placed[i]) for i in range(len(names))]
+
+
+def _text_size(axis: Axes, name: str, size: float) -> tuple[float, float]:
+    text = axis.text(0, 0, name, fontsize=size)
+    box = text.get_window_extent()
+    text.remove()
+    return box.width, box.height
+
+
+def _crowded_first(points: np.ndarray) -> list[int]:
+    apart = np.sqrt(((points[:, None] - points) ** 2).sum(axis=-1))
+    nearest = np.sort(apart, axis=1)[:, 1:6].sum(axis=1)
+    return [int(i) for i in np.argsort(nearest, kind="stable")]
+
+
+def _nearest_free(
+    point: np.ndarray, size: tuple[float, float], taken: np.ndarray, frame: np.ndarray, pixels: float
+) -> tuple[float, np.ndarray]:
+    """Return the distance and the box (x0, y0, x1, y1) of the nearest place that covers nothing, or else the least."""
+    tried = []
+    for radius in RADII:
+        for step in range(DIRECTIONS):
+            box = _beside(point, size, radius * pixels, 2 * np.pi * step / DIRECTIONS)
+            outside = size[0] * size[1] - _covered(box, frame[None])
+            covered = _covered(box, taken) + outside
+            if covered < 1e-6:
+                return radius, box
+            tried.append((covered, radius, box))
+    return min(tried, key=lambda each: each[0])[1:]
+
+
+def _beside(point: np.ndarray, size: tuple[float, float], distance: float, angle: float) -> np.ndarray:
+    """A box of a size whose side nearest to the point lies so far away in a direction."""
+    half = np.array(size) / 2
+    centre = point + np.array([np.cos(angle), np.sin(angle)]) * (distance + half)
+    return np.concatenate([centre - half, centre + half])
+
+
+def _covered(box: np.ndarray, others: np.ndarray) -> float:
+    """The area that a box has in common with others, an array of shape (others, 4)."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    return float(sides.clip(min=0).prod(axis=1).sum())
+
+
+def _write(
+    axis: Axes, at: tuple[float, float], name: str, box: np.ndarray, point: np.ndarray, line: bool, size: float,
+    pixels: float,
+) -> None:  # fmt: skip
+    offset = (box[:2] + box[2:]) / 2 - point
+    look = {"arrowstyle": "-", "color": "#9a9a9a", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2} if line else None
+    note = axis.annotate(name, at, xytext=(offset[0] / pixels, offset[1] / pixels), textcoords="offset points",
+                         ha="center", va="center", fontsize=size, arrowprops=look)  # fmt: skip
+    note.set_in_layout(False)
