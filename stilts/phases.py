@@ -23,6 +23,7 @@ from stilts.formats import SpanQA, Tagging, get_format
 from stilts.formats.base import Format, Input
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
 from stilts.launch import train_together
+from stilts.measures import measure
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, encoder_part, resolve_precision
 from stilts.optimization import trained_count
@@ -526,5 +527,14 @@ def _record(
     return record
 
 
+def _measure_tasks(run: Run, workspace: "Workspace", parent: State | None) -> Record:
+    with _measured(run, workspace) as measured:
+        metrics, table = measure(run, workspace, parent, measured)
+    return _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, table)
+
+
 _EVALUATIONS = {"retrieval": _retrieve, "mining": _mine, "passage_retrieval": _search}
-_PHASES = {"pretraining": _train_phase, "intermediate": _train_phase, "target": _train_phase, "zero-shot": _zero_shot}
+_PHASES = {
+    "pretraining": _train_phase, "intermediate": _train_phase, "target": _train_phase, "zero-shot": _zero_shot,
+    "measure": _measure_tasks,
+}  # fmt: skip
