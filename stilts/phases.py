@@ -33,7 +33,7 @@ from stilts.records import Record
 from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
 from stilts.sources.hub import load_split
 from stilts.splits import Split, load, load_tokenizer
-from stilts.study import PretrainingSettings, Run, TrainingSettings
+from stilts.study import PretrainingSettings, Run, ScratchSettings, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
 from stilts.training import Outcome, TaskData, train
 from stilts.training_state import SavedStates
@@ -166,7 +166,7 @@ def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record 
             workspace.suite_folder(run),
             workspace.encoder_folder(run),
             settings,
-            run.settings["encoder"]["scratch"]["architecture"],
+            ScratchSettings(**run.settings["encoder"]["scratch"]),
             seed=run.seed,
             progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,

@@ -28,7 +28,7 @@ from stilts.processes import ALONE, Processes
 from stilts.scratch import draw
 from stilts.sources.hub import load_split
 from stilts.splits import load_tokenizer
-from stilts.study import PretrainingSettings, TrainingSettings
+from stilts.study import PretrainingSettings, ScratchSettings, TrainingSettings
 from stilts.training import Outcome, TaskData, train
 from stilts.training_state import SavedStates
 
@@ -92,7 +92,7 @@ def pretrain(
     suite: Path,
     folder: Path,
     settings: PretrainingSettings,
-    architecture: str,
+    scratch: ScratchSettings,
     *,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -106,9 +106,9 @@ def pretrain(
     suite : Path
         Holds the config `CONFIG` with the splits train and validation.
     folder : Path
-        A prepared encoder of `ScratchSettings`.
-    architecture : str
-        Its own; decides the objective.
+        A prepared encoder with random weights.
+    scratch : ScratchSettings
+        Its own; the architecture decides the objective.
     progress, saved, processes
         As for `stilts.training.train`. Of several processes the main one alone measures the held-out loss.
 
@@ -117,10 +117,10 @@ def pretrain(
     StiltsError
         If the texts make no block, the encoder takes none so long, or as `stilts.training.train`.
     """
-    objective = get_format(OBJECTIVES[architecture])
+    _check_length(settings, scratch)
+    objective = get_format(OBJECTIVES[scratch.architecture])
     tokenizer = load_tokenizer(folder)
     model = build_model(folder, {TASK: (objective.name, ())}, seed)
-    _check_length(model, settings)
     _draw_again(model, seed)
     inputs = training_inputs(blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
                              settings, seed)  # fmt: skip
@@ -144,12 +144,11 @@ def _rows(suite: Path, split: str) -> list[Row]:
     return load_split(suite, None, CONFIG, split, columns=("text",)).to_list()
 
 
-def _check_length(model: MultiTaskModel, settings: PretrainingSettings) -> None:
-    positions = model.encoder.config.max_position_embeddings
-    if settings.length > positions:
+def _check_length(settings: PretrainingSettings, scratch: ScratchSettings) -> None:
+    if settings.length > scratch.positions:
         raise StiltsError(
-            f"pretraining.length is {settings.length}, but the encoder has {positions} positions; lower it, or raise "
-            "scratch.positions"
+            f"pretraining.length is {settings.length}, but the encoder has {scratch.positions} positions; lower it, or "
+            "raise scratch.positions"
         )
 
 

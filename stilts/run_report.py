@@ -1,5 +1,6 @@
 """What the page of one job shows of its runs, from their records alone."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,38 @@ def learning_curves(records: Sequence[Record]) -> Figure:
                           textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
         axis.set(title=record.run.target or record.run.condition, xlabel="update", ylabel="loss", ylim=(0, None))
     return figure
+
+
+def pretraining_curves(records: Sequence[Record]) -> Figure:
+    """Plot bits per predicted token by update, a panel for each pretraining: of training and of held-out texts."""
+    figure, axes = _panels(len(records))
+    for axis, record in zip(axes, records, strict=True):
+        losses = [point for point in record.history if "loss" in point]
+        held_out = [point for point in record.history if "dev_score" in point]
+        bits = [point["loss"] / math.log(2) for point in losses]
+        axis.plot([point["update"] for point in losses], bits, color="#0072B2", label="training")
+        # The phase's dev score is bits per token with a minus sign: the highest is the best.
+        axis.plot([point["update"] for point in held_out], [-point["dev_score"] for point in held_out], "o",
+                  color="#D55E00", label="held out")  # fmt: skip
+        axis.set(title=record.run.condition, xlabel="update", ylabel="bits per predicted token", ylim=(0, None))
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def held_out_table(records: Sequence[Record]) -> pd.DataFrame:
+    """Return what each pretraining reached on held-out texts, a row for each language ("mul": all of them)."""
+    rows = [
+        {
+            "encoder": record.run.condition,
+            "language": language,
+            "bits per token": round(metrics["bits_per_token"], 2),
+            "right (percent)": round(metrics["score"], 1),
+            "tokens predicted": round(metrics["tokens_predicted"]),
+        }
+        for record in records
+        for language, metrics in sorted(record.metrics.items())
+    ]
+    return pd.DataFrame(rows).set_index(["encoder", "language"])
 
 
 def language_scores(records: Sequence[Record]) -> Figure:

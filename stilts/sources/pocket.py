@@ -39,7 +39,7 @@ _PAIRS = ("nli", "para")
 _FORMATS = {"intent": "classification", "nli": "classification", "para": "classification", "slots": "tagging",
             "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining"}
 _TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence",
-                 "tokens")
+                 "text", "tokens")
 
 
 def languages() -> tuple[str, ...]:
