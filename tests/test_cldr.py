@@ -225,5 +225,5 @@ def test_what_cannot_be_made_is_said():
 
 def test_too_few_different_rows_are_said(monkeypatch):
     monkeypatch.setattr(cldr, "_plans", lambda *_: iter([Plan((Item(("date-full",), (MOMENT,)),))] * 9))
-    with pytest.raises(StiltsError, match=r"dates\.de: CLDR's patterns give only 1 different rows, 2 are asked for"):
-        cldr._rows("de", "evaluation", "test", 2, 0)
+    with pytest.raises(StiltsError, match=r"dates in de: CLDR's patterns give only 1 different rows, 2 are asked for"):
+        cldr._rows(["de"], "evaluation", "test", 2, 0)

@@ -23,7 +23,7 @@ import datetime
 import random
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
@@ -115,8 +115,10 @@ class Plan(NamedTuple):
         return "|".join(_stated(item) for item in self.items)
 
 
-def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tuple[str, str, list[Row]]]:
-    """Rows of `dates.<lang>` and `intermediate.dates.en`, config by config.
+def generate(
+    languages: Iterable[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()
+) -> Iterator[tuple[str, str, list[Row]]]:
+    """Rows of `dates.<lang>` and `intermediate.dates.<lang>`, config by config.
 
     Parameters
     ----------
@@ -126,19 +128,27 @@ def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tupl
         Numbers of rows.
     seed : int
         The same seed gives the same rows on every machine with the same Babel.
+    source_languages : sequence of str
+        Languages besides English in which the intermediate task is made. Its rows are parallel: the same patterns,
+        by name, and the same values in the same order, of what all of them and English have; the wording of the
+        patterns, the order of the fields and the tokens are each language's own.
 
     Yields
     ------
     tuple
         Config, split, rows with `tokens`, `tags`, `template` and `meaning`.
     """
-    yield "intermediate.dates.en", "train", _rows("en", "intermediate", "intermediate", sizes.intermediate_train, seed)
-    yield "intermediate.dates.en", "validation", _rows("en", "intermediate", "validation", sizes.validation, seed)
-    yield "dates.en", "train", _rows("en", "train", "train", sizes.train, seed)
-    yield "dates.en", "validation", _rows("en", "evaluation", "validation", sizes.validation, seed)
+    sources = ["en", *source_languages]
+    train = _rows(sources, "intermediate", "intermediate", sizes.intermediate_train, seed)
+    validation = _rows(sources, "intermediate", "validation", sizes.validation, seed)
+    for language in sources:
+        yield f"intermediate.dates.{language}", "train", train[language]
+        yield f"intermediate.dates.{language}", "validation", validation[language]
+    yield "dates.en", "train", _rows(["en"], "train", "train", sizes.train, seed)["en"]
+    yield "dates.en", "validation", _rows(["en"], "evaluation", "validation", sizes.validation, seed)["en"]
     for language in languages:
         if language not in left_out([language]):
-            yield f"dates.{language}", "test", _rows(language, "evaluation", "test", sizes.test, seed)
+            yield f"dates.{language}", "test", _rows([language], "evaluation", "test", sizes.test, seed)[language]
 
 
 def left_out(languages: Iterable[str]) -> dict[str, str]:
@@ -408,18 +418,27 @@ def _item(keys: Mapping[str, list[str]], values: _Values, rng: random.Random) ->
     return Item((key,), number=values.number(0 if whole else decimals))
 
 
-def _rows(language: str, pool: Pool, value_pool: str, size: int, seed: int) -> list[Row]:
-    rows: dict[str, Row] = {}
+def _rows(languages: Sequence[str], pool: Pool, value_pool: str, size: int, seed: int) -> dict[str, list[Row]]:
+    """Rows of each language, different in each and parallel: a plan counts where all languages can write it."""
+    rows: dict[str, dict[str, Row]] = {language: {} for language in languages}
     for plan in islice(_plans(pool, value_pool, seed), 200 * size):
-        pieces = _pieces(plan, language)
-        if pieces and _decidable(plan, pieces):
-            tokens, tags = tokenize(pieces, language)
-            row = {"tokens": tokens, "tags": tags, "template": plan.template, "meaning": plan.meaning}
-            rows.setdefault(" ".join(tokens), row)
-        if len(rows) == size:
-            return list(rows.values())
-    raise StiltsError(f"dates.{language}: CLDR's patterns give only {len(rows)} different rows, {size} are asked for; "
-                      "lower the sizes")
+        written = {language: row for language in languages if (row := _row(plan, language))}
+        texts = {language: " ".join(row["tokens"]) for language, row in written.items()}
+        if len(written) == len(languages) and not any(texts[language] in rows[language] for language in languages):
+            for language, row in written.items():
+                rows[language][texts[language]] = row
+        if len(rows[languages[0]]) == size:
+            return {language: list(own.values()) for language, own in rows.items()}
+    raise StiltsError(f"dates in {', '.join(languages)}: CLDR's patterns give only {len(rows[languages[0]])} different "
+                      f"rows, {size} are asked for; lower the sizes")
+
+
+def _row(plan: Plan, language: str) -> Row | None:
+    pieces = _pieces(plan, language)
+    if not pieces or not _decidable(plan, pieces):
+        return None
+    tokens, tags = tokenize(pieces, language)
+    return {"tokens": tokens, "tags": tags, "template": plan.template, "meaning": plan.meaning}
 
 
 def _decidable(plan: Plan, pieces: list[Piece]) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from stilts.errors import StiltsError, UnknownName
 
@@ -54,6 +54,10 @@ class Sizes(BaseModel):
         Sentence pairs of `ui-retrieval` per language; at least 150 are needed for a language to take part.
     mining : int
         True pairs hidden in each split of `ui-mining`, among as many sentences of either side that have no partner.
+    dial : int
+        Training rows of each level of the family "dial".
+    text : int
+        Training texts per language of the family "text", at most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +68,9 @@ class Sizes(BaseModel):
     test: PositiveInt = 100
     retrieval: PositiveInt = 250
     mining: PositiveInt = 45
+    # What came later is no part of suites that leave it as it is.
+    dial: PositiveInt = Field(1000, exclude_if=lambda size: size == 1000)
+    text: PositiveInt = Field(1000, exclude_if=lambda size: size == 1000)
 
     @model_validator(mode="after")
     def _dev_set_is_no_larger_than_training(self) -> "Sizes":

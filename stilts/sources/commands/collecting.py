@@ -19,7 +19,7 @@ class Example(NamedTuple):
     row: dict[str, Any]
 
 
-def stream(keys: Sequence[Key], draw: Callable[[Key], Example]) -> Iterator[Example]:
+def stream(keys: Sequence[Key], draw: Callable[[Key], Example], patience: int = _PATIENCE) -> Iterator[Example]:
     """Distinct examples, one for each key in turn, until no key yields a new one.
 
     Parameters
@@ -27,14 +27,15 @@ def stream(keys: Sequence[Key], draw: Callable[[Key], Example]) -> Iterator[Exam
     keys : sequence
         What to balance over: labels, intents, slots.
     draw : callable
-        Example for a key; raises `Unfit` where it should be asked again. A key that fails, or repeats itself, 80 times
-        on end is given up.
+        Example for a key; raises `Unfit` where it should be asked again.
+    patience : int
+        A key that fails, or repeats itself, so many times on end is given up.
     """
     seen: set[Hashable] = set()
     left = list(keys)
     while left:
         for key in list(left):
-            example = _fresh(key, draw, seen)
+            example = _fresh(key, draw, seen, patience)
             if example is None:
                 left.remove(key)
             else:
@@ -42,8 +43,10 @@ def stream(keys: Sequence[Key], draw: Callable[[Key], Example]) -> Iterator[Exam
                 yield example
 
 
-def _fresh(key: Key, draw: Callable[[Key], Example], seen: set[Hashable]) -> Example | None:
-    for _ in range(_PATIENCE):
+def _fresh(
+    key: Key, draw: Callable[[Key], Example], seen: set[Hashable], patience: int
+) -> Example | None:
+    for _ in range(patience):
         try:
             example = draw(key)
         except Unfit:

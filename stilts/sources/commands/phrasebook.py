@@ -88,6 +88,11 @@ class Phrasebook:
                 found[template.action, signature].append(template)
         return tuple(Entry(*key, tuple(templates)) for key, templates in found.items())
 
+    @cache  # noqa: B019
+    def by_action(self, pool: Pool) -> dict[tuple[str, Signature], Entry]:
+        """The entries of a pool by what they do and the slots that they fill, which mean the same in any language."""
+        return {(entry.action, entry.signature): entry for entry in self.entries(pool)}
+
     def draw(self, templates: Sequence[Template], pool: Pool, rng: Random,
              wanted: Mapping[str, str] | None = None) -> Command:
         """Draw a command from one of some templates, as `stilts.sources.commands.sampling.draw` does.

@@ -150,11 +150,11 @@ def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
     """
     walk = Walk(rng, template, pool, wanted or {})
     template.tree.walk(walk)
-    command = _written(walk, usage.forms)
-    if wanted is not None and command.slots.keys() != wanted.keys():
+    if wanted is not None and {slot.name for _, slot, _ in walk.pieces if slot} != wanted.keys():
         raise Unfit("other slots")
     if not _in_pool(walk):
         raise Unfit("pair of another pool")
+    command = _written(walk, usage.forms)
     if not usage.allows(command.text, command.spans):
         raise Unfit("nobody says so")
     return command

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from stilts.errors import UnknownName
+from stilts.sources.commands import parallel
 from stilts.sources.commands.collecting import Example, take
 from stilts.sources.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
 from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, intents_of, phrasebook
@@ -77,8 +78,8 @@ def _reason(language: str) -> str:
     return f"no values of ours in {', '.join(missing)}" if missing else ""
 
 
-def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
-    """Tables of the target tasks and of the English intermediate tasks.
+def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()) -> Tables:
+    """Tables of the target tasks and of the intermediate tasks.
 
     Parameters
     ----------
@@ -88,6 +89,9 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
         Rows per split; fewer where a language has no more different ones.
     seed : int
         The same seed, packages and value files give the same rows.
+    source_languages : sequence of str
+        Languages besides English in which the intermediate tasks are made; with any, those of English are another
+        selection, parallel to them (`stilts.sources.commands.parallel`).
 
     Yields
     ------
@@ -101,9 +105,15 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     """
     for language in languages:
         if language == SOURCE_LANGUAGE:
-            yield from generate_intermediates(language, sizes, seed)
+            yield from _intermediates(source_languages, sizes, seed)
         for task in TARGETS:
             yield from _target(task, language, sizes, seed)
+
+
+def _intermediates(source_languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+    if source_languages:
+        return parallel.generate([SOURCE_LANGUAGE, *source_languages], sizes, seed)
+    return generate_intermediates(SOURCE_LANGUAGE, sizes, seed)
 
 
 def generate_intermediates(language: str, sizes: Sizes, seed: int) -> Tables:
