@@ -7,10 +7,11 @@ from its records, else assumed.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from stilts.official import BUCC_SENTENCES, TEST_ROWS, TOKENS, TRAIN_ROWS
 from stilts.records import Record
@@ -110,17 +111,31 @@ def _units(run: Run) -> float:
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of an encoder that decide what it costs."""
+    """The sizes of an encoder that decide what it costs.
+
+    Attributes
+    ----------
+    layers : int
+        Of both halves of an encoder-decoder together, which both read an input.
+    hidden, intermediate, vocabulary : int
+    cross : int
+        Layers that have cross-attention too: those of an encoder-decoder's decoder.
+    matrices : int
+        Of a feed-forward layer: 2, or 3 where it is gated.
+    """
 
     layers: int
     hidden: int
     intermediate: int
     vocabulary: int
+    cross: int = 0
+    matrices: int = 2
 
     @property
     def layer_weights(self) -> int:
         """Weights of all layers; embeddings are looked up and cost no operations to speak of."""
-        return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+        attention = 4 * self.hidden**2
+        return (self.layers + self.cross) * attention + self.layers * self.matrices * self.hidden * self.intermediate
 
     @property
     def weights(self) -> int:
@@ -136,8 +151,16 @@ SHAPES: Mapping[str, Shape] = {
     "FacebookAI/xlm-roberta-base": Shape(12, 768, 3072, 250002),
     "FacebookAI/xlm-roberta-large": Shape(24, 1024, 4096, 250002),
     "google-bert/bert-base-multilingual-cased": Shape(12, 768, 3072, 119547),
+    "facebook/xglm-564M": Shape(24, 1024, 4096, 256008),
+    "google/mt5-base": Shape(24, 768, 2048, 250112, cross=12, matrices=3),
+    "google/mt5-large": Shape(48, 1024, 2816, 250112, cross=24, matrices=3),
+    "facebook/mbart-large-50": Shape(24, 1024, 4096, 250054, cross=12),
 }
-_CONFIG = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+# What the families of transformers call the sizes in config.json, the most common name first.
+_LAYERS = ("num_hidden_layers", "n_layer", "encoder_layers", "num_layers")
+_DECODER_LAYERS = ("decoder_layers", "num_decoder_layers")
+_HIDDEN = ("hidden_size", "n_embd", "d_model")
+_INTERMEDIATE = ("intermediate_size", "n_inner", "encoder_ffn_dim", "ffn_dim", "d_ff")
 
 
 def encoder_shape(name: str) -> Shape | None:
@@ -145,10 +168,27 @@ def encoder_shape(name: str) -> Shape | None:
     if name in SHAPES:
         return SHAPES[name]
     try:
-        config = json.loads((Path(name) / "config.json").read_text(encoding="utf-8"))
-        return Shape(*(int(config[key]) for key in _CONFIG))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _shape_of(json.loads((Path(name) / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
         return None
+
+
+def _shape_of(config: Mapping[str, Any]) -> Shape:
+    """Return the shape that a config.json tells; KeyError or StopIteration if it lacks a size."""
+    cross = _size(config, _DECODER_LAYERS) if config.get("is_encoder_decoder") else 0
+    gated = config.get("hidden_act") == "silu" or "gated" in config.get("feed_forward_proj", "")
+    return Shape(
+        _size(config, _LAYERS) + cross,
+        _size(config, _HIDDEN),
+        _size(config, _INTERMEDIATE),
+        int(config["vocab_size"]),
+        cross,
+        3 if gated else 2,
+    )
+
+
+def _size(config: Mapping[str, Any], names: Sequence[str]) -> int:
+    return int(next(config[name] for name in names if config.get(name) is not None))
 
 
 ASSUMED_ROWS = 2**17  # of a training set whose size is not known, such as texts for masked language modelling

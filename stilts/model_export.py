@@ -26,6 +26,8 @@ LICENCES = {
     "FacebookAI/xlm-roberta-base": ("FacebookAI/xlm-roberta-base", "mit"),
     "FacebookAI/xlm-roberta-large": ("FacebookAI/xlm-roberta-large", "mit"),
     "google-bert/bert-base-multilingual-cased": ("google-bert/bert-base-multilingual-cased", "apache-2.0"),
+    "facebook/xglm-564M": ("facebook/xglm-564M", "mit"),
+    "google/mt5-base": ("google/mt5-base", "apache-2.0"),
 }
 
 

@@ -1,7 +1,9 @@
 """What a run is expected to cost."""
 
 import pytest
+from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
+from stilts import adapters
 from stilts.estimates import (
     ASSUMED_CORE,
     ASSUMED_GPUS,
@@ -138,6 +140,27 @@ def runs_at(here: Workspace, study: Study, phase: str, condition: str, target: s
 def test_the_shape_of_xlmr_large_has_its_weights():
     assert LARGE.layer_weights == 24 * 12 * 1024**2 == 301_989_888
     assert LARGE.weights == pytest.approx(558e6, rel=0.01)  # 560 million with biases, norms and positions
+
+
+CONFIGS = {
+    "bert": BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=50),
+    "gpt2": GPT2Config(n_embd=16, n_layer=2, n_head=2, n_inner=24, vocab_size=50),
+    "llama": LlamaConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+                         vocab_size=50),
+    "xglm": XGLMConfig(d_model=16, num_layers=2, attention_heads=2, ffn_dim=24, vocab_size=50),
+    "mt5": MT5Config(d_model=16, num_layers=2, num_decoder_layers=3, num_heads=2, d_kv=8, d_ff=24, vocab_size=50),
+    "mbart": MBartConfig(d_model=16, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
+                         decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, vocab_size=50),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_shape_of_every_family_has_the_matrices_of_its_layers(tmp_path, name):
+    CONFIGS[name].save_pretrained(tmp_path)
+    model = AutoModel.from_config(CONFIGS[name])
+    matrices = [weight.numel() for key, weight in model.named_parameters()
+                if weight.dim() == 2 and adapters.layer_number(key) is not None and "bias" not in key]  # fmt: skip
+    assert encoder_shape(str(tmp_path)).layer_weights == sum(matrices)
 
 
 def test_a_shape_is_read_from_a_folder(tmp_path):
