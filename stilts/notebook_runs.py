@@ -11,7 +11,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.phases import complete
 from stilts.records import Record
 from stilts.study import Phase, Study
-from stilts.tasks import TARGETS, condition, get_target
+from stilts.tasks import condition, get_target
 from stilts.workspace import workspace
 
 
@@ -92,9 +92,11 @@ def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: st
 
 
 def _target_names(targets: str, study: Study) -> list[str]:
+    """Return the names in a list; besides the study's targets, tasks that these are trained on (MLQA: XQuAD's)."""
+    known = {name for target in study.targets for name in (target, get_target(target).training_task)}
     names = [name.strip() for name in targets.split(",")]
     for name in names:
-        if name not in study.targets:
+        if name not in known:
             get_target(name)
-            raise UnknownName(f"target task of study '{study.name}'", name, set(study.targets) & set(TARGETS))
+            raise UnknownName(f"target task of study '{study.name}'", name, known)
     return names

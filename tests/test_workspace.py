@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 
+from stilts import notebook_runs
 from stilts.errors import StiltsError, UnknownName
 from stilts.notebook_runs import open_study, run_phase
 from stilts.sources import pocket
@@ -186,6 +187,20 @@ def test_runs_that_the_study_has_not_are_named_before_anything_is_prepared(here,
     with pytest.raises(StiltsError, match=message):
         run_phase(here.study("tiny"), *arguments)
     assert not here.runs.exists()
+
+
+def test_a_target_may_be_trained_on_a_task_that_is_no_target(here, monkeypatch):
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: tiny.SOURCE)
+    study = Study.model_validate(
+        {**here.study("tiny").model_dump(), "data": {"suite": "xtreme"}, "intermediates": ["none"], "targets": ["mlqa"],
+         "per_task": {}, "seeds": [1]}
+    )  # fmt: skip
+    done = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setattr(notebook_runs, "complete", lambda run, *_: SimpleNamespace(run=run, provenance=done))
+    (job, _) = here.plan(study).jobs
+    (record,) = run_phase(study, "target", "none", 1, ",".join(job.targets))
+    assert record.run.target == "xquad"
 
 
 # --- data that are not there -----------------------------------------------------------------------------------------
