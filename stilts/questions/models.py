@@ -11,9 +11,10 @@ The primary test
 Least squares on the rows' means over seeds. The variance of a coefficient has a part of the languages (from the spread
 of the rows about the fit), a part of the seeds (from the spread of the coefficient that each seed has by itself), and
 the residual that both of these contain, which is subtracted once; a part that comes out below zero counts as zero. The
-reference is Student's t with Satterthwaite's (1946) degrees of freedom, rounded down: with three seeds they fall to two
-where the seeds decide, which a Wald test forgets. For a mean this is the quasi-F of crossed random effects (Clark
-1973). Its size is proved by simulation in `tests/test_questions_common.py`.
+reference is Student's t with Satterthwaite's (1946) degrees of freedom, rounded down, but no fewer than those of the
+rows or of the seeds by themselves: with three seeds they fall to two where the seeds decide, which a Wald test forgets.
+For a mean this is the quasi-F of crossed random effects (Clark 1973). Its size is proved by simulation in
+`tests/test_questions_common.py`.
 
 The checks
 ----------
@@ -155,7 +156,9 @@ def _combine(
     uncertain = by_rows**2 / free_rows
     if seeds_alone:
         uncertain += by_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
-    df = float(free_rows) if not uncertain else max(np.floor(variance**2 / uncertain), 1.0)
+    df = float(free_rows)
+    if uncertain:  # what is subtracted must not leave fewer than the rows or the seeds have by themselves
+        df = float(max(np.floor(variance**2 / uncertain), min(free_rows, free_seeds)))
     return _fit(name, estimate, variance, df, Components(rows_alone, seeds_alone, residual), level)
 
 
