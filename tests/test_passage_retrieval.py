@@ -276,7 +276,7 @@ def tables():
 
 
 def source(made) -> SimpleNamespace:
-    def build(folder, seed, sizes, languages=None, report=None):
+    def build(folder, request, report=None):
         return write_suite(made(), folder, {"fingerprint": "abc"})
 
     rows = [row for each in tables() for row in each.rows.to_pylist()]
