@@ -11,9 +11,9 @@ import yaml
 
 from stilts.planning import plan_runs, unique
 from stilts.records import Provenance, Record, Store
-from stilts.study import Run
+from stilts.study import Run, Study
 from stilts.study_files import read_study
-from stilts.tasks import condition, get_target
+from stilts.tasks import condition, get_intermediate, get_target
 from stilts.workspace import Workspace
 
 LANGUAGES = ("ar", "de", "en", "eu", "fi", "hi", "hr", "ja", "sw", "tr")
@@ -43,6 +43,10 @@ EFFECTS = {
     ("xnli-dev-translated", "xnli"): 0.2,
 }
 PARALLEL = ("ui-retrieval", "ui-mining", "tatoeba", "bucc2018")  # English is the other side of every pair
+PRETRAINED = {
+    "score": 20.0, "n": 256.0, "training_tokens_read": 2_048_000.0, "training_tokens_predicted": 307_200.0,
+    "parameters": 3_300_000.0, "embeddings": 900_000.0,
+}  # fmt: skip
 RETRIEVAL = ("ui-retrieval", "tatoeba")
 PILOT = {
     "name": "pilot",
@@ -92,16 +96,22 @@ def fill(here: Workspace, study: str, languages=LANGUAGES, examples: int = 30) -
         _write(store, run, settings.name, languages, examples)
 
 
+def write(store: Store, study: Study, languages=LANGUAGES, examples: int = 30) -> None:
+    """Write a record for every run of a study whose data and encoders are nowhere."""
+    targets = [get_target(name, study.data.suite) for name in study.targets]
+    trained = {task.name: task.training_task for task in targets if task.trained}
+    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
+    encoders = dict.fromkeys((None, *study.encoders), "some-encoder")
+    for run in unique(plan_runs(study, conditions, trained, "some-data", encoders)):
+        _write(store, run, study.name, languages, examples)
+
+
 def commit_pilot(root: Path, **changes: Any) -> None:
     """Write the study file of a pilot on XTREME whose data are nowhere, and its records and suite as committed ones."""
     path = root / "studies" / "pilot.yml"
     path.write_text(yaml.safe_dump({**PILOT, **changes}))
     study, folder = read_study(path), root / "results" / "pilot"
-    targets = [get_target(name, "xtreme") for name in study.targets]
-    trained = {task.name: task.training_task for task in targets if task.trained}
-    conditions = [condition(entry, "xtreme") for entry in study.intermediates]
-    for run in unique(plan_runs(study, conditions, trained, "some-data", {None: "some-encoder"})):
-        _write(Store(folder / "records"), run, "pilot", LANGUAGES, 30)
+    write(Store(folder / "records"), study)
     (folder / "suite.json").write_text(json.dumps(PILOT_SUITE))
 
 
@@ -132,12 +142,54 @@ def _effect(run: Run) -> float:
 
 
 def _outcome(run: Run, languages, examples, generator):
+    if run.phase == "pretraining":
+        return {"mul": {**PRETRAINED, "bits_per_token": 6 + generator.random()}}, [], None
+    if run.phase == "measure" and run.settings["measure"]["kind"] == "complexity":
+        return _complexity(run, generator)
+    if run.phase == "measure":
+        return _measured(run, generator)
+    if run.phase == "intermediate":
+        return _dev_scores(run, generator), [{"update": 1, "loss": 1.0}], None
     if run.phase != "zero-shot":
         return {"en": {"score": 100 * (0.7 + _effect(run)), "n": 200.0}}, [{"update": 1, "loss": 1.0}], None
     tested = [code for code in languages if code != "en" or run.target not in PARALLEL]
     frames = [_answers(run, code, examples, generator) for code in tested]
     metrics = {frame["language"].iloc[0]: _metrics(run, frame, generator) for frame in frames}
     return metrics, [], pd.concat(frames, ignore_index=True)
+
+
+def _measured(run: Run, generator):
+    """Return similarities of tasks that agree a little: each pair has a likeness of its own, which measures blur."""
+    rows = [
+        (measure, first, second, np.random.default_rng(zlib.crc32(f"{first}{second}".encode())).random()
+         + generator.normal(0, 0.1))
+        for measure in ("text", "fisher", "gradient")
+        for first in run.settings["intermediates"]
+        for second in run.settings["targets"]
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["measure", "intermediate", "target", "value"])
+    return {"en": {"n": float(len(rows) // 3)}}, [], table
+
+
+def _complexity(run: Run, generator):
+    """Return measures of a task whose code is the longer the longer its name, and a learning curve."""
+    bits = len(run.settings["task"].partition(".")[0]) * generator.uniform(0.9, 1.1)
+    measures = {
+        "code_bits_per_example": bits, "code_bits_per_label": bits / 2, "examples_to_share": 10 * bits,
+        "tokens_per_example": 20.0, "label_entropy": 1.5, "n": 200.0,
+    }  # fmt: skip
+    curve = pd.DataFrame({"examples": [0, 16, 200], "score": [33.0, 50.0, 80.0]})
+    return {get_intermediate(run.settings["task"]).source_language: measures}, [], curve
+
+
+def _dev_scores(run: Run, generator) -> dict[str, dict[str, float]]:
+    """Return dev scores in the languages of all stages; those of earlier stages are lower."""
+    condition = run.settings["condition"]
+    stages = [*condition.get("before", ()), condition["tasks"]]
+    codes = {get_intermediate(task).source_language: place for place, stage in enumerate(stages, 1) for task in stage}
+    best = 100 * (0.7 + _effect(run))
+    drops = {code: (len(stages) - place) * generator.uniform(4, 6) for code, place in codes.items()}
+    return {code: {"score": best - drop, "n": 200.0} for code, drop in drops.items()}
 
 
 def _answers(run: Run, language: str, examples: int, generator) -> pd.DataFrame:

@@ -1,0 +1,148 @@
+"""What every chapter shows of a study with a question: its records, its tests with verdicts, and what it taught.
+
+A chapter shows several studies of one question: the recorded one, the one on real XTREME rows, the live one. Each is a
+section, and a section whose study has no records yet says how to make them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stilts.analysis import Analysis, open_study
+from stilts.errors import StiltsError
+from stilts.prose import scope
+from stilts.questions import common, models
+from stilts.questions.common import Result, Rules, Test
+from stilts.statistics import signed
+from stilts.study import Study
+from stilts.workspace import workspace
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a question's records say, for the page of answers and for the claims ledger.
+
+    Attributes
+    ----------
+    study : str
+        Whose records it is drawn from.
+    text : str
+        One paragraph; says so where there are no records.
+    effect : Result
+        Of the one test that stands for the question.
+    verdict : str
+        Of that test, after the correction for all of them.
+    """
+
+    study: str
+    text: str
+    effect: Result
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A study with a question, opened for a chapter.
+
+    Attributes
+    ----------
+    settings : Study
+    analysis : Analysis
+        Its records, of which there may be none yet.
+    rules : Rules
+        By which its tests are done.
+    """
+
+    settings: Study
+    analysis: Analysis
+    rules: Rules
+
+    @property
+    def scope(self) -> str:
+        """What the section rests on; or, where that is nothing, how to make it."""
+        return scope(self.analysis)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question answered from one study's records.
+
+    Attributes
+    ----------
+    section : Section
+    evidence : object
+        As the question's own module gathers it.
+    results : list of Result
+        Of the study file's tests, in their order.
+    verdicts : DataFrame
+        See `stilts.questions.common.verdicts`.
+    learned : Learned
+    """
+
+    section: Section
+    evidence: Any
+    results: Sequence[Result]
+    verdicts: pd.DataFrame
+    learned: Learned
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """Each effect by the mixed model and the cluster bootstrap too, see `stilts.questions.models.checks`."""
+        return models.checks(self.results, self.section.rules)
+
+    @property
+    def power(self) -> str:
+        """Which effect the design could have seen."""
+        return common.power_note(self.results, self.section.rules)
+
+
+def open_section(study: str, seed: int = 0) -> Section:
+    """Open a study with a question, recorded or not; `seed` draws replicates.
+
+    Raises
+    ------
+    UnknownName
+        If there is no study of that name.
+    StiltsError
+        If its file has no block `question`.
+    """
+    settings = workspace().study(study)
+    if settings.question is None:
+        raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
+    return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
+
+
+def study_beside(name: str) -> Study | None:
+    """Return the study whose records stand beside a section's, none for ""; UnknownName if there is none so called."""
+    return workspace().study(name) if name else None
+
+
+def answer(section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, text: str) -> Answer:
+    """Run a study's tests and return all that its chapter shows.
+
+    Parameters
+    ----------
+    tests : mapping
+        The question's tests by id, of which the study file names those that are run.
+    headline : str
+        The test that stands for the question.
+    text : str
+        What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing is recorded.
+    """
+    results = common.run_tests(tests, evidence, section.rules)
+    table = common.verdicts(results, section.rules)
+    chosen = next((each for each in results if each.test == headline), common.untested("the study does not test it"))
+    verdict = next(iter(table.loc[table["test"] == headline, "verdict"]), common.UNCLEAR)
+    said = [f"{each['hypothesis']} {_short(each)}" for each in table.to_dict("records")]
+    paragraph = " ".join([text, *said]) if text else section.scope
+    return Answer(section, evidence, results, table, Learned(section.settings.name, paragraph, chosen, verdict))
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    verdict = str(row["verdict"]).capitalize()
+    if pd.isna(row["estimate"]):
+        return f"{verdict}: not tested."
+    interval = f"{signed(row['low'])} to {signed(row['high'])}"
+    return f"{verdict}: {signed(row['estimate'])} {row['unit']} ({interval})."
