@@ -123,7 +123,7 @@ class LoraSettings(Settings):
     rank: Annotated[int, Field(gt=0)] = Field(8, description="of the two matrices that a layer's change is made of")
     alpha: Annotated[float, Field(gt=0)] = Field(16.0, description="the change is scaled by alpha / rank")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="of what goes into the adapters")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak, in place of the encoder's")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="peak, in place of the encoder's")
 
 
 class TrainingSettings(Settings):
@@ -164,6 +164,12 @@ class TrainingSettings(Settings):
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
     lora: LoraSettings | None = _later(None, "adapters that are trained in place of the encoder's weights")
+
+    @model_validator(mode="after")
+    def _adapters_leave_the_encoder(self) -> "TrainingSettings":
+        if self.lora and self.train_embeddings:
+            raise ValueError("lora trains adapters and heads alone; train_embeddings must be false")
+        return self
 
 
 class EvaluationSettings(Settings):

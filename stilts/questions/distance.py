@@ -23,7 +23,9 @@ import pandas as pd
 from stilts.analysis import count, in_order, listed
 from stilts.errors import StiltsError
 from stilts.linguistics import DISTANCES, language, language_table
-from stilts.questions.common import Result, Rules, Test, cells, differences, untested
+from stilts.questions import chapters
+from stilts.questions.chapters import Answer, Section
+from stilts.questions.common import Result, Rules, Test, cells, differences, outcomes, untested
 from stilts.questions.models import Basis, crossed, effect, mixed_coefficients
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, Replicates, signed
 from stilts.tasks import TARGETS
@@ -37,6 +39,7 @@ UNIT = "points for a standard deviation"
 WIDELY_KNOWN = 0.75
 LEAST_RELIABLE = 0.25
 METHODS = ("linear", "rank")
+HEADLINE = "gap-syntactic"  # the test that stands for the question
 
 
 @dataclass(frozen=True)
@@ -582,3 +585,30 @@ def family_text(table: pd.DataFrame) -> str:
         low, high = rows["slope"].min(), rows["slope"].max()
         lines.append(f"- `{name}`: the slope {verdict}; it lies between {signed(low)} and {signed(high)}.")
     return "\n".join(lines) or "There is no slope yet."
+
+
+# --- The answer ------------------------------------------------------------------------------------------------------
+
+
+def answer(section: Section) -> Answer:
+    """Answer the question from the records of an opened study, of which there may be none yet.
+
+    Raises
+    ------
+    StiltsError
+        If its records lack the baseline, or hold no intermediate condition.
+    """
+    if not section.analysis.recorded:
+        nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested("nothing is recorded yet"))
+        return chapters.answer(section, None, nothing, HEADLINE, "")
+    evidence = gather(outcomes(section.analysis.records), section.settings.encoder.name)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules))
+
+
+def mean_text(evidence: Evidence, rules: Rules) -> str:
+    """Say how large the gap is on average, and how intermediate training changes it."""
+    gap, change = (effect(evidence.outcome(name), rules) for name in OUTCOMES)
+    return (
+        f"Over {len(evidence.languages)} languages, English is ahead by {_in_points(gap)} after intermediate training, "
+        f"which changes that by {_in_points(change)}. For a standard deviation of the distance:"
+    )
