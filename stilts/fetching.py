@@ -69,17 +69,14 @@ class Wanted:
         What is used where the Hub has it.
     files : tuple of Files
         What the Hub does not have.
-    encoder : str, optional
-        Id of a model on the Hub; None where the study's encoder is not one.
-    revision : str, optional
-        Commit or branch of the encoder.
+    encoders : tuple of (str, str or None)
+        Those of the study that are models on the Hub: id, and commit or branch.
     """
 
     places: tuple[tuple[Place, ...], ...]
     welcome: tuple[Place, ...]
     files: tuple[Files, ...]
-    encoder: str | None
-    revision: str | None
+    encoders: tuple[tuple[str, str | None], ...]
 
 
 def wanted(study: Study) -> Wanted:
@@ -92,15 +89,18 @@ def wanted(study: Study) -> Wanted:
     """
     recipes = list(_recipes(study)) if study.data.suite == "xtreme" else []
     places = dict.fromkeys(need for recipe, languages in recipes for need in recipe.hub_needs(languages))
-    name = study.encoder.name
-    on_hub = name not in ENCODERS and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).is_dir()
+    encoders = dict.fromkeys((each.name, each.revision) for each in (study.encoder, *study.encoders.values()))
     return Wanted(
         tuple(places),
         tuple(dict.fromkeys(place for recipe, languages in recipes for place in recipe.hub_welcome(languages))),
         tuple(dict.fromkeys(file for recipe, _ in recipes for file in recipe.files())),
-        name if on_hub else None,
-        study.encoder.revision,
+        tuple((name, revision) for name, revision in encoders if _is_on_hub(name)),
     )
+
+
+def _is_on_hub(encoder: str) -> bool:
+    offline = encoder in ENCODERS or Path(encoder).is_dir()
+    return not offline and re.fullmatch(r"[\w.-]+/[\w.-]+", encoder) is not None
 
 
 def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
@@ -138,7 +138,8 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
         raise StiltsError(f"study '{study.name}': data.folder is not set, nor STILTS_DATA; name the folder to fetch to")
     with _explained(study):
         session = _Session(folder)
-        remotes = [*session.find(needs, report), *session.find_encoder(needs, report)]
+        models = (each for encoder in needs.encoders for each in session.find_encoder(*encoder, report))
+        remotes = [*session.find(needs, report), *models]
         lacking = [remote for remote in remotes if not session.stands(remote)]
         _announce(remotes, lacking, report, dry_run)
         if not dry_run:
@@ -175,16 +176,13 @@ class _Session:
             raise StiltsError(f"the Hub has no {'; no '.join(lost)}; name other languages or tasks in the study")
         return list(found)
 
-    def find_encoder(self, needs: Wanted, report: Report) -> list[Remote]:
-        """Return the files of the encoder that `transformers` reads."""
-        if needs.encoder is None:
-            return []
-        files = [each for each in self._list(needs.encoder, "model", needs.revision or MAIN)
-                 if _ENCODER_FILES.fullmatch(each.path)]  # fmt: skip
+    def find_encoder(self, name: str, revision: str | None, report: Report) -> list[Remote]:
+        """Return the files of an encoder that `transformers` reads."""
+        files = [each for each in self._list(name, "model", revision or MAIN) if _ENCODER_FILES.fullmatch(each.path)]
         if not any(each.path.endswith(".safetensors") for each in files):
-            raise StiltsError(f"encoder {needs.encoder} has no safetensors weights; other formats can run code")
-        if not needs.revision:
-            report(f"encoder {needs.encoder}: the study pins no commit; add 'revision: {files[0].commit}'")
+            raise StiltsError(f"encoder {name} has no safetensors weights; other formats can run code")
+        if not revision:
+            report(f"encoder {name}: the study pins no commit; add 'revision: {files[0].commit}'")
         return files
 
     def stands(self, remote: Remote) -> bool:

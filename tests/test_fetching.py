@@ -180,7 +180,7 @@ def test_wanted():
         (Place("google/xtreme", "PAN-X.de", "test"),),
     )
     assert [str(file)[:13] for file in needs.files] == ["ccg/train.tsv", "ccg/validatio"]
-    assert (needs.encoder, needs.revision) == ("someone/encoder", None)
+    assert needs.encoders == (("someone/encoder", None),)
 
 
 def test_tasks_by_source_language_are_wanted_in_theirs():
@@ -198,7 +198,7 @@ def test_tasks_by_source_language_are_wanted_in_theirs():
 def test_a_study_of_the_pocket_suite_needs_nothing(tmp_path):
     needs = wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
                          targets=("intent",)))  # fmt: skip
-    assert (needs.places, needs.files, needs.encoder) == ((), (), None)
+    assert (needs.places, needs.files, needs.encoders) == ((), (), ())
 
 
 def test_a_fetch_copies_what_is_needed_and_notes_where_from(hub, tmp_path):
@@ -332,6 +332,13 @@ def test_the_encoder_goes_to_the_cache_that_transformers_reads(hub, tmp_path):
     with open(path, "rb") as file:
         assert file.read() == b"weights" * 1000
     assert "to fetch: 0" in fetched(of, tmp_path / "data")[1]
+
+
+def test_every_encoder_of_a_study_is_fetched_once():
+    others = {"again": {"name": "someone/encoder"}, "other": {"name": "someone/decoder", "revision": "refs/pr/4"},
+              "own": {"name": "multilingual-e5-small"}}  # fmt: skip
+    needs = wanted(study(encoder={"name": "someone/encoder"}, encoders=others))
+    assert needs.encoders == (("someone/encoder", None), ("someone/decoder", "refs/pr/4"))
 
 
 def test_an_encoder_without_safetensors_is_refused(hub, tmp_path):
