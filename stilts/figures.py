@@ -4,7 +4,7 @@ They are made to be read in grey and by colour-blind readers: signs are written 
 and what leaves zero out is marked by more than colour. The same data give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -691,13 +691,14 @@ def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], gro
 
 
 def order_gains(table: pd.DataFrame) -> Figure:
-    """Plot the gain of each order of intermediate training, for languages of each kind, with its interval.
+    """Plot the gain of each order of intermediate training, for languages of each kind.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.questions.order.gains` returns it: training, languages, gain, low, high (points). Filled where the
-        interval leaves zero out; a gain without an interval has none drawn. Without a row the figure says so.
+        As `stilts.questions.order.gains` returns it: training, languages, rows, gain, low, high (points). A mean over
+        several languages has its interval, and is filled where that leaves zero out; that of a single language, over
+        seeds alone, would hide the others and is left to the table. Without a row the figure says so.
     """
     with matplotlib.rc_context(STYLE):
         if table.empty:
@@ -706,8 +707,9 @@ def order_gains(table: pd.DataFrame) -> Figure:
         figure = _figure(5.2, 1.3 + 0.42 * len(rows))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
+        shown = table.assign(**{end: table[end].where(table["rows"] > 1) for end in ("low", "high")})
         for place, kind in enumerate(kinds):
-            part = table[table["languages"] == kind]
+            part = shown[shown["languages"] == kind]
             height = part["training"].map(rows.index) + 0.22 * (place - (len(kinds) - 1) / 2)
             _marks(axis, part, height, STYLES[place + 1], kind)
         _named_rows(axis, rows)
@@ -800,15 +802,18 @@ def forgetting(table: pd.DataFrame) -> Figure:
 # --- Complexity and source language ----------------------------------------------------------------------------------
 
 
-def complexity_gaps(table: pd.DataFrame, line: tuple[float, float] | None = None) -> Figure:
+def complexity_gaps(
+    table: pd.DataFrame, dials: Mapping[str, Sequence[str]] | None = None, line: tuple[float, float] | None = None
+) -> Figure:
     """Plot the gap between English and other source languages against the code length of the intermediate task.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.questions.complexity.task_gaps` returns it: task, unit, level, code_length (bits an example), gap,
-        low, high (points). The levels of a dial are joined. Tasks without a code length are left out; without any the
-        figure says so.
+        As `stilts.questions.complexity.task_gaps` returns it: task, code_length (bits an example), gap, low, high
+        (points). Tasks without a code length are left out; without any the figure says so.
+    dials : mapping or None
+        Dial -> its tasks from the lowest level to the highest, which are joined.
     line : (float, float) or None
         Intercept and slope on the logarithm of the code length to base 2, dashed.
     """
@@ -819,15 +824,16 @@ def complexity_gaps(table: pd.DataFrame, line: tuple[float, float] | None = None
         figure = _figure(5.2, 4.6)
         axis = figure.add_subplot()
         axis.axhline(0, color=FAINT, linewidth=0.8)
-        bits = np.log2(known["code_length"].to_numpy())
-        gaps = known["gap"].to_numpy()
-        dialled = (known["level"] > 0).to_numpy()
+        bits, gaps = np.log2(known["code_length"].to_numpy()), known["gap"].to_numpy()
+        joined = [[task for task in tasks if task in set(known["task"])] for tasks in (dials or {}).values()]
+        dialled = known["task"].isin([task for tasks in joined for task in tasks]).to_numpy()
         axis.vlines(bits, known["low"], known["high"], color=RULE, linewidth=1.2)
         looks = ((~dialled, STYLES[1], "a task"), (dialled, STYLES[2], "a level of a dial"))
         for chosen, (color, marker, _), label in looks:
             if chosen.any():
                 axis.plot(bits[chosen], gaps[chosen], marker, color=color, markersize=5.5, label=label)
-        for _, part in known[dialled].sort_values("level").groupby("unit"):
+        for tasks in joined:
+            part = known.set_index("task").loc[tasks]
             axis.plot(np.log2(part["code_length"]), part["gap"], "-", color=STYLES[2][0], linewidth=0.9)
         if line is not None:
             ends = np.array([bits.min(), bits.max()])

@@ -1,0 +1,402 @@
+"""Question 5: what does the complexity of the intermediate task do to the gap between English and other sources?
+
+The outcome, in points, for each task, test language and seed
+-------------------------------------------------------------
+`gap`
+    The gain from the task's English data minus the gain from its data in another language, averaged over these
+    languages. What there is without intermediate training cancels out, so that it is a difference of two scores.
+
+Test languages are those that are neither English nor a source language: a source language gains from its own data,
+which is another matter than what data in it are good for elsewhere.
+
+Two looks at complexity
+-----------------------
+Measured: the prequential code length of each task, on a logarithmic scale, averaged over its source languages and
+seeds. Tasks are few, so the test permutes them; the tasks with dials are one here, at their mean.
+Dialled: tasks of one family that differ in one setting. Rows are languages again, and the effect is the line through
+the gaps of a dial's levels, from the lowest to the highest, averaged over dials.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis import count, listed
+from stilts.errors import StiltsError
+from stilts.linguistics import language
+from stilts.questions import chapters, matrices
+from stilts.questions.chapters import Answer, Section
+from stilts.questions.common import Result, Rules, Test, outcomes, untested
+from stilts.questions.contrasts import Weights, added, contrast, evenly, mean_effect, missing, unseen
+from stilts.records import Record, tidy
+from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
+from stilts.study import Study
+from stilts.tasks import condition, get_intermediate
+
+HEADLINE = "gap-complexity"
+CODE_LENGTH = "code_bits_per_example"
+# As the records of phase `measure` name them, and as readers do.
+MEASURES = {
+    CODE_LENGTH: "code length (bits an example)",
+    "code_bits_per_label": "code length (bits a label)",
+    "examples_to_share": "sample complexity (examples)",
+    "tokens_per_example": "input length (tokens)",
+    "label_entropy": "label entropy (bits)",
+}
+FEWEST_UNITS = 3
+PER_SD = "points for a standard deviation"
+OVER_DIAL = "points from the lowest to the highest level"
+# Tasks of the family with dials: `dial-base` is the lowest level of each, `dial-steps-3` a higher one of one.
+DIAL = "dial"
+_BASE = f"{DIAL}-base"
+_LEVEL = re.compile(rf"(?P<dial>{DIAL}-[a-z]+)-(?P<level>\d+)")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the question is answered from.
+
+    Attributes
+    ----------
+    conditions : dict
+        Task -> source language -> condition, of tasks that have English and other source languages, English first.
+    scores : DataFrame
+        As `stilts.questions.common.outcomes` returns it; may be empty.
+    complexity : DataFrame
+        A row for each task, source language and seed that is measured: task, language, seed, and the columns of
+        `MEASURES`.
+    dev : dict
+        Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
+    """
+
+    conditions: Mapping[str, Mapping[str, str]]
+    scores: pd.DataFrame
+    complexity: pd.DataFrame
+    dev: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> list[str]:
+        """All source languages, English first."""
+        return list(dict.fromkeys([SOURCE_LANGUAGE, *(code for own in self.conditions.values() for code in own)]))
+
+    @property
+    def unseen(self) -> list[str]:
+        """Test languages that are no source language."""
+        return unseen(self.scores["language"], self.sources)
+
+    @property
+    def dials(self) -> dict[str, list[str]]:
+        """Dial -> its tasks, from the lowest level to the highest; dials with two levels or more."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for task in self.conditions:
+            if level := _LEVEL.fullmatch(task):
+                found.setdefault(level["dial"], []).append((int(level["level"]), task))
+        base = [_BASE] if _BASE in self.conditions else []
+        levels = {dial: [*base, *(task for _, task in sorted(tasks))] for dial, tasks in found.items()}
+        return {dial: tasks for dial, tasks in levels.items() if len(tasks) > 1}
+
+    @property
+    def units(self) -> dict[str, list[str]]:
+        """Tasks that stand for themselves, and all of the family with dials as one, with the tasks that are in it."""
+        units: dict[str, list[str]] = {}
+        for task in self.conditions:
+            units.setdefault(DIAL if task.startswith(f"{DIAL}-") else task, []).append(task)
+        return units
+
+    def gap(self, task: str) -> Weights:
+        """Return the weights of English minus the mean of the other source languages, for one task."""
+        own = self.conditions[task]
+        others = [name for code, name in own.items() if code != SOURCE_LANGUAGE]
+        return added({own[SOURCE_LANGUAGE]: 1.0}, evenly(others, -1.0))
+
+    def recorded(self, task: str) -> bool:
+        """Whether every condition of a task has scores."""
+        return not missing(self.scores, self.conditions[task].values())
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def gather(study: Study, records: Sequence[Record]) -> Evidence:
+    """Return the evidence from a study's records, of which there may be none."""
+    return Evidence(conditions_of(study), outcomes(records), measured(records), dev_scores(records))
+
+
+def conditions_of(study: Study) -> dict[str, dict[str, str]]:
+    """Return `Evidence.conditions`: conditions of one task in one stage, by task and source language."""
+    found: dict[str, dict[str, str]] = {}
+    for each in (condition(entry, study.data.suite) for entry in study.intermediates):
+        if len(each.tasks) == 1 and not each.before:
+            task = get_intermediate(each.tasks[0])
+            found.setdefault(task.name, {})[task.source_language] = each.name
+    return {
+        task: {SOURCE_LANGUAGE: own[SOURCE_LANGUAGE], **own}
+        for task, own in found.items() if SOURCE_LANGUAGE in own and len(own) > 1
+    }  # fmt: skip
+
+
+def measured(records: Sequence[Record]) -> pd.DataFrame:
+    """Return `Evidence.complexity` from the records of phase `measure`."""
+    rows = []
+    for record in records:
+        if record.run.phase == "measure" and record.run.settings["measure"]["kind"] == "complexity":
+            task = get_intermediate(record.run.settings["task"])
+            found = record.metrics[task.source_language]
+            rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in MEASURES)))
+    return pd.DataFrame(rows, columns=["task", "language", "seed", *MEASURES])
+
+
+def dev_scores(records: Sequence[Record]) -> dict[str, float]:
+    """Return `Evidence.dev` from the records of the intermediate phase."""
+    table = tidy(records, "intermediate")
+    return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
+
+
+def unit_gaps(evidence: Evidence) -> pd.DataFrame:
+    """Return the gap of each unit, averaged over its tasks and over test languages: a row a unit, a column a seed.
+
+    Units with a task that is not recorded as a whole are left out.
+    """
+    rows = {}
+    for unit, tasks in evidence.units.items():
+        if all(evidence.recorded(task) for task in tasks):
+            table = contrast(evidence.scores, added(*(_scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks)))
+            rows[unit] = table.loc[table.index.isin(evidence.unseen)].mean()
+    return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
+
+
+def unit_complexity(evidence: Evidence) -> pd.DataFrame:
+    """Return the measures of each unit, on the logarithmic scale to base 2 but for label entropy; a row a unit.
+
+    Each is the mean over seeds, source languages and the unit's tasks. Units with a task that is not measured are left
+    out.
+    """
+    scaled = evidence.complexity.set_index("task")[list(MEASURES)].copy()
+    for name in MEASURES:
+        if name != "label_entropy":  # which may be zero
+            scaled[name] = np.log2(scaled[name])
+    by_task = scaled.groupby(level=0).mean()
+    whole = {unit: tasks for unit, tasks in evidence.units.items() if set(tasks) <= set(by_task.index)}
+    rows = {unit: by_task.loc[tasks].mean() for unit, tasks in whole.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(MEASURES))
+
+
+def _scaled(weights: Weights, by: float) -> dict[str, float]:
+    return {name: weight * by for name, weight in weights.items()}
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+
+def gap(evidence: Evidence, rules: Rules) -> Result:
+    """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
+    units = evidence.units
+    parts = [_scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
+    return mean_effect(evidence.scores, added(*parts), evidence.unseen, rules, _chosen(evidence))
+
+
+def gap_complexity(evidence: Evidence, rules: Rules) -> Result:
+    """The gap's slope on the logarithm of the code length, over tasks, by permutation of these."""
+    return slope(evidence, rules, CODE_LENGTH)
+
+
+def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
+    """Return the slope of the gap on a measure, in points for a standard deviation of it over tasks.
+
+    The p-value and the interval are those of a permutation of the tasks; with k tasks no p-value can be below 1/k!.
+    """
+    gaps, predictor = unit_gaps(evidence), unit_complexity(evidence)[measure]
+    units = [unit for unit in gaps.index if unit in predictor.index]
+    if len(units) < FEWEST_UNITS:
+        reason = f"{count(units, 'task')} have scores in all source languages and a measured complexity, of"
+        return untested(f"{reason} {FEWEST_UNITS} at least", PER_SD)
+    first, second = gaps.loc[units].mean(axis=1).to_numpy()[:, None], predictor[units].to_numpy()[:, None]
+    used = np.ones(first.shape, dtype=bool)
+    orders = matrices.orders(used, rules.resamples, rules.generator())
+    try:
+        found = matrices.relation(first, second, used, orders, rules.level)
+    except StiltsError as error:
+        return untested(str(error), PER_SD)
+    method = f"permutation of tasks, {len(orders)} orders" + ("" if orders.all else " drawn")
+    notes = (f"with {len(units)} tasks no p-value can be below {1 / len(orders):.2g}", *_chosen(evidence))
+    return Result(
+        found.slope, found.low, found.high, found.p, len(units), gaps.shape[1], unit=PER_SD, row_kind="task",
+        se=found.se, df=len(units) - 2.0, method=method, notes=notes,
+    )  # fmt: skip
+
+
+def gap_dial(evidence: Evidence, rules: Rules) -> Result:
+    """The rise of the gap from a dial's lowest level to its highest, mean over dials; rows are test languages."""
+    dials = evidence.dials
+    if not dials:
+        return untested("the study has no task with a dial", OVER_DIAL)
+    parts = [
+        _scaled(evidence.gap(task), share / len(dials))
+        for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
+    ]  # fmt: skip
+    result = mean_effect(evidence.scores, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    return replace(result, unit=OVER_DIAL)
+
+
+def rise(levels: int) -> np.ndarray:
+    """Return weights of evenly spaced levels whose weighted sum is the rise of the least-squares line over all of them.
+
+    With two levels it is the second minus the first.
+    """
+    places = np.linspace(-0.5, 0.5, levels)
+    return places / (places**2).sum()
+
+
+def _chosen(evidence: Evidence) -> tuple[str, ...]:
+    names = ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
+    return (f"the interval is of the source languages at hand (English; {names}) and says nothing of others",)
+
+
+TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": gap_complexity, "gap-dial": gap_dial}
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gap of each task with its complexity.
+
+    Returns
+    -------
+    DataFrame
+        task, code_length (bits an example, geometric mean over seeds and source languages; missing where it is not
+        measured), gap, low, high (points), languages. Tasks that are not recorded in all their source languages are
+        left out. Nothing is corrected.
+    """
+    lengths = evidence.complexity.groupby("task")[CODE_LENGTH].apply(lambda bits: 2 ** np.log2(bits).mean())
+    rows = []
+    for task in filter(evidence.recorded, evidence.conditions):
+        result = mean_effect(evidence.scores, evidence.gap(task), evidence.unseen, rules)
+        rows.append(
+            {"task": task, "code_length": float(lengths.get(task, np.nan)), "gap": result.estimate}
+            | {"low": result.low, "high": result.high, "languages": result.rows}
+        )
+    return pd.DataFrame(rows, columns=["task", "code_length", "gap", "low", "high", "languages"])
+
+
+def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gain over no intermediate training of each task in each source language, in unseen test languages.
+
+    Returns
+    -------
+    DataFrame
+        task, source (name of the language), dev (score of the intermediate task itself, percent), gain, low, high
+        (points). Nothing is corrected.
+    """
+    rows = []
+    for task, own in evidence.conditions.items():
+        for code, name in own.items():
+            if missing(evidence.scores, [name, BASELINE]):
+                continue
+            result = mean_effect(evidence.scores, {name: 1.0, BASELINE: -1.0}, evidence.unseen, rules)
+            dev = evidence.dev.get(name, np.nan)
+            rows.append((task, language(code).name, dev, result.estimate, result.low, result.high))
+    return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
+
+
+def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return `task_gaps` for each target by itself: target, task, gap, low, high."""
+    parts = []
+    for target, scores in evidence.scores.groupby("target", sort=False):
+        table = task_gaps(replace(evidence, scores=scores), rules)
+        parts.append(table.assign(target=target)[["target", "task", "gap", "low", "high"]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["target", "task", "gap"])
+
+
+def complexity_table(evidence: Evidence) -> pd.DataFrame:
+    """Return the measures of each task in each source language, means over seeds; titles as in `MEASURES`."""
+    table = evidence.complexity.groupby(["task", "language"], sort=False)[list(MEASURES)].mean().reset_index()
+    return table.rename(columns=MEASURES)
+
+
+def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the slope and the rank correlation of the gap with every measure of complexity, over tasks.
+
+    Returns
+    -------
+    DataFrame
+        measure, slope, low, high (points for a standard deviation), p (permutation of tasks), rank (Spearman), tasks.
+        Nothing is corrected: only `gap-complexity` was chosen before looking.
+    """
+    from scipy.stats import spearmanr
+
+    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
+    units = [unit for unit in gaps.index if unit in complexity.index]
+    rows = []
+    for name, title in MEASURES.items():
+        result = slope(evidence, rules, name)
+        rank = np.nan
+        if result.known:
+            rank = float(spearmanr(gaps.loc[units].mean(axis=1), complexity.loc[units, name]).statistic)
+        rows.append((title, result.estimate, result.low, result.high, result.p, rank, result.rows))
+    return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
+
+
+def line(evidence: Evidence) -> tuple[float, float] | None:
+    """Return intercept and slope of the units' gaps on the logarithm (base 2) of the code length; None if too few."""
+    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
+    units = [unit for unit in gaps.index if unit in complexity.index]
+    if len(units) < FEWEST_UNITS:
+        return None
+    fitted = np.polyfit(complexity.loc[units, CODE_LENGTH], gaps.loc[units].mean(axis=1), 1)
+    return float(fitted[1]), float(fitted[0])
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+def answer(section: Section) -> Answer:
+    """Answer the question from a study's records; without any it says how to make them."""
+    evidence = gather(section.settings, section.analysis.records)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
+
+
+def summary(evidence: Evidence, rules: Rules) -> str:
+    """Say between which tasks the gap is lowest and highest, and which sources are compared; "" without records."""
+    table = task_gaps(evidence, rules).dropna(subset=["gap"])
+    if table.empty:
+        return ""
+    low, high = table.loc[table["gap"].idxmin()], table.loc[table["gap"].idxmax()]
+    others = ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
+    return (
+        f"English is set against {others} as the language of {count(table, 'intermediate task')}, by the scores in "
+        f"{count(evidence.unseen, 'language')} that are none of these. Its lead lies between {signed(low['gap'])} "
+        f"points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
+    )
+
+
+def dial_text(evidence: Evidence) -> str:
+    """Say of each dial whether the measured complexity rises with its level, which it is meant to do."""
+    lengths = evidence.complexity.groupby("task")[CODE_LENGTH].mean()
+    lines = []
+    for dial, tasks in evidence.dials.items():
+        known = [task for task in tasks if task in lengths.index]
+        if len(known) < len(tasks):
+            lines.append(f"- The levels of `{dial}` are not all measured yet.")
+            continue
+        bits = ", ".join(f"{lengths[task]:.2f}" for task in tasks)
+        rises = (np.diff(lengths[tasks]) > 0).all()
+        lines.append(
+            f"- Code length of `{dial}` from its lowest level to its highest, in bits an example: {bits}. "
+            + ("The dial does what it is meant to." if rises else "It does not rise from each level to the next.")
+        )
+    return "\n".join(lines) or "This study has no task with a dial."
+
+
+def targets_text(table: pd.DataFrame) -> str:
+    """Say of `gaps_by_target` in how many cells the interval leaves zero out."""
+    clear = table[(table["low"] > 0) | (table["high"] < 0)]
+    if table.empty:
+        return "Nothing can be compared yet."
+    said = listed([f"{row['task']} before {row['target']}" for row in clear.to_dict("records")])
+    return f"Of {len(table)} intervals, which nothing is corrected for, {len(clear)} leave zero out" + (
+        f": {said}." if said else "."
+    )

@@ -1,0 +1,79 @@
+"""Weighted sums of conditions by language, where not every target has every language, and what is not recorded yet."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from stilts.analysis import listed
+from stilts.errors import UnknownName
+from stilts.questions.common import Result, Rules, untested
+from stilts.questions.models import effect
+from stilts.statistics import SOURCE_LANGUAGE
+
+Weights = Mapping[str, float]
+"""Condition -> weight."""
+
+
+def unseen(languages: Iterable[str], sources: Iterable[str]) -> list[str]:
+    """Return the languages that are neither English nor a source language of any condition, in alphabetical order."""
+    return sorted(set(languages) - {SOURCE_LANGUAGE, *sources})
+
+
+def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+    """Return a weighted sum of conditions for each language, averaged over the targets that the language has.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `stilts.questions.common.outcomes` returns it.
+
+    Returns
+    -------
+    DataFrame
+        A row for each language, a column for each seed, in points. A language is left out of a target where one of the
+        conditions or seeds is missing; without any scores it is empty.
+
+    Raises
+    ------
+    UnknownName
+        If a condition has no score at all.
+    """
+    if absent := missing(scores, weights):
+        raise UnknownName("condition with zero-shot scores", absent[0], set(scores["condition"]))
+    chosen = scores[scores["condition"].isin(list(weights))]
+    wide = chosen.pivot(index=["target", "language", "seed"], columns="condition", values="score")
+    summed = (wide[list(weights)] * pd.Series(weights)).sum(axis="columns", skipna=False)
+    parts = [part.droplevel("target").unstack("seed") for _, part in summed.groupby(level="target", sort=False)]
+    whole = [part.dropna(axis="columns", how="all").dropna() for part in parts]
+    return pd.concat(whole).groupby(level=0).mean() if whole else pd.DataFrame()
+
+
+def missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
+    """Return the conditions that have no score."""
+    known = set(scores["condition"])
+    return [name for name in dict.fromkeys(conditions) if name not in known]
+
+
+def mean_effect(
+    scores: pd.DataFrame, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
+) -> Result:
+    """Return the primary test of a weighted sum of conditions over languages, or why there is none yet."""
+    if not weights:
+        return untested("the study has no conditions for it")
+    if absent := missing(scores, weights):
+        return untested(f"nothing is recorded yet of {listed(absent)}")
+    table = contrast(scores, weights)
+    result = effect(table.loc[table.index.isin(languages)], rules)
+    return replace(result, notes=(*result.notes, *notes)) if result.known else result
+
+
+def added(*parts: Weights) -> dict[str, float]:
+    """Return the sum of weights, condition by condition."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
+
+def evenly(names: Sequence[str], total: float = 1.0) -> dict[str, float]:
+    """Return weights that share a total evenly among conditions."""
+    return added(*({name: total / len(names)} for name in names))
