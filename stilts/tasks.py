@@ -124,6 +124,18 @@ INTERMEDIATES = _registry(
     Task("intent", "classification", "intermediate.intent.{language}", "classification", "accuracy"),
     Task("slots", "tagging", "intermediate.slots.{language}", "tagging", "chunk F1"),
     Task("dates", "tagging", "intermediate.dates.{language}", "tagging", "chunk F1"),
+    # What a study asks for by `data.families`: a task whose difficulty is a setting, and unlabelled texts.
+    *(
+        Task(
+            f"dial-{level}", "classification", f"intermediate.dial-{level}.{{language}}", "classification", "accuracy",
+            in_multi=False,
+        )
+        for level in (
+            "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
+            "steps-2", "steps-3", "steps-4",
+        )
+    ),
+    Task("text", "mlm", "intermediate.text.multilingual", "language model", "accuracy", in_multi=False),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
     Task("anli", "classification", "intermediate.anli.{language}", "classification", "accuracy", "xtreme"),
     Task("mnli", "classification", "intermediate.mnli.{language}", "classification", "accuracy", "xtreme"),

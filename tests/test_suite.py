@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value, load_dataset
 
 from stilts.errors import StiltsError, UnknownName
-from stilts.sources import pocket
+from stilts.sources import pocket, texts
 from stilts.sources.hub import available, load_split
 from stilts.sources.overlap import Census, trace
 from stilts.sources.suite import Request, Sizes, Table, faults, features, read_manifest, read_sizes, write_suite
@@ -173,8 +175,8 @@ def test_a_wrong_manifest_is_named(tmp_path, text):
 
 def test_sizes_from_settings():
     assert read_sizes({"test": 50}) == Sizes(test=50)
-    with pytest.raises(UnknownName, match="unknown size of the suite 'tset'.*Did you mean 'test'"):
-        read_sizes({"tset": 50})
+    with pytest.raises(UnknownName, match="unknown size of the suite 'tesst'.*Did you mean 'test'"):
+        read_sizes({"tesst": 50})
     with pytest.raises(StiltsError, match=r"sizes\.train: Input should be greater than 0"):
         read_sizes({"train": 0})
     with pytest.raises(StiltsError, match=r"validation \(300\) is larger than a training set \(100"):
@@ -269,6 +271,74 @@ def test_pocket_texts_are_those_of_the_files(small):
     sentences = load_split(small, None, "command-nli.de", "test").to_list()
     words = load_split(small, None, "dates.zh", "test").to_list()
     assert {row["sentence2"] for row in sentences} | {word for row in words for word in row["tokens"]} <= set(texts)
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], ["text", "dial"])
+    return pocket.build(tmp_path_factory.mktemp("pocket") / "suite", request)
+
+
+def test_source_languages_and_families_come_on_top(rich):
+    splits = available(rich)
+    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4"):
+        for language in ("en", "de", "zh"):
+            assert splits[f"intermediate.{task}.{language}"] == ["train", "validation"]
+    assert splits["intermediate.dates.yo"] == ["train", "validation"]
+    assert not {"intent.de", "intermediate.nli.yo", "intermediate.dial-base.yo"} & splits.keys()
+    rows = read_manifest(rich)["rows"]
+    assert rows["intermediate.dial-slots-2.de"] == {"train": 12, "validation": 10}
+    assert rows["intermediate.para.zh"] == {"train": 30, "validation": 10}
+
+
+def test_the_manifest_says_what_was_asked_for_and_what_is_not_there(rich):
+    manifest = read_manifest(rich)
+    assert (manifest["source_languages"], manifest["families"]) == (["de", "yo", "zh"], ["dial", "text"])
+    reason = {"yo": "home-assistant-intents has no templates"}
+    assert {task: manifest["left_out"][task] for task in ("nli", "para", "qa", "dial")} == dict.fromkeys(
+        ("nli", "para", "qa", "dial"), reason)
+    compared = {entry["compared"] for entry in manifest["overlap"] if entry["training"] == "intermediate.nli.zh"}
+    assert {"command-nli en test", "command-nli zh test", "dates other languages test"} <= compared
+
+
+def test_no_set_shares_a_template_a_value_pair_or_a_text_with_its_languages_evaluation(rich):
+    for entry in read_manifest(rich)["overlap"]:
+        if f" {entry['training'].rpartition('.')[2]} " in entry["compared"]:
+            assert (entry["template"], entry["values"], entry["text"]) == (0.0, 0.0, 0.0), entry
+
+
+def test_texts_of_all_languages_are_new_to_every_evaluation_set(rich):
+    evaluated = {texts.letters(text) for config, splits in available(rich).items()
+                 if not config.startswith("intermediate.") for split in splits if split != "train"
+                 for row in load_split(rich, None, config, split).to_list()
+                 for text in [*(value for value in row.values() if isinstance(value, str)),
+                              "".join(row.get("tokens", ()))] if texts.letters(text)}
+    rows = {split: load_split(rich, None, texts.CONFIG, split).to_list() for split in ("train", "validation")}
+    said = [texts.letters(row["text"]) for split in rows.values() for row in split]
+    assert evaluated.isdisjoint(said)
+    counts = {split: Counter(row["lang"] for row in own) for split, own in rows.items()}
+    assert counts == {"train": {"en": 57, "zh": 57, "yo": 29}, "validation": {"en": 3, "zh": 3, "yo": 1}}
+    assert {row["text"] for own in rows.values() for row in own} <= set(pocket.texts(rich))
+
+
+def test_later_contents_are_in_the_fingerprint_and_change_no_other():
+    base = Request(0, {}, ["de"])
+    prints = [pocket.fingerprint(replace(base, **added)) for added in (
+        {}, {"source_languages": ["de"]}, {"source_languages": ["de", "zh"]}, {"families": ["dial"]},
+        {"families": ["text"]}, {"families": ["dial"], "sizes": {"dial": 10}})]
+    assert len(set(prints)) == 6
+    assert pocket.fingerprint(replace(base, source_languages=("zh", "de"))) == prints[2]
+    assert pocket.fingerprint(replace(base, sizes={"dial": 1000, "text": 1000})) == prints[0]
+
+
+@pytest.mark.parametrize("added, message", [
+    ({"source_languages": ["ger"]}, "unknown source language of the pocket suite besides English 'ger'"),
+    ({"source_languages": ["en"]}, "unknown source language of the pocket suite besides English 'en'"),
+    ({"families": ["dials"]}, "unknown family of the pocket suite 'dials'. Did you mean 'dial'"),
+])
+def test_pocket_refuses_later_contents_that_it_does_not_know(added, message):
+    with pytest.raises(UnknownName, match=message):
+        pocket.fingerprint(Request(0, **added))
 
 
 def test_pocket_refuses_what_it_does_not_know(tmp_path):

@@ -89,6 +89,27 @@ def left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]
             if language in few or language not in MINING_LANGUAGES}
 
 
+def messages(language: str) -> list[Pair]:
+    """All messages of a language that are no markup or identifier, each translation once; English ones for English.
+
+    Raises
+    ------
+    StiltsError
+        If Django is not installed.
+    """
+    found = {pair.translation: pair for pair in _sides(language)
+             if _words(pair.translation) and not _NO_PROSE.search(pair.translation)}
+    return list(found.values())
+
+
+def _sides(language: str) -> Iterator[Pair]:
+    """Messages with their translation; Django writes the English ones in its code, so any language has them."""
+    if language != "en":
+        yield from _messages(language)
+    else:
+        yield from (Pair(pair.english, pair.english) for pair in _messages("de"))
+
+
 def pairs(language: str) -> tuple[Pair, ...]:
     """All pairs of a language that take part, in the order of the English messages.
 

@@ -33,6 +33,7 @@ from typing import Any, Literal, NamedTuple
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import DateTimeFormat, tokenize_pattern
+from babel.lists import format_list
 from babel.numbers import (
     format_decimal,
     get_currency_name,
@@ -73,6 +74,7 @@ _CURRENCIES = (
     "ISK", "KZT",
 )
 _ENOUGH_TEMPLATES = 60
+_FEWEST_NAMES, _MOST_NAMES = 3, 6
 
 
 class Piece(NamedTuple):
@@ -149,6 +151,27 @@ def generate(
     for language in languages:
         if language not in left_out([language]):
             yield f"dates.{language}", "test", _rows([language], "evaluation", "test", sizes.test, seed)[language]
+
+
+def expressions(language: str, size: int, seed: int) -> list[str]:
+    """Texts of different expressions of the intermediate pool of patterns and values, fewer where there are no more."""
+    texts: dict[str, None] = {}
+    for plan in islice(_plans("intermediate", "intermediate", seed), 4 * size):
+        pieces = _pieces(plan, language)
+        if pieces and _decidable(plan, pieces):
+            texts["".join(piece.text for piece in pieces)] = None
+        if len(texts) == size:
+            break
+    return list(texts)
+
+
+def name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
+    """Names of three to six languages or three to six territories, joined as the language joins them."""
+    locale = _locale(language)
+    kinds = [sorted(set(names.values())) for names in (locale.languages, locale.territories)]
+    for _ in range(size):
+        names = rng.choice([kind for kind in kinds if len(kind) >= _MOST_NAMES])
+        yield format_list(rng.sample(names, rng.randint(_FEWEST_NAMES, _MOST_NAMES)), locale=locale)
 
 
 def left_out(languages: Iterable[str]) -> dict[str, str]:

@@ -35,15 +35,15 @@ class Census:
     Parameters
     ----------
     source : str
-        Source language: its training sets are compared with its own evaluation sets, and with those of all other
-        languages taken together.
+        Source language: training sets are compared with its evaluation sets, with those of their own language, and
+        with those of all other languages taken together.
     """
 
     def __init__(self, source: str = "en"):
         self.source = source
         self._rows: dict[str, dict[str, int]] = {}
         self._training: dict[str, Traces] = {}
-        self._targets: dict[str, list[Traces]] = {}
+        self._targets: dict[tuple[str, str, str], list[Traces]] = {}
 
     def watch(self, tables: Iterable[Table]) -> Iterator[Table]:
         """The same tables."""
@@ -69,15 +69,22 @@ class Census:
             joined = Traces(*(frozenset().union(*parts) for parts in zip(*traces, strict=True)))
             self._training[table.config] = joined
         if not table.config.startswith("intermediate."):
-            where = language if language == self.source else "other languages"
-            self._targets.setdefault(f"{task} {where} {table.split}", []).extend(traces)
+            self._targets[task, language, table.split] = traces
 
     def _overlaps(self) -> Iterator[dict[str, Any]]:
         for config, training in self._training.items():
-            for name, traces in self._targets.items():
+            for name, traces in self._compared(config.rpartition(".")[2]).items():
                 if config.startswith("intermediate.") or not name.endswith(" train"):
                     shares = {kind: _share(traces, kind, training) for kind in Traces._fields}
                     yield {"training": config, "compared": name, "rows": len(traces), **shares}
+
+    def _compared(self, language: str) -> dict[str, list[Traces]]:
+        """Traces of the targets' sets by what they are compared as with training sets of a language."""
+        groups: dict[str, list[Traces]] = {}
+        for (task, tested, split), traces in self._targets.items():
+            where = tested if tested in (self.source, language) else "other languages"
+            groups.setdefault(f"{task} {where} {split}", []).extend(traces)
+        return groups
 
 
 def trace(row: Row) -> Traces:

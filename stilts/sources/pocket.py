@@ -1,13 +1,17 @@
-"""The pocket suite: eight target tasks and six English intermediate tasks, generated from installed packages.
+"""The pocket suite: eight target tasks and six intermediate tasks, generated from installed packages.
 
 `intent`, `slots`, `command-nli`, `command-para` and `command-qa` come from home-assistant-intents, `dates` from CLDR,
 `ui-retrieval` and `ui-mining` from Django. English training sets, intermediate training sets and evaluation sets are
 made of disjoint templates and values; what they share all the same is counted in `suite.json`.
+
+Intermediate tasks are English. With source languages they come in these too, all parallel
+(`stilts.sources.commands.parallel`). Two families can be had besides: "dial", a task whose difficulty is a setting
+(`stilts.sources.commands.dials`), and "text", unlabelled texts of all languages (`stilts.sources.texts`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -20,8 +24,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources import catalogues, cldr, commands
+from stilts.sources import texts as unlabelled
+from stilts.sources.commands import dials, parallel
 from stilts.sources.overlap import Census
-from stilts.sources.suite import Request, Row, Sizes, Table, choose, features, read_manifest, read_sizes, write_suite
+from stilts.sources.suite import Request, Row, Table, choose, features, read_manifest, read_sizes, write_suite
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -33,11 +39,13 @@ SUITE_LANGUAGES = (
     "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
 )
 TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
+FAMILIES = ("dial", "text")
 
 _VERSION = 1  # raise it when the same rows are laid out in another way
 _PAIRS = ("nli", "para")
 _FORMATS = {"intent": "classification", "nli": "classification", "para": "classification", "slots": "tagging",
-            "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining"}
+            "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining", "text": "mlm",
+            **dict.fromkeys(dials.LEVELS, "classification")}
 _TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence",
                  "text", "tokens")
 
@@ -61,6 +69,7 @@ def fingerprint(request: Request) -> str:
         "languages": _chosen(request.languages),
         "packages": _packages(),
         "generators": [_VERSION, commands.fingerprint(), cldr.VERSION, catalogues.VERSION],
+        **_additions(request),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -86,14 +95,15 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
     StiltsError
         If a size or a language is unknown, or `folder` holds something else or cannot be written.
     """
-    chosen, wanted = _chosen(request.languages), read_sizes(request.sizes)
+    chosen = _chosen(request.languages)
     about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
-             "sizes": wanted.model_dump(), "languages": chosen, "packages": _packages()}
+             "sizes": read_sizes(request.sizes).model_dump(), "languages": chosen, "packages": _packages(),
+             **request.additions}
     census = Census()
-    with _bar(lambda: _expected_tables(chosen, wanted)) as advance:
-        write_suite(census.watch(_tables(chosen, wanted, request.seed)), Path(folder), about,
+    with _bar(lambda: _expected_tables(request)) as advance:
+        write_suite(census.watch(_tables(request)), Path(folder), about,
                     lambda config, split, rows: advance(f"{config} {split}"),
-                    lambda: {"left_out": left_out(chosen, request.sizes), **census.summary()})
+                    lambda: {"left_out": left_out(request), **census.summary()})
     if report:
         rows = read_manifest(folder)["rows"]
         report(f"suite {Path(folder).name}: {len(chosen)} languages, {len(rows)} configs, "
@@ -142,25 +152,44 @@ def coverage(folder: Path) -> list[dict[str, Any]]:
     } for language in manifest["languages"]]
 
 
-def left_out(languages: Sequence[str], sizes: Mapping[str, int]) -> dict[str, dict[str, str]]:
-    """For every task the languages that it leaves out, each with the reason."""
+def left_out(request: Request) -> dict[str, dict[str, str]]:
+    """For every task the languages that it leaves out, each with the reason; for intermediate ones source languages.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown.
+    """
+    languages, sources = _chosen(request.languages), _sources(request)
+    everywhere = list(dict.fromkeys([*languages, *sources]))
+    reasons = {**{task: _without_commands(everywhere) for task in commands.TARGETS},
+               "dates": cldr.left_out(everywhere),
+               "ui-retrieval": catalogues.left_out_of_retrieval(languages),
+               "ui-mining": catalogues.left_out_of_mining(languages, read_sizes(request.sizes))}
+    if sources:
+        reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
+    if "dial" in request.families:
+        spoken = [language for language in sources if language not in _without_commands(sources)]
+        reasons["dial"] = {**_without_commands(sources), **dials.left_out(spoken)}
+    return reasons
+
+
+def _without_commands(languages: Sequence[str]) -> dict[str, str]:
     thin = commands.left_out()
-    missing = {language: thin.get(language, "home-assistant-intents has no templates") for language in languages
-               if language not in commands.languages()}
-    return {**{task: missing for task in commands.TARGETS},
-            "dates": cldr.left_out(languages),
-            "ui-retrieval": catalogues.left_out_of_retrieval(languages),
-            "ui-mining": catalogues.left_out_of_mining(languages, read_sizes(sizes))}
+    return {language: thin.get(language, "home-assistant-intents has no templates") for language in languages
+            if language not in commands.languages()}
 
 
 @cache
 def task_features(name: str) -> "Features":
-    """Columns of a target ("command-nli") or an intermediate task ("nli")."""
+    """Columns of a target ("command-nli"), an intermediate task ("nli", "dial-base") or the texts ("text")."""
     kind = commands.TARGETS.get(name, name)
     if kind not in _FORMATS:
         raise UnknownName("task of the pocket suite", name, {*TASKS, *_FORMATS})
-    if kind in ("ui-retrieval", "ui-mining"):
+    if kind in ("ui-retrieval", "ui-mining", "text"):
         return features(_FORMATS[kind])
+    if kind in dials.LEVELS:
+        return features(_FORMATS[kind], dials.DIAL_LABELS, pairs=True, traced=True)
     labels = cldr.TAGS if kind == "dates" else commands.label_names(kind)
     return features(_FORMATS[kind], labels, pairs=kind in _PAIRS, traced=True)
 
@@ -170,29 +199,62 @@ def _chosen(languages: Sequence[str] | None) -> list[str]:
     return choose("language of the pocket suite", None if languages is None else ["en", *languages], SUITE_LANGUAGES)
 
 
+def _sources(request: Request) -> list[str]:
+    """Source languages besides English, in the suite's order."""
+    return choose("source language of the pocket suite besides English", request.source_languages, SUITE_LANGUAGES[1:])
+
+
+def _additions(request: Request) -> dict[str, Any]:
+    """What later contents depend on, each where it is asked for."""
+    versions = {"dial": dials.VERSION, "text": unlabelled.VERSION}
+    families = choose("family of the pocket suite", request.families, FAMILIES)
+    added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
+             "families": {family: versions[family] for family in families}}
+    return {name: value for name, value in added.items() if value}
+
+
 def _packages() -> dict[str, str]:
     return {name: version(name) for name in ("home-assistant-intents", "hassil", "Babel", "Django")}
 
 
-def _tables(languages: Sequence[str], sizes: Sizes, seed: int) -> Iterator[Table]:
-    known = [language for language in languages if language in commands.languages()]
-    made: Iterable[tuple[str, str, list[Row]]] = chain(
-        commands.generate(known, sizes, seed),
-        cldr.generate(languages, sizes, seed),
-        catalogues.generate(languages, sizes, seed),
-    )
-    for config, split, rows in made:
+def _tables(request: Request) -> Iterator[Table]:
+    evaluated: set[str] = set()
+    for config, split, rows in _made(request, evaluated):
         name = config.removeprefix("intermediate.").rpartition(".")[0]
-        yield Table(config, split, task_features(name), rows)
+        table = Table(config, split, task_features(name), rows)
+        if "text" in request.families:
+            evaluated.update(unlabelled.evaluated_texts(table))
+        yield table
 
 
-def _expected_tables(languages: Sequence[str], sizes: Sizes) -> int:
+def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Configs, splits and rows; the texts come last, when all that is evaluated was seen."""
+    languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes), request.seed
+    absent = left_out(request)
+
+    def sources(task: str) -> list[str]:
+        return [language for language in _sources(request) if language not in absent[task]]
+
+    known = [language for language in languages if language in commands.languages()]
+    yield from commands.generate(known, sizes, seed, sources("intent"))
+    yield from cldr.generate(languages, sizes, seed, sources("dates"))
+    yield from catalogues.generate(languages, sizes, seed)
+    if "dial" in request.families:
+        yield from dials.generate(["en", *sources("dial")], sizes, seed)
+    if "text" in request.families:
+        yield from unlabelled.generate(languages, sizes, seed, evaluated)
+
+
+def _expected_tables(request: Request) -> int:
     """English has training and dev sets too, and those of the intermediate tasks; mining has a dev set everywhere."""
-    absent = left_out(languages, sizes.model_dump())
+    absent, languages, sources = left_out(request), _chosen(request.languages), ["en", *_sources(request)]
     test = sum(language not in absent[task] for task in TASKS for language in languages)
     mining = sum(language not in absent["ui-mining"] for language in languages)
     trained = len(commands.TARGETS) + 1
-    return test + mining + 4 * trained
+    made = {"intent": len(commands.INTERMEDIATES), "dates": 1, "dial": len(dials.LEVELS) * ("dial" in request.families)}
+    intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
+                       for language in sources)
+    return test + mining + 2 * (trained + intermediate + ("text" in request.families))
 
 
 @contextmanager

@@ -150,9 +150,9 @@ def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = Fals
     Parameters
     ----------
     format_name : str
-        "classification", "tagging", "span_qa", "retrieval" or "mining".
+        "classification", "tagging", "span_qa", "retrieval", "mining" or "mlm".
     labels : sequence of str
-        Label names in the order of their numbers; BIO tags for "tagging". Unused by the last three.
+        Label names in the order of their numbers; BIO tags for "tagging". Unused by the last four.
     pairs : bool
         Whether a "classification" example has two sentences.
     traced : bool
@@ -174,6 +174,7 @@ def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = Fals
                     "answers": {"text": List(text), "answer_start": List(Value("int32"))}},
         "retrieval": {name: text for name in ("source_sentence", "target_sentence", "source_lang", "target_lang")},
         "mining": {name: text for name in ("id", "sentence", "lang", "match")},
+        "mlm": {"text": text, "lang": text},
     }
     if format_name not in layouts:
         raise UnknownName("task format", format_name, layouts)

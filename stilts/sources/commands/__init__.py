@@ -15,7 +15,8 @@ from stilts.sources.commands.suite import (
     label_names,
     languages,
     left_out,
+    sentences,
 )
 
 __all__ = ["GENERATOR_VERSION", "INTERMEDIATES", "TARGETS", "fingerprint", "generate",
-           "generate_intermediates", "label_names", "languages", "left_out"]
+           "generate_intermediates", "label_names", "languages", "left_out", "sentences"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from itertools import cycle, islice
 from random import Random
 from typing import Any
 
@@ -15,7 +18,7 @@ from stilts.sources.commands.collecting import Example, take
 from stilts.sources.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
 from stilts.sources.commands.phrasebook import SOURCE_LANGUAGE, Phrasebook, held_languages, intents_of, phrasebook
 from stilts.sources.commands.questions import QUESTIONS, questions
-from stilts.sources.commands.sampling import Pool
+from stilts.sources.commands.sampling import Pool, Unfit
 from stilts.sources.commands.single import intent_names, intents, slots, tag_names
 from stilts.sources.commands.usage import UNSAID
 from stilts.sources.commands.values import FILES, FOLDER, read
@@ -35,6 +38,26 @@ Tables = Iterator[tuple[str, str, Rows]]
 Maker = Callable[[Phrasebook, Pool, Random], Iterator[Example]]
 _MAKERS: Mapping[str, Maker] = {"intent": intents, "slots": slots, "nli": entailments, "para": paraphrases,
                                 "qa": questions}
+
+
+def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
+    """Different sentences of the intermediate pool, over the intents in turn; of so many attempts some fail.
+
+    Raises
+    ------
+    UnknownName
+        If commands cannot be made in the language.
+    """
+    _check(language)
+    book, by_intent, seen = phrasebook(language), defaultdict(list), set()
+    for template in book.within(Pool.INTERMEDIATE):
+        by_intent[template.intent].append(template)
+    for intent in islice(cycle(sorted(by_intent)), attempts):
+        with suppress(Unfit):
+            text = book.draw(by_intent[intent], Pool.INTERMEDIATE, rng).text
+            if text not in seen:
+                seen.add(text)
+                yield text
 
 
 def label_names(task: str) -> list[str]:
@@ -138,9 +161,13 @@ def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
 
 
 def _stream(kind: str, task: str, language: str, pool: Pool, seed: int) -> Iterator[Example]:
+    _check(language)
+    return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
+
+
+def _check(language: str) -> None:
     if language not in held_languages() or language in left_out():
         raise UnknownName("language of commands", language, languages())
-    return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
 
 
 def _split(stream: Iterator[Example], count: int, config: str, split: str, seed: int) -> Rows:
