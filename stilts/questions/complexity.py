@@ -396,7 +396,7 @@ def targets_text(table: pd.DataFrame) -> str:
     clear = table[(table["low"] > 0) | (table["high"] < 0)]
     if table.empty:
         return "Nothing can be compared yet."
+    if clear.empty:
+        return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
     said = listed([f"{row['task']} before {row['target']}" for row in clear.to_dict("records")])
-    return f"Of {len(table)} intervals, which nothing is corrected for, {len(clear)} leave zero out" + (
-        f": {said}." if said else "."
-    )
+    return f"Of {len(table)} intervals, which nothing is corrected for, {len(clear)} leave zero out: {said}."
