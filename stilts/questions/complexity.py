@@ -30,7 +30,7 @@ from stilts.linguistics import language
 from stilts.questions import chapters, matrices
 from stilts.questions.chapters import Answer, Section
 from stilts.questions.common import Result, Rules, Test, outcomes, untested
-from stilts.questions.contrasts import Weights, added, contrast, evenly, mean_effect, missing, unseen
+from stilts.questions.contrasts import Weights, added, contrasts, evenly, mean_effect, missing, unseen
 from stilts.records import Record, tidy
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
 from stilts.study import Study
@@ -85,7 +85,7 @@ class Evidence:
     @property
     def unseen(self) -> list[str]:
         """Test languages that are no source language."""
-        return unseen(self.scores["language"], self.sources)
+        return unseen(self.scores["language"].unique(), self.sources)
 
     @property
     def dials(self) -> dict[str, list[str]]:
@@ -160,11 +160,12 @@ def unit_gaps(evidence: Evidence) -> pd.DataFrame:
 
     Units with a task that is not recorded as a whole are left out.
     """
-    rows = {}
-    for unit, tasks in evidence.units.items():
-        if all(evidence.recorded(task) for task in tasks):
-            table = contrast(evidence.scores, added(*(_scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks)))
-            rows[unit] = table.loc[table.index.isin(evidence.unseen)].mean()
+    weights = {
+        unit: added(*(_scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks))
+        for unit, tasks in evidence.units.items() if all(evidence.recorded(task) for task in tasks)
+    }  # fmt: skip
+    tables = contrasts(evidence.scores, weights)
+    rows = {unit: table.loc[table.index.isin(evidence.unseen)].mean() for unit, table in tables.items()}
     return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
 
 

@@ -39,19 +39,27 @@ def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
     UnknownName
         If a condition has no score at all.
     """
-    if absent := missing(scores, weights):
-        raise UnknownName("condition with zero-shot scores", absent[0], set(scores["condition"]))
-    chosen = scores[scores["condition"].isin(list(weights))]
-    wide = chosen.pivot(index=["target", "language", "seed"], columns="condition", values="score")
-    summed = (wide[list(weights)] * pd.Series(weights)).sum(axis="columns", skipna=False)
-    parts = [part.droplevel("target").unstack("seed") for _, part in summed.groupby(level="target", sort=False)]
-    whole = [part.dropna(axis="columns", how="all").dropna() for part in parts]
+    return contrasts(scores, {"": weights})[""]
+
+
+def contrasts(scores: pd.DataFrame, each: Mapping[str, Weights]) -> dict[str, pd.DataFrame]:
+    """Return the contrast of each of several weights, by their name; see `contrast`."""
+    if absent := missing(scores, added(*each.values())):
+        raise UnknownName("condition with zero-shot scores", absent[0], set(scores["condition"].unique()))
+    wide = scores.pivot(index=["target", "language", "seed"], columns="condition", values="score")
+    return {name: _by_language(wide[list(weights)] * pd.Series(weights)) for name, weights in each.items()}
+
+
+def _by_language(parts: pd.DataFrame) -> pd.DataFrame:
+    summed = parts.sum(axis="columns", skipna=False)
+    by_target = [part.droplevel("target").unstack("seed") for _, part in summed.groupby(level="target", sort=False)]
+    whole = [part.dropna(axis="columns", how="all").dropna() for part in by_target]
     return pd.concat(whole).groupby(level=0).mean() if whole else pd.DataFrame()
 
 
 def missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
     """Return the conditions that have no score."""
-    known = set(scores["condition"])
+    known = set(scores["condition"].unique())
     return [name for name in dict.fromkeys(conditions) if name not in known]
 
 

@@ -127,7 +127,7 @@ class Evidence:
     @property
     def unseen(self) -> list[str]:
         """Test languages in which no condition has intermediate data, English left out too."""
-        return unseen(self.scores["language"], self.plan.sources)
+        return unseen(self.scores["language"].unique(), self.plan.sources)
 
     def order(self, code: str) -> Weights:
         """Return the weights of English last minus English first, for one language beside English."""
