@@ -43,6 +43,8 @@ class Task:
         look for the English ones.
     by_source : bool
         Whether a suite has it only for studies with `data.source_languages`, in these and in English.
+    family : str, optional
+        A suite has it only for studies that ask for this by `data.families`.
     tests_of : tuple of str
         Targets whose test sets have its rows, and which it must not be trained before.
     source_language : str
@@ -60,6 +62,7 @@ class Task:
     licensed: bool = False
     english_queries: bool = False
     by_source: bool = False
+    family: str | None = None
     tests_of: tuple[str, ...] = ()
     source_language: str = SOURCE_LANGUAGE
 
@@ -128,14 +131,16 @@ INTERMEDIATES = _registry(
     *(
         Task(
             f"dial-{level}", "classification", f"intermediate.dial-{level}.{{language}}", "classification", "accuracy",
-            in_multi=False,
+            in_multi=False, family="dial",
         )
         for level in (
             "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
             "steps-2", "steps-3", "steps-4",
         )
     ),
-    Task("text", "mlm", "intermediate.text.multilingual", "language model", "accuracy", in_multi=False),
+    Task(
+        "text", "mlm", "intermediate.text.multilingual", "language model", "accuracy", in_multi=False, family="text",
+    ),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
     Task("anli", "classification", "intermediate.anli.{language}", "classification", "accuracy", "xtreme"),
     Task("mnli", "classification", "intermediate.mnli.{language}", "classification", "accuracy", "xtreme"),

@@ -217,6 +217,7 @@ class Workspace:
         conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
         _check_per_task(study, conditions)
         _check_source_languages(study, conditions)
+        _check_families(study, conditions)
         targets = [get_target(name, study.data.suite) for name in study.targets]
         source = self._source(study)
         if self.has_data(study) or not provisional:
@@ -397,6 +398,16 @@ def _check_source_languages(study: Study, conditions: list[Condition]) -> None:
             if task.source_language not in known:
                 kind = f"language of '{task.reference}' (condition {each.name}) in data.source_languages"
                 raise UnknownName(kind, task.source_language, known)
+
+
+def _check_families(study: Study, conditions: list[Condition]) -> None:
+    for each in conditions:
+        for task in map(get_intermediate, each.all_tasks):
+            if task.family and task.family not in study.data.families:
+                raise StiltsError(
+                    f"condition {each.name}: task '{task.name}' is of family '{task.family}', which data.families does "
+                    f"not ask for ({', '.join(study.data.families) or 'none'}); add it there"
+                )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from itertools import chain
+from pathlib import Path
 from statistics import mean
 
 import pytest
@@ -17,6 +18,7 @@ from stilts.sources.commands.collecting import Example
 from stilts.sources.commands.pairs import overlap_level
 from stilts.sources.suite import Sizes
 from stilts.tasks import INTERMEDIATES, of_suite
+from stilts.workspace import Workspace
 
 LANGUAGES = ("en", "de", "zh")
 SIZES = Sizes(train=40, intermediate_train=60, validation=20, test=40, dial=120)
@@ -235,3 +237,12 @@ def test_rows_do_not_depend_on_the_hash_seed():
     digests = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
                               capture_output=True, text=True).stdout for seed in ("1", "2")}
     assert len(digests) == 1
+
+
+def test_a_study_that_does_not_ask_for_a_family_cannot_name_its_tasks():
+    here = Workspace(Path(__file__).parents[1])
+    study = here.study("pocket").model_copy(update={"intermediates": ("none", "dial-slots-2")})
+    with pytest.raises(StiltsError, match="'dial-slots-2' is of family 'dial', which data.families does not ask for"):
+        here.plan(study)
+    asked = study.model_copy(update={"data": study.data.model_copy(update={"families": ("dial",)})})
+    assert {run.condition for run in here.plan(asked).runs if run.phase == "intermediate"} == {"dial-slots-2"}
