@@ -49,6 +49,8 @@ def _read_extended(path: Path, known: Mapping[str, Path], opened: tuple[Path, ..
     own = _read_mapping(path)
     names = own.pop(EXTENDS, [])
     content: dict[str, Any] = {}
+    if not names:
+        return own
     for name in [names] if isinstance(names, str) else names:
         if name not in known:
             raise UnknownName(f"study that {path} extends", str(name), known)
@@ -59,9 +61,11 @@ def _read_extended(path: Path, known: Mapping[str, Path], opened: tuple[Path, ..
 def _joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     joined = dict(base)
     for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        joined[key] = _joined(base[key], value) if both else value
-    return {key: value for key, value in joined.items() if value is not None or key not in base}
+        if isinstance(value, dict):
+            before = base.get(key)
+            value = _joined(before if isinstance(before, dict) else {}, value)
+        joined[key] = value
+    return {key: value for key, value in joined.items() if value is not None}
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

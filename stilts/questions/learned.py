@@ -1,0 +1,83 @@
+"""What the five questions' records say: the page of answers, and the questions' rows of the claims ledger."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import pandas as pd
+
+from stilts.claims import Claim, Verdict
+from stilts.questions import adapters, architecture, complexity, distance, order
+from stilts.questions.chapters import Answer, Section, open_section
+from stilts.questions.common import NO, UNCLEAR, YES
+from stilts.workspace import workspace
+
+FULL_FINE_TUNING = {"adapters-full": "pocket-full"}
+"""Study with adapters -> the study that its runs without adapters are recorded in, where it has none of its own."""
+
+_VERDICTS = {YES: Verdict.SUPPORTED, NO: Verdict.NOT_SUPPORTED, UNCLEAR: Verdict.CANNOT_TELL}
+
+
+def _adapters(section: Section) -> Answer:
+    beside = FULL_FINE_TUNING.get(section.settings.name)
+    return adapters.answer(section, workspace().study(beside) if beside else None)
+
+
+QUESTIONS: Mapping[str, Callable[[Section], Answer]] = {
+    "order": order.answer,
+    "distance": distance.answer,
+    "architecture": architecture.answer,
+    "adapters": _adapters,
+    "complexity": complexity.answer,
+}
+"""Question, which its chapter and the beginning of its studies' names are called by -> what answers it from a study."""
+
+
+def answers(scale: str, seed: int = 0) -> dict[str, Answer]:
+    """Return the answer to each question from the records of its study of a scale, of which there may be none yet.
+
+    Parameters
+    ----------
+    scale : str
+        `full` (the pocket benchmark, recorded) or `pilot` (rows of XTREME); studies are called <question>-<scale>.
+    seed : int
+        Draws bootstrap replicates.
+    """
+    return {name: answer(open_section(f"{name}-{scale}", seed)) for name, answer in QUESTIONS.items()}
+
+
+def paragraphs(answer: Answer, beside: Answer) -> str:
+    """Return a question's answer in Markdown, from its recorded study and from the one that stands beside."""
+    question = answer.section.settings.question
+    return "\n\n".join(
+        (
+            f"*{question.text}*",
+            f"**On the pocket benchmark** (study `{answer.learned.study}`): {answer.learned.text}",
+            f"**On rows of XTREME** (study `{beside.learned.study}`): {beside.learned.text}",
+        )
+    )
+
+
+def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return the tests of several studies as `stilts.questions.common.verdicts` has them, with the study first."""
+    tables = [answer.verdicts.assign(study=answer.learned.study) for answer in answers]
+    together = pd.concat(tables, ignore_index=True)
+    return together[["study", *(column for column in together if column != "study")]]
+
+
+def claims(found: Mapping[str, Answer]) -> list[Claim]:
+    """Return a row of the ledger for each question: the hypothesis of the test that stands for it, and its verdict."""
+    return [_claim(name, answer) for name, answer in found.items()]
+
+
+def _claim(name: str, answer: Answer) -> Claim:
+    effect, question = answer.learned.effect, answer.section.settings.question
+    known = effect.known
+    return Claim(
+        f"Q{question.number}",
+        effect.hypothesis or question.text,
+        "\N{EN DASH}",
+        f"Study `{answer.learned.study}`, test `{effect.test}`; chapter {name}."
+        if known
+        else f"Study `{answer.learned.study}`, of which nothing is recorded that its test could be made on.",
+        note=f"{effect} {effect.unit}, from {effect.based_on}" if known else "",
+        unmeasured=_VERDICTS[answer.learned.verdict] if known else Verdict.NOT_TESTED,
+    )
