@@ -229,16 +229,16 @@ def shared_texts(manifest: Manifest) -> pd.DataFrame:
 
 
 def overlap(manifest: Manifest) -> pd.DataFrame:
-    """Return what each test set shares with English training sets, in percent of its rows.
+    """Return what each test set shares with training sets, in percent of its rows.
 
-    One row per target and place (English, the other languages): rows, and the shares of rows whose template, pair of
-    slot values, meaning or whole text occurs in the target's own training set, or in some intermediate one (the largest
-    share of any).
+    One row per target and place (English, the other languages, and each source language among them with training sets
+    in itself): rows, and the shares of rows whose template, pair of slot values, meaning or whole text occurs in the
+    target's own training set, or in some intermediate one (the largest share of any).
     """
     table = pd.DataFrame(manifest["overlap"])
     tests = table[table["compared"].str.endswith(" test")].copy()
     tests["target"] = tests["compared"].str.split(" ").str[0]
-    tests["tested in"] = tests["compared"].str.split(" ").str[1:-1].str.join(" ").replace({SOURCE_LANGUAGE: "English"})
+    tests["tested in"] = tests["compared"].str.split(" ").str[1:-1].str.join(" ").map(_place)
     own = tests[tests["training"] == tests["target"] + f".{SOURCE_LANGUAGE}"]
     other = tests[tests["training"].str.startswith("intermediate.")]
     kinds, key = ["template", "values", "meaning", "text"], ["target", "tested in", "rows"]
@@ -247,6 +247,10 @@ def overlap(manifest: Manifest) -> pd.DataFrame:
         for name, part in (("own:", own), ("intermediate:", other))
     ]
     return pd.concat(shares, axis=1).reset_index()
+
+
+def _place(tested: str) -> str:
+    return tested if tested == "other languages" else language(tested).name
 
 
 def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> pd.DataFrame:

@@ -35,8 +35,8 @@ class Census:
     Parameters
     ----------
     source : str
-        Source language: training sets are compared with its evaluation sets, with those of their own language, and
-        with those of all other languages taken together.
+        Source language: training sets are compared with its evaluation sets, with those of all other languages taken
+        together, and those of another language with its own as well.
     """
 
     def __init__(self, source: str = "en"):
@@ -82,8 +82,9 @@ class Census:
         """Traces of the targets' sets by what they are compared as with training sets of a language."""
         groups: dict[str, list[Traces]] = {}
         for (task, tested, split), traces in self._targets.items():
-            where = tested if tested in (self.source, language) else "other languages"
-            groups.setdefault(f"{task} {where} {split}", []).extend(traces)
+            places = ["other languages"] * (tested != self.source) + [tested] * (tested in (self.source, language))
+            for where in places:
+                groups.setdefault(f"{task} {where} {split}", []).extend(traces)
         return groups
 
 
