@@ -149,12 +149,8 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
         )
     if not processes.is_main:
         return None
-    workspace.checkpoints.save(run.id, model.state_dict())
     metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
-    precision = resolve_precision(settings.precision, model.device)
-    record = _record(run, workspace, metrics, measured, precision, outcome)
-    saved.forget()
-    return record
+    return _keep(run, workspace, model, metrics, measured, settings.precision, outcome, saved)
 
 
 def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record | None:
@@ -180,9 +176,22 @@ def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record 
         )
     if not processes.is_main:
         return None
-    workspace.checkpoints.save(run.id, done.model.state_dict())
-    precision = resolve_precision(settings.precision, done.model.device)
-    record = _record(run, workspace, done.metrics, measured, precision, done.outcome)
+    return _keep(run, workspace, done.model, done.metrics, measured, settings.precision, done.outcome, saved)
+
+
+def _keep(
+    run: Run,
+    workspace: "Workspace",
+    model: MultiTaskModel,
+    metrics: dict,
+    measured: dict[str, Any],
+    precision: str,
+    outcome: Outcome,
+    saved: SavedStates,
+) -> Record:
+    """Save the checkpoint that a training ends with, then its record, and only then forget how far it was."""
+    workspace.checkpoints.save(run.id, model.state_dict())
+    record = _record(run, workspace, metrics, measured, resolve_precision(precision, model.device), outcome)
     saved.forget()
     return record
 

@@ -171,7 +171,7 @@ UNKNOWN = {
     ),
     "encoder's folder": ({"encoder": {"name": "/no/such/folder"}}, "encoder /no/such/folder: there is no such folder"),
     "suite": ({"data": {"suite": "poket"}}, "unknown suite 'poket'. Did you mean 'pocket'?"),
-    "size": ({"data": {"sizes": {"tets": 5}}}, "unknown size of the suite 'tets'. Did you mean 'test'?"),
+    "size": ({"data": {"sizes": {"trani": 5}}}, "unknown size of the suite 'trani'. Did you mean 'train'?"),
     "setting": ({"sedes": [1]}, "top level) 'sedes'. Did you mean 'seeds'?"),
     "setting of a block": (
         {"target_training": {"epoch": 2}},

@@ -87,7 +87,7 @@ def suite_tables(ids: bool = True):
 
 
 def source(ids: bool = True) -> SimpleNamespace:
-    def build(folder, seed, sizes, languages=None, report=None):
+    def build(folder, request, report=None):
         about = {"fingerprint": "tiny", "notes": {"bucc2018": ["made for a test"]}}
         return write_suite(suite_tables(ids), folder, about)
 
