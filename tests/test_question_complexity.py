@@ -175,6 +175,7 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     for table in (task_gaps(nothing, RULES), source_gains(nothing, RULES), complexity_table(nothing)):
         assert table.empty
     assert slopes(nothing, RULES)["p"].isna().all()
+    assert targets_text(gaps_by_target(nothing, RULES)) == "Nothing can be compared yet."
     known = evidence.complexity[evidence.complexity["task"] != "dial-steps-2"]
     unmeasured = Evidence(CONDITIONS, evidence.scores, known)
     assert slope(unmeasured, RULES, "label_entropy").rows == 5

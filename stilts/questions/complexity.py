@@ -305,11 +305,14 @@ def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
 
 def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return `task_gaps` for each target by itself: target, task, gap, low, high."""
-    parts = []
-    for target, scores in evidence.scores.groupby("target", sort=False):
-        table = task_gaps(replace(evidence, scores=scores), rules)
-        parts.append(table.assign(target=target)[["target", "task", "gap", "low", "high"]])
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["target", "task", "gap"])
+    columns = ["target", "task", "gap", "low", "high"]
+    parts = [
+        task_gaps(replace(evidence, scores=scores), rules).assign(target=target)[columns]
+        for target, scores in evidence.scores.groupby("target", sort=False)
+    ]
+    if not parts:
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[2:], float))
+    return pd.concat(parts, ignore_index=True)
 
 
 def complexity_table(evidence: Evidence) -> pd.DataFrame:
