@@ -15,7 +15,7 @@ from typing import Any
 
 from stilts.official import BUCC_SENTENCES, TEST_ROWS, TOKENS, TRAIN_ROWS
 from stilts.records import Record
-from stilts.study import Run, Study
+from stilts.study import Run, Study, task_name
 from stilts.tasks import TARGETS
 
 # Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
@@ -202,7 +202,7 @@ def run_tokens(run: Run, study: Study) -> float:
     if run.phase == "zero-shot":
         return sum(_test_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
-    tokens = sum(count * TOKENS.get(_name(task), ASSUMED_TOKENS) for task, count in rows.items())
+    tokens = sum(count * TOKENS.get(task_name(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings["training"]["epochs"] * tokens
 
 
@@ -221,12 +221,7 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
     cap = min(run.settings["training"]["examples"], size)
     if len(tasks) > 1:
         cap = min(cap, run.settings["condition"]["example_cap"])
-    return {task: min(cap, TRAIN_ROWS.get(_name(task), ASSUMED_ROWS)) for task in tasks}
-
-
-def _name(reference: str) -> str:
-    """Return the name of a task that is given with its source language, as `mnli.de`."""
-    return reference.partition(".")[0]
+    return {task: min(cap, TRAIN_ROWS.get(task_name(task), ASSUMED_ROWS)) for task in tasks}
 
 
 def _test_rows(run: Run, study: Study) -> dict[str, int]:

@@ -17,7 +17,7 @@ from stilts.formats.base import Input
 from stilts.formats.heads import MeanHead
 from stilts.formats.language_model import LanguageModel
 from stilts.masked_heads import read_masked_head
-from stilts.study import TrainingSettings
+from stilts.study import TrainingSettings, task_name
 
 State = Mapping[str, torch.Tensor]  # a model's weights by name
 
@@ -61,7 +61,7 @@ class MultiTaskModel(nn.Module):
         positions in `written` (sequences, written tokens) where that is given, see `Backbone.token_states`. `ends`
         (sequences, tokens) are of use to a decoder alone: the tokens whose states stand for those in their places.
         """
-        head = self.heads[head_name(task)]
+        head = self.heads[task_name(task)]
         if isinstance(head, MeanHead):
             return head(self.backbone.text_states(input_ids, mask), self.backbone.text_weights(mask))
         hidden = self.backbone.token_states(input_ids, mask, written)
@@ -99,11 +99,6 @@ class MultiTaskModel(nn.Module):
     def device(self) -> torch.device:
         """Device of the encoder."""
         return self.encoder.device
-
-
-def head_name(task: str) -> str:
-    """Return the name of a task's head: its data in all languages (`qa`, `qa.de`) share one."""
-    return task.partition(".")[0]
 
 
 def encoder_part(state: State) -> dict[str, torch.Tensor]:

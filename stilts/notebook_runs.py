@@ -11,7 +11,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.phases import complete
 from stilts.records import Record
 from stilts.study import Phase, Study
-from stilts.tasks import condition, get_target
+from stilts.tasks import get_target, study_conditions
 from stilts.workspace import workspace
 
 
@@ -54,8 +54,7 @@ def _trained_in(block: str, study: Study) -> set[str]:
         return set(study.targets)
     if block != "intermediate_training":
         return set()
-    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
-    return {name for each in conditions for name in (each.name, *each.all_tasks)}
+    return {name for each in study_conditions(study) for name in (each.name, *each.all_tasks)}
 
 
 def _as_languages(setting: str, value: Any) -> Any:

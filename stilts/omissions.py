@@ -7,7 +7,7 @@ from stilts.analysis import Analysis
 from stilts.conditions import ENGLISH_OF, LANGUAGE_MODEL
 from stilts.study import Study
 from stilts.suite_report import EVERY
-from stilts.tasks import INTERMEDIATES, TARGETS, condition, of_suite
+from stilts.tasks import INTERMEDIATES, TARGETS, of_suite, study_conditions
 from stilts.workspace import workspace
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame"
     import pandas as pd
 
     study = workspace().study(analysis.study)
-    named = {task for entry in study.intermediates for task in condition(entry, study.data.suite).tasks}
+    named = {task for each in study_conditions(study) for task in each.tasks}
     trained = {task for tasks in analysis.conditions.values() for task in tasks}
     wanted = [
         name

@@ -13,6 +13,7 @@ from stilts.study import (
     Run,
     Study,
     TrainingSettings,
+    task_name,
 )
 
 
@@ -76,7 +77,7 @@ def _measures(
 
 def _own_names(task: str) -> tuple[str, str]:
     """Return the names under which a task may have settings of its own: its own, and the one with its language."""
-    return task.partition(".")[0], task
+    return task_name(task), task
 
 
 def _encoder(settings: EncoderSettings, fingerprint: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from stilts.analysis import Analysis, count, in_order, listed
 from stilts.costs import Throughput, throughput_table
 from stilts.linguistics import language
 from stilts.published import Series
-from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, signed
+from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, in_words, signed
 from stilts.tasks import TARGETS
 
 
@@ -52,7 +52,7 @@ def matrix(cells: pd.DataFrame) -> str:
 def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
     row = cells.loc[getattr(cells["gain"], place)()]
     return (
-        f"The {word} gain is {signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])}), of "
+        f"The {word} gain is {in_words(row['gain'], row['low'], row['high'])}, of "
         f"`{row['condition']}` on `{row['target']}`."
     )
 

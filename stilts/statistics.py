@@ -281,6 +281,11 @@ def signed(points: float) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def in_words(value: float, low: float, high: float, unit: str = "points") -> str:
+    """Write an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"."""
+    return f"{signed(value)} {unit} ({signed(low)} to {signed(high)})"
+
+
 def estimate(value: float, replicates: np.ndarray, level: float = LEVEL) -> Estimate:
     """Return an effect with its interval from its replicates, an array of shape (replicates,).
 

@@ -225,6 +225,17 @@ class MeasureSettings(Settings):
     complexity: ComplexitySettings | None = None
 
 
+def split_reference(reference: str) -> tuple[str, str]:
+    """Return the name of a task and the language of its data, "" where none is given: `qa.de` is `qa` in German."""
+    name, _, language = reference.partition(".")
+    return name, language
+
+
+def task_name(reference: str) -> str:
+    """Return the name of a task that may be given with the language of its data; its head is called so too."""
+    return split_reference(reference)[0]
+
+
 class Condition(Settings):
     """What happens between the public encoder and target training: the tasks of the intermediate phase.
 

@@ -12,16 +12,15 @@ from stilts.formats.passage_retrieval import POOL
 from stilts.linguistics import DISTANCES, by_distance, language, language_table
 from stilts.sources.hub import load_split
 from stilts.sources.suite import MANIFEST, read_manifest
-from stilts.study import Study
+from stilts.study import Study, task_name
 from stilts.tasks import (
     INTERMEDIATES,
     SOURCE_LANGUAGE,
     TARGETS,
     Task,
-    condition,
-    get_intermediate,
     get_target,
     of_suite,
+    study_conditions,
 )
 from stilts.workspace import workspace
 
@@ -78,8 +77,7 @@ def recorded_manifest(study: str) -> Manifest:
 
 def of_study(manifest: Manifest, study: Study) -> Manifest:
     """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
-    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
-    named = {get_intermediate(task).name for each in conditions for task in each.all_tasks}
+    named = {task_name(task) for each in study_conditions(study) for task in each.all_tasks}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if _task_of(config) in named}
     own = {

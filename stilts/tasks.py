@@ -7,7 +7,7 @@ from typing import Literal
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.formats import TRAINED
-from stilts.study import NO_INTERMEDIATE, Condition
+from stilts.study import NO_INTERMEDIATE, Condition, Study, split_reference, task_name
 
 SOURCE_LANGUAGE = "en"
 
@@ -208,7 +208,7 @@ def get_intermediate(reference: str) -> Task:
     StiltsError
         If it has no data by language.
     """
-    name, _, language = reference.partition(".")
+    name, language = split_reference(reference)
     if name not in INTERMEDIATES:
         raise UnknownName("intermediate task", reference, INTERMEDIATES)
     task = INTERMEDIATES[name]
@@ -254,7 +254,7 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     known = of_suite(INTERMEDIATES, suite)
     if isinstance(entry, Condition):
         for task in entry.all_tasks:
-            if task.partition(".")[0] not in known:
+            if task_name(task) not in known:
                 raise UnknownName("intermediate task", task, known)
             get_intermediate(task)
         return entry
@@ -265,6 +265,11 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     if entry not in known:
         raise UnknownName("intermediate task", entry, [NO_INTERMEDIATE, MULTI, *known])
     return Condition(name=entry, tasks=(entry,))
+
+
+def study_conditions(study: Study) -> list[Condition]:
+    """Return what the entries of a study's `intermediates` mean, see `condition`."""
+    return [condition(entry, study.data.suite) for entry in study.intermediates]
 
 
 def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:

@@ -33,9 +33,9 @@ from stilts.tasks import (
     SOURCE_LANGUAGE,
     TARGETS,
     check_sources,
-    condition,
     get_intermediate,
     get_target,
+    study_conditions,
 )
 
 log = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class Workspace:
         """
         if study.data.suite not in SUITES:
             raise UnknownName("suite", study.data.suite, SUITES)
-        conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
+        conditions = study_conditions(study)
         _check_per_task(study, conditions)
         _check_source_languages(study, conditions)
         _check_families(study, conditions)

@@ -28,7 +28,7 @@ from stilts.analysis import count, in_order, listed, open_study
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, outcomes, two_decimals, untested
 from stilts.questions.matrices import (
     Orders,
     Relation,
@@ -40,9 +40,9 @@ from stilts.questions.matrices import (
 )
 from stilts.questions.models import effect
 from stilts.records import Record, Store
-from stilts.statistics import SOURCE_LANGUAGE, signed
+from stilts.statistics import SOURCE_LANGUAGE, in_words
 from stilts.study import Study
-from stilts.tasks import INTERMEDIATES, TARGETS, condition
+from stilts.tasks import INTERMEDIATES, TARGETS, study_conditions
 
 FULL = "full"
 SCHEMES = (FULL, "then-full", "continued", "fresh")
@@ -176,8 +176,7 @@ def conditions_of(study: Study) -> dict[str, tuple[str, str | None]]:
 
     Conditions of several tasks or stages are left out.
     """
-    known = (condition(entry, study.data.suite) for entry in study.intermediates)
-    single = (each for each in known if len(each.all_tasks) <= 1)
+    single = (each for each in study_conditions(study) if len(each.all_tasks) <= 1)
     return {
         each.name: (FULL if each.adapters == "none" else each.adapters, each.tasks[0] if each.tasks else None)
         for each in single
@@ -629,10 +628,8 @@ def schemes_text(table: pd.DataFrame) -> str:
     """Say what each way of training gains over pairs of two tasks."""
     if table.empty:
         return "There is nothing to compare yet."
-    said = [
-        f"{signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])}) with `{row['group']}`"
-        for row in table.to_dict("records")
-    ]
+    rows = table.to_dict("records")
+    said = [f"{in_words(row['gain'], row['low'], row['high'])} with `{row['group']}`" for row in rows]
     return f"Over pairs of two different tasks, intermediate training gains {', '.join(said)}."
 
 
@@ -641,7 +638,7 @@ def agreement_text(table: pd.DataFrame) -> str:
     if table.empty:
         return "There are not two measures to compare yet."
     said = [
-        f"`{row['first']}` and `{row['second']}` by {_two(row['rank'])} (p {row['p']:.3f})"
+        f"`{row['first']}` and `{row['second']}` by {two_decimals(row['rank'])} (p {row['p']:.3f})"
         for row in table.to_dict("records")
     ]
     return f"Over pairs of two tasks the measures correlate by rank: {', '.join(said)}."
@@ -659,10 +656,6 @@ def prediction_text(table: pd.DataFrame) -> str:
         for row in rows.to_dict("records")
     ]
     return "\n".join(lines)
-
-
-def _two(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _percent(share: float) -> str:

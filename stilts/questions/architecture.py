@@ -23,7 +23,7 @@ from stilts.questions.chapters import Answer, Section
 from stilts.questions.common import Result, Rules, Test, outcomes, untested
 from stilts.questions.models import effect
 from stilts.records import Record
-from stilts.statistics import SOURCE_LANGUAGE, signed, with_holm
+from stilts.statistics import SOURCE_LANGUAGE, in_words, with_holm
 from stilts.study import Condition, Study
 from stilts.tasks import TARGETS
 
@@ -352,7 +352,7 @@ def levels_text(table: pd.DataFrame) -> str:
     return (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
         f"{worst['group']} model last ({worst['before']:.1f}). After NLI the {most['group']} model gains most: "
-        f"{signed(most['gain'])} points ({signed(most['low'])} to {signed(most['high'])})."
+        f"{in_words(most['gain'], most['low'], most['high'])}."
     )
 
 

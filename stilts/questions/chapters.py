@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 
 from stilts.analysis import Analysis, open_study
-from stilts.errors import StiltsError
 from stilts.prose import scope
 from stilts.questions import common, models
 from stilts.questions.common import Result, Rules, Test
-from stilts.statistics import signed
+from stilts.statistics import in_words
 from stilts.study import Study
 from stilts.workspace import workspace
 
@@ -108,9 +107,7 @@ def open_section(study: str, seed: int = 0) -> Section:
     StiltsError
         If its file has no block `question`.
     """
-    settings = workspace().study(study)
-    if settings.question is None:
-        raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
+    settings = common.study_with_question(study)
     return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
 
 
@@ -144,5 +141,4 @@ def _short(row: Mapping[str, Any]) -> str:
     verdict = str(row["verdict"]).capitalize()
     if pd.isna(row["estimate"]):
         return f"{verdict}: not tested."
-    interval = f"{signed(row['low'])} to {signed(row['high'])}"
-    return f"{verdict}: {signed(row['estimate'])} {row['unit']} ({interval})."
+    return f"{verdict}: {in_words(row['estimate'], row['low'], row['high'], row['unit'])}."

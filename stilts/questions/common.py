@@ -28,7 +28,7 @@ from stilts.analysis import Analysis, open_analysis
 from stilts.errors import StiltsError, UnknownName
 from stilts.questions.power import detectable_effect
 from stilts.records import Record, tidy
-from stilts.statistics import signed, with_holm
+from stilts.statistics import in_words, signed, with_holm
 from stilts.study import QuestionSettings, Study
 from stilts.workspace import workspace
 
@@ -169,10 +169,16 @@ def open_question(study: str, seed: int = 0) -> tuple[Study, Analysis, Rules]:
     StiltsError
         If its file has no block `question`, or it has no zero-shot record yet.
     """
-    settings = workspace().study(study)
-    if settings.question is None:
-        raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
+    settings = study_with_question(study)
     return settings, open_analysis(study, settings.question.resamples, seed), Rules.of(settings.question, seed)
+
+
+def study_with_question(name: str) -> Study:
+    """Return a study; StiltsError if its file has no block `question`, UnknownName if there is none of that name."""
+    settings = workspace().study(name)
+    if settings.question is None:
+        raise StiltsError(f"study '{name}' has no question: its file lacks the block `question` with its tests")
+    return settings
 
 
 def outcomes(records: Iterable[Record]) -> pd.DataFrame:
@@ -335,8 +341,18 @@ def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{row['hypothesis']}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: the records do not allow the test."
-    interval = f"{signed(row['estimate'])} {row['unit']} ({signed(row['low'])} to {signed(row['high'])})"
-    return f"{start}: {interval}, corrected p {_p(row['p_holm'])}, from {row['based on']}."
+    effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
+    return f"{start}: {effect}, corrected p {_p(row['p_holm'])}, from {row['based on']}."
+
+
+def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
+    """Return the rows whose interval, of these columns, leaves zero out."""
+    return table[(table[low] > 0) | (table[high] < 0)]
+
+
+def two_decimals(value: float) -> str:
+    """Write a correlation with its sign."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:

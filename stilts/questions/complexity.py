@@ -29,12 +29,21 @@ from stilts.errors import StiltsError
 from stilts.linguistics import language
 from stilts.questions import chapters, matrices
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, untested
-from stilts.questions.contrasts import Weights, added, contrasts, evenly, mean_effect, missing, unseen
+from stilts.questions.common import Result, Rules, Test, clear, outcomes, untested
+from stilts.questions.contrasts import (
+    Weights,
+    added,
+    contrasts,
+    evenly,
+    mean_effect,
+    missing,
+    sources_note,
+    unseen,
+)
 from stilts.records import Record, tidy
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
 from stilts.study import Study
-from stilts.tasks import condition, get_intermediate
+from stilts.tasks import get_intermediate, study_conditions
 
 HEADLINE = "gap-complexity"
 CODE_LENGTH = "code_bits_per_example"
@@ -128,7 +137,7 @@ def gather(study: Study, records: Sequence[Record]) -> Evidence:
 def conditions_of(study: Study) -> dict[str, dict[str, str]]:
     """Return `Evidence.conditions`: conditions of one task in one stage, by task and source language."""
     found: dict[str, dict[str, str]] = {}
-    for each in (condition(entry, study.data.suite) for entry in study.intermediates):
+    for each in study_conditions(study):
         if len(each.tasks) == 1 and not each.before:
             task = get_intermediate(each.tasks[0])
             found.setdefault(task.name, {})[task.source_language] = each.name
@@ -185,6 +194,13 @@ def unit_complexity(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(MEASURES))
 
 
+def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `unit_gaps` and `unit_complexity` of the units that have both, in the order of the first."""
+    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
+    units = [unit for unit in gaps.index if unit in complexity.index]
+    return gaps.loc[units], complexity.loc[units]
+
+
 def _scaled(weights: Weights, by: float) -> dict[str, float]:
     return {name: weight * by for name, weight in weights.items()}
 
@@ -209,12 +225,17 @@ def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
 
     The p-value and the interval are those of a permutation of the tasks; with k tasks no p-value can be below 1/k!.
     """
-    gaps, predictor = unit_gaps(evidence), unit_complexity(evidence)[measure]
-    units = [unit for unit in gaps.index if unit in predictor.index]
+    gaps, complexity = measured_gaps(evidence)
+    return _slope(evidence, rules, gaps, complexity[measure])
+
+
+def _slope(evidence: Evidence, rules: Rules, gaps: pd.DataFrame, predictor: pd.Series) -> Result:
+    """Return the slope of units' gaps (units, seeds) on a predictor of these units."""
+    units = list(gaps.index)
     if len(units) < FEWEST_UNITS:
         reason = f"{count(units, 'task')} have scores in all source languages and a measured complexity, of"
         return untested(f"{reason} {FEWEST_UNITS} at least", PER_SD)
-    first, second = gaps.loc[units].mean(axis=1).to_numpy()[:, None], predictor[units].to_numpy()[:, None]
+    first, second = gaps.mean(axis=1).to_numpy()[:, None], predictor.to_numpy()[:, None]
     used = np.ones(first.shape, dtype=bool)
     orders = matrices.orders(used, rules.resamples, rules.generator())
     try:
@@ -252,8 +273,11 @@ def rise(levels: int) -> np.ndarray:
 
 
 def _chosen(evidence: Evidence) -> tuple[str, ...]:
-    names = ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
-    return (f"the interval is of the source languages at hand (English; {names}) and says nothing of others",)
+    return sources_note(f"English; {_other_sources(evidence)}")
+
+
+def _other_sources(evidence: Evidence) -> str:
+    return ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
 
 
 TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": gap_complexity, "gap-dial": gap_dial}
@@ -332,25 +356,21 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     from scipy.stats import spearmanr
 
-    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
-    units = [unit for unit in gaps.index if unit in complexity.index]
+    gaps, complexity = measured_gaps(evidence)
     rows = []
     for name, title in MEASURES.items():
-        result = slope(evidence, rules, name)
-        rank = np.nan
-        if result.known:
-            rank = float(spearmanr(gaps.loc[units].mean(axis=1), complexity.loc[units, name]).statistic)
+        result = _slope(evidence, rules, gaps, complexity[name])
+        rank = float(spearmanr(gaps.mean(axis=1), complexity[name]).statistic) if result.known else np.nan
         rows.append((title, result.estimate, result.low, result.high, result.p, rank, result.rows))
     return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
 
 
 def line(evidence: Evidence) -> tuple[float, float] | None:
     """Return intercept and slope of the units' gaps on the logarithm (base 2) of the code length; None if too few."""
-    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
-    units = [unit for unit in gaps.index if unit in complexity.index]
-    if len(units) < FEWEST_UNITS:
+    gaps, complexity = measured_gaps(evidence)
+    if len(gaps) < FEWEST_UNITS:
         return None
-    fitted = np.polyfit(complexity.loc[units, CODE_LENGTH], gaps.loc[units].mean(axis=1), 1)
+    fitted = np.polyfit(complexity[CODE_LENGTH], gaps.mean(axis=1), 1)
     return float(fitted[1]), float(fitted[0])
 
 
@@ -369,11 +389,10 @@ def summary(evidence: Evidence, rules: Rules) -> str:
     if table.empty:
         return ""
     low, high = table.loc[table["gap"].idxmin()], table.loc[table["gap"].idxmax()]
-    others = ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
     return (
-        f"English is set against {others} as the language of {count(table, 'intermediate task')}, by the scores in "
-        f"{count(evidence.unseen, 'language')} that are none of these. Its lead lies between {signed(low['gap'])} "
-        f"points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
+        f"English is set against {_other_sources(evidence)} as the language of {count(table, 'intermediate task')}, "
+        f"by the scores in {count(evidence.unseen, 'language')} that are none of these. Its lead lies between "
+        f"{signed(low['gap'])} points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
     )
 
 
@@ -397,10 +416,10 @@ def dial_text(evidence: Evidence) -> str:
 
 def targets_text(table: pd.DataFrame) -> str:
     """Say of `gaps_by_target` in how many cells the interval leaves zero out."""
-    clear = table[(table["low"] > 0) | (table["high"] < 0)]
+    chosen = clear(table)
     if table.empty:
         return "Nothing can be compared yet."
-    if clear.empty:
+    if chosen.empty:
         return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
-    said = listed([f"{row['task']} before {row['target']}" for row in clear.to_dict("records")])
-    return f"Of {len(table)} intervals, which nothing is corrected for, {len(clear)} leave zero out: {said}."
+    said = listed([f"{row['task']} before {row['target']}" for row in chosen.to_dict("records")])
+    return f"Of {len(table)} intervals, which nothing is corrected for, {len(chosen)} leave zero out: {said}."

@@ -76,6 +76,11 @@ def mean_effect(
     return replace(result, notes=(*result.notes, *notes)) if result.known else result
 
 
+def sources_note(names: str) -> tuple[str]:
+    """Return the note of a test that is of these source languages, which were chosen and not drawn."""
+    return (f"the interval is of the source languages at hand ({names}) and says nothing of others",)
+
+
 def added(*parts: Weights) -> dict[str, float]:
     """Return the sum of weights, condition by condition."""
     names = dict.fromkeys(name for part in parts for name in part)

@@ -25,9 +25,19 @@ from stilts.errors import StiltsError
 from stilts.linguistics import DISTANCES, language, language_table
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, cells, differences, outcomes, untested
+from stilts.questions.common import (
+    Result,
+    Rules,
+    Test,
+    cells,
+    clear,
+    differences,
+    outcomes,
+    two_decimals,
+    untested,
+)
 from stilts.questions.models import Basis, crossed, effect, mixed_coefficients
-from stilts.statistics import BASELINE, SOURCE_LANGUAGE, Replicates, signed
+from stilts.statistics import BASELINE, SOURCE_LANGUAGE, Replicates, in_words, signed
 from stilts.tasks import TARGETS
 
 GAP, CHANGE = "gap", "change"
@@ -526,7 +536,7 @@ def design_text(evidence: Evidence, rules: Rules) -> str:
 def _in_points(result: Result) -> str:
     if not result.known:
         return "not known"
-    return f"{signed(result.estimate)} points ({signed(result.low)} to {signed(result.high)})"
+    return in_words(result.estimate, result.low, result.high)
 
 
 def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:
@@ -556,12 +566,8 @@ def correlations_text(table: pd.DataFrame) -> str:
 
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:
-    chosen = rows[(rows[low] > 0) | (rows[high] < 0)]
-    return ", ".join(f"{row['predictor']} ({_two(row[value])})" for row in chosen.to_dict("records"))
-
-
-def _two(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    chosen = clear(rows, low, high).to_dict("records")
+    return ", ".join(f"{row['predictor']} ({two_decimals(row[value])})" for row in chosen)
 
 
 def collinearity_text(table: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ from stilts.analysis import count, listed
 from stilts.linguistics import language, language_table
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, clear, outcomes, untested
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -30,17 +30,19 @@ from stilts.questions.contrasts import (
     evenly,
     mean_effect,
     missing,
+    sources_note,
     unseen,
 )
 from stilts.questions.models import effect
 from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, signed
 from stilts.study import Study
-from stilts.tasks import condition, get_intermediate
+from stilts.tasks import get_intermediate, study_conditions
 
 HEADLINE = "order-unseen"
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
+_WORDS = {"mixed": "both languages mixed"}  # groups of conditions that a sentence calls otherwise than a table
 
 Stages = tuple[tuple[str, ...], ...]
 """Source languages of each stage of the intermediate phase, none without intermediate training."""
@@ -95,6 +97,17 @@ class Plan:
         """Return the condition with English and a language in one stage."""
         return self.named([SOURCE_LANGUAGE, code])
 
+    @property
+    def groups(self) -> dict[str, list[str | None]]:
+        """Conditions of one kind each, over the languages beside English; None for what the study lacks."""
+        return {
+            "none": [self.baseline],
+            "English twice": [self.twice(SOURCE_LANGUAGE)],
+            "English first": [self.english_first(code) for code in self.others],
+            "English last": [self.english_last(code) for code in self.others],
+            "mixed": [self.mixed(code) for code in self.others],
+        }
+
     def title(self, name: str) -> str:
         """Return what a condition does, for readers: "German, then English"."""
         own = self.stages[name]
@@ -144,13 +157,12 @@ class Evidence:
 
 def plan_of(study: Study) -> Plan:
     """Return which condition of a study has which stages."""
-    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
     return Plan({
         each.name: tuple(
             tuple(get_intermediate(task).source_language for task in stage)
             for stage in (*each.before, each.tasks) if stage
         )
-        for each in conditions
+        for each in study_conditions(study)
     })  # fmt: skip
 
 
@@ -233,8 +245,7 @@ def forgotten(evidence: Evidence) -> pd.DataFrame:
 
 
 def _chosen(others: Sequence[str]) -> tuple[str, ...]:
-    names = ", ".join(language(code).name for code in others)
-    return (f"the interval is of the source languages at hand ({names}) and says nothing of others",)
+    return sources_note(", ".join(language(code).name for code in others))
 
 
 TESTS: dict[str, Test] = {
@@ -337,15 +348,8 @@ def by_language(evidence: Evidence) -> pd.DataFrame:
         `none`, `English twice`, `English first`, `English last`, `mixed`, of those that are recorded as a whole.
     """
     plan = evidence.plan
-    groups = {
-        "none": [plan.baseline],
-        "English twice": [plan.twice(SOURCE_LANGUAGE)],
-        "English first": [plan.english_first(code) for code in plan.others],
-        "English last": [plan.english_last(code) for code in plan.others],
-        "mixed": [plan.mixed(code) for code in plan.others],
-    }
     whole = {
-        title: names for title, names in groups.items()
+        title: names for title, names in plan.groups.items()
         if names and None not in names and not missing(evidence.scores, names)
     }  # fmt: skip
     means = {title: contrast(evidence.scores, evenly(names)).mean(axis=1) for title, names in whole.items()}
@@ -387,15 +391,9 @@ def summary(evidence: Evidence, rules: Rules) -> str:
     table = gains(evidence, rules)
     table = table[table["languages"] == UNSEEN].set_index("condition")
     plan = evidence.plan
-    groups = {
-        "English twice": [plan.twice(SOURCE_LANGUAGE)],
-        "English first": [plan.english_first(code) for code in plan.others],
-        "English last": [plan.english_last(code) for code in plan.others],
-        "both languages mixed": [plan.mixed(code) for code in plan.others],
-    }
     said = [
-        f"{signed(table.loc[names, 'gain'].mean())} with {title}"
-        for title, names in groups.items() if names and set(names) <= set(table.index)
+        f"{signed(table.loc[names, 'gain'].mean())} with {_WORDS.get(title, title)}"
+        for title, names in plan.groups.items() if names and set(names) <= set(table.index)
     ]  # fmt: skip
     if not said:
         return ""
@@ -408,14 +406,14 @@ def summary(evidence: Evidence, rules: Rules) -> str:
 
 def seen_text(table: pd.DataFrame) -> str:
     """Say of `by_source` where the order matters by itself."""
-    clear = table[(table["low"] > 0) | (table["high"] < 0)]
+    chosen = clear(table)
     if table.empty:
         return "No language has both orders on record yet."
-    if clear.empty:
+    if chosen.empty:
         return f"None of the {len(table)} intervals leaves zero out."
     said = [
         f"{row['source']}, {row['languages']}: {signed(row['effect'])} ({signed(row['low'])} to {signed(row['high'])})"
-        for row in clear.to_dict("records")
+        for row in chosen.to_dict("records")
     ]
     return (
         f"Of {len(table)} intervals, which nothing is corrected for, these leave zero out: {'; '.join(said)}. Positive "
