@@ -116,8 +116,6 @@ class _Adapters:
 def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters:
     """Return the adapters that the settings ask for."""
     lora: LoraSettings = settings.lora
-    if settings.train_embeddings:
-        raise StiltsError("train_embeddings is true, but lora trains adapters and heads alone; set it to false")
     layers = adaptable_layers(encoder, settings.frozen_layers)
     if not layers:
         raise StiltsError(

@@ -13,7 +13,19 @@ from stilts.formats.heads import mean_pool
 from stilts.metrics import Counts
 from stilts.model import MultiTaskModel, autocast, pad
 
-Progress = Callable[[int], Any]
+Progress = Callable[[int], Any]  # so many more examples went through
+
+
+def counted(progress: Callable[[int, int], Any], total: int) -> Progress:
+    """Turn "so many more are done" into "so many of all are done", never more than all, which may be a forecast."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done = min(total, done + count)
+        progress(done, total)
+
+    return more
 
 
 def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:

@@ -6,7 +6,7 @@ their evaluation is recorded; a child that needs it has it made again, with the 
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from stilts import provenance
 from stilts.adapters import has_adapters
 from stilts.errors import StiltsError
-from stilts.evaluation import dev_counts, embed, head_outputs, predict
+from stilts.evaluation import counted, dev_counts, embed, head_outputs, predict
 from stilts.formats import SpanQA, Tagging, get_format
 from stilts.formats.base import Format, Input
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # units done, all units
 State = dict[str, torch.Tensor]  # a model's weights by name
 
 
@@ -304,9 +303,7 @@ def _predict(
         rows,
         inputs,
         labels,
-        batch_tokens=run.settings["evaluation"]["batch_tokens"],
-        precision=resolve_precision("auto", model.device),
-        progress=_counted(workspace.progress(run.id), len(inputs)),
+        **_passing(run, workspace, model, len(inputs)),
     )
     return _scored(form, splits, predictions)
 
@@ -332,12 +329,19 @@ def _search(
         task.training_task,
         task.format,
         inputs,
-        batch_tokens=run.settings["evaluation"]["batch_tokens"],
-        precision=resolve_precision("auto", model.device),
-        progress=_counted(workspace.progress(run.id), len(inputs)),
+        **_passing(run, workspace, model, len(inputs)),
     )
     queries, candidates = np.concatenate(vectors[: len(rows)]), np.concatenate(vectors[len(rows) :])
     return _scored(form, splits, form.search(queries, candidates, pool["id"]))
+
+
+def _passing(run: Run, workspace: "Workspace", model: MultiTaskModel, count: int) -> dict[str, Any]:
+    """Return how an evaluation passes so many inputs through its model: options of `head_outputs` and `embed`."""
+    return {
+        "batch_tokens": run.settings["evaluation"]["batch_tokens"],
+        "precision": resolve_precision("auto", model.device),
+        "progress": counted(workspace.progress(run.id), count),
+    }
 
 
 def _scored(form: Format, splits: dict[str, Split], predictions: Sequence[str]) -> tuple[dict, "pd.DataFrame"]:
@@ -447,9 +451,7 @@ class _Vectors:
             list(self._place),
             self.layers,
             max_length=run.settings["max_length"],
-            batch_tokens=run.settings["evaluation"]["batch_tokens"],
-            precision=resolve_precision("auto", model.device),
-            progress=_counted(workspace.progress(run.id), len(self._place)),
+            **_passing(run, workspace, model, len(self._place)),
         )
         ids = tokenizer(list(self._place), truncation=True, max_length=run.settings["max_length"])["input_ids"]
         measured.update(examples=len(self._place), tokens=sum(map(len, ids)))
@@ -490,18 +492,6 @@ def _concat(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.concat(tables, ignore_index=True).astype({"language": "category"})
-
-
-def _counted(progress: Progress, total: int) -> Callable[[int], None]:
-    """Turn "so many more are done" into "so many of all are done"."""
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
-
-    return more
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.errors import StiltsError
 from stilts.study import (
     Condition,
     EncoderSettings,
@@ -147,6 +148,11 @@ class _Line:
 
     def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
         lora: LoraSettings | None = self.study.lora if wanted else None
+        if lora and training.train_embeddings:
+            raise StiltsError(
+                f"condition {self.condition.name}: train_embeddings is true, but lora trains adapters and heads alone; "
+                "set it to false"
+            )
         return training.model_copy(update={"lora": lora}) if lora else training
 
     def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:

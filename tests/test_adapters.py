@@ -328,8 +328,6 @@ def test_what_cannot_be_is_said(trained, begun):
         begun(WITH_LORA, begun(QUICK).state(), goes_on=True)
     with pytest.raises(StiltsError, match="BertModel has no linear layer that could take an adapter .* from number 2"):
         begun(WITH_LORA.model_copy(update={"frozen_layers": 2}))
-    with pytest.raises(StiltsError, match="train_embeddings is true, but lora trains adapters and heads alone"):
-        begun(WITH_LORA.model_copy(update={"train_embeddings": True}))
 
 
 # --- training --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from itertools import chain
 from random import Random
@@ -9,6 +6,7 @@ import pytest
 from command_overlap import Overlap, overlap
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import printed_with_two_hash_seeds
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources import commands
@@ -345,9 +343,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
     script = ("import hashlib, json; from stilts.sources import commands; from stilts.sources.suite import Sizes; "
               "rows = list(commands.generate(['fi'], Sizes(test=20), 1)); "
               "print(hashlib.sha256(json.dumps(rows).encode()).hexdigest(), commands.fingerprint())")
-    printed = {subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
-                              capture_output=True, text=True).stdout for seed in ("1", "2")}
-    assert len(printed) == 1
+    assert len(printed_with_two_hash_seeds(script)) == 1
 
 
 # Languages, names, errors

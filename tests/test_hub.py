@@ -1,17 +1,15 @@
-import os
 import shutil
-from pathlib import Path
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from mirror import MIRROR, needs_mirror
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources.hub import available, load_split
 
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[1].parent / "shared" / "mirror"))
 FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
 
 
@@ -130,7 +128,7 @@ def test_only_one_file_of_a_folder_is_read(root):
         load_split(root, None, "nli.en", "train")
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="no copy of XTREME beside the checkout")
+@needs_mirror
 def test_pieces_of_xtreme():
     pairs = load_split(MIRROR / "google" / "xtreme", None, "tatoeba.deu", "validation",
                        columns=("source_sentence", "target_sentence"))

@@ -1,7 +1,6 @@
 """LAReQA and Mewsli-X: what their files become, on made files in their layouts and on XQuAD-R where it stands."""
 
 import json
-import os
 import tarfile
 from collections import Counter
 from itertools import pairwise
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mirror import MIRROR
 
 from stilts.errors import StiltsError
 from stilts.formats.passage_retrieval import check_pool
@@ -21,8 +21,6 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.lareqa import Paragraph, Question, sentence_spans
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.sources.xtreme.suite import Suite
-
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
 
 # --- sentences -------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import shutil
 import signal
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from processes import largest_file
 
 from stilts import phases, tasks, training
 from stilts.checkpoints import Checkpoints
@@ -499,17 +499,6 @@ def check_all_is_whole(workspace: Workspace, plan: Plan, records: dict) -> None:
     assert {path.name for path in workspace.checkpoints.root.iterdir()} == {
         run_at(plan, ("intermediate", "nli", None)).id
     }
-
-
-@contextmanager
-def largest_file(size: int):
-    """No file can grow beyond `size` bytes: the disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,13 @@
 import json
 import logging
 import os
-import resource
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import largest_file
 
 from stilts import study
 from stilts.errors import StiltsError
@@ -272,17 +271,6 @@ def test_a_corrupt_record_of_this_machine_is_replaced_by_the_committed_one(store
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def largest_file(size: int):
-    """No file can grow beyond `size` bytes: the disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_nothing_half_written_is_left_on_a_full_disk(tmp_path):

@@ -224,6 +224,12 @@ def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
     assert {run.seed for run in trained} == {1, 2}
 
 
+def test_adapters_with_trained_embeddings_are_refused_by_the_plan():
+    ways = [{"name": "nli-fresh", "tasks": ["nli"], "adapters": "fresh"}]
+    with pytest.raises(StiltsError, match="nli-fresh: train_embeddings is true, but lora trains adapters and heads"):
+        plan(intermediates=ways, target_training={"train_embeddings": True})
+
+
 def test_settings_of_a_task_replace_those_of_its_phase():
     own = {"slots": {"epochs": 3, "learning_rate": 1e-3}, "nli": {"examples": 7}, "multi": {"batch_size": 2}}
     runs = plan(per_task=own, intermediates=["none", "nli", "slots", "multi"], target_training={"epochs": 2})

@@ -1,16 +1,15 @@
 """The leaderboard's folder: read back by the official metrics, it has the scores that the records have."""
 
 import json
-import os
 import random
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean
 from types import SimpleNamespace
 
 import pytest
 import tiny
 from datasets import Features, Value
+from mirror import MIRROR, needs_mirror
 
 from stilts import metrics, submission
 from stilts.errors import StiltsError
@@ -369,10 +368,9 @@ def test_counts_of_the_official_sets_are_those_of_the_paper():
 
 # --- the suite itself ------------------------------------------------------------------------------------------------
 
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="no copy of Hub repositories is here (STILTS_MIRROR)")
+@needs_mirror
 def test_rows_of_the_suite_lead_back_to_the_publishers_order():
     data = DataFolder(MIRROR)
     for piece in (*RECIPES["tatoeba"].make(data, ["de"]), *RECIPES["paws-x"].make(data, ["de"])):

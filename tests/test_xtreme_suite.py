@@ -1,7 +1,6 @@
 """The suite "xtreme" from small folders in the Hub's layout, and from real rows where a mirror stands."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from datasets import ClassLabel, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
+from mirror import MIRROR, needs_mirror
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.formats.passage_retrieval import POOL
@@ -28,7 +28,6 @@ from stilts.sources.xtreme.tags import NER, UPOS
 from stilts.suite_report import SHOWN, examples
 from stilts.tasks import INTERMEDIATES, TARGETS, check_sources, get_intermediate, of_suite
 
-MIRROR = Path(os.environ.get("STILTS_MIRROR", Path(__file__).parents[1].parent / "shared" / "mirror"))
 NLI = ("entailment", "neutral", "contradiction")
 
 
@@ -750,7 +749,7 @@ def test_tasks_that_must_not_stand_in_a_study(task, targets, sources, message):
     check_sources([get_intermediate(task)], ["mlqa", "tydiqa"], ["de"])
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="no mirror of the Hub on this machine")
+@needs_mirror
 def test_real_rows_by_source_language(tmp_path):
     suite = tmp_path / "suite"
     sizes = {"train": 20, "validation": 10, "test": 60, "retrieval": 10, "mining": 10}
@@ -771,7 +770,7 @@ def test_real_rows_by_source_language(tmp_path):
     assert not [config for config in tested if config.split(".")[1] in ("xnli-dev", "tydiqa-train")]
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="no mirror of the Hub on this machine")
+@needs_mirror
 def test_real_rows(tmp_path):
     suite = tmp_path / "suite"
     sizes = {"train": 20, "intermediate_train": 20, "validation": 10, "test": 10, "retrieval": 10, "mining": 10}

@@ -24,7 +24,7 @@ Three measures of a pair of tasks, each a cosine; equal tasks have 1.
 `layers` layers, the first without dropout and the second with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from stilts.batches import TaskData, schedule
-from stilts.evaluation import head_outputs
+from stilts.evaluation import Progress, counted, head_outputs
 from stilts.formats import PassageRetrieval, get_format
 from stilts.formats.base import Input
 from stilts.measures.samples import Sample, read_sample
@@ -54,7 +54,6 @@ MEASURES = ("text", "fisher", "gradient")
 COLUMNS = ("measure", "intermediate", "target", "value")
 BATCH_TOKENS = 4096  # of one pass that only reads vectors
 
-Counter = Callable[[int], None]  # so many more examples went through
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,12 @@ def similarity(
     tasks = {("intermediate", name): get_intermediate(name) for name in run.settings["intermediates"]}
     tasks |= {("target", name): get_target(name) for name in run.settings["targets"]}
     samples = {key: read_sample(suite, task, tokenizer, settings) for key, task in tasks.items()}
-    count = _counter(workspace.progress(run.id), sum(_passes(sample, settings) for sample in samples.values()))
+    passes = {key: _passes(sample, settings) for key, sample in samples.items()}
+    count = counted(workspace.progress(run.id), sum(passes.values()))
     profiles = {
         key: profile(_fresh(folder, sample, state, run.seed), sample, settings, run.seed, count)
         for key, sample in samples.items()
     }
-    passes = {key: _passes(sample, settings) for key, sample in samples.items()}
     tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
     measured.update(examples=sum(passes.values()), tokens=round(tokens))
     table = compare(profiles)
@@ -102,7 +101,7 @@ def similarity(
 
 
 def profile(
-    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Counter = lambda more: None
+    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
 ) -> Profile:
     """Measure one task.
 
@@ -125,7 +124,7 @@ def profile(
     return Profile(text, gradient, fisher)
 
 
-def mean_text(model: MultiTaskModel, texts: Sequence[Input], count: Counter = lambda more: None) -> np.ndarray:
+def mean_text(model: MultiTaskModel, texts: Sequence[Input], count: Progress = lambda more: None) -> np.ndarray:
     """Return the mean over texts of their mean-pooled last hidden states, float64 (hidden,)."""
     vectors = head_outputs(
         model, "text", PassageRetrieval.name, texts, batch_tokens=BATCH_TOKENS, precision=_precision(model),
@@ -140,7 +139,7 @@ def label_free_gradient(
     texts: Sequence[Input],
     settings: SimilaritySettings,
     seed: int,
-    count: Counter = lambda more: None,
+    count: Progress = lambda more: None,
 ) -> np.ndarray:
     """Return the mean over batches of the gradient of SimCSE's loss by the weights, float32 (weights,)."""
     model.train()
@@ -171,7 +170,7 @@ def contrastive_loss(first: torch.Tensor, second: torch.Tensor, temperature: flo
 
 
 def fit_head(
-    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Counter = lambda more: None
+    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
 ) -> None:
     """Fit the head `task` on the encoder as it is: AdamW at a falling rate, dropout in the head alone."""
     model.requires_grad_(False)
@@ -197,7 +196,7 @@ def fisher_embedding(
     sample: Sample,
     settings: SimilaritySettings,
     seed: int,
-    count: Counter = lambda more: None,
+    count: Progress = lambda more: None,
 ) -> np.ndarray:
     """Return the diagonal of the Fisher information, averaged over each row of each weight matrix.
 
@@ -313,15 +312,3 @@ def _passes(sample: Sample, settings: SimilaritySettings) -> int:
 
 def _mean_length(sample: Sample) -> float:
     return sum(part.tokens for part in sample.texts) / len(sample.texts)
-
-
-def _counter(progress: Callable[[int, int], None], total: int) -> Counter:
-    """Return what adds up examples and notes them; never more than `total`, which is a forecast."""
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done = min(total, done + count)
-        progress(done, total)
-
-    return more

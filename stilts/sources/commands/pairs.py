@@ -123,40 +123,40 @@ class PairMaker:
 
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
-        return _grouped((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
+        return grouped((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
 
     @cached_property
     def _filled(self) -> dict[str, list[Entry]]:
-        return _grouped((entry.intent, entry) for entry in self._entries if entry.signature)
+        return grouped((entry.intent, entry) for entry in self._entries if entry.signature)
 
     @cached_property
     def _filled_twofold(self) -> dict[str, list[Entry]]:
-        return _grouped((intent, entry) for intent, entries in self._twofold.items() for entry in entries
-                        if entry.signature)
+        return grouped((intent, entry) for intent, entries in self._twofold.items() for entry in entries
+                       if entry.signature)
 
     @cached_property
     def _explicit(self) -> dict[str, list[Entry]]:
-        return _grouped((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
+        return grouped((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
 
     @cached_property
     def _by_slot(self) -> dict[str, dict[str, list[Entry]]]:
         """Entries of `_explicit` that fill a slot."""
         slots = {slot for entry in self._entries for slot in entry.signature}
-        return {slot: _grouped((intent, entry) for intent, entries in self._explicit.items() for entry in entries
-                               if slot in entry.signature) for slot in slots}
+        return {slot: grouped((intent, entry) for intent, entries in self._explicit.items() for entry in entries
+                              if slot in entry.signature) for slot in slots}
 
     @cached_property
     def _opposites(self) -> dict[str, list[tuple[Entry, Entry]]]:
-        return _grouped((first.intent, (first, second)) for first in self._entries for second in self._entries
-                        if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
-                        and first.action.split()[1:] == second.action.split()[1:])
+        return grouped((first.intent, (first, second)) for first in self._entries for second in self._entries
+                       if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
+                       and first.action.split()[1:] == second.action.split()[1:])
 
     @cached_property
     def _reductions(self) -> dict[str, list[tuple[Entry, Entry]]]:
         """Two ways to ask for one action, of which the second leaves out where, which device or which timer."""
-        return _grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
-                        if more.action == less.action and less.signature < more.signature
-                        and _may_drop(more, more.signature - less.signature))
+        return grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
+                       if more.action == less.action and less.signature < more.signature
+                       and _may_drop(more, more.signature - less.signature))
 
 
 def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
@@ -165,7 +165,8 @@ def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
     return dropped <= _DROPPABLE and whole_timer and not template.here and template.aspect not in _GENERAL
 
 
-def _grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
+def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
+    """Items by the key that each is paired with, in their order."""
     groups = defaultdict(list)
     for key, item in pairs:
         groups[key].append(item)

@@ -31,6 +31,7 @@ from stilts.sources.commands.pairs import (
     Picked,
     Twins,
     entailment_makers,
+    grouped,
     overlap_level,
     pair_example,
     paraphrase_makers,
@@ -166,10 +167,7 @@ class FreePairs(PairMaker):
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
         """All entries: one template may have several wordings."""
-        by_intent = defaultdict(list)
-        for entry in self.book.entries(self.pool):
-            by_intent[entry.intent].append(entry)
-        return dict(by_intent)
+        return grouped((entry.intent, entry) for entry in self._entries)
 
 
 def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
@@ -220,9 +218,7 @@ def _numbered(name: str, rows: list[ByLanguage], language: str) -> list[dict[str
 
 def intents(speakers: Speakers) -> Iterator[Example]:
     """Commands with their intents, one of each intent in turn."""
-    by_intent = defaultdict(list)
-    for entry in speakers.book.entries(speakers.pool):
-        by_intent[entry.intent].append(entry)
+    by_intent = grouped((entry.intent, entry) for entry in speakers.book.entries(speakers.pool))
 
     def example(intent: str) -> Example:
         command = speakers.draw(by_intent[intent])
