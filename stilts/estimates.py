@@ -346,7 +346,7 @@ class Disk:
     checkpoint : float
         One checkpoint.
     kept : int
-        Checkpoints that stay: of phase 1, and of phase 2 where the study keeps them.
+        Checkpoints that stay: of pretraining and phase 1, and of phase 2 where the study keeps them.
     passing : int
         Checkpoints of phase 2 that go once they are evaluated: so many if none is evaluated before all are trained.
     states : float
@@ -385,11 +385,12 @@ def disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing
         Bytes of "suite" and "encoder" where they stand already.
     """
     runs = list(runs)
-    phases = {phase: [run for run in runs if run.phase == phase] for phase in ("intermediate", "target", "zero-shot")}
+    evaluated = [run for run in runs if run.phase == "zero-shot"]
     checkpoint = standing.get("encoder", shape.weights * BYTES_PER_WEIGHT)
-    first, second = len(phases["intermediate"]), len(phases["target"])
+    first = sum(run.phase in ("pretraining", "intermediate") for run in runs)
+    second = sum(run.phase == "target" for run in runs)
     kept = study.schedule.keep_checkpoints
-    rows = sum(sum(_test_rows(run, study).values()) for run in phases["zero-shot"])
+    rows = sum(sum(_test_rows(run, study).values()) for run in evaluated)
     return Disk(
         checkpoint=checkpoint,
         kept=first + (second if kept else 0),

@@ -257,6 +257,11 @@ def test_disk_holds_what_stands_at_once(here, keep):
     assert needed.least > (needed.kept + 4 * 3 + 1) * checkpoint
 
 
+def test_disk_holds_the_checkpoints_of_pretraining():
+    runs = [Run(phase="pretraining", condition="decoder", seed=seed, settings={}, data="suite@1") for seed in (1, 2)]
+    assert disk(runs, paper(), LARGE, 1, {}).kept == 2
+
+
 def test_a_large_study_is_planned_without_data_and_encoder(here):
     study = paper(seeds=list(range(1, 41)))
     report = PlanReport(here, here.plan(study, provisional=True))
