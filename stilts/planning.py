@@ -177,7 +177,7 @@ class _Line:
         base = {
             "encoder": _encoder(self.encoder, self.fingerprint),
             "suite": self.study.data.suite,
-            "condition": condition.model_dump(mode="json"),
+            "condition": condition.model_dump(mode="json", exclude={"encoder"}),  # which stands above, with its content
         }
         # Without any training the encoder is the same for every seed, and so is what it predicts.
         trained = phase != "zero-shot" or parent is not None

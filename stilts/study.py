@@ -255,8 +255,7 @@ class Condition(Settings):
         "none: all weights are trained in both phases; then-full: adapters in phase 1, merged, then all weights; "
         "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
     )
-    # Not part of what a condition is in a run's settings, which hold the encoder itself.
-    encoder: str | None = Field(None, exclude=True, description="one of the study's `encoders`; None for `encoder`")
+    encoder: str | None = _later(None, "one of the study's `encoders`; None for `encoder`")
 
     @property
     def all_tasks(self) -> tuple[str, ...]:

@@ -306,7 +306,9 @@ STUDIES = {path.stem: path for path in sorted((ROOT / "studies").glob("*.yml"))}
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_studies_of_the_project_are_read(name):
-    assert read_study(STUDIES[name], STUDIES).name == name
+    made = read_study(STUDIES[name], STUDIES)
+    assert made.name == name
+    assert Study(**made.model_dump()) == made  # as notebooks change settings
 
 
 @pytest.mark.parametrize(
