@@ -1,7 +1,7 @@
 """Phase `pretraining`: an encoder with random weights learns from texts alone, by the objective of its architecture.
 
 Encoders of all architectures read the same number of tokens of text in the same number of updates; how many of them
-they predict is the objective's own (15 % or all), and so is what an update costs. The texts of a language are joined,
+they predict is the objective's own (some or all), and so is what an update costs. The texts of a language are joined,
 each ended as the tokenizer ends it, and cut into blocks of one length, so that no token is padding.
 
 Weights, order of the blocks and what is hidden in them come from the run's seed, so that two seeds share nothing but
@@ -20,15 +20,17 @@ import torch
 
 from stilts.errors import StiltsError
 from stilts.evaluation import token_batches
-from stilts.formats import get_format
 from stilts.formats.base import Input, Row, special_tokens, subwords
+from stilts.formats.causal_lm import CausalLM
 from stilts.formats.language_model import LanguageModel
+from stilts.formats.masked_lm import MaskedLM
+from stilts.formats.span_corruption import SpanCorruption
 from stilts.model import MultiTaskModel, autocast, build_model, resolve_precision
 from stilts.processes import ALONE, Processes
 from stilts.scratch import draw
 from stilts.sources.hub import load_split
 from stilts.splits import load_tokenizer
-from stilts.study import PretrainingSettings, ScratchSettings, TrainingSettings
+from stilts.study import Architecture, PretrainingSettings, ScratchSettings, TrainingSettings
 from stilts.training import Outcome, TaskData, train
 from stilts.training_state import SavedStates
 
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 CONFIG = "intermediate.text.multilingual"  # of a suite: rows `text`, and `lang` where their languages are known
 TASK = "text"
 ALL_LANGUAGES = "mul"  # ISO 639-2: multiple languages
-OBJECTIVES = {"encoder": "mlm", "decoder": "causal_lm", "encoder-decoder": "span_corruption"}
 
 DEV_BATCH_TOKENS = 1024  # whose logits over a whole vocabulary are held at once
 
@@ -118,7 +119,7 @@ def pretrain(
         If the texts make no block, the encoder takes none so long, or as `stilts.training.train`.
     """
     _check_length(settings, scratch)
-    objective = get_format(OBJECTIVES[scratch.architecture])
+    objective = objective_of(scratch.architecture, settings)
     tokenizer = load_tokenizer(folder)
     model = build_model(folder, {TASK: (objective.name, ())}, seed)
     _draw_again(model, seed)
@@ -138,6 +139,13 @@ def pretrain(
     )
     metrics = _metrics(held_out.losses(model), model, inputs, settings.length) if processes.is_main else {}
     return Pretrained(model, metrics, outcome)
+
+
+def objective_of(architecture: Architecture, settings: PretrainingSettings) -> LanguageModel:
+    """Return what an architecture learns from texts by."""
+    if architecture == "decoder":
+        return CausalLM()
+    return MaskedLM(settings.hidden_share) if architecture == "encoder" else SpanCorruption(settings.hidden_share)
 
 
 def _rows(suite: Path, split: str) -> list[Row]:

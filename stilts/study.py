@@ -23,6 +23,7 @@ from pydantic import (
 from stilts.errors import UnknownName
 
 Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
+Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
@@ -60,7 +61,7 @@ class ScratchSettings(Settings):
     Encoders of one `parameters` and `hidden` are of equal size, whatever their architecture.
     """
 
-    architecture: Literal["encoder", "decoder", "encoder-decoder"]
+    architecture: Architecture
     hidden: Annotated[int, Field(gt=0)] = Field(256, description="width of the hidden states")
     layers: Annotated[int, Field(gt=0)] = Field(4, description="of an encoder-decoder half of them in each half")
     heads: Annotated[int, Field(gt=0)] = Field(4, description="attention heads")
@@ -77,6 +78,9 @@ class PretrainingSettings(Settings):
     updates: Annotated[int, Field(gt=0)] = Field(1000, description="updates of the weights")
     batch_tokens: Annotated[int, Field(gt=0)] = Field(2048, description="tokens of text that an update reads")
     length: Annotated[int, Field(ge=32)] = Field(64, description="tokens of the blocks that texts are packed into")
+    hidden_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.15, description="of a text's tokens, hidden to be predicted; a decoder predicts every token and hides none"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(2e-3, description="peak, encoder and head")
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the updates with a rising rate")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW, not on biases and LayerNorms")

@@ -2,7 +2,9 @@
 
 import math
 from types import SimpleNamespace
+from typing import get_args
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -11,12 +13,11 @@ from transformers import AutoTokenizer
 
 from stilts import pretraining, scratch
 from stilts.errors import StiltsError
-from stilts.formats import get_format
 from stilts.model import build_model
 from stilts.phases import complete
-from stilts.pretraining import OBJECTIVES, blocks, pretrain, training_inputs
+from stilts.pretraining import blocks, objective_of, pretrain, training_inputs
 from stilts.sources.suite import Table, write_suite
-from stilts.study import PretrainingSettings, ScratchSettings
+from stilts.study import Architecture, PretrainingSettings, ScratchSettings
 from stilts.training_state import SavedStates
 from stilts.workspace import SUITES, Workspace
 
@@ -76,16 +77,17 @@ def test_too_little_text_is_named(tokenizer):
         blocks([{"text": "a"}], tokenizer, LENGTH)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.values())
-def test_inputs_are_as_many_as_the_updates_take_and_come_again_after_all_others(tokenizer, objective):
+@pytest.mark.parametrize("architecture", get_args(Architecture))
+def test_inputs_are_as_many_as_the_updates_take_and_come_again_after_all_others(tokenizer, architecture):
     texts = blocks([row for number in range(2) for row in text_rows("en", number)], tokenizer, LENGTH)
     settings = PretrainingSettings(**SETTINGS)
-    made = [training_inputs(texts, get_format(objective), tokenizer, settings, seed) for seed in (1, 1, 2)]
+    objective = objective_of(architecture, settings)
+    made = [training_inputs(texts, objective, tokenizer, settings, seed) for seed in (1, 1, 2)]
     assert [len(inputs) for inputs in made] == [12 * 4] * 3
     one, same, other = ([tuple(part.input_ids.tolist()) for part in inputs] for inputs in made)
     assert one == same
     assert one != other
-    if objective == "causal_lm":  # whose inputs are the blocks themselves
+    if architecture == "decoder":  # whose inputs are the blocks themselves
         whole = {tuple(block.ids.tolist()) for block in texts}
         assert len(texts) < 48
         assert set(one[: len(texts)]) == whole == set(one[len(texts) : 2 * len(texts)])
@@ -93,11 +95,25 @@ def test_inputs_are_as_many_as_the_updates_take_and_come_again_after_all_others(
         assert len(set(one)) > 40  # a block that comes again is hidden in other places, or rarely in the same
 
 
+@pytest.mark.parametrize("share, written", [(0.15, 5 + 2 + 1), (0.4, 12 + 4 + 1)])
+def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
+    texts = blocks(text_rows("en", 0), tokenizer, LENGTH)
+    settings = PretrainingSettings(**SETTINGS, hidden_share=share)
+    masked, causal, spans = (
+        training_inputs(texts, objective_of(architecture, settings), tokenizer, settings, 1)
+        for architecture in ("encoder", "decoder", "encoder-decoder")
+    )
+    ordinary = {len(block.ids) - int(np.isin(block.ids, tokenizer.all_special_ids).sum()) for block in texts}
+    assert {len(part.target) for part in masked} == {round(share * count) for count in ordinary}
+    assert {len(part.target) for part in causal} == {LENGTH - 1}
+    assert {len(part.target) for part in spans} == {written}  # hidden tokens, a sentinel for each span, one at the end
+
+
 def test_less_than_a_block_an_update_is_named(tokenizer):
     texts = blocks(text_rows("en", 0), tokenizer, LENGTH)
     settings = PretrainingSettings(**SETTINGS | {"batch_tokens": 31})
     with pytest.raises(StiltsError, match="batch_tokens is 31, less than one block of 32 tokens"):
-        training_inputs(texts, get_format("mlm"), tokenizer, settings, 1)
+        training_inputs(texts, objective_of("encoder", settings), tokenizer, settings, 1)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

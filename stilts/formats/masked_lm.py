@@ -20,13 +20,21 @@ REPLACED = 0.1  # of these become any token; the rest stays as it is
 
 
 class MaskedLM(LanguageModel):
-    """15 % of a text's tokens are predicted, at least one; special and unknown tokens never are.
+    """Some of a text's tokens are predicted, at least one; special and unknown tokens never are.
 
     A checkpoint's own head for masked tokens is gone on with where `stilts.masked_heads` found one (XLM-R); else the
     head is new.
+
+    Parameters
+    ----------
+    share : float
+        Of a text's tokens, between 0 and 1.
     """
 
     name = "mlm"
+
+    def __init__(self, share: float = SHARE):
+        self.share = share
 
     def predict(
         self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
@@ -40,18 +48,23 @@ class MaskedLM(LanguageModel):
         for i, (ids, generator) in enumerate(zip(sequences, generators, strict=True)):
             eligible = np.flatnonzero(~np.isin(ids, special))
             if len(eligible):
-                positions, shown = _mask(ids, eligible, tokenizer.mask_token_id, ordinary, generator)
+                positions, shown = _mask(ids, eligible, self.share, tokenizer.mask_token_id, ordinary, generator)
                 inputs.append(Input(i, shown, ids[positions], positions=positions))
         return inputs
 
 
 def _mask(
-    ids: np.ndarray, eligible: np.ndarray, mask_id: int, ordinary: np.ndarray, generator: np.random.Generator
+    ids: np.ndarray,
+    eligible: np.ndarray,
+    share: float,
+    mask_id: int,
+    ordinary: np.ndarray,
+    generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions (predicted,) that a text's tokens are predicted at, and the ids that are shown (tokens,)."""
     # Nothing but uniform numbers is drawn: NumPy may change how it makes choices of them.
     order, kind, other = generator.random((3, len(eligible)))
-    chosen = np.argsort(order)[: max(1, round(SHARE * len(eligible)))]
+    chosen = np.argsort(order)[: max(1, round(share * len(eligible)))]
     replacement = ordinary[(other * len(ordinary)).astype(int)]
     hidden = np.where(kind < MASKED, mask_id, np.where(kind < MASKED + REPLACED, replacement, ids[eligible]))
     shown = ids.copy()

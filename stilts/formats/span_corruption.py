@@ -19,9 +19,18 @@ SENTINEL = "<extra_id_{number}>"  # as T5's tokenizers call them
 
 
 class SpanCorruption(LanguageModel):
-    """Of each text `SHARE` of the tokens are hidden, at least one; the special tokens before it never are."""
+    """Of each text some tokens are hidden, at least one; the special tokens before it never are.
+
+    Parameters
+    ----------
+    share : float
+        Of a text's tokens, between 0 and 1.
+    """
 
     name = "span_corruption"
+
+    def __init__(self, share: float = SHARE):
+        self.share = share
 
     def predict(
         self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
@@ -38,16 +47,16 @@ class SpanCorruption(LanguageModel):
         for i, (ids, generator) in enumerate(zip(sequences, generators, strict=True)):
             first = int(np.argmin(np.isin(ids, special)))  # 0 too where all are special
             if len(ids) - first > 1:
-                hidden = _hidden(len(ids) - first, generator)
+                hidden = _hidden(len(ids) - first, self.share, generator)
                 shown, written = _corrupted(ids[first:], hidden, _sentinels(tokenizer, len(hidden) + 1))
                 positions = np.arange(len(written), dtype=np.int32)
                 inputs.append(Input(i, [*ids[:first], *shown], written, positions=positions, written=written))
         return inputs
 
 
-def _hidden(length: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+def _hidden(length: int, share: float, generator: np.random.Generator) -> list[tuple[int, int]]:
     """Draw which spans (start, stop) of so many tokens are hidden: never the first token, always the last one."""
-    count = max(1, round(SHARE * length))
+    count = max(1, round(share * length))
     spans = max(1, round(count / SPAN))
     kept, hidden = _parts(length - count, spans, generator), _parts(count, spans, generator)
     stops = np.cumsum(kept + hidden)
