@@ -351,7 +351,7 @@ def levels_text(table: pd.DataFrame) -> str:
     most = table.loc[table["gain"].idxmax()]
     return (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
-        f"{worst['group']} model last ({worst['before']:.1f}). After NLI the {most['group']} model gains most: "
+        f"{worst['group']} model last ({worst['before']:.1f}). NLI brings most to the {most['group']} model: "
         f"{in_words(most['gain'], most['low'], most['high'])}."
     )
 
