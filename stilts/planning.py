@@ -4,16 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from stilts.errors import StiltsError
 from stilts.study import (
     Condition,
     EncoderSettings,
     Job,
-    LoraSettings,
     Phase,
     Run,
     Study,
     TrainingSettings,
+    reasons,
     task_name,
 )
 
@@ -147,13 +149,12 @@ class _Line:
         return self._run("target", self.condition, task, parent, training=training.model_dump(mode="json"))
 
     def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
-        lora: LoraSettings | None = self.study.lora if wanted else None
-        if lora and training.train_embeddings:
-            raise StiltsError(
-                f"condition {self.condition.name}: train_embeddings is true, but lora trains adapters and heads alone; "
-                "set it to false"
-            )
-        return training.model_copy(update={"lora": lora}) if lora else training
+        if not wanted:
+            return training
+        try:
+            return TrainingSettings(**{**training.model_dump(), "lora": self.study.lora})
+        except ValidationError as error:
+            raise StiltsError(f"condition {self.condition.name}: {reasons(error)}") from None
 
     def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:
         """Return the evaluation of a target task in the study's languages."""

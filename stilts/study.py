@@ -172,7 +172,7 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _adapters_leave_the_encoder(self) -> "TrainingSettings":
         if self.lora and self.train_embeddings:
-            raise ValueError("lora trains adapters and heads alone; train_embeddings must be false")
+            raise ValueError("train_embeddings is true, but lora trains adapters and heads alone; set it to false")
         return self
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from pydantic import ValidationError
 from test_training import QUICK, ROWS, Session, same
 from transformers import AutoModel, AutoTokenizer
 
@@ -328,6 +329,8 @@ def test_what_cannot_be_is_said(trained, begun):
         begun(WITH_LORA, begun(QUICK).state(), goes_on=True)
     with pytest.raises(StiltsError, match="BertModel has no linear layer that could take an adapter .* from number 2"):
         begun(WITH_LORA.model_copy(update={"frozen_layers": 2}))
+    with pytest.raises(ValidationError, match="train_embeddings is true, but lora trains adapters and heads alone"):
+        TrainingSettings(**{**WITH_LORA.model_dump(), "train_embeddings": True})
 
 
 # --- training --------------------------------------------------------------------------------------------------------

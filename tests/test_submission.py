@@ -369,7 +369,6 @@ def test_counts_of_the_official_sets_are_those_of_the_paper():
 # --- the suite itself ------------------------------------------------------------------------------------------------
 
 
-
 @needs_mirror
 def test_rows_of_the_suite_lead_back_to_the_publishers_order():
     data = DataFolder(MIRROR)

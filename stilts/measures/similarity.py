@@ -55,7 +55,6 @@ COLUMNS = ("measure", "intermediate", "target", "value")
 BATCH_TOKENS = 4096  # of one pass that only reads vectors
 
 
-
 @dataclass(frozen=True)
 class Profile:
     """What is measured of one task and then compared with others; float64 vectors.
