@@ -3,8 +3,9 @@ import logging
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import pandas as pd
 import pytest
@@ -226,7 +227,8 @@ def test_a_place_that_cannot_be_written_is_named(tiny, tmp_path):
 
 
 def test_two_at_once_end_with_one_whole_folder(tiny, tmp_path):
-    with ThreadPoolExecutor(2) as pool:
+    # Processes, as a study has: `transformers` takes no two loads in the threads of one, which may untie weights for good.
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         jobs = [pool.submit(encoders.prepare_encoder, str(tiny), TEXTS, tmp_path / "out") for _ in range(2)]
         assert [job.result() for job in jobs] == [None, None]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
