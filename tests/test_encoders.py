@@ -227,7 +227,7 @@ def test_a_place_that_cannot_be_written_is_named(tiny, tmp_path):
 
 
 def test_two_at_once_end_with_one_whole_folder(tiny, tmp_path):
-    # Processes, as a study has: `transformers` takes no two loads in the threads of one, which may untie weights for good.
+    # Processes, as a study has: in two threads, loads of `transformers` may leave its weights untied for good.
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         jobs = [pool.submit(encoders.prepare_encoder, str(tiny), TEXTS, tmp_path / "out") for _ in range(2)]
         assert [job.result() for job in jobs] == [None, None]
