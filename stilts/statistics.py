@@ -275,10 +275,10 @@ class Estimate:
         return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
 
 
-def signed(points: float) -> str:
-    """Write points with one decimal and their sign, a true minus among them; zero has none."""
-    text = f"{points:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+def signed(value: float, decimals: int = 1) -> str:
+    """Write a number with its sign, a true minus among them; what is rounded to zero has none."""
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def in_words(value: float, low: float, high: float, unit: str = "points") -> str:

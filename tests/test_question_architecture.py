@@ -164,13 +164,27 @@ def test_without_an_effect_tests_are_positive_about_as_often_as_they_say():
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((-0.7, 1.5, -1.0), "brings most to the decoder model: +1.5"),
+        ((-0.7, -0.5, -1.0), "brings nothing on average; it takes least from the decoder model: −0.5"),
+    ],
+)
+def test_a_sentence_names_the_highest_level_and_the_highest_gain(gains, said):
+    table = pd.DataFrame({"group": ARCHITECTURES, "before": [30.0, 10, 20], "gain": gains, "low": -2.0, "high": 3.0})
+    assert levels_text(table) == (
+        "Without an intermediate task the encoder model is best (30.0 percent) and the decoder model last (10.0). "
+        f"NLI {said} points (−2.0 to +3.0)."
+    )
+
+
 def test_tables_hold_the_planted_levels_and_gains(evidence):
     table = levels(evidence, RULES)
     assert table["group"].tolist() == list(ARCHITECTURES)
     assert table["before"].diff().dropna().tolist() == pytest.approx([5, 5], abs=1)
     assert (table["after"] - table["before"]).tolist() == pytest.approx(table["gain"].tolist())
     assert table["english_before"].tolist() == [80, 80, 80]
-    assert levels_text(table).startswith("Without an intermediate task the encoder-decoder model is best (")
     cells = by_target(evidence, RULES)
     assert cells[["condition", "target"]].drop_duplicates().shape[0] == 12
     assert cells.groupby("condition")["gain"].mean().round(6).to_dict() == pytest.approx(

@@ -296,6 +296,7 @@ def test_the_p_value_is_that_of_a_normal_distribution():
 
 def test_points_are_written_with_their_sign():
     assert [signed(points) for points in (1.25, -0.04, 0.04, -3.06)] == ["+1.2", "0.0", "0.0", "−3.1"]
+    assert [signed(value, 2) for value in (1.25, -0.004, -0.046)] == ["+1.25", "0.00", "−0.05"]
     assert str(Estimate(1.0, -0.5, 2.5, 0.2)) == "+1.0 [−0.5, +2.5]"
 
 

@@ -28,7 +28,7 @@ from stilts.analysis import count, in_order, listed, open_study
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, two_decimals, untested
+from stilts.questions.common import Result, Rules, Test, outcomes, untested
 from stilts.questions.matrices import (
     Orders,
     Relation,
@@ -40,7 +40,7 @@ from stilts.questions.matrices import (
 )
 from stilts.questions.models import effect
 from stilts.records import Record, Store
-from stilts.statistics import SOURCE_LANGUAGE, in_words
+from stilts.statistics import SOURCE_LANGUAGE, in_words, signed
 from stilts.study import Study
 from stilts.tasks import INTERMEDIATES, TARGETS, study_conditions
 
@@ -638,7 +638,7 @@ def agreement_text(table: pd.DataFrame) -> str:
     if table.empty:
         return "There are not two measures to compare yet."
     said = [
-        f"`{row['first']}` and `{row['second']}` by {two_decimals(row['rank'])} (p {row['p']:.3f})"
+        f"`{row['first']}` and `{row['second']}` by {signed(row['rank'], 2)} (p {row['p']:.3f})"
         for row in table.to_dict("records")
     ]
     return f"Over pairs of two tasks the measures correlate by rank: {', '.join(said)}."

@@ -349,9 +349,10 @@ def levels_text(table: pd.DataFrame) -> str:
         return "There is nothing to compare yet."
     best, worst = (table.loc[place] for place in (table["before"].idxmax(), table["before"].idxmin()))
     most = table.loc[table["gain"].idxmax()]
+    said = "brings most to" if most["gain"] > 0 else "brings nothing on average; it takes least from"
     return (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
-        f"{worst['group']} model last ({worst['before']:.1f}). NLI brings most to the {most['group']} model: "
+        f"{worst['group']} model last ({worst['before']:.1f}). NLI {said} the {most['group']} model: "
         f"{in_words(most['gain'], most['low'], most['high'])}."
     )
 

@@ -350,11 +350,6 @@ def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataF
     return table[(table[low] > 0) | (table[high] < 0)]
 
 
-def two_decimals(value: float) -> str:
-    """Write a correlation with its sign."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return `verdicts` for readers: p-values that are not zero; without the hypotheses, which `answers` has."""
     columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]

@@ -33,7 +33,6 @@ from stilts.questions.common import (
     clear,
     differences,
     outcomes,
-    two_decimals,
     untested,
 )
 from stilts.questions.models import Basis, crossed, effect, mixed_coefficients
@@ -567,7 +566,7 @@ def correlations_text(table: pd.DataFrame) -> str:
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:
     chosen = clear(rows, low, high).to_dict("records")
-    return ", ".join(f"{row['predictor']} ({two_decimals(row[value])})" for row in chosen)
+    return ", ".join(f"{row['predictor']} ({signed(row[value], 2)})" for row in chosen)
 
 
 def collinearity_text(table: pd.DataFrame) -> str:
