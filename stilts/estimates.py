@@ -46,8 +46,8 @@ class Estimate:
 class Estimator:
     """Expects of a run what like runs on record took: the same phase, task, encoder and, for evaluation, test data.
 
-    Their time is scaled by the number of examples. Without any, the time is reckoned from a run's work, where that is
-    known: of tasks of XTREME, with an encoder whose shape is known.
+    Their time is scaled by the number of examples and, for evaluation, of languages. Without any, the time is reckoned
+    from a run's work, where that is known: of tasks of XTREME, with an encoder whose shape is known.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class Estimator:
             return Estimate(self._reckoned(run, speed or self.speeds[0]), 0.0, measured=False)
         if not like:
             return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
-        per_unit = median(record.provenance.seconds / _units(record.run) for record in like)
+        per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
         memory = max(record.provenance.peak_memory_mb for record in like)
-        return Estimate(per_unit * _units(run), memory, measured=True)
+        return Estimate(per_unit * _units(run) * _languages(run, like), memory, measured=True)
 
     @property
     def reckons(self) -> bool:
@@ -104,6 +104,19 @@ def _units(run: Run) -> float:
     if "training" in run.settings:
         return run.settings["training"]["examples"] * run.settings["training"]["epochs"]
     return run.settings["evaluation"].get("examples", 1)
+
+
+def _languages(run: Run, like: Sequence[Record]) -> int:
+    """Return how many languages a run will evaluate, as far as like records tell how many its task has."""
+    wanted = run.settings.get("languages", "all")
+    if wanted == "all":
+        return max(map(_scored, like))
+    return min([len(wanted), *(_scored(record) for record in like if record.run.settings.get("languages") == "all")])
+
+
+def _scored(record: Record) -> int:
+    """Return how many languages an evaluation has scores of; 1 for other runs, whose time has nothing to do with it."""
+    return max(1, len(record.metrics)) if record.run.phase == "zero-shot" else 1
 
 
 # --- work ------------------------------------------------------------------------------------------------------------

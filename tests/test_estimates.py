@@ -30,9 +30,10 @@ def make_run(phase="target", condition="nli", target="slots", encoder="small", d
     return Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data=data)
 
 
-def record(run: Run, seconds: float, memory: float = 500) -> Record:
+def record(run: Run, seconds: float, memory: float = 500, languages: int = 1) -> Record:
     place = {"study": "s", "started": "", "device": "", "seconds": seconds, "peak_memory_mb": memory}
-    return Record(run=run, metrics={}, provenance=Provenance(**place))
+    metrics = {f"language {number}": {"score": 50.0} for number in range(languages)}
+    return Record(run=run, metrics=metrics, provenance=Provenance(**place))
 
 
 def training(examples: int, epochs: float) -> dict:
@@ -58,6 +59,17 @@ def test_evaluation_is_scaled_by_examples_and_retrieval_is_not():
     retrieval = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": -1})
     other = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": 3})
     assert Estimator([record(retrieval, 5)])(other) == Estimate(5, 500, measured=True)
+
+
+def test_evaluation_is_scaled_by_languages():
+    def evaluation(languages: str | list[str]) -> Run:
+        return make_run("zero-shot", languages=languages, evaluation={"examples": 10})
+
+    whole = record(evaluation("all"), 30, languages=6)
+    few = record(evaluation(["en", "de"]), 10, languages=2)
+    assert [Estimator([whole, few])(evaluation(wanted)).seconds for wanted in ("all", ["en"])] == [30, 5]
+    assert Estimator([few])(evaluation(["en", "de", "sw"])).seconds == 15
+    assert Estimator([whole])(evaluation([*"abcdefgh"])).seconds == 30  # the task has six languages
 
 
 def test_of_several_records_the_median_time_and_the_most_memory_count():
