@@ -229,6 +229,7 @@ def test_what_models_learned_before_any_target():
     found = training(records, CONDITIONS).set_index("group")
     assert found.index.tolist() == ["encoder", "decoder"]
     assert found[["seeds", "parameters", "bits per token"]].to_numpy().tolist() == [[2, 3_300_000, 7.5]] * 2
+    assert found["tokens predicted"].map(str).tolist() == ["150", "150"]
     assert found["intermediate"].fillna(-1).to_dict() == {"encoder": -1, "decoder": 70.0}
 
 

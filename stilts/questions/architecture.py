@@ -299,6 +299,7 @@ def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]
         for name, pair in conditions.items()
     ]
     found = pd.DataFrame(rows)
+    found[_COUNTS] = found[_COUNTS].round().astype("Int64")  # a mean over seeds, where they differ
     return found[found.drop(columns=["group", "seeds"]).notna().any(axis=1)].reset_index(drop=True)
 
 
@@ -306,6 +307,7 @@ _PRETRAINED = {
     "parameters": "parameters", "embeddings": "embeddings", "tokens read": "training_tokens_read",
     "tokens predicted": "training_tokens_predicted", "bits per token": "bits_per_token",
 }  # fmt: skip
+_COUNTS = [title for title in _PRETRAINED if title != "bits per token"]
 
 
 def _pretrained(records: Sequence[Record], encoder: str) -> dict[str, float]:
