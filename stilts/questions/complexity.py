@@ -410,8 +410,22 @@ def dial_text(evidence: Evidence) -> str:
         lines.append(
             f"- Code length of `{dial}` from its lowest level to its highest, in bits an example: {bits}. "
             + ("The dial does what it is meant to." if rises else "It does not rise from each level to the next.")
+            + _learned_text(evidence, tasks)
         )
     return "\n".join(lines) or "This study has no task with a dial."
+
+
+def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
+    """Say how well a dial's levels are learned, beside what guessing one of two equally frequent labels gives."""
+    levels = [[evidence.dev.get(name, np.nan) for name in evidence.conditions[task].values()] for task in tasks]
+    scores = np.mean(levels, axis=1)
+    if np.isnan(scores).any():
+        return ""
+    said = ", ".join(f"{score:.1f}" for score in scores)
+    return (
+        f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives 50; a level "
+        "that is not learned has nothing to hand on."
+    )
 
 
 def targets_text(table: pd.DataFrame) -> str:
