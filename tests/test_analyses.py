@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -519,6 +520,8 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     assert average_gains_of(analysis).empty
     assert prose.averages(average_gains_of(analysis)).empty
     assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS
+    alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
+    assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
 
 
 PILOT_TARGETS = ["xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
