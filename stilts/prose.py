@@ -23,9 +23,9 @@ def scope(analysis: Analysis) -> str:
     targets = in_order({str(record.run.target) for record in runs}, TARGETS)
     others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
     text = (
-        f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: {count(conditions, 'condition')} "
-        f"({listed(conditions)}), {count(targets, 'target task')} in up to {count(others, 'language')} besides "
-        f"English, {count(seeds, 'seed')}."
+        f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: "
+        f"{count(conditions, 'condition')} ({listed(conditions)}), {count(targets, 'target task')} "
+        f"in up to {count(others, 'language')} besides English, {count(seeds, 'seed')}."
     )
     if not analysis.planned:
         text += (
