@@ -185,6 +185,7 @@ def test_tables_hold_the_planted_levels_and_gains(evidence):
     assert table["before"].diff().dropna().tolist() == pytest.approx([5, 5], abs=1)
     assert (table["after"] - table["before"]).tolist() == pytest.approx(table["gain"].tolist())
     assert table["english_before"].tolist() == [80, 80, 80]
+    assert levels_text(table).startswith("Without an intermediate task the encoder-decoder model is best (")
     cells = by_target(evidence, RULES)
     assert cells[["condition", "target"]].drop_duplicates().shape[0] == 12
     assert cells.groupby("condition")["gain"].mean().round(6).to_dict() == pytest.approx(
