@@ -117,7 +117,7 @@ class DataSettings(Settings):
         (), "languages besides English in which the suite has data of its intermediate tasks"
     )
     families: tuple[str, ...] = _later(
-        (), "what the suite holds besides: dial (a task family whose difficulty is a setting), text (unlabelled)"
+        (), "what the suite holds besides: dial, lures (tasks whose difficulty is a setting), text (unlabelled)"
     )
 
 

@@ -127,16 +127,20 @@ INTERMEDIATES = _registry(
     Task("intent", "classification", "intermediate.intent.{language}", "classification", "accuracy"),
     Task("slots", "tagging", "intermediate.slots.{language}", "tagging", "chunk F1"),
     Task("dates", "tagging", "intermediate.dates.{language}", "tagging", "chunk F1"),
-    # What a study asks for by `data.families`: a task whose difficulty is a setting, and unlabelled texts.
+    # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
     *(
         Task(
             f"dial-{level}", "classification", f"intermediate.dial-{level}.{{language}}", "classification", "accuracy",
-            in_multi=False, family="dial",
+            in_multi=False, family=family,
         )
-        for level in (
-            "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
-            "steps-2", "steps-3", "steps-4",
-        )
+        for family, levels in {
+            "dial": (
+                "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
+                "steps-2", "steps-3", "steps-4",
+            ),
+            "lures": ("lures-0", "lures-15", "lures-30", "lures-45", "lures-60"),
+        }.items()
+        for level in levels
     ),
     Task(
         "text", "mlm", "intermediate.text.multilingual", "language model", "accuracy", in_multi=False, family="text",

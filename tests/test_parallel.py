@@ -1,4 +1,4 @@
-"""Intermediate tasks in several source languages, and the family with three dials: what is equal, and what is new."""
+"""Intermediate tasks in several source languages, and the families with dials: what is equal, and what is new."""
 
 from collections import Counter, defaultdict
 from itertools import chain
@@ -21,6 +21,7 @@ from stilts.workspace import Workspace
 LANGUAGES = ("en", "de", "zh")
 SIZES = Sizes(train=40, intermediate_train=60, validation=20, test=40, dial=120)
 LEVELS = sorted(dials.LEVELS)
+THREE_DIALS, LURES = (sorted(dials.FAMILIES[family]) for family in ("dial", "lures"))
 
 
 def made(tables):
@@ -34,7 +35,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def dial():
-    return made(dials.generate(LANGUAGES, SIZES, seed=2))
+    return made(chain.from_iterable(dials.generate(family, LANGUAGES, SIZES, seed=2) for family in dials.FAMILIES))
 
 
 def language_rows(tables, language):
@@ -133,15 +134,16 @@ def test_dates_of_all_languages_say_the_same_in_the_same_order():
 # The dials
 
 
-def facts(row):
-    """What premise and hypothesis set: thing, area, value."""
+def facts(row, level):
+    """What premise and hypothesis of a row of a level set: thing, area, value."""
     found = []
     for meaning in row["meaning"].split(" | "):
         slots = dict(part.split("=") for part in meaning.split() if "=" in part)
         area = slots.pop("area")
         [(thing, value)] = slots.items()
         found.append((thing, area, value))
-    return found[:5], found[5:]
+    commands = dials.LEVELS[level].premise
+    return found[:commands], found[commands:]
 
 
 def test_the_registry_holds_every_level():
@@ -153,17 +155,17 @@ def test_the_registry_holds_every_level():
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_label_says_whether_all_of_the_hypothesis_holds_in_the_end(dial, name):
     for row in dial[f"intermediate.{name}.en", "train"]:
-        premise, hypothesis = facts(row)
+        premise, hypothesis = facts(row, name)
         state = {(thing, area): value for thing, area, value in premise}
         holds = all(state.get((thing, area)) == value for thing, area, value in hypothesis)
         assert row["label"] == dials.DIAL_LABELS[not holds]
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", THREE_DIALS)
 def test_dials_stand_where_the_level_says(dial, name):
     level, wrong = dials.LEVELS[name], Counter()
     for row in dial[f"intermediate.{name}.de", "train"]:
-        premise, hypothesis = facts(row)
+        premise, hypothesis = facts(row, name)
         asked, second = hypothesis[0][0], hypothesis[1][0]
         own = [area for thing, area, _ in premise if thing == asked]
         assert len(own) == level.steps + level.distractors
@@ -182,11 +184,11 @@ def test_dials_stand_where_the_level_says(dial, name):
     assert min(wrong.values()) > 60 / level.slots / 2.5
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", THREE_DIALS)
 def test_whether_a_value_occurs_gives_the_label_away_at_the_lowest_level_alone(dial, name):
     level = dials.LEVELS[name]
     for row in dial[f"intermediate.{name}.zh", "train"]:
-        premise, hypothesis = facts(row)
+        premise, hypothesis = facts(row, name)
         occurs = hypothesis[0][2] in {value for _, _, value in premise}
         if level.slots == 1 and level.distractors == 0 and level.steps == 1:
             assert occurs == (row["label"] == "entailment")
@@ -194,12 +196,29 @@ def test_whether_a_value_occurs_gives_the_label_away_at_the_lowest_level_alone(d
             assert occurs
 
 
-def test_all_else_is_equal_over_the_levels(dial):
+@pytest.mark.parametrize("name", LURES)
+def test_lures_are_as_frequent_among_wrong_values_as_the_level_says(dial, name):
+    lured = []
+    for row in dial[f"intermediate.{name}.de", "train"]:
+        premise, [(thing, area, value)] = facts(row, name)
+        state = {room: value for other, room, value in premise if other == thing}
+        assert (len(premise), len(state)) == (3, 2)
+        if row["label"] == "entailment":
+            assert state[area] == value
+        else:
+            assert value in set(state.values()) - {state[area]} or value not in {each[2] for each in premise}
+            lured.append(value in state.values())
+    assert abs(100 * mean(lured) - dials.LEVELS[name].lures) < 15
+    assert any(lured) == (name != "dial-lures-0")
+
+
+@pytest.mark.parametrize("family", sorted(dials.FAMILIES))
+def test_all_else_is_equal_over_the_levels(dial, family):
     words, lengths = {}, {}
-    for name in LEVELS:
+    for name, level in dials.FAMILIES[family].items():
         rows = dial[f"intermediate.{name}.en", "train"]
         assert Counter(row["label"] for row in rows) == dict.fromkeys(dials.DIAL_LABELS, 60)
-        assert {len(facts(row)[0]) for row in rows} == {5}
+        assert {tuple(map(len, facts(row, name))) for row in rows} == {(level.premise, level.hypothesis)}
         lengths[name] = (mean(len(row["sentence1"].split()) for row in rows),
                          mean(len(row["sentence2"].split()) for row in rows))
         words[name] = {word for row in rows for column in ("sentence1", "sentence2")
@@ -227,10 +246,11 @@ def test_languages_that_cannot_say_what_a_dial_needs_are_left_out():
 
 
 def test_rows_do_not_depend_on_the_hash_seed():
-    code = ("import hashlib; from stilts.sources.commands import dials, parallel; "
+    code = ("import hashlib; from functools import partial; from stilts.sources.commands import dials, parallel; "
             "from stilts.sources.suite import Sizes\n"
             "sizes = Sizes(train=10, intermediate_train=10, validation=5, dial=10)\n"
-            "rows = [list(source.generate(['en', 'eu'], sizes, 0)) for source in (parallel, dials)]\n"
+            "made = [parallel.generate, *(partial(dials.generate, family) for family in dials.FAMILIES)]\n"
+            "rows = [list(generate(['en', 'eu'], sizes, 0)) for generate in made]\n"
             "print(hashlib.sha256(repr(rows).encode()).hexdigest())")
     assert len(printed_with_two_hash_seeds(code)) == 1
 

@@ -275,13 +275,13 @@ def test_pocket_texts_are_those_of_the_files(small):
 
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory):
-    request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], ["text", "dial"])
+    request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], ["text", "lures", "dial"])
     return pocket.build(tmp_path_factory.mktemp("pocket") / "suite", request)
 
 
 def test_source_languages_and_families_come_on_top(rich):
     splits = available(rich)
-    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4"):
+    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4", "dial-lures-60"):
         for language in ("en", "de", "zh"):
             assert splits[f"intermediate.{task}.{language}"] == ["train", "validation"]
     assert splits["intermediate.dates.yo"] == ["train", "validation"]
@@ -293,10 +293,10 @@ def test_source_languages_and_families_come_on_top(rich):
 
 def test_the_manifest_says_what_was_asked_for_and_what_is_not_there(rich):
     manifest = read_manifest(rich)
-    assert (manifest["source_languages"], manifest["families"]) == (["de", "yo", "zh"], ["dial", "text"])
+    assert (manifest["source_languages"], manifest["families"]) == (["de", "yo", "zh"], ["dial", "lures", "text"])
     reason = {"yo": "home-assistant-intents has no templates"}
-    assert {task: manifest["left_out"][task] for task in ("nli", "para", "qa", "dial")} == dict.fromkeys(
-        ("nli", "para", "qa", "dial"), reason)
+    assert {task: manifest["left_out"][task] for task in ("nli", "para", "qa", "dial", "lures")} == dict.fromkeys(
+        ("nli", "para", "qa", "dial", "lures"), reason)
     compared = {entry["compared"] for entry in manifest["overlap"] if entry["training"] == "intermediate.nli.zh"}
     assert {"command-nli en test", "command-nli zh test", "dates other languages test"} <= compared
 
@@ -325,8 +325,9 @@ def test_later_contents_are_in_the_fingerprint_and_change_no_other():
     base = Request(0, {}, ["de"])
     prints = [pocket.fingerprint(replace(base, **added)) for added in (
         {}, {"source_languages": ["de"]}, {"source_languages": ["de", "zh"]}, {"families": ["dial"]},
-        {"families": ["text"]}, {"families": ["dial"], "sizes": {"dial": 10}})]
-    assert len(set(prints)) == 6
+        {"families": ["text"]}, {"families": ["dial"], "sizes": {"dial": 10}}, {"families": ["lures"]},
+        {"families": ["lures"], "sizes": {"dial": 10}})]
+    assert len(set(prints)) == 8
     assert pocket.fingerprint(replace(base, source_languages=("zh", "de"))) == prints[2]
     assert pocket.fingerprint(replace(base, sizes={"dial": 1000, "text": 1000})) == prints[0]
 

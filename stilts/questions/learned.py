@@ -13,6 +13,7 @@ from stilts.workspace import workspace
 FULL_FINE_TUNING = {"adapters-full": "pocket-full"}
 """Study with adapters -> the study that its runs without adapters are recorded in, where it has none of its own."""
 
+_SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
 _VERDICTS = {YES: Verdict.SUPPORTED, NO: Verdict.NOT_SUPPORTED, UNCLEAR: Verdict.CANNOT_TELL}
 
 
@@ -41,19 +42,21 @@ def answers(scale: str, seed: int = 0) -> dict[str, Answer]:
     seed : int
         Draws bootstrap replicates.
     """
-    return {name: answer(open_section(f"{name}-{scale}", seed)) for name, answer in QUESTIONS.items()}
+    return {name: answer(name, scale, seed) for name in QUESTIONS}
 
 
-def paragraphs(answer: Answer, beside: Answer) -> str:
-    """Return a question's answer in Markdown, from its recorded study and from the one that stands beside."""
-    question = answer.section.settings.question
-    return "\n\n".join(
-        (
-            f"*{question.text}*",
-            f"**On the pocket benchmark** (study `{answer.learned.study}`): {answer.learned.text}",
-            f"**On rows of XTREME** (study `{beside.learned.study}`): {beside.learned.text}",
-        )
-    )
+def answer(question: str, study: str, seed: int = 0) -> Answer:
+    """Return the answer to a question from its study `<question>-<study>`."""
+    return QUESTIONS[question](open_section(f"{question}-{study}", seed))
+
+
+def paragraphs(*answers: Answer) -> str:
+    """Return the answers to one question in Markdown, each from another study of it."""
+    said = [
+        f"**On {_SUITES[each.section.settings.data.suite]}** (study `{each.learned.study}`): {each.learned.text}"
+        for each in answers
+    ]
+    return "\n\n".join([f"*{answers[0].section.settings.question.text}*", *said])
 
 
 def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:

@@ -5,8 +5,8 @@
 made of disjoint templates and values; what they share all the same is counted in `suite.json`.
 
 Intermediate tasks are English. With source languages they come in these too, all parallel
-(`stilts.sources.commands.parallel`). Two families can be had besides: "dial", a task whose difficulty is a setting
-(`stilts.sources.commands.dials`), and "text", unlabelled texts of all languages (`stilts.sources.texts`).
+(`stilts.sources.commands.parallel`). Families of tasks can be had besides: "dial" and "lures", whose difficulty is a
+setting (`stilts.sources.commands.dials`), and "text", unlabelled texts of all languages (`stilts.sources.texts`).
 """
 
 import hashlib
@@ -39,7 +39,7 @@ SUITE_LANGUAGES = (
     "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
 )
 TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
-FAMILIES = ("dial", "text")
+FAMILIES = (*dials.FAMILIES, "text")
 
 _VERSION = 1  # raise it when the same rows are laid out in another way
 _PAIRS = ("nli", "para")
@@ -168,10 +168,15 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
                "ui-mining": catalogues.left_out_of_mining(languages, read_sizes(request.sizes))}
     if sources:
         reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
-    if "dial" in request.families:
+    if asked := _asked_dials(request):
         spoken = [language for language in sources if language not in _without_commands(sources)]
-        reasons["dial"] = {**_without_commands(sources), **dials.left_out(spoken)}
+        reasons |= dict.fromkeys(asked, {**_without_commands(sources), **dials.left_out(spoken)})
     return reasons
+
+
+def _asked_dials(request: Request) -> list[str]:
+    """Families with a dial that a request asks for."""
+    return [family for family in dials.FAMILIES if family in request.families]
 
 
 def _without_commands(languages: Sequence[str]) -> dict[str, str]:
@@ -206,7 +211,7 @@ def _sources(request: Request) -> list[str]:
 
 def _additions(request: Request) -> dict[str, Any]:
     """What later contents depend on, each where it is asked for."""
-    versions = {"dial": dials.VERSION, "text": unlabelled.VERSION}
+    versions = {**dict.fromkeys(dials.FAMILIES, dials.VERSION), "text": unlabelled.VERSION}
     families = choose("family of the pocket suite", request.families, FAMILIES)
     added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
              "families": {family: versions[family] for family in families}}
@@ -239,8 +244,8 @@ def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, s
     yield from commands.generate(known, sizes, seed, sources("intent"))
     yield from cldr.generate(languages, sizes, seed, sources("dates"))
     yield from catalogues.generate(languages, sizes, seed)
-    if "dial" in request.families:
-        yield from dials.generate(["en", *sources("dial")], sizes, seed)
+    for family in _asked_dials(request):
+        yield from dials.generate(family, ["en", *sources(family)], sizes, seed)
     if "text" in request.families:
         yield from unlabelled.generate(languages, sizes, seed, evaluated)
 
@@ -251,7 +256,8 @@ def _expected_tables(request: Request) -> int:
     test = sum(language not in absent[task] for task in TASKS for language in languages)
     mining = sum(language not in absent["ui-mining"] for language in languages)
     trained = len(commands.TARGETS) + 1
-    made = {"intent": len(commands.INTERMEDIATES), "dates": 1, "dial": len(dials.LEVELS) * ("dial" in request.families)}
+    made = {"intent": len(commands.INTERMEDIATES), "dates": 1,
+            **{family: len(dials.FAMILIES[family]) for family in _asked_dials(request)}}
     intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
                        for language in sources)
     return test + mining + 2 * (trained + intermediate + ("text" in request.families))

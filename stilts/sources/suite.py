@@ -55,7 +55,7 @@ class Sizes(BaseModel):
     mining : int
         True pairs hidden in each split of `ui-mining`, among as many sentences of either side that have no partner.
     dial : int
-        Training rows of each level of the family "dial".
+        Training rows of each level of the families "dial" and "lures".
     text : int
         Training texts per language of the family "text", at most.
     """

@@ -1,8 +1,10 @@
-"""A task family whose difficulty is a setting: what holds after some commands (`dial-base`, `dial-steps-2`, ...).
+"""Task families whose difficulty is a setting: what holds after some commands (`dial-base`, `dial-lures-30`, ...).
 
-A premise is five commands about the rooms of a home, each of which sets the brightness or color of a room's lights
-or the volume in it. A hypothesis is two commands; it is entailed if both say how things stand after the premise. Three
-dials make it harder, each with the other two at their lowest:
+A premise is several commands about the rooms of a home, each of which sets the brightness or color of a room's lights
+or the volume in it. A hypothesis is one or two; it is entailed if all say how things stand after the premise.
+
+In family "dial" a premise is five commands and a hypothesis two. Three dials make it harder, each with the other two at
+their lowest:
 
 slots
     How many of the hypothesis' four slots (the first command's value and room, then the second's) may be wrong, and so
@@ -14,11 +16,18 @@ steps
     How often the premise sets the first command's thing in its room. The last time holds; from two on, the wrong value
     is one of the earlier.
 
-Everything else is equal over the levels: five commands in a premise and two in a hypothesis, one wrong slot at most,
-one value in each command, all values of a premise different, rooms different but for the steps, as many rows of either
-label, and the same wordings of the same commands of the intermediate pool. What is neither the hypothesis' nor a
-distractor sets a third thing. Rows in several languages are parallel: the same commands in the same order, worded by
-each language.
+In family "lures" a premise is three commands, one of them a distractor, and a hypothesis one, whose value alone may be
+wrong. One dial makes it harder:
+
+lures
+    In how many percent of the wrong hypotheses the value is the distractor's; in the others the premise has it nowhere.
+    At 0 it is enough to see whether the value occurs. The more lures there are, the more wrong hypotheses are taken
+    for right ones by that; their room alone tells them apart.
+
+Everything else is equal over a family's levels: the number of commands, one wrong slot at most, one value in each
+command, all values of a premise different, rooms different but for the steps, as many rows of either label, and the
+same wordings of the same commands of the intermediate pool. What is neither the hypothesis' nor a distractor sets a
+third thing. Rows in several languages are parallel: the same commands in the same order, worded by each language.
 """
 
 from __future__ import annotations
@@ -40,25 +49,34 @@ DIAL_LABELS = ["entailment", "not_entailment"]
 
 
 class Level(NamedTuple):
-    """Where the three dials stand; the docstring of the module says what they are."""
+    """Where the dials stand, and the number of commands; the docstring of the module says what they are."""
 
     slots: int = 1
     distractors: int = 0
     steps: int = 1
+    lures: int = 100
+    premise: int = 5
+    hypothesis: int = 2
 
 
-LEVELS: Mapping[str, Level] = {
-    "dial-base": Level(),
-    **{f"dial-slots-{number}": Level(slots=number) for number in (2, 3, 4)},
-    **{f"dial-distractors-{number}": Level(distractors=number) for number in (1, 2, 3)},
-    **{f"dial-steps-{number}": Level(steps=number) for number in (2, 3, 4)},
+FAMILIES: Mapping[str, Mapping[str, Level]] = {
+    "dial": {
+        "dial-base": Level(),
+        **{f"dial-slots-{number}": Level(slots=number) for number in (2, 3, 4)},
+        **{f"dial-distractors-{number}": Level(distractors=number) for number in (1, 2, 3)},
+        **{f"dial-steps-{number}": Level(steps=number) for number in (2, 3, 4)},
+    },
+    "lures": {
+        f"dial-lures-{percent}": Level(distractors=1, lures=percent, premise=3, hypothesis=1)
+        for percent in (0, 15, 30, 45, 60)
+    },
 }
-"""Levels by the name of their task; `dial-base` is the lowest of all three dials."""
+"""Levels of each family by the name of their task; `dial-base` is the lowest of all three dials of its family."""
+LEVELS: Mapping[str, Level] = {name: level for levels in FAMILIES.values() for name, level in levels.items()}
 
 _THINGS = {"brightness": "HassLightSet domain:light", "color": "HassLightSet domain:light",
            "volume_level": "HassSetVolume"}
 """What a command may set in a room: the slot of its value, and its action."""
-_COMMANDS = 5
 _DRAWS = 400
 _WORDINGS = 6
 _FEWEST_WORDINGS = 3
@@ -77,7 +95,7 @@ Wordings = Mapping[Fact, Mapping[str, Sequence[Command]]]
 
 
 def left_out(languages: Sequence[str]) -> dict[str, str]:
-    """Languages in which the family cannot be made, each with the reason; they need command tasks."""
+    """Languages in which the families cannot be made, each with the reason; they need command tasks."""
     keys = {language: phrasebook(language).by_action(Pool.INTERMEDIATE) for language in languages}
     missing = {language: [thing for thing, action in _THINGS.items() if (action, frozenset(["area", thing])) not in own]
                for language, own in keys.items()}
@@ -85,11 +103,13 @@ def left_out(languages: Sequence[str]) -> dict[str, str]:
             for language, things in missing.items() if things}
 
 
-def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
-    """Tables of every level in English and other languages, parallel.
+def generate(family: str, languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+    """Tables of every level of a family in English and other languages, parallel.
 
     Parameters
     ----------
+    family : str
+        A key of `FAMILIES`.
     languages : sequence of str
         English first; none that `left_out` names.
     sizes : Sizes
@@ -102,7 +122,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
         Config `intermediate.<level>.<language>`, split, rows; labels are names.
     """
     wordings = _wordings(tuple(languages), seed)
-    for name, level in LEVELS.items():
+    for name, level in FAMILIES[family].items():
         examples = _examples(level, wordings, Speakers(languages, Random(f"{seed}/{name}/{' '.join(languages)}")))
         rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.dial)}
         yield from spread(f"intermediate.{name}", rows, languages, seed)
@@ -193,24 +213,26 @@ def _draw(level: Level, label: str, wordings: Wordings, rng: Random) -> tuple[li
     steps = [fact(asked, areas[0]) for _ in range(level.steps)]
     beside = [fact(second, areas[1])]
     distractors = [fact(asked, areas[2 + number]) for number in range(level.distractors)]
-    fillers = _COMMANDS - len(steps) - len(beside) - len(distractors)
+    fillers = level.premise - len(steps) - len(beside) - len(distractors)
     beside += distractors + [fact(third, areas[2 + level.distractors + number]) for number in range(fillers)]
     premise = _mixed(steps, beside, rng)
-    hypothesis = [steps[-1], beside[0]]
+    hypothesis = [steps[-1], beside[0]][: level.hypothesis]
     unused = {thing: sorted(set(values[thing]) - {each.value for each in premise}) for thing in _THINGS}
     if label != DIAL_LABELS[0]:
         place, slot = divmod(rng.randrange(level.slots), 2)
         right = hypothesis[place]
-        known = [each.value for each in (distractors or steps[:-1])] if place == 0 else []
+        lured = place == 0 and (level.lures == 100 or rng.randrange(100) < level.lures)
+        known = [each.value for each in (distractors or steps[:-1])] if lured else []
         wrong = {"value": rng.choice(known or unused[right.thing])} if slot == 0 else {"area": areas[-1]}
         hypothesis[place] = right._replace(**wrong)
-    if len({each.value for each in premise}) < _COMMANDS or not wordings.keys() >= {*premise, *hypothesis}:
+    if len({each.value for each in premise}) < len(premise) or not wordings.keys() >= {*premise, *hypothesis}:
         raise Unfit("cannot be said")
     return premise, hypothesis
 
 
 def _mixed(steps: Sequence[Fact], beside: Sequence[Fact], rng: Random) -> list[Fact]:
     """All facts in a random order, in which the steps follow one another."""
-    places = set(rng.sample(range(_COMMANDS), len(steps)))
+    commands = len(steps) + len(beside)
+    places = set(rng.sample(range(commands), len(steps)))
     ordered, others = iter(steps), iter(rng.sample(beside, len(beside)))
-    return [next(ordered if place in places else others) for place in range(_COMMANDS)]
+    return [next(ordered if place in places else others) for place in range(commands)]
