@@ -381,4 +381,4 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     assert "allow no p-value below 0.028" in results["similarity-full"].notes[0]
     assert found.learned.effect == results["similarity-adapters"]
     assert found.evidence.measures == ["text", "fisher", "gradient"]
-    assert found.learned.text.startswith("Over pairs of two different tasks, intermediate training gains ")
+    assert found.learned.text.startswith("Over pairs of two different tasks, the gain of intermediate training is ")

@@ -630,7 +630,7 @@ def schemes_text(table: pd.DataFrame) -> str:
         return "There is nothing to compare yet."
     rows = table.to_dict("records")
     said = [f"{in_words(row['gain'], row['low'], row['high'])} with `{row['group']}`" for row in rows]
-    return f"Over pairs of two different tasks, intermediate training gains {', '.join(said)}."
+    return f"Over pairs of two different tasks, the gain of intermediate training is {', '.join(said)}."
 
 
 def agreement_text(table: pd.DataFrame) -> str:
