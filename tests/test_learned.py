@@ -29,6 +29,8 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         question = f"*{answer.section.settings.question.text}*"
         assert learned.paragraphs(answer, answer) == f"{question}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
+        if said.text != answer.section.scope:
+            assert said.text.count(", corrected p ") == answer.verdicts["estimate"].count() > 0
 
 
 def test_the_ledger_s_row_has_the_verdict_of_the_test_that_stands_for_the_question(answers):

@@ -14,7 +14,6 @@ from stilts.analysis import Analysis, open_study
 from stilts.prose import scope
 from stilts.questions import common, models
 from stilts.questions.common import Result, Rules, Test
-from stilts.statistics import in_words
 from stilts.study import Study
 from stilts.workspace import workspace
 
@@ -141,4 +140,4 @@ def _short(row: Mapping[str, Any]) -> str:
     verdict = str(row["verdict"]).capitalize()
     if pd.isna(row["estimate"]):
         return f"{verdict}: not tested."
-    return f"{verdict}: {in_words(row['estimate'], row['low'], row['high'], row['unit'])}."
+    return f"{verdict}: {common.effect_text(row)}."

@@ -341,8 +341,13 @@ def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{row['hypothesis']}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: the records do not allow the test."
+    return f"{start}: {effect_text(row)}, from {row['based on']}."
+
+
+def effect_text(row: Mapping[str, Any]) -> str:
+    """Say the effect of a row of `verdicts` with its interval, and the p-value that the verdict goes by."""
     effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
-    return f"{start}: {effect}, corrected p {_p(row['p_holm'])}, from {row['based on']}."
+    return f"{effect}, corrected p {_p(row['p_holm'])}"
 
 
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
