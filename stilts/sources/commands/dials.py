@@ -221,6 +221,7 @@ def _draw(level: Level, label: str, wordings: Wordings, rng: Random) -> tuple[li
     if label != DIAL_LABELS[0]:
         place, slot = divmod(rng.randrange(level.slots), 2)
         right = hypothesis[place]
+        # Where all are lures nothing is drawn: a draw would give other rows to the recorded levels of family "dial".
         lured = place == 0 and (level.lures == 100 or rng.randrange(100) < level.lures)
         known = [each.value for each in (distractors or steps[:-1])] if lured else []
         wrong = {"value": rng.choice(known or unused[right.thing])} if slot == 0 else {"area": areas[-1]}
