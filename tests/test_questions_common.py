@@ -305,6 +305,17 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         run_tests(tests, 0, Rules({"d": "?"}))
 
 
+def test_an_answer_of_no_says_that_all_of_the_interval_is_too_small():
+    rules = Rules({"a": "A rises.", "b": "B falls."}, smallest_effect=2.0)
+    small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
+    table = verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
+    assert answers(table).splitlines() == [
+        "- *A rises.* **No**: +1.0 points (+0.5 to +1.5), all closer to zero than the 2 that would matter, "
+        "corrected p 0.002, from 40 languages, 3 seeds.",
+        "- *B falls.* **No**: +5.0 points (+4.0 to +6.0), corrected p 0.002, from 40 languages, 3 seeds.",
+    ]
+
+
 def test_rules_are_the_study_files():
     question = QuestionSettings(number=2, text="?", tests={"a": "A."}, level=0.9, resamples=500, smallest_effect=1.0)
     assert Rules.of(question, seed=3) == Rules({"a": "A."}, 0.9, 500, 3, 1.0, "holm")

@@ -34,6 +34,13 @@ from stilts.workspace import workspace
 
 POINTS = "points"
 YES, NO, UNCLEAR = "yes", "no", "cannot tell at this scale"
+# What the head of this module says of verdicts, for readers of a chapter.
+VERDICT_RULE = (
+    "A verdict is the first of these that holds: *no* if the whole interval is closer to zero than the smallest effect "
+    "that would matter, however small the p-value; *yes* if the corrected p-value is below one minus the level and the "
+    "effect has the sign that the hypothesis says, if it says one; *no* if it has the other; "
+    "else *cannot tell at this scale*."
+)
 OUTCOME_COLUMNS = ("condition", "target", "language", "seed", "score", "n")
 
 
@@ -244,8 +251,7 @@ def verdict(result: Result, p_corrected: float, rules: Rules) -> str:
     """Return `yes`, `no` or `cannot tell at this scale`, by the rule that this module's text states."""
     if not result.known:
         return UNCLEAR
-    smallest = smallest_effect(result, rules)
-    if smallest is not None and max(abs(result.low), abs(result.high)) < smallest:
+    if _too_small(result.low, result.high, smallest_effect(result, rules)):
         return NO
     if p_corrected < 1 - rules.level:
         return YES if result.expected == 0 or result.expected * result.estimate > 0 else NO
@@ -345,9 +351,16 @@ def _answer(row: Mapping[str, Any]) -> str:
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
-    """Say the effect of a row of `verdicts` with its interval, and the p-value that the verdict goes by."""
+    """Say the effect of a row of `verdicts` with its interval, and what the verdict goes by."""
     effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
+    if _too_small(row["low"], row["high"], row["smallest effect"]):
+        effect += f", all closer to zero than the {row['smallest effect']:g} that would matter"
     return f"{effect}, corrected p {_p(row['p_holm'])}"
+
+
+def _too_small(low: float, high: float, smallest: float | None) -> bool:
+    """Whether all of an interval lies closer to zero than the smallest effect that matters, if one is known."""
+    return smallest is not None and max(abs(low), abs(high)) < smallest
 
 
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
