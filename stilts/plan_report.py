@@ -114,7 +114,15 @@ class PlanReport:
             "suite": self.here.suite_folder(self.plan.runs[0]), "encoder": self.here.encoder_folder(self.plan.runs[0])
         }  # fmt: skip
         standing = {name: _bytes_in(place) for name, place in places.items() if place.is_dir()}
-        return _disk_in_words(disk(self.plan.runs, self.study, self.shape, self.at_once, standing))
+        return _disk_in_words(disk(self._started(), self.study, self.shape, self.at_once, standing))
+
+    def _started(self) -> list[Run]:
+        """Return the runs without a record and all that they go on from, whose checkpoints may not be here."""
+        wanted = {run.id for run in self.todo}
+        for run in reversed(self.plan.runs):  # children before their parents
+            if run.id in wanted:
+                wanted.update(run.parents)
+        return [run for run in self.plan.runs if run.id in wanted]
 
 
 _PHASES = tuple(PHASE_VERSIONS)

@@ -107,6 +107,16 @@ def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeyp
     assert out.splitlines()[-2].endswith("at most 700 MB was used by runs like these")
 
 
+@pytest.mark.parametrize(
+    "recorded, checkpoints", [(3, "1 to stay and 1 to go"), (4, "1 to stay and 1 to go"), (2, "2 to stay and 2 to go")]
+)
+def test_the_disk_of_a_plan_is_what_the_runs_without_a_record_take(here, door, recorded, checkpoints):
+    """What they go on from counts: a record of it may have come without its checkpoint."""
+    write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=[1, 2]))
+    record(here, recorded)
+    assert f", {checkpoints} once they are evaluated" in door("plan", "tiny")[1]
+
+
 def test_plan_sums_up_by_phase_and_condition_and_lists_runs_when_asked(here, door):
     record(here, 1)
     write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=list(range(1, 401))))
