@@ -26,6 +26,7 @@ def plan_runs(
     trained_as: Mapping[str, str],
     data: str,
     encoders: Mapping[str | None, str],
+    measured: Sequence[Condition] = (),
 ) -> list[Run]:
     """Return the runs that a study names, parents before children; one that several share stands there for each.
 
@@ -40,6 +41,8 @@ def plan_runs(
         Fingerprint of the suite.
     encoders : mapping
         Fingerprint of each encoder's files, by its name among the study's `encoders`; None for `encoder`.
+    measured : sequence of Condition
+        Whose tasks are measured as well, without being trained before a target.
     """
     runs: list[Run] = []
     for seed in study.seeds:
@@ -54,7 +57,7 @@ def plan_runs(
                     parent = line.target(trained_as[target], parent)
                     runs.append(parent)
                 runs.append(line.zero_shot(target, parent, trained))
-        runs += _measures(study, conditions, trained_as, seed, data, encoders[None])
+        runs += _measures(study, [*conditions, *measured], trained_as, seed, data, encoders[None])
     return runs
 
 

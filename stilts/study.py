@@ -227,6 +227,15 @@ class MeasureSettings(Settings):
 
     similarity: SimilaritySettings | None = None
     complexity: ComplexitySettings | None = None
+    tasks: tuple[str, ...] = Field(
+        (), description="intermediate tasks that are measured besides those of the conditions"
+    )
+
+    @model_validator(mode="after")
+    def _tasks_are_measured(self) -> "MeasureSettings":
+        if self.tasks and not (self.similarity or self.complexity):
+            raise ValueError("tasks are named, but nothing is measured of them; add similarity: {} or complexity: {}")
+        return self
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -276,6 +276,18 @@ def study_conditions(study: Study) -> list[Condition]:
     return [condition(entry, study.data.suite) for entry in study.intermediates]
 
 
+def measured_tasks(study: Study) -> list[Condition]:
+    """Return the tasks that a study measures besides those of its conditions, each as a condition of this task alone.
+
+    Raises
+    ------
+    UnknownName
+        If one is no intermediate task of the study's suite.
+    """
+    alone = (Condition(name=f"measured-{task.replace('.', '-')}", tasks=(task,)) for task in study.measures.tasks)
+    return [condition(each, study.data.suite) for each in alone]
+
+
 def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
     """Return those of the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +35,7 @@ from stilts.tasks import (
     check_sources,
     get_intermediate,
     get_target,
+    measured_tasks,
     study_conditions,
 )
 
@@ -214,14 +215,15 @@ class Workspace:
         """
         if study.data.suite not in SUITES:
             raise UnknownName("suite", study.data.suite, SUITES)
-        conditions = study_conditions(study)
+        conditions, measured = study_conditions(study), measured_tasks(study)
         _check_per_task(study, conditions)
-        _check_source_languages(study, conditions)
-        _check_families(study, conditions)
+        _check_source_languages(study, conditions, study.targets)
+        _check_source_languages(study, measured)
+        _check_families(study, [*conditions, *measured])
         targets = [get_target(name, study.data.suite) for name in study.targets]
         source = self._source(study)
         if self.has_data(study) or not provisional:
-            conditions = _that_can_be_had(conditions, source)
+            conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
             _refuse_missing([task.name for task in targets], source)
         runs = plan_runs(
             study,
@@ -232,6 +234,7 @@ class Workspace:
                 name: encoder_fingerprint(self.encoder_name(encoder), encoder.revision)
                 for name, encoder in {None: study.encoder, **study.encoders}.items()
             },
+            measured,
         )
         return Plan(study, tuple(unique(runs)), reference or study.name)
 
@@ -389,11 +392,12 @@ def _check_per_task(study: Study, conditions: list[Condition]) -> None:
             raise UnknownName("task or condition of per_task", task, known)
 
 
-def _check_source_languages(study: Study, conditions: list[Condition]) -> None:
+def _check_source_languages(study: Study, conditions: list[Condition], targets: Sequence[str] = ()) -> None:
+    """Check the source languages of conditions, and that none has rows of the tests of a target that comes after it."""
     known = (SOURCE_LANGUAGE, *study.data.source_languages)
     for each in conditions:
         tasks = [get_intermediate(reference) for reference in each.all_tasks]
-        check_sources(tasks, study.targets, study.data.source_languages)
+        check_sources(tasks, targets, study.data.source_languages)
         for task in tasks:
             if task.source_language not in known:
                 kind = f"language of '{task.reference}' (condition {each.name}) in data.source_languages"

@@ -13,7 +13,7 @@ from stilts.planning import plan_runs, unique
 from stilts.records import Provenance, Record, Store
 from stilts.study import Run, Study
 from stilts.study_files import read_study
-from stilts.tasks import condition, get_intermediate, get_target
+from stilts.tasks import condition, get_intermediate, get_target, measured_tasks
 from stilts.workspace import Workspace
 
 LANGUAGES = ("ar", "de", "en", "eu", "fi", "hi", "hr", "ja", "sw", "tr")
@@ -102,7 +102,7 @@ def write(store: Store, study: Study, languages=LANGUAGES, examples: int = 30) -
     trained = {task.name: task.training_task for task in targets if task.trained}
     conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
     encoders = dict.fromkeys((None, *study.encoders), "some-encoder")
-    for run in unique(plan_runs(study, conditions, trained, "some-data", encoders)):
+    for run in unique(plan_runs(study, conditions, trained, "some-data", encoders, measured_tasks(study))):
         _write(store, run, study.name, languages, examples)
 
 
@@ -176,7 +176,7 @@ def _complexity(run: Run, generator):
     bits = len(run.settings["task"].partition(".")[0]) * generator.uniform(0.9, 1.1)
     measures = {
         "code_bits_per_example": bits, "code_bits_per_label": bits / 2, "examples_to_share": 10 * bits,
-        "tokens_per_example": 20.0, "label_entropy": 1.5, "n": 200.0,
+        "tokens_per_example": 20.0, "label_entropy": 1.5, "n": 200.0, "score": 80.0, "chance": 33.0, "censored": 0.0,
     }  # fmt: skip
     curve = pd.DataFrame({"examples": [0, 16, 200], "score": [33.0, 50.0, 80.0]})
     return {get_intermediate(run.settings["task"]).source_language: measures}, [], curve

@@ -195,6 +195,11 @@ def test_tasks_by_source_language_are_wanted_in_theirs():
     assert (Place("google/xtreme", "PAN-X.de", "train"),) not in needs.places
 
 
+def test_a_task_that_is_only_measured_is_wanted_too():
+    needs = wanted(study(intermediates=["none"], measures={"complexity": {}, "tasks": ["hellaswag"]}))
+    assert (Place("Rowan/hellaswag", "default", "train"),) in needs.places
+
+
 def test_a_study_of_the_pocket_suite_needs_nothing(tmp_path):
     needs = wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
                          targets=("intent",)))  # fmt: skip

@@ -15,7 +15,9 @@ from stilts.questions.chapters import open_section
 from stilts.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
 from stilts.questions.complexity import (
     HEADLINE,
+    LEARNED,
     MEASURES,
+    NOTHING_LEARNED,
     TESTS,
     Evidence,
     answer,
@@ -33,6 +35,7 @@ from stilts.questions.complexity import (
     task_gaps,
     unit_complexity,
     unit_gaps,
+    unlearned_text,
 )
 from stilts.workspace import Workspace, workspace
 
@@ -72,12 +75,12 @@ def fake(generator, gap=0.0, by_bit=0.0, by_level=0.0, task_luck=1.5, seeds=3, t
                     values += generator.normal(0, 5, len(codes))
                     rows += [(name, target, each, seed, value, 30.0) for each, value in zip(codes, values, strict=True)]
     for task, bits in BITS.items():
-        measured += [(task, code, seed, *(2.0**bits * generator.uniform(0.99, 1.01) for _ in MEASURES))
+        measured += [(task, code, seed, *(2.0**bits * generator.uniform(0.99, 1.01) for _ in MEASURES), 80.0, 50.0, 0.0)
                      for code in SOURCES for seed in range(1, seeds + 1)]  # fmt: skip
     return Evidence(
         CONDITIONS,
         pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)),
-        pd.DataFrame(measured, columns=["task", "language", "seed", *MEASURES]),
+        pd.DataFrame(measured, columns=["task", "language", "seed", *MEASURES, *LEARNED, "censored"]),
     )
 
 
@@ -209,6 +212,22 @@ def test_tables(evidence):
     assert summary(evidence, RULES).startswith("English is set against German, Chinese as the language of 8 interm")
 
 
+def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):
+    slots = evidence.complexity[evidence.complexity["task"] == "slots"]
+    alone = slots.assign(task="dial-slots-4", score=51.0, censored=1)
+    more = replace(evidence, complexity=pd.concat([alone, evidence.complexity], ignore_index=True))
+    table = complexity_table(more)
+    assert table["task"].drop_duplicates().tolist() == [*BITS, "dial-slots-4"]
+    assert table.loc[table["task"] == "dial-slots-4", NOTHING_LEARNED].tolist() == [3, 3, 3]
+    assert table.loc[table["task"] != "dial-slots-4", NOTHING_LEARNED].eq(0).all()
+    assert [(each.estimate, each.p) for each in run_tests(TESTS, more, RULES)] == [
+        (each.estimate, each.p) for each in run_tests(TESTS, evidence, RULES)
+    ]
+    assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
+    assert unlearned_text(evidence).startswith("Of each of 8 tasks something was learned")
+    assert unlearned_text(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
+
+
 def test_a_dial_says_how_well_its_levels_are_learned(evidence):
     scores = {"dial-base": (90, 80, 70), "dial-steps-2": (65, 60, 55), "dial-steps-3": (50, 50, 51)}
     dev = {
@@ -242,7 +261,7 @@ STUDY = {
           for task in ("intent", "nli", "qa") for code, suffix in (("en", ""), ("de", ".de"))),
     ],
     "targets": ["command-qa"],
-    "measures": {"complexity": {}},
+    "measures": {"complexity": {}, "tasks": ["slots"]},
     "question": {
         "number": 5, "text": "Does it?", "tests": {"gap": "It does.", "gap-complexity": "It does."}, "resamples": 100,
     },
@@ -262,6 +281,7 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     assert [result.known for result in found.results] == [True, True]
     assert found.evidence.complexity[["task", "language"]].drop_duplicates().to_numpy().tolist() == [
         ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],
+        ["slots", "en"],
     ]  # fmt: skip
     assert found.learned.effect.test == HEADLINE
     assert found.learned.text.startswith("English is set against German as the language of 3 intermediate tasks")

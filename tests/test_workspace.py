@@ -216,6 +216,41 @@ def test_a_study_goes_on_without_a_licensed_task_and_says_so(here, monkeypatch, 
     assert "condition ccg goes without ccg: no folder ccg" in caplog.messages
 
 
+def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monkeypatch, caplog):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {"ccg": "no folder ccg"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    # Of XQuAD's rows nothing that is trained comes before it, so they may be measured.
+    named = ["qqp", "ccg", "mnli", "xquad-test.de"]
+    found = plan(
+        here, data={"suite": "xtreme", "source_languages": ["de"]}, intermediates=["none", "mnli"], targets=["xquad"],
+        per_task={}, seeds=[1], measures={"complexity": {}, "tasks": named},
+    )  # fmt: skip
+    assert [run.condition for run in found.runs if run.phase == "measure"] == [
+        "complexity-mnli", "complexity-qqp", "complexity-xquad-test-de",
+    ]  # fmt: skip
+    assert [run.condition for run in found.runs if run.phase == "intermediate"] == ["mnli"]
+    assert "the study goes without condition measured-ccg" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "tasks, message",
+    [
+        (["slotz"], "unknown intermediate task 'slotz'. Did you mean 'slots'"),
+        (["qa.de"], r"unknown language of 'qa.de' \(condition measured-qa-de\) in data.source_languages 'de'"),
+        (["dial-base"], "task 'dial-base' is of family 'dial', which data.families does not ask for"),
+    ],
+    ids=str,
+)
+def test_a_measured_task_that_the_suite_has_not_is_said_before_anything_runs(here, tasks, message):
+    with pytest.raises(StiltsError, match=message):
+        plan(here, measures={"complexity": {}, "tasks": tasks})
+
+
+def test_tasks_without_a_measure_are_refused(here):
+    with pytest.raises(ValueError, match="tasks are named, but nothing is measured of them"):
+        plan(here, measures={"tasks": ["qa"]})
+
+
 @pytest.mark.parametrize("missing", ["mnli", "xnli"])
 def test_any_other_task_without_data_is_an_error_before_anything_runs(here, monkeypatch, missing):
     source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {missing: "no folder of it"}.get})

@@ -55,6 +55,10 @@ MEASURES = {
     "tokens_per_example": "input length (tokens)",
     "label_entropy": "label entropy (bits)",
 }
+# What else they say of how a task was learned on the examples that it is measured on; no measures of complexity.
+LEARNED = {"score": "dev score (percent)", "chance": "without learning (percent)"}
+NOTHING_LEARNED = "nothing learned (seeds)"
+_MEASURED = (*MEASURES, *LEARNED, "censored")
 FEWEST_UNITS = 3
 PER_SD = "points for a standard deviation"
 OVER_DIAL = "points from the lowest to the highest level"
@@ -75,8 +79,8 @@ class Evidence:
     scores : DataFrame
         As `stilts.questions.common.outcomes` returns it; may be empty.
     complexity : DataFrame
-        A row for each task, source language and seed that is measured: task, language, seed, and the columns of
-        `MEASURES`.
+        A row for each task, source language and seed that is measured, with conditions or without: task, language,
+        seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.measures.complexity.Reached`.
     dev : dict
         Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
     """
@@ -154,8 +158,8 @@ def measured(records: Sequence[Record]) -> pd.DataFrame:
         if record.run.phase == "measure" and record.run.settings["measure"]["kind"] == "complexity":
             task = get_intermediate(record.run.settings["task"])
             found = record.metrics[task.source_language]
-            rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in MEASURES)))
-    return pd.DataFrame(rows, columns=["task", "language", "seed", *MEASURES])
+            rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in _MEASURED)))
+    return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])
 
 
 def dev_scores(records: Sequence[Record]) -> dict[str, float]:
@@ -340,9 +344,21 @@ def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
 
 
 def complexity_table(evidence: Evidence) -> pd.DataFrame:
-    """Return the measures of each task in each source language, means over seeds; titles as in `MEASURES`."""
-    table = evidence.complexity.groupby(["task", "language"], sort=False)[list(MEASURES)].mean().reset_index()
-    return table.rename(columns=MEASURES)
+    """Return the measures of each task in each source language, means over seeds; those with conditions come first.
+
+    Returns
+    -------
+    DataFrame
+        task, language, the titles of `MEASURES` and of `LEARNED`, and at how many seeds nothing was learned, so that
+        of the sample complexity no more is known than that it is higher than what stands there.
+    """
+    titles = MEASURES | LEARNED
+    groups = evidence.complexity.groupby(["task", "language"], sort=False)
+    table = groups[list(titles)].mean().rename(columns=titles)
+    table[NOTHING_LEARNED] = groups["censored"].apply(lambda censored: int((censored == 1).sum()))
+    table = table.reset_index()
+    places = {task: place for place, task in enumerate(evidence.conditions)}
+    return table.sort_values("task", kind="stable", key=lambda tasks: tasks.map(places)).reset_index(drop=True)
 
 
 def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -393,6 +409,20 @@ def summary(evidence: Evidence, rules: Rules) -> str:
         f"English is set against {_other_sources(evidence)} as the language of {count(table, 'intermediate task')}, "
         f"by the scores in {count(evidence.unseen, 'language')} that are none of these. Its lead lies between "
         f"{signed(low['gap'])} points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
+    )
+
+
+def unlearned_text(evidence: Evidence) -> str:
+    """Say which tasks nothing was learned of, at any seed and in any language, from what they are measured on."""
+    if evidence.complexity.empty:
+        return "No task is measured yet."
+    never = (evidence.complexity["censored"] == 1).groupby(evidence.complexity["task"], sort=False).all()
+    unlearned = [f"`{task}`" for task in never[never].index]
+    if not unlearned:
+        return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
+    return (
+        f"Of {len(unlearned)} of {count(never, 'task')} nothing was learned from the examples that they are measured "
+        f"on, at any seed: {listed(unlearned)}. Their code length is what labels cost that are not understood."
     )
 
 
