@@ -239,6 +239,18 @@ def test_a_dial_says_how_well_its_levels_are_learned(evidence):
     assert "mean over source languages: 80.0, 60.0, 50.3 percent, where guessing gives 50;" in text
 
 
+def test_of_lures_it_is_said_what_values_alone_are_worth(evidence):
+    tasks = {"dial-base": "dial-lures-0", "dial-steps-2": "dial-lures-15", "dial-steps-3": "dial-lures-30"}
+    lured = replace(
+        evidence,
+        conditions={tasks[task]: own for task, own in CONDITIONS.items() if task in tasks},
+        complexity=evidence.complexity.replace({"task": tasks}),
+        dev={name: 90.0 for own in CONDITIONS.values() for name in own.values()},
+    )
+    assert "is enough for 100.0, 92.5, 85.0 percent" in dial_text(lured)
+    assert "is enough for" not in dial_text(replace(evidence, dev=lured.dev))
+
+
 def test_figures_show_what_there_is(evidence):
     table = task_gaps(evidence, RULES)
     axis = figures.complexity_gaps(table, evidence.dials, line(evidence)).axes[0]

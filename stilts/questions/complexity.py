@@ -65,6 +65,8 @@ OVER_DIAL = "points from the lowest to the highest level"
 # Tasks of the family with dials: `dial-base` is the lowest level of each, `dial-steps-3` a higher one of one.
 DIAL = "dial"
 _BASE = f"{DIAL}-base"
+# Half of the hypotheses are wrong. Of these, as many percent as the level says have a value that the premise has too.
+_LURES = f"{DIAL}-lures-"
 _LEVEL = re.compile(rf"(?P<dial>{DIAL}-[a-z]+)-(?P<level>\d+)")
 
 
@@ -454,7 +456,18 @@ def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
     said = ", ".join(f"{score:.1f}" for score in scores)
     return (
         f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives 50; a level "
-        "that is not learned has nothing to hand on."
+        f"that is not learned has nothing to hand on.{_shortcut_text(tasks)}"
+    )
+
+
+def _shortcut_text(tasks: Sequence[str]) -> str:
+    """Say what the levels of the dial of lures are worth to one who looks at values alone, see `_LURES`."""
+    if not all(task.startswith(_LURES) for task in tasks):
+        return ""
+    scores = ", ".join(f"{100 - int(task.removeprefix(_LURES)) / 2:.1f}" for task in tasks)
+    return (
+        f" To look whether a hypothesis' value occurs in the premise at all is enough for {scores} percent: only a "
+        "score beyond these shows that rooms were told apart."
     )
 
 
