@@ -3,17 +3,8 @@
 How a verdict is reached
 ------------------------
 A question's tests stand in its study file, chosen before looking. Each gives an effect, its interval and a p-value;
-Holm's correction is for all the tests of the file. In this order:
-
-`no`
-    The whole interval lies closer to zero than the smallest effect that would matter (the study file's
-    `smallest_effect`); or the effect is clear, but of the other sign than the hypothesis says.
-`yes`
-    The corrected p-value is below one minus the level, and the effect has the sign that the hypothesis says, if it says
-    one.
-`cannot tell at this scale`
-    Anything else: neither is such an effect shown, nor is one that matters excluded.
-
+Holm's correction is for all the tests of the file. `VERDICT_RULE` tells readers how `verdict` goes on from there: a
+large enough sample makes any effect clear, so that one too small to matter is looked for first.
 Intervals are each test's own, not corrected.
 """
 
@@ -34,7 +25,6 @@ from stilts.workspace import workspace
 
 POINTS = "points"
 YES, NO, UNCLEAR = "yes", "no", "cannot tell at this scale"
-# What the head of this module says of verdicts, for readers of a chapter.
 VERDICT_RULE = (
     "A verdict is the first of these that holds: *no* if the whole interval is closer to zero than the smallest effect "
     "that would matter, however small the p-value; *yes* if the corrected p-value is below one minus the level and the "
@@ -248,7 +238,7 @@ def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Re
 
 
 def verdict(result: Result, p_corrected: float, rules: Rules) -> str:
-    """Return `yes`, `no` or `cannot tell at this scale`, by the rule that this module's text states."""
+    """Return `yes`, `no` or `cannot tell at this scale`, by `VERDICT_RULE`."""
     if not result.known:
         return UNCLEAR
     if _too_small(result.low, result.high, smallest_effect(result, rules)):
