@@ -80,8 +80,8 @@ def job_notebook(workspace: Workspace, job: Job) -> Path:
 def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
     """Return the analysis pages of the book, by name; see `stilts.pages`.
 
-    The folder of an analysis holds a hash of its template, its parameters, the package, and the names of all records
-    that it may read.
+    The folder of an analysis holds a hash of its template, its parameters, the package, the study files, and the
+    records that it may read.
     """
     shared = hashlib.sha256()
     for source in sorted((workspace.root / "stilts").rglob("*")):
@@ -89,8 +89,9 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
             shared.update(source.read_bytes())
     for run_id in sorted(run.id for run in plan.runs):
         shared.update(run_id.encode())
-    for result in sorted((workspace.root / "results").rglob("*.json")):
-        shared.update(result.read_bytes())
+    results = (workspace.root / "results").rglob("*.json")
+    for source in (*workspace.studies().values(), *sorted(results)):  # a chapter shows its study's question and tests
+        shared.update(source.read_bytes())
     found = []
     for page in book_pages(workspace.root):
         own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
@@ -199,7 +200,8 @@ def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_b
     if with_book:
         for analysis in analyses(workspace, plan):
             if not _page_stands(analysis.notebook):
-                yield f"analysis {analysis.page} runs: it has no page of this notebook, this package and these records"
+                made_by = "this notebook, this package, these studies and these records"
+                yield f"analysis {analysis.page} runs: it has no page of {made_by}"
 
 
 def _page_stands(page: Path) -> bool:

@@ -83,12 +83,16 @@ def test_an_analysis_says_why_it_runs(here, plan):
     template = here.root / "notebooks" / "transfer.ipynb"
     template.write_text("{}")
     assert reasons(here, plan) == []
-    why = ["analysis transfer runs: it has no page of this notebook, this package and these records"]
+    why = ["analysis transfer runs: it has no page of this notebook, this package, these studies and these records"]
     assert reasons(here, plan, with_book=True) == why
     (analysis,) = scheduling.analyses(here, plan)
     write_page(analysis.notebook)
     assert reasons(here, plan, with_book=True) == []
     template.write_text("{ }")
+    assert reasons(here, plan, with_book=True) == why
+    template.write_text("{}")
+    assert reasons(here, plan, with_book=True) == []
+    (here.root / "studies" / "another.yml").write_text("name: another\n")
     assert reasons(here, plan, with_book=True) == why
 
 
