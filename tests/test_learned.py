@@ -25,9 +25,12 @@ def test_every_question_has_an_answer_of_its_own_tests(answers):
 def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answers):
     for name, answer in answers.items():
         said, data = answer.learned, {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
-        one = f"**On {data[answer.section.settings.data.suite]}** (study `{said.study}`): {said.text}"
+        suite = answer.section.settings.data.suite
+        one = f"**On {data[suite]}** (study `{said.study}`): {said.text}"
         question = f"*{answer.section.settings.question.text}*"
-        assert learned.paragraphs(answer, answer) == f"{question}\n\n{one}\n\n{one}"
+        short = f"{said.effect.hypothesis} **{said.verdict}** on {{0}}; **{said.verdict}** on {{0}}."
+        in_short = f"In short, by the test that stands for the question: {short.format(data[suite])}"
+        assert learned.paragraphs(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
         if said.text != answer.section.scope:
             assert said.text.count(", corrected p ") == answer.verdicts["estimate"].count() > 0
@@ -53,6 +56,7 @@ def test_nothing_is_claimed_of_a_test_that_could_not_be_made(answers):
         answer.section, None, [], answer.verdicts,
         type(answer.learned)("a-study", "Nothing.", untested("nothing is recorded"), UNCLEAR),
     )  # fmt: skip
+    assert "Nothing is recorded yet that the test" in learned.paragraphs(empty)
     (claim,) = learned.claims({"distance": empty})
     assert (claim.verdict, claim.note) == (Verdict.NOT_TESTED, "")
     assert claim.tested == "Study `a-study`, of which nothing is recorded that its test could be made on."

@@ -26,6 +26,7 @@ from stilts.questions.complexity import (
     dial_text,
     gaps_by_target,
     line,
+    remeasured,
     rise,
     slope,
     slopes,
@@ -50,6 +51,8 @@ BITS = {"intent": 0.5, "para": 1.0, "nli": 1.5, "qa": 3.0, "slots": 3.5, "dial-b
         "dial-steps-2": 1.0, "dial-steps-3": 2.0}  # fmt: skip
 UNIT_BITS = np.array([0.5, 1.0, 1.5, 3.0, 3.5, 1.0])  # the dial counts once, at its mean
 SD = UNIT_BITS.std()
+MEASURED_AGAIN = "complexity-measures"
+WITH_TESTS = sorted(path.stem for path in (ROOT / "studies").glob("complexity*.yml") if path.stem != MEASURED_AGAIN)
 CONDITIONS = {task: {code: f"{task}-{code}" for code in SOURCES} for task in BITS}
 
 
@@ -123,15 +126,21 @@ def test_weights_of_a_rise():
         assert rise(levels).sum() == pytest.approx(0)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("complexity*.yml")), ids=lambda path: path.stem)
-def test_the_studies_hold_the_conditions_that_their_tests_need(path):
-    study = Workspace(ROOT).study(path.stem)
+@pytest.mark.parametrize("name", WITH_TESTS)
+def test_the_studies_hold_the_conditions_that_their_tests_need(name):
+    study = Workspace(ROOT).study(name)
     found = Evidence(conditions_of(study), pd.DataFrame(columns=OUTCOME_COLUMNS), pd.DataFrame())
     assert set(study.question.tests) <= set(TESTS)
     assert study.measures.complexity is not None
     assert len(found.units) >= 3 or "gap-complexity" not in study.question.tests
     assert set(found.sources[1:]) <= set(study.data.source_languages)
     assert bool(found.dials) == ("gap-dial" in study.question.tests)
+
+
+def test_complexity_is_measured_again_of_every_task_of_the_record_on_all_that_it_is_trained_on():
+    full, again = (Workspace(ROOT).study(name) for name in ("complexity-full", MEASURED_AGAIN))
+    assert set(conditions_of(full)) <= set(again.measures.tasks)
+    assert again.measures.complexity.examples == full.intermediate_training.examples
 
 
 # --- Effects ---------------------------------------------------------------------------------------------------------
@@ -290,6 +299,9 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     assert without.checks.empty
     fill(workspace(start=tmp_path), "complexity-tiny")
     found = answer(open_section("complexity-tiny"))
+    again = remeasured(found.evidence, [record for record in found.section.analysis.records if record.run.seed == 1])
+    assert (len(again.complexity), len(found.evidence.complexity)) == (7, 14)
+    assert again.scores is found.evidence.scores
     assert [result.known for result in found.results] == [True, True]
     assert found.evidence.complexity[["task", "language"]].drop_duplicates().to_numpy().tolist() == [
         ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],

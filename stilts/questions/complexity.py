@@ -164,6 +164,11 @@ def measured(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])
 
 
+def remeasured(evidence: Evidence, records: Sequence[Record]) -> Evidence:
+    """Return the evidence with the complexity that other records of phase `measure` have."""
+    return replace(evidence, complexity=measured(records))
+
+
 def dev_scores(records: Sequence[Record]) -> dict[str, float]:
     """Return `Evidence.dev` from the records of the intermediate phase."""
     table = tidy(records, "intermediate")

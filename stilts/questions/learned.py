@@ -51,12 +51,22 @@ def answer(question: str, study: str, seed: int = 0) -> Answer:
 
 
 def paragraphs(*answers: Answer) -> str:
-    """Return the answers to one question in Markdown, each from another study of it."""
-    said = [
-        f"**On {_SUITES[each.section.settings.data.suite]}** (study `{each.learned.study}`): {each.learned.text}"
-        for each in answers
-    ]
-    return "\n\n".join([f"*{answers[0].section.settings.question.text}*", *said])
+    """Return the answers to one question in Markdown, each from another study of it, after the verdicts in short."""
+    said = [f"**On {_suite(each)}** (study `{each.learned.study}`): {each.learned.text}" for each in answers]
+    return "\n\n".join([f"*{answers[0].section.settings.question.text}*", _in_short(answers), *said])
+
+
+def _in_short(answers: Iterable[Answer]) -> str:
+    """Say the verdict of the one test that stands for a question, where there is one."""
+    tested = [each for each in answers if each.learned.effect.known]
+    if not tested:
+        return "Nothing is recorded yet that the test which stands for the question could be made on."
+    verdicts = "; ".join(f"**{each.learned.verdict}** on {_suite(each)}" for each in tested)
+    return f"In short, by the test that stands for the question: {tested[0].learned.effect.hypothesis} {verdicts}."
+
+
+def _suite(answer: Answer) -> str:
+    return _SUITES[answer.section.settings.data.suite]
 
 
 def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
