@@ -4,7 +4,7 @@
 # date, and a changed setting is another file. Inputs are ancient(): only what is missing is made.
 import sys
 
-from stilts.scheduling import analyses, job_notebook
+from stilts.scheduling import analyses, job_notebook, pending, recorded_runs
 from stilts.workspace import workspace
 
 opened = str(config["study"])
@@ -12,13 +12,15 @@ study = workspace().study(opened)
 here = workspace(study)
 plan = here.plan(study, opened)
 jobs = {job.id: job for job in plan.jobs}
+# What is recorded needs no page but in the book.
+to_do = {job.id: job for job in pending(plan, recorded_runs(plan, here.store()))}
 runs_done = [ancient(job_notebook(here, job)) for job in plan.jobs]
 stilts = config.get("stilts", f"{sys.executable} -m stilts.cli")
 
 
 rule all:
     input:
-        runs_done,
+        [ancient(job_notebook(here, job)) for job in to_do.values()],
 
 
 rule book:
@@ -28,7 +30,9 @@ rule book:
 
 rule notebook:
     input:
-        lambda wildcards: [ancient(job_notebook(here, parent)) for parent in plan.parents(jobs[wildcards.job])],
+        lambda wildcards: [
+            ancient(job_notebook(here, parent)) for parent in plan.parents(jobs[wildcards.job]) if parent.id in to_do
+        ],
     output:
         str(here.runs / "jobs" / "{key}" / "{job}.ipynb"),
     threads: study.schedule.threads_per_job

@@ -154,7 +154,9 @@ def pending(plan: Plan, recorded: Collection[str]) -> list[Job]:
 
 
 def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool = False) -> None:
-    """Prepare data and encoder, then have Snakemake run every job that is not done, and the analyses for the book.
+    """Prepare data and encoder, then have Snakemake run every job that is not done.
+
+    For the book also the pages of what is recorded are written where they are missing, and the analyses.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
         recorded = recorded_runs(plan, workspace.store())
         reasons = list(_reasons(workspace, plan, recorded, with_book))
         if not reasons:
-            log.info("study %s: every run is recorded, every page stands", plan.study.name)
+            log.info("study %s: every run is recorded%s", plan.study.name, ", every page stands" if with_book else "")
             return
         for reason in reasons:
             log.info(reason)
@@ -191,11 +193,9 @@ def _require_profile(workspace: Workspace, profile: str) -> None:
 def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
     """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
     for job in plan.jobs:
-        missing = sum(run.id not in recorded for run in job.runs)
-        stands = _page_stands(job_notebook(workspace, job))
-        if missing:
+        if missing := sum(run.id not in recorded for run in job.runs):
             yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
-        elif not stands:
+        elif with_book and not _page_stands(job_notebook(workspace, job)):
             yield f"job {job.id}: all runs are recorded, its page is written from them"
     if with_book:
         for analysis in analyses(workspace, plan):

@@ -19,8 +19,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from nbformat import write as write_notebook
-from nbformat.v4 import new_markdown_cell, new_notebook
 from tiny import write_encoder
 from tiny_checkout import study_settings, write_checkout, write_suite
 
@@ -28,7 +26,6 @@ from stilts.checkpoints import Checkpoints
 from stilts.errors import StiltsError
 from stilts.phases import complete
 from stilts.records import Store, sha256
-from stilts.scheduling import job_notebook
 from stilts.sources.suite import read_manifest
 from stilts.workspace import Plan, Workspace, workspace
 
@@ -225,13 +222,13 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     worked, waited = sorted(both, key=lambda command: "study-tiny is in use" in command.printed)
     assert "job zero-shot-" in worked.printed
     assert "study-tiny is in use by another process; waiting for it" in waited.printed
-    assert waited.printed.endswith("study tiny: every run is recorded, every page stands\n")
+    assert waited.printed.endswith("study tiny: every run is recorded\n")
 
     assert_same_results(here.store(), undisturbed)
     assert [path.name for path in here.runs.rglob("*.part-*")] == []
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     again = start(here, "run", study)
-    assert (again.wait(), again.printed) == (0, "study tiny: every run is recorded, every page stands\n")
+    assert (again.wait(), again.printed) == (0, "study tiny: every run is recorded\n")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
@@ -242,15 +239,11 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
 def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path, encoder, undisturbed, start):
     here, plan = checkout(tmp_path / "checkout", encoder)
     do_all(here, plan)
-    first, second, third = plan.jobs
-    for job in (first, second):
-        page = job_notebook(here, job)
-        page.parent.mkdir(parents=True)
-        write_notebook(new_notebook(cells=[new_markdown_cell("# A page")]), page)
+    first, _, third = plan.jobs
     record = here.runs / "records" / f"{third.runs[0].id}.json"
     checkpoint = here.runs / "checkpoints" / first.runs[0].id
     prepared = here.encoder_folder(plan.study)
-    for path in (record, job_notebook(here, second), checkpoint / "model.safetensors", prepared / "model.safetensors"):
+    for path in (record, checkpoint / "model.safetensors", prepared / "model.safetensors"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     command = start(here, "run", "tiny")
@@ -258,12 +251,11 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
     for line in (
         f"record {record} cannot be read (JSONDecodeError); set aside as {record.name}.corrupt-1",
         f"checkpoint {checkpoint.name} is damaged; set aside as {checkpoint.name}.corrupt-1, it will be made again",
-        f"page {job_notebook(here, second)} is damaged; set aside as {second.id}.ipynb.corrupt-1",
         f"{prepared} is damaged (model.safetensors does not match its recorded SHA-256): set aside as",
-        f"job {second.id}: all runs are recorded, its page is written from them",
         f"job {third.id} runs: 1 of its 1 runs have no record",
     ):
         assert line in command.printed
+    assert re.findall(r"^job (\S+)", command.printed, re.MULTILINE) == [third.id]  # what is recorded needs no page here
     assert_same_results(here.store(), undisturbed)
 
 
