@@ -224,15 +224,18 @@ def test_tables(evidence):
 def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):
     slots = evidence.complexity[evidence.complexity["task"] == "slots"]
     alone = slots.assign(task="dial-slots-4", score=51.0, censored=1)
-    more = replace(evidence, complexity=pd.concat([alone, evidence.complexity], ignore_index=True))
+    more = replace(evidence, complexity=pd.concat([alone, evidence.complexity[::-1]], ignore_index=True))
     table = complexity_table(more)
-    assert table["task"].drop_duplicates().tolist() == [*BITS, "dial-slots-4"]
+    assert table[["task", "language"]].to_numpy().tolist() == [
+        [task, code] for task in (*BITS, "dial-slots-4") for code in SOURCES
+    ]
     assert table.loc[table["task"] == "dial-slots-4", NOTHING_LEARNED].tolist() == [3, 3, 3]
     assert table.loc[table["task"] != "dial-slots-4", NOTHING_LEARNED].eq(0).all()
     assert [(each.estimate, each.p) for each in run_tests(TESTS, more, RULES)] == [
         (each.estimate, each.p) for each in run_tests(TESTS, evidence, RULES)
     ]
     assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
+    assert "at any seed: `dial-slots-4`. Their" in unlearned_text(more)
     assert unlearned_text(evidence).startswith("Of each of 8 tasks something was learned")
     assert unlearned_text(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
 

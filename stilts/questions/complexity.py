@@ -351,11 +351,12 @@ def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
 
 
 def complexity_table(evidence: Evidence) -> pd.DataFrame:
-    """Return the measures of each task in each source language, means over seeds; those with conditions come first.
+    """Return the measures of each task in each source language, means over seeds.
 
     Returns
     -------
     DataFrame
+        Tasks with conditions first, and English first of the languages of each:
         task, language, the titles of `MEASURES` and of `LEARNED`, and at how many seeds nothing was learned, so that
         of the sample complexity no more is known than that it is higher than what stands there.
     """
@@ -364,8 +365,9 @@ def complexity_table(evidence: Evidence) -> pd.DataFrame:
     table = groups[list(titles)].mean().rename(columns=titles)
     table[NOTHING_LEARNED] = groups["censored"].apply(lambda censored: int((censored == 1).sum()))
     table = table.reset_index()
-    places = {task: place for place, task in enumerate(evidence.conditions)}
-    return table.sort_values("task", kind="stable", key=lambda tasks: tasks.map(places)).reset_index(drop=True)
+    places = {name: place for names in (evidence.conditions, evidence.sources) for place, name in enumerate(names)}
+    order = table[["task", "language"]].apply(lambda names: names.map(places))
+    return table.loc[order.sort_values(["task", "language"], kind="stable").index].reset_index(drop=True)
 
 
 def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -424,7 +426,7 @@ def unlearned_text(evidence: Evidence) -> str:
     if evidence.complexity.empty:
         return "No task is measured yet."
     never = (evidence.complexity["censored"] == 1).groupby(evidence.complexity["task"], sort=False).all()
-    unlearned = [f"`{task}`" for task in never[never].index]
+    unlearned = never[never].index.tolist()
     if not unlearned:
         return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
     return (
