@@ -96,11 +96,11 @@ def _kind(run: Run) -> tuple[str, ...]:
 
 
 def _units(run: Run) -> float:
-    """Training or measured examples, updates of pretraining, test examples per language; 1 where the suite decides."""
+    """Training or measured examples, tokens of pretraining, test examples per language; 1 where the suite decides."""
     if run.phase == "measure":
         return run.settings["measure"]["examples"]
     if run.phase == "pretraining":
-        return run.settings["pretraining"]["updates"]
+        return run.settings["pretraining"]["updates"] * run.settings["pretraining"]["batch_tokens"]
     if "training" in run.settings:
         return run.settings["training"]["examples"] * run.settings["training"]["epochs"]
     return run.settings["evaluation"].get("examples", 1)

@@ -53,6 +53,14 @@ def test_training_is_scaled_by_examples_and_epochs():
     assert expect(make_run(**training(100, 0.5))).seconds == pytest.approx(2.5)
 
 
+def test_pretraining_is_scaled_by_the_tokens_that_it_reads():
+    def pretraining(updates: int, tokens: int) -> Run:
+        return make_run("pretraining", "decoder", None, pretraining={"updates": updates, "batch_tokens": tokens})
+
+    expect = Estimator([record(pretraining(100, 512), 10)])
+    assert [expect(pretraining(*each)).seconds for each in ((100, 512), (300, 512), (300, 2048))] == [10, 30, 120]
+
+
 def test_evaluation_is_scaled_by_examples_and_retrieval_is_not():
     run = make_run("zero-shot", evaluation={"examples": 10})
     assert Estimator([record(run, 5)])(make_run("zero-shot", evaluation={"examples": 40})).seconds == pytest.approx(20)
