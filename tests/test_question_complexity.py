@@ -20,6 +20,7 @@ from stilts.questions.complexity import (
     NOTHING_LEARNED,
     TESTS,
     Evidence,
+    again_text,
     answer,
     complexity_table,
     conditions_of,
@@ -217,6 +218,10 @@ def test_tables(evidence):
     assert described["measure"].tolist() == list(MEASURES.values())
     assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].estimate
     assert described.loc[0, "rank"] > 0.7
+    said = again_text(described, described.assign(slope=1.5, low=-0.5, high=3.5, p=0.125))
+    slope_again = "+1.5 points for a standard deviation (−0.5 to +3.5), p 0.125"
+    assert said.startswith(f"With this code length the slope is {slope_again}; with that of the test it is ")
+    assert again_text(described, described.assign(slope=np.nan)) == ""
     assert dial_text(evidence).endswith("The dial does what it is meant to.")
     assert summary(evidence, RULES).startswith("English is set against German, Chinese as the language of 8 interm")
 

@@ -41,7 +41,7 @@ from stilts.questions.contrasts import (
     unseen,
 )
 from stilts.records import Record, tidy
-from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
+from stilts.statistics import BASELINE, SOURCE_LANGUAGE, in_words, signed
 from stilts.study import Study
 from stilts.tasks import get_intermediate, study_conditions
 
@@ -388,6 +388,15 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         rank = float(spearmanr(gaps.mean(axis=1), complexity[name]).statistic) if result.known else np.nan
         rows.append((title, result.estimate, result.low, result.high, result.p, rank, result.rows))
     return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
+
+
+def again_text(first: pd.DataFrame, again: pd.DataFrame) -> str:
+    """Say the slope on code length by two of `slopes`, the first that of the test; "" where one is not known."""
+    row, other = (table.set_index("measure").loc[MEASURES[CODE_LENGTH]] for table in (first, again))
+    if np.isnan(row["slope"]) or np.isnan(other["slope"]):
+        return ""
+    before, after = (in_words(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
+    return f"With this code length the slope is {after}, p {other['p']:.3f}; with that of the test it is {before}."
 
 
 def line(evidence: Evidence) -> tuple[float, float] | None:
