@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from small_book import write_book
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, so that none depends on it
 os.environ["MPLBACKEND"] = "agg"
+
+# What `nohup` or a job in the background ignores, the commands that tests start would ignore too, and some are stopped.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number is signal.SIGINT else signal.SIG_DFL)
 
 settings.register_profile("any-machine", deadline=None)  # a busy machine must not fail a test that is right
 settings.load_profile("any-machine")
