@@ -28,8 +28,9 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         suite = answer.section.settings.data.suite
         one = f"**On {data[suite]}** (study `{said.study}`): {said.text}"
         question = f"*{answer.section.settings.question.text}*"
-        short = f"{said.effect.hypothesis} **{said.verdict}** on {{0}}; **{said.verdict}** on {{0}}."
-        in_short = f"In short, by the test that stands for the question: {short.format(data[suite])}"
+        verdict = f"**{said.verdict.capitalize()}** on {data[suite]}"
+        short = f"*{said.effect.hypothesis}* {verdict}; {verdict}."
+        in_short = f"In short, by the test that stands for the question: {short}"
         assert learned.paragraphs(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
         if said.text != answer.section.scope:

@@ -61,8 +61,8 @@ def _in_short(answers: Iterable[Answer]) -> str:
     tested = [each for each in answers if each.learned.effect.known]
     if not tested:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
-    verdicts = "; ".join(f"**{each.learned.verdict}** on {_suite(each)}" for each in tested)
-    return f"In short, by the test that stands for the question: {tested[0].learned.effect.hypothesis} {verdicts}."
+    found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in tested)
+    return f"In short, by the test that stands for the question: *{tested[0].learned.effect.hypothesis}* {found}."
 
 
 def _suite(answer: Answer) -> str:
