@@ -22,7 +22,7 @@ from stilts.sources.xtreme.folder import FETCHED, Checksums, Place
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study import Study, split_reference
-from stilts.tasks import SOURCE_LANGUAGE, get_target, measured_tasks, study_conditions
+from stilts.tasks import SOURCE_LANGUAGE, get_target, tasks_read
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
@@ -106,8 +106,7 @@ def _is_on_hub(encoder: str) -> bool:
 def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
     """Yield how each task of a study is made, and in which languages."""
     languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
-    tasks = [task for each in (*study_conditions(study), *measured_tasks(study)) for task in each.all_tasks]
-    tasks += [get_target(name, study.data.suite).name for name in study.targets]
+    tasks = [*tasks_read(study), *(get_target(name, study.data.suite).name for name in study.targets)]
     for name, language in map(split_reference, dict.fromkeys(tasks)):
         if language in ("", SOURCE_LANGUAGE) and name in RECIPES:
             yield RECIPES[name], languages

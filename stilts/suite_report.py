@@ -19,9 +19,8 @@ from stilts.tasks import (
     TARGETS,
     Task,
     get_target,
-    measured_tasks,
     of_suite,
-    study_conditions,
+    tasks_read,
 )
 from stilts.workspace import workspace
 
@@ -78,8 +77,7 @@ def recorded_manifest(study: str) -> Manifest:
 
 def of_study(manifest: Manifest, study: Study) -> Manifest:
     """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
-    read = (*study_conditions(study), *measured_tasks(study))
-    named = {task_name(task) for each in read for task in each.all_tasks}
+    named = {task_name(task) for task in tasks_read(study)}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if _task_of(config) in named}
     own = {

@@ -288,6 +288,11 @@ def measured_tasks(study: Study) -> list[Condition]:
     return [condition(each, study.data.suite) for each in alone]
 
 
+def tasks_read(study: Study) -> list[str]:
+    """Return the intermediate tasks that a study trains on or measures, each as its file calls it (`qa`, `qa.de`)."""
+    return [task for each in (*study_conditions(study), *measured_tasks(study)) for task in each.all_tasks]
+
+
 def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
     """Return those of the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
 

@@ -345,7 +345,7 @@ def effect_text(row: Mapping[str, Any]) -> str:
     effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
     if _too_small(row["low"], row["high"], row["smallest effect"]):
         effect += f", all closer to zero than the {row['smallest effect']:g} that would matter"
-    return f"{effect}, corrected p {_p(row['p_holm'])}"
+    return f"{effect}, corrected p {p_text(row['p_holm'])}"
 
 
 def _too_small(low: float, high: float, smallest: float | None) -> bool:
@@ -363,11 +363,12 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
     found = table[columns].copy()
     for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
-        found.insert(5 + place, title, [_p(value) for value in table[name]])
+        found.insert(5 + place, title, [p_text(value) for value in table[name]])
     return found
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """Write a p-value for readers, who never see it as zero; an en dash where there is none."""
     if np.isnan(value):
         return "\N{EN DASH}"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

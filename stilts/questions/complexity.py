@@ -29,7 +29,7 @@ from stilts.errors import StiltsError
 from stilts.linguistics import language
 from stilts.questions import chapters, matrices
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, clear, outcomes, p_text, untested
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -364,10 +364,9 @@ def complexity_table(evidence: Evidence) -> pd.DataFrame:
     groups = evidence.complexity.groupby(["task", "language"], sort=False)
     table = groups[list(titles)].mean().rename(columns=titles)
     table[NOTHING_LEARNED] = groups["censored"].apply(lambda censored: int((censored == 1).sum()))
-    table = table.reset_index()
     places = {name: place for names in (evidence.conditions, evidence.sources) for place, name in enumerate(names)}
-    order = table[["task", "language"]].apply(lambda names: names.map(places))
-    return table.loc[order.sort_values(["task", "language"], kind="stable").index].reset_index(drop=True)
+    in_order = {"key": lambda names: names.map(places), "ignore_index": True}  # what has no place comes last, as it was
+    return table.reset_index().sort_values(["task", "language"], **in_order)
 
 
 def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -396,7 +395,7 @@ def again_text(first: pd.DataFrame, again: pd.DataFrame) -> str:
     if np.isnan(row["slope"]) or np.isnan(other["slope"]):
         return ""
     before, after = (in_words(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
-    return f"With this code length the slope is {after}, p {other['p']:.3f}; with that of the test it is {before}."
+    return f"With this code length the slope is {after}, p {p_text(other['p'])}; with that of the test it is {before}."
 
 
 def line(evidence: Evidence) -> tuple[float, float] | None:
