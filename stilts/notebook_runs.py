@@ -24,7 +24,7 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
         Name of a file in `studies/`, or a path ending in .yml.
     **changes : mapping
         Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. A training setting holds for
-        all tasks of its phase, those with a value of their own in `per_task` included.
+        all tasks and conditions of its phase, those with a value of their own included.
 
     Raises
     ------
@@ -37,8 +37,10 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
         given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
         content[block].update(given)
         for task in _trained_in(block, study) & content["per_task"].keys():
-            own = content["per_task"][task]
-            content["per_task"][task] = {setting: value for setting, value in own.items() if setting not in given}
+            content["per_task"][task] = _without(content["per_task"][task], given)
+        for each in (entry for entry in content["intermediates"] if isinstance(entry, dict)):
+            if block in each:  # how a condition trains its targets
+                each[block] = _without(each[block], given)
     try:
         return Study(**content)
     except ValidationError as error:
@@ -46,6 +48,10 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
         place = ".".join(str(part) for part in item["loc"])
         reason = item["msg"].removeprefix("Value error, ")
         raise StiltsError(f"parameter {place}: {reason} (got {item['input']!r})") from None
+
+
+def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {setting: value for setting, value in own.items() if setting not in given}
 
 
 def _trained_in(block: str, study: Study) -> set[str]:

@@ -128,14 +128,15 @@ class _Line:
         """Return the stages as conditions of their own.
 
         One that several conditions share has a name made of its tasks, so that it is one run for all of them; the last
-        is the condition itself, but for adapters: what phase 2 does with them does not bear on phase 1.
+        is the condition itself, unless it says how phase 2 trains (adapters, settings of its own): that does not bear
+        on phase 1.
         """
         condition, lora = self.condition, self.condition.adapters != "none"
         if not condition.tasks:
             return []
         names = (*condition.before, condition.tasks)
         stages = [_shared_stage(names[: number + 1], condition.example_cap, lora) for number in range(len(names))]
-        return stages if lora else [*stages[:-1], condition]
+        return stages if lora or condition.target_training else [*stages[:-1], condition]
 
     def _intermediate(self, stage: Condition, parent: Run | None) -> Run:
         # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
@@ -146,10 +147,11 @@ class _Line:
 
     def target(self, task: str, parent: Run | None) -> Run:
         """Return the training of a target task."""
-        training = self._with_adapters(
-            self.study.training("target", task), self.condition.adapters in ("continued", "fresh")
-        )
+        training = self._with_adapters(self._target_training(task), self.condition.adapters in ("continued", "fresh"))
         return self._run("target", self.condition, task, parent, training=training.model_dump(mode="json"))
+
+    def _target_training(self, task: str) -> TrainingSettings:
+        return self.study.training("target", task, changes=self.condition.target_training)
 
     def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
         if not wanted:
@@ -174,14 +176,15 @@ class _Line:
             parent,
             evaluation=evaluation,
             languages=languages if languages == "all" else list(languages),
-            max_length=study.training("target", target).max_length,
+            max_length=self._target_training(target).max_length,
         )
 
     def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:
         base = {
             "encoder": _encoder(self.encoder, self.fingerprint),
             "suite": self.study.data.suite,
-            "condition": condition.model_dump(mode="json", exclude={"encoder"}),  # which stands above, with its content
+            # Encoder and training stand beside it, with their content.
+            "condition": condition.model_dump(mode="json", exclude={"encoder", "target_training"}),
         }
         # Without any training the encoder is the same for every seed, and so is what it predicts.
         trained = phase != "zero-shot" or parent is not None

@@ -8,6 +8,7 @@ data's fingerprint, the parents' ids and the version of the phase's code.
 import hashlib
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -222,6 +223,16 @@ class ComplexitySettings(Settings):
     )
 
 
+def _check_changes(changes: Mapping[str, Any], place: str) -> None:
+    """Check settings that replace some of a phase's training settings."""
+    if unknown := sorted(changes.keys() - TrainingSettings.model_fields.keys()):
+        raise UnknownName(f"setting ({place})", unknown[0], TrainingSettings.model_fields)
+    try:
+        TrainingSettings(**changes)
+    except ValidationError as error:
+        raise ValueError(f"{place}: {reasons(error)}") from None
+
+
 class MeasureSettings(Settings):
     """What is measured of the study's tasks; nothing where a block is missing."""
 
@@ -269,6 +280,9 @@ class Condition(Settings):
         "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
     )
     encoder: str | None = _later(None, "one of the study's `encoders`; None for `encoder`")
+    target_training: dict[str, Any] = _later(
+        {}, "setting -> value that replaces the study's, and that of `per_task`, when a target is trained after this"
+    )
 
     @property
     def all_tasks(self) -> tuple[str, ...]:
@@ -347,6 +361,7 @@ class Study(Settings):
                 raise ValueError(f"condition {each.name}: every stage, `tasks` among them, needs a task")
             if each.adapters in ("then-full", "continued") and not each.tasks:
                 raise ValueError(f"condition {each.name}: adapters '{each.adapters}' need a task to train on first")
+            _check_changes(each.target_training, f"target_training of condition {each.name}")
         return self
 
     @model_validator(mode="after")
@@ -359,26 +374,25 @@ class Study(Settings):
     @model_validator(mode="after")
     def _per_task_fits(self) -> "Study":
         for task, changes in self.per_task.items():
-            if unknown := sorted(changes.keys() - TrainingSettings.model_fields.keys()):
-                raise UnknownName(f"setting (per_task.{task})", unknown[0], TrainingSettings.model_fields)
-            try:
-                TrainingSettings(**changes)
-            except ValidationError as error:
-                raise ValueError(f"per_task.{task}: {reasons(error)}") from None
+            _check_changes(changes, f"per_task.{task}")
         return self
 
-    def training(self, phase: Phase, *names: str) -> TrainingSettings:
+    def training(
+        self, phase: Phase, *names: str, changes: Mapping[str, Any] = MappingProxyType({})
+    ) -> TrainingSettings:
         """Return the settings with which `phase` trains: the phase's, replaced by those of the names, the last first.
 
         Parameters
         ----------
         names : str
             Tasks and conditions that may have settings of their own in `per_task`.
+        changes : mapping, optional
+            Settings that replace all of these.
         """
         settings = (self.intermediate_training if phase == "intermediate" else self.target_training).model_dump()
         for name in names:
             settings |= self.per_task.get(name, {})
-        return TrainingSettings(**settings)
+        return TrainingSettings(**(settings | changes))
 
     def encoder_of(self, condition: Condition) -> EncoderSettings:
         """Return the encoder that a condition starts from."""

@@ -252,6 +252,33 @@ def test_a_number_means_the_same_whether_a_task_or_its_phase_has_it():
     assert changed(shared, plan(per_task=own)) == set()
 
 
+def test_a_condition_may_train_its_targets_otherwise_and_shares_its_stage_with_those_that_do_so_too():
+    def arm(name, **changes):
+        return Condition(name=name, tasks=("nli",), target_training=changes)
+
+    study = {"per_task": {"slots": {"epochs": 3}}, "seeds": [1]}
+    runs = plan(
+        intermediates=["nli", arm("slow", learning_rate=1e-5), arm("long", learning_rate="2e-4", epochs=5)], **study
+    )
+    trained = {(run.condition, run.target): run for run in runs if run.phase == "target"}
+
+    def resolved(**changes):
+        return TrainingSettings(**changes).model_dump(mode="json")
+
+    assert trained["slow", "intent"].settings["training"] == resolved(learning_rate=1e-5)
+    assert trained["slow", "slots"].settings["training"] == resolved(epochs=3, learning_rate=1e-5)
+    assert trained["long", "slots"].settings["training"] == resolved(epochs=5, learning_rate=2e-4)
+    assert trained["slow", "intent"].parents == trained["long", "intent"].parents
+    assert trained["nli", "intent"].id == by_place(plan(intermediates=["nli"], **study))["target", "nli", "intent", 1]
+
+
+def test_settings_of_a_condition_that_do_not_fit_are_named():
+    with pytest.raises(UnknownName, match=r"setting \(target_training of condition slow\) 'learning_rat'"):
+        plan(intermediates=[{"name": "slow", "tasks": [], "target_training": {"learning_rat": 1}}])
+    with pytest.raises(ValueError, match="target_training of condition slow: epochs: Input should be greater than 0"):
+        plan(intermediates=[{"name": "slow", "tasks": [], "target_training": {"epochs": 0}}])
+
+
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 

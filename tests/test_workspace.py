@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import tiny
+import yaml
 
 from stilts import notebook_runs
 from stilts.errors import StiltsError, UnknownName
@@ -139,6 +140,15 @@ def test_a_changed_setting_holds_for_all_tasks_of_its_phase(here):
     assert opened.training("intermediate", "pair").examples == 7
     assert opened.training("intermediate", "pair").epochs == 2
     assert opened.training("target", "slots").epochs == 3
+
+
+def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
+    path = here.root / "studies" / "tiny.yml"
+    own = {"name": "long", "tasks": [], "target_training": {"epochs": 9, "examples": 3}}
+    content = here.study("tiny").model_dump(mode="json")
+    path.write_text(yaml.safe_dump({**content, "intermediates": [own], "per_task": {}}), encoding="utf-8")
+    opened = open_study("tiny", target_training={"epochs": 5}, intermediate_training={"examples": 7})
+    assert [each.target_training for each in opened.intermediates] == [{"examples": 3}]
 
 
 @pytest.mark.parametrize(
