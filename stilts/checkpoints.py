@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.errors import StiltsError
+from stilts.leftovers import part_of
 from stilts.records import set_aside, sha256
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        part = self.root / f"{run_id}.part-{os.getpid()}"
+        part = part_of(self.root / run_id)
         try:
             for left in self.root.glob(f"{run_id}.part-*"):  # by a process that was killed; the run's lock is ours
                 _remove(left)

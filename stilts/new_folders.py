@@ -1,5 +1,6 @@
 """Folders that a user names for something to be written to: new, and there whole or not at all."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stilts.errors import StiltsError
+from stilts.leftovers import part_of, remove_leftovers
 
 
 def require_new(folder: Path) -> None:
@@ -31,8 +33,9 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
     StiltsError
         If it cannot be written; nothing of it stays.
     """
-    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    part = part_of(folder.with_name(f".{folder.name}"))
     try:
+        remove_leftovers(folder.parent.glob(f".{glob.escape(folder.name)}.part-*"))
         yield part
         os.replace(part, folder)
     except (OSError, *errors) as error:

@@ -18,6 +18,7 @@ from papermill.parameterize import parameterize_notebook
 
 from stilts.engine import BookEngine
 from stilts.errors import StiltsError
+from stilts.leftovers import part_of
 from stilts.templates import check_parameters, default_parameters, remove_traces, repository_of
 
 Progress = Callable[[int, int, str], None]
@@ -142,7 +143,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
+    part = part_of(path)
     try:
         part.write_text(nbformat.writes(notebook), encoding="utf-8")
         os.replace(part, path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.errors import StiltsError
+from stilts.leftovers import part_of
 from stilts.study import Phase, Run
 
 if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need not pay
@@ -257,7 +258,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 def _replace(path: Path, write: Any) -> None:
     """Write through a temporary sibling, so that `path` only ever names a whole file."""
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
+    part = part_of(path)
     try:
         write(part)
         with part.open("rb") as file:

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
+from stilts.memory import memory_mb
 from stilts.pages import book_pages
 from stilts.process_groups import process_group
 from stilts.records import Store, set_aside
@@ -288,14 +289,6 @@ def _errors_in(log_file: Path) -> str:
     lines = [line for line in log_file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     told = dict.fromkeys(line.removeprefix("error: ") for line in lines if line.startswith("error: "))
     return "\n".join(told) or f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
-
-
-def memory_mb() -> int:
-    """Return the memory in MB that jobs may fill: this machine's, or what the container that it is may use."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    allowed = limit.read_text().strip() if limit.exists() else "max"
-    return (physical if allowed == "max" else min(physical, int(allowed))) // 2**20
 
 
 def jobs_at_once(study: Study) -> int:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from stilts.errors import StiltsError
+from stilts.leftovers import is_part
 from stilts.study import Job
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,8 @@ def _settings_digest(root: Path) -> str:
 def _pages_digest(root: Path) -> str:
     folders = [root / "book", root / "notebooks", root / "runs" / "book"]
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    kept = [file for file in files if not re.search(r"\.part-\d+$|\.failed\.ipynb$|\.ipynb_checkpoints", str(file))]
+    no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
+    kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
     return _digest(root, {_source(root, page) for page in toc_pages(root)} | set(kept)).hex()
 
 

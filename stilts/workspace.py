@@ -9,14 +9,13 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
-
+from stilts import locks
 from stilts.checkpoints import Checkpoints
 from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
@@ -25,6 +24,7 @@ from stilts.planning import group_jobs, plan_runs, unique
 from stilts.records import Store
 from stilts.sources import pocket, xtreme
 from stilts.sources.suite import Request
+from stilts.starting import runs_folder
 from stilts.study import Condition, EncoderSettings, Job, Run, Study
 from stilts.study_files import read_study
 from stilts.tasks import (
@@ -61,7 +61,6 @@ class Source(Protocol):
 # Each opens a source on the folder that the study's data come from, which those that read packages do not need.
 SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket, "xtreme": xtreme.Suite}
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
-QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class Workspace:
 
     def __post_init__(self):
         if self.runs is None:
-            object.__setattr__(self, "runs", self.root / (os.environ.get("STILTS_RUNS") or "runs"))
+            object.__setattr__(self, "runs", runs_folder(self.root))
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -312,31 +311,17 @@ class Workspace:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a name alone among all processes on this machine; wait, and say so, while another holds it."""
+        """Hold a name alone among all processes; wait, and say so, while another holds it; see `stilts.locks.hold`."""
         folder = self.runs / "locks"
-        with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            held = FileLock(folder / f"{name}.lock")
-            try:
-                held.acquire(timeout=QUIET_SECONDS)
-            except Timeout:
-                log.warning("%s is in use by another process; waiting for it", name)
-                held.acquire()
-        try:
+        with ExitStack() as held:
+            with _writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locks.hold(folder / f"{name}.lock", name))
             yield
-        finally:
-            held.release()
 
     def in_use(self, name: str) -> bool:
-        """Whether a process on this machine holds a name."""
-        path = self.runs / "locks" / f"{name}.lock"
-        if not path.exists():
-            return False
-        try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
+        """Whether a process holds a name."""
+        return locks.is_held(self.runs / "locks" / f"{name}.lock")
 
     def progress(self, run_id: str) -> Callable[[int, int], None]:
         """Return a callable that notes how far a run is, for `stilts status` and the terminal's bar.

@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from stilts.errors import StiltsError, UnknownName
+from stilts.locks import hold
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -325,10 +326,8 @@ def _sibling(folder: Path, kind: str) -> Path:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    from filelock import FileLock
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_sibling(folder, "lock")):
+    with hold(_sibling(folder, "lock"), f"suite {folder.name}"):
         yield
 
 

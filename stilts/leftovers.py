@@ -1,0 +1,82 @@
+"""What killed processes have left: files that were being written, and how to tell them from those of a live process.
+
+Such a file's name ends in `part-<machine>-<process>`, of the process that writes it. It can go when that process is
+dead. Of another machine's process that is not known; its file goes when nothing has written to it for a day.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from stilts.errors import StiltsError
+
+DAY = 24 * 3600.0  # seconds
+_MARK = re.compile(r"\.part-(?:(?P<machine>[0-9a-f]{8})-)?(?P<process>[0-9]+)$")  # names of before had no machine
+
+
+def part_of(path: Path) -> Path:
+    """Return the sibling that a file is written to before it gets its name."""
+    return path.with_name(f"{path.name}.part-{_machine()}-{os.getpid()}")
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is being written, or was left by a process that wrote it."""
+    return bool(_MARK.search(path.name))
+
+
+def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
+    """Remove those files and folders whose process is dead, and return them; others, and other names, stay.
+
+    Raises
+    ------
+    StiltsError
+        If one cannot be removed.
+    """
+    removed = [path for path in paths if _is_left(path)]
+    for path in removed:
+        try:
+            _remove(path)
+        except OSError as error:
+            raise StiltsError(
+                f"{path}, which a killed process has left, cannot be removed: {error.strerror}; permit it, or remove it"
+            ) from error
+    return removed
+
+
+def _is_left(path: Path) -> bool:
+    mark = _MARK.search(path.name)
+    if not mark:
+        return False
+    if mark["machine"] == _machine():
+        return not _lives(int(mark["process"]))
+    with suppress(OSError):
+        return time.time() - path.lstat().st_mtime > DAY
+    return False
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
+
+
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):  # another process that starts removes it too
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

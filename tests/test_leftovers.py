@@ -1,0 +1,64 @@
+"""What killed processes left goes at the next start; what a live process writes stays."""
+
+import os
+import subprocess
+import sys
+import time
+
+from stilts.leftovers import is_part, part_of, remove_leftovers
+from stilts.new_folders import new_folder
+
+WRITE = """
+import os, sys
+from pathlib import Path
+from stilts.leftovers import part_of
+part = part_of(Path(sys.argv[1]))
+part.mkdir() if sys.argv[2] == "folder" else part.touch()
+print(part, flush=True)
+sys.stdin.readline()
+"""
+
+
+def started(path, kind):
+    command = [sys.executable, "-c", WRITE, path, kind]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, path.with_name(process.stdout.readline().strip().rpartition("/")[2])
+
+
+def test_only_what_dead_processes_left_is_removed(tmp_path):
+    dead, left = started(tmp_path / "a.json", "file")
+    dead_too, folder = started(tmp_path / "suite", "folder")
+    alive, written = started(tmp_path / "b.json", "file")
+    for process in (dead, dead_too):
+        process.kill()
+        process.wait()
+    (folder / "file").touch()
+    own = part_of(tmp_path / "c.json")
+    others = [own, tmp_path / "a.json", tmp_path / "x.part-of-speech", tmp_path / "a.json.corrupt-1"]
+    for path in others:
+        path.touch()
+    assert sorted(remove_leftovers(tmp_path.iterdir())) == [left, folder]
+    assert sorted(tmp_path.iterdir()) == sorted([*others, written])
+    assert [is_part(path) for path in (own, left, *others[1:])] == [True, True, False, False, False]
+    alive.kill()
+    alive.wait()
+
+
+def test_what_another_machine_s_process_left_is_removed_after_a_day(tmp_path):
+    fresh, old, from_before = (
+        tmp_path / name for name in ("a.json.part-00000000-5", "b.json.part-00000000-6", "c.json.part-7")
+    )
+    for path, hours in ((fresh, 23), (old, 25), (from_before, 25)):
+        path.touch()
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    assert remove_leftovers([fresh, old, from_before]) == [old, from_before]
+    assert list(tmp_path.iterdir()) == [fresh]
+
+
+def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
+    dead, left = started(tmp_path / ".export", "folder")
+    dead.kill()
+    dead.wait()
+    with new_folder(tmp_path / "export", "model") as part:
+        part.mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
