@@ -17,8 +17,9 @@ from typing import Any
 
 from stilts.encoders import ENCODERS
 from stilts.errors import StiltsError
+from stilts.sources.xtreme import folder as data_folder
 from stilts.sources.xtreme import mewsli_x
-from stilts.sources.xtreme.folder import FETCHED, Checksums, Place
+from stilts.sources.xtreme.folder import FETCHED, Checksums, DataFolder, Place, stands
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study import Study, split_reference
@@ -145,7 +146,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
             _download(session, lacking)
             session.keep()
     for file in needs.files:
-        if folder is None or not file.stand(folder):
+        if folder is None or not stands(folder) or not file.stand(DataFolder(folder)):
             report(f"not on the Hub, to be put into {folder} by hand: {file}")
 
 
@@ -253,14 +254,7 @@ def read_fetched(folder: Path) -> dict[str, Any]:
     StiltsError
         If it is there but not what `stilts fetch` writes.
     """
-    path = folder / FETCHED
-    if not path.exists():
-        return {"repositories": {}, "files": {}}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {"repositories": dict(content["repositories"]), "files": dict(content["files"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StiltsError(f"{path}: not what `stilts fetch` writes ({error}); delete it and fetch again") from error
+    return data_folder.read_fetched(folder).model_dump()
 
 
 def _remote(repo: str, kind: str, commit: str, sibling: Any) -> Remote:

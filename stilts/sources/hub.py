@@ -4,7 +4,7 @@ Folders are read with pyarrow, which needs no cache and runs no code; ClassLabel
 of the parquet schema.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,16 +70,22 @@ def load_split(
     return dataset
 
 
-def split_files(root: Path, config: str, split: str) -> list[Path]:
+def split_files(
+    root: Path, config: str, split: str, within: Callable[[Path], Iterable[Path]] = lambda folder: folder.glob("*")
+) -> list[Path]:
     """Files of one split in their order; none where it is not there.
 
     They are ``<config>/<split>-00000-of-00002.parquet`` and so on, or ``<config>/<split>.parquet``, or, as on the Hub's
     branch of converted files, ``<config>/<split>/0000.parquet`` and so on.
+
+    Parameters
+    ----------
+    within : callable
+        Folder -> what lies directly in it.
     """
-    folders = [config, *(folder for folder in _FOLDERS if _FOLDERS[folder] == config)]
-    found = [path for folder in folders
-             for path in (*(root / folder).glob(f"{split}*.parquet"), *(root / folder / split).glob("*.parquet"))
-             if _split_of(path, root / folder) == split]
+    folders = [root / folder for folder in (config, *(name for name in _FOLDERS if _FOLDERS[name] == config))]
+    found = [path for folder in folders for path in (*within(folder), *within(folder / split))
+             if path.suffix == ".parquet" and _split_of(path, folder) == split]
     return sorted(found)
 
 

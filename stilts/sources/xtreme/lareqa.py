@@ -154,7 +154,7 @@ def _paragraphs(data: DataFolder, languages: Sequence[str]) -> Iterator[tuple[st
     """Yield the languages that stand in the folder, by the authors' breaks where those stand too."""
     for language in languages:
         path = breaks_file(data.root, language)
-        if path.is_file():
+        if data.holds(path):
             yield language, read_breaks(path)
         elif data.has(XQUAD_R[language]):
             data.note(TASK, "sentences of XQuAD-R are cut by rule, since the authors' breaks are not in the data "

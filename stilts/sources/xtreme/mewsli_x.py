@@ -58,14 +58,14 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         return str(self.place)
 
-    def file(self, root: Path) -> Path | None:
+    def file(self, data: DataFolder) -> Path | None:
         """Return the lines of JSON in a data folder, None where they do not stand."""
-        paths = (root / REPOSITORY / f"{self.lines}.jsonl{packed}" for packed in ("", ".tar.gz"))
-        return next((path for path in paths if path.is_file()), None)
+        paths = (data.root / REPOSITORY / f"{self.lines}.jsonl{packed}" for packed in ("", ".tar.gz"))
+        return next(filter(data.holds, paths), None)
 
     def stands(self, data: DataFolder) -> bool:
         """Whether the part is in a data folder, in either form."""
-        return data.has(self.place) or self.file(data.root) is not None
+        return data.has(self.place) or self.file(data) is not None
 
 
 PAIRS = {
@@ -145,7 +145,7 @@ def read(data: DataFolder, part: Part) -> "pa.Table":
     StiltsError
         If the part does not stand in the folder, cannot be read, or lacks a column or a row.
     """
-    if not data.has(part.place) and (path := part.file(data.root)):
+    if not data.has(part.place) and (path := part.file(data)):
         return read_lines(path, part.columns, part.further)
     return data.read(part.place, (*part.columns, *_present(data, part)))
 

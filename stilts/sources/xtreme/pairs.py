@@ -51,22 +51,22 @@ def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield from pieces
 
 
-def bucc_files(root: Path, language: str, split: str) -> tuple[Path, Path, Path] | None:
+def bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path, Path] | None:
     """Return the foreign, English and gold file of a split of the shared task, None where one is missing.
 
     ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as the shared task packs them; the part is
     sample or dev for validation, training or test for test.
     """
     for part in _CORPORA[split]:
-        stem = root / "bucc2018" / f"{language}-en" / f"{language}-en.{part}"
+        stem = data.root / "bucc2018" / f"{language}-en" / f"{language}-en.{part}"
         paths = tuple(stem.with_name(f"{stem.name}.{ending}") for ending in (language, "en", "gold"))
-        if all(path.is_file() for path in paths):
+        if all(map(data.holds, paths)):
             return paths
     return None
 
 
 def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
-    found = {split: bucc_files(data.root, language, split) for split in _CORPORA}
+    found = {split: bucc_files(data, language, split) for split in _CORPORA}
     if None in found.values():
         return
     data.note(

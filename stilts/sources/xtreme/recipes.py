@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stilts.sources.xtreme import answers, choices, lareqa, mewsli_x, pairs, sentences, tags, treebanks, unlabelled
 from stilts.sources.xtreme.folder import DataFolder, Place
@@ -17,14 +16,14 @@ class Files:
     Attributes
     ----------
     stand : callable
-        Root of the data folder -> whether they are there.
+        Data folder -> whether they are there.
     words : str
         What they are and where to get them.
     on_hub : bool
         Whether `stilts fetch` gets them, in another form than parquet.
     """
 
-    stand: Callable[[Path], bool] = field(compare=False)
+    stand: Callable[[DataFolder], bool] = field(compare=False)
     words: str
     on_hub: bool = False
 
@@ -103,31 +102,33 @@ class Recipe:
 
 
 def _stands(data: DataFolder, each: Place | Files) -> bool:
-    return data.has(each) if isinstance(each, Place) else each.stand(data.root)
+    return data.has(each) if isinstance(each, Place) else each.stand(data)
 
 
 def _has_treebank(split: str, languages: Iterable[str]) -> Files:
     return Files(
-        lambda root: any(treebanks.files(root, language, UDPOS[language], split) for language in languages),
+        lambda data: any(treebanks.files(data, language, UDPOS[language], split) for language in languages),
         f"treebanks of {treebanks.SOURCE}, as universal-dependencies/UD_<Language>-<Treebank>/",
     )
 
 
 def _has_ccg(split: str) -> Files:
-    return Files(lambda root: bool(tags.ccg_files(root, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}")
+    return Files(lambda data: bool(tags.ccg_files(data, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}")
 
 
 _BUCC = Files(
-    lambda root: any(pairs.bucc_files(root, language, "test") for language in BUCC),
+    lambda data: any(pairs.bucc_files(data, language, "test") for language in BUCC),
     f"the corpora of the {pairs.BUCC_SOURCE}, as bucc2018/<language>-en/",
 )
-_BREAKS = Files(lambda root: any(lareqa.breaks_file(root, language).is_file() for language in XQUAD), lareqa.BREAKS)
+_BREAKS = Files(
+    lambda data: any(data.holds(lareqa.breaks_file(data.root, language)) for language in XQUAD), lareqa.BREAKS
+)
 
 
 def _as_lines(*parts: mewsli_x.Part) -> Files:
     """Some of Mewsli-X's parts as its repository keeps them."""
     words = f"{mewsli_x.REPOSITORY}/{parts[0].lines}.jsonl, or packed as .jsonl.tar.gz"
-    return Files(lambda root: any(part.file(root) for part in parts), words, on_hub=True)
+    return Files(lambda data: any(part.file(data) for part in parts), words, on_hub=True)
 
 
 def _single(*places: Place) -> tuple[Need, ...]:
@@ -148,7 +149,7 @@ _DEV_AND_TRAINING = tuple(
     for places in (tags.panx_places(split), tags.udpos_places(split))
     for language, place in places.items()
 )
-_WIKIPEDIA = Files(lambda root: (root / unlabelled.WIKIPEDIA).is_dir(), unlabelled.WIKIPEDIA)
+_WIKIPEDIA = Files(lambda data: bool(data.folders(data.root / unlabelled.WIKIPEDIA)), unlabelled.WIKIPEDIA)
 
 RECIPES = {
     "xnli": Recipe(sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST)),

@@ -13,19 +13,20 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.sources.suite import Card, Request, Table, choose, read_manifest, read_sizes, write_suite
-from stilts.sources.xtreme.folder import DataFolder
+from stilts.sources.xtreme.folder import DataFolder, stands
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.pairs import fewer_pairs
 from stilts.sources.xtreme.pieces import Piece
 from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
+from stilts.sources.xtreme.tables import decisive_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
 
-VERSION = 1  # raise it when the same files give other rows
+VERSION = 2  # raise it when the same files and tables give other rows: a changed converter, order or layout
 _TEXT_COLUMNS = (
     "sentence1", "sentence2", "context", "question", "prompt", "choices", "text", "query", "passage",
     "source_sentence", "target_sentence", "sentence", "tokens",
@@ -82,7 +83,9 @@ class Suite:
         self.folder = folder
 
     def fingerprint(self, request: Request) -> str:
-        """Return a short hash of all that the suite's rows depend on; without data, of the rest, marked as such.
+        """Return a short hash of all that the suite's rows depend on: request, tables of this room, files of data.
+
+        Without data it is one of the rest, marked as such; nothing can be built under it.
 
         Parameters
         ----------
@@ -92,18 +95,9 @@ class Suite:
         Raises
         ------
         StiltsError
-            If a size or a language is unknown.
+            If a size or a language is unknown, or a file of the data folder cannot be read.
         """
-        decisive = {
-            "version": VERSION,
-            "seed": request.seed,
-            "sizes": read_sizes(request.sizes, Sizes).model_dump(),
-            "languages": _chosen(request.languages),
-            **_additions(request),
-        }
-        files = self._data.fingerprints() if self._fetched else {}
-        digest = hashlib.sha256(json.dumps([decisive, files], sort_keys=True).encode()).hexdigest()[:12]
-        return digest if files else f"not-fetched-{digest}"
+        return _fingerprint(request, self._data.fingerprints() if self._fetched else {})
 
     def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
         """Write the suite to `folder`, or reuse the complete one that is there.
@@ -118,22 +112,22 @@ class Suite:
         Raises
         ------
         StiltsError
-            If there is no data folder, or a file of it has another shape than its publisher gave it, or `folder` cannot
-            be written.
+            If there is no data folder, or a file of it has another shape than its publisher gave it or changes
+            meanwhile, or `folder` cannot be written.
         """
-        if not self._fetched:
+        if not self._fetched or not (files := self._data.fingerprints()):
             raise StiltsError(
                 f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
                 "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
             )
         chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
         data, shared = self._data, Shared()
-        about = {"suite": "xtreme", "fingerprint": self.fingerprint(request), "seed": request.seed,
+        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
                  **_additions(request)}  # fmt: skip
         whole = {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
         made = chain(_whole(data, whole, chosen, report), _by_source(data, request.source_languages))
-        tables = shared.watch(_tables(data, made, wanted, request.seed, report))
+        tables = _from_unchanged(data, files, shared.watch(_tables(data, made, wanted, request.seed, report)))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
         report(
@@ -187,15 +181,50 @@ class Suite:
 
     @property
     def _fetched(self) -> bool:
-        return self.folder is not None and self.folder.is_dir()
+        return self.folder is not None and stands(self.folder)
 
     @property
     def _absent(self) -> str:
-        return "no data folder is given" if self.folder is None else f"data folder {self.folder} does not exist"
+        if self.folder is None:
+            return "no data folder is given"
+        state = "holds no data" if self._fetched else "does not exist"
+        return f"data folder {self.folder} {state}"
 
     @property
     def _data(self) -> DataFolder:
         return DataFolder(self.folder)
+
+
+def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
+    decisive = {
+        "version": VERSION,
+        "tables": decisive_tables(),
+        "text columns": _TEXT_COLUMNS,
+        "seed": request.seed,
+        "sizes": read_sizes(request.sizes, Sizes).model_dump(),
+        "languages": _chosen(request.languages),
+        **_additions(request),
+    }
+    digest = hashlib.sha256(json.dumps([decisive, dict(files)], sort_keys=True).encode()).hexdigest()[:12]
+    return digest if files else f"not-fetched-{digest}"
+
+
+def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable[Table]) -> Iterator[Table]:
+    """Yield tables; then every file of the folder is hashed anew, and must be what the suite is named after.
+
+    Raises
+    ------
+    StiltsError
+        If a file was changed meanwhile, or what was remembered of it was wrong, or it is not what was fetched.
+    """
+    yield from tables
+    found = DataFolder(data.root).fingerprints(anew=True)
+    if changed := sorted(name for name in {*found, *files} if found.get(name) != files.get(name)):
+        raise StiltsError(
+            f"{data.root / changed[0]}: not the file that the suite is named after; it changed meanwhile, or its "
+            "checksum was remembered wrongly, which is mended now; give the command again"
+        )
+    data.check_copied(found)
 
 
 def _chosen(languages: Sequence[str] | None) -> list[str]:

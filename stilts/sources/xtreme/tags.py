@@ -45,7 +45,7 @@ def udpos(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def udpos_piece(data: DataFolder, language: str, split: str) -> Piece | None:
     """Return one split of one language, None where neither source has it."""
-    files = treebanks.files(data.root, language, UDPOS[language], split)
+    files = treebanks.files(data, language, UDPOS[language], split)
     if files:
         data.note("udpos", "from Universal Dependencies 2.5 files, converted as XTREME does: " + treebanks.CONVERSION)
         return _treebank_piece(files, language, split)
@@ -82,7 +82,7 @@ def udpos_train_languages(data: DataFolder) -> list[str]:
         language
         for language, name in UDPOS.items()
         if all(
-            treebanks.files(data.root, language, name, split) or data.has(udpos_places(split)[language])
+            treebanks.files(data, language, name, split) or data.has(udpos_places(split)[language])
             for split in _TRAIN_AND_DEV
         )
     ]
@@ -96,21 +96,21 @@ def pan_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
             yield _hub_piece(data, "pan-x-train", config, split, place, "ner_tags", NER)
 
 
-def ccg_files(root: Path, split: str) -> list[Path]:
+def ccg_files(data: DataFolder, split: str) -> list[Path]:
     """Return the user's CCG file of a split, none where there is none.
 
     ``ccg/train.tsv`` and ``ccg/validation.tsv``: a word, a tab and its supertag on a line, an empty line after each
     sentence; in UTF-8.
     """
-    return [path for path in [root / "ccg" / f"{split}.tsv"] if path.is_file()]
+    return [path for path in [data.root / "ccg" / f"{split}.tsv"] if data.holds(path)]
 
 
 def ccg(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """CCG supertags from the user's files; a tag that training lacks is an error, since no head could predict it."""
-    train = read_columns(ccg_files(data.root, "train")[0])
+    train = read_columns(ccg_files(data, "train")[0])
     labels = tuple(sorted({tag for _, tags in train for tag in tags}))
     for split in ("train", "validation"):
-        path = ccg_files(data.root, split)[0]
+        path = ccg_files(data, split)[0]
         yield _named_piece("ccg", "intermediate.ccg.en", split, read_columns(path), labels, path)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stilts.errors import StiltsError
+from stilts.sources.xtreme.folder import DataFolder
 
 CONVERSION = "fused forms of multiword tokens are kept, each with the tag of its word nearest to the root"
 SOURCE = "Universal Dependencies 2.5, http://hdl.handle.net/11234/1-3105"
@@ -47,14 +48,15 @@ class _Word(NamedTuple):
     head: int
 
 
-def files(root: Path, code: str, language: str, split: str) -> list[Path]:
+def files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
     """Return the .conllu files of a language and split under ``universal-dependencies/UD_<Language>-<Treebank>/``.
 
     XTREME goes by the file's code alone, which keeps Ancient Greek (grc) and Classical Chinese (lzh) out.
     """
-    folders = (root / "universal-dependencies").glob(f"UD_{language}*")
+    folders = data.folders(data.root / "universal-dependencies")
+    held = (path for folder in folders if folder.match(f"UD_{language}*") for path in data.within(folder))
     name = f"{code}_*-ud-{_SPLITS[split]}*.conllu"
-    return sorted((path for folder in folders for path in folder.glob(name)), key=lambda path: path.name)
+    return sorted((path for path in held if path.match(name)), key=lambda path: path.name)
 
 
 def read(path: Path, code: str) -> Iterator[Sentence]:

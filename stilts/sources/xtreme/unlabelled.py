@@ -89,7 +89,7 @@ def _udpos(data: DataFolder, language: str, split: str) -> list[list[str]]:
 def _wikipedia(data: DataFolder, language: str) -> list[str]:
     """First lines of a language's articles, in the order of the files."""
     lines: list[str] = []
-    files = wikipedia_files(data.root, language)
+    files = wikipedia_files(data, language)
     if files:
         data.note("mlm", f"Wikipedia where it stands, at most {WIKIPEDIA_LINES} lines of a language")
     for path in files:
@@ -100,10 +100,10 @@ def _wikipedia(data: DataFolder, language: str) -> list[str]:
     return lines
 
 
-def wikipedia_files(root: Path, language: str) -> list[Path]:
+def wikipedia_files(data: DataFolder, language: str) -> list[Path]:
     """Return the files of a language's newest snapshot, ``wikimedia/wikipedia/<date>.<language>/*.parquet``."""
-    snapshots = sorted((root / WIKIPEDIA).glob(f"*.{language}"))
-    return sorted(snapshots[-1].glob("*.parquet")) if snapshots else []
+    snapshots = [folder for folder in data.folders(data.root / WIKIPEDIA) if folder.match(f"*.{language}")]
+    return [path for path in data.within(snapshots[-1]) if path.suffix == ".parquet"] if snapshots else []
 
 
 def _lines(path: Path) -> Iterator[str]:
