@@ -1,9 +1,13 @@
 """The command line: a thin door to the package."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, whose modules `python -m` would run in place of those that follow
+
 import logging
 import os
 import signal
-import sys
 import time
 import warnings
 from pathlib import Path

@@ -9,10 +9,15 @@ Papermill imports this module while it imports itself (an entry point), so paper
 import os
 from pathlib import Path
 
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
+from stilts.leftovers import scratch_folder
+from stilts.starting import ended_by_signal, environment, python, runs_folder
 from stilts.templates import check_parameters, default_parameters, fill, remove_traces, repository_of, state_parameters
 
 KERNEL_ENVIRONMENT = {
@@ -26,6 +31,30 @@ KERNEL_ENVIRONMENT = {
     # tqdm says this, with a path of the machine, where no widgets are installed; none are wanted.
     "PYTHONWARNINGS": "ignore:IProgress not found",
 }
+
+
+class OwnKernels(AsyncKernelManager):
+    """Starts kernels of the Python that runs this, whatever the user has registered under a kernel's name."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernel that every name stands for."""
+        argv = python("-m", "ipykernel_launcher", "-f", "{connection_file}")
+        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+class _Client(PapermillNotebookClient):
+    """Papermill's client that says how a kernel ended."""
+
+    def papermill_execute_cells(self) -> None:
+        """Execute the cells; DeadKernelError, with the reason as far as it is known, if the kernel ends."""
+        try:
+            super().papermill_execute_cells()
+        except DeadKernelError:
+            code = self.km.provisioner.process.poll()
+            if code is None:
+                raise
+            raise DeadKernelError(f"ended by {ended_by_signal(code) or f'exit code {code}'}") from None
 
 
 class BookEngine(NBClientEngine):
@@ -45,7 +74,8 @@ class BookEngine(NBClientEngine):
         state_parameters(nb, values)
         fill(nb, values)
         nb.metadata.template = template.resolve().relative_to(repository_of(template)).as_posix()
-        nb = super().execute_notebook(nb, kernel_name, output_path, **options)
+        runs = runs_folder(repository_of(template))
+        nb = super().execute_notebook(nb, kernel_name, output_path, runs=runs, **options)
         remove_traces(nb)
         return nb
 
@@ -57,16 +87,22 @@ class BookEngine(NBClientEngine):
         start_timeout: int = 60,
         execution_timeout: int | None = None,
         cwd: str | None = None,
+        *,
+        runs: Path,
         **options,
     ) -> None:
-        """Execute the cells in a kernel without progress widgets and without the user's history.
+        """Execute the cells in a kernel without progress widgets, and without the user's history and settings.
 
         Parameters
         ----------
+        kernel_name : str
+            Of no effect: the kernel is of the Python that runs this.
         cwd : str or None, default=None
             Folder that the kernel works in; None is this process's.
+        runs : Path
+            Folder of what this machine has made.
         """
-        client = PapermillNotebookClient(
+        client = _Client(
             nb_man,
             kernel_name=kernel_name,
             startup_timeout=start_timeout,
@@ -75,4 +111,7 @@ class BookEngine(NBClientEngine):
             extra_arguments=["--HistoryManager.enabled=False", "--log-level=CRITICAL"],
             **options,
         )
-        client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
+        with scratch_folder() as scratch:
+            # Set afterwards, so that the client ends what it has not been given.
+            client.km = OwnKernels(kernel_name=kernel_name, connection_file=str(scratch / "kernel.json"))
+            client.execute(env=environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})

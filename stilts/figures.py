@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -82,10 +83,15 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
-    with matplotlib.rc_context(STYLE):
+    with _style():
         figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     data.to_csv(saved.csv, index=False, float_format="%.6f", lineterminator="\n")
     return saved
+
+
+def _style():
+    """Draw in the study's style, on matplotlib's own defaults: what a user has set for other work changes no figure."""
+    return matplotlib.style.context(["default", STYLE])
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -127,7 +133,7 @@ def transfer_matrix(
     effect, rows : str
         What the cells show, and what the rows are.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if cells.empty:
             return _empty("nothing to compare yet")
         conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
@@ -200,7 +206,7 @@ def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = 
         Kind of distance to English that orders the languages, the nearest on top; those without one come last, below a
         line.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         order = by_distance(averages["language"], distance)
         figure = _figure(7.4, 1.2 + 0.185 * len(order))
         axis = figure.add_subplot()
@@ -260,7 +266,7 @@ def english_gaps(table: pd.DataFrame) -> Figure:
         As `stilts.statistics.english_gaps` returns it: condition, target, english, others, gap, change, change_low,
         change_high. The gap is written at the end; bold where its change from the baseline leaves zero out.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
         width = min(4, len(targets))
         rows = -(-len(targets) // width)
@@ -303,7 +309,7 @@ def layer_profiles(table: pd.DataFrame) -> Figure:
     table : DataFrame
         As `stilts.statistics.layer_profiles` returns it: condition, layer, score, low, high, gain, gain_low, gain_high.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         figure = _figure(7.6, 3.7)
         left, right = figure.subplots(1, 2)
         for name, (color, marker, dash) in _styles(list(dict.fromkeys(table["condition"]))).items():
@@ -343,7 +349,7 @@ def costs(table: pd.DataFrame) -> Figure:
     table : DataFrame
         condition, phase, seconds, summed over runs. Without a row the figure says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing is recorded yet")
         wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
@@ -373,7 +379,7 @@ def throughput(table: pd.DataFrame) -> Figure:
     table : DataFrame
         name, examples_per_second, times (how many times the slowest), dev_score, dev_low, dev_high (percent).
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         figure = _figure(7.4, 1.0 + 0.42 * len(table))
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
         places = np.arange(len(table))
@@ -406,7 +412,7 @@ def agreement(table: pd.DataFrame) -> Figure:
         condition, target, and gain, low, high of either study with suffixes _live and _recorded. An empty one gives a
         figure that says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         figure = _figure(5.2, 4.4)
@@ -437,7 +443,7 @@ def claims(table: pd.DataFrame) -> Figure:
         study, id, part, value, low, high, published (points; missing where no figure was published), at_least, verdict.
         Each study has a panel of its own.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         studies = {str(name): part for name, part in table.groupby("study", sort=False)}
@@ -482,7 +488,7 @@ def coverage(table: pd.DataFrame) -> Figure:
         As `stilts.suite_report.coverage` returns it: task, language, rows. A full square has as many rows as the task's
         largest set, an open one fewer. Languages stand from the nearest to English to the farthest.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("not on record yet")
         codes, tasks = by_distance(set(table["language"])), list(dict.fromkeys(table["task"]))
@@ -519,7 +525,7 @@ def distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[
     lines : dict
         Outcome -> intercept and slope, in the units of the axes, of the line that is drawn; an outcome may be absent.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         known = table.dropna(subset=[distance])
         if known.empty:
             return _empty("nothing to compare yet")
@@ -573,7 +579,7 @@ def group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figu
     rows : str
         What the groups are.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if means.empty:
             return _empty("nothing to compare yet")
         groups = means["group"].tolist()
@@ -614,7 +620,7 @@ def scheme_matrices(table: pd.DataFrame) -> Figure:
         As `stilts.questions.adapters.pair_gains` returns it: scheme, intermediate, target, same, gain, excludes_zero.
         Bold where the interval leaves zero out; a frame where both are the same task. Without any it says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         schemes, rows, columns = (list(dict.fromkeys(table[name])) for name in ("scheme", "intermediate", "target"))
@@ -655,7 +661,7 @@ def similarity_scatter(table: pd.DataFrame) -> Figure:
         As `stilts.questions.adapters.beyond_means_points` returns it: group, intermediate, target, similarity, gain.
         Marks tell the intermediate tasks apart, and each point is named after its target. Without any it says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         groups, tasks = (list(dict.fromkeys(table[name])) for name in ("group", "intermediate"))
@@ -700,7 +706,7 @@ def order_gains(table: pd.DataFrame) -> Figure:
         several languages has its interval, and is filled where that leaves zero out; that of a single language, over
         seeds alone, would hide the others and is left to the table. Without a row the figure says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         rows, kinds = (list(dict.fromkeys(table[name])) for name in ("training", "languages"))
@@ -750,7 +756,7 @@ def order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
     distance : str
         Kind of distance to English that orders the languages.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         wide = table.set_index("code")
@@ -779,7 +785,7 @@ def forgetting(table: pd.DataFrame) -> Figure:
         As `stilts.questions.order.forgetting_table` returns it: training, language, before, after, lost (percent and
         points). What was lost is written beside the row, with the sign of the change. Without a row the figure says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         figure = _figure(5.2, 1.2 + 0.3 * len(table))
@@ -817,7 +823,7 @@ def complexity_gaps(
     line : (float, float) or None
         Intercept and slope on the logarithm of the code length to base 2, dashed.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         known = table.dropna(subset=["code_length", "gap"])
         if known.empty:
             return _empty("nothing to compare yet")
@@ -860,7 +866,7 @@ def source_gains(table: pd.DataFrame) -> Figure:
         As `stilts.questions.complexity.source_gains` returns it: task, source, gain, low, high (points). Filled where
         the interval leaves zero out. Without a row the figure says so.
     """
-    with matplotlib.rc_context(STYLE):
+    with _style():
         if table.empty:
             return _empty("nothing to compare yet")
         tasks, sources = (list(dict.fromkeys(table[name])) for name in ("task", "source"))

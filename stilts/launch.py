@@ -6,11 +6,8 @@ launcher is not used: it starts its workers in sessions of their own, in which t
 
 import json
 import logging
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from stilts.errors import StiltsError
 from stilts.process_groups import process_group
+from stilts.starting import ended_by_signal, environment, python
 from stilts.study import Run
 
 if TYPE_CHECKING:
@@ -114,9 +112,9 @@ def _start(rank: int, workspace: "Workspace", request: Path, group: int, stack: 
     output = request.with_name(f"process-{rank}.log")
     printed = stack.enter_context(output.open("w"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "stilts.cli", "train", str(request)],
+        python("-m", "stilts.cli", "train", str(request)),
         cwd=workspace.root,
-        env={**os.environ, **_environment(rank, workspace)},
+        env=environment(workspace.runs) | _rank_variables(rank, workspace),
         process_group=group,
         stdin=subprocess.DEVNULL,
         stdout=printed,
@@ -125,7 +123,7 @@ def _start(rank: int, workspace: "Workspace", request: Path, group: int, stack: 
     return _Member(rank, process, output)
 
 
-def _environment(rank: int, workspace: "Workspace") -> dict[str, str]:
+def _rank_variables(rank: int, workspace: "Workspace") -> dict[str, str]:
     """Return the variables by which torch.distributed and accelerate know the processes of one machine."""
     return {
         "RANK": str(rank),
@@ -153,7 +151,6 @@ def _reason(failed: list[_Member], members: list[_Member]) -> str:
     first = min(failed, key=lambda each: each.process.returncode)  # ended by a signal: negative
     place = f"process {first.rank + 1} of the {len(members)} that train together"
     what = f"What it printed: {first.output}; the training goes on from its last saved state with the same command"
-    if first.process.returncode < 0:
-        name = signal.Signals(-first.process.returncode).name
-        return f"{place} was ended by {name} (SIGKILL: perhaps the machine's memory is full). {what}"
+    if ended := ended_by_signal(first.process.returncode):
+        return f"{place} was ended by {ended}. {what}"
     return f"{place} failed: {first.lines[-1] if first.lines else 'it said nothing'}. {what}"

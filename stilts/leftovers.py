@@ -9,9 +9,10 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stilts.errors import StiltsError
@@ -30,8 +31,19 @@ def is_part(path: Path) -> bool:
     return bool(_MARK.search(path.name))
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a new folder for what this process needs while it runs; those of killed processes are removed first."""
+    remove_leftovers(Path(tempfile.gettempdir()).glob("stilts-*.part-*"))
+    folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=part_of(Path("x")).suffix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
-    """Remove those files and folders whose process is dead, and return them; others, and other names, stay.
+    """Remove those files and folders of this user whose process is dead, and return them; all others stay.
 
     Raises
     ------
@@ -53,11 +65,15 @@ def _is_left(path: Path) -> bool:
     mark = _MARK.search(path.name)
     if not mark:
         return False
+    try:
+        state = path.lstat()
+    except OSError:
+        return False  # it has just got its name, or another process has removed it
+    if state.st_uid != os.geteuid():
+        return False
     if mark["machine"] == _machine():
         return not _lives(int(mark["process"]))
-    with suppress(OSError):
-        return time.time() - path.lstat().st_mtime > DAY
-    return False
+    return time.time() - state.st_mtime > DAY
 
 
 def _lives(process: int) -> bool:

@@ -81,12 +81,13 @@ def execute(
             input_path=str(template),
             **_reporting(notebook, progress),
         )
-    except DeadKernelError:
+    except DeadKernelError as error:
         remove_traces(notebook)
         _write(notebook, failed)
-        raise StiltsError(
-            f"{template.name}: the kernel died, most often because memory ran out; what was executed: {failed}"
-        ) from None
+        raise StiltsError(f"{template.name}: the kernel died ({error}); what was executed: {failed}") from None
+    except (RuntimeError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise StiltsError(f"{template.name}: the kernel could not be run: {reason}") from error
     _raise_for_error(executed, template, failed)
     _write(executed, output)
     failed.unlink(missing_ok=True)

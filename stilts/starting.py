@@ -99,7 +99,7 @@ def _make(folders) -> None:
 
 
 def ended_by_signal(code: int) -> str | None:
-    """Say by which signal a process was ended, None if by none.
+    """Name the signal that ended a process, None if none did.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def ended_by_signal(code: int) -> str | None:
         What subprocess says, -n, or what a shell says of its child, 128 + n.
     """
     number = -code if code < 0 else code - 128
-    if number not in {known.value for known in signal.valid_signals() if isinstance(known, signal.Signals)}:
+    if number not in set(signal.Signals):
         return None
-    why = "; out of memory?" if number == signal.SIGKILL else ""
-    return f"killed by signal {number} ({signal.Signals(number).name}{why})"
+    why = ": out of memory?" if number == signal.SIGKILL else ""
+    return f"{signal.Signals(number).name} (signal {number}{why})"

@@ -1,5 +1,6 @@
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +92,19 @@ def test_the_same_table_gives_the_same_bytes(name, tmp_path):
     assert once.svg.read_bytes() == again.svg.read_bytes()
     assert once.csv.read_bytes() == again.csv.read_bytes()
     assert ElementTree.parse(once.svg).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize("name", ["transfer", "layers", "costs"])
+def test_settings_of_the_user_change_no_figure(name, tmp_path):
+    plot, *tables = PLOTS[name]
+    ours = figures.save(plot(*tables), tables[0], name, tmp_path / "ours")
+    changes = {
+        "lines.linewidth": 9, "axes.grid": True, "figure.dpi": 31, "savefig.dpi": 17, "font.size": 30,
+        "axes.facecolor": "red", "savefig.transparent": True, "text.usetex": True, "savefig.bbox": "tight",
+    }  # fmt: skip
+    with matplotlib.rc_context(changes):
+        theirs = figures.save(plot(*tables), tables[0], name, tmp_path / "theirs")
+    assert ours.svg.read_bytes() == theirs.svg.read_bytes()
 
 
 def test_a_saved_figure_stands_with_its_data_and_names_no_time_or_machine(tmp_path):
