@@ -15,7 +15,9 @@ from mirror import MIRROR
 
 from stilts.errors import StiltsError
 from stilts.formats.passage_retrieval import check_pool
+from stilts.sources.columns import TEXT, Schema
 from stilts.sources.suite import Request
+from stilts.sources.tables import read_json_lines
 from stilts.sources.xtreme import lareqa, mewsli_x
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.lareqa import Paragraph, Question, sentence_spans
@@ -294,11 +296,11 @@ def test_lines_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "izhx" / "mewsli-x" / "candidate_entities.jsonl.tar.gz"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StiltsError, match="candidate_entities.jsonl.tar.gz: cannot be read as lines of JSON"):
-        mewsli_x.read_lines(path, ("entity_id",))
+        read_json_lines(path, Schema({"entity_id": TEXT}))
     with tarfile.open(path, "w:gz"):
         pass
     with pytest.raises(StiltsError, match="0 files in the archive instead of one"):
-        mewsli_x.read_lines(path, ("entity_id",))
+        read_json_lines(path, Schema({"entity_id": TEXT}))
 
 
 # --- in the suite ----------------------------------------------------------------------------------------------------

@@ -413,7 +413,7 @@ def test_bucc_from_the_shared_tasks_files(root):
     before = Suite(root).fingerprint(Request(0))
     (folder / "de-en.sample.gold").write_text("de-1\ten-3\n")
     assert Suite(root).fingerprint(Request(0)) != before
-    with pytest.raises(StiltsError, match=r"sample\.gold: pair de-1 en-3, but there is no sentence en-3"):
+    with pytest.raises(StiltsError, match=r"sample\.gold, line 1: pair de-1 en-3, but there is no sentence en-3"):
         built(root, seed=1)
 
 

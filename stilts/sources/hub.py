@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.errors import StiltsError, UnknownName
+from stilts.sources.files import check_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +67,7 @@ def load_split(
     place = f"{root if root is not None else repo}, {config}, {split}"
     if not len(dataset):
         raise StiltsError(f"{place}: no rows; a split needs at least one")
-    _check_columns(place, dataset.column_names, columns)
+    check_columns(place, dataset.column_names, columns)
     return dataset
 
 
@@ -107,9 +108,10 @@ def read_tables(paths: Sequence[Path], columns: Collection[str] | None = None) -
 
     tables = []
     for path in paths:
+        check_regular(path)
         try:
             present = pq.read_schema(path).names
-            _check_columns(str(path), present, columns or ())
+            check_columns(str(path), present, columns or ())
             tables.append(pq.read_table(path, columns=list(columns) if columns else None, partitioning=None))
         except (pa.ArrowException, OSError) as error:
             raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
@@ -119,9 +121,12 @@ def read_tables(paths: Sequence[Path], columns: Collection[str] | None = None) -
         raise StiltsError(f"{paths[0].parent}: the files of one split differ in their columns ({error})") from error
 
 
-def _check_columns(place: str, present: Sequence[str], columns: Collection[str]) -> None:
+def check_columns(place: str, present: Sequence[str], columns: Collection[str]) -> None:
+    """Raise StiltsError if one of some columns is missing, or stands twice."""
     if missing := sorted(set(columns) - set(present)):
         raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(present)}")
+    if twice := sorted(name for name in set(columns) if present.count(name) > 1):
+        raise StiltsError(f"{place}: column {', '.join(twice)} stands twice; keep one of the two")
 
 
 def _split_of(path: Path, config: Path) -> str:

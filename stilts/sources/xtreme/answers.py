@@ -3,19 +3,26 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stilts.errors import StiltsError
+from stilts.sources.columns import ID, TEXT, Schema, Text, shown, squad_answers
+from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MLQA, TYDIQA, XQUAD
-from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.pieces import Piece, layout
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _XTREME = "google/xtreme"
-_COLUMNS = ("id", "context", "question", "answers")
+_TEXTS = {"id": ID, "context": TEXT, "question": TEXT}
+# Ids are the keys of predictions; the training rows of TyDiQA and of translations need none that differ.
+ANSWERED = Schema({**_TEXTS, "answers": squad_answers(1)}, key="id")
+_ANSWERED_OR_NOT = Schema({**_TEXTS, "answers": squad_answers(0)}, key="id")
+_TRANSLATION = Schema({**_TEXTS, "answers": squad_answers(0, Text("answer"))})
+_TYDIQA_TRAIN = Schema({**ANSWERED.columns, "title": TEXT})
+_TITLE = _TYDIQA_TRAIN.only("title")
 # By how many characters offsets may be too large. The Hub's loading scripts removed the white space around contexts and
 # left the offsets; in eight English training rows of TyDiQA the answer stands one character later than it says.
 _SHIFTS = (*range(17), -1)
@@ -72,7 +79,7 @@ def mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """TyDiQA-GoldP: its dev set is the test set; a tenth of the English training articles is the dev set instead."""
-    rows = _read(data, "tydiqa", TYDIQA_PLACES["train"], ("title",))
+    rows = _read(data, "tydiqa", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
     english = _by_article(_of_language(rows, "en"))
     held_out = english["validation"].num_rows
     data.note("tydiqa", f"one in {_HELD_OUT} of the English training articles is the dev set, {held_out} of "
@@ -98,7 +105,8 @@ def squad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """SQuAD 2.0; a question without an answer has empty lists."""
     for split, place in SQUAD2.items():
-        yield _piece(data, "squad2", "intermediate.squad2.en", split, place, "span_qa_null")
+        rows = _read(data, "squad2", place, _ANSWERED_OR_NOT)
+        yield Piece("squad2", "intermediate.squad2.en", split, layout("span_qa_null"), rows)
 
 
 def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -135,8 +143,8 @@ def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """TyDiQA-GoldP's training sets without the articles of its test sets; a tenth of the articles is held out."""
-    task, rows = "tydiqa-train", _read(data, "tydiqa-train", TYDIQA_PLACES["train"], ("title",))
-    tested = set(data.read(TYDIQA_PLACES["validation"], ("title",))["title"].to_pylist())
+    task, rows = "tydiqa-train", _read(data, "tydiqa-train", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
+    tested = set(data.read(TYDIQA_PLACES["validation"], _TITLE)["title"].to_pylist())
     new = _where(rows, [title not in tested for title in rows["title"].to_pylist()])
     data.note(task, f"{rows.num_rows - new.num_rows} of {rows.num_rows} rows of all languages left out, since a test "
                     "set has their article")  # fmt: skip
@@ -149,7 +157,8 @@ def tydiqa_languages(data: DataFolder) -> list[str]:
     """Return the languages of which TyDiQA-GoldP's training set has rows."""
     place, tests = TYDIQA_PLACES.values()
     stand = data.has(place) and data.has(tests)
-    names = {name.partition("-")[0] for name in data.read(place, ("id",))["id"].to_pylist()} if stand else ()
+    ids = data.read(place, ANSWERED.only("id"))["id"].to_pylist() if stand else ()
+    names = {name.partition("-")[0] for name in ids}
     return [language for language, name in TYDIQA.items() if name in names]
 
 
@@ -179,6 +188,19 @@ def aligned(rows: "pa.Table") -> Answers:
     return Answers(rows.set_column(rows.column_names.index("answers"), "answers", answers), moved, misplaced)
 
 
+def in_place(split: Split) -> Answers:
+    """Return what `aligned` does; StiltsError if an answer stands elsewhere than at its offset."""
+    found = aligned(split.rows)
+    if found.misplaced:
+        row = split.rows.slice(found.misplaced[0], 1).to_pylist()[0]
+        raise StiltsError(
+            f"{split.position(found.misplaced[0])} (id {row['id']}): answer {shown(row['answers']['text'])} does not "
+            f"stand at offset {shown(row['answers']['answer_start'])} of its context; fetch the file again (column "
+            "answers; rows count from 0)"
+        )
+    return found
+
+
 def _shift(context: str, texts: Sequence[str], starts: Sequence[int]) -> int | None:
     """First of `_SHIFTS` that brings all answers to their place, None if none does."""
     if len(texts) != len(starts):
@@ -197,39 +219,26 @@ def _squad(data: DataFolder, task: str, config: str) -> Iterator[Piece]:
 
 def _translated(data: DataFolder, task: str, place: Place) -> "pa.Table":
     """Return a translated set without the rows whose answer was lost in translation."""
-    answers = aligned(_raw(data, place))
-    if answers.misplaced:
-        data.note(task, f"{place}: {len(answers.misplaced)} of {answers.rows.num_rows} rows left out, since "
+    found = aligned(data.read(place, _TRANSLATION))
+    answers = [each["text"] for each in found.rows["answers"].to_pylist()]
+    lost = {*found.misplaced, *(row for row, texts in enumerate(answers) if not texts or "" in texts)}
+    if lost:
+        data.note(task, f"{place}: {len(lost)} of {len(answers)} rows left out, since "
                         "their answer does not stand at its offset")  # fmt: skip
-    return _where(answers.rows, _others(answers.misplaced, answers.rows.num_rows))
+    return _where(found.rows, [row not in lost for row in range(len(answers))])
 
 
 def _piece(data: DataFolder, task: str, config: str, split: str, place: Place, format_name: str = "span_qa") -> Piece:
     return Piece(task, config, split, layout(format_name), _read(data, task, place))
 
 
-def _read(data: DataFolder, task: str, place: Place, further: Sequence[str] = ()) -> "pa.Table":
-    answers = aligned(_raw(data, place, further))
-    path = data.files(place)[0]
-    if answers.misplaced:
-        _reject(answers.rows, answers.misplaced[0], path)
-    if answers.moved:
-        data.note(task, f"{place}: offsets of {answers.moved} of {answers.rows.num_rows} rows moved to where their "
+def _read(data: DataFolder, task: str, place: Place, schema: Schema = ANSWERED) -> "pa.Table":
+    """Return rows whose answers stand at their offsets; StiltsError if one stands elsewhere."""
+    found = in_place(data.read_split(place, schema))
+    if found.moved:
+        data.note(task, f"{place}: offsets of {found.moved} of {found.rows.num_rows} rows moved to where their "
                         "answers stand; the Hub's files lack the white space before their contexts")  # fmt: skip
-    return answers.rows
-
-
-def _raw(data: DataFolder, place: Place, further: Sequence[str] = ()) -> "pa.Table":
-    rows = data.read(place, (*_COLUMNS, *further))
-    return table({name: rows[name] for name in (*_COLUMNS, *further)})
-
-
-def _reject(rows: "pa.Table", row: int, path: Path) -> None:
-    found = rows.slice(row, 1).to_pylist()[0]
-    raise StiltsError(
-        f"{path}, row {row} (id {found['id']}): answer {found['answers']['text']} does not stand at offset "
-        f"{found['answers']['answer_start']} of its context; fetch the file again"
-    )
+    return found.rows
 
 
 def _of_language(rows: "pa.Table", language: str) -> "pa.Table":
@@ -256,11 +265,6 @@ def _paragraphs(contexts: Sequence[str]) -> Iterator[int]:
 def _one_of(count: int, name: str) -> bool:
     """Whether a name belongs to a fixed share of all names."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count == 0
-
-
-def _others(rows: Sequence[int], count: int) -> list[bool]:
-    chosen = set(rows)
-    return [row not in chosen for row in range(count)]
 
 
 def _where(rows: "pa.Table", mask: list[bool]) -> "pa.Table":

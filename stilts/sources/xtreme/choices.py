@@ -6,13 +6,12 @@ commonsenseqa}.py`) and XTREME's for SIQA and XCOPA (google-research/xtreme, `th
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.errors import StiltsError
+from stilts.sources.columns import TEXT, Fields, Items, NamedLabel, Number, Schema, Text, label, shown
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import XCOPA
-from stilts.sources.xtreme.pieces import Piece, check_numbers, layout, number_labels, table
+from stilts.sources.xtreme.pieces import Piece, layout, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +30,27 @@ SIQA = {
     for split in SPLITS
 }
 
+_ANSWERS = {"siqa": ("answerA", "answerB", "answerC"), "cosmosqa": tuple(f"answer{number}" for number in range(4))}
+_COPA = Schema({
+    "premise": TEXT, "choice1": TEXT, "choice2": TEXT, "question": Text("question", ("cause", "effect")),
+    "label": label(("choice1", "choice2")),
+})  # fmt: skip
+_SIQA = Schema({
+    "context": TEXT, "question": TEXT, **dict.fromkeys(_ANSWERS["siqa"], TEXT),
+    "label": NamedLabel("label", ("1", "2", "3")),
+})  # fmt: skip
+_HELLASWAG = Schema({
+    "ctx_a": TEXT, "ctx_b": TEXT, "endings": Items(TEXT, 4, 4), "label": NamedLabel("label", ("0", "1", "2", "3")),
+})  # fmt: skip
+_COSMOSQA = Schema({
+    "context": TEXT, "question": TEXT, **dict.fromkeys(_ANSWERS["cosmosqa"], TEXT),
+    "label": Number("label", 0, 3),
+})  # fmt: skip
+_COMMONSENSEQA = Schema({
+    "question": TEXT, "choices": Fields({"label": Items(Text("letter"), 5, 5), "text": Items(TEXT, 5, 5)}),
+    "answerKey": Text("letter"),
+})  # fmt: skip
+
 
 def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """XCOPA's test sets; COPA is its English training and dev set. COPA's own test labels are not public."""
@@ -43,68 +63,52 @@ def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def siqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Social IQa; labels are the texts "1" to "3"."""
     for split, places in SIQA.items():
-        place = data.first(places) or places[0]
-        names = ("answerA", "answerB", "answerC")
-        rows = data.read(place, ("context", "question", *names, "label"))
-        labels = number_labels(rows["label"], ("1", "2", "3"), data.files(place)[0])
-        prompts = _joined(rows["context"], rows["question"])
-        yield _piece("siqa", "intermediate.siqa.en", split, prompts, _lists([rows[name] for name in names]), labels)
+        rows = data.read(data.first(places) or places[0], _SIQA)
+        yield _asked("siqa", split, rows)
 
 
 def hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """HellaSwag: the first sentence as prompt, the beginning of the second with an ending as a choice."""
     for split, place in HELLASWAG.items():
-        rows = data.read(place, ("ctx_a", "ctx_b", "endings", "label"))
-        labels = number_labels(rows["label"], ("0", "1", "2", "3"), data.files(place)[0])
+        rows = data.read(place, _HELLASWAG)
         beginnings, endings = rows["ctx_b"].to_pylist(), rows["endings"].to_pylist()
         choices = [[f"{first} {ending}".strip() for ending in several]
                    for first, several in zip(beginnings, endings, strict=True)]  # fmt: skip
-        yield _checked("hellaswag", split, rows["ctx_a"], choices, labels, 4, data.files(place)[0])
+        yield _piece("hellaswag", "intermediate.hellaswag.en", split, rows["ctx_a"], choices, rows["label"])
 
 
 def cosmosqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Cosmos QA: context and question as prompt."""
     for split, places in COSMOSQA.items():
-        place = data.first(places) or places[0]
-        names = [f"answer{number}" for number in range(4)]
-        rows = data.read(place, ("context", "question", *names, "label"))
-        check_numbers(rows["label"], names, None, data.files(place)[0])
-        prompts = _joined(rows["context"], rows["question"])
-        choices = _lists([rows[name] for name in names])
-        yield _piece("cosmosqa", "intermediate.cosmosqa.en", split, prompts, choices, rows["label"])
+        rows = data.read(data.first(places) or places[0], _COSMOSQA)
+        yield _asked("cosmosqa", split, rows)
 
 
 def commonsenseqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """CommonsenseQA: five choices, the right one named by a letter."""
     for split, place in COMMONSENSEQA.items():
-        rows, path = data.read(place, ("question", "choices", "answerKey")), data.files(place)[0]
-        given, keys = rows["choices"].to_pylist(), rows["answerKey"].to_pylist()
+        found = data.read_split(place, _COMMONSENSEQA)
+        given, keys = found.rows["choices"].to_pylist(), found.rows["answerKey"].to_pylist()
         for row, (choices, key) in enumerate(zip(given, keys, strict=True)):
-            if key not in choices["label"]:
-                raise StiltsError(f"{path}, row {row}: answerKey {key!r}; it should be one of {choices['label']}")
+            if choices["label"].count(key) != 1:
+                right = f"one of {', '.join(choices['label'])}"
+                raise found.position(row).refuse(f"letter {shown(key)}", right, "answerKey")
         labels = [choices["label"].index(key) for choices, key in zip(given, keys, strict=True)]
         texts = [choices["text"] for choices in given]
-        yield _checked("commonsenseqa", split, rows["question"], texts, labels, 5, path)
+        yield _piece("commonsenseqa", "intermediate.commonsenseqa.en", split, found.rows["question"], texts, labels)
 
 
 def _copa_piece(data: DataFolder, config: str, split: str, place: Place) -> Piece:
-    rows = data.read(place, ("premise", "choice1", "choice2", "question", "label"))
-    path = data.files(place)[0]
-    check_numbers(rows["label"], ("choice1", "choice2"), data.label_names(place, "label"), path)
-    number_labels(rows["question"], ("cause", "effect"), path)
+    rows = data.read(place, _COPA)
     asked = [f"{premise} What was the {question}?" for premise, question in
              zip(rows["premise"].to_pylist(), rows["question"].to_pylist(), strict=True)]  # fmt: skip
     return _piece("xcopa", config, split, asked, _lists([rows["choice1"], rows["choice2"]]), rows["label"])
 
 
-def _checked(
-    task: str, split: str, prompts: "pa.ChunkedArray", choices: list[list[str]], labels: "pa.ChunkedArray | list[int]",
-    count: int, path: Path,
-) -> Piece:  # fmt: skip
-    wrong = next((row for row, several in enumerate(choices) if len(several) != count), None)
-    if wrong is not None:
-        raise StiltsError(f"{path}, row {wrong}: {len(choices[wrong])} choices instead of {count}; fetch it again")
-    return _piece(task, f"intermediate.{task}.en", split, prompts, choices, labels)
+def _asked(task: str, split: str, rows: "pa.Table") -> Piece:
+    """Return rows with a context and a question, and a column for each answer."""
+    prompts, choices = _joined(rows["context"], rows["question"]), _lists([rows[name] for name in _ANSWERS[task]])
+    return _piece(task, f"intermediate.{task}.en", split, prompts, choices, rows["label"])
 
 
 def _piece(task: str, config: str, split: str, prompts, choices, labels) -> Piece:

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from stilts.errors import StiltsError
-from stilts.sources.hub import read_tables, split_files
+from stilts.sources.columns import Schema
+from stilts.sources.hub import split_files
+from stilts.sources.tables import Split, read_split
 from stilts.sources.xtreme import published
 from stilts.study import reasons
 
@@ -104,34 +106,30 @@ class DataFolder:
         """Return the first of some places that stands here."""
         return next((place for place in places if self.has(place)), None)
 
-    def read(self, place: Place, columns: Sequence[str]) -> "pa.Table":
-        """Return some columns of a place, all rows in their order.
+    def read(self, place: Place, schema: Schema) -> "pa.Table":
+        """Return the columns of a schema, all rows of a place in their order; StiltsError as of `read_split`."""
+        return self.read_split(place, schema).rows
+
+    def read_split(self, place: Place, schema: Schema) -> Split:
+        """Return the same, and from which file each row is.
 
         Raises
         ------
         StiltsError
-            If the place does not stand here or has no rows, a column is missing, or the number of rows is not as
-            published in a repository that `stilts fetch` copied; copies of another origin may hold a part.
+            If the place does not stand here or has no rows, a column is missing or holds what the schema does not
+            allow, or the number of rows is not as published in a repository that `stilts fetch` copied; copies of
+            another origin may hold a part.
         """
         paths = self.files(place)
         if not paths:
             raise StiltsError(
                 f"{self.root / place.repo / place.config}: no split '{place.split}'; `stilts fetch` gets it"
             )
-        table = read_tables(paths, columns)
-        if not table.num_rows:
+        split = read_split(paths, schema)
+        if not split.rows.num_rows:
             raise StiltsError(f"{paths[0]}: no rows; fetch it again")
-        self._count(place, table.num_rows, paths[0])
-        return table
-
-    def label_names(self, place: Place, column: str) -> list[str] | None:
-        """Return the names that a place's files give to label numbers, None where they give none."""
-        import pyarrow.parquet as pq
-
-        metadata = pq.read_schema(self.files(place)[0]).metadata or {}
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        feature = features.get(column, {})
-        return feature.get("names") or feature.get("feature", {}).get("names")
+        self._count(place, split.rows.num_rows, paths[0])
+        return split
 
     def each(self, task: str, places: Mapping[str, Place]) -> Iterator[tuple[str, Place]]:
         """Yield languages and their places that stand here; the others are noted as left out of the task."""

@@ -13,15 +13,18 @@ rule of `sentence_spans` cuts, and the pool is not quite the published one. SQuA
 set, is always cut by the rule.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from stilts.errors import StiltsError
-from stilts.sources.xtreme.answers import SQUAD, aligned
+from stilts.sources.columns import shown
+from stilts.sources.files import read_text
+from stilts.sources.xtreme.answers import ANSWERED, SQUAD, in_place
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import XQUAD
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
@@ -30,7 +33,6 @@ from stilts.sources.xtreme.pieces import Piece
 TASK = "lareqa"
 XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in XQUAD}
 BREAKS = "google-research-datasets/lareqa/xquad-r"
-_COLUMNS = ("id", "context", "question", "answers")
 
 _CLOSING = "\"'”’»)\\]」』）"
 # A mark ends a sentence before white space; those of Chinese and Japanese, anywhere. The Greek question mark is a
@@ -39,6 +41,36 @@ _END = re.compile(rf"[.!?؟…।॥]+[{_CLOSING}]*(?=\s)|[。！？]+[{_CLOSING
 _GREEK_END = re.compile(rf"[.!?…;\u037e]+[{_CLOSING}]*(?=\s)")
 _ORDINALS = ("de", "tr")  # "16. Jahrhundert", "16. yüzyıl": a full stop makes a number an ordinal
 _THAI_LENGTH = 200  # characters; the mean of the published Thai sentences is 207
+
+
+class _Given(BaseModel):
+    """What the authors' files hold; further fields are left out."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Answer(_Given):
+    answer_start: int
+
+
+class _Asked(_Given):
+    id: str
+    question: str
+    answers: list[_Answer] = Field(min_length=1)
+
+
+class _Paragraph(_Given):
+    context: str
+    qas: list[_Asked]
+    sentence_breaks: list[tuple[int, int]]
+
+
+class _Article(_Given):
+    paragraphs: list[_Paragraph]
+
+
+class _Document(_Given):
+    data: list[_Article]
 
 
 class Question(NamedTuple):
@@ -173,26 +205,46 @@ def read_breaks(path: Path) -> list[Paragraph]:
         If it is no JSON of that form, or an offset lies outside its paragraph.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        found = [_given(paragraph) for article in document["data"] for paragraph in article["paragraphs"]]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise StiltsError(f"{path}: no file of google-research-datasets/lareqa ({error!r}); fetch it again") from error
-    for number, paragraph in enumerate(found, start=1):
-        if any(not 0 <= start < stop <= len(paragraph.context) for start, stop in paragraph.sentences):
-            raise StiltsError(f"{path}: paragraph {number} has a sentence outside its context; fetch the file again")
-    return found
+        document = _Document.model_validate_json(read_text(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        given = "" if first["type"] == "missing" else f" is {shown(first['input'])}"
+        raise StiltsError(f"{path}: no file of google-research-datasets/lareqa ({field}{given}: {first['msg']}); "
+                          "fetch it again") from error  # fmt: skip
+    paragraphs = [paragraph for article in document.data for paragraph in article.paragraphs]
+    _check_ids(path, [question.id for paragraph in paragraphs for question in paragraph.qas])
+    for number, paragraph in enumerate(paragraphs, start=1):
+        _check_offsets(f"{path}: paragraph {number}", paragraph)
+    return [_given(paragraph) for paragraph in paragraphs]
 
 
-def _given(paragraph: Mapping[str, Any]) -> Paragraph:
-    questions = [Question(qa["id"], qa["question"], qa["answers"][0]["answer_start"]) for qa in paragraph["qas"]]
-    return Paragraph(paragraph["context"], [(start, stop) for start, stop in paragraph["sentence_breaks"]], questions)
+def _check_ids(path: Path, ids: Iterable[str]) -> None:
+    seen = set()
+    for name in ids:
+        if not name.strip() or name in seen:
+            raise StiltsError(f"{path}: a question has the id {shown(name)}, which is empty or another's; ids should "
+                              "differ (field id)")  # fmt: skip
+        seen.add(name)
+
+
+def _check_offsets(place: str, paragraph: _Paragraph) -> None:
+    length = len(paragraph.context)
+    if any(not 0 <= start < stop <= length for start, stop in paragraph.sentence_breaks):
+        raise StiltsError(f"{place} has a sentence outside its context; fetch the file again")
+    for question in paragraph.qas:
+        if not 0 <= (start := question.answers[0].answer_start) < length:
+            raise StiltsError(f"{place}, question {question.id}: answer_start {start} lies outside its context, which "
+                              f"has {length} characters; fetch the file again")  # fmt: skip
+
+
+def _given(paragraph: _Paragraph) -> Paragraph:
+    questions = [Question(each.id, each.question, each.answers[0].answer_start) for each in paragraph.qas]
+    return Paragraph(paragraph.context, paragraph.sentence_breaks, questions)
 
 
 def _read_rows(data: DataFolder, place: Place, language: str) -> list[Paragraph]:
-    answers = aligned(data.read(place, _COLUMNS))
-    if answers.misplaced:
-        data.note(TASK, f"{place}: {len(answers.misplaced)} rows have an answer that does not stand at its offset")
-    return cut_rows(answers.rows.select(list(_COLUMNS)).to_pylist(), language)
+    return cut_rows(in_place(data.read_split(place, ANSWERED)).rows.to_pylist(), language)
 
 
 def cut_rows(rows: Iterable[Mapping[str, Any]], language: str) -> list[Paragraph]:

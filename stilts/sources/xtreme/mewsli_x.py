@@ -18,12 +18,12 @@ each perhaps packed as `.jsonl.tar.gz`. The pool is about a million entities in 
 the suite has.
 """
 
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.errors import StiltsError
+from stilts.sources.columns import CANDIDATE_ID, ID, TEXT, Schema, shown
+from stilts.sources.tables import Split, read_json_lines
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MEWSLI_X
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
@@ -38,7 +38,7 @@ UNKNOWN = "und"  # BCP 47 for a language that is not stated
 
 
 class Part(NamedTuple):
-    """A part of the repository, and the columns that are read of it.
+    """A part of the repository, and what its rows hold.
 
     Attributes
     ----------
@@ -46,14 +46,13 @@ class Part(NamedTuple):
         As parquet.
     lines : str
         As lines of JSON, below the repository's folder and without ``.jsonl``.
-    columns, further : tuple of str
-        Those that it must have, and those that it may have. All are texts.
+    schema : Schema
+        All columns are texts.
     """
 
     place: Place
     lines: str
-    columns: tuple[str, ...]
-    further: tuple[str, ...] = ()
+    schema: Schema
 
     def __str__(self) -> str:
         return str(self.place)
@@ -68,39 +67,49 @@ class Part(NamedTuple):
         return data.has(self.place) or self.file(data) is not None
 
 
+_PAIR = Schema({"mention": TEXT, "entity": TEXT})
+_MENTION = Schema({"mention": TEXT, "entity_id": CANDIDATE_ID}, {"example_id": ID}, key="example_id")
+_ENTITY = Schema({"entity_id": CANDIDATE_ID, "description": TEXT}, {"description_language": ID}, key="entity_id")
+
 PAIRS = {
-    split: Part(Place(REPOSITORY, "wikipedia_pairs", split), f"wikipedia_pairs/{name}", ("mention", "entity"))
+    split: Part(Place(REPOSITORY, "wikipedia_pairs", split), f"wikipedia_pairs/{name}", _PAIR)
     for split, name in (("train", "train"), ("validation", "dev"))
 }
 MENTIONS = {
-    language: Part(
-        Place(REPOSITORY, language, "test"),
-        f"wikinews_mentions/{language}/test",
-        ("mention", "entity_id"),
-        ("example_id",),
-    )
+    language: Part(Place(REPOSITORY, language, "test"), f"wikinews_mentions/{language}/test", _MENTION)
     for language in MEWSLI_X
 }
-ENTITIES = Part(
-    Place(REPOSITORY, "candidate_entities", "test"),
-    "candidate_entities",
-    ("entity_id", "description"),
-    ("description_language",),
-)
+ENTITIES = Part(Place(REPOSITORY, "candidate_entities", "test"), "candidate_entities", _ENTITY)
 
 
 def mewsli_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Mewsli-X's mentions and pool; mentions in the English Wikipedia are its training and dev set."""
     for split, part in PAIRS.items():
-        yield pair_piece(TASK, split, pairs(read(data, part)))
+        yield pair_piece(TASK, split, pairs(read(data, part).rows))
+    asked = []
     for language in MEWSLI_X:
         if language not in languages:
             continue
         if MENTIONS[language].stands(data):
-            yield query_piece(TASK, language, queries(read(data, MENTIONS[language]), language))
+            asked.append(read(data, MENTIONS[language]))
+            yield query_piece(TASK, language, queries(asked[-1].rows, language))
         else:
             data.leave_out(TASK, language, f"{MENTIONS[language]} is not in the data folder")
-    yield pool_piece(TASK, candidates(read(data, ENTITIES)))
+    pool = read(data, ENTITIES)
+    for mentions in asked:
+        _check_entities(mentions, pool)
+    yield pool_piece(TASK, candidates(pool.rows))
+
+
+def _check_entities(mentions: Split, pool: Split) -> None:
+    """Raise StiltsError at the first mention whose entity is no candidate."""
+    import pyarrow.compute as pc
+
+    entities = mentions.rows["entity_id"]
+    row = pc.index(pc.is_in(entities, pool.rows["entity_id"].combine_chunks()), False).as_py()
+    if row >= 0:
+        right = f"one of {pool.files[0][0]}"
+        raise mentions.position(row).refuse(f"id {shown(entities[row].as_py())}", right, "entity_id")
 
 
 # --- rows in, rows out -----------------------------------------------------------------------------------------------
@@ -137,69 +146,14 @@ def _numbers(language: str, count: int) -> list[str]:
 # --- rows from files -------------------------------------------------------------------------------------------------
 
 
-def read(data: DataFolder, part: Part) -> "pa.Table":
+def read(data: DataFolder, part: Part) -> Split:
     """Return the columns of a part that it must have, and those that it has of the others.
 
     Raises
     ------
     StiltsError
-        If the part does not stand in the folder, cannot be read, or lacks a column or a row.
+        If the part does not stand in the folder, cannot be read, lacks a column or a row, or has a row that is no such.
     """
     if not data.has(part.place) and (path := part.file(data)):
-        return read_lines(path, part.columns, part.further)
-    return data.read(part.place, (*part.columns, *_present(data, part)))
-
-
-def _present(data: DataFolder, part: Part) -> list[str]:
-    import pyarrow.parquet as pq
-
-    files = data.files(part.place)
-    names = pq.read_schema(files[0]).names if files else []
-    return [name for name in part.further if name in names]
-
-
-def read_lines(path: Path, columns: Sequence[str], further: Sequence[str] = ()) -> "pa.Table":
-    """Return columns of a file with one JSON object a line, ``.jsonl`` or, alone in an archive, ``.jsonl.tar.gz``.
-
-    Parameters
-    ----------
-    columns, further : sequence of str
-        Those that every object must have, and those that are returned if every object has them. All are texts.
-
-    Raises
-    ------
-    StiltsError
-        If the file is no such file, or an object lacks a column.
-    """
-    import pyarrow as pa
-
-    try:
-        if path.suffix == ".gz":
-            with tarfile.open(path, "r:gz") as archive:
-                rows = _parse(archive.extractfile(_only_file(archive)), (*columns, *further))
-        else:
-            with path.open("rb") as file:
-                rows = _parse(file, (*columns, *further))
-    except (OSError, EOFError, ValueError, tarfile.TarError, pa.ArrowException) as error:
-        raise StiltsError(f"{path}: cannot be read as lines of JSON ({error}); fetch it again") from error
-    if missing := [name for name in columns if rows[name].null_count]:
-        row = rows[missing[0]].is_null().index(True).as_py()
-        raise StiltsError(f"{path}, line {row + 1}: '{missing[0]}' is missing; fetch the file again")
-    return rows.drop_columns([name for name in further if rows[name].null_count])
-
-
-def _parse(file, columns: Sequence[str]) -> "pa.Table":
-    """Read text columns of lines of JSON; a column that a line lacks is null there."""
-    import pyarrow as pa
-    from pyarrow import json
-
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    options = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    return json.read_json(file, parse_options=options)
-
-
-def _only_file(archive: tarfile.TarFile) -> tarfile.TarInfo:
-    members = [member for member in archive if member.isfile()]
-    if len(members) != 1:
-        raise ValueError(f"{len(members)} files in the archive instead of one")
-    return members[0]
+        return read_json_lines(path, part.schema)
+    return data.read_split(part.place, part.schema)

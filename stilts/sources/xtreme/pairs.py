@@ -1,10 +1,13 @@
 """Retrieval and mining: Tatoeba and BUCC 2018."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.errors import StiltsError
+from stilts.sources.columns import ID, TEXT, Schema, shown
+from stilts.sources.files import read_lines
+from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import BUCC, TATOEBA
 from stilts.sources.xtreme.pieces import Piece, layout, table
@@ -21,7 +24,8 @@ BUCC_PLACES = {
 BUCC_SOURCE = "BUCC 2018 shared task, https://comparable.limsi.fr/bucc2018/bucc2018-task.html"
 # XTREME takes the shared task's sample as dev set and its training set, whose gold pairs are public, as test set.
 _CORPORA = {"validation": ("sample", "dev"), "test": ("training", "test")}
-_PAIR = ("source_sentence", "target_sentence", "source_lang", "target_lang")
+_TATOEBA = Schema({"source_sentence": TEXT, "target_sentence": TEXT})
+_BUCC = Schema({**_TATOEBA.columns, "source_lang": ID, "target_lang": ID})  # they hold ids
 _SIDES = ("id", "sentence", "lang", "match")
 
 
@@ -32,9 +36,9 @@ def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
     wanted = {language: place for language, place in TATOEBA_PLACES.items() if language in languages}
     for language, place in data.each("tatoeba", wanted):
-        rows = data.read(place, _PAIR[:2])
+        rows = data.read(place, _TATOEBA)
         count = rows.num_rows
-        columns = {name: pc.utf8_rtrim(rows[name], "\r\n") for name in _PAIR[:2]}
+        columns = {name: pc.utf8_rtrim(rows[name], "\r\n") for name in _TATOEBA.columns}
         columns |= {"source_lang": pa.repeat(language, count), "target_lang": pa.repeat("en", count)}
         yield Piece("tatoeba", f"tatoeba.{language}", "test", layout("retrieval"), table(columns))
 
@@ -73,18 +77,30 @@ def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
         "bucc2018", f"{language}: the shared task's corpora; its sample is the dev set, its training set the test set"
     )
     for split, (foreign, english, gold) in found.items():
-        sides = {language: dict(_columns(foreign)), "en": dict(_columns(english))}
-        yield _mining_piece(language, split, sides, _columns(gold), gold)
+        sides = {language: _corpus(foreign), "en": _corpus(english)}
+        pairs = [(own, other, f"{gold}, line {number}") for number, own, other in _columns(gold)]
+        yield _mining_piece(language, split, sides, pairs, foreign)
 
 
-def _columns(path: Path) -> list[tuple[str, str]]:
-    """Return a file's lines of two columns."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = [tuple(line.split("\t", 1)) for line in lines if line]
-    wrong = next((number for number, pair in enumerate(pairs, 1) if len(pair) != 2), None)
-    if wrong:
-        raise StiltsError(f"{path}, line {wrong}: it should be two columns, with a tab between them")
-    return pairs
+def _corpus(path: Path) -> dict[str, str]:
+    """Return the sentences of a corpus by their ids."""
+    found: dict[str, str] = {}
+    for number, name, text in _columns(path):
+        if name in found:
+            raise StiltsError(f"{path}, line {number}: id {shown(name)} stands in a line before; ids should differ")
+        found[name] = text
+    return found
+
+
+def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield the numbers of a file's lines, from 1, and their two columns; empty lines are none."""
+    for number, line in enumerate(read_lines(path), 1):
+        first, tab, second = line.partition("\t")
+        if line and not (tab and first.strip()):
+            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be two columns, an id and another, "
+                              "with a tab between them")  # fmt: skip
+        if line:
+            yield number, first, second
 
 
 def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
@@ -92,28 +108,53 @@ def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
     places = {split: BUCC_PLACES[split][language] for split in BUCC_PLACES}
     if not data.has(places["validation"]):
         return
-    rows = {split: data.read(place, _PAIR).to_pylist() for split, place in places.items() if data.has(place)}
-    path = data.files(places["validation"])[0]
+    found = {split: data.read_split(place, _BUCC) for split, place in places.items() if data.has(place)}
+    sources = {split: _numbered(rows) for split, rows in found.items()}
     data.note("bucc2018", f"{language}: gold pairs alone, without the corpora that hide them: scores are far higher "
                           "than the shared task's and cannot be compared with them")  # fmt: skip
-    if "test" not in rows:
-        rows = {"validation": rows["validation"][::2], "test": rows["validation"][1::2]}
+    if "test" not in sources:
+        sources = {"validation": sources["validation"][::2], "test": sources["validation"][1::2]}
         data.note("bucc2018", f"{language}: of the dev pairs every second is the test set, since there is none")
-    for split, pairs in rows.items():
-        sides = {language: {row["source_lang"]: row["source_sentence"] for row in pairs},
-                 "en": {row["target_lang"]: row["target_sentence"] for row in pairs}}  # fmt: skip
-        gold = [(row["source_lang"], row["target_lang"]) for row in pairs]
-        yield _mining_piece(language, split, sides, gold, path)
+    for split, rows in sources.items():
+        sides: dict[str, dict[str, str]] = {language: {}, "en": {}}
+        for place, row in rows:
+            _add(sides[language], row["source_lang"], row["source_sentence"], place, "source_lang")
+            _add(sides["en"], row["target_lang"], row["target_sentence"], place, "target_lang")
+        pairs = [(row["source_lang"], row["target_lang"], place) for place, row in rows]
+        yield _mining_piece(language, split, sides, pairs, data.files(places["validation"])[0])
+
+
+def _numbered(split: Split) -> list[tuple[str, dict[str, str]]]:
+    """Return the rows of a split, each with its place in words."""
+    return [(str(split.position(number)), row) for number, row in enumerate(split.rows.to_pylist())]
+
+
+def _add(side: dict[str, str], name: str, sentence: str, place: str, column: str) -> None:
+    """Add a sentence to those of a side; it may stand in several pairs, and is then the same in each."""
+    if side.setdefault(name, sentence) != sentence:
+        raise StiltsError(f"{place}: id {shown(name)} stands in a row before with another sentence; ids should differ "
+                          f"(column {column}; rows count from 0)")  # fmt: skip
 
 
 def _mining_piece(
-    language: str, split: str, sides: dict[str, dict[str, str]], gold: Sequence[tuple[str, str]], path: Path
+    language: str, split: str, sides: Mapping[str, Mapping[str, str]], gold: Sequence[tuple[str, str, str]], path: Path
 ) -> Piece:
+    """Return rows of both sides.
+
+    Parameters
+    ----------
+    gold : sequence of (str, str, str)
+        Ids of either side, and where the pair stands, in words.
+    path : Path
+        What an error about the sides names.
+    """
+    if both := sides[language].keys() & sides["en"].keys():
+        raise StiltsError(f"{path}: id {shown(min(both))} stands on both sides, {language} and en; ids should differ")
     match: dict[str, str] = {}
-    for pair in gold:
+    for *pair, place in gold:
         for own, other, side in ((*pair, sides[language]), (*pair[::-1], sides["en"])):
             if own not in side:
-                raise StiltsError(f"{path}: pair {' '.join(pair)}, but there is no sentence {own}")
+                raise StiltsError(f"{place}: pair {' '.join(pair)}, but there is no sentence {own}")
             match.setdefault(own, other)
     rows = [
         (name, text.strip(), side, match.get(name, "")) for side, texts in sides.items() for name, text in texts.items()

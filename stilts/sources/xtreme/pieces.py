@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.errors import StiltsError
 from stilts.sources.suite import features
 
 if TYPE_CHECKING:
@@ -66,44 +64,3 @@ def table(columns: Mapping[str, "pa.ChunkedArray | pa.Array | Sequence"]) -> "pa
     import pyarrow as pa
 
     return pa.table(dict(columns))
-
-
-def number_labels(values: "pa.ChunkedArray", names: Sequence[str], path: Path) -> "pa.ChunkedArray":
-    """Return the numbers of labels that are given as text.
-
-    Raises
-    ------
-    StiltsError
-        If a label is none of the names; it names file and row.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    numbers = pc.index_in(values, value_set=pa.array(names, values.type))
-    if numbers.null_count:
-        row = pc.index(numbers.is_null(), True).as_py()
-        raise StiltsError(f"{path}, row {row}: label {values[row].as_py()!r}; it should be one of {', '.join(names)}")
-    return numbers.cast(pa.int64())
-
-
-def check_numbers(values: "pa.ChunkedArray", names: Sequence[str], given: Sequence[str] | None, path: Path) -> None:
-    """Check label numbers, and that a file numbers the labels as the suite does.
-
-    Parameters
-    ----------
-    given : sequence of str, optional
-        The file's own names; None where it has none.
-
-    Raises
-    ------
-    StiltsError
-        If a number is no label's or the names differ; it names file and row.
-    """
-    import pyarrow.compute as pc
-
-    if given is not None and list(given) != list(names):
-        raise StiltsError(f"{path}: the labels are {', '.join(given)}; they should be {', '.join(names)}")
-    wrong = pc.or_(pc.less(values, 0), pc.greater_equal(values, len(names)))
-    row = pc.index(pc.fill_null(wrong, True), True).as_py()
-    if row >= 0:
-        raise StiltsError(f"{path}, row {row}: label {values[row].as_py()}; it should be 0 to {len(names) - 1}")

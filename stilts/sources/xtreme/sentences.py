@@ -3,18 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from stilts.sources.columns import TEXT, NamedLabel, Schema, label
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAWS_X, XNLI
-from stilts.sources.xtreme.pieces import (
-    DUPLICATE,
-    NLI,
-    PARAPHRASE,
-    Piece,
-    check_numbers,
-    layout,
-    number_labels,
-    table,
-)
+from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, layout, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +37,12 @@ PAWS_X_TRAIN = {
     split: {language: Place(_XTREME, f"PAWS-X.{language}", split) for language in PAWS_X}
     for split in ("train", "validation")
 }
+
+_NUMBERED_NLI = Schema({"premise": TEXT, "hypothesis": TEXT, "label": label(NLI)})
+_SNLI = Schema({**_NUMBERED_NLI.columns, "label": label(NLI, unlabelled=True)})
+NAMED_NLI = Schema({"language": TEXT, "sentence1": TEXT, "sentence2": TEXT, "gold_label": NamedLabel("label", NLI)})
+_QQP = Schema({"question1": TEXT, "question2": TEXT, "label": label(DUPLICATE)})
+_PAWS_X = Schema({"sentence1": TEXT, "sentence2": TEXT, "label": NamedLabel("label", ("0", "1"))})
 
 
 def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -88,8 +86,7 @@ def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Quora Question Pairs as GLUE has them."""
     for split, place in QQP.items():
-        rows = data.read(place, ("question1", "question2", "label"))
-        check_numbers(rows["label"], DUPLICATE, data.label_names(place, "label"), data.files(place)[0])
+        rows = data.read(place, _QQP)
         columns = {"sentence1": rows["question1"], "sentence2": rows["question2"], "label": rows["label"]}
         yield Piece("qqp", "intermediate.qqp.en", split, layout("classification", DUPLICATE, True), table(columns))
 
@@ -125,7 +122,8 @@ def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def xnli_dev_languages(data: DataFolder) -> list[str]:
     """Return the languages of which XNLI's dev set has rows."""
-    known = set(data.read(XNLI_DEV, ("language",))["language"].unique().to_pylist()) if data.has(XNLI_DEV) else set()
+    stands = data.has(XNLI_DEV)
+    known = data.read(XNLI_DEV, NAMED_NLI.only("language"))["language"].unique().to_pylist() if stands else ()
     return [language for language in XNLI if language in known]
 
 
@@ -169,17 +167,14 @@ def _numbered_nli(data: DataFolder, place: Place) -> "pa.Table":
     """Premises and hypotheses; SNLI's rows on which its annotators did not agree (-1) are left out, as is usual."""
     import pyarrow.compute as pc
 
-    rows = data.read(place, ("premise", "hypothesis", "label"))
-    if place.repo == "stanfordnlp/snli":
-        rows = rows.filter(pc.not_equal(rows["label"], -1))
-    check_numbers(rows["label"], NLI, data.label_names(place, "label"), data.files(place)[0])
+    agreed = place.repo != "stanfordnlp/snli"
+    rows = data.read(place, _NUMBERED_NLI if agreed else _SNLI)
+    rows = rows if agreed else rows.filter(pc.not_equal(rows["label"], -1))
     return table({"sentence1": rows["premise"], "sentence2": rows["hypothesis"], "label": rows["label"]})
 
 
 def _named_nli(data: DataFolder, place: Place) -> "pa.Table":
-    rows = data.read(place, ("language", "sentence1", "sentence2", "gold_label"))
-    labels = number_labels(rows["gold_label"], NLI, data.files(place)[0])
-    return rows.drop_columns("gold_label").append_column("label", labels)
+    return data.read(place, NAMED_NLI).rename_columns({"gold_label": "label"})
 
 
 def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
@@ -193,7 +188,5 @@ def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
 
 
 def _paws_x_piece(data: DataFolder, task: str, config: str, split: str, place: Place) -> Piece:
-    rows = data.read(place, ("sentence1", "sentence2", "label"))
-    labels = number_labels(rows["label"], ("0", "1"), data.files(place)[0])
-    rows = rows.set_column(rows.column_names.index("label"), "label", labels)
+    rows = data.read(place, _PAWS_X)
     return Piece(task, config, split, layout("classification", PARAPHRASE, True), rows)

@@ -1,22 +1,22 @@
 """Tagging: UDPOS, PAN-X, and CCG supertags from a folder that its user holds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from stilts.errors import StiltsError
+from stilts.sources.columns import Items, Schema, Text, label, shown
+from stilts.sources.files import read_lines
 from stilts.sources.xtreme import treebanks
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAN_X, UDPOS
-from stilts.sources.xtreme.pieces import Piece, check_numbers, layout, number_labels, table
+from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.treebanks import UPOS
 
-UPOS = (
-    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
-    "SYM", "VERB", "X",
-)  # fmt: skip
 NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 SPLITS = ("train", "validation", "test")
 _TRAIN_AND_DEV = SPLITS[:2]
 CONTAMINATED = {"el": "Ancient Greek", "zh": "Classical Chinese", "fr": "Old French", "de": "Swiss German"}
+TOKENS = Items(Text("token"), 1)
 CCG_SOURCE = "CCGbank, LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13"
 
 
@@ -109,58 +109,62 @@ def ccg(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """CCG supertags from the user's files; a tag that training lacks is an error, since no head could predict it."""
     train = read_columns(ccg_files(data, "train")[0])
     labels = tuple(sorted({tag for _, tags in train for tag in tags}))
-    for split in ("train", "validation"):
-        path = ccg_files(data, split)[0]
-        yield _named_piece("ccg", "intermediate.ccg.en", split, read_columns(path), labels, path)
+    validation = read_columns(ccg_files(data, "validation")[0], labels)
+    for split, sentences in (("train", train), ("validation", validation)):
+        yield _named_piece("ccg", "intermediate.ccg.en", split, sentences, labels)
 
 
-def read_columns(path: Path) -> list[tuple[list[str], list[str]]]:
+def read_columns(path: Path, allowed: Collection[str] | None = None) -> list[tuple[list[str], list[str]]]:
     """Return the sentences of a file with a word, a tab and a tag on a line; StiltsError if a line is another.
+
+    Parameters
+    ----------
+    allowed : collection of str, optional
+        The only tags; any by default.
 
     Returns
     -------
     list of (words, tags)
     """
     sentences: list[tuple[list[str], list[str]]] = [([], [])]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip(" "):
             sentences.append(([], []))
             continue
         parts = line.split("\t")
         if len(parts) != 2 or not all(parts):
-            raise StiltsError(f"{path}, line {number}: {line!r}; it should be a word, a tab and a tag")
+            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be a word, a tab and a tag")
+        if allowed is not None and parts[1] not in allowed:
+            raise StiltsError(f"{path}, line {number}: tag {shown(parts[1])}; it should be one of the training file's")
         for column, part in zip(sentences[-1], parts, strict=True):
             column.append(part)
-    return [sentence for sentence in sentences if sentence[0]]
+    found = [sentence for sentence in sentences if sentence[0]]
+    if not found:
+        raise StiltsError(f"{path}: no sentence; it should have a word, a tab and a tag on a line")
+    return found
 
 
 def _hub_piece(
     data: DataFolder, task: str, config: str, split: str, place: Place, column: str, labels: Sequence[str]
 ) -> Piece:
-    import pyarrow.compute as pc
-
-    rows, path = data.read(place, ("tokens", column)), data.files(place)[0]
-    check_numbers(pc.list_flatten(rows[column]), labels, data.label_names(place, column), path)
-    lengths = pc.list_value_length(rows["tokens"])
-    bad = pc.or_(pc.equal(lengths, 0), pc.not_equal(lengths, pc.list_value_length(rows[column])))
-    if (row := pc.index(bad, True).as_py()) >= 0:
-        raise StiltsError(f"{path}, row {row}: no tokens, or not as many tags; fetch it again")
-    return Piece(task, config, split, layout("tagging", tuple(labels)), rows.rename_columns(["tokens", "tags"]))
+    schema = Schema({"tokens": TOKENS, column: Items(label(labels))}, together=("tokens", column))
+    rows = data.read(place, schema).rename_columns(["tokens", "tags"])
+    return Piece(task, config, split, layout("tagging", tuple(labels)), rows)
 
 
 def _treebank_piece(files: Sequence[Path], language: str, split: str) -> Piece:
     sentences = [sentence for file in files for sentence in treebanks.read(file, language)]
-    return _named_piece("udpos", f"udpos.{language}", split, sentences, UPOS, files[0])
+    return _named_piece("udpos", f"udpos.{language}", split, sentences, UPOS)
 
 
 def _named_piece(
-    task: str, config: str, split: str, sentences: Sequence[tuple[list[str], list[str]]], labels: tuple[str, ...],
-    path: Path,
-) -> Piece:  # fmt: skip
+    task: str, config: str, split: str, sentences: Sequence[tuple[list[str], list[str]]], labels: tuple[str, ...]
+) -> Piece:
     import pyarrow as pa
 
-    tags = pa.array([tags for _, tags in sentences], pa.list_(pa.string()))
-    numbers = number_labels(pa.chunked_array([tags.flatten()]), labels, path).combine_chunks()
-    tags = pa.ListArray.from_arrays(tags.offsets, numbers)
-    columns = {"tokens": pa.array([words for words, _ in sentences], pa.list_(pa.string())), "tags": tags}
+    numbers = {name: number for number, name in enumerate(labels)}
+    columns = {
+        "tokens": pa.array([words for words, _ in sentences], pa.list_(pa.string())),
+        "tags": pa.array([[numbers[tag] for tag in tags] for _, tags in sentences], pa.list_(pa.int64())),
+    }
     return Piece(task, config, split, layout("tagging", labels), table(columns))

@@ -15,13 +15,19 @@ has them, which can change the tag of a fused form there. Its lists of tags are 
 the outcome is the same word for word is not verified, since XTREME's own output is not public.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from stilts.errors import StiltsError
+from stilts.sources.columns import shown
+from stilts.sources.files import read_lines
 from stilts.sources.xtreme.folder import DataFolder
 
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
+    "SYM", "VERB", "X",
+)  # fmt: skip
 CONVERSION = "fused forms of multiword tokens are kept, each with the tag of its word nearest to the root"
 SOURCE = "Universal Dependencies 2.5, http://hdl.handle.net/11234/1-3105"
 
@@ -46,6 +52,16 @@ class _Word(NamedTuple):
     form: str
     tag: str
     head: int
+    line: int
+
+
+class _Span(NamedTuple):
+    """A token: the numbers of its first and last word, its form, its line."""
+
+    first: int
+    last: int
+    form: str
+    line: int
 
 
 def files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
@@ -65,57 +81,85 @@ def read(path: Path, code: str) -> Iterator[Sentence]:
     Raises
     ------
     StiltsError
-        If a line is no line of CoNLL-U.
+        If a line is no line of CoNLL-U, or a word's tag is none of `UPOS`; it names the line. If there is no sentence.
     """
+    empty = True
     for words, spans in _blocks(path):
+        empty = False
         tokens = [_token(words, span, code) for span in spans]
         withheld = sum(form == "_" for form, _ in tokens)
         if withheld == 0 or withheld < len(tokens) - 1:
-            yield [form.replace(_NON_JOINER, "").replace(" ", "") for form, _ in tokens], [tag for _, tag in tokens]
+            _check_tags(path, (word for _, word in tokens))
+            forms = [form.replace(_NON_JOINER, "").replace(" ", "") for form, _ in tokens]
+            yield forms, [word.tag for _, word in tokens]
+    if empty:
+        raise StiltsError(f"{path}: no sentence; it is no CoNLL-U")
 
 
-def _blocks(path: Path) -> Iterator[tuple[dict[int, _Word], list[tuple[int, int, str]]]]:
-    """Yield the words of each sentence by number, and its tokens as (first word, last word, form)."""
+def _check_tags(path: Path, words: Iterable[_Word]) -> None:
+    for word in words:
+        if word.tag not in UPOS:
+            raise StiltsError(f"{path}, line {word.line}: tag {shown(word.tag)}; it should be one of {', '.join(UPOS)}")
+
+
+def _blocks(path: Path) -> Iterator[tuple[dict[int, _Word], list[_Span]]]:
+    """Yield the words of each sentence by number, and its tokens."""
     words: dict[int, _Word] = {}
-    spans: list[tuple[int, int, str]] = []
-    for number, line in enumerate([*path.read_text(encoding="utf-8").split("\n"), ""], 1):
-        if not line.strip():
-            if words:
+    spans: list[_Span] = []
+    for number, line in enumerate([*read_lines(path), ""], 1):
+        if not line.strip(" "):
+            if words or spans:
+                _check_spans(path, words, spans)
                 yield words, spans
             words, spans = {}, []
         elif not line.startswith("#"):
-            _add(line, words, spans, f"{path}, line {number}")
+            _add(line, words, spans, path, number)
 
 
-def _add(line: str, words: dict[int, _Word], spans: list[tuple[int, int, str]], place: str) -> None:
-    parts = line.split("\t")
+def _check_spans(path: Path, words: Mapping[int, _Word], spans: Iterable[_Span]) -> None:
+    for span in spans:
+        missing = next((number for number in range(span.first, span.last + 1) if number not in words), None)
+        if missing is not None:
+            raise StiltsError(f"{path}, line {span.line}: there is no word {missing} in its sentence; it is no CoNLL-U")
+
+
+def _add(line: str, words: dict[int, _Word], spans: list[_Span], path: Path, number: int) -> None:
+    place, parts = f"{path}, line {number}", line.split("\t")
     if len(parts) != _COLUMNS:
         raise StiltsError(f"{place}: {len(parts)} columns instead of {_COLUMNS}; it is no CoNLL-U")
     name, form = parts[0], parts[1].strip()
     if "." in name:
         return  # an empty node of the enhanced dependencies stands for no word of the text
+    if not parts[1]:
+        raise StiltsError(f"{place}: no form; CoNLL-U writes _ for what is not there")
     first, _, last = name.partition("-")
     try:
-        if last:
-            spans.append((int(first), int(last), form))
-            return
-        words[int(first)] = _Word(form, parts[3].strip(), int(parts[6]) if parts[6].isdigit() else 0)
+        span = _Span(int(first), int(last or first), form, number)
+        head = int(parts[6]) if parts[6].isdigit() else 0
     except ValueError as error:
         raise StiltsError(f"{place}: {error}; it is no CoNLL-U") from error
-    if not spans or int(first) > spans[-1][1]:
-        spans.append((int(first), int(first), form))
+    if last:
+        if span.last < span.first:
+            raise StiltsError(f"{place}: {name} ends before it begins; it is no CoNLL-U")
+        spans.append(span)
+        return
+    if span.first in words:
+        raise StiltsError(f"{place}: a second word {span.first} in its sentence; it is no CoNLL-U")
+    words[span.first] = _Word(form, parts[3].strip(), head, number)
+    if not spans or span.first > spans[-1].last:
+        spans.append(span)
 
 
-def _token(words: Mapping[int, _Word], span: tuple[int, int, str], code: str) -> tuple[str, str]:
-    first, last, form = span
-    if first == last:
-        return form, words[first].tag
-    inside = range(first, last + 1)
+def _token(words: Mapping[int, _Word], span: _Span, code: str) -> tuple[str, _Word]:
+    """Return a token's form, and the word whose tag it gets."""
+    if span.first == span.last:
+        return span.form, words[span.first]
+    inside = range(span.first, span.last + 1)
     heights = [_height(words, number) for number in inside]
     nearest = [number for number, height in zip(inside, heights, strict=True) if height == min(heights)]
     order = _PRECEDENCE.get(code, _DEFAULT)
-    tags = [words[number].tag for number in nearest]
-    return form, min(tags, key=lambda tag: order.index(tag) if tag in order else len(order))
+    candidates = [words[number] for number in nearest]
+    return span.form, min(candidates, key=lambda word: order.index(word.tag) if word.tag in order else len(order))
 
 
 def _height(words: Mapping[int, _Word], number: int) -> int:

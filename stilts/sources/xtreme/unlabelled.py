@@ -4,17 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stilts.sources.columns import TEXT, Schema
+from stilts.sources.tables import read_batches
 from stilts.sources.xtreme import tags
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import UNSPACED
 from stilts.sources.xtreme.pieces import Piece, layout
-from stilts.sources.xtreme.sentences import XNLI_DEV
+from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _CONFIG, _TEXT_CONFIG = "intermediate.mlm.multilingual", "intermediate.text.multilingual"
 _HELD_OUT = 10
+_TOKENS = Schema({"tokens": tags.TOKENS})
 WIKIPEDIA = "wikimedia/wikipedia"
 WIKIPEDIA_LINES = 50_000  # of one language; the whole of the larger ones would not fit into memory
 _SHORTEST = 40  # characters; shorter lines of an article are headings and parts of lists
@@ -61,7 +64,7 @@ def _every(count: int, held_out: bool) -> list[int]:
 def _sentences(data: DataFolder, language: str) -> Iterator[str]:
     data.note("mlm", "sentences of XNLI's dev set and of the training and dev sets of PAN-X and UDPOS in all languages")
     if data.has(XNLI_DEV):
-        rows = data.read(XNLI_DEV, ("language", "sentence1", "sentence2"))
+        rows = data.read(XNLI_DEV, NAMED_NLI.only("language", "sentence1", "sentence2"))
         yield from _column(rows, "sentence1", language)
         yield from _column(rows, "sentence2", language)
     between = "" if language in UNSPACED else " "
@@ -78,7 +81,7 @@ def _column(rows: "pa.Table", column: str, language: str) -> Iterable[str]:
 
 def _panx(data: DataFolder, language: str, split: str) -> list[list[str]]:
     place = tags.panx_places(split).get(language)
-    return data.read(place, ("tokens",))["tokens"].to_pylist() if place and data.has(place) else []
+    return data.read(place, _TOKENS)["tokens"].to_pylist() if place and data.has(place) else []
 
 
 def _udpos(data: DataFolder, language: str, split: str) -> list[list[str]]:
@@ -107,8 +110,6 @@ def wikipedia_files(data: DataFolder, language: str) -> list[Path]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["text"]):
+    for batch in read_batches(path, {"text": TEXT}):
         for article in batch["text"].to_pylist():
             yield from (line.strip() for line in article.split("\n") if len(line.strip()) >= _SHORTEST)
