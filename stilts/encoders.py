@@ -277,7 +277,7 @@ def _explained(name: str, revision: str | None) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    return str(error).strip().split("\n")[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class _Member:
 
     @property
     def lines(self) -> list[str]:
-        return [line for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
+        return [line for line in self.output.read_text(errors="replace").split("\n") if line.strip()]
 
 
 def train_together(run: Run, workspace: "Workspace") -> None:

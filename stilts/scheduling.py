@@ -286,7 +286,7 @@ def _open_log(path: Path) -> Iterator:
 
 def _errors_in(log_file: Path) -> str:
     """Return the errors that jobs printed, each once; where none did, the last line of all."""
-    lines = [line for line in log_file.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line for line in log_file.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()]
     told = dict.fromkeys(line.removeprefix("error: ") for line in lines if line.startswith("error: "))
     return "\n".join(told) or f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
 

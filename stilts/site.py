@@ -160,7 +160,7 @@ def _run_jupyter_book(root: Path) -> None:
 
 def _complaints(output: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    lines = [line for line in plain.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL|Error:)", line)]
+    lines = [line for line in plain.split("\n") if re.search(r"\b(WARNING|ERROR|CRITICAL|Error:)", line)]
     return "\n".join(lines) or plain[-2000:]
 
 

@@ -55,15 +55,15 @@ class Text:
         What an error calls a value.
     allowed : sequence of str
         The only ones; any by default.
-    never : str
-        What no text may match, a regular expression of RE2.
+    pattern : str
+        What every text must match somewhere, a regular expression of RE2.
     should : str
         What a text should be, in words.
     """
 
     noun: str = "text"
     allowed: Sequence[str] = ()
-    never: str = ""
+    pattern: str = ""
     should: str = "a text"
 
     @property
@@ -89,8 +89,9 @@ class Text:
         texts = _cast(encoded, self.arrow_type(), self.noun, "a text in UTF-8")
         if self.allowed:
             _refuse_where(pc.invert(pc.is_in(texts, pa.array(self.allowed))), texts, self.noun, self.right)
-        if self.never:
-            _refuse_where(pc.match_substring_regex(texts, self.never), texts, self.noun, self.right)
+        if self.pattern:
+            matched = pc.match_substring_regex(texts, self.pattern)
+            _refuse_where(pc.invert(matched), texts, self.noun, self.right)
         return texts
 
 
@@ -296,10 +297,10 @@ def shown(value: object) -> str:
 
 
 TEXT = Text()
-ID = Text("id", never=r"^\s*$", should="a text that is not empty")
+ID = Text("id", pattern=r"\S", should="a text that is not empty")
 # Of what a query is to find: predictions hold several, with spaces between them.
-CANDIDATE_ID = Text("id", never=r"^$|[\s\p{Z}\x{85}]", should="a text without white space")
-ANSWER = Text("answer", never="^$", should="a text that is not empty")
+CANDIDATE_ID = Text("id", pattern=r"^[^\s\p{Z}\x{85}]+$", should="a text without white space")
+ANSWER = Text("answer", pattern="(?s).", should="a text that is not empty")
 
 
 def label(names: Sequence[str], unlabelled: bool = False) -> Label:

@@ -21,7 +21,9 @@ _TEXTS = {"id": ID, "context": TEXT, "question": TEXT}
 ANSWERED = Schema({**_TEXTS, "answers": squad_answers(1)}, key="id")
 _ANSWERED_OR_NOT = Schema({**_TEXTS, "answers": squad_answers(0)}, key="id")
 _TRANSLATION = Schema({**_TEXTS, "answers": squad_answers(0, Text("answer"))})
-_TYDIQA_TRAIN = Schema({**ANSWERED.columns, "title": TEXT})
+_TYDIQA_ID = Text("id", pattern=f"^({'|'.join(TYDIQA.values())})-", should="a language's name, a hyphen, and more")
+_TYDIQA = Schema({**ANSWERED.columns, "id": _TYDIQA_ID}, key="id")
+_TYDIQA_TRAIN = Schema({**_TYDIQA.columns, "title": TEXT})
 _TITLE = _TYDIQA_TRAIN.only("title")
 # By how many characters offsets may be too large. The Hub's loading scripts removed the white space around contexts and
 # left the offsets; in eight English training rows of TyDiQA the answer stands one character later than it says.
@@ -87,7 +89,7 @@ def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
                         "set")  # fmt: skip
     for split, part in english.items():
         yield Piece("tydiqa", "tydiqa.en", split, layout("span_qa"), part)
-    rows = _read(data, "tydiqa", TYDIQA_PLACES["validation"])
+    rows = _read(data, "tydiqa", TYDIQA_PLACES["validation"], _TYDIQA)
     for language in TYDIQA:
         if language in languages:
             part = _of_language(rows, language)
@@ -157,7 +159,7 @@ def tydiqa_languages(data: DataFolder) -> list[str]:
     """Return the languages of which TyDiQA-GoldP's training set has rows."""
     place, tests = TYDIQA_PLACES.values()
     stand = data.has(place) and data.has(tests)
-    ids = data.read(place, ANSWERED.only("id"))["id"].to_pylist() if stand else ()
+    ids = data.read(place, _TYDIQA.only("id"))["id"].to_pylist() if stand else ()
     names = {name.partition("-")[0] for name in ids}
     return [language for language, name in TYDIQA.items() if name in names]
 

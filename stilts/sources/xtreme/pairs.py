@@ -77,12 +77,12 @@ def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
         "bucc2018", f"{language}: the shared task's corpora; its sample is the dev set, its training set the test set"
     )
     for split, (foreign, english, gold) in found.items():
-        sides = {language: _corpus(foreign), "en": _corpus(english)}
+        sides = {language: read_corpus(foreign), "en": read_corpus(english)}
         pairs = [(own, other, f"{gold}, line {number}") for number, own, other in _columns(gold)]
         yield _mining_piece(language, split, sides, pairs, foreign)
 
 
-def _corpus(path: Path) -> dict[str, str]:
+def read_corpus(path: Path) -> dict[str, str]:
     """Return the sentences of a corpus by their ids."""
     found: dict[str, str] = {}
     for number, name, text in _columns(path):

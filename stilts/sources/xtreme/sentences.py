@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stilts.sources.columns import TEXT, NamedLabel, Schema, label
+from stilts.sources.columns import TEXT, NamedLabel, Schema, Text, label
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAWS_X, XNLI
 from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, layout, table
@@ -40,7 +40,9 @@ PAWS_X_TRAIN = {
 
 _NUMBERED_NLI = Schema({"premise": TEXT, "hypothesis": TEXT, "label": label(NLI)})
 _SNLI = Schema({**_NUMBERED_NLI.columns, "label": label(NLI, unlabelled=True)})
-NAMED_NLI = Schema({"language": TEXT, "sentence1": TEXT, "sentence2": TEXT, "gold_label": NamedLabel("label", NLI)})
+NAMED_NLI = Schema({
+    "language": Text("language", XNLI), "sentence1": TEXT, "sentence2": TEXT, "gold_label": NamedLabel("label", NLI),
+})  # fmt: skip
 _QQP = Schema({"question1": TEXT, "question2": TEXT, "label": label(DUPLICATE)})
 _PAWS_X = Schema({"sentence1": TEXT, "sentence2": TEXT, "label": NamedLabel("label", ("0", "1"))})
 
