@@ -98,7 +98,7 @@ def _of_process() -> Iterator[int]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
+        return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError):
         return []  # no such limit here
 
