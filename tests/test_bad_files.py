@@ -9,9 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import xtreme_rows
-from test_bad_rows import FILES, make, outcome, put_all
-from xtreme_rows import mention, put, question, tagged, times
+from xtreme_rows import FILES, make, mention, outcome, path_of, put, put_all, question, tagged, times
 
 import stilts
 from stilts.errors import StiltsError
@@ -116,7 +114,7 @@ def test_tokens_and_tags_are_as_many(tmp_path):
 def test_ids_that_stand_twice_are_refused(task, place, column, tmp_path):
     put_all("whole", task, tmp_path)
     rows = FILES["whole"][task][place]
-    xtreme_rows.path_of(tmp_path, place).unlink()
+    path_of(tmp_path, place).unlink()
     others = [{**row, column: f"english-{number}-more"} for number, row in enumerate(rows)]
     first, second = put_parts(tmp_path, place, rows, [others[0], rows[2], others[2]])
     assert outcome(lambda: make("whole", task, tmp_path)) == (
@@ -149,7 +147,7 @@ def test_a_row_without_answers_fails_when_the_suite_is_built(tmp_path):
 def test_an_answer_outside_its_context_names_its_file(tmp_path):
     put_all("whole", "xquad", tmp_path)
     wrong = {**question(7), "answers": {"text": ["7"], "answer_start": [99]}}
-    xtreme_rows.path_of(tmp_path, "google/xtreme/XQuAD.de/validation").unlink()
+    path_of(tmp_path, "google/xtreme/XQuAD.de/validation").unlink()
     _, second = put_parts(tmp_path, "google/xtreme/XQuAD.de/validation", times(question), [wrong])
     assert outcome(lambda: make("whole", "xquad", tmp_path)).startswith(
         f"{second}, row 0 (id q7): answer ['7'] does not stand at offset [99] of its context")  # fmt: skip

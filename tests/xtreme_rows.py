@@ -1,9 +1,14 @@
 """Three good rows of every file that the recipes of the suite "xtreme" read, as the Hub has them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from stilts.errors import StiltsError
+from stilts.sources.xtreme.folder import DataFolder
+from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES
 
 COUNT = 3
 NLI = ("entailment", "neutral", "contradiction")
@@ -105,8 +110,8 @@ _UNLABELLED = {
     for place, rows in {**_XNLI_DEV, "google/xtreme/PAN-X.de/train": _TOKENS}.items()
 }
 
-# Task -> place -> rows; a file has no column that its recipe does not read. English and German are asked for.
-FILES = {
+# Task -> place -> rows. A file has no column that its recipe does not read. English and German are asked for.
+_WHOLE = {
     "xnli": {**_MNLI, "google/xtreme/XNLI/test": times(named_nli)},
     "paws-x": {**_splits("google/xtreme/PAWS-X.en", paraphrase), "google/xtreme/PAWS-X.de/test": times(paraphrase)},
     "udpos": {**_splits("google/xtreme/udpos.English", _UDPOS), "google/xtreme/udpos.German/test": times(_UDPOS)},
@@ -138,8 +143,8 @@ FILES = {
     "squad-translated": _TRANSLATED,
     "xnli-dev-translated": _XNLI_DEV,
 }  # fmt: skip
-FAMILIES = {"text": {"wikimedia/wikipedia/20231101.de/train": [{"text": "x" * 50} for _ in range(COUNT)]}}
-BY_SOURCE = {
+_FAMILIES = {"text": {"wikimedia/wikipedia/20231101.de/train": [{"text": "x" * 50} for _ in range(COUNT)]}}
+_BY_SOURCE = {
     "mnli": _splits("facebook/xnli/de", nli),
     "squad": _TRANSLATED,
     "xnli-dev": _XNLI_DEV,
@@ -149,6 +154,8 @@ BY_SOURCE = {
     "pan-x-train": _splits("google/xtreme/PAN-X.de", _PANX),
     "udpos-train": _splits("google/xtreme/udpos.German", _UDPOS),
 }
+KINDS = {"whole": RECIPES, "family": FAMILIES, "by source": BY_SOURCE}
+FILES = {"whole": _WHOLE, "family": _FAMILIES, "by source": _BY_SOURCE}  # kind of recipe -> task -> place -> rows
 
 
 def path_of(root: Path, place: str) -> Path:
@@ -163,3 +170,27 @@ def put(root: Path, place: str, rows: "list[dict] | pa.Table") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows), path)
     return path
+
+
+def put_all(kind: str, task: str, root: Path) -> None:
+    """Write all files of a recipe."""
+    for place, rows in FILES[kind][task].items():
+        put(root, place, rows)
+
+
+def make(kind: str, task: str, root: Path) -> dict[tuple[str, str], list[dict]]:
+    """All rows that a recipe makes of a folder, by config and split."""
+    languages = ["en" if task == "tydiqa-train" else "de"] if kind == "by source" else ["en", "de", "it"]
+    made = KINDS[kind][task].make(DataFolder(root), languages)
+    return {(piece.config, piece.split): piece.rows.to_pylist() for piece in made}
+
+
+def outcome(work: Callable[[], object]) -> str:
+    """What a user is told."""
+    try:
+        work()
+        return "nothing"
+    except StiltsError as error:
+        return str(error)
+    except Exception as error:
+        return f"raw {error!r}"
