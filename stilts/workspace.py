@@ -10,10 +10,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from stilts import locks
 from stilts.checkpoints import Checkpoints
@@ -32,6 +32,7 @@ from stilts.tasks import (
     MULTI,
     SOURCE_LANGUAGE,
     TARGETS,
+    Task,
     check_sources,
     get_intermediate,
     get_target,
@@ -56,6 +57,9 @@ class Source(Protocol):
 
     def missing(self, task: str) -> str | None:
         """Return why a task cannot be had, None if it can or if nothing is known yet."""
+
+    def left_out(self, request: Request) -> dict[str, dict[str, str]]:
+        """Return what tasks lack of the languages that are asked for: task (or its family) -> language -> reason."""
 
 
 # Each opens a source on the folder that the study's data come from, which those that read packages do not need.
@@ -224,6 +228,7 @@ class Workspace:
         if self.has_data(study) or not provisional:
             conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
             _refuse_missing([task.name for task in targets], source)
+        _check_languages(study, targets, [*conditions, *measured], source)
         runs = plan_runs(
             study,
             conditions,
@@ -387,6 +392,54 @@ def _check_source_languages(study: Study, conditions: list[Condition], targets: 
             if task.source_language not in known:
                 kind = f"language of '{task.reference}' (condition {each.name}) in data.source_languages"
                 raise UnknownName(kind, task.source_language, known)
+
+
+def _check_languages(study: Study, targets: list[Task], conditions: list[Condition], source: Source) -> None:
+    """Check that what a study names of languages is there: a target keeps one at least, a language some task.
+
+    Of the others a suite says, language by language, why a task lacks them.
+
+    Raises
+    ------
+    UnknownName
+        If the suite has no such language.
+    StiltsError
+        If a target has none of the languages that it is to be evaluated in, no task of the study has one of them, or
+        the data of an intermediate task are wanted in a language that lacks them.
+    """
+    data, evaluated = study.data.languages, study.evaluation.languages
+    read = [get_intermediate(reference) for each in conditions for reference in each.all_tasks]
+    spoken = [task for task in read if task.source_language != SOURCE_LANGUAGE]
+    if data == evaluated == "all" and not spoken:
+        return
+    _check_evaluated(data, evaluated)
+    named = list(dict.fromkeys(language for each in (data, evaluated) if each != "all" for language in each))
+    absent = source.left_out(replace(_request(study), languages=named))
+    for task in spoken:
+        if reason := absent.get(task.family or task.name, {}).get(task.source_language):
+            raise StiltsError(f"intermediate task '{task.reference}' cannot be had: {reason}")
+    wanted = data if evaluated == "all" else evaluated
+    for target in targets if wanted != "all" else ():
+        lacking = absent.get(target.name, {})
+        if all(language in lacking for language in wanted):
+            reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted) or "it names none"
+            raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
+    # Texts of many languages are data of a language too.
+    tasks = [target.name for target in targets]
+    tasks += [task.name for task in read if "{language}" not in task.config]
+    for language in named:
+        if language != SOURCE_LANGUAGE and all(language in absent.get(task, {}) for task in tasks):
+            reasons = "; ".join(f"{task}: {absent[task][language]}" for task in dict.fromkeys(tasks))
+            raise StiltsError(f"no task of the study has language '{language}' ({reasons}); take it out of the study")
+
+
+def _check_evaluated(data: Sequence[str] | Literal["all"], evaluated: Sequence[str] | Literal["all"]) -> None:
+    """Check that the languages of the evaluation are among those of the data."""
+    for language in evaluated if "all" not in (data, evaluated) else ():
+        if language not in (SOURCE_LANGUAGE, *data):
+            raise StiltsError(
+                f"evaluation.languages: {language} is none of data.languages ({', '.join(data)}); add it there"
+            )
 
 
 def _check_families(study: Study, conditions: list[Condition]) -> None:

@@ -169,7 +169,15 @@ def _build(folder: Path, request: Request, report=None) -> Path:
     return write_suite(tables(), folder, {"fingerprint": _fingerprint(request)})
 
 
-SOURCE = SimpleNamespace(fingerprint=_fingerprint, build=_build, texts=pocket.texts, missing=pocket.missing)
+def _left_out(request: Request) -> dict[str, dict[str, str]]:
+    lacking = dict.fromkeys(set(request.languages or ()) - set(LANGUAGES), "the tiny suite lacks it")
+    pairs = {"ui-retrieval": {"en": "the other side"}, "ui-mining": {"en": "the other side"}}
+    return {task: {**lacking, **pairs.get(task, {})} for task in FORMATS}
+
+
+SOURCE = SimpleNamespace(
+    fingerprint=_fingerprint, build=_build, texts=pocket.texts, missing=pocket.missing, left_out=_left_out
+)
 
 
 def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:

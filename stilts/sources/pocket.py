@@ -180,9 +180,7 @@ def _asked_dials(request: Request) -> list[str]:
 
 
 def _without_commands(languages: Sequence[str]) -> dict[str, str]:
-    thin = commands.left_out()
-    return {language: thin.get(language, "home-assistant-intents has no templates") for language in languages
-            if language not in commands.languages()}
+    return {language: reason for language in languages if (reason := commands.lacks(language))}
 
 
 @cache

@@ -13,10 +13,11 @@ from stilts.sources.commands.suite import (
     generate,
     generate_intermediates,
     label_names,
+    lacks,
     languages,
     left_out,
     sentences,
 )
 
 __all__ = ["GENERATOR_VERSION", "INTERMEDIATES", "TARGETS", "fingerprint", "generate",
-           "generate_intermediates", "label_names", "languages", "left_out", "sentences"]
+           "generate_intermediates", "label_names", "lacks", "languages", "left_out", "sentences"]

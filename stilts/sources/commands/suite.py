@@ -85,11 +85,15 @@ def languages() -> list[str]:
 @cache
 def left_out() -> dict[str, str]:
     """Languages that the templates hold and the tasks leave out, each with the reason."""
-    reasons = {code: _reason(code) for code in held_languages()}
+    reasons = {code: lacks(code) for code in held_languages()}
     return {code: reason for code, reason in reasons.items() if reason}
 
 
-def _reason(language: str) -> str:
+@cache
+def lacks(language: str) -> str:
+    """Return why no command task can be made in a language, "" if it can; reads that language alone."""
+    if language not in held_languages():
+        return "home-assistant-intents has no templates"
     known = intents_of(language) & set(intent_names())
     if len(known) < _FEWEST_INTENTS:
         return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"

@@ -9,7 +9,7 @@ from stilts.errors import StiltsError
 from stilts.sources.columns import ID, TEXT, Schema, Text, shown, squad_answers
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
-from stilts.sources.xtreme.languages import MLQA, TYDIQA, XQUAD
+from stilts.sources.xtreme.languages import MLQA, TRANSLATED_SQUAD, TYDIQA, XQUAD
 from stilts.sources.xtreme.pieces import Piece, layout
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ MLQA_PLACES = {language: Place(_XTREME, f"MLQA.{language}.{language}", "test") f
 SQUAD_TRANSLATED = {
     split: {
         language: Place("juletxara/xquad_xtreme", language, f"translate_{ending}")
-        for language in XQUAD
-        if language != "en"
+        for language in TRANSLATED_SQUAD
     }
     for split, ending in (("train", "train"), ("validation", "dev"))
 }
@@ -157,9 +156,17 @@ def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def tydiqa_languages(data: DataFolder) -> list[str]:
     """Return the languages of which TyDiQA-GoldP's training set has rows."""
-    place, tests = TYDIQA_PLACES.values()
-    stand = data.has(place) and data.has(tests)
-    ids = data.read(place, _TYDIQA.only("id"))["id"].to_pylist() if stand else ()
+    return _tydiqa_languages(data, "train")
+
+
+def tydiqa_test_languages(data: DataFolder) -> list[str]:
+    """Return the languages of which TyDiQA-GoldP's test set has rows."""
+    return _tydiqa_languages(data, "validation")
+
+
+def _tydiqa_languages(data: DataFolder, split: str) -> list[str]:
+    stand = all(map(data.has, TYDIQA_PLACES.values()))
+    ids = data.read(TYDIQA_PLACES[split], _TYDIQA.only("id"))["id"].to_pylist() if stand else ()
     names = {name.partition("-")[0] for name in ids}
     return [language for language, name in TYDIQA.items() if name in names]
 

@@ -1,45 +1,136 @@
-"""Which languages each target has, and what the sources call them; codes are XTREME's (ISO 639-1)."""
+"""Which languages the sets have, and what each set calls a language; codes are XTREME's (ISO 639-1).
 
-XNLI = ("en", "ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
-PAWS_X = ("en", "de", "es", "fr", "ja", "ko", "zh")
-PAN_X = (
-    "en", "af", "ar", "bg", "bn", "de", "el", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja",
-    "jv", "ka", "kk", "ko", "ml", "mr", "ms", "my", "nl", "pt", "ru", "sw", "ta", "te", "th", "tl", "tr", "ur", "vi",
-    "yo", "zh",
+One table says it all, `LANGUAGES`: a language is one entry in it, and a set that has it is one word of that entry.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stilts.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Held:
+    """Where a language is held.
+
+    Attributes
+    ----------
+    names : mapping of str to str or None
+        Set -> what its publisher calls the language there; None where that is its code.
+    spaced : bool
+        Whether it is written with spaces between words.
+    """
+
+    names: Mapping[str, str | None]
+    spaced: bool
+
+
+SETS = (
+    "xnli", "paws-x", "pan-x", "xquad", "mlqa", "bucc2018", "xcopa", "lareqa", "mewsli-x", "squad-translated"
 )  # fmt: skip
-XQUAD = ("en", "ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
-MLQA = ("en", "ar", "de", "es", "hi", "vi", "zh")
-BUCC = ("de", "fr", "ru", "zh")
-XCOPA = ("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh")
-MEWSLI_X = ("en", "ar", "de", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk")
 
-# google/xtreme names the treebanks' languages in English.
-UDPOS = {
-    "en": "English", "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek",
-    "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian", "fi": "Finnish", "fr": "French",
-    "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
-    "kk": "Kazakh", "ko": "Korean", "mr": "Marathi", "nl": "Dutch", "pt": "Portuguese", "ru": "Russian",
-    "ta": "Tamil", "te": "Telugu", "th": "Thai", "tl": "Tagalog", "tr": "Turkish", "ur": "Urdu",
-    "vi": "Vietnamese", "yo": "Yoruba", "zh": "Chinese",
-}  # fmt: skip
 
-# Tatoeba names its languages by ISO 639-3.
-TATOEBA = {
-    "af": "afr", "ar": "ara", "bg": "bul", "bn": "ben", "de": "deu", "el": "ell", "es": "spa", "et": "est",
-    "eu": "eus", "fa": "pes", "fi": "fin", "fr": "fra", "he": "heb", "hi": "hin", "hu": "hun", "id": "ind",
-    "it": "ita", "ja": "jpn", "jv": "jav", "ka": "kat", "kk": "kaz", "ko": "kor", "ml": "mal", "mr": "mar",
-    "nl": "nld", "pt": "por", "ru": "rus", "sw": "swh", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl",
-    "tr": "tur", "ur": "urd", "vi": "vie", "zh": "cmn",
-}  # fmt: skip
+def _row(
+    *sets: str, udpos: str | None = None, tatoeba: str | None = None, tydiqa: str | None = None, spaced: bool = True
+) -> Held:
+    """Return an entry: first the sets that use the language's code, then those with a name of their own for it.
 
-# An id of TyDiQA-GoldP begins with the language's name.
-TYDIQA = {
-    "en": "english", "ar": "arabic", "bn": "bengali", "fi": "finnish", "id": "indonesian", "ko": "korean",
-    "ru": "russian", "sw": "swahili", "te": "telugu",
-}  # fmt: skip
+    Raises
+    ------
+    UnknownName
+        If one of the first is none of `SETS`.
+    """
+    if unknown := [name for name in sets if name not in SETS]:
+        raise UnknownName("set that a language may be in", unknown[0], SETS)
+    names = {**dict.fromkeys(sets), "udpos": udpos, "tatoeba": tatoeba, "tydiqa": tydiqa}
+    return Held({name: called for name, called in names.items() if called or name in sets}, spaced)
 
-ALL = (
-    "en",
-    *sorted({*XNLI, *PAWS_X, *PAN_X, *XQUAD, *MLQA, *BUCC, *XCOPA, *MEWSLI_X, *UDPOS, *TATOEBA, *TYDIQA} - {"en"}),
-)
-UNSPACED = ("ja", "my", "th", "zh")  # written without spaces between words
+
+# udpos names languages in English, as google/xtreme's configs of treebanks do; tatoeba has ISO 639-3; an id of tydiqa
+# begins with the name. squad-translated is XQuAD's machine translation of SQuAD, lareqa is XQuAD-R.
+LANGUAGES: Mapping[str, Held] = {
+    "en": _row("xnli", "paws-x", "pan-x", "xquad", "lareqa", "mlqa", "mewsli-x", udpos="English", tydiqa="english"),
+    "af": _row("pan-x", udpos="Afrikaans", tatoeba="afr"),
+    "ar": _row(
+        "xnli", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", "mewsli-x",
+        udpos="Arabic", tatoeba="ara", tydiqa="arabic",
+    ),
+    "bg": _row("xnli", "pan-x", udpos="Bulgarian", tatoeba="bul"),
+    "bn": _row("pan-x", tatoeba="ben", tydiqa="bengali"),
+    "de": _row(
+        "xnli", "paws-x", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", "bucc2018", "mewsli-x",
+        udpos="German", tatoeba="deu",
+    ),
+    "el": _row("xnli", "pan-x", "xquad", "lareqa", "squad-translated", udpos="Greek", tatoeba="ell"),
+    "es": _row(
+        "xnli", "paws-x", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", "mewsli-x",
+        udpos="Spanish", tatoeba="spa",
+    ),
+    "et": _row("pan-x", "xcopa", udpos="Estonian", tatoeba="est"),
+    "eu": _row("pan-x", udpos="Basque", tatoeba="eus"),
+    "fa": _row("pan-x", "mewsli-x", udpos="Persian", tatoeba="pes"),
+    "fi": _row("pan-x", udpos="Finnish", tatoeba="fin", tydiqa="finnish"),
+    "fr": _row("xnli", "paws-x", "pan-x", "bucc2018", udpos="French", tatoeba="fra"),
+    "he": _row("pan-x", udpos="Hebrew", tatoeba="heb"),
+    "hi": _row("xnli", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", udpos="Hindi", tatoeba="hin"),
+    "ht": _row("xcopa"),
+    "hu": _row("pan-x", udpos="Hungarian", tatoeba="hun"),
+    "id": _row("pan-x", "xcopa", udpos="Indonesian", tatoeba="ind", tydiqa="indonesian"),
+    "it": _row("pan-x", "xcopa", udpos="Italian", tatoeba="ita"),
+    "ja": _row("paws-x", "pan-x", "mewsli-x", udpos="Japanese", tatoeba="jpn", spaced=False),
+    "jv": _row("pan-x", tatoeba="jav"),
+    "ka": _row("pan-x", tatoeba="kat"),
+    "kk": _row("pan-x", udpos="Kazakh", tatoeba="kaz"),
+    "ko": _row("paws-x", "pan-x", udpos="Korean", tatoeba="kor", tydiqa="korean"),
+    "ml": _row("pan-x", tatoeba="mal"),
+    "mr": _row("pan-x", udpos="Marathi", tatoeba="mar"),
+    "ms": _row("pan-x"),
+    "my": _row("pan-x", spaced=False),
+    "nl": _row("pan-x", udpos="Dutch", tatoeba="nld"),
+    "pl": _row("mewsli-x"),
+    "pt": _row("pan-x", udpos="Portuguese", tatoeba="por"),
+    "qu": _row("xcopa"),
+    "ro": _row("mewsli-x"),
+    "ru": _row(
+        "xnli", "pan-x", "xquad", "lareqa", "squad-translated", "bucc2018",
+        udpos="Russian", tatoeba="rus", tydiqa="russian",
+    ),
+    "sw": _row("xnli", "pan-x", "xcopa", tatoeba="swh", tydiqa="swahili"),
+    "ta": _row("pan-x", "xcopa", "mewsli-x", udpos="Tamil", tatoeba="tam"),
+    "te": _row("pan-x", udpos="Telugu", tatoeba="tel", tydiqa="telugu"),
+    "th": _row(
+        "xnli", "pan-x", "xquad", "lareqa", "squad-translated", "xcopa", udpos="Thai", tatoeba="tha", spaced=False,
+    ),
+    "tl": _row("pan-x", udpos="Tagalog", tatoeba="tgl"),
+    "tr": _row(
+        "xnli", "pan-x", "xquad", "lareqa", "squad-translated", "xcopa", "mewsli-x", udpos="Turkish", tatoeba="tur",
+    ),
+    "uk": _row("mewsli-x"),
+    "ur": _row("xnli", "pan-x", udpos="Urdu", tatoeba="urd"),
+    "vi": _row(
+        "xnli", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", "xcopa", udpos="Vietnamese", tatoeba="vie",
+    ),
+    "yo": _row("pan-x", udpos="Yoruba"),
+    "zh": _row(
+        "xnli", "paws-x", "pan-x", "xquad", "lareqa", "squad-translated", "mlqa", "bucc2018", "xcopa",
+        udpos="Chinese", tatoeba="cmn", spaced=False,
+    ),
+}
+
+
+ALL = ("en", *sorted(LANGUAGES.keys() - {"en"}))
+
+
+def having(name: str) -> dict[str, str]:
+    """Return the languages of a set, English first: code -> what the set calls it."""
+    return {code: LANGUAGES[code].names[name] or code for code in ALL if name in LANGUAGES[code].names}
+
+
+XNLI, PAWS_X, PAN_X, XQUAD, MLQA, LAREQA, TRANSLATED_SQUAD, BUCC, XCOPA, MEWSLI_X = (
+    tuple(having(name))
+    for name in (
+        "xnli", "paws-x", "pan-x", "xquad", "mlqa", "lareqa", "squad-translated", "bucc2018", "xcopa", "mewsli-x",
+    )
+)  # fmt: skip
+UDPOS, TATOEBA, TYDIQA = map(having, ("udpos", "tatoeba", "tydiqa"))
+UNSPACED = tuple(code for code in ALL if not LANGUAGES[code].spaced)

@@ -26,12 +26,12 @@ from stilts.sources.columns import shown
 from stilts.sources.files import read_text
 from stilts.sources.xtreme.answers import ANSWERED, SQUAD, in_place
 from stilts.sources.xtreme.folder import DataFolder, Place
-from stilts.sources.xtreme.languages import XQUAD
+from stilts.sources.xtreme.languages import LAREQA
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
 from stilts.sources.xtreme.pieces import Piece
 
 TASK = "lareqa"
-XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in XQUAD}
+XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in LAREQA}
 BREAKS = "google-research-datasets/lareqa/xquad-r"
 
 _CLOSING = "\"'”’»)\\]」』）"
@@ -112,12 +112,17 @@ def lareqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         rows = training_pairs(paragraphs)
         _note_lost(data, f"SQuAD, {split}", paragraphs, len(rows))
         yield pair_piece(TASK, split, rows)
-    found = dict(_paragraphs(data, [language for language in XQUAD if language in languages]))
+    found = dict(_paragraphs(data, [language for language in LAREQA if language in languages]))
     for language, rows in queries(found).items():
         _note_lost(data, f"XQuAD-R, {language}", found[language], len(rows))
         yield query_piece(TASK, language, rows)
     if found:
         yield pool_piece(TASK, candidates(found))
+
+
+def languages(data: DataFolder) -> list[str]:
+    """Return the languages that stand in a folder, as the authors' files or as the Hub's."""
+    return [each for each in LAREQA if data.holds(breaks_file(data.root, each)) or data.has(XQUAD_R[each])]
 
 
 def breaks_file(root: Path, language: str) -> Path:

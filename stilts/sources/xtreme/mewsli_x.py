@@ -112,6 +112,11 @@ def _check_entities(mentions: Split, pool: Split) -> None:
         raise mentions.position(row).refuse(f"id {shown(entities[row].as_py())}", right, "entity_id")
 
 
+def languages(data: DataFolder) -> list[str]:
+    """Return the languages whose mentions stand in a folder."""
+    return [language for language in MEWSLI_X if MENTIONS[language].stands(data)]
+
+
 # --- rows in, rows out -----------------------------------------------------------------------------------------------
 
 

@@ -55,6 +55,15 @@ def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield from pieces
 
 
+def bucc_languages(data: DataFolder) -> list[str]:
+    """Return the languages of which the shared task's corpora stand, or the gold pairs of its sample."""
+    return [
+        language
+        for language in BUCC
+        if all(bucc_files(data, language, split) for split in _CORPORA) or data.has(BUCC_PLACES["validation"][language])
+    ]
+
+
 def bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path, Path] | None:
     """Return the foreign, English and gold file of a split of the shared task, None where one is missing.
 

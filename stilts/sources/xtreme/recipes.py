@@ -1,11 +1,11 @@
 """Every task of the suite: what its converter needs from the data folder, and the converter."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stilts.sources.xtreme import answers, choices, lareqa, mewsli_x, pairs, sentences, tags, treebanks, unlabelled
 from stilts.sources.xtreme.folder import DataFolder, Place
-from stilts.sources.xtreme.languages import BUCC, UDPOS, XQUAD
+from stilts.sources.xtreme.languages import ALL, BUCC, LAREQA, TYDIQA, UDPOS, XNLI
 from stilts.sources.xtreme.pieces import Piece
 
 
@@ -51,7 +51,10 @@ class Recipe:
     welcome : tuple of (language or None, Place)
         What is used where it stands; None stands for all languages.
     held : callable, optional
-        Data folder -> languages that it has, for a task by source language whose places do not tell them.
+        Data folder -> languages that it has, where the places by language do not tell them.
+    known : sequence of str
+        Languages that its publisher has by `languages.LANGUAGES`, where the places by language do not tell them. A task
+        without either is in English alone, and lacks no language.
     """
 
     make: Callable[[DataFolder, Sequence[str]], Iterator[Piece]]
@@ -60,6 +63,7 @@ class Recipe:
     instead: Files | None = None
     welcome: tuple[tuple[str | None, Place], ...] = ()
     held: Callable[[DataFolder], Sequence[str]] | None = None
+    known: Sequence[str] = ()
 
     def missing(self, data: DataFolder) -> str | None:
         """Return why the task cannot be had from a folder in any language, None if it can."""
@@ -77,8 +81,23 @@ class Recipe:
             return reason
         return f"the data folder has it in {', '.join(languages) or 'no language'}, not in {language}"
 
+    def lacks(self, data: DataFolder | None, language: str) -> str | None:
+        """Return why a task cannot be had in a language, None if it can or if it is in English alone.
+
+        Parameters
+        ----------
+        data : DataFolder, optional
+            Without it, what publishers have is taken to be there.
+        """
+        known = self.known or [key for places in self.by_language[:1] for key in places]
+        if not known:
+            return None
+        if language not in known:
+            return f"the table of languages has it in {', '.join(known)}, not in {language}"
+        return None if data is None else self.missing_in(data, language)
+
     def languages(self, data: DataFolder) -> Sequence[str]:
-        """Return the languages of which a folder has what a task by source language needs."""
+        """Return the languages of which a folder has what the task needs in each."""
         if self.held:
             return self.held(data)
         first, *others = self.by_language
@@ -121,7 +140,7 @@ _BUCC = Files(
     f"the corpora of the {pairs.BUCC_SOURCE}, as bucc2018/<language>-en/",
 )
 _BREAKS = Files(
-    lambda data: any(data.holds(lareqa.breaks_file(data.root, language)) for language in XQUAD), lareqa.BREAKS
+    lambda data: any(data.holds(lareqa.breaks_file(data.root, language)) for language in LAREQA), lareqa.BREAKS
 )
 
 
@@ -152,24 +171,34 @@ _DEV_AND_TRAINING = tuple(
 _WIKIPEDIA = Files(lambda data: bool(data.folders(data.root / unlabelled.WIKIPEDIA)), unlabelled.WIKIPEDIA)
 
 RECIPES = {
-    "xnli": Recipe(sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST)),
+    "xnli": Recipe(
+        sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST),
+        held=sentences.xnli_test_languages, known=XNLI,
+    ),
     "paws-x": Recipe(sentences.paws_x, _PAWS_X, (sentences.PAWS_X_PLACES,)),
-    "udpos": Recipe(tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test", UDPOS)),
+    "udpos": Recipe(
+        tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test", UDPOS), held=tags.udpos_test_languages
+    ),
     "pan-x": Recipe(tags.pan_x, _PANX, (tags.panx_places("test"),)),
     "xquad": Recipe(answers.xquad, _SQUAD, (answers.XQUAD_PLACES,)),
     "mlqa": Recipe(answers.mlqa, _SQUAD, (answers.MLQA_PLACES,)),
-    "tydiqa": Recipe(answers.tydiqa, _single(*answers.TYDIQA_PLACES.values())),
+    "tydiqa": Recipe(
+        answers.tydiqa, _single(*answers.TYDIQA_PLACES.values()), held=answers.tydiqa_test_languages,
+        known=tuple(TYDIQA),
+    ),
     "bucc2018": Recipe(
-        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].items())
+        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].items()),
+        held=pairs.bucc_languages,
     ),
     "tatoeba": Recipe(pairs.tatoeba, (), (pairs.TATOEBA_PLACES,)),
     "xcopa": Recipe(choices.xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
-    "lareqa": Recipe(lareqa.lareqa, _SQUAD, (lareqa.XQUAD_R,), _BREAKS),
+    "lareqa": Recipe(lareqa.lareqa, _SQUAD, (lareqa.XQUAD_R,), _BREAKS, held=lareqa.languages),
     "mewsli-x": Recipe(
         mewsli_x.mewsli_x,
         tuple((part.place, _as_lines(part)) for part in (*mewsli_x.PAIRS.values(), mewsli_x.ENTITIES)),
         ({language: part.place for language, part in mewsli_x.MENTIONS.items()},),
         _as_lines(*mewsli_x.MENTIONS.values()),
+        held=mewsli_x.languages,
     ),
     "anli": Recipe(
         sentences.anli,
@@ -189,14 +218,18 @@ RECIPES = {
         unlabelled.mlm,
         ((sentences.XNLI_DEV, *(place for _, place in _DEV_AND_TRAINING), _WIKIPEDIA),),
         welcome=_DEV_AND_TRAINING,
+        held=unlabelled.languages,
+        known=ALL,
     ),
     "mnli-translated": Recipe(sentences.mnli_translated, by_language=(sentences.MNLI_TRANSLATED,)),
     "squad-translated": Recipe(answers.squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
-    "xnli-dev-translated": Recipe(sentences.xnli_dev_translated, _single(sentences.XNLI_DEV)),
-}
+    "xnli-dev-translated": Recipe(
+        sentences.xnli_dev_translated, _single(sentences.XNLI_DEV), held=sentences.xnli_dev_languages, known=XNLI
+    ),
+}  # fmt: skip
 
 # What a study's `families` add.
-FAMILIES = {"text": Recipe(unlabelled.text, RECIPES["mlm"].needs, welcome=RECIPES["mlm"].welcome)}
+FAMILIES = {"text": replace(RECIPES["mlm"], make=unlabelled.text)}
 
 # Intermediate tasks by source language: what a study's `source_languages` adds. The first two are machine translations,
 # beside the English sets of the same names above; the others have English as one of their languages.

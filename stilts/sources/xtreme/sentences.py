@@ -124,8 +124,17 @@ def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def xnli_dev_languages(data: DataFolder) -> list[str]:
     """Return the languages of which XNLI's dev set has rows."""
-    stands = data.has(XNLI_DEV)
-    known = data.read(XNLI_DEV, NAMED_NLI.only("language"))["language"].unique().to_pylist() if stands else ()
+    return _xnli_languages(data, XNLI_DEV)
+
+
+def xnli_test_languages(data: DataFolder) -> list[str]:
+    """Return the languages of which XNLI's test set has rows."""
+    return _xnli_languages(data, XNLI_TEST)
+
+
+def _xnli_languages(data: DataFolder, place: Place) -> list[str]:
+    stands = data.has(place)
+    known = data.read(place, NAMED_NLI.only("language"))["language"].unique().to_pylist() if stands else ()
     return [language for language in XNLI if language in known]
 
 

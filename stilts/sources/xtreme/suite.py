@@ -125,8 +125,9 @@ class Suite:
         about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
                  **_additions(request)}  # fmt: skip
-        whole = {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
-        made = chain(_whole(data, whole, chosen, report), _by_source(data, request.source_languages))
+        whole = _all_languages(request)
+        lacking = _lacking(data, whole, request.languages)
+        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request.source_languages))
         tables = _from_unchanged(data, files, shared.watch(_tables(data, made, wanted, request.seed, report)))
         write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
         rows = read_manifest(folder)["rows"]
@@ -178,6 +179,19 @@ class Suite:
             kind = "task of the suite 'xtreme'" + ("" if english else " in other languages than English")
             raise UnknownName(kind, name, {**BY_SOURCE, **(RECIPES if english else {})})
         return BY_SOURCE[name].missing_in(self._data, language or "en") if self._fetched else self._absent
+
+    def left_out(self, request: Request) -> dict[str, dict[str, str]]:
+        """Return what tasks lack of the languages that are asked for by name: task -> language -> reason.
+
+        Without data, what their publishers have is taken to be there.
+
+        Raises
+        ------
+        StiltsError
+            If a language is unknown, or the data folder cannot be read.
+        """
+        _chosen(request.languages)
+        return _lacking(self._data if self._fetched else None, _all_languages(request), request.languages)
 
     @property
     def _fetched(self) -> bool:
@@ -239,16 +253,39 @@ def _additions(request: Request) -> dict[str, list[str]]:
     return request.additions
 
 
+def _all_languages(request: Request) -> dict[str, Recipe]:
+    """Return the tasks that a suite has in all its languages, those of the families that are asked for among them."""
+    return {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
+
+
+def _lacking(
+    data: DataFolder | None, recipes: Mapping[str, Recipe], wanted: Sequence[str] | None
+) -> dict[str, dict[str, str]]:
+    """Return task -> language -> why the task lacks it, for languages that are wanted by name."""
+    found = {
+        task: {language: reason for language in wanted or () if (reason := recipe.lacks(data, language))}
+        for task, recipe in recipes.items()
+    }
+    return {task: reasons for task, reasons in found.items() if reasons}
+
+
 def _whole(
-    data: DataFolder, recipes: Mapping[str, Recipe], languages: Sequence[str], report: Callable[[str], None]
+    data: DataFolder,
+    recipes: Mapping[str, Recipe],
+    languages: Sequence[str],
+    lacking: Mapping[str, Mapping[str, str]],
+    report: Callable[[str], None],
 ) -> Iterator[_Making]:
-    """Yield the tasks whose data stand, in all languages of the suite."""
+    """Yield the tasks whose data stand, in all languages of the suite; note what they lack of those wanted by name."""
     for task, recipe in recipes.items():
         if reason := recipe.missing(data):
             data.leave_out(task, "all", reason)
             report(f"{task}: left out, {reason}")
-        else:
-            yield task, recipe, languages
+            continue
+        for language, reason in lacking.get(task, {}).items():
+            if language != "en":  # in which some tasks have no test set by their nature
+                data.leave_out(task, language, reason)
+        yield task, recipe, languages
 
 
 def _by_source(data: DataFolder, source_languages: Sequence[str]) -> Iterator[_Making]:

@@ -78,14 +78,24 @@ def udpos_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 def udpos_train_languages(data: DataFolder) -> list[str]:
     """Return the languages whose training and dev sets of parts of speech stand, in either form."""
-    return [
-        language
-        for language, name in UDPOS.items()
-        if all(
-            treebanks.files(data, language, name, split) or data.has(udpos_places(split)[language])
-            for split in _TRAIN_AND_DEV
-        )
-    ]
+    return [language for language in UDPOS if all(has_udpos(data, language, split) for split in _TRAIN_AND_DEV)]
+
+
+def udpos_test_languages(data: DataFolder) -> list[str]:
+    """Return the languages whose test sets of parts of speech stand, in either form."""
+    return [language for language in UDPOS if has_udpos(data, language, "test")]
+
+
+def has_udpos(data: DataFolder, language: str, split: str) -> bool:
+    """Whether a split of parts of speech stands in a language, in either form."""
+    if language not in UDPOS:
+        return False
+    return bool(treebanks.files(data, language, UDPOS[language], split)) or data.has(udpos_places(split)[language])
+
+
+def has_panx(data: DataFolder, language: str, split: str) -> bool:
+    """Whether a split of named entities stands in a language."""
+    return language in PAN_X and data.has(panx_places(split)[language])
 
 
 def pan_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:

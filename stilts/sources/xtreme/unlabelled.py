@@ -8,9 +8,9 @@ from stilts.sources.columns import TEXT, Schema
 from stilts.sources.tables import read_batches
 from stilts.sources.xtreme import tags
 from stilts.sources.xtreme.folder import DataFolder
-from stilts.sources.xtreme.languages import UNSPACED
+from stilts.sources.xtreme.languages import ALL, UNSPACED
 from stilts.sources.xtreme.pieces import Piece, layout
-from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV
+from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV, xnli_dev_languages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +37,21 @@ def text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """The same texts with their languages, all of them, for encoders that are pretrained on them."""
     for split, rows in _splits(data, languages, "text").items():
         yield Piece("text", _TEXT_CONFIG, split, layout("text"), rows)
+
+
+def languages(data: DataFolder) -> list[str]:
+    """Return the languages of which a folder has a set that no target is tested on."""
+    spoken = xnli_dev_languages(data)
+    return [
+        language
+        for language in ALL
+        if language in spoken
+        or wikipedia_files(data, language)
+        or any(
+            tags.has_panx(data, language, split) or tags.has_udpos(data, language, split)
+            for split in ("train", "validation")
+        )
+    ]
 
 
 def _splits(data: DataFolder, languages: Sequence[str], task: str) -> dict[str, "pa.Table"]:
