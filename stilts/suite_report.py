@@ -72,7 +72,8 @@ def recorded_manifest(study: str) -> Manifest:
     """
     here = workspace()
     folder = here.root / "results" / here.study(study).name
-    return read_manifest(folder) if (folder / MANIFEST).exists() else {}
+    cure = f"take the committed one back (`git checkout -- {folder.relative_to(here.root) / MANIFEST}`)"
+    return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 
 
 def of_study(manifest: Manifest, study: Study) -> Manifest:

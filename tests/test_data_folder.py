@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.sources.columns import TEXT, Schema
 from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite, folder, languages, suite, tags, unlabelled
 from stilts.sources.xtreme.folder import DataFolder, Place, read_fetched
@@ -141,7 +142,7 @@ def test_a_recipe_reads_what_is_hashed_whoever_owns_it(root, monkeypatch):
 
     def read(data, languages):
         yield Piece("mlm", "intermediate.mlm.multilingual", "train", layout("mlm"),
-                    data.read(place, ("source_sentence",)).rename_columns(["text"]))  # fmt: skip
+                    data.read(place, Schema({"source_sentence": TEXT})).rename_columns(["text"]))  # fmt: skip
 
     monkeypatch.setitem(RECIPES, "mlm", Recipe(read, ((place,),)))
     put(root, "theirs", "somebody/else/config/train-00000-of-00001.parquet")

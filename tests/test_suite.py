@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import threading
@@ -166,11 +167,42 @@ def test_of_two_writers_one_writes(tmp_path):
     assert faults(tmp_path / "suite") == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"fingerprint": "a"}'])
+FILES = '"files": {}, "fingerprint": "a"'
+WRONG_MANIFESTS = [
+    "", "[]", "{}", '{"fingerprint": "a"}', "null", "5", "[" * 100_000, '{"fingerprint": 5, "files": {}}',
+    *(f'{{"fingerprint": "a", "files": {files}}}' for files in (
+        "null", "[]", '"a"', '{"a": null}', '{"a": 5}', '{"a": ""}', '{"a": "%s"}' % ("A" * 64))),
+    *(f"{{{FILES}, {field}}}" for field in (
+        '"rows": null', '"rows": []', '"rows": {"a": 5}', '"rows": {"a": {"test": "5"}}', '"left_out": {"a": []}',
+        '"left_out": null', '"notes": {"a": "b"}', '"sources": []', '"sources": {"a": 5}', '"revisions": null',
+        '"overlap": {}', '"overlap": [5]', '"languages": "de"', '"packages": [1]', '"suite": null')),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG_MANIFESTS, ids=lambda text: text[:60])
 def test_a_wrong_manifest_is_named(tmp_path, text):
     (tmp_path / "suite.json").write_text(text)
-    with pytest.raises(StiltsError, match=r"suite\.json: .*build the suite again"):
+    with pytest.raises(StiltsError, match=r"suite\.json: not the manifest of a suite .*build the suite again"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", [*WRONG_MANIFESTS, f"{{{FILES}}}"], ids=lambda text: text[:60])
+def test_a_suite_with_a_wrong_manifest_is_built_again(folder, text):
+    (folder / "suite.json").write_text(text)
+    with pytest.warns(UserWarning, match=r"damaged suite .*set aside as .*suite\.broken-1"):
+        write_suite(TABLES, folder, ABOUT)
+    assert faults(folder) == []
+
+
+@pytest.mark.parametrize("name", [
+    "dates.de/test-00001-of-00002.parquet", "dates.xx/test.parquet", "intent.de/test/0.parquet"])
+def test_a_file_that_was_not_written_with_a_suite_is_no_part_of_it(folder, name):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "dates.de" / "test-00000-of-00001.parquet", folder / name)
+    assert faults(folder) == [f"{name} was not written with it"]
+    with pytest.warns(UserWarning, match="set aside"):
+        write_suite(TABLES, folder, ABOUT)
+    assert faults(folder) == []
 
 
 def test_sizes_from_settings():

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.locks import hold
+from stilts.study import reasons
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -267,21 +268,45 @@ def write_suite(
     return folder
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+class _Manifest(BaseModel):
+    """The shape of `suite.json`: what every suite says, and of what only some say, the kind."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    fingerprint: str
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    suite: str = ""
+    languages: list[str] = []
+    rows: dict[str, dict[str, int]] = {}
+    left_out: dict[str, dict[str, str]] = {}
+    notes: dict[str, list[str]] = {}
+    sources: dict[str, str] = {}
+    revisions: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    overlap: list[dict[str, Any]] = []
+
+
+def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str, Any]:
     """What `suite.json` of a suite says.
+
+    Parameters
+    ----------
+    cure : str
+        What its reader can do where it is damaged.
 
     Raises
     ------
     StiltsError
-        If it is missing or is no JSON object with the keys "fingerprint" and "files".
+        If it is missing or is no JSON object of the shape that suites have.
     """
     path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StiltsError(f"{path}: not the manifest of a suite ({error}); build the suite again") from error
-    if not isinstance(manifest, dict) or not {"fingerprint", "files"} <= manifest.keys():
-        raise StiltsError(f"{path}: 'fingerprint' or 'files' is missing; build the suite again")
+        _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        raise StiltsError(f"{path}: not the manifest of a suite ({reasons(error)}); {cure}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StiltsError(f"{path}: not the manifest of a suite ({error}); {cure}") from error
     return manifest
 
 
@@ -293,7 +318,12 @@ def faults(folder: Path) -> list[str]:
         return [str(error)]
     missing = [name for name in files if not (folder / name).is_file()]
     changed = [name for name in files if name not in missing and _sha256(folder / name) != files[name]]
-    return [f"{name} is missing" for name in missing] + [f"{name} differs from what was written" for name in changed]
+    standing = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.parquet")))
+    return [
+        *(f"{name} is missing" for name in missing),
+        *(f"{name} differs from what was written" for name in changed),
+        *(f"{name} was not written with it" for name in standing if name not in files),
+    ] + ([] if files else [f"{MANIFEST} names no file"])
 
 
 def _reusable(folder: Path, fingerprint: str) -> bool:

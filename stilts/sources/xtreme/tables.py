@@ -41,8 +41,8 @@ def _makers() -> list[ModuleType]:
 def as_plain(value: Any) -> Any:
     """Return a value as JSON can write it, so that equal values are written alike in every process.
 
-    Mappings keep their order, which decides the order of rows. Of a function its name stands, of a settings class what
-    is compared of it. What has no values of its own, as a type, is None.
+    Mappings keep their order, which decides the order of rows. Of a function its name stands, of a recipe and the like
+    what is compared of it. None stands for all else: types, and the schemas by which rows are checked.
     """
     if isinstance(value, bool | int | float | str):
         return value
@@ -54,6 +54,6 @@ def as_plain(value: Any) -> Any:
         return sorted(map(as_plain, value), key=repr)
     if isinstance(value, Sequence):
         return [as_plain(each) for each in value]
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(value) and type(value).__module__.startswith(f"{__package__}."):
         return [[each.name, as_plain(getattr(value, each.name))] for each in fields(value) if each.compare]
     return getattr(value, "__qualname__", None) if callable(value) and not isinstance(value, type) else None
