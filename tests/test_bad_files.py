@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xtreme_rows import FILES, make, mention, outcome, path_of, put, put_all, question, tagged, times
 
 import stilts
@@ -19,6 +21,7 @@ from stilts.sources.files import read_lines, read_text
 from stilts.sources.suite import Request
 from stilts.sources.tables import read_json_lines, read_split
 from stilts.sources.xtreme import Suite, lareqa, pairs, tags, treebanks
+from stilts.sources.xtreme.answers import ANSWERED
 
 TEXTS = Schema({"a": TEXT})
 
@@ -377,6 +380,48 @@ def test_a_text_that_is_not_utf8_is_named_with_its_line(read, second, tmp_path):
 def test_no_module_splits_lines_at_other_marks():
     package = Path(stilts.__file__).parent
     assert [path for path in package.rglob("*.py") if ".splitlines(" in path.read_text(encoding="utf-8")] == []
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+GOOD_LINES = {
+    "conllu": ("a.conllu", "1-2\tdel\t_\t_\t_\t_\t_\t_\t_\t_\n1\tde\t_\tADP\t_\t_\t2\tcase\t_\t_\n"
+               "2\tel\t_\tDET\t_\t_\t0\troot\t_\t_\n\n", lambda path: list(treebanks.read(path, "es"))),
+    "ccg": ("a.tsv", "Sie\tNP\nsaß\tS\n\n", tags.read_columns),
+    "bucc": ("a.de", "de-1\tEins\nde-2\tZwei\n", pairs.read_corpus),
+    "json": ("a.jsonl", '{"a": "Straße"}\n{"a": "\\u00e4"}\n', lambda path: read_json_lines(path, TEXTS)),
+}  # fmt: skip
+CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5)
+
+
+def damaged(content: bytes, changes: list[tuple[float, int]]) -> bytes:
+    """Content with other bytes in some places."""
+    spoilt = bytearray(content)
+    for place, byte in changes:
+        spoilt[int(place * len(spoilt))] = byte
+    return bytes(spoilt)
+
+
+def read_damaged(path: Path, content: bytes, read) -> None:
+    path.write_bytes(content)
+    told = outcome(lambda: read(path))
+    assert told == "nothing" or told.startswith(str(path))
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("name", GOOD_LINES)
+@given(changes=CHANGES)
+def test_a_damaged_text_is_read_or_refused_in_one_line(name, changes, tmp_path_factory):
+    file, text, read = GOOD_LINES[name]
+    read_damaged(tmp_path_factory.getbasetemp() / file, damaged(text.encode(), changes), read)
+
+
+@given(changes=CHANGES, kept=st.floats(0.9, 1))
+def test_a_damaged_table_is_read_or_refused_in_one_line(changes, kept, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "a.parquet"
+    pq.write_table(pa.Table.from_pylist(times(question)), path)
+    content = damaged(path.read_bytes(), changes)
+    read_damaged(path, content[: int(kept * len(content)) + 1], lambda path: read_split([path], ANSWERED))
 
 
 # --- lines that are no such lines ------------------------------------------------------------------------------------
