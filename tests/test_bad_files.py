@@ -142,7 +142,8 @@ def test_a_row_without_answers_fails_when_the_suite_is_built(tmp_path):
     put_all("whole", "xquad", root)
     rows = [question(0), {**question(1), "answers": {"text": [], "answer_start": []}}]
     path = put(root, "google/xtreme/XQuAD.de/validation", rows)
-    with pytest.raises(StiltsError, match=f"{path}, row 1: list ..; it should be a list of at least 1 .column answers"):
+    told = f"{path}, row 1: list ..; it should be a list of 1 or more items .column answers.text"
+    with pytest.raises(StiltsError, match=told):
         Suite(root).build(tmp_path / "suite", Request(0, {}, ["de"]), report=lambda line: None)
     assert not (tmp_path / "suite").exists()
 

@@ -28,11 +28,13 @@ class Misfit(Exception):
         What stands there, in words.
     right : str
         What should.
+    field : str
+        In which field of the column, ".text"; empty where it has none.
     """
 
-    def __init__(self, row: int, found: str, right: str):
+    def __init__(self, row: int, found: str, right: str, field: str = ""):
         super().__init__(f"{found}; it should be {right}")
-        self.row, self.found, self.right = row, found, right
+        self.row, self.found, self.right, self.field = row, found, right, field
 
 
 class Kind(Protocol):
@@ -84,7 +86,8 @@ class Text:
 
         values = _without_nulls(values, self.noun, self.right)
         if not _is_text(values.type):
-            return _refuse_type(values, self.noun, self.right, self.arrow_type())
+            right = f"a text, {self.right}" if self.allowed else self.right
+            return _refuse_type(values, self.noun, right, self.arrow_type())
         encoded = values.cast(pa.large_binary())
         texts = _cast(encoded, self.arrow_type(), self.noun, "a text in UTF-8")
         if self.allowed:
@@ -188,8 +191,8 @@ class Items:
     def right(self) -> str:
         """What a value should be."""
         if self.least == self.most:
-            return f"a list of {self.least}"
-        return f"a list of at least {self.least}" if self.least else "a list"
+            return f"a list of {self.least} items"
+        return f"a list of {self.least} or more items" if self.least else "a list"
 
     def arrow_type(self) -> "pa.DataType":
         """Return Arrow's list."""
@@ -212,7 +215,8 @@ class Items:
         try:
             items = self.each.conform(pc.list_flatten(values))
         except Misfit as misfit:
-            raise Misfit(pc.list_parent_indices(values)[misfit.row].as_py(), misfit.found, misfit.right) from misfit
+            row = pc.list_parent_indices(values)[misfit.row].as_py()
+            raise Misfit(row, misfit.found, misfit.right, misfit.field) from misfit
         ends = np.concatenate([[0], np.cumsum(lengths.to_numpy())]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(ends), items)
 
@@ -242,15 +246,22 @@ class Fields:
     def conform(self, values: "pa.Array") -> "pa.Array":
         """Return structs of what the fields' kinds return."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         values = _without_nulls(values, "struct", self.right)
         names = [each.name for each in values.type.fields] if pa.types.is_struct(values.type) else []
         if any(names.count(name) != 1 for name in self.of):
             return _refuse_type(values, "value", self.right, self.arrow_type())
-        fields = {name: kind.conform(pc.struct_field(values, name)) for name, kind in self.of.items()}
+        fields = {name: self._field(values, name) for name in self.of}
         check_lengths(fields)
         return pa.StructArray.from_arrays(list(fields.values()), list(fields))
+
+    def _field(self, values: "pa.Array", name: str) -> "pa.Array":
+        import pyarrow.compute as pc
+
+        try:
+            return self.of[name].conform(pc.struct_field(values, name))
+        except Misfit as misfit:
+            raise Misfit(misfit.row, misfit.found, misfit.right, f".{name}{misfit.field}") from misfit
 
 
 @dataclass(frozen=True)

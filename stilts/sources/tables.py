@@ -157,7 +157,7 @@ def _conformed(
         try:
             found[name] = kind.conform(batch.column(name))
         except Misfit as misfit:
-            raise position(misfit.row).refuse(misfit.found, misfit.right, name) from None
+            raise position(misfit.row).refuse(misfit.found, misfit.right, name + misfit.field) from None
     return pa.RecordBatch.from_pydict(found)
 
 
