@@ -65,6 +65,7 @@ class Estimator:
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
         for record in records:
             self._by_kind.setdefault(_kind(record.run), []).append(record)
+        self._known: dict[tuple[str, ...], tuple[float, float]] = {}
 
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Estimate:
         """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
@@ -73,9 +74,16 @@ class Estimator:
             return Estimate(self._reckoned(run, speed or self.speeds[0]), 0.0, measured=False)
         if not like:
             return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
-        per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
-        memory = max(record.provenance.peak_memory_mb for record in like)
+        per_unit, memory = self._measured(_kind(run))
         return Estimate(per_unit * _units(run) * _languages(run, like), memory, measured=True)
+
+    def _measured(self, kind: tuple[str, ...]) -> tuple[float, float]:
+        """Return the seconds a unit and the peak memory of the records of a kind; a plan asks for one many times."""
+        if kind not in self._known:
+            like = self._by_kind[kind]
+            per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
+            self._known[kind] = per_unit, max(record.provenance.peak_memory_mb for record in like)
+        return self._known[kind]
 
     @property
     def reckons(self) -> bool:

@@ -1,5 +1,6 @@
 """The plan of a study: which runs it names, with their parents, and the jobs that execute them."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from stilts.errors import StiltsError
 from stilts.study import (
+    MOST_NAME,
     Condition,
     EncoderSettings,
     Job,
@@ -77,7 +79,7 @@ def _measures(
         for task in tasks:
             training = study.training("intermediate", *_own_names(task)).model_dump(mode="json")
             settings = {**base, "measure": complexity.model_dump(mode="json"), "task": task, "training": training}
-            name = f"{complexity.kind}-{task.replace('.', '-')}"
+            name = _that_fits(f"{complexity.kind}-{task.replace('.', '-')}")
             yield Run(phase="measure", condition=name, seed=seed, settings=settings, data=data)
 
 
@@ -203,7 +205,15 @@ def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: boo
     """Return the last of these stages under a name that only its tasks decide."""
     *before, tasks = stages
     names = ["stage", *(task.replace(".", "-") for task in tasks), *(["lora"] if lora else [])]
-    return Condition(name="-".join(names), tasks=tasks, example_cap=example_cap, before=tuple(before))
+    return Condition(name=_that_fits("-".join(names)), tasks=tasks, example_cap=example_cap, before=tuple(before))
+
+
+def _that_fits(name: str) -> str:
+    """Return a name, cut and ended by a hash of the whole where it has more characters than a name may have."""
+    if len(name) <= MOST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: MOST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
 
 
 def unique(runs: Sequence[Run]) -> list[Run]:

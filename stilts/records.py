@@ -91,6 +91,10 @@ class Store:
     def __contains__(self, run_id: str) -> bool:
         return self.find(run_id) is not None
 
+    def names(self) -> set[str]:
+        """Return the ids that files of records bear, whether they are whole or not; each folder is looked at once."""
+        return {path.stem for folder in (self.root, *self.recorded) for path in folder.glob("*.json")}
+
     def find(self, run_id: str) -> Record | None:
         """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none.
 
@@ -109,8 +113,7 @@ class Store:
 
     def __iter__(self) -> Iterator[Record]:
         """Yield every readable record once, by id."""
-        names = {path.stem for folder in (self.root, *self.recorded) for path in folder.glob("*.json")}
-        for name in sorted(names):
+        for name in sorted(self.names()):
             record = self.find(name)
             if record is not None:
                 yield record

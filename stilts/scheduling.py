@@ -146,7 +146,7 @@ def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
 
 def recorded_runs(plan: Plan, store: Store) -> set[str]:
     """Return the ids of a plan's runs that have a record; a corrupt record is set aside and counts as none."""
-    return {run.id for run in plan.runs if run.id in store}
+    return {run_id for run_id in plan.by_id.keys() & store.names() if run_id in store}
 
 
 def pending(plan: Plan, recorded: Collection[str]) -> list[Job]:

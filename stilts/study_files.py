@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from stilts.errors import StiltsError, UnknownName
+from stilts.errors import StiltsError, UnknownName, shortened
 from stilts.study import Condition, Study, reasons
+from stilts.yaml_files import read_yaml
 
 EXTENDS = "extends"
+MOST_EXTENDED = 32  # studies, one by way of the other
 
 
 def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B006 - it is not changed
@@ -32,7 +33,7 @@ def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B0
     StiltsError
         If the file is missing, is not YAML, extends itself, or has a field with a wrong type or value.
     """
-    content = _read_extended(path, known, ())
+    content = _read_extended(path, known, (), {})
     try:
         return Study.model_validate(content)
     except UnknownName as error:
@@ -42,20 +43,42 @@ def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B0
         raise StiltsError(f"{path}: {reasons(error)}") from None
 
 
-def _read_extended(path: Path, known: Mapping[str, Path], opened: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a file's settings joined with those that it extends; `opened` are the files on the way to it."""
+def _read_extended(
+    path: Path, known: Mapping[str, Path], opened: tuple[Path, ...], read: dict[Path, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a file's settings joined with those that it extends.
+
+    Parameters
+    ----------
+    opened : tuple of Path
+        The files on the way to it.
+    read : dict
+        Files that have been read -> their settings: several may extend the same one.
+    """
     if path in opened:
         raise StiltsError(f"{opened[0]}: it extends itself, by way of {', '.join(each.stem for each in opened[1:])}")
-    own = _read_mapping(path)
-    names = own.pop(EXTENDS, [])
-    content: dict[str, Any] = {}
-    if not names:
-        return own
-    for name in [names] if isinstance(names, str) else names:
-        if name not in known:
-            raise UnknownName(f"study that {path} extends", str(name), known)
-        content = _joined(content, _read_extended(known[name], known, (*opened, path)))
-    return _joined(content, own)
+    if len(opened) > MOST_EXTENDED:
+        raise StiltsError(f"{opened[0]}: it extends more than {MOST_EXTENDED} studies, one by way of the other")
+    if path not in read:
+        own = _read_mapping(path)
+        names = _extended(path, own.pop(EXTENDS, None))
+        content: dict[str, Any] = {}
+        for name in names:
+            if name not in known:
+                raise UnknownName(f"study that {path} extends", name, known)
+            content = _joined(content, _read_extended(known[name], known, (*opened, path), read))
+        read[path] = _joined(content, own) if names else own
+    return read[path]
+
+
+def _extended(path: Path, given: Any) -> list[str]:
+    """Return the names that `extends` holds: one, several, or none where it is empty."""
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise StiltsError(
+            f"{path}: extends: it names a study or a list of studies, as in `extends: pocket` (got {shortened(given)})"
+        )
+    return names
 
 
 def _joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,16 +92,10 @@ def _joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StiltsError(f"cannot read study file {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise StiltsError(f"study file {path} is not UTF-8: {error.reason} at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise StiltsError(f"{path} is not valid YAML: {error}") from None
+    content = read_yaml(path, "study file")
     if not isinstance(content, dict):
-        raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds a {type(content).__name__}")
+        holds = "nothing" if content is None else f"a {type(content).__name__}"
+        raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds {holds}")
     return content
 
 

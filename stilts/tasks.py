@@ -261,6 +261,11 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
             if task_name(task) not in known:
                 raise UnknownName("intermediate task", task, known)
             get_intermediate(task)
+        if entry.name in known and entry.name not in map(task_name, entry.all_tasks):
+            raise StiltsError(
+                f"condition {entry.name}: it is called like the task '{entry.name}', but trains on "
+                f"{', '.join(entry.all_tasks) or 'none'}; rename it"
+            )
         return entry
     if entry == NO_INTERMEDIATE:
         return Condition(name=entry, tasks=())

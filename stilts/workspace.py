@@ -19,6 +19,8 @@ from stilts import locks
 from stilts.checkpoints import Checkpoints
 from stilts.encoders import ENCODERS, encoder_fingerprint
 from stilts.errors import StiltsError, UnknownName
+from stilts.estimates import Shape, encoder_shape
+from stilts.limits import check_number, check_runs
 from stilts.new_folders import new_folder, require_new
 from stilts.planning import group_jobs, plan_runs, unique
 from stilts.records import Store
@@ -224,6 +226,7 @@ class Workspace:
         _check_source_languages(study, measured)
         _check_families(study, [*conditions, *measured])
         targets = [get_target(name, study.data.suite) for name in study.targets]
+        check_number(len(study.seeds), len(conditions), len(targets))
         source = self._source(study)
         if self.has_data(study) or not provisional:
             conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
@@ -240,7 +243,13 @@ class Workspace:
             },
             measured,
         )
+        check_runs(runs, self._shapes(study))
         return Plan(study, tuple(unique(runs)), reference or study.name)
+
+    def _shapes(self, study: Study) -> dict[str, Shape]:
+        """Return the shapes of a study's encoders, by name, where they are known before an encoder is loaded."""
+        names = {encoder.name: self.encoder_name(encoder) for encoder in (study.encoder, *study.encoders.values())}
+        return {name: shape for name, place in names.items() if (shape := encoder_shape(place))}
 
     def _source(self, study: Study) -> Source:
         return SUITES[study.data.suite](self.data_folder(study))

@@ -190,8 +190,8 @@ def test_ids_are_told_apart_by_phase_target_seed_and_parents():
 @settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(sorted(CONDITIONS)), min_size=1, unique=True),
-    st.lists(st.sampled_from([*TRAINED, *UNTRAINED]), min_size=1, max_size=5),
-    st.lists(st.integers(0, 3), min_size=1, max_size=3),
+    st.lists(st.sampled_from([*TRAINED, *UNTRAINED]), min_size=1, max_size=5, unique=True),
+    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
 )
 def test_parents_come_before_children(conditions, targets, seeds):
     done = set()
@@ -371,7 +371,7 @@ def test_an_unknown_key_is_rejected_with_the_nearest_name(tmp_path, changes, mes
         ({"name": "A Study"}, "name: String should match pattern"),
         ({"title": None}, r"title: Input should be a valid string \(got None\)"),
         ({"targets": "intent"}, r"targets: Input should be a valid tuple \(got 'intent'\)"),
-        ({"intermediates": ["none", 5]}, r"intermediates.1.str: Input should be a valid string \(got 5\)"),
+        ({"intermediates": ["none", 5]}, r"intermediates.1.constrained-str: Input should be a valid string \(got 5\)"),
         ({"intermediates": ["nli", "none", "nli"]}, "study.yml: intermediates: nli stands there more than once"),
         ({"intermediates": ["nli", {"name": "nli", "tasks": ["qa"]}]}, "nli stands there more than once"),
         ({"intermediates": [{"name": "x", "tasks": ["nli"], "example_cap": 0}]}, "greater than 0"),
@@ -405,9 +405,9 @@ def test_a_missing_setting_is_named(tmp_path, missing):
         read_study(write(tmp_path, content))
 
 
-@pytest.mark.parametrize("content, kind", [("", "NoneType"), ("- a\n", "list"), ("text", "str"), ("5", "int")])
+@pytest.mark.parametrize("content, kind", [("", "nothing"), ("- a\n", "a list"), ("text", "a str"), ("5", "a int")])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, kind):
-    with pytest.raises(StiltsError, match=f"study.yml: a study file is a mapping of settings, this one holds a {kind}"):
+    with pytest.raises(StiltsError, match=f"study.yml: a study file is a mapping of settings, this one holds {kind}"):
         read_study(write(tmp_path, content))
 
 
