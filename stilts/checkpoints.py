@@ -9,7 +9,7 @@ from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.leftovers import part_of
-from stilts.records import set_aside, sha256
+from stilts.storage import ABSENT, readable, set_aside, sha256, share, stands
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,20 @@ class Checkpoints:
         self.root = root
 
     def intact(self, run_id: str) -> bool:
-        """Whether a run's checkpoint is there and whole; a damaged one is set aside, and said."""
+        """Whether a run's checkpoint is there and whole; a damaged one is set aside, and said.
+
+        Raises
+        ------
+        StiltsError
+            If it may not be read: it may be whole.
+        """
         folder = self.root / run_id
-        if not folder.exists():
+        if not stands(folder, "checkpoint"):
             return False
         if _matches(folder):
             return True
-        log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, set_aside(folder).name)
+        if aside := set_aside(folder):
+            log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, aside.name)
         return False
 
     def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
@@ -59,6 +66,7 @@ class Checkpoints:
             tensors = {name: tensor.contiguous() for name, tensor in state.items()}
             save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
             (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
+            share(part)
             if not (self.root / run_id).exists():
                 os.replace(part, self.root / run_id)
         except (OSError, SafetensorError) as error:
@@ -91,9 +99,10 @@ class Checkpoints:
 
 def _matches(folder: Path) -> bool:
     try:
-        expected = json.loads((folder / "checkpoint.json").read_text())["sha256"]
-        return sha256(folder / "model.safetensors") == expected
-    except (OSError, ValueError, KeyError, TypeError):
+        with readable(folder, "checkpoint"):
+            expected = json.loads((folder / "checkpoint.json").read_text())["sha256"]
+            return sha256(folder / "model.safetensors") == expected
+    except (*ABSENT, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

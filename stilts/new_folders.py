@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stilts.errors import StiltsError
 from stilts.leftovers import part_of, remove_leftovers
+from stilts.storage import share
 
 
 def require_new(folder: Path) -> None:
@@ -20,6 +21,8 @@ def require_new(folder: Path) -> None:
 @contextmanager
 def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Path]:
     """Yield a path beside a folder's place, where a folder is to be made; it gets its name when the body has ended.
+
+    Its permissions are those that the umask gives.
 
     Parameters
     ----------
@@ -37,6 +40,7 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
     try:
         remove_leftovers(folder.parent.glob(f".{glob.escape(folder.name)}.part-*"))
         yield part
+        share(part)
         os.replace(part, folder)
     except (OSError, *errors) as error:
         raise StiltsError(f"cannot write {what} {folder}: {error}; free space or name another folder") from error

@@ -10,12 +10,13 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.errors import StiltsError
 from stilts.leftovers import part_of
+from stilts.storage import ABSENT, names_in, readable, set_aside, sha256, stands
 from stilts.study import Phase, Run
 
 if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need not pay
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need no
 
 log = logging.getLogger(__name__)
 
+_RECORD, _FOLDER = "record", "folder of records"  # in what is said
 PREDICTION_COLUMNS = ("language", "example", "prediction", "matches", "predicted", "gold")
 
 
@@ -56,7 +58,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     run: Run
     metrics: dict[str, dict[str, float]] = Field(description="language -> {'score', 'n', ...}")
     history: list[dict[str, float]] = Field(default_factory=list, description="loss and dev score by update")
@@ -71,6 +73,10 @@ class Record(BaseModel):
 
 class CorruptRecord(StiltsError):
     """A record or predictions file whose content is not what was written."""
+
+
+class OtherVersion(StiltsError):
+    """A whole record whose content this version of stilts does not know."""
 
 
 class Store:
@@ -93,7 +99,7 @@ class Store:
 
     def names(self) -> set[str]:
         """Return the ids that files of records bear, whether they are whole or not; each folder is looked at once."""
-        return {path.stem for folder in (self.root, *self.recorded) for path in folder.glob("*.json")}
+        return {name for folder in (self.root, *self.recorded) for name in names_in(folder, ".json", _FOLDER)}
 
     def find(self, run_id: str) -> Record | None:
         """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none.
@@ -112,9 +118,19 @@ class Store:
         return record
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield every readable record once, by id."""
+        """Yield every whole record once, by id; those that another version of stilts wrote are passed over, and said.
+
+        Raises
+        ------
+        StiltsError
+            If one may not be read.
+        """
         for name in sorted(self.names()):
-            record = self.find(name)
+            try:
+                record = self.find(name)
+            except OtherVersion as error:
+                log.warning("%s", error)
+                continue
             if record is not None:
                 yield record
 
@@ -163,7 +179,7 @@ class Store:
         """Return the record of a run and the folder that holds it."""
         for folder in (self.root, *self.recorded):
             path = folder / f"{run_id}.json"
-            record = self._read(path) if path.exists() else None
+            record = self._read(path) if stands(path, _RECORD) else None
             if record is not None and record.id == run_id:
                 return record, folder
         return None
@@ -171,12 +187,15 @@ class Store:
     def _read(self, path: Path) -> Record | None:
         try:
             return read_record(path)
+        except FileNotFoundError:  # another process has just set it aside
+            return None
         except CorruptRecord as error:
             both = path.with_suffix(".*")
             if path.parent != self.root:
                 raise StiltsError(f"{error}; restore the committed files: git checkout -- '{both}'") from None
-            aside = [set_aside(file).name for file in (path, path.with_suffix(".parquet")) if file.exists()]
-            log.warning("%s; set aside as %s, the run will be done again", error, " and ".join(aside))
+            aside = filter(None, map(set_aside, (path, path.with_suffix(".parquet"))))
+            if names := [file.name for file in aside]:
+                log.warning("%s; set aside as %s, the run will be done again", error, " and ".join(names))
             return None
 
 
@@ -211,48 +230,60 @@ def read_record(path: Path) -> Record:
 
     Raises
     ------
+    FileNotFoundError
+        If it is not there.
     CorruptRecord
         If the file is cut off or changed, or its predictions are missing or not those that were written.
+    OtherVersion
+        If it is whole, but has fields or values that are not known here.
     StiltsError
         If this machine does not let the file be read.
     """
+    content = _checked(path)
     try:
-        envelope = json.loads(path.read_text(encoding="utf-8"))
-        if envelope["sha256"] != _digest(envelope["record"]):
-            raise CorruptRecord(f"record {path} does not match its checksum")
-        record = Record(**envelope["record"])
-    except OSError as error:
-        raise StiltsError(f"record {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise CorruptRecord(f"record {path} cannot be read ({type(error).__name__})") from None
+        record = Record(**content)
+    except (TypeError, ValidationError) as error:
+        raise _of_another_version(path, error) from None
     predictions = path.with_suffix(".parquet")
-    if record.predictions_sha256 and (not predictions.exists() or sha256(predictions) != record.predictions_sha256):
+    if record.predictions_sha256 and _digest_of_file(predictions) != record.predictions_sha256:
         raise CorruptRecord(f"predictions {predictions} are missing or do not match the checksum in the record")
     return record
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a file or folder that cannot be used to the first free `<name>.corrupt-<n>`, and return the new name.
-
-    Raises
-    ------
-    StiltsError
-        If the folder does not let it be renamed.
-    """
-    n = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{n}")).exists():
-        n += 1
+def _checked(path: Path) -> dict[str, Any]:
+    """Return what a record's file holds, which is what was written."""
     try:
-        os.replace(path, aside)
-    except OSError as error:
-        raise StiltsError(f"{path} is corrupt and cannot be set aside: {error.strerror}") from error
-    return aside
+        with readable(path, _RECORD):
+            envelope = json.loads(path.read_text(encoding="utf-8"))
+        content, expected = envelope["record"], envelope["sha256"]
+        matches = _digest(content) == expected
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptRecord(f"record {path} cannot be read ({type(error).__name__})") from None
+    if not matches:
+        raise CorruptRecord(f"record {path} does not match its checksum")
+    return content
 
 
-def sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _of_another_version(path: Path, error: TypeError | ValidationError) -> OtherVersion:
+    faults = error.errors() if isinstance(error, ValidationError) else []
+    unknown = [item for item in faults if item["type"] in ("extra_forbidden", "literal_error")]
+    places = ", ".join(".".join(map(str, item["loc"])) for item in unknown or faults)
+    version = "a newer version" if unknown else "another version"
+    return OtherVersion(
+        f"record {path} was written by {version} of stilts: {places or 'its content'} is not known here. It is left as "
+        "it is; update this checkout, or name another folder by STILTS_RUNS"
+    )
+
+
+def _digest_of_file(path: Path) -> str | None:
+    """Return the checksum of a file, None where it is missing."""
+    try:
+        with readable(path, "predictions"):
+            return sha256(path)
+    except ABSENT:
+        return None
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -27,7 +27,8 @@ from stilts.estimates import Estimator
 from stilts.memory import memory_mb
 from stilts.pages import book_pages
 from stilts.process_groups import process_group
-from stilts.records import Store, set_aside
+from stilts.records import Store
+from stilts.storage import readable, set_aside, stands
 from stilts.study import Job, Study
 from stilts.workspace import Plan, Workspace
 
@@ -207,20 +208,22 @@ def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_b
 
 def _page_stands(page: Path) -> bool:
     """Whether an executed notebook is there and whole; a damaged one is set aside, and said."""
-    if not page.exists():
+    if not stands(page, "page"):
         return False
     if _is_executed(page):
         return True
-    log.warning("page %s is damaged; set aside as %s, it will be written again", page, set_aside(page).name)
+    if aside := set_aside(page):
+        log.warning("page %s is damaged; set aside as %s, it will be written again", page, aside.name)
     return False
 
 
 def _is_executed(page: Path) -> bool:
     try:
-        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+        with readable(page, "page"):
+            cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
         return all(cell["execution_count"] for cell in code)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -25,8 +25,9 @@ from tiny_checkout import study_settings, write_checkout, write_suite
 from stilts.checkpoints import Checkpoints
 from stilts.errors import StiltsError
 from stilts.phases import complete
-from stilts.records import Store, sha256
+from stilts.records import Store
 from stilts.sources.suite import read_manifest
+from stilts.storage import sha256
 from stilts.workspace import Plan, Workspace, workspace
 
 PATIENCE = 300  # seconds that a step may take on a machine that is busy with other work

@@ -156,7 +156,7 @@ def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
     [
         ("evaluation", {"examples": 3}, ("intermediate", "target")),
         ("evaluation", {"languages": "de, sw"}, ("intermediate", "target")),
-        ("target_training", {"examples": 3, "epochs": 1}, ("intermediate",)),
+        ("target_training", {"examples": 3, "epochs": 1, "evaluations": 1}, ("intermediate",)),
     ],
 )
 def test_a_changed_setting_leaves_the_runs_before_its_phase(here, block, settings, kept):

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.locks import hold
+from stilts.storage import Unreadable, readable, set_aside
 from stilts.study import reasons
 
 if TYPE_CHECKING:
@@ -301,7 +302,8 @@ def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str
     """
     path = Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        with readable(path, "manifest of a suite"):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
         _Manifest.model_validate(manifest)
     except ValidationError as error:
         raise StiltsError(f"{path}: not the manifest of a suite ({reasons(error)}); {cure}") from None
@@ -311,13 +313,22 @@ def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str
 
 
 def faults(folder: Path) -> list[str]:
-    """What keeps the folder from being a complete suite, in words; empty if it is one."""
+    """What keeps the folder from being a complete suite, in words; empty if it is one.
+
+    Raises
+    ------
+    Unreadable
+        If it may not be read: it may be whole.
+    """
     try:
         files = read_manifest(folder)["files"]
+    except Unreadable:
+        raise
     except StiltsError as error:
         return [str(error)]
-    missing = [name for name in files if not (folder / name).is_file()]
-    changed = [name for name in files if name not in missing and _sha256(folder / name) != files[name]]
+    with readable(folder, "suite"):
+        missing = [name for name in files if not (folder / name).is_file()]
+        changed = [name for name in files if name not in missing and _sha256(folder / name) != files[name]]
     standing = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.parquet")))
     return [
         *(f"{name} is missing" for name in missing),
@@ -333,21 +344,13 @@ def _reusable(folder: Path, fingerprint: str) -> bool:
         raise StiltsError(f"{folder}: holds something that is no suite; name a folder that is new or empty")
     found = faults(folder)
     if found:
-        aside = _set_aside(folder)
-        warnings.warn(f"{folder}: incomplete or damaged suite ({found[0]}); set aside as {aside} and built again",
-                      stacklevel=3)
+        if aside := set_aside(folder, "broken"):
+            warnings.warn(f"{folder}: incomplete or damaged suite ({found[0]}); set aside as {aside} and built again",
+                          stacklevel=3)
         return False
     if read_manifest(folder)["fingerprint"] != fingerprint:
         raise StiltsError(f"{folder}: holds a suite of other settings; name another folder, or delete that one")
     return True
-
-
-def _set_aside(folder: Path) -> Path:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.broken-{number}")).exists():
-        number += 1
-    os.replace(folder, aside)
-    return aside
 
 
 def _sibling(folder: Path, kind: str) -> Path:
