@@ -509,6 +509,7 @@ def test_a_bad_line_of_ccg_is_named(lines, message, tmp_path):
 @pytest.mark.parametrize("ending, lines, message", [
     ("de", ["de-1\tEins", "", "de-2"], "line 3: 'de-2'; it should be two columns"),
     ("de", ["de-1\tEins", "\tZwei"], "line 2: '\\tZwei'; it should be two columns"),
+    ("de", ["de-1\tEins", "de 2\tZwei"], "line 2: 'de 2\\tZwei'; it should be two columns, an id without white space"),
     ("de", ["de-1\tEins", "de-1\tZwei"], "line 2: id 'de-1' stands in a line before"),
     ("gold", ["de-1\ten-1", "de-9\ten-1"], "line 2: pair de-9 en-1, but there is no sentence de-9"),
     ("gold", ["en-1\tde-1"], "line 1: pair en-1 de-1, but there is no sentence en-1"),

@@ -309,8 +309,8 @@ def shown(value: object) -> str:
 
 TEXT = Text()
 ID = Text("id", pattern=r"\S", should="a text that is not empty")
-# Of what a query is to find: predictions hold several, with spaces between them.
-CANDIDATE_ID = Text("id", pattern=r"^[^\s\p{Z}\x{85}]+$", should="a text without white space")
+# Of what is to be found: predictions and submissions hold several, with white space between them.
+BARE_ID = Text("id", pattern=r"^[^\s\p{Z}\x{85}]+$", should="a text without white space")
 ANSWER = Text("answer", pattern="(?s).", should="a text that is not empty")
 
 

@@ -299,9 +299,10 @@ def _lines(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _only_file(archive: tarfile.TarFile, path: Path) -> tarfile.TarInfo:
-    members = []
+    members, size = [], 0
     for member in archive:
-        _check_size(path, member.size)  # before the archive unpacks all of it to find the next
+        size += member.size
+        _check_size(path, size)  # before the archive unpacks all of it to find the next
         members += [member] if member.isfile() else []
     if len(members) != 1:
         raise ValueError(f"{len(members)} files in the archive instead of one")

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.sources.columns import CANDIDATE_ID, ID, TEXT, Schema, shown
+from stilts.sources.columns import BARE_ID, ID, TEXT, Schema, shown
 from stilts.sources.tables import Split, read_json_lines
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MEWSLI_X
@@ -68,8 +68,8 @@ class Part(NamedTuple):
 
 
 _PAIR = Schema({"mention": TEXT, "entity": TEXT})
-_MENTION = Schema({"mention": TEXT, "entity_id": CANDIDATE_ID}, {"example_id": ID}, key="example_id")
-_ENTITY = Schema({"entity_id": CANDIDATE_ID, "description": TEXT}, {"description_language": ID}, key="entity_id")
+_MENTION = Schema({"mention": TEXT, "entity_id": BARE_ID}, {"example_id": ID}, key="example_id")
+_ENTITY = Schema({"entity_id": BARE_ID, "description": TEXT}, {"description_language": ID}, key="entity_id")
 
 PAIRS = {
     split: Part(Place(REPOSITORY, "wikipedia_pairs", split), f"wikipedia_pairs/{name}", _PAIR)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.errors import StiltsError
-from stilts.sources.columns import ID, TEXT, Schema, shown
+from stilts.sources.columns import BARE_ID, TEXT, Schema, shown
 from stilts.sources.files import read_lines
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
@@ -25,7 +25,7 @@ BUCC_SOURCE = "BUCC 2018 shared task, https://comparable.limsi.fr/bucc2018/bucc2
 # XTREME takes the shared task's sample as dev set and its training set, whose gold pairs are public, as test set.
 _CORPORA = {"validation": ("sample", "dev"), "test": ("training", "test")}
 _TATOEBA = Schema({"source_sentence": TEXT, "target_sentence": TEXT})
-_BUCC = Schema({**_TATOEBA.columns, "source_lang": ID, "target_lang": ID})  # they hold ids
+_BUCC = Schema({**_TATOEBA.columns, "source_lang": BARE_ID, "target_lang": BARE_ID})  # they hold ids
 _SIDES = ("id", "sentence", "lang", "match")
 
 
@@ -105,9 +105,9 @@ def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
     """Yield the numbers of a file's lines, from 1, and their two columns; empty lines are none."""
     for number, line in enumerate(read_lines(path), 1):
         first, tab, second = line.partition("\t")
-        if line and not (tab and first.strip()):
-            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be two columns, an id and another, "
-                              "with a tab between them")  # fmt: skip
+        if line and not (tab and first.split() == [first]):
+            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be two columns, an id without white "
+                              "space and another, with a tab between them")  # fmt: skip
         if line:
             yield number, first, second
 
