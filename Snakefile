@@ -2,58 +2,81 @@
 #     snakemake --profile profiles/local --config study=pocket
 # Outputs are named by content: a job's name holds a hash of its runs' ids, so an executed notebook is never out of
 # date, and a changed setting is another file. Inputs are ancient(): only what is missing is made.
-import sys
+# All paths are relative to the folder of runs, and inputs are given by functions: what stands in braces in the name of a
+# user's folder is no wildcard.
+import shlex
+from pathlib import Path
 
 from stilts.scheduling import analyses, job_notebook, pending, recorded_runs
+from stilts.starting import python
 from stilts.workspace import workspace
 
-opened = str(config["study"])
-study = workspace().study(opened)
-here = workspace(study)
+root = Path(workflow.basedir)
+bare = workspace(start=root)
+study = bare.study(str(config["study"]))
+opened = bare.reference(str(config["study"]))
+here = workspace(study, root)
 plan = here.plan(study, opened)
 jobs = {job.id: job for job in plan.jobs}
 # What is recorded needs no page but in the book.
 to_do = {job.id: job for job in pending(plan, recorded_runs(plan, here.store()))}
-runs_done = [ancient(job_notebook(here, job)) for job in plan.jobs]
-stilts = config.get("stilts", f"{sys.executable} -m stilts.cli")
+
+
+workdir: str(here.runs)
+
+
+def pages(of):
+    return [ancient(str(job_notebook(here, job).relative_to(here.runs))) for job in of]
+
+
+def parents_to_do(wildcards):
+    return pages(parent for parent in plan.parents(jobs[wildcards.job]) if parent.id in to_do)
+
+
+def shown_analyses(_):
+    return [str(analysis.notebook.relative_to(here.runs)) for analysis in analyses(here, plan)]
+
+
+# What a job prints, and the code that it ends with, stand in its log for whoever started Snakemake.
+stilts = f"(cd {shlex.quote(str(root))} && {shlex.join(python('-m', 'stilts.cli'))}"
+reference = shlex.quote(opened)
+into_log = ") > {log:q} 2>&1 || {{ code=$?; echo exit code: $code >> {log:q}; exit $code; }}"
 
 
 rule all:
     input:
-        [ancient(job_notebook(here, job)) for job in to_do.values()],
+        lambda _: pages(to_do.values()),
 
 
 rule book:
     input:
-        [analysis.notebook for analysis in analyses(here, plan)],
+        lambda _: pages(plan.jobs),
+        shown_analyses,
 
 
 rule notebook:
     input:
-        lambda wildcards: [
-            ancient(job_notebook(here, parent)) for parent in plan.parents(jobs[wildcards.job]) if parent.id in to_do
-        ],
+        parents_to_do,
     output:
-        str(here.runs / "jobs" / "{key}" / "{job}.ipynb"),
+        "jobs/{key}/{job}.ipynb",
+    log:
+        "logs/jobs/{key}/{job}.log",
     threads: study.schedule.threads_per_job
     resources:
         mem_mb=study.schedule.memory_mb,
-    params:
-        command=stilts,
-        study=opened,
     shell:
-        "{params.command} job {params.study:q} {wildcards.job}"
+        "{stilts} job {reference} {wildcards.job:q}" + into_log
 
 
+# An analysis reads records, and so waits for the jobs that write them; the pages of recorded runs are none of its input.
 rule analysis:
     input:
-        runs_done,
+        lambda _: pages(to_do.values()),
     output:
-        str(here.runs / "analyses" / "{key}" / "{page}.ipynb"),
+        "analyses/{key}/{page}.ipynb",
+    log:
+        "logs/analyses/{key}/{page}.log",
     resources:
         mem_mb=study.schedule.memory_mb,
-    params:
-        command=stilts,
-        study=opened,
     shell:
-        "{params.command} analysis {params.study:q} {wildcards.page}"
+        "{stilts} analysis {reference} {wildcards.page:q}" + into_log

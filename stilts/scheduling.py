@@ -7,27 +7,32 @@ import hashlib
 import json
 import logging
 import os
-import shlex
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.estimates import Estimator
+from stilts.leftovers import remove_leftovers, scratch_folder
 from stilts.memory import memory_mb
 from stilts.pages import book_pages
 from stilts.process_groups import process_group
 from stilts.records import Store
+from stilts.starting import ended_by_signal, environment, python
 from stilts.storage import readable, set_aside, stands
 from stilts.study import Job, Study
 from stilts.workspace import Plan, Workspace
@@ -38,6 +43,9 @@ POLL_SECONDS = 1.0
 REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
 GRACE_SECONDS = 20.0  # that jobs have to end their kernels after Ctrl-C
 LOCAL_PROFILE = "local"
+BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
+_OF_SNAKEFILE = re.compile(r"^\w+ in file .*Snakefile.*, line \d+:$")  # what follows is the error
+EXIT_CODE = "exit code: "  # begins the last line of a failed job's log; see the Snakefile
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,12 @@ def job_notebook(workspace: Workspace, job: Job) -> Path:
     sources = (workspace.root / "notebooks" / f"{job.phase}.ipynb", Path(__file__).with_name("run_report.py"))
     key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:10]
     return workspace.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
+
+
+def log_of(page: Path) -> Path:
+    """Return where it stands what a job printed that writes a page below the folder of runs."""
+    runs = page.parents[2]
+    return runs / "logs" / page.relative_to(runs).with_suffix(".log")
 
 
 def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
@@ -169,6 +183,7 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
     """
     _require_profile(workspace, profile)
     with workspace.lock(f"study-{plan.study.name}"):
+        remove_leftovers(path for place in ("*", "*/*") for path in workspace.runs.glob(f"{place}/*.part-*"))
         recorded = recorded_runs(plan, workspace.store())
         reasons = list(_reasons(workspace, plan, recorded, with_book))
         if not reasons:
@@ -182,7 +197,8 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
         for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
             job_notebook(workspace, job).unlink(missing_ok=True)
         start = time.monotonic()
-        _snakemake(workspace, plan, profile, "book" if with_book else "all")
+        _snakemake(workspace, plan, profile, with_book)
+        _require_done(workspace, plan, with_book)
         log.info("study %s took %.0f s", plan.study.name, time.monotonic() - start)
 
 
@@ -190,6 +206,44 @@ def _require_profile(workspace: Workspace, profile: str) -> None:
     known = [path.parent.name for path in (workspace.root / "profiles").glob("*/config.yaml")]
     if profile not in known:
         raise UnknownName("Snakemake profile", profile, known)
+    _require_executor(workspace.root / "profiles" / profile / "config.yaml")
+
+
+def _require_executor(path: Path) -> None:
+    """Raise StiltsError if the executor that a profile names is not installed."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StiltsError(f"cannot read Snakemake profile {path}: {' '.join(str(error).split())}") from None
+    executor = settings.get("executor", "local") if isinstance(settings, dict) else "local"
+    package = f"snakemake-executor-plugin-{executor}"
+    if executor not in BUILT_IN_EXECUTORS and find_spec(package.replace("-", "_")) is None:
+        raise StiltsError(
+            f"{path}: executor '{executor}' needs the package {package}, which is not installed; install it: "
+            f"{sys.executable} -m pip install -c constraints.txt "
+            + ("-e '.[slurm]'" if executor == "slurm" else package)
+        )
+
+
+def _require_done(workspace: Workspace, plan: Plan, with_book: bool) -> None:
+    """Raise StiltsError if a record or a page lacks that Snakemake was asked for, whatever it says itself."""
+    recorded = recorded_runs(plan, workspace.store())
+    lacking = [f"record {run.id}" for run in plan.runs if run.id not in recorded]
+    if with_book:
+        lacking += [f"page {page}" for page in _pages(workspace, plan, with_book).values() if not page.exists()]
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        raise StiltsError(
+            f"Snakemake reported no error, but what was asked for is not all there: {shown}; run the same command "
+            f"again. What its jobs printed: {workspace.runs / 'logs'}"
+        )
+
+
+def _pages(workspace: Workspace, plan: Plan, with_book: bool) -> dict[str, Path]:
+    """Return the pages of a plan's jobs, and for the book of the analyses, by what writes each."""
+    found = {f"job {job.id}": job_notebook(workspace, job) for job in plan.jobs}
+    shown = analyses(workspace, plan) if with_book else []
+    return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
 
 
 def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
@@ -240,25 +294,40 @@ def _check_checkpoints(workspace: Workspace, plan: Plan, todo: Collection[Job]) 
 # --- Snakemake -------------------------------------------------------------------------------------------------------
 
 
-def _snakemake(workspace: Workspace, plan: Plan, profile: str, target: str) -> None:
-    stilts = f"{shlex.quote(sys.executable)} -m stilts.cli"
-    command = [
-        sys.executable, "-m", "snakemake", target, "--profile", str(workspace.root / "profiles" / profile),
-        "--snakefile", str(workspace.root / "Snakefile"), "--directory", str(workspace.root), "--nolock",
-        "--config", f"study={plan.reference}", f"stilts={stilts}",
-    ]  # fmt: skip
-    if profile == LOCAL_PROFILE:
-        command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
+def _snakemake(workspace: Workspace, plan: Plan, profile: str, with_book: bool) -> None:
+    # The profile's path is relative to the checkout, since in a whole one Snakemake would expand brackets.
+    command = python(
+        "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
+        "--snakefile", str(workspace.root / "Snakefile"), "--nolock",
+        "--configfile", str(_write_config(workspace, plan)),
+    )  # fmt: skip
+    pages = _pages(workspace, plan, with_book)
+    for page in pages.values():
+        log_of(page).unlink(missing_ok=True)
     log_file = workspace.runs / f"snakemake-{plan.study.name}.log"
-    with progress_bar(workspace, plan):
-        code = _run_group(command, log_file)
+    with ExitStack() as stack:
+        variables = environment(workspace.runs)
+        if profile == LOCAL_PROFILE:
+            command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
+            variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
+        stack.enter_context(progress_bar(workspace, plan))
+        code = _run_group(command, log_file, cwd=workspace.root, env=variables)
     if code:
         raise StiltsError(
-            f"{_errors_in(log_file)}\nWhat ran until then is kept; the same command goes on. Log: {log_file}"
+            f"{_why_failed(code, pages, log_file)}\nWhat ran until then is kept; the same command goes on. "
+            f"Log: {log_file}"
         )
 
 
-def _run_group(command: list[str], log_file: Path) -> int:
+def _write_config(workspace: Workspace, plan: Plan) -> Path:
+    """Write the study's reference to a file: of one on the command line, such as 007, Snakemake would make a number."""
+    path = workspace.runs / f"snakemake-{plan.study.name}.json"
+    with _open_log(path) as file:
+        json.dump({"study": plan.reference}, file)
+    return path
+
+
+def _run_group(command: list[str], log_file: Path, **how: Any) -> int:
     """Run a command, with all that it starts, as a process group, and return its exit code.
 
     However this process ends, the group ends with it: jobs that outlive their scheduler would go on unseen. After
@@ -266,7 +335,7 @@ def _run_group(command: list[str], log_file: Path) -> int:
     """
     with process_group() as group, _open_log(log_file) as output:
         process = subprocess.Popen(
-            command, process_group=group, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command, process_group=group, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **how
         )
         try:
             return process.wait()
@@ -278,7 +347,7 @@ def _run_group(command: list[str], log_file: Path) -> int:
 
 
 @contextmanager
-def _open_log(path: Path) -> Iterator:
+def _open_log(path: Path) -> Iterator[TextIO]:
     try:
         output = path.open("w", encoding="utf-8")
     except OSError as error:
@@ -287,11 +356,47 @@ def _open_log(path: Path) -> Iterator:
         yield output
 
 
+def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
+    """Say why Snakemake failed: which signal ended it, and what each job told that wrote no page, each once."""
+    ended = ended_by_signal(code)
+    told = [f"Snakemake was ended by {ended}"] if ended else []
+    for name, page in pages.items():
+        if not page.exists():
+            told += _told(name, log_of(page))
+    return "\n".join(dict.fromkeys(told)) or _errors_in(log_file)
+
+
+def _told(name: str, log_file: Path) -> list[str]:
+    """Return the errors that a job told; else how it ended, if it has failed."""
+    lines = _lines(log_file)
+    if errors := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
+        return errors
+    if not lines or not lines[-1].startswith(EXIT_CODE):
+        return []
+    code = int(lines.pop().removeprefix(EXIT_CODE))
+    if ended := ended_by_signal(code):
+        return [f"{name} was ended by {ended}"]
+    return [f"{name} failed: {lines[-1].strip() if lines else f'exit code {code}, and it said nothing'}"]
+
+
 def _errors_in(log_file: Path) -> str:
-    """Return the errors that jobs printed, each once; where none did, the last line of all."""
-    lines = [line for line in log_file.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()]
-    told = dict.fromkeys(line.removeprefix("error: ") for line in lines if line.startswith("error: "))
-    return "\n".join(told) or f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
+    """Return the errors that stand in a log of Snakemake, each once; where none does, the last line of all."""
+    lines = [line.strip() for line in _lines(log_file)]
+    if wrong := [line for before, line in pairwise(lines) if _OF_SNAKEFILE.search(before)]:
+        return wrong[0]
+    for mark in ("error: ", "message: "):
+        if told := dict.fromkeys(line.removeprefix(mark) for line in lines if line.startswith(mark)):
+            return "\n".join(told)
+    return f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
+
+
+def _lines(log_file: Path) -> list[str]:
+    """Return the lines of a log that are not empty; none if there is no such log."""
+    try:
+        text = log_file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def jobs_at_once(study: Study) -> int:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from stilts.errors import StiltsError
-from stilts.leftovers import is_part
+from stilts.leftovers import is_part, part_of
+from stilts.starting import ended_by_signal, environment, python, runs_folder
 from stilts.study import Job
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,8 @@ def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
     text = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
     changed = text != path.read_text(encoding="utf-8")
     if changed:
-        path.write_text(text, encoding="utf-8")
+        with _said():
+            path.write_text(text, encoding="utf-8")
     return changed
 
 
@@ -96,7 +99,17 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
         Page of a run, as `run_pages` names it -> executed notebook.
     analyses : sequence of Path
         Folders of executed analyses: the notebook, and the files that it wrote.
+
+    Raises
+    ------
+    StiltsError
+        If one of them cannot be read, or cannot be written where the book reads it.
     """
+    with _said():
+        _copy(root, executed, analyses)
+
+
+def _copy(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
     wanted = {root / f"{page}.ipynb": source for page, source in executed.items()}
     wanted |= {root / BOOK_FOLDER / file.name: file for folder in analyses for file in folder.iterdir()}
     (root / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -105,7 +118,25 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
         stale.unlink()
     for target, source in wanted.items():
         if not target.exists() or target.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, target)
+            part = part_of(target)
+            try:
+                shutil.copyfile(source, part)
+                os.replace(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Raise StiltsError for what the disk does not let be done."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename2 or error.filename or "its folder"
+        raise StiltsError(
+            f"the book cannot be put together: {place}: {error.strerror or error}; free space or permit writing, then "
+            "run the same command again"
+        ) from error
 
 
 def build(root: Path) -> Path:
@@ -130,7 +161,8 @@ def build(root: Path) -> Path:
     _run_jupyter_book(root)
     if missing := _missing_pages(root, html):
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
-    state.write_text(json.dumps(digests))
+    with _said():
+        state.write_text(json.dumps(digests))
     return html
 
 
@@ -149,12 +181,15 @@ def _missing_pages(root: Path, html: Path) -> list[str]:
 
 
 def _run_jupyter_book(root: Path) -> None:
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", str(root), "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    main = "from jupyter_book.cli.main import main; main()"  # its script may name another Python
+    command = python("-c", main, "build", str(root), "-W", "-n", "--keep-going")
+    where = environment(runs_folder(root))
+    done = subprocess.run(command, cwd=root, env=where, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         # Sphinx reports a page's warnings only when it reads the page: the next build must read all pages again.
         shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
+        if ended := ended_by_signal(done.returncode):
+            raise StiltsError(f"Jupyter Book was ended by {ended}; the same command goes on")
         raise StiltsError(f"Jupyter Book failed:\n{_complaints(done.stdout + done.stderr)}")
 
 

@@ -7,7 +7,7 @@ the name of ours, no start-up file of IPython, no settings of matplotlib. And no
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stilts.errors import StiltsError
@@ -88,7 +88,7 @@ def _is_usable(folder: str | None) -> bool:
     return bool(folder) and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _make(folders) -> None:
+def _make(folders: Iterable[Path]) -> None:
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
-from stilts.leftovers import is_part, part_of, remove_leftovers
+from stilts.leftovers import is_part, part_of, remove_leftovers, scratch_folder
 from stilts.new_folders import new_folder
 
 WRITE = """
@@ -62,3 +63,25 @@ def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
     with new_folder(tmp_path / "export", "model") as part:
         part.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_the_scratch_folder_of_a_killed_process_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import sys, tempfile\ntempfile.tempdir = sys.argv[1]\nfrom stilts.leftovers import scratch_folder\n"
+        "with scratch_folder() as folder:\n    (folder / 'kernel.json').touch(); print(folder, flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", program, tmp_path]
+    killed, alive = (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    )
+    left, used = (process.stdout.readline().strip() for process in (killed, alive))
+    killed.kill()
+    killed.wait()
+    with scratch_folder() as own:
+        assert {str(path) for path in tmp_path.iterdir()} == {str(own), used}
+        assert own.stat().st_mode & 0o777 == 0o700
+    assert left != used
+    alive.communicate("\n")
+    assert list(tmp_path.iterdir()) == []

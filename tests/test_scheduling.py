@@ -166,6 +166,62 @@ def test_the_errors_of_jobs_are_shown_once_each(tmp_path):
     assert scheduling._errors_in(log) == "Snakemake failed: Profile is broken"
 
 
+SLURM = """
+Error in rule notebook:
+    message: SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log files
+    jobid: 3
+At least one job did not complete successfully.
+"""
+OF_A_SNAKEFILE = """
+UnknownName in file "/checkout/Snakefile", line 17:
+unknown study '7'. Known: 007
+  File "/checkout/Snakefile", line 17, in <module>
+"""
+
+
+@pytest.mark.parametrize(
+    "printed, said",
+    [
+        (SLURM, "SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log files"),
+        (OF_A_SNAKEFILE, "unknown study '7'. Known: 007"),
+        ("", "Snakemake failed: it said nothing"),
+    ],
+)
+def test_what_snakemake_says_of_a_failure_is_shown(tmp_path, printed, said):
+    (tmp_path / "log").write_text(printed)
+    assert scheduling._errors_in(tmp_path / "log") == said
+
+
+JOBS = {
+    "an error": ("loading\nerror: disk full\nexit code: 1\n", 0, "disk full"),
+    "any exception": ("Traceback\n  File\nValueError: small\nexit code: 1\n", 1, "job a failed: ValueError: small"),
+    "a signal": ("loading\nexit code: 137\n", 1, "job a was ended by SIGKILL (signal 9: out of memory?)"),
+    "nothing": ("exit code: 3\n", 1, "job a failed: exit code 3, and it said nothing"),
+    "cut off": ("loading\n", 1, "Snakemake failed: the end"),
+    "not begun": (None, 1, "Snakemake failed: the end"),
+    "snakemake killed": (None, -9, "Snakemake was ended by SIGKILL (signal 9: out of memory?)"),
+    "both killed": (
+        "exit code: 143\n", 137,
+        "Snakemake was ended by SIGKILL (signal 9: out of memory?)\njob a was ended by SIGTERM (signal 15)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("printed, code, said", JOBS.values(), ids=JOBS)
+def test_the_log_of_a_job_without_a_page_says_why_it_failed(tmp_path, printed, code, said):
+    pages = {f"job {name}": tmp_path / "jobs" / "target-0" / f"{name}.ipynb" for name in "ab"}
+    for page in pages.values():
+        log = scheduling.log_of(page)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if printed is not None:
+            log.write_text(printed)
+    assert scheduling.log_of(page) == tmp_path / "logs" / "jobs" / "target-0" / "b.log"
+    page.parent.mkdir(parents=True)
+    page.touch()  # b is done, whatever its log says
+    (tmp_path / "snakemake.log").write_text("At first\nthe end\n")
+    assert scheduling._why_failed(code, pages, tmp_path / "snakemake.log") == said
+
+
 def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
     counts = {}

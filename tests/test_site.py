@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from processes import largest_file
 from small_book import ROOT, write_page
 
 from stilts.errors import StiltsError
@@ -85,6 +86,30 @@ def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_p
     os.utime(kept, (1, 1))
     assemble(tmp_path, {PAGES[0]: jobs[0]}, [])
     assert [(path, path.stat().st_mtime) for path in folder.rglob("*.*")] == [(kept, 1)]
+
+
+def test_a_disk_without_room_for_the_book_s_pages_is_said(tmp_path):
+    source = tmp_path / "job.ipynb"
+    source.write_text("x" * 5000)
+    message = r"the book cannot be put together: .*: File too large; free space or permit writing, then run the same"
+    with largest_file(1000), pytest.raises(StiltsError, match=message):
+        assemble(tmp_path, {PAGES[0]: source}, [])
+    assert list((tmp_path / "runs" / "book" / "runs").iterdir()) == []
+    assemble(tmp_path, {PAGES[0]: source}, [])
+    (copied,) = (tmp_path / "runs" / "book" / "runs").iterdir()
+    assert copied.read_text() == source.read_text()
+
+
+@pytest.mark.parametrize("wrong", ["page", "analysis", "folder"])
+def test_what_stands_in_the_way_of_the_book_s_pages_is_said(tmp_path, wrong):
+    if wrong == "folder":
+        (tmp_path / "runs").write_text("a file")
+    (tmp_path / "job.ipynb").write_text("1")
+    (tmp_path / "analysis").mkdir()
+    page = tmp_path / ("gone.ipynb" if wrong == "page" else "job.ipynb")
+    analysis = tmp_path / ("gone" if wrong == "analysis" else "analysis")
+    with pytest.raises(StiltsError, match=r"the book cannot be put together: /.*: (No such file|Not a directory)"):
+        assemble(tmp_path, {PAGES[0]: page}, [analysis])
 
 
 # --- build -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""Real runs of Snakemake over pages that compute nothing: what it is asked for, and what is said when it fails."""
+
+import json
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+from tiny_checkout import study_settings, write_checkout
+
+from stilts import scheduling
+from stilts.errors import StiltsError
+from stilts.records import Provenance, Record
+from stilts.workspace import Plan, Workspace
+
+ODD = "x [1] {wildcards.job} {y} 'q' $HOME"
+PARAMETERS = 'study = ""  # a study\ncondition = ""  # one\nseed = 0  # one\ntargets = ""  # some'
+RECORD = """
+from pathlib import Path
+from test_scheduled import record
+from stilts.workspace import workspace
+here = workspace()
+plan = here.plan(here.study(study), study)
+for run in plan.runs:
+    if (run.phase, run.condition, run.seed) == (PHASE, condition, seed):
+        record(here, run)
+"""
+
+
+def record(here: Workspace, *runs) -> None:
+    provenance = Provenance(study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, device="a processor")
+    for run in runs:
+        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+
+
+def write_template(here: Workspace, name: str, source: str, parameters: str = PARAMETERS) -> None:
+    cells = [new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a"), new_code_cell(source, id="b")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    content = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(content, here.root / "notebooks" / f"{name}.ipynb")
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """Lays out a checkout whose phases run this code, and prepares nothing."""
+    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+    def lay_out(source: str, root: Path = tmp_path / "checkout", **changes) -> tuple[Workspace, Plan]:
+        here = write_checkout(root, study_settings("multilingual-e5-small", **changes))
+        for phase in ("intermediate", "target", "zero-shot"):
+            write_template(here, phase, source.replace("PHASE", repr(phase)))
+        monkeypatch.chdir(root)
+        name = changes.get("name", "tiny")
+        return here, here.plan(here.study(name), name)
+
+    return lay_out
+
+
+def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("STILTS_RUNS", str(tmp_path / "runs {z} [2]"))
+    here, plan = opened(RECORD, tmp_path / ODD, name="007")
+    record(here, *plan.runs[:2])
+    scheduling.run_plan(here, plan, "local")
+    assert all(run.id in here.store() for run in plan.runs)
+    assert [scheduling.job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "runs {z} [2]"])
+
+
+def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
+    here, plan = opened("pass")
+    record(here, *plan.runs)
+    write_template(here, "transfer", "1 + 1", "")
+    pages = [scheduling.job_notebook(here, job) for job in plan.jobs]
+    scheduling.run_plan(here, plan, "local", with_book=True)
+    (analysis,) = scheduling.analyses(here, plan)
+    assert all(page.exists() for page in [*pages, analysis.notebook])
+    written = analysis.notebook.stat().st_mtime_ns
+
+    pages[1].write_text(pages[1].read_text()[:100])
+    write_template(here, "zero-shot", "'other words'")
+    scheduling.run_plan(here, plan, "local", with_book=True)
+    assert all(scheduling.job_notebook(here, job).exists() for job in plan.jobs)
+    assert scheduling.job_notebook(here, plan.jobs[2]) != pages[2]
+    assert analysis.notebook.stat().st_mtime_ns == written  # it reads records alone
+
+
+FAILURES = {
+    "a killed job": (
+        "import os, signal; os.kill(os.getppid(), signal.SIGKILL)",
+        r"^job zero-shot-\S+ was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is kept; ",
+    ),
+    "a killed kernel": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        r"^zero-shot.ipynb: the kernel died \(ended by SIGKILL \(signal 9: out of memory\?\)\); what was executed: ",
+    ),
+    "no record": (
+        "pass", r"Snakemake reported no error, but what was asked for is not all there: "
+        r"record zero-shot-\S+; run the same command again. What its jobs printed: /.*/runs/logs$",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source, message", FAILURES.values(), ids=FAILURES)
+def test_why_a_study_failed_is_said(opened, source, message):
+    here, plan = opened(source)
+    record(here, *plan.runs[:2])
+    with pytest.raises(StiltsError, match=message):
+        scheduling.run_plan(here, plan, "local")
+
+
+def test_any_exception_of_a_job_is_said(opened):
+    here, plan = opened("pass")
+    record(here, *plan.runs[:2])
+    cell = new_code_cell("pass", id="a")
+    cell.metadata["tags"] = 5  # such as no check foresees
+    template = here.root / "notebooks" / "zero-shot.ipynb"
+    template.write_text(nbformat.writes(new_notebook()).replace('"cells": []', '"cells": ' + json.dumps([cell])))
+    message = r"^job zero-shot-\S+ failed: TypeError: argument of type 'int' is not .*\nWhat ran until then is kept"
+    with pytest.raises(StiltsError, match=message):
+        scheduling.run_plan(here, plan, "local")
+
+
+def test_a_signal_that_ends_snakemake_is_named(opened):
+    here, plan = opened("pass")
+    killer = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    (here.root / "Snakefile").write_text(killer)
+    with pytest.raises(StiltsError, match=r"^Snakemake was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran"):
+        scheduling.run_plan(here, plan, "local")
+    assert list((here.runs / "home").iterdir())  # what it needed of a home is ours
+
+
+@pytest.mark.parametrize(
+    "executor, remedy", [("slurm", r"-c constraints.txt -e '.\[slurm\]'"), ("lsf", "snakemake-executor-plugin-lsf")]
+)
+def test_a_profile_whose_executor_is_not_installed_says_how_to_install_it(opened, monkeypatch, executor, remedy):
+    here, plan = opened("pass")
+    path = here.root / "profiles" / "slurm" / "config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "executor": executor}))
+    monkeypatch.setattr(scheduling, "find_spec", lambda _: None)  # the tests' environment has that of slurm
+    message = f"{path}: executor '{executor}' needs the package snakemake-executor-plugin-{executor}, .*{remedy}$"
+    with pytest.raises(StiltsError, match=message):
+        scheduling.run_plan(here, plan, "slurm")
+    assert not here.runs.exists()
+
+
+@pytest.mark.parametrize("text", ["executor: [", "\x00", "- a"])
+def test_a_profile_that_is_no_profile_is_said(opened, text):
+    here, plan = opened("pass")
+    (here.root / "profiles" / "local" / "config.yaml").write_text(text)
+    with pytest.raises(StiltsError, match=r"profile|config\.yaml"):
+        scheduling.run_plan(here, plan, "local")
+
+
+def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
+    here, plan = opened(RECORD)
+    dead = os.spawnv(os.P_NOWAIT, "/bin/true", ["true"])
+    os.waitpid(dead, 0)
+    left = here.runs / "records" / "x.json"
+    own = scheduling.job_notebook(here, plan.jobs[0])
+    from stilts.leftovers import part_of
+
+    parts = [part_of(path) for path in (left, own)]
+    gone = [part.with_name(part.name.replace(str(os.getpid()), str(dead))) for part in parts]
+    for part in (*parts, *gone):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    record(here, *plan.runs)
+    scheduling.run_plan(here, plan, "local")
+    assert [part.exists() for part in (*parts, *gone)] == [True, True, False, False]
