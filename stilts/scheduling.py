@@ -215,7 +215,9 @@ def _require_executor(path: Path) -> None:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StiltsError(f"cannot read Snakemake profile {path}: {' '.join(str(error).split())}") from None
-    executor = settings.get("executor", "local") if isinstance(settings, dict) else "local"
+    if not isinstance(settings, dict):
+        raise StiltsError(f"Snakemake profile {path}: it maps settings to values (cores: all), but holds {settings!r}")
+    executor = settings.get("executor", "local")
     package = f"snakemake-executor-plugin-{executor}"
     if executor not in BUILT_IN_EXECUTORS and find_spec(package.replace("-", "_")) is None:
         raise StiltsError(
