@@ -91,7 +91,7 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
 def test_a_job_that_is_killed_is_named(opened):
     here, plan = opened("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     record(here, *plan.runs[:2])
-    message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is kept; "
+    message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is "
     with pytest.raises(StiltsError, match=message):
         scheduling.run_plan(here, plan, "local")
 
