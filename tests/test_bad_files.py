@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xtreme_rows import FILES, make, mention, outcome, path_of, put, put_all, question, tagged, times
+from xtreme_rows import FILES, make, mention, outcome, path_of, put, put_all, question, sentences, tagged, times
 
 import stilts
 from stilts.errors import StiltsError
@@ -248,16 +248,17 @@ def test_a_folder_with_what_is_no_file_is_refused(name, kind, tmp_path):
         Suite(tmp_path).build(tmp_path.parent / "suite", Request(0, {}, ["de"]), report=lambda line: None)
 
 
-def test_more_rows_than_any_recipe_reads_are_refused(tmp_path):
-    path = tmp_path / "google/xtreme/tatoeba.deu/validation-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True)
+@pytest.mark.parametrize("counts", [[6], [3, 3]])
+def test_more_rows_than_any_recipe_reads_are_refused(counts, tmp_path):
+    paths = put_parts(tmp_path, "google/xtreme/tatoeba.deu/validation", *([sentences(0)] for _ in counts))
     million = pa.table({name: pa.repeat("a", 1_000_000) for name in ("source_sentence", "target_sentence")})
-    with pq.ParquetWriter(path, million.schema) as writer:
-        for _ in range(6):
-            writer.write_table(million)
-    assert path.stat().st_size < 100_000
+    for path, count in zip(paths, counts, strict=True):
+        with pq.ParquetWriter(path, million.schema) as writer:
+            for _ in range(count):
+                writer.write_table(million)
+        assert path.stat().st_size < 100_000
     assert outcome(lambda: make("whole", "tatoeba", tmp_path)) == (
-        f"{path}: it says that it has 6000000 rows; files of at most 5000000 are read")  # fmt: skip
+        f"{paths[-1]}: with it, the split says that it has 6000000 rows; at most 5000000 are read")  # fmt: skip
 
 
 def test_few_rows_of_too_much_text_are_refused(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MOST_ROWS = 5_000_000  # of one file; the largest that a recipe reads, Mewsli-X's candidates, has a million
+MOST_ROWS = 5_000_000  # of one split; the largest that a recipe reads, Mewsli-X's candidates, has a million
 _BATCH = 1_000  # rows that are decoded at a time, so that few are in memory before their size is known
 
 
@@ -72,13 +72,14 @@ def read_split(paths: Sequence[Path], schema: Schema) -> Split:
     Raises
     ------
     StiltsError
-        If a file is no regular parquet file, claims more than `MOST_ROWS` or holds more than `MOST_BYTES`, lacks a
-        column, or has a value that the schema does not allow; it names file, row, column and value.
+        If a file is no regular parquet file, lacks a column, or has a value that the schema does not allow; it names
+        file, row, column and value. If the files say that they have more than `MOST_ROWS`, or one holds more than
+        `MOST_BYTES`.
     """
     import pyarrow as pa
 
-    further = {name: kind for name, kind in schema.further.items() if name in _names(paths[0])}
-    columns = {**schema.columns, **further}
+    names = _described(paths)
+    columns = {**schema.columns, **{name: kind for name, kind in schema.further.items() if name in names}}
     arrow = pa.schema([(name, kind.arrow_type()) for name, kind in columns.items()])
     parts = [pa.Table.from_batches(read_batches(path, columns), arrow) for path in paths]
     files = [(path, part.num_rows) for path, part in zip(paths, parts, strict=True)]
@@ -94,6 +95,7 @@ def read_batches(path: Path, columns: Mapping[str, Kind]) -> Iterator["pa.Record
         As `read_split` does.
     """
     with _opened(path) as file:
+        _check_rows(path, file.metadata.num_rows)
         check_columns(str(path), file.schema_arrow.names, columns)
         _check_names(path, file.schema_arrow, columns)
         start = size = 0
@@ -196,17 +198,24 @@ def _opened(path: Path) -> Iterator["pq.ParquetFile"]:
     check_regular(path)
     try:
         with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows > MOST_ROWS:
-                raise StiltsError(f"{path}: it says that it has {file.metadata.num_rows} rows; files of at most "
-                                  f"{MOST_ROWS} are read")  # fmt: skip
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StiltsError(f"{path}: cannot be read as parquet ({_line(error)}); fetch it again") from error
 
 
-def _names(path: Path) -> list[str]:
-    with _opened(path) as file:
-        return file.schema_arrow.names
+def _described(paths: Sequence[Path]) -> list[str]:
+    """Return the columns of a split's first file; StiltsError if the files together have too many rows."""
+    rows, names = 0, []
+    for path in paths:
+        with _opened(path) as file:
+            rows, names = rows + file.metadata.num_rows, names or file.schema_arrow.names
+        _check_rows(path, rows)
+    return names
+
+
+def _check_rows(path: Path, rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise StiltsError(f"{path}: with it, the split says that it has {rows} rows; at most {MOST_ROWS} are read")
 
 
 def _check_names(path: Path, schema: "pa.Schema", columns: Mapping[str, Kind]) -> None:
