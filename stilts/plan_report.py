@@ -62,11 +62,21 @@ class PlanReport:
             f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
             f"in {self.notebooks} notebooks"
         )
+        if earlier := self._earlier_records():
+            yield (
+                f"{earlier} committed records of this study stand in results/{self.study.name} besides: they were made "
+                "with other settings or another suite, and pages show them until these runs are recorded"
+            )
         if self.todo:
             estimates = [self.expect(run) for run in self.todo]
             yield from self._time(estimates)
             yield self._memory(estimates)
             yield self._disk()
+
+    def _earlier_records(self) -> int:
+        """Return how many records are committed for the study that are none of its runs as they are planned here."""
+        committed = (self.here.root / "results" / self.study.name / "records").glob("*.json")
+        return sum(path.stem not in self.plan.by_id for path in committed)
 
     def _in_words(self, estimate: Estimate) -> str:
         if estimate.measured:

@@ -29,8 +29,8 @@ def scope(analysis: Analysis) -> str:
     )
     if not analysis.planned:
         text += (
-            " They are the committed records, made with other settings, data or package versions than this machine's; "
-            "each record states its own."
+            " They are the committed records, made with other settings, another suite or other package versions than "
+            "this machine's; each record states its own."
         )
     return text
 

@@ -1,6 +1,9 @@
 """What a run is expected to cost."""
 
+import shutil
+
 import pytest
+from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
 from stilts import adapters
@@ -20,7 +23,7 @@ from stilts.estimates import (
 )
 from stilts.plan_report import PlanReport, duration, size
 from stilts.records import Provenance, Record
-from stilts.study import Run, Study
+from stilts.study import DataSettings, Run, Study
 from stilts.workspace import Workspace
 
 
@@ -305,6 +308,19 @@ def test_a_large_study_is_planned_without_data_and_encoder(here):
     )
     assert lines[6].startswith("disk: about ")
     assert "checkpoints of 2.2 GB, 80 to stay and 360 to go once they are evaluated" in lines[6]
+
+
+def test_committed_records_of_an_earlier_suite_are_said(here):
+    committed = here.root / "results" / "pilot" / "records"
+    committed.mkdir(parents=True)
+    for path in sorted((ROOT / "results" / "pilot" / "records").glob("intermediate-*.json"))[:3]:
+        shutil.copy(path, committed)
+    study = Workspace(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
+    report = PlanReport(here, here.plan(study, provisional=True))
+    assert list(report.lines())[2] == (
+        "3 committed records of this study stand in results/pilot besides: they were made with other settings or another "
+        "suite, and pages show them until these runs are recorded"
+    )
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(42, "42 s"), (900, "15 min"), (36000, "10 h"), (3.6e7, "10,000 h")])
