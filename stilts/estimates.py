@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from stilts.encoder_files import read_config
+from stilts.errors import StiltsError
 from stilts.official import BUCC_SENTENCES, TEST_ROWS, TOKENS, TRAIN_ROWS
 from stilts.records import Record
 from stilts.study import Run, Study, task_name
@@ -189,15 +191,15 @@ def encoder_shape(name: str) -> Shape | None:
     if name in SHAPES:
         return SHAPES[name]
     try:
-        return _shape_of(json.loads((Path(name) / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return _shape_of(read_config(Path(name), name))
+    except (StiltsError, KeyError, TypeError, StopIteration):
         return None
 
 
 def _shape_of(config: Mapping[str, Any]) -> Shape:
     """Return the shape that a config.json tells; KeyError or StopIteration if it lacks a size."""
     cross = _size(config, _DECODER_LAYERS) if config.get("is_encoder_decoder") else 0
-    gated = config.get("hidden_act") == "silu" or "gated" in config.get("feed_forward_proj", "")
+    gated = config.get("hidden_act") == "silu" or "gated" in str(config.get("feed_forward_proj", ""))
     return Shape(
         _size(config, _LAYERS) + cross,
         _size(config, _HIDDEN),

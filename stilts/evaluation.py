@@ -12,6 +12,7 @@ from stilts.formats.base import Input, Row
 from stilts.formats.heads import mean_pool
 from stilts.metrics import Counts
 from stilts.model import MultiTaskModel, autocast, pad
+from stilts.vocabulary import check_covered
 
 Progress = Callable[[int], Any]  # so many more examples went through
 
@@ -119,6 +120,7 @@ def embed(
     -------
     float32 array (layers, texts, hidden)
     """
+    check_covered(tokenizer, texts)
     encoder.eval()
     backbone = Backbone(encoder)
     ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]

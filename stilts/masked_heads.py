@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stilts.encoder_files import opening
+
 if TYPE_CHECKING:
     import torch
 
@@ -18,28 +20,37 @@ _NAMES = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "layer_nor
           "layer_norm.bias": "norm.bias", "bias": "bias"}  # fmt: skip
 
 
-def save_masked_head(name: str, revision: str | None, kept: Sequence[int] | None, folder: Path) -> None:
+def save_masked_head(source: Path, name: str, kept: Sequence[int] | None, folder: Path) -> None:
     """Write a checkpoint's head into the folder of a prepared encoder, if it has one of the known form.
 
     Parameters
     ----------
-    name, revision
-        A folder or a Hub id, as for `stilts.encoders.load_encoder`.
+    source : Path
+        The checkpoint's folder, checked as `stilts.encoder_files.check_folder` does.
+    name : str
+        What the encoder is called in messages.
     kept : sequence of int, optional
         Ids of the tokens that a trimmed vocabulary keeps; None for all.
     folder : Path
         Gets the file `FILE`.
+
+    Raises
+    ------
+    StiltsError
+        The checkpoint cannot be loaded with its head.
     """
     import torch
     from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
-    source = {"revision": revision, "trust_remote_code": False}
-    config = AutoConfig.from_pretrained(name, **source)
+    from stilts.loading import load_config
+
+    config = load_config(source, name)
     if not any(architecture.endswith("ForMaskedLM") for architecture in config.architectures or ()):
         return
     options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-    model, loading = AutoModelForMaskedLM.from_pretrained(name, config=config, **source, **options)
+    with opening(name, "the head for masked tokens"):
+        model, loading = AutoModelForMaskedLM.from_pretrained(source, config=config, trust_remote_code=False, **options)
     state = model.state_dict()
     names = {f"lm_head.{theirs}": ours for theirs, ours in _NAMES.items()}
     if not names.keys() <= state.keys() - loading["missing_keys"]:

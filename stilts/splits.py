@@ -33,7 +33,7 @@ def load(suite: Path, task: Task, language: str, split: str, most: int, columns:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """Return the fast tokenizer of a prepared encoder."""
-    from transformers import AutoTokenizer
+    """Return the fast tokenizer of a prepared encoder, which refuses texts that this was not prepared for."""
+    from stilts.encoders import load_prepared_tokenizer
 
-    return AutoTokenizer.from_pretrained(folder)
+    return load_prepared_tokenizer(folder)

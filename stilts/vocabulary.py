@@ -4,6 +4,7 @@ Most of a small multilingual encoder is its embedding. A unigram tokenizer restr
 some texts gives those texts the same pieces again: their best segmentation is still there, and nothing new competes.
 """
 
+import heapq
 import json
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _BATCH = 4096
+UNKNOWN_SHARE = 0.2  # of the tokens of a study's texts, at most: with more, the tokenizer is not one of these languages
+_SAMPLE = 20_000  # texts of which the share is measured
 
 
 def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> list[int]:
@@ -161,13 +164,69 @@ def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
     StiltsError
         The first text that is not among them.
     """
-    known = set(keys.tolist())
-    for text in texts:
-        if _key(text) not in known:
+    import numpy as np
+
+    for batch in _batches(texts):
+        own = np.fromiter((_key(text) for text in batch), np.uint64, len(batch))
+        places = np.minimum(np.searchsorted(keys, own), max(0, len(keys) - 1))
+        unknown = np.flatnonzero(keys[places] != own) if len(keys) else range(len(batch))
+        if len(unknown):
             raise StiltsError(
-                f"the text {_shown(text)} is not among those for which the encoder's vocabulary was trimmed; "
-                "prepare the encoder with it, or set trim_vocabulary: false"
+                f"the text {_shown(batch[unknown[0]])} is not among those for which the encoder's vocabulary was "
+                "trimmed; prepare the encoder with it, or set trim_vocabulary: false"
             )
+
+
+def cover(tokenizer: "PreTrainedTokenizerFast", keys: "np.ndarray | None") -> None:
+    """Note on a tokenizer for which texts its vocabulary was trimmed, as `text_keys` gives them; None: for any text."""
+    tokenizer.covered_texts = keys
+
+
+def check_covered(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> None:
+    """Refuse what a tokenizer's vocabulary was not trimmed for, see `cover`: it would become other or unknown tokens.
+
+    Everything that encodes a study's texts asks it first.
+
+    Raises
+    ------
+    StiltsError
+        As `assert_covered`.
+    """
+    keys = getattr(tokenizer, "covered_texts", None)
+    if keys is not None:
+        assert_covered(keys, texts)
+
+
+def check_known(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], name: str) -> None:
+    """Check that a tokenizer knows a study's texts; measured on some that their digests choose.
+
+    A text of which it makes no token at all counts as one that it does not know.
+
+    Parameters
+    ----------
+    name : str
+        What the encoder is called in messages.
+
+    Raises
+    ------
+    StiltsError
+        More than `UNKNOWN_SHARE` of their tokens are unknown ones.
+    """
+    sample = heapq.nsmallest(_SAMPLE, texts, key=_key)
+    unknown, tokens, examples = 0, 0, []
+    for batch in _batches(sample):
+        _check_unicode(batch)
+        encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        for text, encoding in zip(batch, encodings, strict=True):
+            lost = encoding.ids.count(tokenizer.unk_token_id) if encoding.ids else int(bool(text.strip()))
+            unknown, tokens = unknown + lost, tokens + max(len(encoding.ids), lost)
+            examples += [text] if lost and len(examples) < 3 else []
+    if unknown > UNKNOWN_SHARE * tokens:
+        raise StiltsError(
+            f"encoder {name}: its tokenizer does not know {100 * unknown / tokens:.0f} % of the tokens of the study's "
+            f"texts (at most {100 * UNKNOWN_SHARE:.0f} % may be), such as {', '.join(map(_shown, examples))}; see "
+            "whether its files are those of the encoder, or name another encoder or other languages"
+        )
 
 
 def _key(text: str) -> int:

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import tiny
 import yaml
 from datasets import load_dataset
 from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
@@ -302,10 +303,7 @@ def test_a_study_is_opened_by_name_or_by_path(here, tmp_path):
 
 
 def test_folders_are_relative_to_the_checkout_wherever_the_command_is_given(here, door, monkeypatch):
-    fake = here.root / "models" / "fake"
-    fake.mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (fake / name).write_text(name)
+    tiny.write_unread_encoder(here.root / "models" / "fake")
     write_study(here.root / "studies" / "tiny.yml", study_settings("models/fake"))
     monkeypatch.setenv("STILTS_RUNS", "elsewhere")
     from_root = door("plan", "tiny")

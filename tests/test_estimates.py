@@ -189,10 +189,18 @@ def test_the_shape_of_every_family_has_the_matrices_of_its_layers(tmp_path, name
 def test_a_shape_is_read_from_a_folder(tmp_path):
     assert encoder_shape(str(tmp_path)) is None
     (tmp_path / "config.json").write_text(
-        '{"num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 100}'
+        '{"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 100}'
     )
     assert encoder_shape(str(tmp_path)) == Shape(2, 8, 16, 100)
     assert Shape(2, 8, 16, 100).weights == 2 * (4 * 64 + 2 * 128) + 800
+
+
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "5", '{"model_type": "bert"}', '{"model_type": "bert", "hidden_size": [8]}']
+)
+def test_a_folder_that_tells_no_shape_has_none(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    assert encoder_shape(str(tmp_path)) is None
 
 
 def test_tokens_of_runs_are_those_of_the_official_sets(here):

@@ -20,10 +20,7 @@ from stilts.workspace import SUITES, Workspace
 @pytest.fixture
 def encoder(tmp_path):
     """A folder that is fingerprinted and never loaded."""
-    folder = tmp_path / "encoder"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
+    return tiny.write_unread_encoder(tmp_path / "encoder")
 
 
 @pytest.fixture

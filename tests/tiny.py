@@ -56,6 +56,19 @@ def write_encoder(folder: Path) -> Path:
     return folder
 
 
+def write_unread_encoder(folder: Path) -> Path:
+    """Save the least that a plan takes for an encoder; no model could be made of it."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model_type": "bert", "vocab_size": 8, "hidden_size": 4, "max_position_embeddings": 512}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}}}))
+    save_file({"embeddings.weight": np.zeros((8, 4), np.float32)}, folder / "model.safetensors")
+    return folder
+
+
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stilts.errors import StiltsError
-from stilts.formats.base import Input, Row, subwords
+from stilts.formats.base import Input, Row, pair_layout, subwords
 from stilts.metrics import Counts, classification_counts
 
 UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
@@ -29,7 +29,7 @@ class MultipleChoice:
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
-        before, between, after = _pair_layout(tokenizer)
+        before, between, after = pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
         prompts = subwords(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
         choices = iter(subwords(tokenizer, [text for row in rows for text in row["choices"]], add_special_tokens=False))
@@ -105,13 +105,3 @@ def _label(row: Row, number: int) -> int:
 
 def _end(ids: np.ndarray, most: int) -> np.ndarray:
     return ids[max(0, len(ids) - most) :]
-
-
-def _pair_layout(tokenizer) -> tuple[list[int], list[int], list[int]]:
-    """Return the special tokens that the tokenizer sets before, between and after the two texts of a pair."""
-    whole = tokenizer("a", "a")
-    sides = whole.sequence_ids()
-    first, second = sides.index(0), sides.index(1)
-    middle, end = first + sides.count(0), second + sides.count(1)
-    ids = whole["input_ids"]
-    return ids[:first], ids[middle:second], ids[end:]

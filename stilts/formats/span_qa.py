@@ -11,6 +11,7 @@ import numpy as np
 
 from stilts.formats.base import Input, Row, blocks, by_example
 from stilts.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
+from stilts.vocabulary import check_covered
 
 STRIDE = 128  # overlap of two windows, subwords (jiant and the XTREME scripts)
 MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
@@ -120,6 +121,7 @@ class SpanQA:
 
 def _windows(rows: Sequence[Row], number: int, tokenizer, max_length: int) -> Iterator[Input]:
     """Yield the windows of rows, the first of which has a number."""
+    check_covered(tokenizer, (row[column] for row in rows for column in ("question", "context")))
     windows = tokenizer(
         _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2)),
         [row["context"] for row in rows],

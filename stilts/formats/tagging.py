@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stilts.formats.base import Input, Row, by_example, special_tokens
+from stilts.errors import StiltsError
+from stilts.formats.base import Input, Row, by_example, special_tokens, word_subwords
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
 
 IGNORED = -100  # target of tokens that the loss leaves out
@@ -36,8 +37,9 @@ class Tagging:
         prefix, suffix = special_tokens(tokenizer)
         room = max_length - len(prefix) - len(suffix)
         inputs = []
-        for i, row in enumerate(rows):
-            words = _subwords(row["tokens"], tokenizer, room)
+        subwords = word_subwords(tokenizer, (row["tokens"] for row in rows))
+        for i, (row, found) in enumerate(zip(rows, subwords, strict=True)):
+            words = _whole(found, row["tokens"], tokenizer, room)
             for start, stop in _pieces([len(word) for word in words], room):
                 inputs.append(_input(i, words[start:stop], row["tags"][start:stop], prefix, suffix))
         return inputs
@@ -90,15 +92,30 @@ def _named(
     return gold, [prediction.split() for prediction in predictions]
 
 
-def _subwords(tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
-    """Subwords of each token, at least one (the unknown token where the tokenizer finds none) and at most `room`."""
-    if not tokens:
-        return []
-    encoding = tokenizer(list(tokens), is_split_into_words=True, add_special_tokens=False)
-    words: list[list[int]] = [[] for _ in tokens]
-    for token_id, word in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
-        words[word].append(token_id)
-    return [word[:room] or [tokenizer.unk_token_id] for word in words]
+def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
+    """Subwords of each token, at most `room` and at least one: an empty one stands as the tokenizer's unknown token.
+
+    Raises
+    ------
+    StiltsError
+        If there is an empty one and no such token.
+    """
+    words = [word[:room] for word in found]
+    if all(words):
+        return words
+    unknown = next((token for token in _stand_ins(tokenizer) if token is not None), None)
+    if unknown is None:
+        empty = next(token for token, word in zip(tokens, words, strict=True) if not word)
+        raise StiltsError(
+            f"the encoder's tokenizer makes no token of the word {empty!r} and has none for unknown ones; take the "
+            f"word out of the sentence {' '.join(tokens)[:80]!r}"
+        )
+    return [word or [unknown] for word in words]
+
+
+def _stand_ins(tokenizer) -> tuple[int | None, ...]:
+    """Tokens that may stand for a word without any: byte-level tokenizers have no unknown one."""
+    return tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id, tokenizer.eos_token_id
 
 
 def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
