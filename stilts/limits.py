@@ -27,14 +27,19 @@ def check_number(seeds: int, conditions: int, targets: int) -> None:
         )
 
 
-def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape]) -> None:
+def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapping[str, int]) -> None:
     """Check runs against the shapes of their encoders, by the encoder's name; one that is not known is passed over.
+
+    Parameters
+    ----------
+    positions : mapping of str to int
+        Tokens that an input may have, by the encoder's name; none of an encoder that takes any number.
 
     Raises
     ------
     StiltsError
         If an encoder with random weights has sizes that do not go together; a run wants more layers than its encoder
-        has, or adapters wider than it; or a training has no update, or fewer than evaluations.
+        has, or positions, or adapters wider than it; or a training has no update, or fewer than evaluations.
     """
     checked = set()
     for run in runs:
@@ -42,16 +47,18 @@ def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape]) -> None:
         decisive = (run.phase, run.target, repr({**run.settings, "languages": None}))
         if decisive not in checked:
             checked.add(decisive)
-            _check(run, shapes)
+            _check(run, shapes, positions)
 
 
-def _check(run: Run, shapes: Mapping[str, Shape]) -> None:
+def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) -> None:
     settings, encoder = run.settings, run.settings["encoder"]
     scratch = ScratchSettings(**encoder["scratch"]) if encoder.get("scratch") else None
     where = f"{run.phase} run of {run.target or run.condition}"
     try:
         if scratch:
             _check_scratch(scratch, settings)
+        elif encoder["name"] in positions:
+            _check_positions(settings, encoder["name"], positions[encoder["name"]])
         shape = _shape_of(scratch) if scratch else shapes.get(encoder["name"])
         if shape:
             _check_shape(settings, shape)
@@ -85,6 +92,15 @@ def _check_scratch(scratch: ScratchSettings, settings: Mapping[str, Any]) -> Non
         )
     if block and block["evaluations"] > block["updates"]:
         raise StiltsError(f"pretraining.evaluations is {block['evaluations']}, of {block['updates']} updates")
+
+
+def _check_positions(settings: Mapping[str, Any], encoder: str, positions: int) -> None:
+    for name, length in _lengths(settings).items():
+        if length is not None and length > positions:
+            raise StiltsError(
+                f"{name} is {length}, but encoder {encoder} has positions for {positions} tokens; lower it to "
+                f"{positions}"
+            )
 
 
 def _lengths(settings: Mapping[str, Any]) -> dict[str, int | None]:

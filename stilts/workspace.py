@@ -8,12 +8,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from stilts import locks
 from stilts.checkpoints import Checkpoints
@@ -244,36 +244,21 @@ class Workspace:
             measured,
         )
         runs = unique(runs)
-        check_runs(runs, self._shapes(study))
-        self._check_lengths(runs)
+        check_runs(runs, self._shapes(study), self._positions(study))
         return Plan(study, tuple(runs), reference or study.name)
-
-    def _check_lengths(self, runs: Iterable[Run]) -> None:
-        """Refuse runs whose inputs may be longer than their encoder has positions."""
-        limits: dict[str, int | None] = {}
-        for run in runs:
-            key = json.dumps(run.settings["encoder"], sort_keys=True)
-            if key not in limits:
-                limits[key] = self._input_limit(run.settings["encoder"])
-            name, length = _longest_input(run)
-            if limits[key] is not None and length > limits[key]:
-                target = f", target {run.target}" if run.target else ""
-                place = f"phase {run.phase}, condition {run.condition}{target}"
-                raise StiltsError(
-                    f"encoder {run.settings['encoder']['name']}: it has positions for {limits[key]} tokens, but {name} "
-                    f"is {length} in {place}; lower {name} to {limits[key]}"
-                )
-
-    def _input_limit(self, encoder: Mapping[str, Any]) -> int | None:
-        if encoder.get("scratch"):
-            return encoder["scratch"]["positions"]
-        settings = EncoderSettings(**{key: value for key, value in encoder.items() if key != "fingerprint"})
-        return input_limit(self.encoder_name(settings), settings.revision)
 
     def _shapes(self, study: Study) -> dict[str, Shape]:
         """Return the shapes of a study's encoders, by name, where they are known before an encoder is loaded."""
         names = {encoder.name: self.encoder_name(encoder) for encoder in (study.encoder, *study.encoders.values())}
         return {name: shape for name, place in names.items() if (shape := encoder_shape(place))}
+
+    def _positions(self, study: Study) -> dict[str, int]:
+        """Return how many tokens a study's encoders have positions for, by name, where these have an end."""
+        limits = {
+            encoder.name: input_limit(self.encoder_name(encoder), encoder.revision)
+            for encoder in (study.encoder, *study.encoders.values())
+        }
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     def _source(self, study: Study) -> Source:
         return SUITES[study.data.suite](self.data_folder(study))
@@ -483,15 +468,6 @@ def _check_families(study: Study, conditions: list[Condition]) -> None:
                     f"condition {each.name}: task '{task.name}' is of family '{task.family}', which data.families does "
                     f"not ask for ({', '.join(study.data.families) or 'none'}); add it there"
                 )
-
-
-def _longest_input(run: Run) -> tuple[str, int]:
-    """Return the setting that says how long a run's inputs may be, and its tokens."""
-    settings = run.settings
-    if run.phase == "pretraining":
-        return "pretraining.length", settings["pretraining"]["length"]
-    lengths = [settings, *(settings[block] for block in ("training", "measure") if block in settings)]
-    return "max_length", max(block.get("max_length", 0) for block in lengths)
 
 
 @contextmanager

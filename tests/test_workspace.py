@@ -64,6 +64,25 @@ def test_an_unknown_name_is_said_with_the_nearest_before_anything_runs(here, mon
         plan(here, **changes)
 
 
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"target_training": {**tiny.TRAINING, "max_length": 640}}, "target run of intent: max_length is 640"),
+        ({"intermediate_training": {**tiny.TRAINING, "max_length": 513}}, "intermediate run of nli: max_length is 513"),
+        ({"per_task": {"slots": {"max_length": 600}}}, "target run of slots: max_length is 600"),
+    ],
+    ids=str,
+)
+def test_inputs_longer_than_the_encoder_has_positions_are_refused_by_the_plan(here, encoder, changes, said):
+    for name in (str(encoder), "multilingual-e5-small"):
+        message = f"{said}, but encoder {name} has positions for 512 tokens; lower it to 512"
+        with pytest.raises(StiltsError, match=message):
+            plan(here, **changes, encoder={"name": name})
+    config = encoder / "config.json"
+    config.write_text(config.read_text().replace('"bert"', '"llama"'))  # positions are reckoned
+    assert plan(here, **changes).runs
+
+
 def test_a_condition_of_several_tasks_may_have_settings_of_its_own(here):
     runs = [run for run in plan(here).runs if run.phase == "intermediate"]
     assert {run.condition: run.settings["training"]["examples"] for run in runs} == {"nli": 24, "pair": 6}
