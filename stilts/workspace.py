@@ -296,7 +296,7 @@ class Workspace:
         # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
         settings = {self.encoder_folder(run): run.settings["encoder"] for run in runs}
         with self.lock("prepare"):
-            suite = self._build_suite(study, self.suite_folder(runs[0]), report)
+            suite = self._build_suite(study, runs[0], report)
             for folder, encoder in settings.items():
                 known = {key: value for key, value in encoder.items() if key != "fingerprint"}
                 self._prepare_encoder(EncoderSettings(**known), study, suite, folder)
@@ -315,8 +315,12 @@ class Workspace:
             scratch=encoder.scratch,
         )
 
-    def _build_suite(self, study: Study, folder: Path, report: Callable[[str], None]) -> Path:
-        return self._source(study).build(folder, _request(study), report=report)
+    def _build_suite(self, study: Study, run: Run, report: Callable[[str], None]) -> Path:
+        """Build the suite that a run is named after; one whose data have changed since would be another."""
+        source, request = self._source(study), _request(study)
+        if source.fingerprint(request) != run.data:
+            raise StiltsError(f"study '{study.name}': its data changed after it was planned; give the command again")
+        return source.build(self.suite_folder(run), request, report=report)
 
     def export_suite(self, study: Study, folder: Path) -> None:
         """Copy the study's suite, built first where it does not stand, to a new folder in the Hub's layout.
@@ -328,7 +332,7 @@ class Workspace:
         """
         require_new(folder)
         with self.lock("prepare"):
-            suite = self._build_suite(study, self.suite_folder(study), log.info)
+            suite = self._build_suite(study, self.plan(study).runs[0], log.info)
         with new_folder(folder, "suite") as part:
             shutil.copytree(suite, part)
 
@@ -440,7 +444,7 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
     for target in targets if wanted != "all" else ():
         lacking = absent.get(target.name, {})
         if all(language in lacking for language in wanted):
-            reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted) or "it names none"
+            reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted)
             raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
     # Texts of many languages are data of a language too.
     tasks = [target.name for target in targets]

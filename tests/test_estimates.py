@@ -326,8 +326,8 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
     study = Workspace(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
     report = PlanReport(here, here.plan(study, provisional=True))
     assert list(report.lines())[2] == (
-        "3 committed records of this study stand in results/pilot besides: they were made with other settings or another "
-        "suite, and pages show them until these runs are recorded"
+        "3 committed records of this study stand in results/pilot besides: they were made with other settings or "
+        "another suite, and pages show them until these runs are recorded"
     )
 
 

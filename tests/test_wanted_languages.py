@@ -16,7 +16,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.sources import pocket
 from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite, languages
-from stilts.study import Study
+from stilts.study import DataSettings, Study
 from stilts.workspace import Workspace
 
 
@@ -97,7 +97,6 @@ REFUSED = [
     ("pocket", ["intent", "dates"], "all", ["yo"],
      f"target 'intent' {NO_TEST_SET} (yo: home-assistant-intents has no templates)"),
     ("pocket", ["dates"], ["de"], ["sw"], "evaluation.languages: sw is none of data.languages (de); add it there"),
-    ("pocket", ["dates"], "all", [], f"target 'dates' {NO_TEST_SET} (it names none)"),
 ]  # fmt: skip
 # Without data, by what publishers have.
 REFUSED_WITHOUT_DATA = [
@@ -174,6 +173,21 @@ def test_studies_of_the_repository_name_what_is_there():
     here = Workspace(ROOT)
     for name in here.studies():
         assert here.plan(here.study(name), provisional=True).runs
+
+
+def test_data_that_change_between_plan_and_build_are_said(here, monkeypatch):
+    study = here.study("tiny").model_copy(update={"data": DataSettings(suite="xtreme", folder="data"),
+                                                  "targets": ("tatoeba",)})  # fmt: skip
+    whole = Workspace.lock
+
+    def waited(self, name):
+        put(here.root / "data", "google/xtreme/tatoeba.deu/validation", pair("while another process was preparing"))
+        return whole(self, name)
+
+    monkeypatch.setattr(Workspace, "lock", waited)
+    with pytest.raises(StiltsError, match="study 'tiny': its data changed after it was planned; give the"):
+        here.prepare(study)
+    assert not list((here.runs / "data").glob("*"))
 
 
 # --- one more language -----------------------------------------------------------------------------------------------

@@ -16,7 +16,13 @@ _MLQA = {
     "en": (1148, 11590), "ar": (517, 5335), "de": (512, 4517), "es": (500, 5253), "hi": (507, 4918),
     "vi": (511, 5495), "zh": (504, 5137),
 }  # fmt: skip
-_TATOEBA = {"jav": 205, "kat": 746, "kaz": 575, "mal": 687, "swh": 390, "tam": 307, "tel": 234, "tha": 548}
+_TATOEBA = {
+    **dict.fromkeys((
+        "afr", "ara", "ben", "bul", "cmn", "deu", "ell", "est", "eus", "fin", "fra", "heb", "hin", "hun", "ind", "ita",
+        "jpn", "kor", "mar", "nld", "pes", "por", "rus", "spa", "tgl", "tur", "urd", "vie",
+    ), 1000),
+    "jav": 205, "kat": 746, "kaz": 575, "mal": 687, "swh": 390, "tam": 307, "tel": 234, "tha": 548,
+}  # fmt: skip
 _BUCC = {"de": (1038, 9580), "fr": (929, 9086), "ru": (2374, 14435), "zh": (257, 1899)}
 _PAWS_X = {"es": (1961, 2000), "fr": (1988, 2000), "ko": (2000, 1999)}
 
@@ -59,7 +65,7 @@ def _family_rows(family: str, name: str, split: str) -> int | None:
     if family == "XQuAD":
         return 1190
     if family == "tatoeba":
-        return _TATOEBA.get(name, 1000)
+        return _TATOEBA.get(name)
     if family == "PAWS-X" and split == "train":
         return 49175 if name == "en" else None
     context, _, question = name.partition(".")
