@@ -33,9 +33,21 @@ def is_part(path: Path) -> bool:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a new folder for what this process needs while it runs; those of killed processes are removed first."""
-    remove_leftovers(Path(tempfile.gettempdir()).glob("stilts-*.part-*"))
-    folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=part_of(Path("x")).suffix))
+    """Yield a new folder for what this process needs while it runs; those of killed processes are removed first.
+
+    Raises
+    ------
+    StiltsError
+        If this machine has no place for temporary files.
+    """
+    try:
+        remove_leftovers(Path(tempfile.gettempdir()).glob("stilts-*.part-*"))
+        folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=part_of(Path("x")).suffix))
+    except OSError as error:
+        raise StiltsError(
+            f"no folder for temporary files can be made: {error.strerror or error}; free space, or set TMPDIR to a "
+            "folder that can be written"
+        ) from error
     try:
         yield folder
     finally:

@@ -6,6 +6,9 @@ import sys
 import tempfile
 import time
 
+import pytest
+
+from stilts.errors import StiltsError
 from stilts.leftovers import is_part, part_of, remove_leftovers, scratch_folder
 from stilts.new_folders import new_folder
 
@@ -63,6 +66,13 @@ def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
     with new_folder(tmp_path / "export", "model") as part:
         part.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_no_place_for_temporary_files_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    message = "no folder for temporary files can be made: No such file or directory; free space, or set TMPDIR"
+    with pytest.raises(StiltsError, match=message), scratch_folder():
+        pass
 
 
 def test_the_scratch_folder_of_a_killed_process_is_removed_by_the_next(tmp_path, monkeypatch):

@@ -61,6 +61,7 @@ def opened(tmp_path, monkeypatch):
 
 def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
     monkeypatch.setenv("STILTS_RUNS", str(tmp_path / "runs {z} [2]"))
+    monkeypatch.delenv("HOME", raising=False)
     here, plan = opened(RECORD, tmp_path / ODD, name="007")
     record(here, *plan.runs[:2])
     scheduling.run_plan(here, plan, "local")
