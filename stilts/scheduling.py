@@ -383,7 +383,7 @@ def _told(name: str, log_file: Path) -> list[str]:
 
 def _errors_in(log_file: Path) -> str:
     """Return the errors that stand in a log of Snakemake, each once; where none does, the last line of all."""
-    lines = [line.strip() for line in _lines(log_file)]
+    lines = [line.strip() for line in _lines(log_file) if line.strip() != "message: None"]
     if wrong := [line for before, line in pairwise(lines) if _OF_SNAKEFILE.search(before)]:
         return wrong[0]
     for mark in ("error: ", "message: "):

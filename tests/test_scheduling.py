@@ -168,6 +168,8 @@ def test_the_errors_of_jobs_are_shown_once_each(tmp_path):
 
 SLURM = """
 Error in rule notebook:
+    message: None
+Error in rule notebook:
     message: SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log files
     jobid: 3
 At least one job did not complete successfully.
