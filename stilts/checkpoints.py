@@ -86,11 +86,20 @@ class Checkpoints:
 
     def load_with_notes(self, run_id: str) -> tuple[dict, dict[str, Any]]:
         """Return a run's state and the notes that were saved with it; StiltsError if there is none."""
+        return self.load(run_id), self.notes(run_id)
+
+    def notes(self, run_id: str) -> dict[str, Any]:
+        """Return the notes that were saved with a run's state, which is intact.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError
+            If it was saved without notes, or they are no JSON.
+        """
         from safetensors import safe_open
 
-        state = self.load(run_id)
         with safe_open(self.root / run_id / "model.safetensors", framework="pt") as file:
-            return state, json.loads(file.metadata()[NOTES])
+            return json.loads(file.metadata()[NOTES])
 
     def discard(self, run_id: str) -> None:
         """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""

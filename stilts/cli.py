@@ -98,9 +98,15 @@ def status(study: StudyName = "pocket") -> None:
     for run in plan.runs:
         share = 0 if run.id in tally.recorded else noted_share(here, run.id)
         if share:
-            state = "running" if here.in_use(run.id) else "interrupted, goes on with the next `stilts run`"
-            console.print(f"{run.id}: {share:.0%}, {state}", soft_wrap=True)
+            console.print(f"{run.id}: {share:.0%}, {_state(here, run.id)}", soft_wrap=True)
     console.print(f"{tally} recorded, about {left / 60:.0f} core minutes left", soft_wrap=True)
+
+
+def _state(here: Workspace, run_id: str) -> str:
+    try:
+        return "running" if here.in_use(run_id) else "interrupted, goes on with the next `stilts run`"
+    except StiltsError as error:  # a lock of another user
+        return f"running or interrupted: {error}"
 
 
 @commands.command()
@@ -131,7 +137,7 @@ def prepare(study: StudyName = "pocket") -> None:
 
 @commands.command()
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="id of an intermediate or target run, or how it begins")],
+    checkpoint: Annotated[str, typer.Argument(help="id of a run that trains, or how it begins")],
     folder: Annotated[Path, typer.Argument(help="new folder, as transformers reads it")],
 ) -> None:
     """Write a checkpoint as a model that plain `transformers` loads, with its heads and a model card."""

@@ -11,7 +11,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.new_folders import new_folder, require_new
 from stilts.records import Record
 from stilts.study import Run
-from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target
+from stilts.tasks import Task, get_intermediate, get_target
 
 if TYPE_CHECKING:
     from stilts.workspace import Workspace
@@ -75,7 +75,8 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     Parameters
     ----------
     name : str
-        Id of an intermediate or target run whose checkpoint stands here, or the beginning of only one such id.
+        Id of a pretraining, intermediate or target run whose checkpoint stands here, or the beginning of only one such
+        id.
 
     Raises
     ------
@@ -123,16 +124,18 @@ def _under(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tasks(run: Run) -> list[Task]:
-    """Return the tasks that a run of phase 1 or 2 trains."""
+    """Return the tasks whose heads a run leaves: its own and those of the stages before; of pretraining none."""
     if run.target is not None:
         return [get_target(run.target)]
-    return [get_intermediate(name) for name in run.settings["condition"]["tasks"]]
+    condition = run.settings.get("condition", {"tasks": ()})
+    stages = (*condition.get("before", ()), condition["tasks"])
+    return [get_intermediate(name) for name in dict.fromkeys(name for stage in stages for name in stage)]
 
 
 def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
     from stilts.phases import load
 
-    labels = load(workspace.suite_folder(run), task, SOURCE_LANGUAGE, "train", 1).labels
+    labels = load(workspace.suite_folder(run), task, task.source_language, "train", 1).labels
     return {"format": task.format, "labels": labels}
 
 
@@ -170,7 +173,10 @@ def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
 
 
 def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
-    dev = [_result(task, record, SOURCE_LANGUAGE, "validation", _dev_score(record, task)) for task in tasks(record.run)]
+    dev = [
+        _result(task, record, task.source_language, "validation", _dev_score(record, task))
+        for task in tasks(record.run)
+    ]
     test = [
         _result(get_target(other.run.target), other, language, "test", own["score"])
         for other in evaluated
@@ -180,7 +186,7 @@ def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
 
 
 def _dev_score(record: Record, task: Task) -> float:
-    own = record.metrics[SOURCE_LANGUAGE]
+    own = record.metrics[task.source_language]
     return own.get(f"score.{task.name}", own["score"])
 
 
@@ -194,19 +200,31 @@ def _result(task: Task, record: Record, language: str, split: str, value: float)
 
 
 def _limits(record: Record, evaluated: list[Record]) -> list[str]:
-    training, trimmed = record.run.settings["training"], record.run.settings["encoder"]["trim_vocabulary"]
+    trimmed = record.run.settings["encoder"]["trim_vocabulary"]
     languages = sorted({language for other in evaluated for language in other.metrics})
     return [
         *(["The vocabulary is trimmed to the texts of the study: a word that they lack is cut into other pieces than "
            "by the public encoder, or is unknown."] if trimmed else []),
-        f"One seed ({record.run.seed}), at most {training['examples']} training examples a task, inputs of at most "
-        f"{training['max_length']} tokens; longer ones are cut or split.",
-        *_merging(training.get("lora")),
-        "Trained on English alone, but where the task's name says otherwise.",
+        *_training_limits(record.run),
         f"Evaluated on the study's test sets in {len(languages)} languages: {', '.join(languages)}." if languages
-        else "Evaluated on English dev data alone.",
+        else f"Evaluated on {'held-out texts' if record.run.phase == 'pretraining' else 'dev data'} alone.",
         "A pooler that `transformers` adds has random weights: use `last_hidden_state`.",
     ]  # fmt: skip
+
+
+def _training_limits(run: Run) -> list[str]:
+    if run.phase == "pretraining":
+        return [
+            f"One seed ({run.seed}), {run.settings['pretraining']['updates']} updates on texts, from random weights; "
+            "the head is that of the objective."
+        ]
+    training, languages = run.settings["training"], sorted({task.source_language for task in tasks(run)})
+    return [
+        f"One seed ({run.seed}), at most {training['examples']} training examples a task, inputs of at most "
+        f"{training['max_length']} tokens; longer ones are cut or split.",
+        *_merging(training.get("lora")),
+        f"Trained on data in {', '.join(languages)}, but where the task's name says otherwise.",
+    ]
 
 
 def _merging(lora: Mapping[str, Any] | None) -> list[str]:
@@ -241,13 +259,21 @@ def _text(record: Record, evaluated: list[Record]) -> str:
 
 
 def _what(record: Record) -> str:
-    run, names = record.run, ", ".join(task.name for task in tasks(record.run))
+    run = record.run
+    place = f"Run `{record.id}`, data {run.settings['suite']}-{run.data}. The front matter holds the whole record."
+    named = f"of study `{record.provenance.study}`"
+    encoder = run.settings["encoder"]["name"]
+    if run.phase == "pretraining":
+        return (
+            f"# {run.condition}, pretraining, seed {run.seed}\n\n"
+            f"An encoder with random weights ({run.settings['encoder']['scratch']['architecture']}) over the tokenizer "
+            f"of {encoder}, after the pretraining phase {named}, trained on texts alone. {place}"
+        )
+    names = ", ".join(task.reference for task in tasks(run))
     return (
         f"# {run.condition}, {names}, seed {run.seed}\n\n"
-        f"The encoder {run.settings['encoder']['name']} after the {run.phase} phase of study "
-        f"`{record.provenance.study}`, trained on {names}; intermediate tasks: "
-        f"{', '.join(run.settings['condition']['tasks']) or 'none'}. Run `{record.id}`, data "
-        f"{run.settings['suite']}-{run.data}. The front matter holds the whole record."
+        f"The encoder {encoder} after the {run.phase} phase {named}, trained on {names}; intermediate tasks: "
+        f"{', '.join(run.settings['condition']['tasks']) or 'none'}. {place}"
     )
 
 
@@ -257,9 +283,14 @@ def _scores(record: Record, evaluated: list[Record]) -> str:
         for other in evaluated
         for language, own in other.metrics.items()
     )
-    dev = record.metrics[SOURCE_LANGUAGE]
+    pretrained = record.run.phase == "pretraining"
+    what, of = ("Held-out tokens predicted", "blocks") if pretrained else ("Dev score", "examples")
+    dev = "\n".join(
+        f"- {what}, {language}: {own['score']:.1f} percent ({own['n']:.0f} {of})"
+        for language, own in record.metrics.items()
+    )
     table = f"\n\n| target | language | test score | n |\n|---|---|---|---|\n{rows}" if rows else ""
-    return f"## Scores\n\nEnglish dev score: {dev['score']:.1f} percent ({dev['n']:.0f} examples).{table}"
+    return f"## Scores\n\n{dev}{table}"
 
 
 def _origin(record: Record) -> str:

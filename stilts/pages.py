@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from stilts.errors import StiltsError, UnknownName
 from stilts.study import Phase
+from stilts.yaml_files import read_yaml
 
 TABLE = Path("notebooks") / "pages.yml"
 
@@ -55,11 +54,10 @@ def book_pages(root: Path) -> list[Page]:
 def _table(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StiltsError(f"cannot read the table of pages {path}: {error}") from None
-    if not isinstance(content, dict):
+    content = read_yaml(path, "table of pages")
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise StiltsError(f"{path}: the table of pages maps names of pages to settings; it holds {content!r}")
     return content
 
@@ -67,7 +65,7 @@ def _table(path: Path) -> dict[str, Any]:
 def _page(table: Path, name: str, entry: Any, templates: dict[str, Path]) -> Page:
     if name in templates:
         raise StiltsError(f"{table}: page '{name}' is the notebook of that name already; choose another name")
-    if not isinstance(entry, dict) or "template" not in entry:
+    if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
         raise StiltsError(f"{table}: page '{name}' lacks its template, as in `template: transfer`")
     if entry["template"] not in templates:
         raise UnknownName(f"template of page '{name}' in {table}", str(entry["template"]), templates)

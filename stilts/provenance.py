@@ -1,8 +1,10 @@
 """Where a run was computed: versions, device, memory, commit."""
 
+import os
 import platform
 import resource
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +46,7 @@ def collect(
 
     Memory is that of this process, the main one of those that worked together.
     """
-    commit, dirty = git_state(workspace.root)
+    git = git_state(workspace.root)
     return Provenance(
         study=workspace.study_name,
         started=started,
@@ -58,8 +60,9 @@ def collect(
         device=device_name() if processes == 1 else f"{processes} x {device_name()}",
         precision=precision,
         packages=package_versions(),
-        git_commit=commit,
-        git_dirty=dirty,
+        git_commit=git.commit,
+        git_dirty=git.dirty,
+        git_unknown=git.unknown,
     )
 
 
@@ -92,18 +95,55 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def git_state(root: Path) -> tuple[str | None, bool | None]:
-    """Return the commit of a checkout and whether its code differs from it; (None, None) outside git."""
+@dataclass(frozen=True)
+class GitState:
+    """The commit of a checkout, whether its code differs from it, and why the one or the other is not known."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    unknown: str | None = None
+
+
+def git_state(root: Path) -> GitState:
+    """Return the commit of a checkout, whoever owns it.
+
+    A checkout without a repository of its own has none, also where it lies inside another repository.
+    """
+    root = root.resolve()
     try:
+        top = Path(_git(root, "rev-parse", "--show-toplevel")).resolve()
+        if top != root:
+            return GitState(unknown=f"the checkout has no git repository of its own, it lies in that of {top}")
         commit = _git(root, "rev-parse", "HEAD")
-        return commit, bool(_git(root, "status", "--porcelain", "--", "stilts", "notebooks", "studies"))
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
+    except (OSError, subprocess.CalledProcessError) as error:
+        return GitState(unknown=_git_reason(error))
+    try:
+        return GitState(commit, bool(_git(root, "status", "--porcelain", "--", "stilts", "notebooks", "studies")))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return GitState(commit, unknown=f"whether the code differs from the commit: {_git_reason(error)}")
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    # Git takes a repository of another owner for unsafe, since its settings can name programs; none is run here.
+    settings = ("-c", f"safe.directory={root}", "-c", "core.fsmonitor=false")
+    command = ["git", "--no-optional-locks", *settings, *arguments]
+    # A git that has started this process may have set it to another repository.
+    own = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
+    # Git ends where it may not read its user's settings.
+    if not os.access(own.get("HOME", ""), os.R_OK | os.X_OK, effective_ids=True):
+        own |= {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": os.devnull, "XDG_CONFIG_HOME": os.devnull}
+    done = subprocess.run(command, cwd=root, env=own, capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+
+
+def _git_reason(error: OSError | subprocess.CalledProcessError) -> str:
+    if isinstance(error, OSError):
+        return f"git cannot be run: {error.strerror}"
+    said = (error.stderr or "").strip().splitlines()
+    return said[0] if said else f"git ended with exit code {error.returncode}"
 
 
 def _processor() -> str:

@@ -4,7 +4,6 @@ A record is written once, atomically, after its predictions; it carries a checks
 what its checksum says was cut off or changed: it is set aside under another name, and the run counts as not done.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.errors import StiltsError
 from stilts.leftovers import part_of
-from stilts.storage import ABSENT, names_in, readable, set_aside, sha256, stands
+from stilts.storage import ABSENT, digest, names_in, readable, set_aside, sha256, stands
 from stilts.study import Phase, Run
 
 if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need not pay
@@ -51,6 +50,11 @@ class Provenance(BaseModel):
     packages: dict[str, str] = Field(default_factory=dict, description="library -> version")
     git_commit: str | None = None
     git_dirty: bool | None = None
+    git_unknown: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # records from before say nothing of it
+        description="why the commit, or whether the code differs from it, is not known",
+    )
 
 
 class Record(BaseModel):
@@ -165,7 +169,7 @@ class Store:
                 _replace(path, lambda part: predictions.to_parquet(part, compression="zstd", index=False))
                 record = record.model_copy(update={"predictions_sha256": sha256(path)})
             content = record.model_dump(mode="json")
-            envelope = {"sha256": _digest(content), "record": content}
+            envelope = {"sha256": digest(content), "record": content}
             text = json.dumps(envelope, indent=1, ensure_ascii=False) + "\n"
             _replace(self.root / f"{record.id}.json", lambda part: part.write_text(text, encoding="utf-8"))
         except OSError as error:
@@ -256,7 +260,7 @@ def _checked(path: Path) -> dict[str, Any]:
         with readable(path, _RECORD):
             envelope = json.loads(path.read_text(encoding="utf-8"))
         content, expected = envelope["record"], envelope["sha256"]
-        matches = _digest(content) == expected
+        matches = digest(content) == expected
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -284,10 +288,6 @@ def _digest_of_file(path: Path) -> str | None:
             return sha256(path)
     except ABSENT:
         return None
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _replace(path: Path, write: Any) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -257,16 +258,17 @@ def _reasons(workspace: Workspace, plan: Plan, recorded: Collection[str], with_b
             yield f"job {job.id}: all runs are recorded, its page is written from them"
     if with_book:
         for analysis in analyses(workspace, plan):
-            if not _page_stands(analysis.notebook):
+            folder = analysis.notebook.parent
+            if not _page_stands(analysis.notebook, (*folder.glob("*.csv"), *folder.glob("*.svg"))):
                 made_by = "this notebook, this package, these studies and these records"
                 yield f"analysis {analysis.page} runs: it has no page of {made_by}"
 
 
-def _page_stands(page: Path) -> bool:
-    """Whether an executed notebook is there and whole; a damaged one is set aside, and said."""
+def _page_stands(page: Path, files: Iterable[Path] = ()) -> bool:
+    """Whether an executed notebook is there and whole, and none of its files is empty; a damaged one is set aside."""
     if not stands(page, "page"):
         return False
-    if _is_executed(page):
+    if _is_executed(page) and all(file.stat().st_size for file in files):
         return True
     if aside := set_aside(page):
         log.warning("page %s is damaged; set aside as %s, it will be written again", page, aside.name)
@@ -279,7 +281,7 @@ def _is_executed(page: Path) -> bool:
             cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
         return all(cell["execution_count"] for cell in code)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 
@@ -410,13 +412,22 @@ def jobs_at_once(study: Study) -> int:
 # --- progress --------------------------------------------------------------------------------------------------------
 
 
+class ProgressNote(BaseModel):
+    """How far a run is, as it has noted itself."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    done: NonNegativeFloat
+    total: PositiveFloat
+
+
 def noted_share(workspace: Workspace, run_id: str) -> float:
     """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
     try:
-        note = json.loads((workspace.runs / "progress" / f"{run_id}.json").read_text())
-        return min(0.99, note["done"] / note["total"])
-    except (OSError, ValueError, ZeroDivisionError):
+        note = ProgressNote.model_validate_json((workspace.runs / "progress" / f"{run_id}.json").read_bytes())
+    except (OSError, ValueError):  # it is being written, or not what this version writes; the run knows better
         return 0.0
+    return min(0.99, note.done / note.total)
 
 
 class Tally:
@@ -442,7 +453,7 @@ class Tally:
         """Return the expected seconds of what is done now."""
         records = self.workspace.runs / "records"
         open_runs = self._weights.keys() - self.recorded
-        self.recorded |= {run_id for run_id in open_runs if (records / f"{run_id}.json").exists()}
+        self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
         return sum(
             weight * (1.0 if run_id in self.recorded else noted_share(self.workspace, run_id))
             for run_id, weight in self._weights.items()

@@ -1,7 +1,6 @@
 """The site: its table of contents, the pages of executed runs, the build by Jupyter Book, and a check of the result."""
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -13,14 +12,18 @@ from contextlib import contextmanager
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
 from stilts.errors import StiltsError
 from stilts.leftovers import is_part, part_of
 from stilts.starting import ended_by_signal, environment, python, runs_folder
-from stilts.study import Job
+from stilts.storage import sha256
+from stilts.study import Job, reasons
+from stilts.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +74,33 @@ def toc_pages(root: Path) -> list[str]:
     return [toc["root"], *(page for chapter in chapters for page in _files(chapter))]
 
 
+class _Entry(BaseModel):
+    """A page of the table of contents, with those under it; other keys are Jupyter Book's."""
+
+    file: Annotated[str, Field(min_length=1, pattern=r"^[^/\\]")]
+    sections: list["_Entry"] = []
+
+
+class _Part(BaseModel):
+    chapters: list[_Entry]
+
+
+class _Toc(BaseModel):
+    root: Annotated[str, Field(min_length=1)]
+    parts: list[_Part]
+
+
 def _read_toc(root: Path) -> dict:
     path = root / "_toc.yml"
+    content = read_yaml(path, "table of contents")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise StiltsError(f"cannot read the table of contents {path}: {error}") from None
+        _Toc.model_validate(content)
+    except ValidationError as error:
+        raise StiltsError(
+            f"table of contents {path}: {reasons(error)}; it has a root and parts with chapters, each with its file: "
+            f"restore it, git checkout -- {path.name}"
+        ) from None
+    return content
 
 
 def _files(entry: Mapping) -> Iterator[str]:
@@ -149,21 +173,56 @@ def build(root: Path) -> Path:
     """
     _require_sources(root)
     html, state = root / "_build" / "html", root / "_build" / "state.json"
-    digests = {"settings": _settings_digest(root), "pages": _pages_digest(root)}
-    known = json.loads(state.read_text()) if state.exists() else {}
-    if known == digests and not _missing_pages(root, html):
+    digests = _settings_digest(root), _pages_digest(root)
+    known = _built(state)
+    if known and (known.settings, known.pages) == digests and not _changed_files(html, known.files):
         log.info("book: nothing changed since it was built")
         return html
     state.unlink(missing_ok=True)
-    if known.get("settings") != digests["settings"]:
-        # Sphinx would keep pages that left the table of contents, and side bars that it has changed.
+    if known is None or known.settings != digests[0] or _changed_files(html, known.files):
+        # Sphinx would keep pages that left the table of contents, side bars that it has changed, and what others have
+        # changed of what it wrote.
         shutil.rmtree(root / "_build", ignore_errors=True)
     _run_jupyter_book(root)
     if missing := _missing_pages(root, html):
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
+    built = _Built(settings=digests[0], pages=digests[1], files=_file_digests(html))
     with _said():
-        state.write_text(json.dumps(digests))
+        state.write_text(built.model_dump_json(), encoding="utf-8")
     return html
+
+
+class _Built(BaseModel):
+    """What a book was built from, and what it was then: each file of its HTML -> its checksum."""
+
+    settings: str
+    pages: str
+    files: dict[str, str]
+
+
+def _built(state: Path) -> _Built | None:
+    """Return what stands of the last build, None where that is not known: the book is built again then."""
+    try:
+        return _Built.model_validate_json(state.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s holds nothing of the last build (%s): the book is built from the start", state, _kind(error))
+        return None
+
+
+def _kind(error: Exception) -> str:
+    return (error.strerror or "") if isinstance(error, OSError) else "it is empty or of another shape"
+
+
+def _file_digests(html: Path) -> dict[str, str]:
+    files = sorted(path for path in html.rglob("*") if path.is_file())
+    return {str(path.relative_to(html)): sha256(path) for path in files}
+
+
+def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
+    """Return the files of a built site that are missing or not as they were built."""
+    return [name for name, digest in files.items() if not (html / name).is_file() or sha256(html / name) != digest]
 
 
 def _source(root: Path, page: str) -> Path | None:
@@ -233,12 +292,14 @@ class _Page(HTMLParser):
         self.links: set[str] = set()
         self.resources: set[str] = set()
         self.unnamed_images: list[str] = []
+        self.elements = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Note what one tag adds."""
         values = {name: value or "" for name, value in attributes}
         self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
+        self.elements += 1
         if tag == "a" and "href" in values:
             self.links.add(values["href"])
         if tag == "link" and LOADING_RELS & set(values.get("rel", "").split()):
@@ -252,12 +313,19 @@ class _Page(HTMLParser):
 def check(html: Path) -> list[str]:
     """Return what is wrong with a built site: a sentence for each problem, none if all is well.
 
-    Every page, image, local link and anchor must exist; every image must have alt text; nothing that a page or a style
+    Every file must be as it was built; every page and every file of a figure's data must hold something.
+    Every image, local link and anchor must exist; every image must have alt text; nothing that a page or a style
     sheet loads may come from another host. Links that a reader may follow to another host are not followed.
     """
     written = [path for path in html.rglob("*.html") if not path.relative_to(html).parts[0].startswith("_")]
     pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in written}
     problems = [] if (html / "index.html").exists() else ["index.html does not exist"]
+    built = _built(html.parent / "state.json")
+    changed = _changed_files(html, built.files) if built else []
+    problems += [f"{name}: is missing or not as it was built" for name in changed]
+    problems += [f"{path.relative_to(html.resolve())}: is empty" for path, page in pages.items() if not page.elements]
+    empty = [path for path in html.rglob("*.csv") if not path.read_bytes().strip()]
+    problems += [f"{path.relative_to(html)}: holds no data" for path in empty]
     for path, page in pages.items():
         name = path.relative_to(html.resolve())
         problems += [f"{name}: image {source} has no alt text" for source in page.unnamed_images]

@@ -10,19 +10,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from stilts.checkpoints import Checkpoints
 from stilts.errors import StiltsError
 from stilts.model import MultiTaskModel
 from stilts.optimization import trained_weights
+from stilts.study import reasons
 from stilts.updates import Gradients
 
 log = logging.getLogger(__name__)
 
 Tensors = dict[str, torch.Tensor]
+STATE_VERSION = 1  # raise it when a saved state holds something else, or means it otherwise
 
 
 @dataclass
@@ -96,6 +99,7 @@ class TrainingState:
             "groups": self.optimizer.state_dict()["param_groups"],
             "rates": self.rates.state_dict(),
             "random": random.getstate(),
+            "version": STATE_VERSION,
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
@@ -128,6 +132,21 @@ def _part(tensors: Mapping[str, torch.Tensor], part: str) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
+class _Notes(BaseModel):
+    """What the notes of a saved state hold, see `TrainingState.notes`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    done: PositiveInt
+    losses: list[float]
+    outcome: Outcome
+    batch_tokens: PositiveInt | None
+    groups: list[dict[str, Any]]
+    rates: dict[str, Any]
+    random: tuple[int, list[int], float | None]
+    version: Literal[1] = STATE_VERSION  # states from before have none
+
+
 class SavedStates:
     """The saved states of one training: the last one, and while it is written the one before.
 
@@ -145,13 +164,31 @@ class SavedStates:
         self._last = time.monotonic()
 
     def newest(self) -> int:
-        """Return the updates of the newest whole state, 0 where there is none; damaged ones are set aside, and said."""
+        """Return the updates of the newest state to go on from, 0 where there is none.
+
+        A damaged one is set aside, one of another version of stilts removed, and either is said.
+        """
         for done in sorted(self._saved(), reverse=True):
-            if self._checkpoints.intact(_name(done)):
+            if not self._checkpoints.intact(_name(done)):
+                log.warning("%s: the state after update %d was damaged", self.folder.name, done)
+            elif unknown := self._unknown(done):
+                self._checkpoints.discard(_name(done))
+                log.warning(
+                    "%s: the state after update %d is of another version of stilts (%s) and is removed",
+                    self.folder.name, done, unknown,
+                )  # fmt: skip
+            else:
                 log.info("%s: training goes on after update %d, where it was interrupted", self.folder.name, done)
                 return done
-            log.warning("%s: the state after update %d was damaged", self.folder.name, done)
         return 0
+
+    def _unknown(self, done: int) -> str | None:
+        """Return what of a state's notes this version does not know; None if it knows all."""
+        try:
+            _Notes.model_validate(self._checkpoints.notes(_name(done)))
+        except (KeyError, TypeError, ValueError) as error:  # no notes, or no JSON
+            return reasons(error) if isinstance(error, ValidationError) else f"no notes: {error}"
+        return None
 
     def restore(self, state: TrainingState, done: int) -> None:
         """Take over the state after `done` updates.
@@ -163,7 +200,7 @@ class SavedStates:
         """
         try:
             state.restore(*self._checkpoints.load_with_notes(_name(done)))
-        except StiltsError as error:
+        except (StiltsError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise StiltsError(f"{error}; remove {self.folder} to start this training again") from None
 
     def save_when_due(self, state: TrainingState) -> None:

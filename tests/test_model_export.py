@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 from stilts.errors import StiltsError, UnknownName
 from stilts.formats import get_format
 from stilts.model import build_model, pad
-from stilts.model_export import HEADS, LICENCES, export, find_checkpoint
+from stilts.model_export import HEADS, LICENCES, card, export, find_checkpoint
 from stilts.phases import complete, load_tokenizer
 from stilts.workspace import SUITES, Workspace
 
@@ -106,7 +106,7 @@ def test_an_intermediate_checkpoint_has_the_heads_of_its_tasks(here, tmp_path):
     assert {name.partition(".")[0] for name in load_file(folder / HEADS)} == {"nli"}
     with safe_open(folder / HEADS, "pt") as file:
         assert json.loads(file.metadata()["nli"]) == {"format": "classification", "labels": tiny.NLI}
-    assert "Evaluated on English dev data alone." in (folder / "README.md").read_text()
+    assert "Evaluated on dev data alone." in (folder / "README.md").read_text()
 
 
 def test_the_offline_encoder_is_named_with_its_licence():
@@ -141,3 +141,20 @@ def test_a_folder_that_stands_or_cannot_be_written_is_left_alone(here, tmp_path)
     with pytest.raises(StiltsError, match="cannot write model .*; free space or name another folder"):
         export(here, "target", tmp_path / "file" / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_stage_in_another_language_is_said_with_its_own_dev_scores(here):
+    record = here.store().get(run_of(here, "intermediate").id)
+    condition = record.run.settings["condition"] | {"before": [["nli"]], "tasks": ["nli.de", "slots.sw"]}
+    run = record.run.model_copy(update={"settings": record.run.settings | {"condition": condition}})
+    metrics = {
+        "de": {"score": 60.0, "n": 5, "score.nli": 60.0}, "sw": {"score": 50.0, "n": 4, "score.slots": 50.0},
+        "en": {"score": 70.0, "n": 6, "score.nli": 70.0},
+    }  # fmt: skip
+    _, header, text = card(here, record.model_copy(update={"run": run, "metrics": metrics})).split("---\n", 2)
+    results = yaml.safe_load(header)["model-index"][0]["results"]
+    assert [(each["dataset"]["name"], each["metrics"][0]["value"]) for each in results] == [
+        ("nli, en", 70.0), ("nli, de", 60.0), ("slots, sw", 50.0)
+    ]  # fmt: skip
+    assert "- Dev score, de: 60.0 percent (5 examples)\n- Dev score, sw: 50.0 percent (4 examples)" in text
+    assert "- Trained on data in de, en, sw, but where the task's name says otherwise." in text

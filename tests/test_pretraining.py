@@ -9,11 +9,12 @@ import pytest
 import tiny
 import torch
 from datasets import Features, Value
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from stilts import pretraining, scratch
 from stilts.errors import StiltsError
-from stilts.model import build_model
+from stilts.model import build_model, encoder_part
+from stilts.model_export import export
 from stilts.phases import complete
 from stilts.pretraining import blocks, objective_of, pretrain, training_inputs
 from stilts.sources.suite import Table, write_suite
@@ -244,3 +245,16 @@ def test_blocks_longer_than_the_encoder_takes_are_named(here, done):
     settings, sizes = PretrainingSettings(**SETTINGS | {"length": 130}), ScratchSettings(**ENCODERS["encoder"])
     with pytest.raises(StiltsError, match="pretraining.length is 130, but the encoder has 128 positions"):
         pretrain(here.suite_folder(run), here.encoder_folder(run), settings, sizes, seed=1)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_pretrained_encoder_is_exported_as_transformers_loads_it(here, done, tmp_path, name):
+    (run,) = (run for run in done[0].runs if (run.phase, run.condition, run.seed) == ("pretraining", name, 1))
+    folder = export(here, run.id, tmp_path / name)
+    state = encoder_part(here.checkpoints.load(run.id))
+    held = AutoModel.from_pretrained(folder).state_dict()
+    assert state.keys() & held.keys()
+    assert all(torch.equal(held[key], state[key]) for key in state.keys() & held.keys())
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"# {name}, pretraining, seed 1" in text
+    assert "- Held-out tokens predicted, mul: " in text

@@ -16,9 +16,9 @@ from stilts.checkpoints import Checkpoints
 from stilts.encoders import prepare_encoder
 from stilts.errors import StiltsError
 from stilts.new_folders import new_folder
-from stilts.records import CorruptRecord, OtherVersion, Store, _digest, read_record
+from stilts.records import CorruptRecord, OtherVersion, Store, read_record
 from stilts.sources.suite import MANIFEST, faults
-from stilts.storage import names_in, set_aside, stands
+from stilts.storage import digest, names_in, set_aside, stands
 
 DENIED = r"cannot be read: permission denied; ask its owner \(root\) to permit it, or name another folder by STILTS_"
 
@@ -188,7 +188,7 @@ def write_content(store, change):
     path = store.root / f"{RECORD.id}.json"
     content = json.loads(path.read_text())["record"]
     change(content)
-    path.write_text(json.dumps({"sha256": _digest(content), "record": content}))
+    path.write_text(json.dumps({"sha256": digest(content), "record": content}))
     return path
 
 
