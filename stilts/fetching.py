@@ -167,7 +167,9 @@ class _Session:
         lost = []
         for need in (*needs.places, *((place,) for place in needs.welcome)):
             files = next((files for place in need for files in [self._files(place, report)] if files), [])
-            if not files and need in needs.places:
+            if not files and self._stands_by_hand(need):
+                report(f"{need[0]}: not on the Hub; what stands in the data folder is used")
+            elif not files and need in needs.places:
                 lost.append(" or ".join(map(str, need)))
             elif not files:
                 report(f"{need[0]}: not on the Hub; the study goes without")
@@ -175,6 +177,10 @@ class _Session:
         if lost:
             raise StiltsError(f"the Hub has no {'; no '.join(lost)}; name other languages or tasks in the study")
         return list(found)
+
+    def _stands_by_hand(self, need: Sequence[Place]) -> bool:
+        """Whether one of some places is in the data folder already, which the Hub has none of."""
+        return self.folder is not None and stands(self.folder) and DataFolder(self.folder).first(need) is not None
 
     def find_encoder(self, name: str, revision: str | None, report: Report) -> list[Remote]:
         """Return the files of an encoder that `transformers` reads."""

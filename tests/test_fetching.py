@@ -293,6 +293,18 @@ def test_what_the_hub_lacks_is_named(hub, tmp_path):
         fetched(study(intermediates=["commonsenseqa"]), tmp_path)
 
 
+def test_what_the_hub_lacks_may_stand_in_the_folder(hub, tmp_path):
+    for split in ("train", "validation"):
+        path = tmp_path / "tau" / "commonsense_qa" / "data" / f"{split}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(parquet([SENTENCE]))
+    said = fetched(study(intermediates=["commonsenseqa"]), tmp_path)
+    assert said[:2] == [
+        f"tau/commonsense_qa/default/{split}: not on the Hub; what stands in the data folder is used"
+        for split in ("train", "validation")
+    ]
+
+
 def test_a_study_goes_without_what_is_only_welcome(hub, tmp_path):
     hub.files["datasets", "google/xtreme", "main"]["XNLI/validation-00000-of-00001.parquet"] = parquet([SENTENCE])
     said = fetched(study(intermediates=["mlm"]), tmp_path)
