@@ -62,6 +62,7 @@ class Config(BaseModel):
     pad_token_id: int | None = None
     decoder_start_token_id: int | None = None
     is_encoder_decoder: bool = False
+    architectures: list[str] | None = None
     hidden_size: _Size = None
     n_embd: _Size = None
     d_model: _Size = None

@@ -108,7 +108,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
 def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """Return the tokenizer of a prepared encoder, which refuses texts that the encoder was not prepared for.
 
-    See `stilts.vocabulary.check_covered`, which everything asks that is about to encode texts.
+    See `stilts.vocabulary.check_covered`, which everything asks that is about to encode texts. That of any other folder
+    takes any text.
 
     Raises
     ------
@@ -116,7 +117,8 @@ def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         As `load_encoder`.
     """
     tokenizer = load_tokenizer(str(folder))
-    vocabulary.cover(tokenizer, _text_keys(folder))
+    if (folder / _MANIFEST).exists():
+        vocabulary.cover(tokenizer, _text_keys(folder))
     return tokenizer
 
 
@@ -242,6 +244,10 @@ def prepare_encoder(
         _put_in_place(building, folder, purpose)
     except (OSError, SafetensorError) as error:
         raise _unwritable(folder, error) from error
+    except StiltsError:
+        raise
+    except Exception as error:  # whatever a library finds at last in files that were read without an error
+        raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

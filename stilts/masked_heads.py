@@ -46,7 +46,7 @@ def save_masked_head(source: Path, name: str, kept: Sequence[int] | None, folder
     from stilts.loading import load_config
 
     config = load_config(source, name)
-    if not any(architecture.endswith("ForMaskedLM") for architecture in config.architectures or ()):
+    if not any(str(architecture).endswith("ForMaskedLM") for architecture in config.architectures or ()):
         return
     options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
     with opening(name, "the head for masked tokens"):

@@ -266,6 +266,11 @@ def _check_unigram(model: dict, name: str) -> None:
             f"encoder {name}: its vocabulary is of the kind {kind}; trimming is exact for Unigram vocabularies "
             "without byte fallback only; set trim_vocabulary: false"
         )
+    if model.get("unk_id") is None:
+        raise StiltsError(
+            f"encoder {name}: its vocabulary has no unknown token, which a trimmed one needs; "
+            "set trim_vocabulary: false"
+        )
 
 
 def _renumber(part: object, new_id: dict[int, int]) -> None:

@@ -131,6 +131,7 @@ PLANNED = {
     "padding is negative": (config(pad_token_id=-1), r"pad_token_id is -1, but .* 0 to 3000"),
     "padding is text": (config(pad_token_id="1"), r"config.json: pad_token_id: .*\(got '1'\)"),
     "start behind the vocabulary": (config(decoder_start_token_id=3001), r"decoder_start_token_id is 3001, but"),
+    "architectures are a number": (config(architectures=5), r"config.json: architectures: .*\(got 5\)"),
     "quantised": (config(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
                   r"config.json: quantization_config: .* in floating point.*bitsandbytes"),
     "code of its own": (config(auto_map={"AutoModel": "owner/name--modeling.Model"}),

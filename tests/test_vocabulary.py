@@ -159,6 +159,12 @@ def test_other_kinds_of_vocabulary_are_refused(model, kind):
         vocabulary.trim_tokenizer(tokenizer, [0])
 
 
+def test_a_vocabulary_without_an_unknown_token_is_refused():
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.Unigram([("a", 0.0)])))
+    with pytest.raises(StiltsError, match="no unknown token, .*trim_vocabulary: false"):
+        vocabulary.used_tokens(tokenizer, ["a"])
+
+
 def test_a_padding_token_behind_the_words_is_refused():
     model = XLMRobertaModel(_tiny(vocab_size=50, pad_token_id=40))
     with pytest.raises(StiltsError, match="padding token has the id 40 .*trim_vocabulary: false"):
