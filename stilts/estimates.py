@@ -265,6 +265,11 @@ def _operations(run: Run) -> int:
     return 2 if run.phase == "zero-shot" else 6
 
 
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+VECTOR_BYTES = 2**30  # of sentence vectors that an evaluation makes of several languages, or layers, at a time
+
+
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 

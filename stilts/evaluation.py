@@ -98,11 +98,9 @@ def dev_counts(
 @torch.inference_mode()
 def embed(
     encoder: Any,
-    tokenizer: Any,
-    texts: Sequence[str],
+    ids: Sequence[Sequence[int] | np.ndarray],
     layers: Sequence[int],
     *,
-    max_length: int,
     batch_tokens: int,
     precision: str,
     progress: Progress = lambda done: None,
@@ -113,6 +111,8 @@ def embed(
 
     Parameters
     ----------
+    ids : sequence of token ids
+        Of each text, with special tokens.
     layers : sequence of int
         Hidden layers: 1 is the first, -1 the last, 0 the embeddings.
 
@@ -123,9 +123,8 @@ def embed(
     check_covered(tokenizer, texts)
     encoder.eval()
     backbone = Backbone(encoder)
-    ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
     inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]
-    vectors = np.empty((len(layers), len(texts), encoder.config.hidden_size), dtype=np.float32)
+    vectors = np.empty((len(layers), len(ids), encoder.config.hidden_size), dtype=np.float32)
     for batch in token_batches([len(tokens) for tokens in ids], batch_tokens):
         padded, mask = pad([inputs[i] for i in batch], encoder.config.pad_token_id, encoder.device)
         with autocast(precision, encoder.device):

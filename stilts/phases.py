@@ -6,11 +6,11 @@ their evaluation is recorded; a child that needs it has it made again, with the 
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ import torch
 from stilts import provenance
 from stilts.adapters import has_adapters
 from stilts.errors import StiltsError
+from stilts.estimates import VECTOR_BYTES
 from stilts.evaluation import counted, dev_counts, embed, head_outputs, predict
 from stilts.formats import SpanQA, Tagging, get_format
-from stilts.formats.base import Format, Input
+from stilts.formats.base import Format, Input, subwords
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
 from stilts.launch import train_together
 from stilts.measures import measure
@@ -30,10 +31,10 @@ from stilts.optimization import trained_count
 from stilts.pretraining import pretrain
 from stilts.processes import ALONE, Processes
 from stilts.records import Record
-from stilts.retrieval import best_threshold, mine, nearest, nearest_counts, select
+from stilts.retrieval import Candidate, best_threshold, mine, nearest, nearest_counts, select
 from stilts.sources.hub import load_split
 from stilts.splits import Split, load, load_tokenizer
-from stilts.study import PretrainingSettings, Run, ScratchSettings, TrainingSettings
+from stilts.study import EVALUATION_PRECISION, PretrainingSettings, Run, ScratchSettings, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target, languages
 from stilts.training import Outcome, TaskData, train
 from stilts.training_state import SavedStates
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 State = dict[str, torch.Tensor]  # a model's weights by name
+Key = TypeVar("Key", bound=Hashable)
 
 
 def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
@@ -276,7 +278,15 @@ def _zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record
     evaluate = _EVALUATIONS.get(task.format, _predict)
     with _measured(run, workspace) as measured:
         metrics, predictions = evaluate(run, workspace, task, parent, measured)
-    return _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, predictions)
+    return _record(run, workspace, metrics, measured, _precision(run), None, predictions)
+
+
+def _precision(run: Run) -> str:
+    """Return the precision that a run computes in; where it trains nothing it is the same on all machines."""
+    if "training" in run.settings:
+        return resolve_precision(run.settings["training"]["precision"], default_device())
+    settings = run.settings["evaluation" if run.phase == "zero-shot" else "measure"]
+    return settings.get("precision", EVALUATION_PRECISION)
 
 
 def _predict(
@@ -339,7 +349,7 @@ def _passing(run: Run, workspace: "Workspace", model: MultiTaskModel, count: int
     """Return how an evaluation passes so many inputs through its model: options of `head_outputs` and `embed`."""
     return {
         "batch_tokens": run.settings["evaluation"]["batch_tokens"],
-        "precision": resolve_precision("auto", model.device),
+        "precision": _precision(run),
         "progress": counted(workspace.progress(run.id), count),
     }
 
@@ -366,25 +376,36 @@ def _retrieve(
     """Find the translation of each sentence by cosine, at every hidden layer."""
     suite = workspace.suite_folder(run)
     wanted = languages(task, suite, run.settings["languages"])
-    pairs = {language: load_split(suite, None, task.config_for(language), "test").to_list() for language in wanted}
+    splits = {language: load_split(suite, None, task.config_for(language), "test") for language in wanted}
     sides = ("source_sentence", "target_sentence")
     query, index = reversed(sides) if task.english_queries else sides
-    texts = [row[side] for rows in pairs.values() for row in rows for side in sides]
-    lookup = _Vectors(run, workspace, state, texts, measured)
-    chosen = lookup.layer_number(run.settings["evaluation"]["retrieval_layer"])
+    embedder = _Embedder(run, workspace, state, sum(2 * len(split) for split in splits.values()), measured)
+    chosen = embedder.layer_number(run.settings["evaluation"]["retrieval_layer"])
     metrics, tables = {}, []
-    for language, rows in pairs.items():
-        by_layer = {}
-        for layer in lookup.layers:
-            found, _ = nearest(
-                lookup.of([row[query] for row in rows], layer), lookup.of([row[index] for row in rows], layer)
-            )
-            by_layer[layer] = found
-        scores = {f"layer_{layer}": score(nearest_counts(found)) for layer, found in by_layer.items()}
-        metrics[language] = {"score": scores[f"layer_{chosen}"], "n": len(rows), **scores}
-        found = by_layer[chosen]
-        tables.append(_prediction_table(language, range(len(rows)), found.astype(str), nearest_counts(found)))
+    for group in embedder.groups({language: 2 * len(split) for language, split in splits.items()}, embedder.layers):
+        texts = {language: splits[language].select_columns(list(sides)).to_dict() for language in group}
+        found = _nearest_by_layer(embedder, texts, query, index)
+        for language, by_layer in found.items():
+            counts = {layer: nearest_counts(rows) for layer, rows in by_layer.items()}
+            scores = {f"layer_{layer}": score(own) for layer, own in counts.items()}
+            size = len(splits[language])
+            metrics[language] = {"score": scores[f"layer_{chosen}"], "n": size, **scores}
+            tables.append(_prediction_table(language, range(size), by_layer[chosen].astype(str), counts[chosen]))
     return metrics, _concat(tables)
+
+
+def _nearest_by_layer(
+    embedder: "_Embedder", texts: dict[str, dict[str, list[str]]], query: str, index: str
+) -> dict[str, dict[int, np.ndarray]]:
+    """Return language -> layer -> the row of the index that is nearest to each query, (queries,)."""
+    found: dict[str, dict[int, np.ndarray]] = {language: {} for language in texts}
+    every = [text for own in texts.values() for pair in zip(*own.values(), strict=True) for text in pair]
+    for layers in embedder.layer_groups(every):
+        vectors = embedder.vectors(every, layers)
+        for language, own in texts.items():
+            for layer in layers:
+                found[language][layer], _ = nearest(vectors.of(own[query], layer), vectors.of(own[index], layer))
+    return found
 
 
 def _mine(
@@ -394,67 +415,82 @@ def _mine(
     suite = workspace.suite_folder(run)
     wanted = languages(task, suite, run.settings["languages"])
     splits = {
-        (language, split): load_split(suite, None, task.config_for(language), split).to_list()
+        (language, split): load_split(suite, None, task.config_for(language), split)
         for language in wanted
         for split in ("validation", "test")
     }
-    lookup = _Vectors(run, workspace, state, [row["sentence"] for rows in splits.values() for row in rows], measured)
-    layer = lookup.layer_number(run.settings["evaluation"]["retrieval_layer"])
-    metrics, tables = {}, []
-    for language in wanted:
-        candidates, gold, _ = _candidates(splits[language, "validation"], language, lookup, layer)
-        threshold = best_threshold(candidates, gold).threshold
-        candidates, gold, sources = _candidates(splits[language, "test"], language, lookup, layer)
-        pairs = select(candidates, threshold)
-        counts = mining_counts(gold, pairs, sources)
-        metrics[language] = {"score": score(counts), "n": len(sources), "threshold": threshold}
-        found = dict(pairs)
-        tables.append(_prediction_table(language, range(len(sources)), [found.get(s, "") for s in sources], counts))
+    sizes = {key: len(data) for key, data in splits.items()}
+    embedder = _Embedder(run, workspace, state, sum(sizes.values()), measured)
+    layer = embedder.layer_number(run.settings["evaluation"]["retrieval_layer"])
+    metrics, tables, thresholds = {}, [], {}
+    for group in embedder.groups(sizes, [layer]):
+        rows = {key: splits[key].to_list() for key in group}
+        vectors = embedder.vectors([row["sentence"] for own in rows.values() for row in own], [layer])
+        for (language, split), own in rows.items():
+            candidates, gold, sources = _candidates(own, language, vectors, layer)
+            if split == "validation":
+                thresholds[language] = best_threshold(candidates, gold).threshold
+                continue
+            pairs = select(candidates, thresholds[language])
+            counts = mining_counts(gold, pairs, sources)
+            metrics[language] = {"score": score(counts), "n": len(sources), "threshold": thresholds[language]}
+            tables.append(_prediction_table(language, range(len(sources)), _partners(pairs, sources), counts))
     return metrics, _concat(tables)
 
 
-def _candidates(rows: Sequence[dict], language: str, lookup: "_Vectors", layer: int):
-    """Return mined candidates by sentence id, the gold pairs, and all foreign ids."""
-    foreign = [row for row in rows if row["lang"] == language]
-    english = [row for row in rows if row["lang"] == SOURCE_LANGUAGE]
-    mined = mine(
-        lookup.of([row["sentence"] for row in foreign], layer), lookup.of([row["sentence"] for row in english], layer)
-    )
+def _candidates(rows: Sequence[dict], language: str, vectors: "_Vectors", layer: int):
+    """Return mined candidates by sentence id, the gold pairs, and all foreign ids.
+
+    A sentence that a side has several times is mined once, as XTREME's mine_bitext does (utils_retrieve.py), since its
+    copies would take each other's place among the neighbours and in the pairs. A pair of sentences then stands for all
+    pairs of their ids, as in jiant; XTREME leaves such pairs out, and so loses those that are right.
+    """
+    foreign, english = (_ids_by_sentence(rows, side) for side in (language, SOURCE_LANGUAGE))
+    mined = mine(vectors.of(list(foreign), layer), vectors.of(list(english), layer))
+    sources, targets = list(foreign.values()), list(english.values())
     named = [
-        candidate._replace(source=foreign[candidate.source]["id"], target=english[candidate.target]["id"])
+        Candidate(source, target, candidate.score)
         for candidate in mined
+        for source in sources[candidate.source]
+        for target in targets[candidate.target]
     ]
-    return named, {(row["id"], row["match"]) for row in foreign if row["match"]}, [row["id"] for row in foreign]
+    own = [row for row in rows if row["lang"] == language]
+    gold = {(row["id"], partner) for row in own for partner in row["match"].split()}
+    return named, gold, [row["id"] for row in own]
 
 
-class _Vectors:
-    """Pooled vectors of every distinct text, by hidden layer, from the encoder as the parent run left it."""
+def _ids_by_sentence(rows: Iterable[dict], language: str) -> dict[str, list[str]]:
+    """Return the different sentences of a language in the order of their first rows, and the ids of each."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        if row["lang"] == language:
+            ids.setdefault(row["sentence"], []).append(row["id"])
+    return ids
+
+
+def _partners(pairs: Iterable[tuple[str, str]], sources: Sequence[str]) -> list[str]:
+    """Return the partners that were found for each source, joined by spaces; "" where there is none."""
+    found: dict[str, list[str]] = {source: [] for source in sources}
+    for source, target in sorted(pairs):
+        found[source].append(target)
+    return [" ".join(found[source]) for source in sources]
+
+
+class _Embedder:
+    """The encoder as the parent run left it, and how much of what it makes of texts may be held at a time."""
 
     def __init__(
-        self,
-        run: Run,
-        workspace: "Workspace",
-        state: State | None,
-        texts: Sequence[str],
-        measured: dict[str, float],
+        self, run: Run, workspace: "Workspace", state: State | None, texts: int, measured: dict[str, float]
     ):
         folder = workspace.encoder_folder(run)
         model = build_model(folder, {}, run.seed)
         if state is not None:
             model.load_encoder(state)
-        self._place = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        self.encoder, self.tokenizer = model.encoder, load_tokenizer(folder)
         self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
-        tokenizer = load_tokenizer(folder)
-        self._vectors = embed(
-            model.encoder,
-            tokenizer,
-            list(self._place),
-            self.layers,
-            max_length=run.settings["max_length"],
-            **_passing(run, workspace, model, len(self._place)),
-        )
-        ids = tokenizer(list(self._place), truncation=True, max_length=run.settings["max_length"])["input_ids"]
-        measured.update(examples=len(self._place), tokens=sum(map(len, ids)))
+        self._length, self._passing = run.settings["max_length"], _passing(run, workspace, model, texts)
+        self._measured = measured
+        measured.update(examples=0, tokens=0)
 
     def layer_number(self, layer: int) -> int:
         """Return a layer's number from 1, for a setting that may count from the end; StiltsError if there is none."""
@@ -466,9 +502,48 @@ class _Vectors:
             )
         return self.layers[layer if layer < 0 else layer - 1]
 
+    def groups(self, sizes: dict[Key, int], layers: Sequence[int]) -> Iterator[list[Key]]:
+        """Yield the keys of sets of texts of these sizes in their order, as many at a time as may be held together."""
+        group: list[Key] = []
+        held = 0
+        for key, size in sizes.items():
+            if group and self._bytes(held + size, layers) > VECTOR_BYTES:
+                yield group
+                group, held = [], 0
+            group.append(key)
+            held += size
+        if group:
+            yield group
+
+    def layer_groups(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the layers, as many at a time as may be held of these texts."""
+        most = max(1, VECTOR_BYTES // self._bytes(len(set(texts)), [0]))
+        for start in range(0, len(self.layers), most):
+            yield self.layers[start : start + most]
+
+    def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "_Vectors":
+        """Return the pooled vectors of every distinct text at some layers."""
+        different = list(dict.fromkeys(texts))
+        ids = subwords(self.tokenizer, different, truncation=True, max_length=self._length)
+        self._measured["examples"] += len(ids)
+        self._measured["tokens"] += sum(map(len, ids))
+        return _Vectors(different, layers, embed(self.encoder, ids, layers, **self._passing))
+
+    def _bytes(self, texts: int, layers: Sequence[int]) -> int:
+        return texts * len(layers) * self.encoder.config.hidden_size * np.dtype(np.float32).itemsize
+
+
+class _Vectors:
+    """Pooled vectors of texts by hidden layer."""
+
+    def __init__(self, texts: Sequence[str], layers: Sequence[int], vectors: np.ndarray):
+        self._place = {text: place for place, text in enumerate(texts)}
+        self._layer = {layer: place for place, layer in enumerate(layers)}
+        self._vectors = vectors  # (layers, texts, hidden)
+
     def of(self, texts: Sequence[str], layer: int) -> np.ndarray:
         """Return the vectors (texts, hidden) of one layer."""
-        return self._vectors[self.layers.index(layer), [self._place[text] for text in texts]]
+        return self._vectors[self._layer[layer], [self._place[text] for text in texts]]
 
 
 def _prediction_table(
@@ -529,7 +604,7 @@ def _record(
 def _measure_tasks(run: Run, workspace: "Workspace", parent: State | None) -> Record:
     with _measured(run, workspace) as measured:
         metrics, table = measure(run, workspace, parent, measured)
-    return _record(run, workspace, metrics, measured, resolve_precision("auto", default_device()), None, table)
+    return _record(run, workspace, metrics, measured, _precision(run), None, table)
 
 
 _EVALUATIONS = {"retrieval": _retrieve, "mining": _mine, "passage_retrieval": _search}

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.estimates import NOTEBOOK_SECONDS, Disk, Estimate, Estimator, Speed, disk, encoder_shape
-from stilts.scheduling import jobs_at_once, pending, recorded_runs
+from stilts.provenance import precision_mix
+from stilts.scheduling import jobs_at_once, pending
 from stilts.study import PHASE_VERSIONS, Run
 from stilts.workspace import Plan, Workspace
 
@@ -21,11 +22,12 @@ class PlanReport:
     """
 
     def __init__(self, here: Workspace, plan: Plan):
-        store = here.store()
+        records = {record.id: record for record in here.store()}
         self.here, self.plan, self.study = here, plan, plan.study
-        self.recorded = recorded_runs(plan, store)
+        self.recorded = {run.id for run in plan.runs} & records.keys()
+        self._precisions = precision_mix(records[name] for name in self.recorded)
         self.shape = encoder_shape(here.encoder_name(plan.study.encoder))
-        self.expect = Estimator(store, plan.study, self.shape)
+        self.expect = Estimator(records.values(), plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(pending(plan, self.recorded))
         self.at_once = jobs_at_once(plan.study)
@@ -67,6 +69,8 @@ class PlanReport:
                 f"{earlier} committed records of this study stand in results/{self.study.name} besides: they were made "
                 "with other settings or another suite, and pages show them until these runs are recorded"
             )
+        if self._precisions:
+            yield f"precision: {self._precisions}"
         if self.todo:
             estimates = [self.expect(run) for run in self.todo]
             yield from self._time(estimates)

@@ -7,6 +7,7 @@ import pandas as pd
 from stilts.analysis import Analysis, count, in_order, listed
 from stilts.costs import Throughput, throughput_table
 from stilts.linguistics import language
+from stilts.provenance import precision_mix
 from stilts.published import Series
 from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, in_words, signed
 from stilts.tasks import TARGETS
@@ -32,6 +33,8 @@ def scope(analysis: Analysis) -> str:
             " They are the committed records, made with other settings, another suite or other package versions than "
             "this machine's; each record states its own."
         )
+    if mix := precision_mix(analysis.records):
+        text += f" Mind that {mix}."
     return text
 
 

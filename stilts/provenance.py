@@ -4,12 +4,14 @@ import os
 import platform
 import resource
 import subprocess
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.records import Provenance
+from stilts.records import Provenance, Record
 
 if TYPE_CHECKING:
     from stilts.workspace import Workspace
@@ -75,6 +77,21 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def precision_mix(records: Iterable[Record]) -> str:
+    """Say how many runs were computed in which precision, where it is more than one; "" where it is one.
+
+    Training in precision "auto" is bf16 on one machine and fp32 on another, under one id.
+    """
+    counts = Counter(record.provenance.precision for record in records if record.provenance.precision)
+    if len(counts) < 2:
+        return ""
+    listed = ", ".join(f"{count} in {precision}" for precision, count in sorted(counts.items()))
+    return (
+        f"these runs were not all computed in one precision ({listed}; each record states its own), so that what "
+        "differs between them may come from rounding; `precision` in the study file sets it"
+    )
 
 
 def device_name() -> str:

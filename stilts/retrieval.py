@@ -26,7 +26,7 @@ __all__ = [
 
 NEIGHBOURS = 4  # BUCC's k
 RANKED = 20  # XTREME-R's k: mAP@20 of LAReQA and Mewsli-X
-_BLOCK_CELLS = 2**23  # similarities held at once: 64 MiB
+_BLOCK = 2048  # sentences of either side whose similarities are held at once: 32 MiB
 _DECIMALS = 12  # above the rounding of a float64 product, below any difference between two float32 vectors
 
 
@@ -48,33 +48,69 @@ class Threshold(NamedTuple):
 # --- nearest neighbours ----------------------------------------------------------------------------------------------
 
 
-def _unit_rows(vectors: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 vectors of length 1; (n, dimensions)."""
-    vectors = np.asarray(vectors, dtype=np.float64)
+class _Side(NamedTuple):
+    """The sentences of one side, of which a block at a time is brought to length 1 in float64: all would not fit."""
+
+    vectors: np.ndarray
+    norms: np.ndarray
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the first row of each block, and its vectors."""
+        for start in range(0, len(self.vectors), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            yield start, np.asarray(self.vectors[part], dtype=np.float64) / self.norms[part, None]
+
+
+def _side(vectors: np.ndarray, name: str) -> _Side:
+    vectors = np.asarray(vectors)
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise ValueError(f"{name} must be a matrix of one vector per sentence, at least one, not {vectors.shape}")
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    parts = [vectors[start : start + _BLOCK] for start in range(0, len(vectors), _BLOCK)]
+    norms = np.concatenate([np.linalg.norm(np.asarray(part, dtype=np.float64), axis=1) for part in parts])
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if bad.size:
         raise ValueError(f"{name} has {bad.size} vectors without a direction (zero or not finite), row {bad[0]} first")
-    return vectors / norms
+    return _Side(vectors, norms)
 
 
-def _unit_pair(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    first, second = _unit_rows(first, names[0]), _unit_rows(second, names[1])
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(f"{names[0]} have {first.shape[1]} dimensions but {names[1]} have {second.shape[1]}")
-    return first, second
+def _sides(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> tuple[_Side, _Side]:
+    sides = _side(first, names[0]), _side(second, names[1])
+    dimensions = [side.vectors.shape[1] for side in sides]
+    if dimensions[0] != dimensions[1]:
+        raise ValueError(f"{names[0]} have {dimensions[0]} dimensions but {names[1]} have {dimensions[1]}")
+    return sides
 
 
-def _similarity_blocks(queries: np.ndarray, index: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the cosines of some queries with the whole index at a time, so that memory does not grow with the queries.
+def _cosines(queries: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the products of vectors of length 1, (queries, index).
 
     Rounded, so that equal vectors tie whatever the order of summation of the matrix product was.
     """
-    rows = max(1, _BLOCK_CELLS // len(index))
-    for start in range(0, len(queries), rows):
-        yield np.round(queries[start : start + rows] @ index.T, _DECIMALS)
+    return np.round(queries @ index.T, _DECIMALS)
+
+
+class _Nearest:
+    """The k nearest of the other side that were seen so far: rows and cosines (n, k), nearest first.
+
+    Of equally near ones the one that was seen first stands first.
+    """
+
+    def __init__(self, count: int, k: int):
+        self.rows = np.zeros((count, k), dtype=np.int64)
+        self.cosines = np.full((count, k), -np.inf)
+
+    def see(self, start: int, cosines: np.ndarray, first_row: int) -> None:
+        """Take in the cosines (some, others) of the sentences from `start` on with the others from `first_row` on.
+
+        Overwrites the cosines.
+        """
+        part, k = slice(start, start + len(cosines)), self.rows.shape[1]
+        columns, values = _top(cosines, min(k, cosines.shape[1]))
+        rows = np.concatenate([self.rows[part], columns + first_row], axis=1)
+        values = np.concatenate([self.cosines[part], values], axis=1)
+        best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+        self.rows[part] = np.take_along_axis(rows, best, axis=1)
+        self.cosines[part] = np.take_along_axis(values, best, axis=1)
 
 
 def _top(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,11 +128,13 @@ def _top(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(columns, axis=1), np.stack(values, axis=1)
 
 
-def _neighbours(queries: np.ndarray, index: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of the index and cosines, (len(queries), k) each, of vectors of length 1."""
-    parts = [_top(block, k) for block in _similarity_blocks(queries, index)]
-    columns, cosines = zip(*parts, strict=True)
-    return np.concatenate(columns), np.concatenate(cosines)
+def _neighbours(queries: _Side, index: _Side, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of the index and cosines, (queries, k) each."""
+    found = _Nearest(len(queries.vectors), k)
+    for start, some in queries.blocks():
+        for first_row, others in index.blocks():
+            found.see(start, _cosines(some, others), first_row)
+    return found.rows, found.cosines
 
 
 def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +159,7 @@ def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndar
     ValueError
         If a matrix is empty, the dimensions differ, or a vector is zero or not finite.
     """
-    columns, cosines = _neighbours(*_unit_pair(queries, index, ("queries", "index")), k=1)
+    columns, cosines = _neighbours(*_sides(queries, index, ("queries", "index")), k=1)
     return columns[:, 0], cosines[:, 0]
 
 
@@ -169,7 +207,7 @@ def rank(queries: np.ndarray, index: np.ndarray, k: int = RANKED) -> np.ndarray:
         If a matrix is empty, the dimensions differ, a vector is zero or not finite, or k is below 1.
     """
     _check_k(k)
-    columns, _ = _neighbours(*_unit_pair(queries, index, ("queries", "index")), min(k, len(index)))
+    columns, _ = _neighbours(*_sides(queries, index, ("queries", "index")), min(k, len(index)))
     return columns
 
 
@@ -230,9 +268,16 @@ class _Direction(NamedTuple):
     mean: np.ndarray
 
 
-def _direction(queries: np.ndarray, index: np.ndarray, k: int) -> _Direction:
-    rows, cosines = _neighbours(queries, index, min(k, len(index)))
-    return _Direction(rows, cosines, cosines.mean(axis=1))
+def _directions(source: _Side, target: _Side, k: int) -> tuple[_Direction, _Direction]:
+    """Return the neighbours of the source side and those of the target side, from one pass over all pairs."""
+    sizes = len(source.vectors), len(target.vectors)
+    forward, backward = (_Nearest(own, min(k, other)) for own, other in (sizes, sizes[::-1]))
+    for start, some in source.blocks():
+        for first_row, others in target.blocks():
+            cosines = _cosines(some, others)
+            backward.see(first_row, cosines.T.copy(), start)
+            forward.see(start, cosines, first_row)
+    return tuple(_Direction(each.rows, each.cosines, each.cosines.mean(axis=1)) for each in (forward, backward))
 
 
 def _best_by_margin(forward: _Direction, backward: _Direction) -> tuple[np.ndarray, np.ndarray]:
@@ -273,13 +318,12 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> list[Ca
         If a matrix is empty, the dimensions differ, a vector is zero or not finite, or k is below 1.
     """
     _check_k(k)
-    source, target = _unit_pair(source, target, ("source", "target"))
-    forward, backward = _direction(source, target, k), _direction(target, source, k)
+    forward, backward = _directions(*_sides(source, target, ("source", "target")), k)
     best_targets, forward_scores = _best_by_margin(forward, backward)
     best_sources, backward_scores = _best_by_margin(backward, forward)
     return _take_greedily(
-        np.concatenate([np.arange(len(source)), best_sources]),
-        np.concatenate([best_targets, np.arange(len(target))]),
+        np.concatenate([np.arange(len(best_targets)), best_sources]),
+        np.concatenate([best_targets, np.arange(len(best_sources))]),
         np.concatenate([forward_scores, backward_scores]),
     )
 

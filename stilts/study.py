@@ -29,6 +29,8 @@ from stilts.errors import StiltsError, UnknownName, shortened
 Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
+Precision = Literal["bf16", "fp32"]
+EVALUATION_PRECISION: Precision = "bf16"  # that of all runs from before there was a setting
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
 PHASE_VERSIONS: Mapping[Phase, int] = {
@@ -232,6 +234,10 @@ class EvaluationSettings(Settings):
         "how tags are read as chunks: seqeval-0.0.12 gives XTREME's released scores, seqeval-1.2.2 what a plain "
         "installation computes today; they differ on parts of speech",
     )
+    precision: Precision = _later(
+        EVALUATION_PRECISION,
+        "the same on every machine, with bf16 in hardware or without, so that one run means one score but for rounding",
+    )
 
 
 class SimilaritySettings(Settings):
@@ -248,6 +254,7 @@ class SimilaritySettings(Settings):
     head_learning_rate: Rate = Field(5e-3, description="peak, of these updates")
     samples: Few = Field(1, description="labels drawn for an example from its predictions")
     temperature: Rate = Field(0.05, description="of the objective without labels")
+    precision: Precision = _later(EVALUATION_PRECISION, "the same on every machine, as that of the evaluation")
 
 
 class ComplexitySettings(Settings):

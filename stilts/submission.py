@@ -239,7 +239,7 @@ def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
     rows, pairs = data.to_list(), None
     if task.format == "mining":
         rows = [row for row in rows if row["lang"] == language]
-        pairs = sum(bool(row["match"]) for row in rows)
+        pairs = sum(len(row["match"].split()) for row in rows)
     return _TestSet(task, rows, labels, pairs)
 
 
@@ -260,7 +260,7 @@ def _gaps(test: _TestSet, form: _Form, given: int, official: int | None) -> Iter
         return
     if given != asked:
         yield f"{given:,} predictions for the {asked:,} rows of the suite (evaluation.examples cuts them)"
-    if test.pairs == asked:
+    if test.pairs is not None and all(row["match"] for row in test.asked):
         yield "every sentence has a partner: the corpora that pairs are mined from are not in the suite"
     held, what = (asked, "rows") if test.pairs is None else (test.pairs, "true pairs")
     missing = 1 + max(_numbers(test.asked)) - asked if form.numbered else 0
@@ -314,7 +314,7 @@ def _nearest(test: _TestSet, predictions: Sequence[str]) -> str:
 
 def _pairs(test: _TestSet, predictions: Sequence[str]) -> str:
     found = zip(test.asked, predictions, strict=False)
-    return _lines(sorted(f"{row['id']}\t{partner}" for row, partner in found if partner))
+    return _lines(sorted(f"{row['id']}\t{partner}" for row, partners in found for partner in partners.split()))
 
 
 _FORMS = {

@@ -339,7 +339,7 @@ def _mined(suite: Path, task: Task, code: str, place: int) -> dict[str, str]:
     data = _test_set(suite, task, code)
     sentences = dict(zip(data["id"], data["sentence"], strict=True))
     row = _row([row for row in data if row["match"] and row["lang"] == code], place, task, code)
-    return {"example": row["sentence"], "answer": sentences[row["match"]]}
+    return {"example": row["sentence"], "answer": sentences[row["match"].split()[0]]}
 
 
 # Format -> how a row of a test set is shown.

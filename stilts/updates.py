@@ -10,7 +10,7 @@ from stilts.batches import even_passes, padded_tokens, token_passes
 from stilts.errors import StiltsError
 from stilts.formats import get_format
 from stilts.formats.base import Input
-from stilts.model import MultiTaskModel, autocast
+from stilts.model import MultiTaskModel, autocast, products
 from stilts.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
@@ -99,10 +99,11 @@ class Gradients:
 
     def _pass(self, task: str, form: str, parts: Sequence[Input], weight: int) -> torch.Tensor:
         """Add the gradients of some of a batch's inputs; return their share of its mean loss."""
-        with autocast(self.precision, self.model.device):
-            logits = self.model.logits(task, parts)
-        loss = get_format(form).loss(logits.float(), parts) / weight
-        loss.backward()
+        with products(self.precision, self.model.device):
+            with autocast(self.precision, self.model.device):
+                logits = self.model.logits(task, parts)
+            loss = get_format(form).loss(logits.float(), parts) / weight
+            loss.backward()
         return loss.detach()
 
 

@@ -522,6 +522,12 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS
     alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
     assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
+    assert "precision" not in prose.scope(alone)
+    records = [record.model_copy(deep=True) for record in analysis.phase("zero-shot")[:2]]
+    records[1].provenance.precision = "fp32"
+    assert "not all computed in one precision (1 in bf16, 1 in fp32;" in prose.scope(
+        replace(analysis, records=tuple(records))
+    )
 
 
 PILOT_TARGETS = ["xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]

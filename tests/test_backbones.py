@@ -128,9 +128,9 @@ def test_a_model_that_does_not_say_how_to_begin_is_named(folders):
 def test_padding_changes_no_vector(folders, name):
     model, tokenizer = load_encoder(str(folders / name))
     texts = ["open the kitchen", "a much longer text than the other one", "x"]
-    options = {"layers": [1, -1], "max_length": 32, "precision": "fp32"}
-    together = evaluation.embed(model, tokenizer, texts, batch_tokens=10_000, **options)
-    alone = evaluation.embed(model, tokenizer, texts, batch_tokens=1, **options)
+    ids, options = tokenizer(texts)["input_ids"], {"layers": [1, -1], "precision": "fp32"}
+    together = evaluation.embed(model, ids, batch_tokens=10_000, **options)
+    alone = evaluation.embed(model, ids, batch_tokens=1, **options)
     assert together.shape == (2, 3, 16)
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
@@ -138,9 +138,9 @@ def test_padding_changes_no_vector(folders, name):
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_vector_of_a_decoder_counts_later_tokens_more(folders, name):
     model, tokenizer = load_encoder(str(folders / name))
-    (vector,) = evaluation.embed(model, tokenizer, ["open the hall"], [-1], max_length=32, batch_tokens=64,
-                                 precision="fp32")[0]  # fmt: skip
-    each = states(model, tokenizer("open the hall")["input_ids"]).numpy()
+    ids = tokenizer("open the hall")["input_ids"]
+    (vector,) = evaluation.embed(model, [ids], [-1], batch_tokens=64, precision="fp32")[0]
+    each = states(model, ids).numpy()
     places = np.arange(1, len(each) + 1)
     np.testing.assert_allclose(vector, (each * places[:, None]).sum(0) / places.sum(), atol=1e-5)
 

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses and in which words, and that planning starts nothing."""
 
+import itertools
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -60,13 +62,14 @@ def files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def record(here: Workspace, count: int) -> list[str]:
+def record(here: Workspace, count: int, precisions: Sequence[str] = ("",)) -> list[str]:
     """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
     runs = here.plan(here.study("tiny")).runs[:count]
-    for run in runs:
+    for run, precision in zip(runs, itertools.cycle(precisions), strict=False):
         provenance = Provenance(
-            study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, peak_memory_mb=700.0, device="a processor"
-        )
+            study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, peak_memory_mb=700.0, device="a processor",
+            precision=precision,
+        )  # fmt: skip
         here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
     return [run.id for run in runs]
 
@@ -106,6 +109,12 @@ def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeyp
     ]  # fmt: skip
     assert out.splitlines()[-4] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
     assert out.splitlines()[-2].endswith("at most 700 MB was used by runs like these")
+
+
+def test_plan_says_where_records_were_computed_in_several_precisions(here, door):
+    record(here, 3, ["bf16", "fp32"])
+    _, out, _ = door("plan", "tiny")
+    assert "precision: these runs were not all computed in one precision (2 in bf16, 1 in fp32; " in out
 
 
 @pytest.mark.parametrize(

@@ -775,22 +775,22 @@ def test_the_mean_is_over_the_tokens_that_the_mask_holds():
 
 def test_sentence_vectors_are_the_same_alone_and_in_any_batch(model, tokenizer):
     texts = ["one", "a much longer sentence with many words", "", "打开 the lights", "x" * 100_000]
-    options = {"max_length": 64, "precision": "fp32"}
-    together = embed(model.encoder, tokenizer, texts, [0, 1, 2, -1], batch_tokens=10**6, **options)
+    ids = tokenizer(texts, truncation=True, max_length=64)["input_ids"]
+    together = embed(model.encoder, ids, [0, 1, 2, -1], batch_tokens=10**6, precision="fp32")
     assert together.shape == (4, 5, 32)
     assert together.dtype == np.float32
     np.testing.assert_array_equal(together[2], together[3])
-    for number, text in enumerate(texts):
-        alone = embed(model.encoder, tokenizer, [text], [0, 1, 2, -1], batch_tokens=64, **options)
+    for number, own in enumerate(ids):
+        alone = embed(model.encoder, [own], [0, 1, 2, -1], batch_tokens=64, precision="fp32")
         np.testing.assert_allclose(together[:, number], alone[:, 0], atol=1e-5)
 
 
 @torch.inference_mode()
 def test_sentence_vectors_are_means_of_hidden_states(model, tokenizer):
     model.eval()
-    ids = torch.tensor([tokenizer("turn it on")["input_ids"]])
-    states = model.encoder(input_ids=ids, output_hidden_states=True).hidden_states
-    vectors = embed(model.encoder, tokenizer, ["turn it on"], [1, 2], max_length=64, batch_tokens=64, precision="fp32")
+    ids = [tokenizer("turn it on")["input_ids"]]
+    states = model.encoder(input_ids=torch.tensor(ids), output_hidden_states=True).hidden_states
+    vectors = embed(model.encoder, ids, [1, 2], batch_tokens=64, precision="fp32")
     np.testing.assert_allclose(vectors[:, 0], [states[layer][0].mean(0).numpy() for layer in (1, 2)], atol=1e-5)
 
 

@@ -160,11 +160,12 @@ def pooled(texts: list[str], prepared: Workspace, layer: int) -> np.ndarray:
     return np.stack(vectors)
 
 
-def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepared, monkeypatch):
-    """In fp32, whatever this machine would choose, so that the other way of computing it may be compared."""
+def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepared):
+    """In fp32, so that the other way of computing it may be compared."""
     workspace, plan, _ = done
     run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
-    monkeypatch.setattr(phases, "resolve_precision", lambda *_: "fp32")
+    evaluation = {**run.settings["evaluation"], "precision": "fp32"}
+    run = run.model_copy(update={"settings": {**run.settings, "evaluation": evaluation}})
     metrics, predictions = phases._retrieve(run, workspace, get_target("ui-retrieval"), None, {})
     assert metrics.keys() == {"de", "sw"}
     for language in ("de", "sw"):
@@ -178,6 +179,22 @@ def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepa
         assert predictions[predictions["language"] == language]["prediction"].tolist() == [str(i) for i in found]
         assert metrics[language]["score"] == metrics[language]["layer_2"]
         assert metrics[language]["n"] == len(rows) == 24
+
+
+@pytest.mark.parametrize("target", ["intent", "ui-retrieval", "ui-mining"])
+def test_an_evaluation_means_one_precision_whatever_the_machine(prepared, tmp_path, monkeypatch, target):
+    found = {}
+    for able in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
+        workspace, plan = fresh(prepared, tmp_path / str(able))
+        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        assert record.provenance.precision == "bf16"
+        found[able] = record
+    assert found[True].id == found[False].id
+    workspace, plan = fresh(prepared, tmp_path / "fp32", evaluation={"examples": 8, "precision": "fp32"})
+    single = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+    assert single.provenance.precision == "fp32"
+    assert single.id != found[True].id
 
 
 def test_retrieval_reads_the_chosen_layer(prepared, tmp_path, done):
@@ -224,6 +241,61 @@ def test_mining_candidates_carry_the_ids_of_the_sentences(monkeypatch):
     assert gold == {(f"de-{number}", f"en-{number}") for number in range(12)}
     assert sources == [f"de-{n}" for n in range(12)] + [f"de-{n}" for n in range(12, 24) if n % 2 == 0]
     assert candidates[:12] == [Candidate(f"de-{n}", f"en-{n}", candidates[0].score) for n in range(12)]
+
+
+@pytest.mark.parametrize("target", ["ui-retrieval", "ui-mining"])
+def test_what_is_held_at_a_time_changes_no_number(prepared, tmp_path, monkeypatch, target):
+    """In fp32: in bf16 the company that a text has in its batch changes the last places."""
+    found = []
+    for texts in (10_000, 40, 1):
+        monkeypatch.setattr(phases, "VECTOR_BYTES", texts * 32 * 4)  # vectors of so many texts, of one layer
+        workspace, plan = fresh(prepared, tmp_path / str(texts), evaluation={"precision": "fp32"})
+        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        thresholds = [own.pop("threshold", 0) for own in record.metrics.values()]
+        found.append((record.metrics, record.predictions_sha256, thresholds, record.provenance.tokens))
+    first, *others = found
+    for other in others:
+        assert other[:2] == first[:2]
+        assert other[2] == pytest.approx(first[2], rel=1e-5)
+        assert other[3] >= first[3]  # a text that several languages share is read for each of them
+
+
+class Vectors:
+    """Each different sentence has a direction of its own, the same one in both languages."""
+
+    def __init__(self, meanings: dict[str, int]):
+        self.meanings = meanings
+
+    def of(self, texts, layer):
+        return np.eye(max(self.meanings.values()) + 1)[[self.meanings[text] for text in texts]]
+
+
+def bucc_row(name: str, text: str, match: str = "") -> dict[str, str]:
+    return {"id": name, "sentence": text, "lang": name[:2], "match": match}
+
+
+MEANINGS = {"eins": 0, "one": 0, "zwei": 1, "two": 1, "drei": 2, "three": 2}
+
+
+@pytest.mark.parametrize(
+    ("repeated", "match"),
+    [
+        ([bucc_row("de-4", "eins", "en-1")], "de-1 de-4"),  # twice in German, both of one English sentence
+        ([bucc_row("en-4", "one", "de-1")], "de-1"),  # twice in English: the German sentence has two partners
+    ],
+)
+def test_repeated_sentences_are_mined_once_and_lose_no_pair(repeated, match):
+    second = " en-4" if repeated[0]["lang"] == "en" else ""
+    rows = [
+        bucc_row("de-1", "eins", "en-1" + second), bucc_row("de-2", "zwei", "en-2"), bucc_row("de-3", "drei", "en-3"),
+        bucc_row("en-1", "one", match), bucc_row("en-2", "two", "de-2"), bucc_row("en-3", "three", "de-3"), *repeated,
+    ]  # fmt: skip
+    candidates, gold, sources = phases._candidates(rows, "de", Vectors(MEANINGS), 1)
+    pairs = phases.select(candidates, phases.best_threshold(candidates, gold).threshold)
+    assert len(gold) == 4
+    assert pairs == gold
+    assert score(phases.mining_counts(gold, pairs, sources)) == 100.0
+    assert phases._partners(pairs, sources)[0] == "en-1" + second
 
 
 def test_the_intermediate_phase_changes_what_follows(done):

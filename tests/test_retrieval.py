@@ -48,7 +48,7 @@ def test_nearest_takes_the_lowest_row_of_equal_vectors():
 def test_blocks_do_not_change_the_result(monkeypatch):
     source, target = np.random.default_rng(2).normal(size=(2, 23, 8))
     whole = nearest(source, target), mine(source, target)
-    monkeypatch.setattr(retrieval, "_BLOCK_CELLS", 50)
+    monkeypatch.setattr(retrieval, "_BLOCK", 3)
     in_blocks = nearest(source, target), mine(source, target)
     np.testing.assert_array_equal(in_blocks[0], whole[0])
     assert in_blocks[1] == whole[1]

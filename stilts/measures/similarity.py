@@ -38,10 +38,10 @@ from stilts.formats import PassageRetrieval, get_format
 from stilts.formats.base import Input
 from stilts.measures.samples import Sample, read_sample
 from stilts.measures.terms import drawn
-from stilts.model import MultiTaskModel, autocast, build_model, resolve_precision
+from stilts.model import MultiTaskModel, autocast, build_model, products
 from stilts.optimization import freeze
 from stilts.splits import load_tokenizer
-from stilts.study import Run, SimilaritySettings, TrainingSettings
+from stilts.study import EVALUATION_PRECISION, Run, SimilaritySettings, TrainingSettings
 from stilts.tasks import SOURCE_LANGUAGE, get_intermediate, get_target
 from stilts.updates import Gradients
 
@@ -113,20 +113,26 @@ def profile(
     count : callable
         Is told how many more examples went through.
     """
-    text = mean_text(model, sample.texts, count)
-    weights = _compared_weights(model, settings.layers)
-    gradient = label_free_gradient(model, weights, sample.texts, settings, seed, count)
-    fisher = None
-    if sample.terms:
-        fit_head(model, sample, settings, seed, count)
-        fisher = fisher_embedding(model, _compared_weights(model, settings.layers), sample, settings, seed, count)
+    with products(settings.precision, model.device):
+        text = mean_text(model, sample.texts, count, settings.precision)
+        weights = _compared_weights(model, settings.layers)
+        gradient = label_free_gradient(model, weights, sample.texts, settings, seed, count)
+        fisher = None
+        if sample.terms:
+            fit_head(model, sample, settings, seed, count)
+            fisher = fisher_embedding(model, _compared_weights(model, settings.layers), sample, settings, seed, count)
     return Profile(text, gradient, fisher)
 
 
-def mean_text(model: MultiTaskModel, texts: Sequence[Input], count: Progress = lambda more: None) -> np.ndarray:
+def mean_text(
+    model: MultiTaskModel,
+    texts: Sequence[Input],
+    count: Progress = lambda more: None,
+    precision: str = EVALUATION_PRECISION,
+) -> np.ndarray:
     """Return the mean over texts of their mean-pooled last hidden states, float64 (hidden,)."""
     vectors = head_outputs(
-        model, "text", PassageRetrieval.name, texts, batch_tokens=BATCH_TOKENS, precision=_precision(model),
+        model, "text", PassageRetrieval.name, texts, batch_tokens=BATCH_TOKENS, precision=precision,
         progress=count,
     )  # fmt: skip
     return np.concatenate(vectors).mean(0, dtype=np.float64)
@@ -148,7 +154,7 @@ def label_free_gradient(
     starts = range(0, len(texts) - size + 1, size)
     for start in starts:
         parts = texts[start : start + size]
-        first, second = (_outputs(model, "text", parts) for _ in range(2))
+        first, second = (_outputs(model, "text", parts, settings.precision) for _ in range(2))
         contrastive_loss(first, second, settings.temperature).backward()
         count(2 * len(parts))
     gradient = torch.cat([weight.grad.flatten() for weight in weights]).cpu().numpy() / len(starts)
@@ -176,7 +182,7 @@ def fit_head(
     head = model.heads["task"].requires_grad_(True)
     optimizer = torch.optim.AdamW(head.parameters(), lr=settings.head_learning_rate)
     rates = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, settings.head_updates)
-    gradients = Gradients(model, _precision(model), seed)
+    gradients = Gradients(model, settings.precision, seed)
     model.eval()
     head.train()
     torch.manual_seed(seed)
@@ -210,7 +216,7 @@ def fisher_embedding(
     generator = torch.Generator().manual_seed(seed)
     form = get_format(sample.form)
     for part in sample.inputs:
-        logits = _outputs(model, "task", [part])
+        logits = _outputs(model, "task", [part], settings.precision)
         for _ in range(settings.samples):
             loss = form.loss(logits, [drawn(sample.terms, part, logits, generator)])
             gradients = torch.autograd.grad(loss, matrices, retain_graph=True)
@@ -287,13 +293,9 @@ def _compared_weights(model: MultiTaskModel, layers: int) -> list[torch.nn.Param
     return [weight for weight in model.encoder.parameters() if weight.requires_grad]
 
 
-def _outputs(model: MultiTaskModel, head: str, parts: Sequence[Input]) -> torch.Tensor:
-    with autocast(_precision(model), model.device):
+def _outputs(model: MultiTaskModel, head: str, parts: Sequence[Input], precision: str) -> torch.Tensor:
+    with autocast(precision, model.device):
         return model.logits(head, parts).float()
-
-
-def _precision(model: MultiTaskModel) -> str:
-    return resolve_precision("auto", model.device)
 
 
 def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[list[int]]:
