@@ -410,6 +410,11 @@ def test_bucc_from_the_shared_tasks_files(root):
     assert sorted(rows(suite, "bucc2018.de", "test"), key=lambda row: row["id"]) == mining(
         ("de-1", "Eins training", "de", "en-2"), ("de-2", "Zwei", "de", ""),
         ("en-1", "One", "en", ""), ("en-2", "Two", "en", "de-1"))  # fmt: skip
+    (folder / "de-en.training.gold").write_text("de-1\ten-2\nde-1\ten-1\nde-1\ten-2\n")
+    suite, _ = built(root, seed=2)
+    assert sorted(rows(suite, "bucc2018.de", "test"), key=lambda row: row["id"]) == mining(
+        ("de-1", "Eins training", "de", "en-2 en-1"), ("de-2", "Zwei", "de", ""),
+        ("en-1", "One", "en", "de-1"), ("en-2", "Two", "en", "de-1"))  # fmt: skip
     before = Suite(root).fingerprint(Request(0))
     (folder / "de-en.sample.gold").write_text("de-1\ten-3\n")
     assert Suite(root).fingerprint(Request(0)) != before
@@ -434,6 +439,14 @@ def test_fewer_pairs_are_whole_pairs_and_as_many_others(pairs, foreign, english,
     counts = [sum(row["lang"] == side and bool(row["match"]) == matched for row in kept)
               for side in ("de", "en") for matched in (True, False)]  # fmt: skip
     assert counts == [min(pairs, most), min(foreign, most), min(pairs, most), min(english, most)]
+
+
+def test_fewer_pairs_keep_all_partners_of_a_sentence():
+    found = mining(("de-1", "", "de", "en-1 en-2"), ("de-2", "", "de", "en-3"), ("en-1", "", "en", "de-1"),
+                   ("en-2", "", "en", "de-1"), ("en-3", "", "en", "de-2"))  # fmt: skip
+    schema = pa.schema([(name, pa.string()) for name in ("id", "sentence", "lang", "match")])
+    kept = fewer_pairs(pa.Table.from_pylist(found, schema=schema), 1, range(5)).to_pylist()
+    assert [row["id"] for row in kept] == ["de-1", "en-1", "en-2"]
 
 
 @given(st.lists(st.text(), max_size=20), st.integers(1, 7), st.randoms())

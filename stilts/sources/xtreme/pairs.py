@@ -159,14 +159,19 @@ def _mining_piece(
     """
     if both := sides[language].keys() & sides["en"].keys():
         raise StiltsError(f"{path}: id {shown(min(both))} stands on both sides, {language} and en; ids should differ")
-    match: dict[str, str] = {}
+    match: dict[str, list[str]] = {}
     for *pair, place in gold:
         for own, other, side in ((*pair, sides[language]), (*pair[::-1], sides["en"])):
             if own not in side:
                 raise StiltsError(f"{place}: pair {' '.join(pair)}, but there is no sentence {own}")
-            match.setdefault(own, other)
+            if own.split() != [own]:
+                raise StiltsError(f"{place}: id {shown(own)} holds white space; ids are words such as de-000000001")
+            if other not in (partners := match.setdefault(own, [])):
+                partners.append(other)
     rows = [
-        (name, text.strip(), side, match.get(name, "")) for side, texts in sides.items() for name, text in texts.items()
+        (name, text.strip(), side, " ".join(match.get(name, ())))
+        for side, texts in sides.items()
+        for name, text in texts.items()
     ]
     columns = dict(zip(_SIDES, zip(*rows, strict=True), strict=True))
     return Piece("bucc2018", f"bucc2018.{language}", split, layout("mining"), table(columns))
@@ -174,6 +179,8 @@ def _mining_piece(
 
 def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":
     """Return mining rows with at most so many pairs, and as many sentences without a partner on either side.
+
+    A sentence keeps all its partners, so that there may be a pair more.
 
     Parameters
     ----------
@@ -189,8 +196,9 @@ def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table"
     pairs = 0
     for row in order:
         if matches[row] and languages[row] != "en" and pairs < most:
-            chosen += [row, place[matches[row]]]
-            pairs += 1
+            partners = [place[name] for name in matches[row].split()]
+            chosen += [row, *partners]
+            pairs += len(partners)
         elif not matches[row] and taken[languages[row]] < most:
             chosen.append(row)
             taken[languages[row]] += 1
