@@ -81,10 +81,15 @@ class AnalysisJob:
 def job_notebook(workspace: Workspace, job: Job) -> Path:
     """Return where a job's executed notebook stands; that it stands means that the job is done.
 
-    Its folder holds a hash of what the page is made by, so that a page of an older template is not shown.
+    Its folder holds a hash of what the page is made by, the template and the modules that its code calls, so that a
+    page of older ones is not shown.
     """
-    sources = (workspace.root / "notebooks" / f"{job.phase}.ipynb", Path(__file__).with_name("run_report.py"))
-    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:10]
+    from stilts.templates import imported_modules
+
+    template = workspace.root / "notebooks" / f"{job.phase}.ipynb"
+    content = template.read_bytes()
+    modules = imported_modules(content, str(template))
+    key = hashlib.sha256(content + b"".join(module.read_bytes() for module in modules)).hexdigest()[:10]
     return workspace.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
 
 

@@ -10,14 +10,17 @@ import io
 import string
 import tokenize
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from stilts.errors import StiltsError, UnknownName
 
+PACKAGE = Path(__file__).parent
 INJECTED = "injected-parameters"
 
 
@@ -64,6 +67,44 @@ def _target(statement: ast.stmt) -> ast.Name:
     if len(targets) != 1 or not isinstance(targets[0], ast.Name):
         raise ValueError(f"line {statement.lineno}: {ast.unparse(statement)}")
     return targets[0]
+
+
+@cache
+def imported_modules(content: bytes, name: str) -> tuple[Path, ...]:
+    """Return the files of this package that the code of a template imports, sorted.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the template's file.
+    name : str
+        What an error calls it.
+
+    Raises
+    ------
+    StiltsError
+        If the template cannot be read as a notebook whose code is Python.
+    """
+    try:
+        notebook = nbformat.reads(content.decode(), as_version=4)
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        names = {name for tree in map(ast.parse, code) for node in ast.walk(tree) for name in _imported(node)}
+    except (ValueError, SyntaxError, AttributeError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        raise StiltsError(f"template {name} cannot be read: {error}") from None
+    places = [PACKAGE.parent.joinpath(*name.split(".")) for name in names]
+    files = [path for place in places for path in (place.with_suffix(".py"), place / "__init__.py")]
+    return tuple(sorted(path for path in files if path.is_file()))
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Yield the modules of this package that a statement imports, or takes names from."""
+    if isinstance(node, ast.Import):
+        names = [each.name for each in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [f"{node.module}", *(f"{node.module}.{each.name}" for each in node.names)]
+    else:
+        return
+    yield from (name for name in names if name.split(".")[0] == PACKAGE.name)
 
 
 def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name: str = "notebook") -> None:

@@ -39,6 +39,7 @@ from stilts.questions.complexity import (
     unit_gaps,
     unlearned_text,
 )
+from stilts.sources.commands import dials
 from stilts.workspace import Workspace, workspace
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,18 @@ def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence):
     }
     assert found.units == {"dial": ["dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2"], "qa": ["qa"]}
     assert not Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity).dials
+
+
+def test_a_dial_begins_at_the_lowest_level_of_its_own_family(evidence):
+    names = [name for levels in dials.FAMILIES.values() for name in levels]
+    found = Evidence(dict.fromkeys(names, CONDITIONS["qa"]), evidence.scores, evidence.complexity).dials
+    own = [f"dial-lures-{percent}" for percent in (0, 15, 30, 45, 60)]
+    assert found["dial-lures"] == own
+    for dial in ("slots", "distractors", "steps"):
+        assert found[f"dial-{dial}"][0] == "dial-base"
+    assert sum(map(len, found.values())) == len(names) + 2  # `dial-base` is in three of them
+    alone = dict.fromkeys(("dial-base", "dial-lures-30"), CONDITIONS["qa"])
+    assert not Evidence(alone, evidence.scores, evidence.complexity).dials
 
 
 def test_the_gap_of_a_unit_is_that_of_its_languages(evidence):

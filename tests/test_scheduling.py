@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import pytest
 from nbformat import write as write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
-from tiny_checkout import study_settings, write_checkout
+from tiny_checkout import ROOT, study_settings, write_checkout
 
-from stilts import scheduling
+from stilts import scheduling, templates
 from stilts.records import Provenance, Record
 from stilts.workspace import Plan, Workspace
 
@@ -75,6 +76,26 @@ def test_every_job_says_why_it_runs(here, plan):
     assert reasons(here, plan, with_book=True) == [
         f"job {second.id}: all runs are recorded, its page is written from them", missing
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("phase", ["pretraining", "intermediate", "target", "zero-shot", "measure"])
+def test_a_page_of_a_job_is_named_after_all_modules_that_its_template_calls(here, plan, monkeypatch, tmp_path, phase):
+    shutil.copy(ROOT / "notebooks" / f"{phase}.ipynb", here.root / "notebooks")
+    job = plan.jobs[0].model_copy(update={"phase": phase})
+    (tmp_path / "stilts" / "measures").mkdir(parents=True)
+    for name in ("run_report", "notebook_runs", "workspace", "tables", "measures/__init__", "measures/report"):
+        (tmp_path / "stilts" / f"{name}.py").write_text("")
+    monkeypatch.setattr(templates, "PACKAGE", tmp_path / "stilts")
+    templates.imported_modules.cache_clear()
+    names, before = set(), scheduling.job_notebook(here, job)
+    for path in sorted((tmp_path / "stilts").rglob("*.py")):
+        path.write_text("# drawn in another way\n")
+        if scheduling.job_notebook(here, job) != before:
+            names.add(path.stem)
+            before = scheduling.job_notebook(here, job)
+    assert names >= {"run_report", "notebook_runs"}
+    assert ("report" in names) == (phase == "measure")
+    templates.imported_modules.cache_clear()
 
 
 def test_an_analysis_says_why_it_runs(here, plan):

@@ -62,10 +62,12 @@ _MEASURED = (*MEASURES, *LEARNED, "censored")
 FEWEST_UNITS = 3
 PER_SD = "points for a standard deviation"
 OVER_DIAL = "points from the lowest to the highest level"
-# Tasks of the family with dials: `dial-base` is the lowest level of each, `dial-steps-3` a higher one of one.
+# Tasks whose difficulty is a setting, such as `dial-steps-3`. Family `dial` has one lowest level for its three dials.
 DIAL = "dial"
 _BASE = f"{DIAL}-base"
-# Half of the hypotheses are wrong. Of these, as many percent as the level says have a value that the premise has too.
+_ON_BASE = tuple(f"{DIAL}-{name}" for name in ("slots", "distractors", "steps"))
+# Family `lures` has a lowest level of its own. Half of the hypotheses are wrong. Of these, as many percent as the level
+# says have a value that the premise has too.
 _LURES = f"{DIAL}-lures-"
 _LEVEL = re.compile(rf"(?P<dial>{DIAL}-[a-z]+)-(?P<level>\d+)")
 
@@ -109,8 +111,9 @@ class Evidence:
         for task in self.conditions:
             if level := _LEVEL.fullmatch(task):
                 found.setdefault(level["dial"], []).append((int(level["level"]), task))
-        base = [_BASE] if _BASE in self.conditions else []
-        levels = {dial: [*base, *(task for _, task in sorted(tasks))] for dial, tasks in found.items()}
+        levels = {dial: [task for _, task in sorted(tasks)] for dial, tasks in found.items()}
+        if _BASE in self.conditions:
+            levels |= {dial: [_BASE, *tasks] for dial, tasks in levels.items() if dial in _ON_BASE}
         return {dial: tasks for dial, tasks in levels.items() if len(tasks) > 1}
 
     @property
