@@ -25,7 +25,7 @@ from stilts.formats.base import Format, Input, subwords
 from stilts.formats.passage_retrieval import POOL, QUERY_COLUMNS, check_pool
 from stilts.launch import train_together
 from stilts.measures import measure
-from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, mining_counts, score
+from stilts.metrics import Counts, mining_counts, score
 from stilts.model import MultiTaskModel, build_model, default_device, encoder_part, resolve_precision
 from stilts.optimization import trained_count
 from stilts.pretraining import pretrain
@@ -127,7 +127,10 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
             model.load_heads(parent)
         data = {
             name: TaskData(
-                task.format, get_format(task.format).encode(splits[name].rows, tokenizer, settings.max_length)
+                task.format,
+                get_format(task.format, doc_stride=settings.doc_stride).encode(
+                    splits[name].rows, tokenizer, settings.max_length
+                ),
             )
             for name, task in tasks.items()
         }
@@ -233,7 +236,9 @@ class _Dev:
             for name, task in tasks.items()
         }
         self.inputs: dict[str, list[Input]] = {
-            name: get_format(task.format).encode(self.splits[name].rows, tokenizer, settings.max_length)
+            name: get_format(task.format, doc_stride=settings.doc_stride).encode(
+                self.splits[name].rows, tokenizer, settings.max_length
+            )
             for name, task in tasks.items()
         }
 
@@ -300,9 +305,11 @@ def _predict(
     labels = splits[wanted[0]].labels
     model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed)
     model.load(state)
-    form = get_format(task.format)
-    if isinstance(form, Tagging):
-        form = Tagging(run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE))
+    form = get_format(
+        task.format,
+        chunk_rule=run.settings["evaluation"].get("chunk_rule"),
+        doc_stride=run.settings.get("doc_stride"),
+    )
     rows = [row for split in splits.values() for row in split.rows]
     inputs = form.encode(rows, load_tokenizer(folder), run.settings["max_length"])
     measured.update(examples=len(rows), tokens=sum(part.tokens for part in inputs))

@@ -171,6 +171,8 @@ class _Line:
         # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
         for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
             evaluation.pop(unread, None)
+        training = self._target_training(target)
+        windows = {} if training.doc_stride is None else {"doc_stride": training.doc_stride}
         return self._run(
             "zero-shot",
             self.condition,
@@ -178,7 +180,8 @@ class _Line:
             parent,
             evaluation=evaluation,
             languages=languages if languages == "all" else list(languages),
-            max_length=self._target_training(target).max_length,
+            max_length=training.max_length,
+            **windows,
         )
 
     def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:

@@ -212,6 +212,11 @@ class TrainingSettings(Settings):
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
     lora: LoraSettings | None = _later(None, "adapters that are trained in place of the encoder's weights")
+    doc_stride: Annotated[int, Field(gt=0)] | None = _later(
+        None,
+        "subwords from the start of one window of a long context to that of the next (jiant, XTREME: 128); an answer "
+        "then starts in the window with most context around it. None: windows share 128 subwords, any may answer",
+    )
 
     @model_validator(mode="after")
     def _adapters_leave_the_encoder(self) -> "TrainingSettings":

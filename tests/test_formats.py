@@ -1,5 +1,6 @@
 """Task formats: what is encoded is decoded again, nothing is dropped, padding changes nothing."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from stilts.encoders import load_tokenizer, prepare_encoder
 from stilts.errors import StiltsError, UnknownName
 from stilts.evaluation import embed, head_outputs, predict
 from stilts.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
-from stilts.formats.base import Format, Input
+from stilts.formats.base import Format, Input, by_example
 from stilts.formats.heads import mean_pool
 from stilts.formats.tagging import IGNORED
 from stilts.model import MultiTaskModel, build_model, head_positions, pad
@@ -241,6 +242,73 @@ def test_a_question_and_a_context_of_100_000_characters():
     context = "word " * 20_000 + "answer"
     rows = [question(context, "answer"), question("answer here", "answer", text="why " * 25_000)]
     assert answers(rows, 128) == ["answer", "answer"]
+
+
+def bert_windows(context: int, room: int, doc_stride: int) -> list[range]:
+    """Windows of a context of so many subwords, as run_squad.py of BERT makes its `doc_spans`."""
+    spans, start = [], 0
+    while start < context:
+        length = min(context - start, room)
+        spans.append(range(start, start + length))
+        if start + length == context:
+            break
+        start += min(length, doc_stride)
+    return spans
+
+
+def is_max_context(spans: list[range], number: int, position: int) -> bool:
+    """`_check_is_max_context` of BERT's run_squad.py."""
+    scores = [
+        min(position - span[0], span[-1] - position) + 0.01 * len(span) if position in span else -1.0 for span in spans
+    ]
+    return scores.index(max(scores)) == number
+
+
+@given(st.integers(1, 200), st.integers(1, 20), st.integers(32, 90), st.integers(1, 100), st.integers(1, 3))
+def test_windows_a_stride_apart_are_those_of_bert(words, asked, max_length, doc_stride, count):
+    tokenizer = tiny.tokenizer()
+    rows = [question(" ".join(["kitchen"] * (words + i)), "kitchen", 0, "where " * (asked + i)) for i in range(count)]
+    inputs = SpanQA(doc_stride=doc_stride).encode(rows, tokenizer, max_length)
+    found = by_example(count, inputs, inputs)
+    for row, parts in zip(rows, found, strict=True):
+        offsets = tokenizer(row["context"], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        start = int((np.array(parts[0][0].input_ids) == tokenizer.sep_token_id).argmax())
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - (start - 1)
+        spans = bert_windows(len(offsets), room, doc_stride)
+        assert [part.detail.offsets.tolist() for part, _ in parts] == [
+            [list(offsets[place]) for place in span] for span in spans
+        ]
+        assert [part.detail.begins.tolist() for part, _ in parts] == [
+            [is_max_context(spans, number, place) for place in span] for number, span in enumerate(spans)
+        ]
+
+
+def test_an_answer_begins_in_the_window_with_most_context_alone(tokenizer):
+    context = " ".join(["kitchen"] * 60)
+    rows = [question(context, "kitchen")]
+    for doc_stride, expected in ((None, 1), (8, 2)):
+        form = get_format("span_qa_mlqa", doc_stride=doc_stride)
+        inputs = form.encode(rows, tokenizer, 40)
+        outputs = [np.zeros((1 + len(part.detail.positions), 2), np.float32) for part in inputs]
+        outputs[0][-1] = 9, 1  # the last subword of the first window, which stands in others too
+        outputs[1][16] = 3
+        start, stop = inputs[expected - 1].detail.offsets[-1 if expected == 1 else 15].tolist()
+        rows[0]["context"] = "".join(chr(0x4E00 + place) for place in range(len(context)))  # tells places apart
+        assert form.decode(rows, inputs, outputs, ()) == [rows[0]["context"][start:stop]]
+        rows[0]["context"] = context
+
+
+def test_a_study_says_how_windows_are_laid(tokenizer):
+    rows = [question(" ".join(["kitchen"] * 900), "kitchen")]
+    counts = {stride: len(SpanQA(doc_stride=stride).encode(rows, tokenizer, 384)) for stride in (None, 128)}
+    shared = [
+        len({*map(tuple, one.detail.offsets.tolist())} & {*map(tuple, two.detail.offsets.tolist())})
+        for one, two in pairwise(SpanQA(doc_stride=128).encode(rows, tokenizer, 384))
+    ]
+    assert counts[128] > counts[None]
+    assert 230 < shared[0] < 250
+    assert TrainingSettings().model_dump().keys() & {"doc_stride"} == set()
+    assert TrainingSettings(doc_stride=128).model_dump()["doc_stride"] == 128
 
 
 @pytest.mark.parametrize("context", ["", " "])

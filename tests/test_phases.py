@@ -317,6 +317,13 @@ def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
     complete(run_at(plan, ("zero-shot", "pair", "slots")), workspace, plan.by_id)
 
 
+def test_windows_are_laid_as_the_training_of_a_target_says(prepared, tmp_path):
+    workspace, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
+    run = run_at(plan, ("zero-shot", "none", "command-qa"))
+    assert run.settings["doc_stride"] == 4
+    assert complete(run, workspace, plan.by_id).metrics.keys() == {"en", "de", "sw"}
+
+
 def test_chosen_languages_alone_are_evaluated(prepared, tmp_path):
     workspace, plan = fresh(prepared, tmp_path)
     (workspace.root / "studies" / "tiny.yml").unlink()

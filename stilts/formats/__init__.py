@@ -27,8 +27,21 @@ TRAINED = {form.name: form for form in _FORMATS}
 UNTRAINED = ("retrieval", "mining")
 
 
-def get_format(name: str) -> Format:
-    """Return a format that is trained; UnknownName if there is none of that name."""
+def get_format(name: str, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> Format:
+    """Return a format that is trained; UnknownName if there is none of that name.
+
+    Parameters
+    ----------
+    chunk_rule : str, optional
+        How tags are read as chunks; of no meaning where there are none.
+    doc_stride : int, optional
+        How windows of a long context are laid, see `SpanQA`; of no meaning where there are none.
+    """
     if name not in TRAINED:
         raise UnknownName("trained format", name, TRAINED)
-    return TRAINED[name]
+    form = TRAINED[name]
+    if doc_stride is not None and isinstance(form, SpanQA):
+        return form.with_stride(doc_stride)
+    if chunk_rule is not None and isinstance(form, Tagging):
+        return Tagging(chunk_rule)
+    return form

@@ -235,7 +235,7 @@ class _Learner:
         self._training = TrainingSettings(**run.settings["training"])
         self._precision = resolve_precision(self._training.precision, default_device())
         suite, self._folder = workspace.suite_folder(run), workspace.encoder_folder(run)
-        tokenizer, form = load_tokenizer(self._folder), get_format(task.format)
+        tokenizer, form = load_tokenizer(self._folder), get_format(task.format, doc_stride=self._training.doc_stride)
         split = load(suite, task, task.source_language, "train", settings.examples)
         rows = random.Random(run.seed).sample(split.rows, len(split.rows))
         self.size, self._labels = len(rows), split.labels
