@@ -10,6 +10,7 @@ import numpy as np
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.linguistics import language_table
+from stilts.markup import code, harmless
 from stilts.records import Record, Store, tidy
 from stilts.statistics import (
     SOURCE_LANGUAGE,
@@ -266,10 +267,12 @@ def language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def say(text: str) -> "Markdown":
-    """Return computed prose for a notebook cell to display."""
+    """Return computed prose for a notebook cell to display; see `stilts.markup` for what of Markdown it may have."""
     from IPython.display import Markdown
 
-    return Markdown(text)
+    shown = Markdown()  # given to it, a text that is an address or the name of a file would be fetched or read
+    shown.data = harmless(text)
+    return shown
 
 
 def count(things: Sequence, noun: str) -> str:
@@ -279,5 +282,5 @@ def count(things: Sequence, noun: str) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Return names in code type with commas and an "and"."""
-    marked = [f"`{name}`" for name in names]
+    marked = [code(name) for name in names]
     return " and ".join(marked) if len(marked) < 3 else ", ".join(marked[:-1]) + f" and {marked[-1]}"

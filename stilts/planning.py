@@ -172,7 +172,7 @@ class _Line:
         for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
             evaluation.pop(unread, None)
         training = self._target_training(target)
-        windows = {} if training.doc_stride is None else {"doc_stride": training.doc_stride}
+        windows = {"doc_stride": training.doc_stride} if trained and training.doc_stride else {}
         return self._run(
             "zero-shot",
             self.condition,

@@ -7,6 +7,7 @@ import pandas as pd
 from stilts.analysis import Analysis, count, in_order, listed
 from stilts.costs import Throughput, throughput_table
 from stilts.linguistics import language
+from stilts.markup import plain
 from stilts.provenance import precision_mix
 from stilts.published import Series
 from stilts.statistics import BASELINE, LEVEL, SOURCE_LANGUAGE, in_words, signed
@@ -137,7 +138,7 @@ def costs(runs: pd.DataFrame) -> str:
     if runs.empty:
         return "Nothing is recorded yet."
     hours = runs["seconds"].sum() / 3600
-    devices = "; ".join(dict.fromkeys(f"{row.device}, {row.precision}" for row in runs.itertuples()))
+    devices = "; ".join(dict.fromkeys(plain(f"{row.device}, {row.precision}") for row in runs.itertuples()))
     return (
         f"{count(runs, 'run')} took {hours:.1f} hours of one process together, {runs['seconds'].median():.0f} seconds "
         f"each at the median, and no more than {runs['peak MB'].max() / 1000:.1f} GB of memory ({devices})."
@@ -150,7 +151,8 @@ def throughput(measured: Throughput) -> str:
     fastest, settings = table.iloc[-1], measured.settings
     lines = [
         f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
-        f"batches of {settings['batch_size']}, on {measured.device}; {measured.dev_examples} English dev examples.\n"
+        f"batches of {settings['batch_size']}, on {plain(measured.device)}; {measured.dev_examples} English dev "
+        "examples.\n"
     ]
     for row in table.iloc[:-1].itertuples():
         times = fastest["examples_per_second"] / row.examples_per_second

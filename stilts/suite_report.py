@@ -10,6 +10,7 @@ import pandas as pd
 from stilts.errors import StiltsError
 from stilts.formats.passage_retrieval import POOL
 from stilts.linguistics import DISTANCES, by_distance, language, language_table
+from stilts.markup import plain
 from stilts.sources.hub import load_split
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study import Study, task_name
@@ -101,8 +102,8 @@ def summary(manifest: Manifest) -> str:
         return "What this study's suite holds is not on record yet; `stilts record` writes it with the study's records."
     known = [language(code) for code in _languages(manifest)]
     rows = sum(sum(splits.values()) for splits in manifest["rows"].values())
-    versions = ", ".join(f"{name} {version}" for name, version in manifest.get("packages", {}).items())
-    made = f" with seed {manifest['seed']}" if "seed" in manifest else ""
+    versions = ", ".join(plain(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
+    made = f" with seed {plain(manifest['seed'])}" if "seed" in manifest else ""
     made += f" from {versions}" if versions else ""
     return (
         f"This suite has {rows:,} rows in {len(known)} languages, {sum(each.xtreme for each in known)} of them "

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from stilts.errors import StiltsError, UnknownName
+from stilts.markup import plain
 
 PACKAGE = Path(__file__).parent
 INJECTED = "injected-parameters"
@@ -136,16 +137,18 @@ def _same_kind(default: Any, value: Any) -> bool:
 def fill(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
     """Replace `${name}` in Markdown cells, figure names, captions and alt texts, in place; unknown names stay.
 
-    A list is written with commas between its items.
+    A list is written with commas between its items. In Markdown a value comes out as its text, see `stilts.markup`.
     """
     texts = {key: _as_text(value) for key, value in values.items()}
+    markdown = {key: plain(text) for key, text in texts.items()}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = Filler(cell.source).safe_substitute(texts)
+            cell.source = Filler(cell.source).safe_substitute(markdown)
         shown = cell.metadata.get("mystnb", {})
         for part, key in (("figure", "name"), ("figure", "caption"), ("image", "alt")):
             if key in shown.get(part, {}):
-                shown[part][key] = Filler(shown[part][key]).safe_substitute(texts)
+                own = markdown if key == "caption" else texts
+                shown[part][key] = Filler(shown[part][key]).safe_substitute(own)
 
 
 def _as_text(value: Any) -> str:

@@ -113,6 +113,20 @@ def test_text_captions_and_alt_texts_are_filled():
     assert content.cells[2].source == "print('${study}')"
 
 
+def test_a_value_is_text_wherever_it_is_filled_in():
+    content = notebook(
+        new_markdown_cell("# ${title}\n\nSee {numref}`fig-${page}`."),
+        figure("x", "fig-${page}", "Of ${title}", "Of ${title}"),
+    )
+    fill(content, {"title": "<b> {raw}`x`\n[a](b)", "page": "my_page-2"})
+    escaped = r"\<b\> \{raw\}\`x\` \[a\](b)"
+    assert content.cells[0].source == f"# {escaped}\n\nSee {{numref}}`fig-my_page-2`."
+    assert content.cells[1].metadata.mystnb == {
+        "figure": {"name": "fig-my_page-2", "caption": f"Of {escaped}"},
+        "image": {"alt": "Of <b> {raw}`x`\n[a](b)"},
+    }
+
+
 @given(st.text())
 def test_text_without_a_known_name_is_left_as_it_is(text):
     content = notebook(new_markdown_cell(text))

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stilts.analysis import Analysis, open_study
+from stilts.markup import plain
 from stilts.prose import scope
 from stilts.questions import common, models
 from stilts.questions.common import Result, Rules, Test
@@ -131,7 +132,7 @@ def answer(section: Section, evidence: Any, tests: Mapping[str, Test], headline:
     table = common.verdicts(results, section.rules)
     chosen = next((each for each in results if each.test == headline), common.untested("the study does not test it"))
     verdict = next(iter(table.loc[table["test"] == headline, "verdict"]), common.UNCLEAR)
-    said = [f"{each['hypothesis']} {_short(each)}" for each in table.to_dict("records")]
+    said = [f"{plain(each['hypothesis'])} {_short(each)}" for each in table.to_dict("records")]
     paragraph = " ".join([text, *said]) if text else section.scope
     return Answer(section, evidence, results, table, Learned(section.settings.name, paragraph, chosen, verdict))
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from stilts.analysis import Analysis, open_analysis
 from stilts.errors import StiltsError, UnknownName
+from stilts.markup import plain
 from stilts.questions.power import detectable_effect
 from stilts.records import Record, tidy
 from stilts.statistics import in_words, signed, with_holm
@@ -334,7 +335,7 @@ def answers(table: pd.DataFrame) -> str:
 
 
 def _answer(row: Mapping[str, Any]) -> str:
-    start = f"*{row['hypothesis']}* **{row['verdict'].capitalize()}**"
+    start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: the records do not allow the test."
     return f"{start}: {effect_text(row)}, from {row['based on']}."

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 from stilts.claims import Claim, Verdict
+from stilts.markup import plain
 from stilts.questions import adapters, architecture, complexity, distance, order
 from stilts.questions.chapters import Answer, Section, open_section
 from stilts.questions.common import NO, UNCLEAR, YES
@@ -53,7 +54,7 @@ def answer(question: str, study: str, seed: int = 0) -> Answer:
 def paragraphs(*answers: Answer) -> str:
     """Return the answers to one question in Markdown, each from another study of it, after the verdicts in short."""
     said = [f"**On {_suite(each)}** (study `{each.learned.study}`): {each.learned.text}" for each in answers]
-    return "\n\n".join([f"*{answers[0].section.settings.question.text}*", _in_short(answers), *said])
+    return "\n\n".join([f"*{plain(answers[0].section.settings.question.text)}*", _in_short(answers), *said])
 
 
 def _in_short(answers: Iterable[Answer]) -> str:
@@ -62,7 +63,8 @@ def _in_short(answers: Iterable[Answer]) -> str:
     if not tested:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
     found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in tested)
-    return f"In short, by the test that stands for the question: *{tested[0].learned.effect.hypothesis}* {found}."
+    hypothesis = plain(tested[0].learned.effect.hypothesis)
+    return f"In short, by the test that stands for the question: *{hypothesis}* {found}."
 
 
 def _suite(answer: Answer) -> str:
