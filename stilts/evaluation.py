@@ -12,7 +12,6 @@ from stilts.formats.base import Input, Row
 from stilts.formats.heads import mean_pool
 from stilts.metrics import Counts
 from stilts.model import MultiTaskModel, autocast, pad
-from stilts.vocabulary import check_covered
 
 Progress = Callable[[int], Any]  # so many more examples went through
 
@@ -120,7 +119,6 @@ def embed(
     -------
     float32 array (layers, texts, hidden)
     """
-    check_covered(tokenizer, texts)
     encoder.eval()
     backbone = Backbone(encoder)
     inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]

@@ -16,6 +16,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from stilts.errors import StiltsError
+from stilts.metrics import DEFAULT_CHUNK_RULE
 from stilts.new_folders import new_folder, require_new
 from stilts.official import FOLDERS, TEST_ROWS
 from stilts.records import Record
@@ -38,6 +39,22 @@ RULES = {
     "highest mean of the English dev scores of all trained targets",
     "seed": "a submission holds one prediction a row, so one seed's: that with the highest English dev score (for "
     "targets without training: their mean), in which no test set has a part; the others' dev scores stand beside it",
+}
+
+# What a language's score is; of tagging, chunks as the run read them.
+METRICS = {
+    "classification": "accuracy",
+    "tagging": "F1 over chunks, all of a language together",
+    "span_qa": "F1 over the words of an answer, the mean over questions",
+    "span_qa_mlqa": "F1 over the words of an answer by MLQA's rules for its language, the mean over questions",
+    "retrieval": "accuracy",
+    "mining": "F1 over pairs",
+}
+AVERAGES = {
+    "task": "as XTREME's evaluate.py: the mean over all languages of the task, English among them; of question "
+    "answering the mean of exact match and F1",
+    "group": "the mean over the tasks of a group, where all of them are there",
+    "all tasks": "the mean over the nine tasks, where all of them are there",
 }
 
 HUB_TREEBANKS = (
@@ -335,6 +352,10 @@ def _manifest(workspace: "Workspace", plan: "Plan", submission: Submission, suit
     from stilts.sources.suite import read_manifest
 
     store, notes = workspace.store(), read_manifest(suite).get("notes", {})
+    targets = {
+        target: _about(choice, store.get(choice.run.id), submission, target) | {"notes": notes.get(target, [])}
+        for target, choice in submission.choices.items()
+    }
     return {
         "benchmark": "XTREME (arXiv:2003.11080)",
         "study": plan.study.name,
@@ -345,18 +366,43 @@ def _manifest(workspace: "Workspace", plan: "Plan", submission: Submission, suit
         "rules": RULES,
         "not checked": [f"{target}: the number of rows, which is not published in this form"
                         for target in submission.choices if None in TEST_ROWS[target].values()],
-        "targets": {
-            target: _about(choice, store.get(choice.run.id), submission, target) | {"notes": notes.get(target, [])}
-            for target, choice in submission.choices.items()
-        },
+        "averages": {"rules": AVERAGES, **averages({name: about["XTREME's score"] for name, about in targets.items()})},
+        "targets": targets,
         "packages": package_versions(),
     }  # fmt: skip
+
+
+def averages(scores: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return XTREME's averages of task scores in percent, by group and over all; None where a task is missing.
+
+    Parameters
+    ----------
+    scores : mapping of str to float
+        Target -> XTREME's score of it, None where a language is missing.
+    """
+    groups: dict[str, list[str]] = {}
+    for target in FOLDERS:
+        groups.setdefault(get_target(target).group, []).append(target)
+    return {
+        "groups": {group: _mean_of(scores.get(target) for target in targets) for group, targets in groups.items()},
+        "all tasks": _mean_of(scores.get(target) for target in FOLDERS),
+    }
+
+
+def _mean_of(scores: Iterable[float | None]) -> float | None:
+    found = list(scores)
+    return None if None in found else mean(found)
 
 
 def _about(choice: Choice, record: Record, submission: Submission, target: str) -> dict[str, Any]:
     run, folder = choice.run, FOLDERS[target]
     written = {path.rpartition("-")[2].partition(".")[0] for path in submission.files if path.startswith(f"{folder}/")}
     scores = {language: own["score"] for language, own in record.metrics.items() if language in written}
+    exact = {
+        language: own["exact_match"]
+        for language, own in record.metrics.items()
+        if language in written and "exact_match" in own
+    }
     return {
         "folder": folder,
         "intermediate task": run.condition,
@@ -368,9 +414,27 @@ def _about(choice: Choice, record: Record, submission: Submission, target: str) 
             condition: {str(seed): score for seed, score in seeds.items()}
             for condition, seeds in choice.dev_scores.items()
         },
+        "metric": METRICS[get_target(target).format],
+        **_chunk_rule(record, target),
         "score": mean(scores.values()) if scores else None,
         "scores": scores,
+        **({"exact match": exact} if exact else {}),
+        "XTREME's score": _official(target, scores, exact),
     }
+
+
+def _chunk_rule(record: Record, target: str) -> dict[str, str]:
+    """Return the rule by which a run read tags as chunks, where its task has any: versions of seqeval differ."""
+    if get_target(target).format != "tagging":
+        return {}
+    return {"chunk rule": record.run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE)}
+
+
+def _official(target: str, scores: Mapping[str, float], exact: Mapping[str, float]) -> float | None:
+    """Return a task's score as XTREME averages it, None where one of its languages is missing."""
+    if scores.keys() != TEST_ROWS[target].keys():
+        return None
+    return mean([*scores.values(), *exact.values()])  # as many of either, so that this is the mean of both means
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -215,8 +215,35 @@ def test_the_manifest_says_what_was_chosen_and_by_which_rule(here, plan, tmp_pat
     assert (xnli["intermediate task"], xnli["seed"], xnli["parents"]) == ("mnli", 1, [target.id])
     assert (xnli["dev score"], xnli["dev scores"]) == (dev, {"mnli": {"1": dev}})
     assert xnli["score"] == pytest.approx(mean(xnli["scores"].values()))
+    assert xnli["metric"] == "accuracy"
+    assert manifest["targets"]["udpos"]["metric"] == "F1 over chunks, all of a language together"
+    assert manifest["targets"]["udpos"]["chunk rule"] == "seqeval-0.0.12"
+    xquad, recorded = manifest["targets"]["xquad"], here.store().get(manifest["targets"]["xquad"]["run"]).metrics
+    assert xquad["metric"].startswith("F1 over the words of an answer")
+    means = [mean(own[name] for own in recorded.values()) for name in ("score", "exact_match")]
+    assert xquad["score"] == pytest.approx(means[0])
+    assert xquad["XTREME's score"] == pytest.approx(mean(means))
+    of_task = {target: about["XTREME's score"] for target, about in manifest["targets"].items()}
+    groups, averages = manifest["averages"]["groups"], manifest["averages"]
+    assert groups.keys() == {"classification", "tagging", "question answering", "retrieval"}
+    assert groups["question answering"] == pytest.approx(mean(of_task[name] for name in ("xquad", "mlqa", "tydiqa")))
+    assert averages["all tasks"] == pytest.approx(mean(of_task.values()))
     assert manifest["targets"]["bucc2018"]["notes"] == ["made for a test"]
     assert manifest["targets"]["mlqa"]["dev scores"] == manifest["targets"]["xquad"]["dev scores"]
+
+
+def test_averages_are_those_of_evaluate_py():
+    """Its own numbers for its mock submission, with the chunks of seqeval 0.0.12."""
+    scores = {"paws-x": 51.428571, "xnli": 30.666667, "pan-x": 57.507937, "udpos": 70.217460, "bucc2018": 55.0,
+              "tatoeba": 53.611111, "xquad": 78.615702, "mlqa": 69.455782, "tydiqa": 93.055556}  # fmt: skip
+    found = submission.averages(scores)
+    assert found["groups"] == pytest.approx(
+        {"classification": 41.047619, "tagging": 63.862698, "question answering": 80.375680, "retrieval": 54.305556}
+    )
+    assert found["all tasks"] == pytest.approx(62.173199)
+    without = submission.averages({name: score for name, score in scores.items() if name != "mlqa"})
+    assert (without["groups"]["question answering"], without["all tasks"]) == (None, None)
+    assert without["groups"]["tagging"] == found["groups"]["tagging"]
 
 
 # --- one that is not whole -------------------------------------------------------------------------------------------
@@ -244,6 +271,9 @@ def test_a_partial_one_holds_what_is_there_and_says_what_is_not(here, plan, tmp_
     submit(here, plan, tmp_path / "sent", partial=True)
     manifest = json.loads((tmp_path / "sent" / MANIFEST).read_text(encoding="utf-8"))
     assert (manifest["whole"], manifest["gaps"]) == (False, ["xnli, ur: no predictions"])
+    assert manifest["targets"]["xnli"]["XTREME's score"] is None
+    assert (manifest["averages"]["groups"]["classification"], manifest["averages"]["all tasks"]) == (None, None)
+    assert manifest["averages"]["groups"]["retrieval"] is not None
     assert len(list((tmp_path / "sent" / "xnli").iterdir())) == 3
 
 
