@@ -35,7 +35,7 @@ class Estimate:
     seconds : float
         Wall clock.
     memory_mb : float
-        Peak memory; 0 where no record tells.
+        Peak memory; where no record tells, what a search of sentences is reckoned to take, and 0 for other runs.
     measured : bool
         Whether records of like runs stand behind it; else it is an assumption.
     """
@@ -73,7 +73,8 @@ class Estimator:
         """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
-            return Estimate(self._reckoned(run, speed or self.speeds[0]), 0.0, measured=False)
+            seconds = self._reckoned(run, speed or self.speeds[0])
+            return Estimate(seconds, search_memory_mb(run, self.study, self.shape), measured=False)
         if not like:
             return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
         per_unit, memory = self._measured(_kind(run))
@@ -268,6 +269,23 @@ def _operations(run: Run) -> int:
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 VECTOR_BYTES = 2**30  # of sentence vectors that an evaluation makes of several languages, or layers, at a time
+SEARCH_BYTES = 400_000_000  # of a process that searches, besides: libraries, and the cosines of a block of either side
+ROW_BYTES = 1_500  # of a sentence: its row as Python holds it, its tokens, its place among the vectors
+
+
+def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
+    """Return the main memory that the evaluation of a retrieval task is reckoned to take; 0 for other runs.
+
+    All sentences of a split of one language are held at once, as vectors of one layer: once as they were made, and once
+    as the two sides that are searched. The weights are held twice while a model is loaded.
+    """
+    if run.phase != "zero-shot" or TARGETS[run.target].format not in ("retrieval", "mining"):
+        return 0.0
+    sides = 2 if TARGETS[run.target].format == "retrieval" else 1  # what is counted are pairs, or sentences
+    texts = sides * max(_test_rows(run, study).values(), default=0)
+    vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)
+    weights = shape.weights * BYTES_PER_WEIGHT
+    return (2 * vectors + 2 * weights + texts * ROW_BYTES + SEARCH_BYTES) / 1e6
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------

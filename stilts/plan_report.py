@@ -116,8 +116,12 @@ class PlanReport:
         return f"time: about {hours:,.0f} GPU-hours on {speed}"
 
     def _memory(self, estimates: list[Estimate]) -> str:
-        memory, reserved = max(estimate.memory_mb for estimate in estimates), self.study.schedule.memory_mb
+        reserved = self.study.schedule.memory_mb
+        memory = max((estimate.memory_mb for estimate in estimates if estimate.measured), default=0)
         known = f"at most {memory:.0f} MB was used by runs like these" if memory else "none like these is recorded"
+        if search := max((estimate.memory_mb for estimate in estimates if not estimate.measured), default=0):
+            known += f"; retrieval is reckoned to take {search:.0f} MB at most"
+            known += ", more than that: raise schedule.memory_mb" if search > reserved else ""
         whole = reserved * self.at_once / 1024
         return f"memory: {reserved} MB reserved for a job, {whole:.1f} GB in all; {known}"
 

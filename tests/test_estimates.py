@@ -19,8 +19,10 @@ from stilts.estimates import (
     disk,
     encoder_shape,
     run_tokens,
+    search_memory_mb,
     speeds,
 )
+from stilts.official import BUCC_SENTENCES
 from stilts.plan_report import PlanReport, duration, size
 from stilts.records import Provenance, Record
 from stilts.study import DataSettings, Run, Study
@@ -41,6 +43,20 @@ def record(run: Run, seconds: float, memory: float = 500, languages: int = 1) ->
 
 def training(examples: int, epochs: float) -> dict:
     return {"training": {"examples": examples, "epochs": epochs}}
+
+
+def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
+    study = Workspace(ROOT).study("paper")
+    large = SHAPES["FacebookAI/xlm-roberta-large"]
+    settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
+    runs = {target: make_run("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
+    reckoned = {target: search_memory_mb(run, study, large) for target, run in runs.items()}
+    sentences = BUCC_SENTENCES["ru"]
+    assert reckoned["xnli"] == 0
+    assert reckoned["bucc2018"] > 2 * sentences * 1024 * 4 / 1e6  # of one layer, made and searched
+    assert reckoned["tatoeba"] < reckoned["bucc2018"] < study.schedule.memory_mb
+    few = runs["bucc2018"].model_copy(update={"settings": {**runs["bucc2018"].settings, "languages": ["zh"]}})
+    assert search_memory_mb(few, study, large) < reckoned["bucc2018"]
 
 
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
