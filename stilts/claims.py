@@ -500,6 +500,7 @@ def show(table: pd.DataFrame) -> "HTML":
     from IPython.display import HTML
 
     marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
+    marked = marked.rename(columns=html.escape)
     for study in marked.columns[3:]:
         marked[study] = marked[study].map(_set_lines)
     return HTML(marked.to_html(index=False, escape=False, border=0, justify="left", classes="ledger"))
