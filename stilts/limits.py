@@ -64,6 +64,8 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
             _check_shape(settings, shape)
         if run.phase in ("intermediate", "target"):
             _check_updates(run)
+        if "first" in settings.get("measure", {}):
+            _check_portions(settings["measure"])
     except StiltsError as error:
         raise StiltsError(f"{where}: {error}") from None
 
@@ -131,6 +133,14 @@ def _check_shape(settings: Mapping[str, Any], shape: Shape) -> None:
         raise StiltsError(
             f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {read}, or -{read} to -1 "
             "counted from the last"
+        )
+
+
+def _check_portions(measure: Mapping[str, Any]) -> None:
+    if measure["examples"] <= measure["first"]:
+        raise StiltsError(
+            f"measures.complexity.first is {measure['first']}, and leaves none of {measure['examples']} examples; "
+            "lower it, or raise examples"
         )
 
 

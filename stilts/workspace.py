@@ -27,6 +27,7 @@ from stilts.records import Store
 from stilts.sources import pocket, xtreme
 from stilts.sources.suite import Request
 from stilts.starting import runs_folder
+from stilts.storage import names_in, stands
 from stilts.study import Condition, EncoderSettings, Job, Run, Study
 from stilts.study_files import read_study
 from stilts.tasks import (
@@ -169,12 +170,15 @@ class Workspace:
         return self.runs / "training" / run_id
 
     def store(self) -> Store:
-        """Return this machine's records joined with the committed ones."""
-        return Store(self.runs / "records", sorted((self.root / "results").glob("*/records")))
+        """Return this machine's records joined with the committed ones; StiltsError if their folder may not be read."""
+        results = self.root / "results"
+        folders = (results / name / "records" for name in sorted(names_in(results, "", "folder of results")))
+        return Store(self.runs / "records", [folder for folder in folders if stands(folder, "folder of records")])
 
     def studies(self) -> dict[str, Path]:
-        """Return the study files of the checkout by name."""
-        return {path.stem: path for path in sorted((self.root / "studies").glob("*.yml"))}
+        """Return the study files of the checkout by name; StiltsError if their folder may not be read."""
+        folder = self.root / "studies"
+        return {name: folder / f"{name}.yml" for name in sorted(names_in(folder, ".yml", "folder of studies"))}
 
     def study(self, name: str) -> Study:
         """Return a study by name, or by the path of its file.

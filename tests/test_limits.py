@@ -141,6 +141,8 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"evaluation": {"retrieval_layer": 0}}, "evaluation.retrieval_layer is 0; this encoder has the layers 1 to"),
         ({"measures": {"similarity": {"layers": 13}}}, "similarity.layers is 13, but the encoder has 12 layers"),
         ({"measures": {"complexity": {"growth": 1.0000001}}}, "complexity.growth: .*greater than or equal to 1.1"),
+        ({"measures": {"complexity": {"first": 500}}}, "complexity.first is 500, and leaves none of 500 ex"),
+        ({"data": {"sizes": {"train": 10**8}}}, "sizes.train: Input should be less than or equal to 1000000"),
         ({"intermediates": [{"name": "none", "tasks": ["nli"]}]}, r"condition none: it is the baseline, but has tasks"),
         ({"intermediates": [{"name": "qa", "tasks": ["nli"]}]}, "condition qa: it is called like the task 'qa', but "),
         ({"intermediates": [{"name": "x" * 101, "tasks": ["nli"]}]}, "at most 100 characters"),

@@ -165,16 +165,17 @@ def test_another_user_s_lock_is_said(here, monkeypatch, capsys):
 
 
 @ONLY_ROOT
-@pytest.mark.parametrize("name", ["", "records"])
+@pytest.mark.parametrize("name", ["runs", "runs/records", "results", "studies"])
 def test_a_folder_that_may_not_be_read_is_one_line(here, monkeypatch, capsys, name):
-    (here.runs / "records").mkdir(parents=True, exist_ok=True)
+    for folder in (here.runs / "records", here.root / "results"):
+        folder.mkdir(parents=True, exist_ok=True)
     for folder in (here.root, here.root.parent / "encoder"):
         for path in folder.rglob("*"):
             path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
-    (here.runs / name).chmod(0o700)
-    with another_user(here.root / "studies"):
+    (here.root / name).chmod(0o700)
+    with another_user(here.root / "notebooks"):
         code, said = run_status(here, monkeypatch, capsys)
-    (here.runs / name).chmod(0o755)
+    (here.root / name).chmod(0o755)
     assert code == 1
     assert "Traceback" not in said
     assert "permission denied; ask its owner (root) to permit it" in said

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.locks import hold
@@ -40,6 +40,9 @@ LICENCES = {
 Row = dict[str, Any]
 AnySizes = TypeVar("AnySizes", bound=BaseModel)
 Report = Callable[[str, str, int], None]
+
+
+Rows = Annotated[int, Field(gt=0, le=10**6)]  # of what is generated; more would take days
 
 
 class Sizes(BaseModel):
@@ -65,15 +68,15 @@ class Sizes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: PositiveInt = 1500
-    intermediate_train: PositiveInt = 2500
-    validation: PositiveInt = 300
-    test: PositiveInt = 100
-    retrieval: PositiveInt = 250
-    mining: PositiveInt = 45
+    train: Rows = 1500
+    intermediate_train: Rows = 2500
+    validation: Rows = 300
+    test: Rows = 100
+    retrieval: Rows = 250
+    mining: Rows = 45
     # What came later is no part of suites that leave it as it is.
-    dial: PositiveInt = Field(1000, exclude_if=lambda size: size == 1000)
-    text: PositiveInt = Field(1000, exclude_if=lambda size: size == 1000)
+    dial: Rows = Field(1000, exclude_if=lambda size: size == 1000)
+    text: Rows = Field(1000, exclude_if=lambda size: size == 1000)
 
     @model_validator(mode="after")
     def _dev_set_is_no_larger_than_training(self) -> "Sizes":
