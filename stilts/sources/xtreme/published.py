@@ -5,13 +5,6 @@ before the loading scripts moved to the Hub. The udpos configs are not among the
 other languages into four of them (see `tags`), so that its counts are no yardstick.
 """
 
-REPOSITORIES = (
-    "google/xtreme", "nyu-mll/glue", "facebook/anli", "stanfordnlp/snli", "rajpurkar/squad", "rajpurkar/squad_v2",
-    "Rowan/hellaswag", "allenai/cosmos_qa", "Samsoup/cosmos_qa", "tau/commonsense_qa", "allenai/social_i_qa",
-    "lighteval/siqa", "aps/super_glue", "cambridgeltl/xcopa", "facebook/xnli", "juletxara/xquad_xtreme",
-    "google-research-datasets/xquad_r", "izhx/mewsli-x", "wikimedia/wikipedia",
-)  # fmt: skip
-
 _MLQA = {
     "en": (1148, 11590), "ar": (517, 5335), "de": (512, 4517), "es": (500, 5253), "hi": (507, 4918),
     "vi": (511, 5495), "zh": (504, 5137),
