@@ -282,8 +282,9 @@ def source(made) -> SimpleNamespace:
     rows = [row for each in tables() for row in each.rows.to_pylist()]
     texts = [text for row in rows for name, text in row.items() if name in ("query", "passage")]
     return SimpleNamespace(
-        fingerprint=lambda *settings: "abc", build=build, texts=lambda folder: texts, missing=lambda task: None
-    )
+        fingerprint=lambda *settings: "abc", build=build, texts=lambda folder: texts, missing=lambda task: None,
+        left_out=lambda request: {},
+    )  # fmt: skip
 
 
 def run_study(folder: Path, encoder: Path, made=tables, **changes):
