@@ -391,7 +391,9 @@ def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, t
             "free space, or set STILTS_RUNS to another folder\n",
         )  # fmt: skip
     assert (tmp_path / "file").read_text() == "mine"
-    assert door("plan", "tiny")[0] == 0
+    code, out, err = door("plan", "tiny")
+    assert (code, out) == (1, "")
+    assert "is or lies in a file, and must be a folder; remove the file, or name another folder by STILTS_RUNS" in err
 
 
 def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
