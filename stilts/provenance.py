@@ -159,8 +159,8 @@ _OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_D
 def _git_reason(error: OSError | subprocess.CalledProcessError) -> str:
     if isinstance(error, OSError):
         return f"git cannot be run: {error.strerror}"
-    said = (error.stderr or "").strip().splitlines()
-    return said[0] if said else f"git ended with exit code {error.returncode}"
+    first = (error.stderr or "").strip().partition("\n")[0]
+    return first or f"git ended with exit code {error.returncode}"
 
 
 def _processor() -> str:

@@ -524,7 +524,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
     assert "precision" not in prose.scope(alone)
     records = [record.model_copy(deep=True) for record in analysis.phase("zero-shot")[:2]]
-    records[1].provenance.precision = "fp32"
+    records[0].provenance.precision, records[1].provenance.precision = "bf16", "fp32"
     assert "not all computed in one precision (1 in bf16, 1 in fp32;" in prose.scope(
         replace(analysis, records=tuple(records))
     )

@@ -60,9 +60,7 @@ def put_data(root):
 
 @pytest.fixture
 def here(tmp_path) -> Workspace:
-    encoder = tmp_path / "encoder"
-    encoder.mkdir()
-    (encoder / "model.safetensors").write_bytes(b"weights")
+    encoder = tiny.write_unread_encoder(tmp_path / "encoder")
     workspace = tiny.checkout(tmp_path / "checkout", encoder, intermediates=["none"])
     put_data(workspace.root / "data")
     return workspace
