@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stilts import chance, learning
 from stilts.errors import StiltsError, UnknownName
 from stilts.linguistics import language_table
 from stilts.markup import code, harmless
@@ -18,7 +19,6 @@ from stilts.statistics import (
     average_gains,
     baseline_by_language,
     by_language_and_condition,
-    comparable,
     gains,
     read_counts,
     resample,
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 GAIN_COLUMNS = {
     **dict.fromkeys(("condition", "target"), str),
     **dict.fromkeys(("baseline_score", "score", "gain", "low", "high", "p", "p_holm"), float),
-    **dict.fromkeys(("excludes_zero", "survives_holm"), bool),
+    **dict.fromkeys(("excludes_zero", "survives_holm", "learned"), bool),
 }
 
 
@@ -74,6 +74,26 @@ class Analysis:
         ordered = {name: counts[name] for name in in_order(counts, TARGETS)}
         drawn = resample(ordered, self.resamples, self.generator())
         return {name: drawn[name] for name in ordered}
+
+    @cached_property
+    def dev_scores(self) -> "pd.DataFrame":
+        """Return the English dev score of each training of a target, see `stilts.learning.dev_scores`."""
+        return learning.dev_scores(self.records, self.guessing)
+
+    @cached_property
+    def guessing(self) -> "pd.DataFrame":
+        """Return what guessing scores on the dev and test sets of runs, see `stilts.chance.noted`."""
+        return chance.noted(self.records, [folder.parent for folder in self.store.recorded])
+
+    @cached_property
+    def failed(self) -> dict[tuple[str, str], str]:
+        """Condition and target of the cells whose target was not learned in English, and why."""
+        return learning.not_learned(self.dev_scores)
+
+    @cached_property
+    def learned(self) -> dict[str, Replicates]:
+        """The replicates of what was learned: what averages, tests and verdicts rest on."""
+        return learning.learned_parts(self.replicates, self.failed)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
@@ -188,14 +208,14 @@ def open_study(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
 
 def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
     """Return the gains of an analysis as `stilts.statistics.gains` does; no row where nothing can be compared."""
-    return _with_columns(gains(analysis.replicates) if analysis else None, GAIN_COLUMNS)
+    return _with_columns(gains(analysis.replicates, analysis.failed) if analysis else None, GAIN_COLUMNS)
 
 
 def average_gains_of(analysis: Analysis) -> "pd.DataFrame":
-    """Return the gains averaged over targets as `stilts.statistics.average_gains` does, no row where there are none."""
-    columns = {name: kind for name, kind in GAIN_COLUMNS.items() if name not in ("target", "baseline_score", "score")}
-    targets, _ = comparable_parts(analysis.replicates)
-    return _with_columns(average_gains(analysis.replicates) if targets else None, {**columns, "targets": int})
+    """Return the gains averaged over the targets that were learned as `stilts.statistics.average_gains` does."""
+    dropped = ("target", "baseline_score", "score", "learned")
+    columns = {name: kind for name, kind in GAIN_COLUMNS.items() if name not in dropped}
+    return _with_columns(average_gains(analysis.learned), {**columns, "targets": int})
 
 
 def _with_columns(table: "pd.DataFrame | None", columns: Mapping[str, type]) -> "pd.DataFrame":
@@ -204,14 +224,6 @@ def _with_columns(table: "pd.DataFrame | None", columns: Mapping[str, type]) -> 
     if table is not None and len(table):
         return table
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-
-
-def comparable_parts(replicates: Mapping[str, Replicates]) -> tuple[list[str], list[str]]:
-    """Return the targets and conditions that `stilts.statistics.comparable` finds, none of either where it fails."""
-    try:
-        return comparable(replicates)
-    except StiltsError:  # nothing, or too little, is recorded yet
-        return [], []
 
 
 def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":

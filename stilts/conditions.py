@@ -1,6 +1,6 @@
 """What a condition of the intermediate phase is beside the others: English alone, or the counterpart of such a one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,16 @@ LANGUAGE_MODEL = "mlm"
 MIXED, TRANSLATED = "multilingual language modelling mixed in", "data in other languages"
 ENGLISH_OF = {"mnli-translated": "mnli", "squad-translated": "squad", "xnli-dev-translated": "mnli"}
 """Intermediate task in several languages -> the English one that it is a translation of, or of whose kind it is."""
+
+STANDS_IN = ("xnli-dev-translated",)
+"""Those that hold other rows than the English task: in several languages, but no translation of its data."""
+
+# Intermediate task -> targets that are the same task: of one generator (pocket), or trained on the same rows (xtreme).
+SAME: Mapping[str, tuple[str, ...]] = {
+    "nli": ("command-nli",), "para": ("command-para",), "qa": ("command-qa",), "intent": ("intent",),
+    "slots": ("slots",), "dates": ("dates",), "mnli": ("xnli",), "squad": ("xquad", "mlqa"),
+    "squad2": ("xquad", "mlqa"),
+}  # fmt: skip
 
 Tasks = Mapping[str, tuple[str, ...]]
 """Condition -> its intermediate tasks, as `Analysis.conditions` has them."""
@@ -36,6 +46,11 @@ class Counterpart:
 
     def __str__(self) -> str:
         return f"{self.condition} \N{MINUS SIGN} {self.against}"
+
+
+def is_same_task(tasks: Iterable[str], target: str) -> bool:
+    """Whether one of some intermediate tasks is the same task as a target, on other rows or on the same."""
+    return any(target in SAME.get(task, ()) for task in tasks)
 
 
 def english_conditions(tasks: Tasks) -> list[str]:

@@ -18,7 +18,15 @@ from papermill.engines import NBClientEngine
 
 from stilts.leftovers import scratch_folder
 from stilts.starting import ended_by_signal, environment, python, runs_folder
-from stilts.templates import check_parameters, default_parameters, fill, remove_traces, repository_of, state_parameters
+from stilts.templates import (
+    check_parameters,
+    default_parameters,
+    drop_unshown,
+    fill,
+    remove_traces,
+    repository_of,
+    state_parameters,
+)
 
 KERNEL_ENVIRONMENT = {
     # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
@@ -60,8 +68,8 @@ class _Client(PapermillNotebookClient):
 class BookEngine(NBClientEngine):
     """Papermill's own engine that first checks the parameters and fills the text; `papermill --engine stilts`.
 
-    What it returns holds no time, no path of the machine and no random cell name: the same notebook with the same
-    results is the same file.
+    Cells tagged `if-shown` that had nothing to show are dropped. What it returns holds no time, no path of the machine
+    and no random cell name: the same notebook with the same results is the same file.
     """
 
     @classmethod
@@ -77,6 +85,8 @@ class BookEngine(NBClientEngine):
         runs = runs_folder(repository_of(template))
         nb = super().execute_notebook(nb, kernel_name, output_path, runs=runs, **options)
         remove_traces(nb)
+        if not _failed(nb):  # what follows a failed cell was not executed: it has nothing to show yet
+            drop_unshown(nb)
         return nb
 
     @classmethod
@@ -115,3 +125,7 @@ class BookEngine(NBClientEngine):
             # Set afterwards, so that the client ends what it has not been given.
             client.km = OwnKernels(kernel_name=kernel_name, connection_file=str(scratch / "kernel.json"))
             client.execute(env=environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
+
+
+def _failed(notebook) -> bool:
+    return any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", []))

@@ -21,6 +21,7 @@ from stilts.labels import name_points
 from stilts.linguistics import by_distance, language
 from stilts.statistics import BASELINE, signed
 from stilts.study import Phase
+from stilts.verdicts import Kind
 
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
@@ -127,7 +128,8 @@ def transfer_matrix(
     cells : DataFrame
         As `stilts.statistics.gains` returns it: condition, target, gain, low, high, excludes_zero, survives_holm.
         A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
-        a thick frame and an asterisk. Without a row the figure says so.
+        a thick frame and an asterisk. A cell that was not learned (column learned, where there is one) is pale and says
+        so. Without a row the figure says so.
     averages : DataFrame or None
         As `stilts.statistics.average_gains` returns it; a last column, set apart.
     effect, rows : str
@@ -136,14 +138,16 @@ def transfer_matrix(
     with _style():
         if cells.empty:
             return _empty("nothing to compare yet")
+        if "learned" not in cells:
+            cells = cells.assign(learned=True)
         conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
         columns = {target: float(place) for place, target in enumerate(targets)}
         if averages is not None and len(averages):
             columns["mean"] = len(targets) + 0.25
-            cells = pd.concat([cells, averages.assign(target="mean")], ignore_index=True)
+            cells = pd.concat([cells, averages.assign(target="mean", learned=True)], ignore_index=True)
         figure = _figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
         axis = figure.add_subplot()
-        norm = _symmetric(cells["gain"])
+        norm = _symmetric(cells.loc[cells["learned"], "gain"])
         for row in cells.itertuples():
             _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
         _frame_matrix(axis, columns, conditions, rows)
@@ -155,7 +159,7 @@ def transfer_matrix(
 
 def _symmetric(values: pd.Series) -> Normalize:
     """A colour scale with zero in its middle; never so narrow that noise looks like an effect."""
-    most = max(float(np.nanmax(np.abs(values))), 1.0)
+    most = float(np.nanmax(np.abs(values), initial=1.0))
     return Normalize(-most, most)
 
 
@@ -166,6 +170,9 @@ def ink_on(color: Sequence[float]) -> str:
 
 
 def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
+    if not row.learned:
+        _pale_cell(axis, x, y, row)
+        return
     color = DIVERGING(norm(row.gain))
     ink = ink_on(color)
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
@@ -177,6 +184,13 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
     axis.text(x, y - 0.12, signed(row.gain) + star, ha="center", va="center", color=ink, fontsize=9.5, weight=weight)
     interval = f"{signed(row.low)}, {signed(row.high)}"
     axis.text(x, y + 0.24, interval, ha="center", va="center", color=ink, fontsize=5.8)
+
+
+def _pale_cell(axis: Axes, x: float, y: int, row) -> None:
+    """Write a number that counts nowhere."""
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#f4f4f4", edgecolor="white", linewidth=1.5))
+    axis.text(x, y - 0.12, signed(row.gain), ha="center", va="center", color=FAINT, fontsize=8.5)
+    axis.text(x, y + 0.24, "not learned", ha="center", va="center", color=FAINT, fontsize=5.8)
 
 
 def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str], rows: str) -> None:
@@ -440,7 +454,7 @@ def claims(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        study, id, part, value, low, high, published (points; missing where no figure was published), at_least, verdict.
+        As `stilts.claims.as_parts` returns it.
         Each study has a panel of its own.
     """
     with _style():
@@ -464,7 +478,9 @@ def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
     axis.axvline(0, color=FAINT, linewidth=0.8)
     axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
     axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
-    axis.plot(table["at_least"], places, "|", color=FAINT, markersize=11, label="what the claim asks for")
+    axis.plot(_bounds(table), places, "|", color=FAINT, markersize=11, label="the bound that the claim sets")
+    both_sides = table["asks"] == Kind.NEGLIGIBLE
+    axis.plot(-table["smallest"][both_sides], places[both_sides], "|", color=FAINT, markersize=11)
     axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
     axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
     axis.set_ylim(len(table) - 0.5, -0.5)
@@ -474,6 +490,11 @@ def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
         side.tick_params(axis="y", length=0)
         side.spines[["left", "right"]].set_visible(False)
     axis.grid(axis="x", color=RULE, linewidth=0.4)
+
+
+def _bounds(table: pd.DataFrame) -> pd.Series:
+    """Return what each part must exceed, or where its claim is that nothing is gained, stay below."""
+    return table["smallest"].where(table["asks"].isin([Kind.NO_MORE, Kind.NEGLIGIBLE]), table["asked"])
 
 
 # --- Data ------------------------------------------------------------------------------------------------------------

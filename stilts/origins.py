@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis import find_records
-from stilts.records import Record
+from stilts.records import Record, Store
 from stilts.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,6 +33,23 @@ def records_of(here: Workspace, *studies: str) -> list[Record]:
     """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
     found = [record for study in studies for record in find_records(here, study)[0]]
     return list({record.id: record for record in found}.values())
+
+
+def committed(here: Workspace) -> list[Record]:
+    """Return all records under `results/`, by study, each once: studies that share a run have its record each."""
+    found = [record for name in recorded_studies(here) for record in Store(here.root / "results" / name / "records")]
+    return list({record.id: record for record in found}.values())
+
+
+def recorded_studies(here: Workspace) -> list[str]:
+    """Return the names of the studies that have records under `results/`."""
+    return sorted(folder.parent.name for folder in (here.root / "results").glob("*/records"))
+
+
+def extent(records: Sequence[Record]) -> str:
+    """Say how many records there are, and of how many studies."""
+    studies = {record.provenance.study for record in records}
+    return f"There are {len(records):,} records, made for {len(studies)} studies: {', '.join(sorted(studies))}."
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":

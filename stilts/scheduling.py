@@ -111,7 +111,7 @@ def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
             shared.update(source.read_bytes())
     for run_id in sorted(run.id for run in plan.runs):
         shared.update(run_id.encode())
-    results = (workspace.root / "results").rglob("*.json")
+    results = [path for kind in ("*.json", "chance.csv") for path in (workspace.root / "results").rglob(kind)]
     for source in (*workspace.studies().values(), *sorted(results)):  # a chapter shows its study's question and tests
         shared.update(source.read_bytes())
     found = []

@@ -15,6 +15,7 @@ from stilts.tasks import MULTI, TARGETS
 if TYPE_CHECKING:
     import pandas as pd
 
+MAJORITY = "most frequent label"
 GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
 
 
@@ -51,11 +52,12 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        language, n (test examples), a column for each condition that is shown (percent, mean over seeds), the gain of
-        `multi` with its interval over examples and seeds (points), and for a target with published scores by language
-        another column, headed by the published model. The first row is the mean over all languages, English among
-        them, as XTREME takes it, without an interval; of the published column over the same languages. No row where the
-        target has no record.
+        language, n (test examples), a column for each condition that is shown (percent, mean over seeds); where answers
+        are labels, the share of the most frequent one, and of each condition the accuracy with every label counting
+        the same (percent); the gain of `multi` with its interval over examples and seeds (points); and for a target
+        with published scores by language another column, headed by the published model. The first row is the mean over
+        all languages, English among them, as XTREME takes it, without an interval; of the published column over the
+        same languages. No row where the target has no record.
     """
     import pandas as pd
 
@@ -70,8 +72,10 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     table["n"] = [int(counts[code]) for code in order]
     for head, name in _shown(analysis, target).items():
         table[head] = part.scores[places, part.conditions.index(name)]
+    for head, column in _beside_accuracy(analysis, target).items():
+        table[head] = column.reindex(order).to_numpy()
     if {BASELINE, MULTI} <= set(part.conditions):
-        effects = [estimate(*part.language(place, part.weights({MULTI: 1, BASELINE: -1}))) for place in places]
+        effects = [estimate(part.language(place, part.weights({MULTI: 1, BASELINE: -1}))) for place in places]
         table[GAIN] = [effect.value for effect in effects]
         table["low"], table["high"] = ([getattr(effect, end) for effect in effects] for end in ("low", "high"))
     if series := published.by_language(target):
@@ -79,6 +83,22 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     means = {column: table[column].mean() for column in table.columns[2:] if column not in ("low", "high")}
     first = pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])
     return pd.concat([first, table], ignore_index=True)[list(table.columns)]
+
+
+def _beside_accuracy(analysis: Analysis, target: str) -> "dict[str, pd.Series]":
+    """Return the share of the most frequent label by language, and the balanced accuracy of the shown conditions.
+
+    Nothing where answers are no labels, or records do not note it.
+    """
+    scores = analysis.scores[analysis.scores["target"] == target][["run", "condition", "language"]]
+    noted = scores.merge(analysis.guessing, on=["run", "language"])
+    if noted.empty:
+        return {}
+    balanced = noted.groupby(["condition", "language"])["balanced"].mean()
+    shown = {head: balanced[name] for head, name in _shown(analysis, target).items() if name in balanced}
+    return {MAJORITY: noted.groupby("language")["majority"].first()} | {
+        f"{head}, balanced": column for head, column in shown.items()
+    }
 
 
 def target_averages(analysis: Analysis) -> "pd.DataFrame":
@@ -107,4 +127,3 @@ def target_averages(analysis: Analysis) -> "pd.DataFrame":
     names = [series.name for series in published.with_averages()]
     table = pd.DataFrame(rows, columns=[*columns, *names])
     return table.astype(dict.fromkeys([BASELINE, "best single", MULTI, *names], float))
-

@@ -1,22 +1,29 @@
-"""Effects with intervals: what a condition gains over another, resampled over languages, examples and seeds.
+"""Effects with intervals: what a condition gains over another, for other languages, other test items and other seeds.
 
-Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gold))`` over a language's examples, so one
-bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1 alike.
+Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gold))`` over a language's test items, so
+one bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1 alike. It draws languages and items. Seeds
+are too few to be drawn: their part of the variance is that of the effect from seed to seed, and the interval is
+Student's, with Satterthwaite's degrees of freedom, as in `stilts.questions.models`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.records import Record, Store
+from stilts.tasks import TARGETS
 
 SOURCE_LANGUAGE = "en"
 BASELINE = "none"
 LEVEL = 0.95
+UNTRAINED_SEED = 0
+"""The seed of a run that has no training before it: it is the same for all."""
 
 Weights = Mapping[tuple[str, str], float]
 """(condition, target) -> weight in a linear contrast of scores."""
@@ -32,8 +39,10 @@ class Counts:
     runs : tuple of (str, int)
         Condition and seed of each column.
     languages : tuple of str
-    numerators, denominators : tuple of arrays of shape (examples of the language, runs)
+    numerators, denominators : tuple of arrays of shape (items of the language, runs)
         ``2 * matches`` and ``predicted + gold``, one array per language.
+    items : tuple of arrays of shape (items of the language,)
+        The number of the item that a row is a translation of; empty where no item stands in two languages.
     """
 
     target: str
@@ -41,6 +50,7 @@ class Counts:
     languages: tuple[str, ...]
     numerators: tuple[np.ndarray, ...]
     denominators: tuple[np.ndarray, ...]
+    items: tuple[np.ndarray, ...] = ()
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -69,16 +79,19 @@ def read_counts(store: Store, records: Iterable[Record]) -> dict[str, Counts]:
         target: {(run.run.condition, run.run.seed): store.predictions(run.id) for run in runs}
         for target, runs in members.items()
     }
-    return {target: align(target, runs) for target, runs in frames.items()}
+    return {target: align(target, runs, TARGETS[target].parallel) for target, runs in frames.items()}
 
 
-def align(target: str, predictions: Mapping[tuple[str, int], pd.DataFrame]) -> Counts:
+def align(target: str, predictions: Mapping[tuple[str, int], pd.DataFrame], together: bool = False) -> Counts:
     """Return the counts of one target from the predictions of its runs.
 
     Parameters
     ----------
     predictions : mapping
-        (condition, seed) -> table with columns language, example, matches, predicted, gold.
+        (condition, seed) -> table with columns language, example, matches, predicted, gold; and where languages share
+        items, item, the number of the one that a row is a translation of: that of the example where it lacks.
+    together : bool
+        Whether the target's languages share items.
     """
     frames = [frame.sort_values(["language", "example"], ignore_index=True) for frame in predictions.values()]
     keys = frames[0][["language", "example"]]
@@ -92,53 +105,110 @@ def align(target: str, predictions: Mapping[tuple[str, int], pd.DataFrame]) -> C
     numerators = np.column_stack([2.0 * frame["matches"] for frame in frames])
     denominators = np.column_stack([frame["predicted"] + frame["gold"] for frame in frames]).astype(float)
     languages, starts = np.unique(keys["language"].to_numpy(dtype=str), return_index=True)
+    items = frames[0].get("item", keys["example"]).to_numpy()
     return Counts(
         target,
         tuple(predictions),
         tuple(map(str, languages)),
         tuple(np.split(numerators, starts[1:])),
         tuple(np.split(denominators, starts[1:])),
+        tuple(np.split(items, starts[1:])) if together else (),
     )
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A weighted sum of scores, with all that its standard error is made of; samples add up.
+
+    Attributes
+    ----------
+    value : float
+        Observed, in points.
+    draws : array of shape (replicates,)
+        The same with languages and items drawn anew; seeds as they are.
+    rows : tuple of str
+        Languages that are drawn; none for the score of one language.
+    seeds : Series or None
+        Seed -> observed value of that seed alone; None where no training, and so no seed, stands behind it.
+    deviations : DataFrame or None
+        What each language (row) adds to the value of each seed (column), about the mean over languages.
+    """
+
+    value: float
+    draws: np.ndarray
+    rows: tuple[str, ...] = ()
+    seeds: pd.Series | None = None
+    deviations: pd.DataFrame | None = None
+
+    def __add__(self, other: "Sample") -> "Sample":
+        value, rows = self.value + other.value, tuple(dict.fromkeys((*self.rows, *other.rows)))
+        if self.seeds is None or other.seeds is None:
+            seeded, constant = (other, self) if self.seeds is None else (self, other)
+            seeds = None if seeded.seeds is None else seeded.seeds + constant.value
+            return Sample(value, self.draws + other.draws, rows, seeds, seeded.deviations)
+        seeds = (self.seeds + other.seeds).dropna()  # of the seeds that both have
+        deviations = self.deviations.add(other.deviations, fill_value=0.0)[seeds.index]
+        return Sample(value, self.draws + other.draws, rows, seeds, deviations)
+
+    def __mul__(self, factor: float) -> "Sample":
+        seeds = None if self.seeds is None else self.seeds * factor
+        deviations = None if self.deviations is None else self.deviations * factor
+        return Sample(self.value * factor, self.draws * factor, self.rows, seeds, deviations)
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
 class Replicates:
-    """Scores of one target in percent: observed, and what the bootstrap needs to draw means and differences of them.
+    """Scores of one target in percent: observed, and with items and languages drawn anew.
 
     Attributes
     ----------
     target : str
+    runs : tuple of (str, int)
+        Condition and seed of each run.
     conditions, languages : tuple of str
-    seeds : dict
-        Condition -> number of seeds.
     scores : array of shape (languages, conditions)
         Observed, averaged over seeds.
-    examples : array of shape (replicates, languages, conditions)
-        The same with the language's examples drawn anew.
-    seed_scores : array of shape (languages, runs)
+    items : array of shape (replicates, languages, conditions)
+        The same with the language's items drawn anew.
+    run_scores : array of shape (languages, runs)
         Observed, each run apart.
-    seed_shifts : array of shape (replicates, runs)
-        Share of a run in its condition's mean when seeds are drawn anew, minus its share in the observed mean.
-    membership : array of shape (runs, conditions)
     times_drawn : array of shape (replicates, languages)
         How often each language is drawn; 0 for English.
     """
 
     target: str
+    runs: tuple[tuple[str, int], ...]
     conditions: tuple[str, ...]
     languages: tuple[str, ...]
-    seeds: Mapping[str, int]
     scores: np.ndarray
-    examples: np.ndarray
-    seed_scores: np.ndarray
-    seed_shifts: np.ndarray
-    membership: np.ndarray
+    items: np.ndarray
+    run_scores: np.ndarray
     times_drawn: np.ndarray
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Condition -> number of seeds."""
+        return {name: len(self._seeds_of(name)) for name in self.conditions}
 
     @property
     def others(self) -> list[int]:
         """Places of the languages other than English."""
         return [place for place, language in enumerate(self.languages) if language != SOURCE_LANGUAGE]
+
+    def only(self, conditions: Sequence[str]) -> "Replicates":
+        """Return the replicates of some of the conditions."""
+        kept = [place for place, name in enumerate(self.conditions) if name in conditions]
+        runs = [place for place, (name, _) in enumerate(self.runs) if name in conditions]
+        return replace(
+            self,
+            runs=tuple(self.runs[place] for place in runs),
+            conditions=tuple(self.conditions[place] for place in kept),
+            scores=self.scores[:, kept],
+            items=self.items[:, :, kept],
+            run_scores=self.run_scores[:, runs],
+        )
 
     def weights(self, by_condition: Mapping[str, float]) -> np.ndarray:
         """Return weights as an array of shape (conditions,); UnknownName for a condition without runs."""
@@ -147,49 +217,72 @@ class Replicates:
                 raise UnknownName(f"condition of target '{self.target}'", condition, self.conditions)
         return np.array([by_condition.get(condition, 0.0) for condition in self.conditions])
 
-    def language(self, place: int, weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return a weighted sum of one language's scores: observed, and with examples and seeds drawn anew."""
-        observed = float(self.scores[place] @ weights)
-        shifts = self.seed_shifts @ (self.seed_scores[place] * (self.membership @ weights))
-        return observed, self.examples[:, place] @ weights + shifts
+    def language(self, place: int, weights: np.ndarray) -> Sample:
+        """Return a weighted sum of one language's scores."""
+        by_seed = self._by_seed(weights)
+        seeds = None if by_seed is None else by_seed.iloc[place]
+        nothing = None if by_seed is None else by_seed.iloc[:0]
+        return Sample(float(self.scores[place] @ weights), self.items[:, place] @ weights, (), seeds, nothing)
 
-    def mean(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    def mean(self, weights: np.ndarray) -> Sample:
         """Return the same for the mean over languages other than English, with languages drawn anew as well.
 
-        Languages' observed values spread more than the languages themselves do, by the noise of their examples. To draw
-        both languages and examples without counting that noise twice, the observed values are first drawn together by
-        as much as the noise explains (Davison and Hinkley 1997, section 3.8). A language that is drawn k times stands
-        for k draws of its examples, whose noise adds up as the square root of k.
+        Languages' observed values spread more than the languages themselves do, by the noise of their items. To draw
+        both languages and items without counting that noise twice, the observed values are first drawn together by as
+        much as the noise of each language apart explains (Davison and Hinkley 1997, section 3.8). What the items that
+        languages share do to all of them alike stays in the mean of the noise.
         """
         observed = self.scores[self.others] @ weights
-        noise = self.examples[:, self.others] @ weights - observed
+        noise = self.items[:, self.others] @ weights - observed
         centre = observed.mean()
         drawn_together = centre + _shrinkage(observed, noise) * (observed - centre)
         times = self.times_drawn[:, self.others]
-        sums = times @ drawn_together + (np.sqrt(times) * noise).sum(axis=1)
         count = times.sum(axis=1)  # 0 where a replicate drew no language of this target: it then says nothing
-        means = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
-        shifts = self.seed_shifts @ (self.seed_scores[self.others].mean(axis=0) * (self.membership @ weights))
-        return float(centre), means + shifts
+        drawn = np.divide(times @ drawn_together, count, out=np.full(len(times), np.nan), where=count > 0)
+        rows = tuple(self.languages[place] for place in self.others)
+        by_seed = self._by_seed(weights)
+        if by_seed is None:
+            return Sample(float(centre), drawn + noise.mean(axis=1), rows)
+        table = by_seed.iloc[self.others]
+        deviations = (table - table.mean()) / len(table)
+        return Sample(float(centre), drawn + noise.mean(axis=1), rows, table.mean(), deviations)
+
+    def _by_seed(self, weights: np.ndarray) -> pd.DataFrame | None:
+        """Return a weighted sum of scores, a row for each language, a column for each seed that all conditions have.
+
+        A condition without any training is the same for all seeds; None where there is no other.
+        """
+        used = [name for name, weight in zip(self.conditions, weights, strict=True) if weight]
+        trained = [name for name in used if self._seeds_of(name) != {UNTRAINED_SEED}]
+        if not trained:
+            return None
+        seeds = sorted(set.intersection(*map(self._seeds_of, trained)))
+        columns = {run: self.run_scores[:, place] for place, run in enumerate(self.runs)}
+        share = dict(zip(self.conditions, weights, strict=True))
+        values = {
+            seed: sum(share[name] * columns[name, seed if name in trained else UNTRAINED_SEED] for name in used)
+            for seed in seeds
+        }
+        return pd.DataFrame(values, index=list(self.languages))
+
+    def _seeds_of(self, condition: str) -> set[int]:
+        return {seed for name, seed in self.runs if name == condition}
 
 
 def _shrinkage(observed: np.ndarray, noise: np.ndarray) -> float:
     """Return the factor on the languages' deviations that gives replicates of the mean the variance of the mean."""
     if len(observed) < 2 or not observed.var():
         return 1.0
-    excess = observed.var(ddof=1) - noise.var(axis=0).mean()
+    excess = observed.var(ddof=1) - noise.var(axis=1, ddof=1).mean()
     return float(np.sqrt(max(excess, 0.0) / observed.var()))
 
 
-def resample(
-    counts: Mapping[str, Counts], resamples: int, generator: np.random.Generator
-) -> dict[str, Replicates]:
+def resample(counts: Mapping[str, Counts], resamples: int, generator: np.random.Generator) -> dict[str, Replicates]:
     """Draw the bootstrap replicates from which every interval of the study is read.
 
-    Each replicate draws languages other than English with replacement, the same ones for every target; within each
-    language of a target, examples with replacement, the same ones for every condition and seed, so that differences
-    stay paired; and, for each condition apart, one seed fewer than there are, which makes up for the small number of
-    seeds (Rao and Wu 1988). A condition with one seed keeps it: its interval says nothing of that seed's luck.
+    Each replicate draws languages other than English with replacement, the same ones for every target; and of each
+    language of a target, items with replacement, the same ones for every condition and seed, so that differences stay
+    paired. Items that are translations of one another are drawn together for all languages.
 
     Parameters
     ----------
@@ -221,25 +314,34 @@ def _times_drawn(count: int, resamples: int, generator: np.random.Generator) -> 
 def _resample_target(
     counts: Counts, drawn_of: Mapping[str, np.ndarray], resamples: int, generator: np.random.Generator
 ) -> Replicates:
-    membership = counts.membership
-    seeds = membership.sum(axis=0)
-    seed_scores, examples = [], []
-    for numerator, denominator in zip(counts.numerators, counts.denominators, strict=True):
-        drawn = _times_drawn(len(numerator), resamples, generator)
-        seed_scores.append(_percent(numerator.sum(axis=0), denominator.sum(axis=0)))
-        examples.append(_percent(drawn @ numerator, drawn @ denominator) @ (membership / seeds))
+    share = counts.membership / counts.membership.sum(axis=0)
+    run_scores, items = [], []
+    parts = zip(counts.numerators, counts.denominators, _items_drawn(counts, resamples, generator), strict=True)
+    for numerator, denominator, drawn in parts:
+        run_scores.append(_percent(numerator.sum(axis=0), denominator.sum(axis=0)))
+        items.append(_percent(drawn @ numerator, drawn @ denominator) @ share)
     return Replicates(
         counts.target,
+        counts.runs,
         counts.conditions,
         counts.languages,
-        dict(zip(counts.conditions, map(int, seeds), strict=True)),
-        np.stack(seed_scores) @ (membership / seeds),
-        np.stack(examples, axis=1),
-        np.stack(seed_scores),
-        _seed_shifts(membership, resamples, generator),
-        membership,
+        np.stack(run_scores) @ share,
+        np.stack(items, axis=1),
+        np.stack(run_scores),
         np.stack([drawn_of.get(language, np.zeros(resamples)) for language in counts.languages], axis=1),
     )
+
+
+def _items_drawn(counts: Counts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield for each language how often each of its items is drawn, an array of shape (resamples, items)."""
+    if not counts.items:
+        for numerator in counts.numerators:
+            yield _times_drawn(len(numerator), resamples, generator)
+        return
+    together = np.unique(np.concatenate(counts.items))
+    drawn = _times_drawn(len(together), resamples, generator)
+    for own in counts.items:
+        yield drawn[:, np.searchsorted(together, own)]
 
 
 def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -247,24 +349,26 @@ def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return 100 * np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
-def _seed_shifts(membership: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    shifts = np.zeros((resamples, len(membership)))
-    for column in membership.T:
-        runs = np.flatnonzero(column)
-        if len(runs) > 1:
-            share = np.full(len(runs), 1 / len(runs))
-            shifts[:, runs] = generator.multinomial(len(runs) - 1, share, size=resamples) / (len(runs) - 1) - share
-    return shifts
-
-
 @dataclass(frozen=True)
 class Estimate:
-    """An effect in points, its percentile interval, and the p-value of a Wald test with the bootstrap's spread."""
+    """An effect in points with its interval and two-sided p-value, by Student's t.
+
+    Attributes
+    ----------
+    value, low, high, p : float
+    se, df : float
+        Standard error and degrees of freedom.
+    seeds : int
+        Seeds behind it; 1 where the standard error says nothing of another seed's luck.
+    """
 
     value: float
     low: float
     high: float
     p: float
+    se: float = math.nan
+    df: float = math.nan
+    seeds: int = 1
 
     @property
     def excludes_zero(self) -> bool:
@@ -278,7 +382,7 @@ class Estimate:
 def signed(value: float, decimals: int = 1) -> str:
     """Write a number with its sign, a true minus among them; what is rounded to zero has none."""
     text = f"{value:+.{decimals}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
 
 
 def in_words(value: float, low: float, high: float, unit: str = "points") -> str:
@@ -286,17 +390,63 @@ def in_words(value: float, low: float, high: float, unit: str = "points") -> str
     return f"{signed(value)} {unit} ({signed(low)} to {signed(high)})"
 
 
-def estimate(value: float, replicates: np.ndarray, level: float = LEVEL) -> Estimate:
-    """Return an effect with its interval from its replicates, an array of shape (replicates,).
+def estimate(sample: Sample, level: float = LEVEL) -> Estimate:
+    """Return an effect with its interval and p-value.
 
-    The interval is the percentile interval. The p-value is two-sided, from the normal distribution with the replicates'
-    standard deviation: unlike a count of replicates it has no smallest value, which a correction for many comparisons
-    would run into. An effect of zero that never varies has p = 1.
+    The variance has a part of languages and items, from the replicates; a part of the seeds, from the effect of each
+    seed by itself; and the residual that both contain, which is subtracted once. The reference is Student's t with the
+    degrees of freedom of `combine`. An effect of zero that never varies has p = 1.
     """
-    low, high = np.nanquantile(replicates, [(1 - level) / 2, (1 + level) / 2])
-    spread = float(np.nanstd(replicates))
-    p = math.erfc(abs(value) / spread / math.sqrt(2)) if spread else float(value == 0)
-    return Estimate(float(value), float(low), float(high), float(p))
+    of_rows, free_rows = float(np.nanvar(sample.draws)), max(len(sample.rows) - 1, 0) or math.inf
+    if sample.seeds is None or len(sample.seeds) < 2:
+        return _t_interval(sample.value, of_rows, free_rows, level, 1 if sample.seeds is not None else 0)
+    count = len(sample.seeds)
+    of_seeds = float(sample.seeds.var()) / count
+    variance, df = combine(of_rows, of_seeds, _residual(sample.deviations), free_rows, count - 1)
+    return _t_interval(sample.value, variance, df, level, count)
+
+
+def _residual(deviations: pd.DataFrame) -> float:
+    """Return the variance that languages and seeds leave to a mean over both."""
+    rows, seeds = deviations.shape
+    if rows < 2:
+        return 0.0
+    left = deviations.sub(deviations.mean(axis="columns"), axis="index").to_numpy()
+    return float((left**2).sum() * rows / (rows - 1) / (seeds * (seeds - 1)))
+
+
+def combine(
+    of_rows: float, of_seeds: float, residual: float, free_rows: float, free_seeds: float
+) -> tuple[float, float]:
+    """Return the variance of an effect over rows and seeds that cross, and its degrees of freedom.
+
+    Satterthwaite's (1946), rounded down, but no fewer than those of the rows or of the seeds by themselves, and no more
+    than rows and seeds have together, (rows - 1)(seeds - 1), where the seeds count.
+
+    Parameters
+    ----------
+    of_rows, of_seeds : float
+        Variance by rows (languages) and by seeds; both hold the residual.
+    residual : float
+    free_rows, free_seeds : float
+        Degrees of freedom of either.
+    """
+    seeds_alone, rows_alone = max(of_seeds - residual, 0.0), max(of_rows - residual, 0.0)
+    variance = max(rows_alone + seeds_alone + residual, of_rows)
+    uncertain, least = of_rows**2 / free_rows, min(free_rows, free_seeds)
+    if seeds_alone:
+        uncertain += of_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
+    df = math.floor(variance**2 / uncertain) if uncertain else free_rows * free_seeds
+    return variance, float(min(max(df, least), free_rows * free_seeds))
+
+
+def _t_interval(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
+    from scipy.stats import t
+
+    se = math.sqrt(variance)
+    half = se * float(t.ppf((1 + level) / 2, df))
+    p = 2 * float(t.sf(abs(value) / se, df)) if se else float(value == 0)
+    return Estimate(float(value), float(value - half), float(value + half), p, se, float(df), seeds)
 
 
 def contrast(replicates: Mapping[str, Replicates], weights: Weights, level: float = LEVEL) -> Estimate:
@@ -322,7 +472,11 @@ def contrast(replicates: Mapping[str, Replicates], weights: Weights, level: floa
         if target not in replicates:
             raise UnknownName("target with zero-shot records", target, replicates)
         parts.append(replicates[target].mean(replicates[target].weights(by_condition)))
-    return estimate(sum(value for value, _ in parts), np.sum([draws for _, draws in parts], axis=0), level)
+    return estimate(_sum(parts), level)
+
+
+def _sum(parts: Sequence[Sample]) -> Sample:
+    return reduce(operator.add, parts)
 
 
 def gain_weights(condition: str, targets: Sequence[str], baseline: str = BASELINE) -> dict[tuple[str, str], float]:
@@ -331,14 +485,25 @@ def gain_weights(condition: str, targets: Sequence[str], baseline: str = BASELIN
     return {(name, target): sign * share for target in targets for name, sign in ((condition, 1), (baseline, -1))}
 
 
-def gains(replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
+def gains(
+    replicates: Mapping[str, Replicates],
+    failed: Collection[tuple[str, str]] = (),
+    baseline: str = BASELINE,
+    level: float = LEVEL,
+) -> pd.DataFrame:
     """Return one row for each condition and target that can be compared with the baseline.
+
+    Parameters
+    ----------
+    failed : collection of (str, str)
+        Condition and target of the cells that were not learned: no correction counts them, and none survives it. Where
+        the baseline has not learned a target, none of its cells counts.
 
     Returns
     -------
     DataFrame
         condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all the
-        rows), excludes_zero, survives_holm, languages, seeds.
+        rows that were learned), excludes_zero, survives_holm, languages, seeds, learned.
     """
     rows = []
     for target, part in replicates.items():
@@ -349,48 +514,48 @@ def gains(replicates: Mapping[str, Replicates], baseline: str = BASELINE, level:
                 {"condition": condition, "target": target}
                 | {"baseline_score": means[baseline], "score": means[condition]}
                 | _as_row(effect)
-                | {"languages": len(part.others), "seeds": part.seeds[condition]}
+                | {"languages": len(part.others), "seeds": effect.seeds}
+                | {"learned": not {(condition, target), (baseline, target)} & set(failed)}
             )
-    return with_holm(pd.DataFrame(rows), level)
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    corrected = with_holm(table[table["learned"]], level)[["p_holm", "survives_holm"]]
+    table = table.join(corrected.reindex(table.index))
+    return table.assign(survives_holm=table["survives_holm"].eq(True))
 
 
 def average_gains(
-    replicates: Mapping[str, Replicates],
-    targets: Sequence[str] | None = None,
-    baseline: str = BASELINE,
-    level: float = LEVEL,
+    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return each condition's gain averaged over targets, over those alone that all conditions and the baseline have.
+    """Return each condition's gain averaged over the targets that it and the baseline have.
+
+    Parameters
+    ----------
+    replicates : mapping
+        Of what was learned: a condition's average is over the targets that it has learned.
 
     Returns
     -------
     DataFrame
         condition, gain, low, high, p, p_holm, excludes_zero, survives_holm, targets (their number).
     """
-    common, conditions = comparable(replicates, targets, baseline)
     rows = [
         {"condition": condition}
-        | _as_row(contrast(replicates, gain_weights(condition, common, baseline), level))
-        | {"targets": len(common)}
-        for condition in conditions
+        | _as_row(contrast(replicates, gain_weights(condition, targets, baseline), level))
+        | {"targets": len(targets)}
+        for condition, targets in comparable(replicates, baseline).items()
     ]
     return with_holm(pd.DataFrame(rows), level)
 
 
-def comparable(
-    replicates: Mapping[str, Replicates], targets: Sequence[str] | None = None, baseline: str = BASELINE
-) -> tuple[list[str], list[str]]:
-    """Return the targets and the conditions that can be averaged: conditions of any target, targets that have them all.
-
-    Raises StiltsError where no target has them all.
-    """
-    chosen = [target for target in (targets or replicates) if target in replicates]
-    compared = {target: _compared(replicates[target], baseline) for target in chosen}
-    conditions = list(dict.fromkeys(name for names in compared.values() for name in names))
-    common = [target for target in chosen if set(compared[target]) == set(conditions) and conditions]
-    if not common:
-        raise StiltsError(f"no target has records of '{baseline}' and of all other conditions; run the study's rest")
-    return common, conditions
+def comparable(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:
+    """Return for each condition the targets on which it can be compared with the baseline."""
+    found: dict[str, list[str]] = {}
+    for target, part in replicates.items():
+        for condition in _compared(part, baseline):
+            found.setdefault(condition, []).append(target)
+    return found
 
 
 def _compared(part: Replicates, baseline: str) -> list[str]:
@@ -434,7 +599,7 @@ def language_gains(
             weights = part.weights({condition: 1, baseline: -1})
             before, after = part.conditions.index(baseline), part.conditions.index(condition)
             for place, language in enumerate(part.languages):
-                effect = estimate(*part.language(place, weights), level)
+                effect = estimate(part.language(place, weights), level)
                 rows.append(
                     {"condition": condition, "target": target, "language": language}
                     | {"baseline_score": part.scores[place, before], "score": part.scores[place, after]}
@@ -444,30 +609,29 @@ def language_gains(
 
 
 def average_language_gains(
-    replicates: Mapping[str, Replicates],
-    targets: Sequence[str] | None = None,
-    baseline: str = BASELINE,
-    level: float = LEVEL,
+    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
     """Return each language's gain averaged over the comparable targets that it takes part in.
+
+    Parameters
+    ----------
+    replicates : mapping
+        Of what was learned.
 
     Returns
     -------
     DataFrame
-        condition, language, gain, low, high (points, over examples and seeds), targets (their number).
+        condition, language, gain, low, high (points, over items and seeds), targets (their number).
     """
-    common, conditions = comparable(replicates, targets, baseline)
-    languages = sorted({language for target in common for language in replicates[target].languages})
     rows = []
-    for condition in conditions:
-        for language in languages:
-            members = [replicates[target] for target in common if language in replicates[target].languages]
+    for condition, targets in comparable(replicates, baseline).items():
+        for language in sorted({name for target in targets for name in replicates[target].languages}):
+            members = [replicates[target] for target in targets if language in replicates[target].languages]
             parts = [
                 part.language(part.languages.index(language), part.weights({condition: 1, baseline: -1}))
                 for part in members
             ]
-            values, draws = zip(*parts, strict=True)
-            effect = estimate(np.mean(values), np.mean(draws, axis=0), level)
+            effect = estimate(_sum(parts) * (1 / len(parts)), level)
             rows.append(
                 {"condition": condition, "language": language, "gain": effect.value, "low": effect.low}
                 | {"high": effect.high, "targets": len(members)}
@@ -487,9 +651,7 @@ def by_language_and_condition(averages: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index().rename_axis(columns=None)
 
 
-def english_gaps(
-    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
-) -> pd.DataFrame:
+def english_gaps(replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
     """Return how far English is ahead of the other languages, for each target that is tested in English too.
 
     Returns
@@ -528,24 +690,17 @@ def english_gaps(
 
 def _gap(part: Replicates, by_condition: Mapping[str, float], level: float) -> Estimate:
     weights = part.weights(by_condition)
-    english, english_draws = part.language(part.languages.index(SOURCE_LANGUAGE), weights)
-    others, others_draws = part.mean(weights)
-    return estimate(english - others, english_draws - others_draws, level)
+    english = part.language(part.languages.index(SOURCE_LANGUAGE), weights)
+    return estimate(english + part.mean(weights) * -1, level)
 
 
-def layer_profiles(
-    scores: pd.DataFrame,
-    resamples: int,
-    generator: np.random.Generator,
-    baseline: str = BASELINE,
-    level: float = LEVEL,
-) -> pd.DataFrame:
-    """Return retrieval accuracy by hidden layer, averaged over languages, with intervals over languages.
+def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
+    """Return retrieval accuracy by hidden layer, averaged over languages, with intervals over languages and seeds.
 
     Parameters
     ----------
     scores : DataFrame
-        One row per run and language: condition, language, and layer_1, layer_2, ... in percent.
+        One row per run and language: condition, seed, language, and layer_1, layer_2, ... in percent.
 
     Returns
     -------
@@ -554,28 +709,52 @@ def layer_profiles(
         missing for the baseline and where it has no run).
     """
     layers = sorted((name for name in scores.columns if name.startswith("layer_")), key=lambda name: int(name[6:]))
-    means = scores.groupby(["condition", "language"])[layers].mean()  # over seeds
-    table = means.unstack("condition").dropna()  # languages that every condition has
-    drawn = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=resamples) / len(table)
-    values = {(layer, condition): table[(layer, condition)].to_numpy() for layer, condition in table.columns}
+    tables = {layer: seed_tables(scores, layer) for layer in layers}
     conditions = list(dict.fromkeys(scores["condition"]))
     rows = []
     for condition in conditions:
         for layer in layers:
-            score = values[layer, condition]
-            compared = condition != baseline and baseline in conditions
-            gain = score - values[layer, baseline] if compared else np.full_like(score, np.nan)
-            rows.append(
-                {"condition": condition, "layer": int(layer[6:])}
-                | _mean_interval(("score", "low", "high"), score, drawn, level)
-                | _mean_interval(("gain", "gain_low", "gain_high"), gain, drawn, level)
-            )
-    return pd.DataFrame(rows)
+            score = estimate_table(tables[layer][condition], level)
+            row = {"condition": condition, "layer": int(layer[6:]), "score": score.value}
+            row |= {"low": score.low, "high": score.high}
+            if condition != baseline and baseline in conditions:
+                gain = estimate_table(difference(tables[layer][condition], tables[layer][baseline]), level)
+                row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+            rows.append(row)
+    columns = ["condition", "layer", "score", "low", "high", "gain", "gain_low", "gain_high"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def _mean_interval(names: Sequence[str], values: np.ndarray, drawn: np.ndarray, level: float) -> dict[str, float]:
-    low, high = np.quantile(drawn @ values, [(1 - level) / 2, (1 + level) / 2])
-    return dict(zip(names, (float(values.mean()), float(low), float(high)), strict=True))
+def seed_tables(scores: pd.DataFrame, column: str = "score") -> dict[str, pd.DataFrame]:
+    """Return for each condition a column of scores: a row for each language that all have, a column for each seed."""
+    tables = {
+        str(condition): own.pivot(index="language", columns="seed", values=column).dropna()
+        for condition, own in scores.groupby("condition", sort=False)
+    }
+    shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
+    return {condition: table.loc[shared] for condition, table in tables.items()}
+
+
+def difference(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return what one condition is ahead of another, seed by seed; one without training is the same for all seeds."""
+    if list(other.columns) == [UNTRAINED_SEED]:
+        return one.sub(other[UNTRAINED_SEED], axis="index")
+    return (one - other).dropna(axis="columns", how="all")
+
+
+def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
+    """Return the mean of a table of languages (rows) and seeds (columns) with its interval, both meant as drawn.
+
+    As `estimate`, with the items of a language among what sets it apart from others.
+    """
+    rows, seeds = table.shape
+    of_rows = float(table.mean(axis="columns").var()) / rows if rows > 1 else 0.0
+    free_rows = rows - 1 or math.inf
+    if seeds < 2:
+        return _t_interval(table.to_numpy().mean(), of_rows, free_rows, level, seeds)
+    of_seeds = float(table.mean().var()) / seeds
+    variance, df = combine(of_rows, of_seeds, _residual((table - table.mean()) / rows), free_rows, seeds - 1)
+    return _t_interval(table.to_numpy().mean(), variance, df, level, seeds)
 
 
 def best_layers(profiles: pd.DataFrame) -> pd.DataFrame:

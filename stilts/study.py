@@ -368,7 +368,7 @@ class ScheduleSettings(Settings):
 
 
 class QuestionSettings(Settings):
-    """What a study was made to answer, and the tests that were chosen before its results were seen.
+    """What a study was made to answer, and its tests, which are best written before its results are seen.
 
     Its analysis makes these tests and no others its own, and corrects for their number.
     """
@@ -381,6 +381,11 @@ class QuestionSettings(Settings):
     resamples: Annotated[int, Field(ge=100, le=10**6)] = Field(2000, description="of the bootstrap")
     smallest_effect: Annotated[float, Field(gt=0, le=100)] = Field(
         2.0, description="points that would matter; set beside what the design could have seen"
+    )
+    gate: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default_factory=dict,
+        description="target -> percent that every model must reach without an intermediate task, on average over the "
+        "languages besides English; where one does not, nothing can be tested",
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from stilts.analysis import listed
 from stilts.errors import StiltsError
 from stilts.formats.passage_retrieval import POOL
 from stilts.linguistics import DISTANCES, by_distance, language, language_table
@@ -105,16 +106,26 @@ def summary(manifest: Manifest) -> str:
     versions = ", ".join(plain(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
     made = f" with seed {plain(manifest['seed'])}" if "seed" in manifest else ""
     made += f" from {versions}" if versions else ""
+    made = f"It was generated{made}; its" if made else "Its"
     return (
-        f"This suite has {rows:,} rows in {len(known)} languages, {sum(each.xtreme for each in known)} of them "
-        f"XTREME's, of {len({each.family for each in known})} families and in {len({each.script for each in known})} "
-        f"scripts. {f'It was generated{made}; its' if made else 'Its'} fingerprint is `{manifest['fingerprint']}`."
+        f"This suite has {rows:,} rows in {len(known)} languages, English among them, of "
+        f"{len({each.family for each in known})} families and in {len({each.script for each in known})} scripts; "
+        f"{sum(each.xtreme for each in known)} of the languages are XTREME's. {made} fingerprint is "
+        f"`{manifest['fingerprint']}`."
     )
 
 
 def _languages(manifest: Manifest) -> list[str]:
     """Languages with a test set, and English."""
     return sorted(set(coverage(manifest)["language"]) | {SOURCE_LANGUAGE})
+
+
+def by_task(manifest: Manifest) -> str:
+    """Say in how many languages besides English each target task has a test set."""
+    table = coverage(manifest)
+    sizes = table[table["language"] != SOURCE_LANGUAGE].groupby("task", sort=False)["language"].nunique()
+    said = [f"{size} in {listed(list(tasks.index))}" for size, tasks in sizes.groupby(sizes, sort=False)]
+    return f"Languages besides English with a test set: {'; '.join(said)}."
 
 
 def _registry(manifest: Manifest, registry: Mapping[str, Task]) -> dict[str, Task]:

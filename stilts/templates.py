@@ -2,7 +2,8 @@
 
 A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals, each with a
 comment. `${name}` in a Markdown cell, in `metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt`
-stands for the parameter's value, so that pages made from one template have their own titles and labels.
+stands for the parameter's value, so that pages made from one template have their own titles and labels. A cell tagged
+`if-shown` stays on the page only where there is something to show.
 """
 
 import ast
@@ -23,6 +24,7 @@ from stilts.markup import plain
 
 PACKAGE = Path(__file__).parent
 INJECTED = "injected-parameters"
+IF_SHOWN = "if-shown"
 
 
 class Filler(string.Template):
@@ -40,7 +42,11 @@ class Filler(string.Template):
 
 def tagged_cell(notebook: NotebookNode, tag: str) -> NotebookNode | None:
     """Return the first cell with a tag, or None."""
-    return next((cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])), None)
+    return next((cell for cell in notebook.cells if _has(cell, tag)), None)
+
+
+def _has(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
 
 
 def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
@@ -173,6 +179,27 @@ def _comments(source: str) -> dict[str, str]:
     by_line = {token.start[0]: f"  {token.string}" for token in tokens if token.type == tokenize.COMMENT}
     statements = [statement for statement in ast.parse(source).body if statement.end_lineno in by_line]
     return {_target(statement).id: by_line[statement.end_lineno] for statement in statements}
+
+
+def drop_unshown(notebook: NotebookNode) -> None:
+    """Drop from an executed notebook, in place, the cells tagged `if-shown` that have nothing to show.
+
+    A code cell goes if it displayed nothing. A Markdown cell goes if it introduces such cells alone: if all tagged code
+    cells between it and the next Markdown cell are gone, of which there must be one.
+    """
+    kept: list[NotebookNode] = []
+    introduced: list[bool] = []  # whether each tagged code cell up to the next Markdown cell is shown
+    for cell in reversed(notebook.cells):
+        shown = True
+        if cell.cell_type == "markdown":
+            shown = not _has(cell, IF_SHOWN) or not introduced or any(introduced)
+            introduced = []
+        elif _has(cell, IF_SHOWN):
+            shown = bool(cell.get("outputs"))
+            introduced.append(shown)
+        if shown:
+            kept.append(cell)
+    notebook.cells = kept[::-1]
 
 
 def repository_of(path: Path) -> Path:

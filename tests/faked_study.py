@@ -151,7 +151,8 @@ def _outcome(run: Run, languages, examples, generator):
     if run.phase == "intermediate":
         return _dev_scores(run, generator), [{"update": 1, "loss": 1.0}], None
     if run.phase != "zero-shot":
-        return {"en": {"score": 100 * (0.7 + _effect(run)), "n": 200.0}}, [{"update": 1, "loss": 1.0}], None
+        dev = {"score": 100 * (0.7 + _effect(run)), "n": 200.0, "majority": 10.0}
+        return {"en": dev}, [{"update": 1, "loss": 1.0}], None
     tested = [code for code in languages if code != "en" or run.target not in PARALLEL]
     frames = [_answers(run, code, examples, generator) for code in tested]
     metrics = {frame["language"].iloc[0]: _metrics(run, frame, generator) for frame in frames}
@@ -189,7 +190,7 @@ def _dev_scores(run: Run, generator) -> dict[str, dict[str, float]]:
     codes = {get_intermediate(task).source_language: place for place, stage in enumerate(stages, 1) for task in stage}
     best = 100 * (0.7 + _effect(run))
     drops = {code: (len(stages) - place) * generator.uniform(4, 6) for code, place in codes.items()}
-    return {code: {"score": best - drop, "n": 200.0} for code, drop in drops.items()}
+    return {code: {"score": best - drop, "n": 200.0, "majority": 10.0} for code, drop in drops.items()}
 
 
 def _answers(run: Run, language: str, examples: int, generator) -> pd.DataFrame:

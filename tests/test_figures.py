@@ -63,10 +63,10 @@ PAIRS = pd.DataFrame(
 )  # fmt: skip
 CLAIMS = pd.DataFrame(
     [
-        ["a", "C1", "qa, mean gain", 3.0, 1.0, 5.0, 2.0, 8.2, "supported"],
-        ["b", "C4", "x", 0.0, -1.0, 1.0, 0.0, np.nan, "no"],
+        ["a", "C1", "qa, mean gain", 3.0, 1.0, 5.0, "above", 2.0, 2.0, 8.2, "supported"],
+        ["b", "C4", "x", 0.0, -1.0, 1.0, "no more", 0.0, 1.0, np.nan, "cannot tell"],
     ],
-    columns=["study", "id", "part", "value", "low", "high", "at_least", "published", "verdict"],
+    columns=["study", "id", "part", "value", "low", "high", "asks", "asked", "smallest", "published", "verdict"],
 )
 COVERAGE = pd.DataFrame(
     [["xnli", "de", 60], ["xnli", "sw", 20], ["tatoeba", "de", 200]], columns=["task", "language", "rows"]
@@ -120,6 +120,15 @@ def test_a_matrix_writes_signs_and_marks_what_leaves_zero_out():
     assert {"+3.0*", "0.0", "−6.0", "+12.5*", "+1.0, +5.0", "mean"} <= set(shown)
     frames = [patch.get_linewidth() for patch in figures.transfer_matrix(CELLS).axes[0].patches if not patch.get_fill()]
     assert frames == [2.2, 0.9, 2.2]
+
+
+def test_a_cell_that_was_not_learned_says_so_and_is_not_framed():
+    first = [True, *[False] * (len(CELLS) - 1)]
+    figure = figures.transfer_matrix(CELLS.assign(learned=np.logical_not(first)))
+    assert texts(figure).count("not learned") == 1
+    whole = figures.transfer_matrix(CELLS)
+    framed = [sum(not patch.get_fill() for patch in each.axes[0].patches) for each in (figure, whole)]
+    assert framed[0] == framed[1] - int(CELLS["excludes_zero"].iloc[0])
 
 
 def test_a_matrix_has_zero_in_the_middle_of_its_colours():

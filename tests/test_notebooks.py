@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from papermill.engines import papermill_engines
 from papermill.execute import execute_notebook
 from small_book import ROOT
@@ -24,7 +25,7 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.notebooks import execute
 from stilts.pages import Page, book_pages
 from stilts.study import Phase
-from stilts.templates import check_parameters, default_parameters, fill, state_parameters
+from stilts.templates import check_parameters, default_parameters, drop_unshown, fill, state_parameters
 
 TEMPLATES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -276,6 +277,48 @@ def test_a_folder_that_cannot_be_made_is_named_before_anything_runs(template, tm
         execute(template, tmp_path / "taken" / "page.ipynb")
 
 
+# --- what is shown only where there is something ---------------------------------------------------------------------
+
+SHOWN = {"tags": ["if-shown"]}
+SECTIONS = (
+    parameters("recorded = False  # whether the live study is"),
+    new_markdown_cell("## Before"),
+    new_code_cell("1"),
+    new_markdown_cell("## Live", metadata=SHOWN),
+    new_code_cell("if recorded:\n    display('scope')", metadata=SHOWN),
+    new_code_cell("tested = recorded"),  # displays nothing, and is no part of what may go
+    new_code_cell("if recorded:\n    display('tests')", metadata=SHOWN),
+    new_markdown_cell("## After", metadata=SHOWN),
+)
+
+
+def test_a_section_is_on_the_page_only_where_it_was_computed(tmp_path):
+    template = write(tmp_path, notebook(*SECTIONS))
+    sources = [cell.source for cell in SECTIONS]
+    for recorded, dropped in ((True, ()), (False, (3, 4, 6))):
+        execute(template, tmp_path / "page.ipynb", {"recorded": recorded})
+        cells = [cell for cell in nbformat.read(tmp_path / "page.ipynb", 4).cells if cell.id != "injected-parameters"]
+        assert [cell.source for cell in cells] == [each for i, each in enumerate(sources) if i not in dropped]
+
+
+def test_a_section_of_which_a_part_is_shown_keeps_its_text():
+    text, empty, full = (
+        new_markdown_cell("## Live", metadata=SHOWN),
+        new_code_cell("None", metadata=SHOWN),
+        new_code_cell("1", metadata=SHOWN, outputs=[new_output("stream", text="1")]),
+    )
+    content = notebook(text, empty, full, new_code_cell("plain"))
+    drop_unshown(content)
+    assert [cell.source for cell in content.cells] == ["## Live", "1", "plain"]
+
+
+def test_a_page_that_failed_keeps_the_cells_that_were_not_executed(tmp_path):
+    template = write(tmp_path, notebook(new_code_cell("1 / 0"), new_code_cell("1", metadata=SHOWN)))
+    with pytest.raises(StiltsError, match="cell 1 .1 / 0. failed"):
+        execute(template, tmp_path / "out.ipynb")
+    assert len(nbformat.read(tmp_path / "out.failed.ipynb", 4).cells) == 2
+
+
 # --- the templates of the repository ---------------------------------------------------------------------------------
 
 every_template = pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
@@ -328,6 +371,19 @@ def test_a_template_names_and_describes_every_figure(path):
         assert name.startswith(("fig-", "tab-"))
         if name.startswith("fig-"):
             assert len(shown["image"]["alt"]) > 20
+
+
+@every_template
+def test_a_section_that_may_lack_is_tagged_as_a_whole(path):
+    cells = nbformat.read(path, 4).cells
+    tagged = ["if-shown" in cell.metadata.get("tags", []) for cell in cells]
+    for place, cell in enumerate(cells):
+        if cell.cell_type == "code" and tagged[place]:
+            assert re.search(r"^if .*:\n    .*display\(", cell.source, re.MULTILINE | re.DOTALL)
+        if cell.cell_type == "markdown" and tagged[place]:
+            after = list(takewhile(lambda other: cells[other].cell_type == "code", range(place + 1, len(cells))))
+            assert after
+            assert all(tagged[other] for other in after)
 
 
 def test_no_label_is_used_twice():

@@ -1,6 +1,7 @@
 """Tables of where records come from."""
 
 import platform
+import shutil
 from importlib.metadata import version
 
 import pytest
@@ -132,3 +133,17 @@ def test_a_record_that_two_studies_share_is_listed_once(tmp_path):
     assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
     with pytest.raises(UnknownName, match="'smal'. Did you mean 'small'"):
         origins.records_of(here, "smal")
+
+
+def test_all_committed_records_are_listed_once_whatever_their_study(tmp_path):
+    (tmp_path / "studies").mkdir()
+    for name, intermediates in (("small", "none"), ("large", "none, nli")):
+        text = STUDY.format(name=name, intermediates=intermediates)
+        (tmp_path / "studies" / f"{name}.yml").write_text(text)
+        here = Workspace(tmp_path, runs=tmp_path / "runs" / name)
+        fill(here, name, languages=("de", "en"), examples=2)
+        shutil.copytree(here.store().root, tmp_path / "results" / name / "records")
+    found = origins.committed(here)
+    assert origins.recorded_studies(here) == ["large", "small"]
+    assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
+    assert origins.extent(found).startswith(f"There are {len(found)} records, made for ")

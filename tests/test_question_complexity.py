@@ -187,7 +187,7 @@ def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():
 def test_verdicts_and_what_the_test_can_show(evidence):
     results = run_tests(TESTS, evidence, RULES)
     table = verdicts(results, RULES).set_index("test")
-    assert table["verdict"].tolist() == ["yes", "yes", "yes"]
+    assert table["verdict"].tolist() == ["supported", "supported", "supported"]
     assert table.loc[HEADLINE, "based on"] == "6 tasks, 3 seeds"
     assert table.loc[HEADLINE, "unit"] == "points for a standard deviation"
     assert results[1].notes[0] == "with 6 tasks no p-value can be below 0.0014"

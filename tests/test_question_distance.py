@@ -164,7 +164,7 @@ def test_known_slopes_are_found_with_their_sign_and_size():
 def test_a_gap_that_distance_makes_is_a_yes_and_a_change_that_it_does_not_make_is_none():
     results = run_tests(TESTS, gather(scores(np.random.default_rng(3), gap=8.0), ENCODER), RULES)
     table = verdicts(results, RULES)
-    assert table["verdict"].tolist() == ["yes", "yes", "no"]
+    assert table["verdict"].tolist() == ["supported", "supported", "no effect that matters"]
     assert results[0].unit == "points for a standard deviation"
     assert "`gap-syntactic`" not in caveats(results)
 

@@ -1,5 +1,7 @@
 """Question 1 on faked scores: known effects of order are found, and none where none was planted."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +132,7 @@ def test_known_effects_are_found_with_their_sign_and_size():
 def test_verdicts_on_planted_effects(evidence):
     results = run_tests(TESTS, evidence, RULES)
     table = verdicts(results, RULES).set_index("test")
-    assert table.loc[["order-unseen", "forgetting"], "verdict"].tolist() == ["yes", "yes"]
+    assert table.loc[["order-unseen", "forgetting"], "verdict"].tolist() == ["supported", "supported"]
     assert table.loc["order-unseen", "based on"] == f"{len(UNSEEN)} languages, 3 seeds"
     assert table.loc["order-seen", "based on"] == "3 languages, 3 seeds"
     assert "(German, Russian, Chinese)" in common.caveats(results)
@@ -195,7 +197,10 @@ def test_forgetting_is_told_by_direction(evidence):
     assert table.loc["de-then-en", ["training", "language", "seeds"]].tolist() == ["German, then English", "German", 3]
     assert table["lost"].tolist() == pytest.approx((table["before"] - table["after"]).tolist())
     assert abs(table.loc["en-then-en", "lost"]) < 4 < table.loc["zh-then-en", "lost"]
-    assert forgetting_text(evidence).startswith("English loses +")
+    text = forgetting_text(evidence)
+    assert re.fullmatch(r"English loses \d+\.\d points of .*; a language before English loses \d+\.\d points .*", text)
+    gained = replace(evidence, dev=evidence.dev.assign(before=evidence.dev["after"], after=evidence.dev["before"]))
+    assert forgetting_text(gained) == text.replace("loses", "gains")
     one_order = Evidence(PLAN, evidence.scores, evidence.dev[evidence.dev["first"] == "en"])
     assert forgotten(one_order).empty
 
@@ -258,7 +263,7 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     monkeypatch.chdir(tmp_path)
     without = answer(open_section("order-tiny"))
     assert "stilts run order-tiny" in without.learned.text
-    assert (without.learned.verdict, without.checks.empty) == ("cannot tell at this scale", True)
+    assert (without.learned.verdict, without.checks.empty) == ("could not be tested", True)
     fill(workspace(start=tmp_path), "order-tiny")
     found = answer(open_section("order-tiny"))
     assert [result.known for result in found.results] == [True] * 5

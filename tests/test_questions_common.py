@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,6 @@ from stilts.questions.common import (
     run_tests,
     shown,
     untested,
-    verdict,
     verdicts,
 )
 from stilts.questions.models import bootstrap, checks, complete, crossed, disagreements, effect, mixed
@@ -250,22 +251,25 @@ def result(estimate, half, p, **more):
 
 
 @pytest.mark.parametrize(
-    ("found", "p", "expected"),
+    ("found", "expected"),
     [
-        (result(5.0, 3.0, 0.001), 0.01, "yes"),
-        (result(5.0, 3.0, 0.001), 0.06, "cannot tell at this scale"),  # not after correction
-        (result(1.0, 0.5, 0.001), 0.01, "no"),  # clear, and too small to matter
-        (result(0.0, 1.9, 0.9), 1.0, "no"),
-        (result(0.0, 2.1, 0.9), 1.0, "cannot tell at this scale"),
-        (result(-5.0, 3.0, 0.001, expected=-1), 0.01, "yes"),
-        (result(-5.0, 3.0, 0.001, expected=1), 0.01, "no"),
-        (result(0.3, 0.1, 0.001, unit="correlation"), 0.01, "yes"),
-        (result(0.0, 0.1, 0.9, unit="correlation", smallest_effect=0.2), 1.0, "no"),
-        (untested("no record"), 1.0, "cannot tell at this scale"),
+        (result(5.0, 3.0, 0.001), "supported"),
+        (result(5.0, 3.0, 0.06), "cannot tell"),  # its own p-value goes before the interval's
+        (result(1.0, 0.5, 0.001), "no effect that matters"),  # clear, and too small to matter
+        (result(0.0, 1.9, 0.9), "no effect that matters"),
+        (result(0.0, 2.1, 0.9), "cannot tell"),
+        (result(-5.0, 3.0, 0.001, expected=-1), "supported"),
+        (result(-5.0, 2.0, 0.001, expected=1), "contradicted"),
+        (result(-5.0, 4.0, 0.001, expected=1), "cannot tell"),  # the other sign, but perhaps too small to matter
+        (result(0.3, 0.1, 0.001, unit="correlation"), "supported"),
+        (result(0.0, 0.1, 0.9, unit="correlation", smallest_effect=0.2), "no effect that matters"),
+        (result(5.0, 3.0, 0.001, obstacle="a floor"), "could not be tested"),
+        (replace(result(5.0, 3.0, 0.001), seeds=1), "cannot tell"),
+        (untested("no record"), "could not be tested"),
     ],
 )
-def test_verdicts(found, p, expected):
-    assert verdict(found, p, Rules(smallest_effect=2.0)) == expected
+def test_verdicts(found, expected):
+    assert verdicts([found], Rules({"a": "A."}, smallest_effect=2.0))["verdict"].tolist() == [expected]
 
 
 def test_the_table_has_the_files_tests_in_order_corrected_together():
@@ -280,16 +284,17 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     table = verdicts(results, rules)
     columns = ["test", "hypothesis", "p_holm", "verdict", "based on"]
     assert table[columns].astype(object).fillna("-").to_numpy().tolist() == [
-        ["b", "B falls.", pytest.approx(0.03), "yes", "40 languages, 3 seeds"],
-        ["a", "A rises.", pytest.approx(0.04), "yes", "40 languages, 3 seeds"],
-        ["c", "C?", "-", "cannot tell at this scale", "0 languages, 0 seeds"],
+        ["b", "B falls.", pytest.approx(0.02), "supported", "40 languages, 3 seeds"],
+        ["a", "A rises.", pytest.approx(0.02), "supported", "40 languages, 3 seeds"],
+        ["c", "C?", "-", "could not be tested", "0 languages, 0 seeds"],
     ]
     assert table["detectable"].round(1).fillna(0).tolist() == [0, 5.0, 0]
     assert answers(table).splitlines() == [
-        "- *B falls.* **Yes**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected p 0.030, "
-        "from 40 languages, 3 seeds.",
-        "- *A rises.* **Yes**: +5.0 points (+2.0 to +8.0), corrected p 0.040, from 40 languages, 3 seeds.",
-        "- *C?* **Cannot tell at this scale**: the records do not allow the test.",
+        "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
+        "p 0.020, from 40 languages, 3 seeds; below 0.",
+        "- *A rises.* **Supported**: +5.0 points (+2.0 to +8.0), corrected p 0.020, from 40 languages, 3 seeds; it "
+        "leaves zero out.",
+        "- *C?* **Could not be tested**: no record.",
     ]
     assert power_note(results, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
@@ -297,7 +302,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         "matters.",
     ]
     assert caveats(results) == "- `b`: note.\n- `c`: no record."
-    assert shown(table)["p (corrected)"].tolist() == ["0.030", "0.040", "\N{EN DASH}"]
+    assert shown(table)["p (corrected)"].tolist() == ["0.020", "0.020", "\N{EN DASH}"]
     uncorrected = Rules(rules.tests, correction="none")
     assert verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]
     assert verdicts(results, uncorrected)["detectable"].iloc[1] < table["detectable"].iloc[1]
@@ -305,15 +310,15 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         run_tests(tests, 0, Rules({"d": "?"}))
 
 
-def test_an_answer_of_no_says_that_all_of_the_interval_is_too_small():
+def test_an_answer_says_why_the_verdict_is_what_it_is():
     rules = Rules({"a": "A rises.", "b": "B falls."}, smallest_effect=2.0)
     small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
     table = verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
-    assert answers(table).splitlines() == [
-        "- *A rises.* **No**: +1.0 points (+0.5 to +1.5), all closer to zero than the 2 that would matter, "
-        "corrected p 0.002, from 40 languages, 3 seeds.",
-        "- *B falls.* **No**: +5.0 points (+4.0 to +6.0), corrected p 0.002, from 40 languages, 3 seeds.",
+    assert [line.partition(", corrected p ")[0] for line in answers(table).splitlines()] == [
+        "- *A rises.* **No effect that matters**: +1.0 points (+0.5 to +1.5)",
+        "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0)",
     ]
+    assert table["reason"].tolist() == ["all of it closer to zero than 2", "above 2"]
 
 
 def test_rules_are_the_study_files():

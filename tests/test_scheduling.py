@@ -114,6 +114,11 @@ def test_an_analysis_says_why_it_runs(here, plan):
     assert reasons(here, plan, with_book=True) == why
     template.write_text("{}")
     assert reasons(here, plan, with_book=True) == []
+    guessing = here.root / "results" / "tiny" / "chance.csv"
+    guessing.parent.mkdir(parents=True)
+    guessing.write_text("run\n")
+    assert reasons(here, plan, with_book=True) == why
+    guessing.unlink()
     (here.root / "studies" / "another.yml").write_text("name: another\n")
     assert reasons(here, plan, with_book=True) == why
 

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from stilts.errors import StiltsError, UnknownName
 from stilts.statistics import (
     Estimate,
+    Sample,
     align,
     average_gains,
     average_language_gains,
     baseline_by_language,
     best_layers,
     by_language_and_condition,
+    combine,
     comparable,
     contrast,
     english_gaps,
@@ -83,7 +85,7 @@ def test_a_language_in_which_nothing_is_predicted_or_there_scores_nought():
     empty = predictions(np.zeros((2, 3)), ["de", "hi"], predicted=0, gold=0)
     found = replicated({"dates": {("none", 1): empty}})["dates"]
     assert found.scores.tolist() == [[0.0], [0.0]]
-    assert found.examples.tolist() == np.zeros((300, 2, 1)).tolist()
+    assert found.items.tolist() == np.zeros((300, 2, 1)).tolist()
 
 
 def test_order_of_rows_does_not_matter():
@@ -124,7 +126,12 @@ def test_an_untrained_baseline_stands_for_every_seed():
     once = {("none", 0): runs["none", 1]} | {run: frame for run, frame in runs.items() if run[0] == "nli"}
     found = replicated({"ui-retrieval": once})["ui-retrieval"]
     assert found.seeds == {"none": 1, "nli": 3}
-    assert (found.seed_shifts[:, 0] == 0).all()
+    effect = contrast({"ui-retrieval": found}, gain_weights("nli", ["ui-retrieval"]))
+    assert effect.seeds == 3
+    alone = found.mean(found.weights({"nli": 1})).seeds
+    assert found.mean(found.weights({"nli": 1, "none": -1})).seeds.tolist() == pytest.approx(
+        (alone - found.scores[found.others, 0].mean()).tolist()
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -171,35 +178,90 @@ def test_intervals_agree_with_a_slow_reference():
     assert 0.95 * narrowest < fast.high - fast.low < 1.05 * width
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_intervals_hold_a_planted_effect_as_often_as_they_say(seeds):
+def luck_of(generator, design, seeds):
+    """Draw runs of `none` and `nli`, 8 points apart in truth, with the luck that a design names."""
+    languages, items = 20, 30
+    level, gain = generator.normal(0.5, 0.1, (languages, 1)), generator.normal(0.08, 0.05, (languages, 1))
+    shared = generator.normal(0, 0.25, items) if design == "shared items" else 0.0
+    luck = 0.05 if design == "seeds" else 0.0
+    hardness = generator.normal(0, 0.1, (languages, items))
+    return {
+        (name, seed): drawn(
+            generator,
+            level + hardness + (gain + shared) * (name == "nli") + generator.normal(0, luck),
+            [f"l{number:02}" for number in range(languages)],
+            items,
+        )
+        for name in ("none", "nli")
+        for seed in range(1, seeds + 1)
+    }
+
+
+@pytest.mark.parametrize(
+    "design, seeds", [("languages and items", 1), ("languages and items", 3), ("seeds", 3), ("shared items", 3)]
+)
+def test_intervals_hold_a_planted_effect_as_often_as_they_say(design, seeds):
+    """Languages and items are drawn anew each time; so is what seeds do, or what items do in all languages alike."""
     generator = np.random.default_rng(11)
-    languages = [f"l{number:02}" for number in range(20)]
     held, widths, errors = 0, [], []
     for _ in range(120):
-        level, hardness = generator.normal(0.5, 0.1, (20, 1)), generator.normal(0, 0.1, (20, 30))
-        gain = generator.normal(0.08, 0.05, (20, 1))
-        luck = {"none": 0.0, "nli": 0.0} if seeds == 1 else None
-        runs = {
-            (name, seed): drawn(
-                generator,
-                level + hardness + gain * (name == "nli") + (luck[name] if luck else generator.normal(0, 0.03)),
-                languages,
-                30,
-            )
-            for name in ("none", "nli")
-            for seed in range(seeds)
-        }
-        effect = contrast(replicated({"intent": runs}, resamples=200), gain_weights("nli", ["intent"]))
+        counts = align("intent", luck_of(generator, design, seeds), together=design == "shared items")
+        effect = contrast(resample({"intent": counts}, 200, generator), gain_weights("nli", ["intent"]))
         held += effect.low <= 8 <= effect.high
         widths.append(effect.high - effect.low)
         errors.append(effect.value - 8)
-    assert 0.88 <= held / 120 <= 1
-    assert abs(np.mean(errors)) < 0.6
-    assert np.mean(widths) < 2 * 1.96 * 1.7 * np.std(errors)  # not bought by width
+    assert 0.9 <= held / 120 <= 1
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(120)
+    spread = 4.303 if design == "seeds" else 1.96  # t with two degrees of freedom
+    assert np.mean(widths) < 2 * spread * 1.5 * np.std(errors)  # not bought by width
 
 
-def test_averages_leave_out_what_is_not_there_for_all():
+def test_items_that_languages_share_are_drawn_together():
+    """What is right in one language is right in all: more languages tell no more than one."""
+    generator = np.random.default_rng(2)
+    answers = np.tile(generator.random(50) < 0.5, (6, 1))
+    runs = {("none", 1): predictions(np.zeros((6, 50))), ("nli", 1): predictions(answers)}
+    effects = [
+        contrast(resample({"xnli": align("xnli", runs, together)}, 2000, generator), gain_weights("nli", ["xnli"]))
+        for together in (True, False)
+    ]
+    alone = 100 * answers[0].std() / np.sqrt(50)
+    assert effects[0].se == pytest.approx(alone, rel=0.06)
+    assert effects[1].se == pytest.approx(alone / np.sqrt(5), rel=0.06)
+
+
+def test_items_in_some_of_the_languages_are_drawn_together_there():
+    runs = {
+        ("none", 1): predictions(np.zeros((2, 3)), ["de", "hi"]),
+        ("nli", 1): predictions(np.ones((2, 3)), ["de", "hi"]),
+    }
+    numbered = {run: frame.assign(item=[7, 8, 9, 9, 10, 11]) for run, frame in runs.items()}
+    assert [own.tolist() for own in align("xquad", numbered, together=True).items] == [[7, 8, 9], [9, 10, 11]]
+    assert [own.tolist() for own in align("xquad", runs, together=True).items] == [[0, 1, 2]] * 2
+    assert align("tydiqa", runs).items == ()
+
+
+def test_few_seeds_widen_an_interval_as_students_t_does():
+    """With the same languages and items, effects of 6, 8 and 10 points in three seeds."""
+    level = {1: 0.06, 2: 0.08, 3: 0.10}
+    ones = {"predicted": 50, "gold": 50}
+    runs = {("none", seed): predictions(np.zeros((6, 1)), **ones) for seed in level}
+    runs |= {("nli", seed): predictions(np.full((6, 1), 50 * gain), **ones) for seed, gain in level.items()}
+    effect = contrast(replicated({"intent": runs}), gain_weights("nli", ["intent"]))
+    assert (effect.value, effect.df, effect.seeds) == (pytest.approx(8.0), 2, 3)
+    assert [effect.low, effect.high] == pytest.approx(
+        [8 - 4.303 * 2 / np.sqrt(3), 8 + 4.303 * 2 / np.sqrt(3)], rel=1e-3
+    )
+
+
+@given(parts=st.tuples(*3 * [st.floats(0, 100)]), rows=st.integers(1, 60), seeds=st.integers(1, 20))
+def test_degrees_of_freedom_lie_between_those_of_one_and_of_both_together(parts, rows, seeds):
+    variance, df = combine(*parts, rows, seeds)
+    assert variance >= parts[0]
+    assert min(rows, seeds) <= df <= rows * seeds
+
+
+def test_a_condition_is_averaged_over_the_targets_that_it_and_the_baseline_have():
     generator = np.random.default_rng(0)
     found = replicated(
         {
@@ -209,20 +271,32 @@ def test_averages_leave_out_what_is_not_there_for_all():
             "ui-mining": simulated(generator, conditions=("nli", "qa")),
         }
     )
-    assert comparable(found) == (["intent", "slots"], ["nli", "qa"])
+    compared = {"nli": ["dates", "intent", "slots"], "qa": ["intent", "slots"]}
+    assert comparable(found) == compared
     table, cells = average_gains(found), gains(found).set_index(["condition", "target"])["gain"]
-    assert table[["condition", "targets"]].to_numpy().tolist() == [["nli", 2], ["qa", 2]]
+    assert table[["condition", "targets"]].to_numpy().tolist() == [["nli", 3], ["qa", 2]]
     assert table["gain"].tolist() == pytest.approx(
-        [(cells[name, "intent"] + cells[name, "slots"]) / 2 for name in ("nli", "qa")]
+        [np.mean([cells[name, target] for target in targets]) for name, targets in compared.items()]
     )
     assert len(cells) == 5
 
 
-def test_nothing_to_compare_is_an_error_that_says_so():
+def test_what_was_not_learned_survives_no_correction_and_counts_in_none():
+    generator = np.random.default_rng(0)
+    found = replicated({target: simulated(generator, effect=0.3) for target in ("intent", "slots", "dates")})
+    whole, some = gains(found), gains(found, {("nli", "slots"): "why", ("none", "dates"): "why"})
+    assert some.set_index("target")["learned"].to_dict() == {"intent": True, "slots": False, "dates": False}
+    assert some.set_index("target")["survives_holm"].to_dict() == {"intent": True, "slots": False, "dates": False}
+    one = some.set_index("target").loc["intent"]
+    assert one["p_holm"] == one["p"]
+    assert some["gain"].tolist() == whole["gain"].tolist()
+
+
+def test_nothing_to_compare_is_an_empty_table():
     found = replicated({"intent": simulated(np.random.default_rng(0), conditions=("none",))})
     assert gains(found).empty
-    with pytest.raises(StiltsError, match="no target has records of 'none' and of all other conditions"):
-        comparable(found)
+    assert average_gains(found).empty
+    assert comparable(found) == {}
 
 
 def test_a_target_in_other_languages_can_be_averaged_with_the_rest():
@@ -284,14 +358,15 @@ def test_holm_is_holm():
 
 
 def test_no_spread_is_certain_unless_nothing_is_there():
-    assert estimate(0.0, np.zeros(10)) == Estimate(0.0, 0.0, 0.0, 1.0)
-    assert estimate(2.0, np.full(10, 2.0)) == Estimate(2.0, 2.0, 2.0, 0.0)
+    found = [estimate(Sample(value, np.full(10, value))) for value in (0.0, 2.0)]
+    assert found == [Estimate(0.0, 0.0, 0.0, 1.0, 0.0, np.inf, 0), Estimate(2.0, 2.0, 2.0, 0.0, 0.0, np.inf, 0)]
 
 
-def test_the_p_value_is_that_of_a_normal_distribution():
+def test_an_effect_over_languages_is_judged_by_students_t():
     draws = np.array([1.0, 3.0])  # standard deviation 1
-    assert estimate(1.959964, draws).p == pytest.approx(0.05)
-    assert estimate(-1.959964, draws).p == pytest.approx(0.05)
+    rows = ("de", "hi", "ja")
+    assert estimate(Sample(4.303, draws, rows)).p == pytest.approx(0.05, rel=1e-3)
+    assert estimate(Sample(-1.959964, draws)).p == pytest.approx(0.05)  # of one language: its items alone
 
 
 def test_points_are_written_with_their_sign():
@@ -309,9 +384,10 @@ def test_layer_profiles_average_languages_that_all_conditions_have():
             {"condition": "nli", "seed": 1, "language": "de", "layer_1": 10.0, "layer_2": 30.0, "layer_10": 60.0},
             {"condition": "nli", "seed": 2, "language": "de", "layer_1": 10.0, "layer_2": 34.0, "layer_10": 60.0},
             {"condition": "nli", "seed": 1, "language": "hi", "layer_1": 2.0, "layer_2": 10.0, "layer_10": 50.0},
+            {"condition": "nli", "seed": 2, "language": "hi", "layer_1": 2.0, "layer_2": 10.0, "layer_10": 50.0},
         ]
     )
-    found = layer_profiles(table, 500, np.random.default_rng(0))
+    found = layer_profiles(table)
     assert found[["condition", "layer", "score"]].to_numpy().tolist() == [
         ["none", 1, 5.0], ["none", 2, 15.0], ["none", 10, 45.0],
         ["nli", 1, 6.0], ["nli", 2, 21.0], ["nli", 10, 55.0],

@@ -23,7 +23,7 @@ from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.pairs import fewer_pairs
 from stilts.sources.xtreme.pieces import layout
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES
-from stilts.sources.xtreme.suite import _taken
+from stilts.sources.xtreme.suite import _stratified, _taken
 from stilts.sources.xtreme.tags import NER, UPOS
 from stilts.suite_report import SHOWN, examples
 from stilts.tasks import INTERMEDIATES, TARGETS, check_sources, get_intermediate, of_suite
@@ -447,6 +447,20 @@ def test_fewer_pairs_keep_all_partners_of_a_sentence():
     schema = pa.schema([(name, pa.string()) for name in ("id", "sentence", "lang", "match")])
     kept = fewer_pairs(pa.Table.from_pylist(found, schema=schema), 1, range(5)).to_pylist()
     assert [row["id"] for row in kept] == ["de-1", "en-1", "en-2"]
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), st.randoms())
+def test_the_first_rows_have_the_labels_in_the_shares_of_all(labels, random):
+    order = np.array(random.sample(range(len(labels)), len(labels)))
+    found, kinds = _stratified(order, np.array(labels)), sorted(set(labels))
+    assert sorted(found) == sorted(order)
+    for label in kinds:
+        own = [row for row in found if labels[row] == label]
+        assert own == [row for row in order if labels[row] == label]  # among themselves as before
+        share = labels.count(label) / len(labels)
+        for count in range(1, len(labels) + 1):
+            first = sum(labels[row] == label for row in found[:count])
+            assert abs(first - share * count) <= 0.5 + len(kinds) / 2
 
 
 @given(st.lists(st.text(), max_size=20), st.integers(1, 7), st.randoms())

@@ -13,7 +13,8 @@ The zero-shot score on a target after an intermediate task, minus the score of t
 for ``full`` and ``then-full``, a fresh adapter for the other two. It is taken in languages besides English that every
 condition was tested in, and paired by language and seed. A group of schemes (`GROUPS`) has the mean of their gains.
 
-Pairs of the same task (`SAME`) are alike by construction. They are left out of every test, and shown beside.
+Pairs of the same task (`stilts.conditions.SAME`) are alike by construction. They are left out of every test, and shown
+beside.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,11 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis import count, in_order, listed, open_study
+from stilts.conditions import is_same_task
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, untested
 from stilts.questions.matrices import (
     Orders,
     Relation,
@@ -50,12 +52,6 @@ ADAPTERS = SCHEMES[1:]
 GROUPS: Mapping[str, tuple[str, ...]] = {**{name: (name,) for name in SCHEMES}, "adapters": ADAPTERS}
 HEADLINE = "similarity-adapters"
 COMBINED = "combined"
-# Intermediate task -> targets that are the same task: of one generator (pocket), or trained on the same rows (xtreme).
-SAME: Mapping[str, tuple[str, ...]] = {
-    "nli": ("command-nli",), "para": ("command-para",), "qa": ("command-qa",), "intent": ("intent",),
-    "slots": ("slots",), "dates": ("dates",), "mnli": ("xnli",), "squad": ("xquad", "mlqa"),
-    "squad2": ("xquad", "mlqa"),
-}  # fmt: skip
 SLOPE_UNIT = "points for a standard deviation of similarity"
 CORRELATION_UNIT = "hundredths of a correlation"
 SMALLEST_CORRELATION = 30.0  # hundredths: a medium one by Cohen (1988)
@@ -101,7 +97,7 @@ class Evidence:
     @property
     def different(self) -> list[Pair]:
         """Pairs of two tasks."""
-        return [pair for pair in self.pairs if not same(*pair)]
+        return [pair for pair in self.pairs if not is_same_task([pair[0]], pair[1])]
 
     def _has(self, pair: Pair) -> bool:
         return all(not np.isnan(gains[self._place(pair)]).all() for gains in self.gains.values())
@@ -163,11 +159,6 @@ class Evidence:
         return found
 
 
-def same(intermediate: str, target: str) -> bool:
-    """Whether an intermediate and a target task are the same task on other rows."""
-    return target in SAME.get(intermediate, ())
-
-
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +180,7 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str | None]]
     Parameters
     ----------
     table : DataFrame
-        As `stilts.questions.common.outcomes` returns it; it may be empty.
+        As `stilts.questions.common.learned_outcomes` returns it; it may be empty.
     conditions : mapping
         Condition -> its scheme and its intermediate task, as `conditions_of` returns them. ``full`` and ``then-full``
         share the baseline of ``full``, the other two that of ``fresh``.
@@ -382,7 +373,7 @@ def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
 
     Columns: group (the scheme), gain, low, high, p (not corrected), languages, same_gain, same_low, same_high.
     """
-    alike = [pair for pair in evidence.pairs if same(*pair)]
+    alike = [pair for pair in evidence.pairs if is_same_task([pair[0]], pair[1])]
     rows = []
     for scheme in evidence.schemes if evidence.different else ():
         result = effect(evidence.gain(scheme, evidence.different), rules)
@@ -419,10 +410,10 @@ def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
             result = effect(evidence.gain(scheme, [(first, second)]), rules)
             row, column = evidence.intermediates.index(first), evidence.targets.index(second)
             values = {name: float(matrix[row, column]) for name, matrix in alike.items()}
-            if same(first, second) and values:
+            if is_same_task([first], second) and values:
                 values[COMBINED] = np.nan
             rows.append(
-                {"scheme": scheme, "intermediate": first, "target": second, "same": same(first, second)}
+                {"scheme": scheme, "intermediate": first, "target": second, "same": is_same_task([first], second)}
                 | {"gain": result.estimate, "low": result.low, "high": result.high}
                 | {"excludes_zero": result.low > 0 or result.high < 0, **values}
             )
@@ -613,7 +604,7 @@ def design_text(evidence: Evidence) -> str:
         return "There are no gains yet."
     tested = [len(evidence.gain(evidence.schemes[0], [pair])) for pair in evidence.pairs]
     fewest, most, seeds = min(tested), max(tested), len(evidence.seeds)
-    alike = [f"{first} before {second}" for first, second in evidence.pairs if same(first, second)]
+    alike = [f"{first} before {second}" for first, second in evidence.pairs if is_same_task([first], second)]
     said = f" Of the same task twice, and left out of the tests: {', '.join(alike)}." if alike else ""
     span = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     return (
@@ -696,7 +687,9 @@ def from_records(section: Section, beside: Study | None, other: Sequence[Record]
         found = [each for each in other if each.run.condition in full and each.run.target in wanted]
         records += [record for record in found if record.id not in there]
         conditions = full | conditions
-    evidence = gather(outcomes(records), conditions, similarities(analysis.phase("measure"), analysis.store))
+    evidence = gather(
+        learned_outcomes(records, analysis.store), conditions, similarities(analysis.phase("measure"), analysis.store)
+    )
     text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
     return chapters.answer(section, evidence, TESTS, HEADLINE, text)
 

@@ -20,7 +20,7 @@ from stilts.analysis import in_order, listed
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, untested
 from stilts.questions.models import effect
 from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, in_words, with_holm
@@ -115,7 +115,7 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]]) -> Ev
     Parameters
     ----------
     table : DataFrame
-        As `stilts.questions.common.outcomes` returns it; it may be empty.
+        As `stilts.questions.common.learned_outcomes` returns it; it may be empty.
     conditions : mapping
         Architecture -> its conditions without and with the intermediate task, as `pairs` returns them.
     """
@@ -351,11 +351,10 @@ def levels_text(table: pd.DataFrame) -> str:
         return "There is nothing to compare yet."
     best, worst = (table.loc[place] for place in (table["before"].idxmax(), table["before"].idxmin()))
     most = table.loc[table["gain"].idxmax()]
-    said = "brings most to" if most["gain"] > 0 else "brings nothing on average; it takes least from"
     return (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
-        f"{worst['group']} model last ({worst['before']:.1f}). NLI {said} the {most['group']} model: "
-        f"{in_words(most['gain'], most['low'], most['high'])}."
+        f"{worst['group']} model last ({worst['before']:.1f}). The mean gain from NLI is highest for the "
+        f"{most['group']} model: {in_words(most['gain'], most['low'], most['high'])}."
     )
 
 
@@ -370,6 +369,19 @@ def answer(section: Section) -> Answer:
     StiltsError
         If the study has not one condition without and one with the intermediate task for each encoder.
     """
-    evidence = gather(outcomes(section.analysis.records), pairs(section.settings))
+    records, gate = section.analysis.records, section.settings.question.gate
+    evidence = gather(learned_outcomes(records, section.analysis.store), pairs(section.settings))
     text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
-    return chapters.answer(section, evidence, TESTS, HEADLINE, text)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate))
+
+
+def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
+    """Say which models do not reach what the study's gate asks of them before the intermediate task, "" if all do."""
+    low = {}
+    for target, least in gate.items():
+        scored = [name for name in evidence.architectures if target in evidence.before[name]]
+        means = {name: _others(evidence.before[name][target]).mean(axis=None) for name in scored}
+        for name in (name for name, score in means.items() if score < least):
+            low.setdefault(name, []).append(f"{means[name]:.1f} on {target} of {least:g}")
+    said = "; ".join(f"{name} {', '.join(scores)}" for name, scores in low.items())
+    return f"models that do not transfer without NLI have nothing to gain with ({said})" if low else ""

@@ -5,7 +5,7 @@ section, and a section whose study has no records yet says how to make them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from stilts.prose import scope
 from stilts.questions import common, models
 from stilts.questions.common import Result, Rules, Test
 from stilts.study import Study
+from stilts.verdicts import Verdict
 from stilts.workspace import workspace
 
 
@@ -31,14 +32,17 @@ class Learned:
         One paragraph; says so where there are no records.
     effect : Result
         Of the one test that stands for the question.
-    verdict : str
-        Of that test, after the correction for all of them.
+    verdict : Verdict
+        Of that test, judged with all of them.
+    reason : str
+        Of the verdict, a clause.
     """
 
     study: str
     text: str
     effect: Result
-    verdict: str
+    verdict: Verdict
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def study_beside(name: str) -> Study | None:
     return workspace().study(name) if name else None
 
 
-def answer(section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, text: str) -> Answer:
+def answer(
+    section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, text: str, obstacle: str = ""
+) -> Answer:
     """Run a study's tests and return all that its chapter shows.
 
     Parameters
@@ -126,19 +132,33 @@ def answer(section: Section, evidence: Any, tests: Mapping[str, Test], headline:
     headline : str
         The test that stands for the question.
     text : str
-        What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing is recorded.
+        What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing can be said.
+    obstacle : str
+        Why none of the tests can say anything, a clause; "" where they can.
     """
-    results = common.run_tests(tests, evidence, section.rules)
+    results = [
+        replace(each, obstacle=each.obstacle or obstacle)
+        for each in common.run_tests(tests, evidence, section.rules)
+    ]
     table = common.verdicts(results, section.rules)
     chosen = next((each for each in results if each.test == headline), common.untested("the study does not test it"))
-    verdict = next(iter(table.loc[table["test"] == headline, "verdict"]), common.UNCLEAR)
-    said = [f"{plain(each['hypothesis'])} {_short(each)}" for each in table.to_dict("records")]
-    paragraph = " ".join([text, *said]) if text else section.scope
-    return Answer(section, evidence, results, table, Learned(section.settings.name, paragraph, chosen, verdict))
+    found = table[table["test"] == headline]
+    verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
+    reason = next(iter(found["reason"]), "the study does not test it")
+    paragraph = " ".join(filter(None, [text, _told(table)])) if section.analysis.recorded else section.scope
+    learned = Learned(section.settings.name, paragraph, chosen, verdict, reason)
+    return Answer(section, evidence, results, table, learned)
+
+
+def _told(table: pd.DataFrame) -> str:
+    """Say of each test its hypothesis and verdict; a reason why none could be made is said once."""
+    if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
+        return f"None of the {len(table)} tests could be made: {table['reason'].iloc[0]}."
+    return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
 
 
 def _short(row: Mapping[str, Any]) -> str:
     verdict = str(row["verdict"]).capitalize()
     if pd.isna(row["estimate"]):
-        return f"{verdict}: not tested."
+        return f"{verdict}: {row['reason']}."
     return f"{verdict}: {common.effect_text(row)}."

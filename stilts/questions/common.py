@@ -2,36 +2,30 @@
 
 How a verdict is reached
 ------------------------
-A question's tests stand in its study file, chosen before looking. Each gives an effect, its interval and a p-value;
-Holm's correction is for all the tests of the file. `VERDICT_RULE` tells readers how `verdict` goes on from there: a
-large enough sample makes any effect clear, so that one too small to matter is looked for first.
-Intervals are each test's own, not corrected.
+A question's tests stand in its study file. Each gives an effect with its standard error; `stilts.verdicts` judges all
+the tests of the file together. Intervals are each test's own, not corrected.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stilts import learning
 from stilts.analysis import Analysis, open_analysis
 from stilts.errors import StiltsError, UnknownName
 from stilts.markup import plain
 from stilts.questions.power import detectable_effect
-from stilts.records import Record, tidy
-from stilts.statistics import in_words, signed, with_holm
+from stilts.records import Record, Store, tidy
+from stilts.statistics import in_words, signed
 from stilts.study import QuestionSettings, Study
+from stilts.verdicts import Hypothesis, Kind, Measurement, judge
 from stilts.workspace import workspace
 
 POINTS = "points"
-YES, NO, UNCLEAR = "yes", "no", "cannot tell at this scale"
-VERDICT_RULE = (
-    "A verdict is the first of these that holds: *no* if the whole interval is closer to zero than the smallest effect "
-    "that would matter, however small the p-value; *yes* if the corrected p-value is below one minus the level and the "
-    "effect has the sign that the hypothesis says, if it says one; *no* if it has the other; "
-    "else *cannot tell at this scale*."
-)
 OUTCOME_COLUMNS = ("condition", "target", "language", "seed", "score", "n")
 
 
@@ -69,9 +63,14 @@ class Rules:
         )  # fmt: skip
 
     @property
+    def corrects(self) -> bool:
+        """Whether p-values are corrected for the number of tests."""
+        return self.correction == "holm"
+
+    @property
     def tests_together(self) -> int:
         """Number of tests that p-values are corrected for: 1 without correction."""
-        return max(len(self.tests), 1) if self.correction == "holm" else 1
+        return max(len(self.tests), 1) if self.corrects else 1
 
     def generator(self) -> np.random.Generator:
         """Return a fresh random generator; each starts in the same state."""
@@ -105,6 +104,8 @@ class Result:
         How it was tested, in a few words.
     notes : tuple of str
         What a reader must know: cells left out, what the interval does not cover, why there is no estimate.
+    obstacle : str
+        Why the effect, though it has numbers, cannot test the hypothesis: a floor, a ceiling, nothing learned.
     basis : object
         What `stilts.questions.models.checks` computes the effect from again by other methods; None where there is none.
     """
@@ -125,6 +126,7 @@ class Result:
     smallest_effect: float | None = None
     method: str = ""
     notes: tuple[str, ...] = ()
+    obstacle: str = ""
     basis: Any = field(default=None, repr=False, compare=False)
 
     @property
@@ -185,6 +187,13 @@ def outcomes(records: Iterable[Record]) -> pd.DataFrame:
     return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
 
 
+def learned_outcomes(records: Collection[Record], store: Store) -> pd.DataFrame:
+    """Return the `outcomes` of records, without conditions and targets whose target was not learned in English."""
+    table, failed = outcomes(records), learning.failed_cells(records, store)
+    kept = [pair not in failed for pair in zip(table["condition"], table["target"], strict=True)]
+    return table.loc[kept].reset_index(drop=True)
+
+
 def cells(table: pd.DataFrame, condition: str, target: str) -> pd.DataFrame:
     """Return the scores of one condition on one target: a row for each language, a column for each seed."""
     chosen = table[(table["condition"] == condition) & (table["target"] == target)]
@@ -238,17 +247,6 @@ def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Re
     return results
 
 
-def verdict(result: Result, p_corrected: float, rules: Rules) -> str:
-    """Return `yes`, `no` or `cannot tell at this scale`, by `VERDICT_RULE`."""
-    if not result.known:
-        return UNCLEAR
-    if _too_small(result.low, result.high, smallest_effect(result, rules)):
-        return NO
-    if p_corrected < 1 - rules.level:
-        return YES if result.expected == 0 or result.expected * result.estimate > 0 else NO
-    return UNCLEAR
-
-
 def smallest_effect(result: Result, rules: Rules) -> float | None:
     """Return the smallest effect that matters in the result's unit, None where nothing says it."""
     if result.smallest_effect is not None:
@@ -257,17 +255,16 @@ def smallest_effect(result: Result, rules: Rules) -> float | None:
 
 
 def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
-    """Return one row for each test, with the correction for all of them, the verdict and the power note.
+    """Return one row for each test, judged together with the others, and the power note.
 
     Returns
     -------
     DataFrame
-        test, hypothesis, estimate, low, high, unit, p, p_holm (corrected), verdict, based on, detectable (the effect
-        that this design would find in four of five tries), smallest effect, method. A test that the records do not
-        allow has no numbers, and counts in the correction.
+        test, hypothesis, estimate, low, high, unit, p, p_holm (of the decision that comes closest, corrected), verdict,
+        reason, based on, detectable (the effect that this design would find in four of five tries), smallest effect,
+        method. A test that the records do not allow has no numbers, and no part in the correction.
     """
-    found = pd.DataFrame({"p": [result.p if result.known else 1.0 for result in results]}, dtype=float)
-    corrected = with_holm(found, rules.level)["p_holm"] if len(found) and rules.correction == "holm" else found["p"]
+    judged = judge([(_hypothesis(each, rules), _measurement(each)) for each in results], rules.level, rules.corrects)
     rows = [
         {
             "test": result.test,
@@ -277,18 +274,34 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
             "high": result.high,
             "unit": result.unit,
             "p": result.p,
-            "p_holm": p_holm if result.known else np.nan,
-            "verdict": verdict(result, p_holm, rules),
+            "p_holm": judgement.p,
+            "verdict": str(judgement.verdict),
+            "reason": judgement.reason,
             "based on": result.based_on,
             "detectable": detectable(result, rules),
             "smallest effect": smallest_effect(result, rules),
             "method": result.method,
         }
-        for result, p_holm in zip(results, corrected, strict=True)
+        for result, judgement in zip(results, judged, strict=True)
     ]
-    columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "based on",
+    columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "reason", "based on",
                "detectable", "smallest effect", "method"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype({"smallest effect": float})
+
+
+def _hypothesis(result: Result, rules: Rules) -> Hypothesis:
+    kind = {1: Kind.ABOVE, -1: Kind.BELOW, 0: Kind.DIFFERS}[result.expected]
+    return Hypothesis(kind, smallest_effect(result, rules))
+
+
+def _measurement(result: Result) -> Measurement:
+    """Return a result as it is judged; one of no t-test by the normal distribution that its interval implies."""
+    se, df, is_t_test = result.se, result.df, result.basis is not None
+    if np.isnan(se):
+        se, df = (result.high - result.low) / (2 * NormalDist().inv_cdf(0.975)), float("inf")
+    unknown = "" if result.known else "; ".join(result.notes) or "the records do not allow the test"
+    p = None if is_t_test or not result.known else result.p
+    return Measurement(result.estimate, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
 def detectable(result: Result, rules: Rules) -> float:
@@ -337,21 +350,16 @@ def answers(table: pd.DataFrame) -> str:
 def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
-        return f"{start}: the records do not allow the test."
-    return f"{start}: {effect_text(row)}, from {row['based on']}."
+        return f"{start}: {row['reason']}."
+    based_on = f", from {row['based on']}"
+    return f"{start}: {effect_text(row, based_on)}."
 
 
-def effect_text(row: Mapping[str, Any]) -> str:
-    """Say the effect of a row of `verdicts` with its interval, and what the verdict goes by."""
+def effect_text(row: Mapping[str, Any], basis: str = "") -> str:
+    """Say the effect of a row of `verdicts` with its interval, what it is from, and why the verdict is what it is."""
     effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
-    if _too_small(row["low"], row["high"], row["smallest effect"]):
-        effect += f", all closer to zero than the {row['smallest effect']:g} that would matter"
-    return f"{effect}, corrected p {p_text(row['p_holm'])}"
-
-
-def _too_small(low: float, high: float, smallest: float | None) -> bool:
-    """Whether all of an interval lies closer to zero than the smallest effect that matters, if one is known."""
-    return smallest is not None and max(abs(low), abs(high)) < smallest
+    corrected = "" if np.isnan(row["p_holm"]) else f", corrected p {p_text(row['p_holm'])}"
+    return f"{effect}{corrected}{basis}; {row['reason']}"
 
 
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:

@@ -18,12 +18,13 @@ the gaps of a dial's levels, from the lowest to the highest, averaged over dials
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from stilts import chance, learning
 from stilts.analysis import count, listed
 from stilts.errors import StiltsError
 from stilts.linguistics import language
@@ -40,7 +41,7 @@ from stilts.questions.contrasts import (
     sources_note,
     unseen,
 )
-from stilts.records import Record, tidy
+from stilts.records import Record, Store, tidy
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, in_words, signed
 from stilts.study import Study
 from stilts.tasks import get_intermediate, study_conditions
@@ -87,12 +88,15 @@ class Evidence:
         seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.measures.complexity.Reached`.
     dev : dict
         Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
+    unlearned : dict
+        Task -> why it is in no test, a clause: in a source language it was not learned itself, or a target after it.
     """
 
     conditions: Mapping[str, Mapping[str, str]]
     scores: pd.DataFrame
     complexity: pd.DataFrame
     dev: Mapping[str, float] = field(default_factory=dict)
+    unlearned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[str]:
@@ -118,9 +122,9 @@ class Evidence:
 
     @property
     def units(self) -> dict[str, list[str]]:
-        """Tasks that stand for themselves, and all of the family with dials as one, with the tasks that are in it."""
+        """Tasks that were learned and stand for themselves, and those of the family with dials as one."""
         units: dict[str, list[str]] = {}
-        for task in self.conditions:
+        for task in (task for task in self.conditions if task not in self.unlearned):
             units.setdefault(DIAL if task.startswith(f"{DIAL}-") else task, []).append(task)
         return units
 
@@ -138,9 +142,45 @@ class Evidence:
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def gather(study: Study, records: Sequence[Record]) -> Evidence:
+def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     """Return the evidence from a study's records, of which there may be none."""
-    return Evidence(conditions_of(study), outcomes(records), measured(records), dev_scores(records))
+    conditions, guessing = conditions_of(study), chance.noted(records, [each.parent for each in store.recorded])
+    failed = learning.not_learned(learning.dev_scores(records, guessing))
+    lost = {target for condition, target in failed if condition == BASELINE}
+    scores = outcomes(records)
+    return Evidence(
+        conditions,
+        scores[~scores["target"].isin(lost)].reset_index(drop=True),
+        measured(records),
+        dev_scores(records),
+        _unlearned(conditions, learning.dev_scores(records, guessing, "intermediate"), failed, lost),
+    )
+
+
+def _unlearned(
+    conditions: Mapping[str, Mapping[str, str]],
+    trained: pd.DataFrame,
+    failed: Mapping[tuple[str, str], str],
+    lost: Collection[str],
+) -> dict[str, str]:
+    """Return `Evidence.unlearned`: of the trainings on intermediate tasks, and of targets after them."""
+    found: dict[str, str] = {}
+    for task, own in conditions.items():
+        runs = trained[trained["condition"].isin(own.values())]
+        least = max(worth_of_values(task), 0.0)
+        for run in runs.itertuples():
+            guessed = max(run.chance, least)
+            if not learning.is_above_chance(run.score, run.n, guessed):
+                found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
+        for (condition, target), reason in failed.items():
+            if condition in own.values() and target not in lost:
+                found[task] = f"after {condition}, {reason}"
+    return found
+
+
+def worth_of_values(task: str) -> float:
+    """Return the percent that looking at values alone is worth in a level of the dial of lures; 0 of other tasks."""
+    return 100 - int(task.removeprefix(_LURES)) / 2 if task.startswith(_LURES) else 0.0
 
 
 def conditions_of(study: Study) -> dict[str, dict[str, str]]:
@@ -269,6 +309,9 @@ def gap_dial(evidence: Evidence, rules: Rules) -> Result:
     dials = evidence.dials
     if not dials:
         return untested("the study has no task with a dial", OVER_DIAL)
+    levels = [task for tasks in dials.values() for task in tasks]
+    if lost := [evidence.unlearned[task] for task in levels if task in evidence.unlearned]:
+        return untested("; ".join(lost), OVER_DIAL)
     parts = [
         _scaled(evidence.gap(task), share / len(dials))
         for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
@@ -415,13 +458,14 @@ def line(evidence: Evidence) -> tuple[float, float] | None:
 
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
-    evidence = gather(section.settings, section.analysis.records)
+    evidence = gather(section.settings, section.analysis.records, section.analysis.store)
     return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:
     """Say between which tasks the gap is lowest and highest, and which sources are compared; "" without records."""
     table = task_gaps(evidence, rules).dropna(subset=["gap"])
+    table = table[~table["task"].isin(evidence.unlearned)]
     if table.empty:
         return ""
     low, high = table.loc[table["gap"].idxmin()], table.loc[table["gap"].idxmax()]
@@ -482,7 +526,7 @@ def _shortcut_text(tasks: Sequence[str]) -> str:
     """Say what the levels of the dial of lures are worth to one who looks at values alone, see `_LURES`."""
     if not all(task.startswith(_LURES) for task in tasks):
         return ""
-    scores = ", ".join(f"{100 - int(task.removeprefix(_LURES)) / 2:.1f}" for task in tasks)
+    scores = ", ".join(f"{worth_of_values(task):.1f}" for task in tasks)
     return (
         f" To look whether a hypothesis' value occurs in the premise at all is enough for {scores} percent: only a "
         "score beyond these shows that rooms were told apart."

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stilts.analysis import count, in_order, listed
+from stilts.analysis import Analysis, count, in_order, listed
 from stilts.errors import StiltsError
 from stilts.linguistics import DISTANCES, language, language_table
 from stilts.questions import chapters
@@ -38,6 +38,7 @@ from stilts.questions.common import (
 from stilts.questions.models import Basis, crossed, effect, mixed_coefficients
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, Replicates, in_words, signed
 from stilts.tasks import TARGETS
+from stilts.verdicts import Verdict
 
 GAP, CHANGE = "gap", "change"
 OUTCOMES = (GAP, CHANGE)
@@ -48,6 +49,7 @@ UNIT = "points for a standard deviation"
 WIDELY_KNOWN = 0.75
 LEAST_RELIABLE = 0.25
 METHODS = ("linear", "rank")
+NONE_LEARNED = "no target was learned in English under every condition"
 HEADLINE = "gap-syntactic"  # the test that stands for the question
 
 
@@ -130,6 +132,15 @@ def gather(table: pd.DataFrame, encoder: str, conditions: Sequence[str] | None =
     return Evidence(gap, change, by_target, predictors(gap.index, encoder), chosen)
 
 
+def learned_targets(analysis: Analysis) -> pd.DataFrame:
+    """Return the outcomes on targets that every condition of a study has learned in English.
+
+    A gap averages conditions, so that a target which one of them has not learned would be one of other conditions.
+    """
+    table, failed = outcomes(analysis.records), {target for _, target in analysis.failed}
+    return table[~table["target"].isin(failed)].reset_index(drop=True)
+
+
 def _whole_conditions(table: pd.DataFrame) -> list[str]:
     """Conditions with a score wherever the baseline has one; one that is recorded in part would tilt the average."""
     runs = {name: set(zip(part["target"], part["seed"], strict=True)) for name, part in table.groupby("condition")}
@@ -202,7 +213,7 @@ def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> p
 
 
 def _draws(part: Replicates, code: str, weights: Mapping[str, float]) -> np.ndarray:
-    return part.examples[:, part.languages.index(code)] @ part.weights(weights)
+    return part.items[:, part.languages.index(code)] @ part.weights(weights)
 
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
@@ -606,8 +617,26 @@ def answer(section: Section) -> Answer:
     if not section.analysis.recorded:
         nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested("nothing is recorded yet"))
         return chapters.answer(section, None, nothing, HEADLINE, "")
-    evidence = gather(outcomes(section.analysis.records), section.settings.encoder.name)
+    table = learned_targets(section.analysis)
+    if table.empty:
+        nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested(NONE_LEARNED))
+        return chapters.answer(section, None, nothing, HEADLINE, "")
+    evidence = gather(table, section.settings.encoder.name)
     return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules))
+
+
+def untested_text(answer: Answer) -> str:
+    """Say of a study how many of its tests could not be made, and after which conditions a target was not learned."""
+    lost = answer.verdicts[answer.verdicts["verdict"] == str(Verdict.UNTESTABLE)]
+    name, targets = answer.section.settings.name, answer.section.settings.targets
+    conditions, failed = answer.section.analysis.conditions, answer.section.analysis.failed
+    after = {target: [each for each in conditions if (each, target) in failed] for target in targets}
+    said = "; ".join(f"{listed([target])} after {listed(names)}" for target, names in after.items() if names)
+    reason = f", since every condition must have learned a target; not learned were {said}" if said else ""
+    return (
+        f"Study `{name}` asks the same of {listed(targets)}, on rows of XTREME. Of {count(answer.verdicts, 'test')}, "
+        f"{len(lost)} could not be made{reason}."
+    )
 
 
 def mean_text(evidence: Evidence, rules: Rules) -> str:

@@ -4,18 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from stilts.claims import Claim, Verdict
+from stilts.claims import UNJUDGED, Claim
 from stilts.markup import plain
 from stilts.questions import adapters, architecture, complexity, distance, order
 from stilts.questions.chapters import Answer, Section, open_section
-from stilts.questions.common import NO, UNCLEAR, YES
+from stilts.verdicts import Judgement
 from stilts.workspace import workspace
 
 FULL_FINE_TUNING = {"adapters-full": "pocket-full"}
 """Study with adapters -> the study that its runs without adapters are recorded in, where it has none of its own."""
 
 _SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
-_VERDICTS = {YES: Verdict.SUPPORTED, NO: Verdict.NOT_SUPPORTED, UNCLEAR: Verdict.CANNOT_TELL}
 
 
 def _adapters(section: Section) -> Answer:
@@ -59,11 +58,11 @@ def paragraphs(*answers: Answer) -> str:
 
 def _in_short(answers: Iterable[Answer]) -> str:
     """Say the verdict of the one test that stands for a question, where there is one."""
-    tested = [each for each in answers if each.learned.effect.known]
-    if not tested:
+    judged = [each for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
+    if not judged:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
-    found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in tested)
-    hypothesis = plain(tested[0].learned.effect.hypothesis)
+    found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in judged)
+    hypothesis = plain(judged[0].learned.effect.hypothesis)
     return f"In short, by the test that stands for the question: *{hypothesis}* {found}."
 
 
@@ -85,14 +84,15 @@ def claims(found: Mapping[str, Answer]) -> list[Claim]:
 
 def _claim(name: str, answer: Answer) -> Claim:
     effect, question = answer.learned.effect, answer.section.settings.question
-    known = effect.known
+    tested, judgement = "of which nothing is recorded that its test could be made on.", UNJUDGED
+    if answer.section.analysis.recorded and effect.hypothesis:
+        tested = f"test `{effect.test}`; chapter {name}."
+        judgement = Judgement(answer.learned.verdict, answer.learned.reason, float("nan"))
     return Claim(
         f"Q{question.number}",
         effect.hypothesis or question.text,
         "\N{EN DASH}",
-        f"Study `{answer.learned.study}`, test `{effect.test}`; chapter {name}."
-        if known
-        else f"Study `{answer.learned.study}`, of which nothing is recorded that its test could be made on.",
-        note=f"{effect} {effect.unit}, from {effect.based_on}" if known else "",
-        unmeasured=_VERDICTS[answer.learned.verdict] if known else Verdict.NOT_TESTED,
+        f"Study `{answer.learned.study}`, {tested}",
+        note=f"{effect} {effect.unit}, from {effect.based_on}" if effect.known else "",
+        judgement=judgement,
     )

@@ -12,7 +12,8 @@ Least squares on the rows' means over seeds. The variance of a coefficient has a
 of the rows about the fit), a part of the seeds (from the spread of the coefficient that each seed has by itself), and
 the residual that both of these contain, which is subtracted once; a part that comes out below zero counts as zero. The
 reference is Student's t with Satterthwaite's (1946) degrees of freedom, rounded down, but no fewer than those of the
-rows or of the seeds by themselves: with three seeds they fall to two where the seeds decide, which a Wald test forgets.
+rows or of the seeds by themselves, and no more than (rows - 1)(seeds - 1): with three seeds they fall to two where the
+seeds decide, which a Wald test forgets.
 For a mean this is the quasi-F of crossed random effects (Clark 1973). Its size is proved by simulation in
 `tests/test_questions_common.py`.
 
@@ -28,10 +29,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, stdtr, stdtrit
 
 from stilts.errors import StiltsError
 from stilts.questions.common import Result, Rules, untested
+from stilts.statistics import combine
 
 MEAN = "mean"
 PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
@@ -150,16 +152,9 @@ def _combine(
 ) -> Fit:
     """Add up the parts of the variance; `parts` of rows and of seeds hold the residual as well."""
     by_rows, by_seeds, residual = parts
-    free_rows, free_seeds = shape[0], shape[1] - 1
-    seeds_alone, rows_alone = max(by_seeds - residual, 0.0), max(by_rows - residual, 0.0)
-    variance = max(rows_alone + seeds_alone + residual, by_rows)
-    uncertain = by_rows**2 / free_rows
-    if seeds_alone:
-        uncertain += by_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
-    df = float(free_rows)
-    if uncertain:  # what is subtracted must not leave fewer than the rows or the seeds have by themselves
-        df = float(max(np.floor(variance**2 / uncertain), min(free_rows, free_seeds)))
-    return _fit(name, estimate, variance, df, Components(rows_alone, seeds_alone, residual), level)
+    variance, df = combine(*parts, shape[0], shape[1] - 1)
+    components = Components(max(by_rows - residual, 0.0), max(by_seeds - residual, 0.0), residual)
+    return _fit(name, estimate, variance, df, components, level)
 
 
 def _seeds_alone(values: np.ndarray, level: float) -> Fit:
@@ -387,10 +382,11 @@ def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
 
 
 def _bootstrap_interval(value: float, draws: np.ndarray, rules: Rules) -> dict[str, float]:
-    from stilts.statistics import estimate
-
-    found = estimate(value, draws, rules.level)
-    return {"low": found.low, "high": found.high, "p": found.p}
+    """Return the percentile interval, and the p-value of a Wald test with the replicates' spread."""
+    low, high = np.nanquantile(draws, [(1 - rules.level) / 2, (1 + rules.level) / 2])
+    spread = float(np.nanstd(draws))
+    p = 2 * float(ndtr(-abs(value) / spread)) if spread else float(value == 0)
+    return {"low": float(low), "high": float(high), "p": p}
 
 
 def _agreement(first: dict, other: dict) -> str:
@@ -417,7 +413,6 @@ def disagreements(table: pd.DataFrame) -> str:
     if others.empty:
         return "The mixed model and the cluster bootstrap agree with every test, in the conclusion and in the width."
     return "\n".join(
-        f"- `{row['test']}`, {row['method']}: {row['agrees']}"
-        + (f" ({row['note']})." if row["note"] else ".")
+        f"- `{row['test']}`, {row['method']}: {row['agrees']}" + (f" ({row['note']})." if row["note"] else ".")
         for row in others.to_dict("records")
     )

@@ -22,7 +22,7 @@ from stilts.analysis import count, listed
 from stilts.linguistics import language, language_table
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, outcomes, untested
+from stilts.questions.common import Result, Rules, Test, clear, learned_outcomes, untested
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -34,7 +34,7 @@ from stilts.questions.contrasts import (
     unseen,
 )
 from stilts.questions.models import effect
-from stilts.records import Record
+from stilts.records import Record, Store
 from stilts.statistics import SOURCE_LANGUAGE, signed
 from stilts.study import Study
 from stilts.tasks import get_intermediate, study_conditions
@@ -127,7 +127,7 @@ class Evidence:
     ----------
     plan : Plan
     scores : DataFrame
-        As `stilts.questions.common.outcomes` returns it; may be empty.
+        As `stilts.questions.common.learned_outcomes` returns it; may be empty.
     dev : DataFrame
         A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
         (dev score of the first stage's language in percent, after the first and after the second stage).
@@ -166,10 +166,10 @@ def plan_of(study: Study) -> Plan:
     })  # fmt: skip
 
 
-def gather(study: Study, records: Sequence[Record]) -> Evidence:
+def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     """Return the evidence from a study's records, of which there may be none."""
     plan = plan_of(study)
-    return Evidence(plan, outcomes(records), dev_scores(records, plan))
+    return Evidence(plan, learned_outcomes(records, store), dev_scores(records, plan))
 
 
 def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
@@ -382,7 +382,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
-    evidence = gather(section.settings, section.analysis.records)
+    evidence = gather(section.settings, section.analysis.records, section.analysis.store)
     return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
 
 
@@ -422,13 +422,17 @@ def seen_text(table: pd.DataFrame) -> str:
 
 
 def forgetting_text(evidence: Evidence) -> str:
-    """Say how much English lost to another language, and another language to English."""
+    """Say what English lost or gained while another language was trained, and another language while English was."""
     lost = forgotten(evidence)
     if lost.empty:
         return "No condition of two languages has both stages on record yet."
     english = lost["first"] == SOURCE_LANGUAGE
-    means = [lost.loc[chosen, "lost"].mean() for chosen in (english, ~english)]
+    first, other = (_moved(lost.loc[chosen, "lost"].mean()) for chosen in (english, ~english))
     return (
-        f"English loses {signed(means[0])} points of dev F1 to the language after it; a language before English loses "
-        f"{signed(means[1])} points to English."
+        f"English {first} points of dev F1 while the language after it is trained; a language before English {other} "
+        "points while English is."
     )
+
+
+def _moved(lost: float) -> str:
+    return f"{'loses' if lost > 0 else 'gains'} {abs(lost):.1f}"

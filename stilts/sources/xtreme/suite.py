@@ -332,7 +332,28 @@ def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
     order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
     if most is not None and "match" in piece.features:
         return fewer_pairs(piece.rows, most, order.tolist())
+    if piece.split in ("validation", "test") and "label" in piece.features:
+        order = _stratified(order, piece.rows["label"].to_numpy())
     return _taken(piece.rows, order[:most])
+
+
+def _stratified(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return an order in which the first rows, however many, have the labels in the shares that all rows have.
+
+    Rows of one label keep their order. Sets with the same labels in the same rows get the same order, so that
+    translations stay beside each other.
+
+    Parameters
+    ----------
+    order : int array (rows,)
+    labels : array (rows,)
+        Of the rows as they stand, before they are ordered.
+    """
+    places = np.empty(len(order))
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels[order] == label)
+        places[own] = (np.arange(len(own)) + 0.5) / len(own)
+    return order[np.argsort(places, kind="stable")]
 
 
 def _taken(rows: "pa.Table", order: np.ndarray, at_once: int = 100_000) -> "pa.Table":
