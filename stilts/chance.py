@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stilts.formats import get_format
 from stilts.records import Record, Store
-from stilts.splits import load
+from stilts.splits import Split, load
 from stilts.study import Run
 from stilts.tasks import Task, get_intermediate, get_target
 
@@ -53,9 +52,12 @@ class GoldLabels:
 
 
 def _labels(suite: Path, task: Task, language: str, split: str) -> tuple[str, ...]:
-    column = get_format(task.format).label_column or "label"  # of a multiple choice: the number of the right one
-    part = load(suite, task, language, split, sys.maxsize)
-    return tuple(part.labels[row[column]] if part.labels else str(row[column]) for row in part.rows)
+    return tuple(gold_labels(load(suite, task, language, split, sys.maxsize)))
+
+
+def gold_labels(split: Split) -> list[str]:
+    """Return the labels of rows as predictions name them; of a multiple choice the number of the right one."""
+    return [split.labels[row["label"]] if split.labels else str(row["label"]) for row in split.rows]
 
 
 def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":

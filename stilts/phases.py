@@ -17,6 +17,7 @@ import torch
 
 from stilts import provenance
 from stilts.adapters import has_adapters
+from stilts.chance import LABELLED, balanced_accuracy, gold_labels, majority
 from stilts.errors import StiltsError
 from stilts.estimates import VECTOR_BYTES
 from stilts.evaluation import counted, dev_counts, embed, head_outputs, predict
@@ -275,6 +276,8 @@ class _Dev:
             each = {f"score.{self.tasks[name].name}": scores[name] for name in own} if len(scores) > 1 else {}
             size = sum(len(self.splits[name].rows) for name in own)
             found[language] = {"score": float(np.mean([scores[name] for name in own])), "n": size, **each}
+            if len(own) == 1 and self.tasks[own[0]].format in LABELLED:
+                found[language]["majority"] = majority(gold_labels(self.splits[own[0]]))
         return found
 
 
@@ -322,7 +325,7 @@ def _predict(
         labels,
         **_passing(run, workspace, model, len(inputs)),
     )
-    return _scored(form, splits, predictions)
+    return _scored(task, form, splits, predictions)
 
 
 def _search(
@@ -349,7 +352,7 @@ def _search(
         **_passing(run, workspace, model, len(inputs)),
     )
     queries, candidates = np.concatenate(vectors[: len(rows)]), np.concatenate(vectors[len(rows) :])
-    return _scored(form, splits, form.search(queries, candidates, pool["id"]))
+    return _scored(task, form, splits, form.search(queries, candidates, pool["id"]))
 
 
 def _passing(run: Run, workspace: "Workspace", model: MultiTaskModel, count: int) -> dict[str, Any]:
@@ -361,7 +364,9 @@ def _passing(run: Run, workspace: "Workspace", model: MultiTaskModel, count: int
     }
 
 
-def _scored(form: Format, splits: dict[str, Split], predictions: Sequence[str]) -> tuple[dict, "pd.DataFrame"]:
+def _scored(
+    task: Task, form: Format, splits: dict[str, Split], predictions: Sequence[str]
+) -> tuple[dict, "pd.DataFrame"]:
     """Score the predictions of all languages' rows, which follow each other."""
     metrics, tables, start = {}, [], 0
     for language, split in splits.items():
@@ -372,7 +377,11 @@ def _scored(form: Format, splits: dict[str, Split], predictions: Sequence[str]) 
             metrics[language]["exact_match"] = score(form.exact_match(split.rows, own, language))
         if isinstance(form, Tagging):
             metrics[language]["token_accuracy"] = form.token_accuracy(split.rows, own, split.labels)
-        tables.append(_prediction_table(language, range(len(own)), own, counts))
+        if task.format in LABELLED:
+            gold = gold_labels(split)
+            metrics[language] |= {"majority": majority(gold), "balanced": balanced_accuracy(gold, own)}
+        table = _prediction_table(language, range(len(own)), own, counts)
+        tables.append(table.assign(item=[str(row["id"]) for row in split.rows]) if task.parallel else table)
         start += len(own)
     return metrics, _concat(tables)
 

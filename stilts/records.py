@@ -141,6 +141,8 @@ class Store:
     def predictions(self, run_id: str) -> "pd.DataFrame":
         """Return the run's predictions: language, example, prediction, and counts matches, predicted, gold.
 
+        Where languages share test items, also item: what the publisher calls the item that the example is.
+
         A language's score is 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)) for every metric of the study.
         """
         return self.table(run_id)

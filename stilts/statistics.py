@@ -11,6 +11,7 @@ import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -82,16 +83,18 @@ def read_counts(store: Store, records: Iterable[Record]) -> dict[str, Counts]:
     return {target: align(target, runs, TARGETS[target].parallel) for target, runs in frames.items()}
 
 
-def align(target: str, predictions: Mapping[tuple[str, int], pd.DataFrame], together: bool = False) -> Counts:
+def align(
+    target: str, predictions: Mapping[tuple[str, int], pd.DataFrame], parallel: Literal["rows", "ids"] | None = None
+) -> Counts:
     """Return the counts of one target from the predictions of its runs.
 
     Parameters
     ----------
     predictions : mapping
-        (condition, seed) -> table with columns language, example, matches, predicted, gold; and where languages share
-        items, item, the number of the one that a row is a translation of: that of the example where it lacks.
-    together : bool
-        Whether the target's languages share items.
+        (condition, seed) -> table with columns language, example, matches, predicted, gold; and item where it is noted.
+    parallel : str, optional
+        Whether languages share items, see `stilts.tasks.Task`. Where items are not noted, as in records from before,
+        those of `rows` are told by the number of the example; of `ids` nothing is known then.
     """
     frames = [frame.sort_values(["language", "example"], ignore_index=True) for frame in predictions.values()]
     keys = frames[0][["language", "example"]]
@@ -105,14 +108,14 @@ def align(target: str, predictions: Mapping[tuple[str, int], pd.DataFrame], toge
     numerators = np.column_stack([2.0 * frame["matches"] for frame in frames])
     denominators = np.column_stack([frame["predicted"] + frame["gold"] for frame in frames]).astype(float)
     languages, starts = np.unique(keys["language"].to_numpy(dtype=str), return_index=True)
-    items = frames[0].get("item", keys["example"]).to_numpy()
+    items = frames[0].get("item", keys["example"] if parallel == "rows" else None)
     return Counts(
         target,
         tuple(predictions),
         tuple(map(str, languages)),
         tuple(np.split(numerators, starts[1:])),
         tuple(np.split(denominators, starts[1:])),
-        tuple(np.split(items, starts[1:])) if together else (),
+        tuple(np.split(items.to_numpy(), starts[1:])) if parallel and items is not None else (),
     )
 
 

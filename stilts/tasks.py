@@ -47,8 +47,9 @@ class Task:
         A suite has it only for studies that ask for this by `data.families`.
     tests_of : tuple of str
         Targets whose test sets have its rows, and which it must not be trained before.
-    parallel : bool
-        Of a target, whether its test items are translations of one another, so that they are drawn together.
+    parallel : str, optional
+        Of a target whose test items are translations of one another, so that they are drawn together: `rows` if all
+        languages have the same items in the same rows, `ids` if their ids alone tell.
     source_language : str
         That its training and dev data are in; of a task whose one config holds many languages, without meaning.
     """
@@ -66,7 +67,7 @@ class Task:
     by_source: bool = False
     family: str | None = None
     tests_of: tuple[str, ...] = ()
-    parallel: bool = False
+    parallel: Literal["rows", "ids"] | None = None
     source_language: str = SOURCE_LANGUAGE
 
     @property
@@ -108,27 +109,21 @@ TARGETS = _registry(
     Task("ui-retrieval", "retrieval", "ui-retrieval.{language}", "retrieval", "accuracy"),
     Task("ui-mining", "mining", "ui-mining.{language}", "retrieval", "F1"),
     # XTREME (Hu et al. 2020, arXiv:2003.11080).
-    Task("xnli", "classification", "xnli.{language}", "classification", "accuracy", "xtreme", parallel=True),
-    Task("paws-x", "classification", "paws-x.{language}", "classification", "accuracy", "xtreme", parallel=True),
+    Task("xnli", "classification", "xnli.{language}", "classification", "accuracy", "xtreme", parallel="rows"),
+    Task("paws-x", "classification", "paws-x.{language}", "classification", "accuracy", "xtreme", parallel="rows"),
     Task("udpos", "tagging", "udpos.{language}", "tagging", "chunk F1", "xtreme"),
     Task("pan-x", "tagging", "pan-x.{language}", "tagging", "chunk F1", "xtreme"),
-    Task("xquad", "span_qa", "xquad.{language}", "question answering", "F1", "xtreme", parallel=True),
+    Task("xquad", "span_qa", "xquad.{language}", "question answering", "F1", "xtreme", parallel="rows"),
     Task(
-        "mlqa",
-        "span_qa_mlqa",
-        "mlqa.{language}",
-        "question answering",
-        "F1",
-        "xtreme",
-        trained_as="xquad",
-        parallel=True,
+        "mlqa", "span_qa_mlqa", "mlqa.{language}", "question answering", "F1", "xtreme", trained_as="xquad",
+        parallel="ids",
     ),
     Task("tydiqa", "span_qa", "tydiqa.{language}", "question answering", "F1", "xtreme"),
     Task("bucc2018", "mining", "bucc2018.{language}", "retrieval", "F1", "xtreme"),
     Task("tatoeba", "retrieval", "tatoeba.{language}", "retrieval", "accuracy", "xtreme", english_queries=True),
     # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
-    Task("xcopa", "multiple_choice", "xcopa.{language}", "multiple choice", "accuracy", "xtreme", parallel=True),
-    Task("lareqa", "passage_retrieval", "lareqa.{language}", "retrieval", "mAP@20", "xtreme", parallel=True),
+    Task("xcopa", "multiple_choice", "xcopa.{language}", "multiple choice", "accuracy", "xtreme", parallel="rows"),
+    Task("lareqa", "passage_retrieval", "lareqa.{language}", "retrieval", "mAP@20", "xtreme", parallel="rows"),
     Task("mewsli-x", "passage_retrieval", "mewsli-x.{language}", "retrieval", "mAP@20", "xtreme"),
 )
 

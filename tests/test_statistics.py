@@ -205,7 +205,7 @@ def test_intervals_hold_a_planted_effect_as_often_as_they_say(design, seeds):
     generator = np.random.default_rng(11)
     held, widths, errors = 0, [], []
     for _ in range(120):
-        counts = align("intent", luck_of(generator, design, seeds), together=design == "shared items")
+        counts = align("intent", luck_of(generator, design, seeds), "rows" if design == "shared items" else None)
         effect = contrast(resample({"intent": counts}, 200, generator), gain_weights("nli", ["intent"]))
         held += effect.low <= 8 <= effect.high
         widths.append(effect.high - effect.low)
@@ -222,8 +222,8 @@ def test_items_that_languages_share_are_drawn_together():
     answers = np.tile(generator.random(50) < 0.5, (6, 1))
     runs = {("none", 1): predictions(np.zeros((6, 50))), ("nli", 1): predictions(answers)}
     effects = [
-        contrast(resample({"xnli": align("xnli", runs, together)}, 2000, generator), gain_weights("nli", ["xnli"]))
-        for together in (True, False)
+        contrast(resample({"xnli": align("xnli", runs, parallel)}, 2000, generator), gain_weights("nli", ["xnli"]))
+        for parallel in ("rows", None)
     ]
     alone = 100 * answers[0].std() / np.sqrt(50)
     assert effects[0].se == pytest.approx(alone, rel=0.06)
@@ -236,9 +236,10 @@ def test_items_in_some_of_the_languages_are_drawn_together_there():
         ("nli", 1): predictions(np.ones((2, 3)), ["de", "hi"]),
     }
     numbered = {run: frame.assign(item=[7, 8, 9, 9, 10, 11]) for run, frame in runs.items()}
-    assert [own.tolist() for own in align("xquad", numbered, together=True).items] == [[7, 8, 9], [9, 10, 11]]
-    assert [own.tolist() for own in align("xquad", runs, together=True).items] == [[0, 1, 2]] * 2
-    assert align("tydiqa", runs).items == ()
+    assert [own.tolist() for own in align("xquad", numbered, "rows").items] == [[7, 8, 9], [9, 10, 11]]
+    assert [own.tolist() for own in align("xquad", runs, "rows").items] == [[0, 1, 2]] * 2
+    assert [own.tolist() for own in align("mlqa", numbered, "ids").items] == [[7, 8, 9], [9, 10, 11]]
+    assert align("mlqa", runs, "ids").items == align("tydiqa", runs).items == ()
 
 
 def test_few_seeds_widen_an_interval_as_students_t_does():
