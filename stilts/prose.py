@@ -75,6 +75,17 @@ def dead_runs(analysis: Analysis) -> str:
     )
 
 
+def not_learned(analysis: Analysis) -> str:
+    """Say which targets were not learned in English after which conditions."""
+    after: dict[str, list[str]] = {}
+    for condition, target in analysis.failed:
+        after.setdefault(target, []).append(condition)
+    if not after:
+        return "Every target was learned in English under every condition."
+    said = "; ".join(f"`{target}` after {listed(names)}" for target, names in after.items())
+    return f"These were not learned in English, so that their scores say nothing of transfer: {said}."
+
+
 def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
     row = cells.loc[getattr(cells["gain"], place)()]
     return (

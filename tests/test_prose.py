@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stilts.analysis import open_study
 from stilts.claims import Statement, as_statements
-from stilts.prose import layers
+from stilts.prose import layers, not_learned
 from stilts.questions import distance
 from stilts.questions.chapters import open_section
 from stilts.suite_report import by_task
@@ -49,6 +50,17 @@ def test_without_a_reversal_none_is_said(gains, said):
 def test_without_a_condition_there_is_nothing_to_say():
     empty = profiles({"nli": [1.0]}).iloc[:0]
     assert layers(empty) == "No condition can be compared with `none` yet."
+
+
+def test_targets_that_were_not_learned_are_named_with_their_conditions():
+    analysis = open_study("order-full")
+    analysis.__dict__["failed"] = {("none", "intent"): "-", ("nli", "slots"): "-", ("qa", "slots"): "-"}
+    assert not_learned(analysis) == (
+        "These were not learned in English, so that their scores say nothing of transfer: `intent` after `none`; "
+        "`slots` after `nli` and `qa`."
+    )
+    analysis.__dict__["failed"] = {}
+    assert not_learned(analysis) == "Every target was learned in English under every condition."
 
 
 def test_statements_have_a_column_for_each_study():
