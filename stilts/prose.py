@@ -71,7 +71,7 @@ def dead_runs(analysis: Analysis) -> str:
     ]
     return (
         f"{count(said, 'training')} of a target that the baseline has learned stayed at chance on the English dev set: "
-        f"{'; '.join(said)}. No average, test or verdict holds their cells."
+        f"{'; '.join(said)}. No average of gains, test or verdict holds their cells."
     )
 
 
