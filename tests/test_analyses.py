@@ -34,6 +34,7 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.statistics import average_language_gains
 from stilts.tables import show
 from stilts.tasks import INTERMEDIATES, TARGETS, of_suite
+from stilts.verdicts import Verdict
 from stilts.workspace import workspace
 
 HERE = Path(__file__).parent.parent
@@ -229,11 +230,20 @@ def test_the_pages_say_what_they_rest_on(pages):
 
 
 def test_the_ledger_has_every_claim(pages):
-    page = nbformat.writes(pages["claims"])
-    assert [f"<td>C{number}</td>" in page for number in range(1, 11)] == [True] * 10
-    # C6 of the pocket study; of the questions, for either study, all but that of linguistic distance.
-    assert page.count(">not tested here yet<") == 1 + 2 * 4
-    assert "mnli-mlm − mnli, mean over targets" in page
+    (ledger,), (statements,) = (
+        [output.data["text/html"] for cell in pages["claims"].cells if cell.id == name for output in cell.outputs]
+        for name in ("ledger", "statements")
+    )
+    assert re.findall(r"<td>(C\d+|Q\d|Same task twice)</td>", ledger) == [
+        *(f"C{number}" for number in range(1, 7)), "Same task twice", *(f"Q{number}" for number in range(1, 6)),
+    ]  # fmt: skip
+    verdicts = re.findall(r'class="verdict">([^<]+)<', ledger)
+    assert len(verdicts) == 2 * 12
+    assert {verdict.partition(" (")[0] for verdict in verdicts} <= set(Verdict)
+    # Of the questions, for either study, nothing is recorded but of linguistic distance.
+    assert verdicts.count("could not be tested (nothing is recorded of it)") == 2 * 4
+    assert "mnli-mlm − mnli, mean over " in ledger
+    assert re.findall(r"<td>(C\d+)</td>", statements) == ["C7", "C8", "C9", "C10"]
 
 
 def test_the_live_study_is_set_beside_the_recorded_one(pages, root):
@@ -519,8 +529,9 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     analysis = open_study("pilot", resamples=50)
     assert gains_of(analysis)[["condition", "target"]].to_numpy().tolist() == [["mnli", "xnli"], ["squad", "tatoeba"]]
-    assert average_gains_of(analysis).empty
-    assert prose.averages(average_gains_of(analysis)).empty
+    averages = average_gains_of(analysis)
+    assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
+    assert prose.averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
     assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS
     alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
     assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")

@@ -17,6 +17,7 @@ from stilts.questions.common import (
     outcomes,
     power_note,
     run_tests,
+    shared_obstacle,
     shown,
     untested,
     verdicts,
@@ -354,3 +355,17 @@ def test_detectable_effects():
     assert achieved_power(0.0, 12, stats.t.isf(0.025, 12)) == pytest.approx(0.05, abs=1e-4)
     with pytest.raises(StiltsError, match="degrees of freedom above 0"):
         detectable_effect(1.0, 0)
+
+
+def test_a_reason_why_no_test_could_be_made_is_said_once():
+    rules = Rules({"a": "A rises.", "b": "B falls."})
+    low = replace(result(1.0, 0.5, 0.3, se=0.2, df=39.0), obstacle="nothing transfers")
+    table = verdicts(run_tests({"a": lambda *_: low, "b": lambda *_: untested("no record")}, 0, rules), rules)
+    assert shared_obstacle(table) == ""
+    table = table.assign(reason="nothing transfers")
+    assert answers(table).splitlines() == [
+        "None of the 2 tests could be made: nothing transfers.",
+        "",
+        "- *A rises.* +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
+        "- *B falls.*",
+    ]

@@ -152,8 +152,8 @@ def answer(
 
 def _told(table: pd.DataFrame) -> str:
     """Say of each test its hypothesis and verdict; a reason why none could be made is said once."""
-    if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
-        return f"None of the {len(table)} tests could be made: {table['reason'].iloc[0]}."
+    if reason := common.shared_obstacle(table):
+        return f"None of the {len(table)} tests could be made: {reason}."
     return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
 
 

@@ -22,7 +22,7 @@ from stilts.questions.power import detectable_effect
 from stilts.records import Record, Store, tidy
 from stilts.statistics import in_words, signed
 from stilts.study import QuestionSettings, Study
-from stilts.verdicts import Hypothesis, Kind, Measurement, judge
+from stilts.verdicts import Hypothesis, Kind, Measurement, Verdict, judge
 from stilts.workspace import workspace
 
 POINTS = "points"
@@ -343,23 +343,47 @@ def caveats(results: Sequence[Result]) -> str:
 
 
 def answers(table: pd.DataFrame) -> str:
-    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict."""
-    return "\n".join(f"- {_answer(row)}" for row in table.to_dict("records")) or "No test was chosen."
+    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict.
+
+    A reason for which none of the tests could be made is said once, before them.
+    """
+    reason, rows = shared_obstacle(table), table.to_dict("records")
+    if reason:
+        said = [f"- *{row['hypothesis']}* {effect}".rstrip() for row in rows for effect in [_effect(row)]]
+        return "\n".join([f"None of the {len(rows)} tests could be made: {reason}.", "", *said])
+    return "\n".join(f"- {_answer(row)}" for row in rows) or "No test was chosen."
+
+
+def shared_obstacle(table: pd.DataFrame) -> str:
+    """Return the reason for which none of several tests could be made, "" where one could or reasons differ."""
+    if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
+        return str(table["reason"].iloc[0])
+    return ""
 
 
 def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: {row['reason']}."
-    based_on = f", from {row['based on']}"
-    return f"{start}: {effect_text(row, based_on)}."
+    return f"{start}: {_effect(row)}; {row['reason']}."
 
 
-def effect_text(row: Mapping[str, Any], basis: str = "") -> str:
-    """Say the effect of a row of `verdicts` with its interval, what it is from, and why the verdict is what it is."""
-    effect = in_words(row["estimate"], row["low"], row["high"], row["unit"])
+def _effect(row: Mapping[str, Any]) -> str:
+    """Say an effect and what it is from, "" where there is none."""
+    if np.isnan(row["estimate"]):
+        return ""
     corrected = "" if np.isnan(row["p_holm"]) else f", corrected p {p_text(row['p_holm'])}"
-    return f"{effect}{corrected}{basis}; {row['reason']}"
+    return f"{_interval(row)}{corrected}, from {row['based on']}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return in_words(row["estimate"], row["low"], row["high"], row["unit"])
+
+
+def effect_text(row: Mapping[str, Any]) -> str:
+    """Say the effect of a row of `verdicts` with its interval, and why the verdict is what it is."""
+    corrected = "" if np.isnan(row["p_holm"]) else f", corrected p {p_text(row['p_holm'])}"
+    return f"{_interval(row)}{corrected}; {row['reason']}"
 
 
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
