@@ -139,7 +139,8 @@ def test_scores_are_those_of_the_counts_beside_them(done):
 
 def test_trained_tasks_are_evaluated_in_every_language_english_included(done):
     workspace, plan, records = done
-    for target, extra in (("intent", {"majority", "balanced"}), ("slots", {"token_accuracy"}), ("command-qa", {"exact_match"})):
+    beside = {"intent": {"majority", "balanced"}, "slots": {"token_accuracy"}, "command-qa": {"exact_match"}}
+    for target, extra in beside.items():
         metrics = records["zero-shot", "nli", target].metrics
         assert {language: own.keys() for language, own in metrics.items()} == dict.fromkeys(
             ("de", "en", "sw"), {"score", "n"} | extra
