@@ -34,9 +34,9 @@ RULE = (
     "learned, or scores lie so close to floor or ceiling that the effect had no room. *No effect that matters*: the "
     "effect is closer to zero than the smallest that would matter. *Supported*: it is what the hypothesis says. "
     "*Contradicted*: it goes against the hypothesis by more than the smallest effect that would matter. Each is "
-    "decided by a t-test, or by permuting tasks where a chapter says so, corrected by Holm's rule for all that are judged "
-    "together. *Cannot tell*: anything else; with one seed nothing more can be said, since another seed's luck is not "
-    "known."
+    "decided by a t-test, or by permuting tasks where a chapter says so, corrected by Holm's rule for all that are "
+    "judged together. *Cannot tell*: anything else; with one seed nothing more can be said, since another seed's luck "
+    "is not known."
 )
 
 
