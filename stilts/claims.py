@@ -697,6 +697,7 @@ def show(table: pd.DataFrame) -> "HTML":
 
 
 def _set_lines(text: str) -> str:
-    tested, *effects, verdict = text.split("\n")
-    shown = "<br>".join(effects)
-    return f'<p>{tested}</p><p class="effects">{shown}</p><span class="verdict">{verdict}</span>'
+    tested, *effects, told = text.split("\n")
+    shown, (verdict, _, reason) = "<br>".join(effects), told.partition(" (")
+    why = f'<p class="reason">{reason.removesuffix(")")}</p>' if reason else ""
+    return f'<p>{tested}</p><p class="effects">{shown}</p><span class="verdict">{verdict}</span>{why}'

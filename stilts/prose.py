@@ -65,12 +65,16 @@ def dead_runs(analysis: Analysis) -> str:
     dead = learning.dead_runs(analysis.dev_scores)
     if dead.empty:
         return ""
-    said = [
-        f"`{row.condition}` before `{row.target}`, seed {row.seed} ({row.score:.1f}, {row.chance:.1f} by guessing)"
-        for row in dead.itertuples()
-    ]
+    said = []
+    for target, runs in dead.groupby("target", sort=False):
+        cells = [
+            f"`{condition}` (seed{'' if len(own) == 1 else 's'} {', '.join(map(str, sorted(own['seed'])))})"
+            for condition, own in runs.groupby("condition", sort=False)
+        ]
+        scores = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (runs["score"].min(), runs["score"].max())))
+        said.append(f"`{target}` after {', '.join(cells)}, {scores} where guessing gives {runs['chance'].max():.1f}")
     return (
-        f"{count(said, 'training')} of a target that the baseline has learned stayed at chance on the English dev set: "
+        f"{count(dead, 'training')} of a target that the baseline has learned stayed at chance on the English dev set: "
         f"{'; '.join(said)}. No average of gains, test or verdict holds their cells."
     )
 

@@ -290,6 +290,7 @@ def test_the_ledger_as_tables():
     assert "a &lt; b" in page
     assert "<code>qa</code>" in page
     assert '<span class="verdict">supported</span>' in page
+    assert '<span class="verdict">could not be tested</span><p class="reason">nothing is recorded of it</p>' in page
     assert summary(ledgers) == (
         "one: of 2 claims, supported 1, could not be tested 1. two: of 2 claims, could not be tested 2."
     )

@@ -8,7 +8,7 @@ import pytest
 
 from stilts.analysis import open_study
 from stilts.claims import Statement, as_statements
-from stilts.prose import layers, not_learned
+from stilts.prose import dead_runs, layers, not_learned
 from stilts.questions import distance
 from stilts.questions.chapters import open_section
 from stilts.suite_report import by_task
@@ -61,6 +61,15 @@ def test_targets_that_were_not_learned_are_named_with_their_conditions():
     )
     analysis.__dict__["failed"] = {}
     assert not_learned(analysis) == "Every target was learned in English under every condition."
+
+
+def test_trainings_that_stayed_at_chance_are_named_by_target():
+    said = dead_runs(open_study("pilot", resamples=50))
+    assert said == (
+        "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
+        "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
+        "42.0. No average of gains, test or verdict holds their cells."
+    )
 
 
 def test_statements_have_a_column_for_each_study():
