@@ -300,6 +300,8 @@ def _measurement(result: Result) -> Measurement:
     if np.isnan(se):
         se, df = (result.high - result.low) / (2 * NormalDist().inv_cdf(0.975)), float("inf")
     unknown = "" if result.known else "; ".join(result.notes) or "the records do not allow the test"
+    if result.known and not np.isfinite([result.low, result.high]).all():
+        unknown = f"{result.based_on} allow no interval"
     p = None if is_t_test or not result.known else result.p
     return Measurement(result.estimate, se, df, result.seeds, unknown or result.obstacle, p=p)
 
