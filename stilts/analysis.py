@@ -83,7 +83,7 @@ class Analysis:
     @cached_property
     def guessing(self) -> "pd.DataFrame":
         """Return what guessing scores on the dev and test sets of runs, see `stilts.chance.noted`."""
-        return chance.noted(self.records, [folder.parent for folder in self.store.recorded])
+        return chance.guessing(self.records, self.store)
 
     @cached_property
     def failed(self) -> dict[tuple[str, str], str]:

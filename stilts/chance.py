@@ -74,8 +74,8 @@ def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame
 
     gold, rows = GoldLabels(suite_of), []
     for record in store:
-        task = _labelled_task(record.run)
-        if task is None:
+        task = task_of(record.run)
+        if task is None or task.format not in LABELLED:
             continue
         if record.run.phase != "zero-shot":
             most = record.run.settings["training"]["dev_examples"]
@@ -89,15 +89,13 @@ def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame
     return pd.DataFrame(rows, columns=COLUMNS).round(2)
 
 
-def _labelled_task(run: Run) -> Task | None:
-    """Return the one task with labels that a run trains or tests; None for a run of another kind."""
+def task_of(run: Run) -> Task | None:
+    """Return the one task that a run trains or tests; None for a run of another kind."""
     if run.phase in ("target", "zero-shot"):
-        task = get_target(str(run.target))
-    elif run.phase == "intermediate" and len(run.settings["condition"]["tasks"]) == 1:
-        task = get_intermediate(run.settings["condition"]["tasks"][0])
-    else:
-        return None
-    return task if task.format in LABELLED else None
+        return get_target(str(run.target))
+    if run.phase == "intermediate" and len(run.settings["condition"]["tasks"]) == 1:
+        return get_intermediate(run.settings["condition"]["tasks"][0])
+    return None
 
 
 def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
@@ -113,6 +111,11 @@ def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
     kept = [pd.read_csv(folder / FILE) for folder in folders if (folder / FILE).is_file()]
     found = [part for part in (pd.DataFrame(rows, columns=COLUMNS), *kept) if len(part)]
     return pd.concat(found).drop_duplicates(["run", "language"]) if found else pd.DataFrame(columns=COLUMNS)
+
+
+def guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
+    """Return `noted` of records, with what stands beside the committed ones of their store."""
+    return noted(records, [folder.parent for folder in store.recorded])
 
 
 def main(study: str) -> None:

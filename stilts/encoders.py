@@ -30,7 +30,7 @@ from stilts.encoder_files import (
 )
 from stilts.errors import StiltsError, UnknownName
 from stilts.masked_heads import save_masked_head
-from stilts.storage import ABSENT, readable, set_aside, share, stands
+from stilts.storage import ABSENT, digest, readable, set_aside, share, stands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +164,7 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
         return f"{name}@{revision or 'main'}"
     check_folder(Path(name), name)
     digests = {path.name: _file_entry(path) for path in fingerprinted(Path(name))}
-    return f"folder@{_digest(digests)[:16]}"
+    return f"folder@{digest(digests)[:16]}"
 
 
 def input_limit(name: str, revision: str | None = None) -> int | None:
@@ -484,7 +484,3 @@ def _texts_digest(texts: Iterable[str]) -> str:
     for text in texts:
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()[:16]
-
-
-def _digest(value: object) -> str:
-    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -22,6 +22,7 @@ from stilts.sources.xtreme import mewsli_x
 from stilts.sources.xtreme.folder import FETCHED, Checksums, DataFolder, Place, stands
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
+from stilts.storage import sha256
 from stilts.study import Study, split_reference
 from stilts.tasks import SOURCE_LANGUAGE, get_target, tasks_read
 
@@ -324,8 +325,7 @@ def _download_one(session: _Session, remote: Remote, advance: Callable[[int], No
 def _checked(path: Path, remote: Remote) -> str:
     """Return a file's SHA-256; remove the file and raise if it is not the one that the Hub describes."""
     content = path.read_bytes() if remote.sha256 is None else b""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(path)
     blob = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()  # as git names small files
     if digest != remote.sha256 if remote.sha256 else remote.blob not in (None, blob):
         path.unlink()

@@ -9,12 +9,11 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from stilts import chance
-from stilts.chance import LABELLED
+from stilts.chance import LABELLED, guessing, task_of
 from stilts.records import Record, Store
 from stilts.statistics import BASELINE, Replicates
-from stilts.study import Phase, Run
-from stilts.tasks import TARGETS, Task, get_intermediate
+from stilts.study import Phase
+from stilts.tasks import TARGETS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,12 +44,12 @@ def _p(score: float, n: int, chance: float) -> float:
     return float(binomtest(round(score * n / 100), n, chance / 100, alternative="greater").pvalue)
 
 
-def dev_scores(records: Iterable[Record], guessing: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
+def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
     """Return the dev score of each training, beside what guessing scores.
 
     Parameters
     ----------
-    guessing : DataFrame
+    noted : DataFrame
         As `stilts.chance.noted` returns it: run, language, majority.
     phase : str
         `target`, or `intermediate` for the trainings on one task.
@@ -63,30 +62,18 @@ def dev_scores(records: Iterable[Record], guessing: "pd.DataFrame", phase: Phase
     """
     import pandas as pd
 
-    guessed = guessing.set_index(["run", "language"])["majority"].to_dict()
+    guessed = noted.set_index(["run", "language"])["majority"].to_dict()
     rows = [
-        {"run": record.id, "condition": record.run.condition, "target": name, "seed": record.run.seed}
+        {"run": record.id, "condition": record.run.condition, "target": task.reference, "seed": record.run.seed}
         | {"score": own["score"], "n": int(own["n"])}
         | {"chance": guessed.get((record.id, task.source_language), _without_labels(task))}
         for record in records
-        if record.run.phase == phase and (name := _task_of(record.run))
-        for task in [_task(name, phase)]
+        if record.run.phase == phase and (task := task_of(record.run))
         for own in [record.metrics[task.source_language]]
     ]
     table = pd.DataFrame(rows, columns=["run", "condition", "target", "seed", "score", "n", "chance"])
     p = [_p(row.score, row.n, row.chance) for row in table.itertuples()]
     return table.assign(p=p, learned=[each < SIZE for each in p])
-
-
-def _task_of(run: Run) -> str | None:
-    if run.target is not None:
-        return run.target
-    tasks = run.settings["condition"]["tasks"]
-    return tasks[0] if len(tasks) == 1 else None
-
-
-def _task(name: str, phase: Phase) -> Task:
-    return TARGETS[name] if phase == "target" else get_intermediate(name)
 
 
 def _without_labels(task: Task) -> float:
@@ -121,8 +108,8 @@ def _reason(target: str, run) -> str:
 
 
 def failed_cells(records: Collection[Record], store: Store) -> dict[tuple[str, str], str]:
-    """Return `not_learned` of a study's records, with what stands beside the committed ones of a store."""
-    return not_learned(dev_scores(records, chance.noted(records, [folder.parent for folder in store.recorded])))
+    """Return `not_learned` of records of a store."""
+    return not_learned(dev_scores(records, guessing(records, store)))
 
 
 def dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":

@@ -401,12 +401,20 @@ def estimate(sample: Sample, level: float = LEVEL) -> Estimate:
     degrees of freedom of `combine`. An effect of zero that never varies has p = 1.
     """
     of_rows, free_rows = float(np.nanvar(sample.draws)), max(len(sample.rows) - 1, 0) or math.inf
-    if sample.seeds is None or len(sample.seeds) < 2:
-        return _t_interval(sample.value, of_rows, free_rows, level, 1 if sample.seeds is not None else 0)
-    count = len(sample.seeds)
-    of_seeds = float(sample.seeds.var()) / count
-    variance, df = combine(of_rows, of_seeds, _residual(sample.deviations), free_rows, count - 1)
-    return _t_interval(sample.value, variance, df, level, count)
+    return _estimate(sample.value, of_rows, free_rows, sample.seeds, sample.deviations, level)
+
+
+def _estimate(
+    value: float, of_rows: float, free_rows: float, seeds: pd.Series | None, deviations: pd.DataFrame | None,
+    level: float,
+) -> Estimate:
+    """Return an effect from its variance by rows and from its value by seed; one seed or none says nothing of seeds."""
+    count = 0 if seeds is None else len(seeds)
+    if count < 2:
+        return _t_interval(value, of_rows, free_rows, level, count)
+    of_seeds = float(seeds.var()) / count
+    variance, df = combine(of_rows, of_seeds, _residual(deviations), free_rows, count - 1)
+    return _t_interval(value, variance, df, level, count)
 
 
 def _residual(deviations: pd.DataFrame) -> float:
@@ -444,12 +452,18 @@ def combine(
 
 
 def _t_interval(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
-    from scipy.stats import t
+    se, low, high, p = t_interval(value, variance, df, level)
+    return Estimate(float(value), low, high, p, se, float(df), seeds)
+
+
+def t_interval(value: float, variance: float, df: float, level: float) -> tuple[float, float, float, float]:
+    """Return standard error, ends of the interval and two-sided p-value by Student's t; `df` may be infinite."""
+    from scipy.special import stdtr, stdtrit
 
     se = math.sqrt(variance)
-    half = se * float(t.ppf((1 + level) / 2, df))
-    p = 2 * float(t.sf(abs(value) / se, df)) if se else float(value == 0)
-    return Estimate(float(value), float(value - half), float(value + half), p, se, float(df), seeds)
+    half = se * float(stdtrit(df, (1 + level) / 2))
+    p = 2 * float(stdtr(df, -abs(value) / se)) if se else float(value == 0)
+    return se, float(value - half), float(value + half), p
 
 
 def contrast(replicates: Mapping[str, Replicates], weights: Weights, level: float = LEVEL) -> Estimate:
@@ -508,7 +522,7 @@ def gains(
         condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all the
         rows that were learned), excludes_zero, survives_holm, languages, seeds, learned.
     """
-    rows = []
+    rows, lost = [], set(failed)
     for target, part in replicates.items():
         means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0), strict=True))
         for condition in _compared(part, baseline):
@@ -518,7 +532,7 @@ def gains(
                 | {"baseline_score": means[baseline], "score": means[condition]}
                 | _as_row(effect)
                 | {"languages": len(part.others), "seeds": effect.seeds}
-                | {"learned": not {(condition, target), (baseline, target)} & set(failed)}
+                | {"learned": not {(condition, target), (baseline, target)} & lost}
             )
     table = pd.DataFrame(rows)
     if table.empty:
@@ -750,14 +764,10 @@ def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
 
     As `estimate`, with the items of a language among what sets it apart from others.
     """
-    rows, seeds = table.shape
+    rows = len(table)
     of_rows = float(table.mean(axis="columns").var()) / rows if rows > 1 else 0.0
-    free_rows = rows - 1 or math.inf
-    if seeds < 2:
-        return _t_interval(table.to_numpy().mean(), of_rows, free_rows, level, seeds)
-    of_seeds = float(table.mean().var()) / seeds
-    variance, df = combine(of_rows, of_seeds, _residual((table - table.mean()) / rows), free_rows, seeds - 1)
-    return _t_interval(table.to_numpy().mean(), variance, df, level, seeds)
+    deviations = (table - table.mean()) / rows
+    return _estimate(table.to_numpy().mean(), of_rows, rows - 1 or math.inf, table.mean(), deviations, level)
 
 
 def best_layers(profiles: pd.DataFrame) -> pd.DataFrame:

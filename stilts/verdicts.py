@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtr, stdtr
 
 from stilts.errors import StiltsError
-
-LEVEL = 0.95
+from stilts.statistics import LEVEL, with_holm
 
 
 class Verdict(StrEnum):
@@ -128,7 +128,9 @@ def judge(
     tested = [place for place, (_, found) in enumerate(pairs) if not found.obstacle]
     decisions = {place: _decisions(*pairs[place]) for place in tested}
     nearest = np.array([min(decisions[place].values()) for place in tested])
-    corrected = _holm(nearest) if correct else nearest
+    corrected = nearest
+    if correct and len(nearest) > 1:
+        corrected = with_holm(pd.DataFrame({"p": nearest}))["p_holm"]
     judged = {}
     for place, own, p in zip(tested, nearest, corrected, strict=True):
         factor = float(p / own) if own else 1.0
@@ -137,12 +139,6 @@ def judge(
         judged.get(place) or Judgement(Verdict.UNTESTABLE, found.obstacle, float("nan"))
         for place, (_, found) in enumerate(pairs)
     ]
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    from statsmodels.stats.multitest import multipletests
-
-    return multipletests(p, method="holm")[1] if len(p) > 1 else p
 
 
 def _decisions(asked: Hypothesis, found: Measurement) -> dict[Verdict, float]:

@@ -28,6 +28,7 @@ import pandas as pd
 from stilts.analysis import count, in_order, listed, open_study
 from stilts.conditions import is_same_task
 from stilts.errors import StiltsError
+from stilts.learning import failed_cells
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
 from stilts.questions.common import Result, Rules, Test, learned_outcomes, untested
@@ -688,7 +689,9 @@ def from_records(section: Section, beside: Study | None, other: Sequence[Record]
         records += [record for record in found if record.id not in there]
         conditions = full | conditions
     evidence = gather(
-        learned_outcomes(records, analysis.store), conditions, similarities(analysis.phase("measure"), analysis.store)
+        learned_outcomes(records, failed_cells(records, analysis.store)),
+        conditions,
+        similarities(analysis.phase("measure"), analysis.store),
     )
     text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
     return chapters.answer(section, evidence, TESTS, HEADLINE, text)

@@ -369,8 +369,8 @@ def answer(section: Section) -> Answer:
     StiltsError
         If the study has not one condition without and one with the intermediate task for each encoder.
     """
-    records, gate = section.analysis.records, section.settings.question.gate
-    evidence = gather(learned_outcomes(records, section.analysis.store), pairs(section.settings))
+    analysis, gate = section.analysis, section.settings.question.gate
+    evidence = gather(learned_outcomes(analysis.records, analysis.failed), pairs(section.settings))
     text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
     return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate))
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stilts import learning
 from stilts.analysis import Analysis, open_analysis
 from stilts.errors import StiltsError, UnknownName
 from stilts.markup import plain
 from stilts.questions.power import detectable_effect
-from stilts.records import Record, Store, tidy
+from stilts.records import Record, tidy
 from stilts.statistics import in_words, signed
 from stilts.study import QuestionSettings, Study
 from stilts.verdicts import Hypothesis, Kind, Measurement, Verdict, judge
@@ -187,9 +186,9 @@ def outcomes(records: Iterable[Record]) -> pd.DataFrame:
     return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
 
 
-def learned_outcomes(records: Collection[Record], store: Store) -> pd.DataFrame:
-    """Return the `outcomes` of records, without conditions and targets whose target was not learned in English."""
-    table, failed = outcomes(records), learning.failed_cells(records, store)
+def learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Return the `outcomes` of records, without the conditions and targets of the cells that were not learned."""
+    table = outcomes(records)
     kept = [pair not in failed for pair in zip(table["condition"], table["target"], strict=True)]
     return table.loc[kept].reset_index(drop=True)
 

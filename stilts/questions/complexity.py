@@ -144,8 +144,8 @@ class Evidence:
 
 def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     """Return the evidence from a study's records, of which there may be none."""
-    conditions, guessing = conditions_of(study), chance.noted(records, [each.parent for each in store.recorded])
-    failed = learning.not_learned(learning.dev_scores(records, guessing))
+    conditions, noted = conditions_of(study), chance.guessing(records, store)
+    failed = learning.not_learned(learning.dev_scores(records, noted))
     lost = {target for condition, target in failed if condition == BASELINE}
     scores = outcomes(records)
     return Evidence(
@@ -153,7 +153,7 @@ def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
         measured(records),
         dev_scores(records),
-        _unlearned(conditions, learning.dev_scores(records, guessing, "intermediate"), failed, lost),
+        _unlearned(conditions, learning.dev_scores(records, noted, "intermediate"), failed, lost),
     )
 
 
@@ -167,9 +167,8 @@ def _unlearned(
     found: dict[str, str] = {}
     for task, own in conditions.items():
         runs = trained[trained["condition"].isin(own.values())]
-        least = max(worth_of_values(task), 0.0)
         for run in runs.itertuples():
-            guessed = max(run.chance, least)
+            guessed = max(run.chance, worth_of_values(task))
             if not learning.is_above_chance(run.score, run.n, guessed):
                 found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
         for (condition, target), reason in failed.items():

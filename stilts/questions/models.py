@@ -29,11 +29,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import ndtr
 
 from stilts.errors import StiltsError
 from stilts.questions.common import Result, Rules, untested
-from stilts.statistics import combine
+from stilts.statistics import combine, t_interval
 
 MEAN = "mean"
 PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
@@ -163,11 +163,8 @@ def _seeds_alone(values: np.ndarray, level: float) -> Fit:
 
 
 def _fit(name: str, estimate: float, variance: float, df: float, components: Components, level: float) -> Fit:
-    se = float(np.sqrt(variance))
-    half = se * stdtrit(df, (1 + level) / 2)
-    p = 2 * stdtr(df, -abs(estimate) / se) if se else float(estimate == 0)
-    low, high = float(estimate - half), float(estimate + half)
-    return Fit(name, float(estimate), se, float(df), low, high, float(p), components)
+    se, low, high, p = t_interval(estimate, variance, df, level)
+    return Fit(name, float(estimate), se, float(df), low, high, p, components)
 
 
 def complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -13,7 +13,7 @@ An effect of order is the score with English last minus the score with English f
 beside English, each of which has both orders.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -34,7 +34,7 @@ from stilts.questions.contrasts import (
     unseen,
 )
 from stilts.questions.models import effect
-from stilts.records import Record, Store
+from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, signed
 from stilts.study import Study
 from stilts.tasks import get_intermediate, study_conditions
@@ -166,10 +166,10 @@ def plan_of(study: Study) -> Plan:
     })  # fmt: skip
 
 
-def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
-    """Return the evidence from a study's records, of which there may be none."""
+def gather(study: Study, records: Sequence[Record], failed: Collection[tuple[str, str]]) -> Evidence:
+    """Return the evidence from a study's records, of which there may be none, without the cells not learned."""
     plan = plan_of(study)
-    return Evidence(plan, learned_outcomes(records, store), dev_scores(records, plan))
+    return Evidence(plan, learned_outcomes(records, failed), dev_scores(records, plan))
 
 
 def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
@@ -382,7 +382,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
-    evidence = gather(section.settings, section.analysis.records, section.analysis.store)
+    evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
     return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
 
 

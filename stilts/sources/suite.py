@@ -6,7 +6,6 @@ every file. It is written beside its place and moved there in one step.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.locks import hold
-from stilts.storage import Unreadable, readable, set_aside
+from stilts.storage import Unreadable, readable, set_aside, sha256
 from stilts.study import reasons
 
 if TYPE_CHECKING:
@@ -331,7 +330,7 @@ def faults(folder: Path) -> list[str]:
         return [str(error)]
     with readable(folder, "suite"):
         missing = [name for name in files if not (folder / name).is_file()]
-        changed = [name for name in files if name not in missing and _sha256(folder / name) != files[name]]
+        changed = [name for name in files if name not in missing and sha256(folder / name) != files[name]]
     standing = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.parquet")))
     return [
         *(f"{name} is missing" for name in missing),
@@ -390,7 +389,7 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Ca
 
 def _sign(folder: Path, about: Mapping[str, Any]) -> None:
     """Write the manifest, last: a suite without it is not complete."""
-    files = {str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     text = json.dumps({**about, "files": files}, ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -424,7 +423,3 @@ def _card(splits: Mapping[str, Sequence[str]], card: Card) -> str:
     }
     return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
             f"# {card.title}\n\n{card.text}\n\n## Sources and licences\n\n{card.licences}\n")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

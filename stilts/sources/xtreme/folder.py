@@ -18,6 +18,7 @@ from stilts.sources.columns import Schema
 from stilts.sources.hub import split_files
 from stilts.sources.tables import Split, read_split
 from stilts.sources.xtreme import published
+from stilts.storage import digest, sha256
 from stilts.study import reasons
 
 if TYPE_CHECKING:
@@ -173,10 +174,10 @@ class DataFolder:
         StiltsError
             If a file of a repository that was fetched differs from its checksum in `fetched.json`.
         """
-        for name, digest in digests.items():
-            if self._copied.get(name, digest) != digest:
+        for name, found in digests.items():
+            if self._copied.get(name, found) != found:
                 raise StiltsError(
-                    f"{self.root / name}: not the file that `stilts fetch` copied (its SHA-256 is {digest[:12]}..., "
+                    f"{self.root / name}: not the file that `stilts fetch` copied (its SHA-256 is {found[:12]}..., "
                     f"{FETCHED} says {self._copied[name][:12]}...); fetch it again"
                 )
 
@@ -282,7 +283,7 @@ def _memory_file(root: Path) -> Path | None:
 
 def _seal(files: Mapping[str, _Kept]) -> str:
     content = {name: [*kept.state, kept.sha256] for name, kept in files.items()}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest(content)
 
 
 def _state(path: Path) -> tuple[int, int, int, int, int]:
@@ -297,18 +298,13 @@ def _state(path: Path) -> tuple[int, int, int, int, int]:
 def _hashed(path: Path) -> _Kept:
     before = _state(path)
     try:
-        digest = sha256(path)
+        found = sha256(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     if _state(path) != before:
         raise StiltsError(f"{path}: it changes while it is read; wait until it is whole, and give the command again")
-    return _Kept(state=before, sha256=digest)
+    return _Kept(state=before, sha256=found)
 
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- what stands -----------------------------------------------------------------------------------------------------
