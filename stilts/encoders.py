@@ -29,7 +29,7 @@ from stilts.encoder_files import (
     read_config,
 )
 from stilts.errors import StiltsError, UnknownName
-from stilts.masked_heads import save_masked_head
+from stilts.own_heads import save_masked_head, save_pooler
 from stilts.storage import ABSENT, digest, readable, set_aside, share, stands
 
 if TYPE_CHECKING:
@@ -346,13 +346,15 @@ def _quiet_progress() -> Iterator[None]:
 
 
 def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
-    """Save model, tokenizer and what the checkpoint has of a head for masked tokens."""
+    """Save model, tokenizer and what the checkpoint has of a pooler and a head for masked tokens."""
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
     model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
     with _quiet_progress():
         model.save_pretrained(building)
         if _kind(name, revision) != "offline":
-            save_masked_head(_checked_folder(name, revision, check_model), name, kept, building)
+            source = _checked_folder(name, revision, check_model)
+            save_masked_head(source, name, kept, building)
+            save_pooler(source, name, building)
     tokenizer.save_pretrained(building)
 
 

@@ -6,11 +6,11 @@ chunk F1 or in the F1 of answers; there guessing is taken as `GUESSED_F1`.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from stilts.chance import LABELLED, guessing, task_of
-from stilts.records import Record, Store
+from stilts.chance import LABELLED, task_of
+from stilts.records import Record
 from stilts.statistics import BASELINE, Replicates
 from stilts.study import Phase
 from stilts.tasks import TARGETS, Task
@@ -105,11 +105,6 @@ def _reason(target: str, run) -> str:
     if math.isnan(run.chance):
         return f"whether {target} was learned is not known: the records do not note what guessing scores"
     return f"{target} was not learned: English dev {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"
-
-
-def failed_cells(records: Collection[Record], store: Store) -> dict[tuple[str, str], str]:
-    """Return `not_learned` of records of a store."""
-    return not_learned(dev_scores(records, guessing(records, store)))
 
 
 def dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":

@@ -16,10 +16,10 @@ from stilts.encoders import load_encoder
 from stilts.errors import StiltsError
 from stilts.formats import MaskedLM, get_format
 from stilts.formats.base import Input
-from stilts.formats.heads import MeanHead
+from stilts.formats.heads import MeanHead, PooledHead, Pooler
 from stilts.formats.language_model import LanguageModel
-from stilts.masked_heads import read_masked_head
-from stilts.study import TrainingSettings, task_name
+from stilts.own_heads import read_masked_head, read_pooler
+from stilts.study import Heads, TrainingSettings, task_name
 
 State = Mapping[str, torch.Tensor]  # a model's weights by name
 
@@ -33,12 +33,25 @@ class MultiTaskModel(nn.Module):
         Any model of `transformers` without a head: an encoder, a decoder or an encoder-decoder.
     heads : mapping of str to nn.Module
         Task -> head, as `stilts.formats.base.Format.head` makes it.
+    pooler : Pooler, optional
+        Between the encoder and the heads of whole inputs that are of the style "pooler".
+
+    Raises
+    ------
+    StiltsError
+        There is a pooler, but of a decoder's states the first, which it takes, has read nothing.
     """
 
-    def __init__(self, encoder: PreTrainedModel, heads: Mapping[str, nn.Module]):
+    def __init__(self, encoder: PreTrainedModel, heads: Mapping[str, nn.Module], pooler: Pooler | None = None):
         super().__init__()
         self.encoder = encoder
         self.backbone = Backbone(encoder)
+        if pooler is not None and self.backbone.architecture != "encoder":
+            raise StiltsError(
+                f"heads is 'pooler', which takes the first token's state; the model is no encoder but a "
+                f"{self.backbone.architecture}, whose first token has not read the others; leave heads out"
+            )
+        self.pooler = pooler
         self.heads = nn.ModuleDict(heads)
 
     def logits(self, task: str, parts: Sequence[Input]) -> torch.Tensor:
@@ -67,6 +80,8 @@ class MultiTaskModel(nn.Module):
         if isinstance(head, MeanHead):
             return head(self.backbone.text_states(input_ids, mask), self.backbone.text_weights(mask))
         hidden = self.backbone.token_states(input_ids, mask, written)
+        if isinstance(head, PooledHead):
+            return head(self.pooler(hidden))
         if positions is not None:
             embeddings = self.encoder.get_input_embeddings().weight
             return head(hidden[positions[:, 0], positions[:, 1]], embeddings)
@@ -77,14 +92,22 @@ class MultiTaskModel(nn.Module):
     def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str) -> None:
         """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
 
-        See `stilts.adapters.begin`, to which an encoder's part of `state` goes; the heads stay as they are.
+        See `stilts.adapters.begin`, to which an encoder's part of `state` goes; the pooler, if there is one, goes with
+        the encoder, the heads stay as they are.
         """
         own = encoder_part(state) if state is not None else None
         adapters.begin(self.encoder, own, settings, goes_on=goes_on, draw=draw)
+        if state is not None:
+            self._load_pooler(state)
 
     def load_encoder(self, state: State) -> None:
-        """Take the encoder of another model's state, adapters merged, and leave the heads; no weight may be missing."""
+        """Take encoder and pooler of another model's state, adapters merged; no weight may be missing. Heads stay."""
         adapters.load_merged(self.encoder, encoder_part(state))
+        self._load_pooler(state)
+
+    def _load_pooler(self, state: State) -> None:
+        if self.pooler is not None:
+            self.pooler.load_state_dict(_part(state, "pooler."))
 
     def load(self, state: State) -> None:
         """Take another model's encoder, adapters merged, and its heads, which must be those of this model."""
@@ -112,7 +135,9 @@ def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[str]]], seed: int) -> MultiTaskModel:
+def build_model(
+    encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[str]]], seed: int, style: Heads = "mean"
+) -> MultiTaskModel:
     """Load a prepared encoder and give it new heads, drawn from `seed`.
 
     Parameters
@@ -122,26 +147,38 @@ def build_model(encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[st
     heads : mapping of str to (format name, labels)
         Tasks that need a head.
     seed : int
-        Decides the heads' first weights, and nothing else.
+        Decides the heads' first weights, those of a pooler that the encoder does not bring along, and nothing else.
+    style : {"mean", "pooler"}
+        Of the heads, as `heads` of `stilts.study.EncoderSettings` says.
 
     Raises
     ------
     StiltsError
-        If the encoder cannot be loaded, or has no embeddings that could decode masked tokens.
+        If the encoder cannot be loaded, has no embeddings that could decode masked tokens, or is of an architecture
+        that has no use for a pooler.
     """
     encoder, _ = load_encoder(str(encoder_folder))
     torch.manual_seed(seed)
     modules = {
-        task: _head(encoder, encoder_folder, form, labels)
+        task: _head(encoder, encoder_folder, form, labels, style)
         for task, (form, labels) in heads.items()
     }
-    return MultiTaskModel(encoder, modules).to(default_device())
+    pooler = _pooler(encoder, encoder_folder) if style == "pooler" else None
+    return MultiTaskModel(encoder, modules, pooler).to(default_device())
 
 
-def _head(encoder: PreTrainedModel, folder: Path, form: str, labels: Sequence[str]) -> nn.Module:
+def _head(encoder: PreTrainedModel, folder: Path, form: str, labels: Sequence[str], style: Heads) -> nn.Module:
     if isinstance(get_format(form), LanguageModel):
         return _vocabulary_head(encoder, folder, form)
-    return get_format(form).head(encoder.config.hidden_size, labels)
+    return get_format(form).head(encoder.config.hidden_size, labels, style)
+
+
+def _pooler(encoder: PreTrainedModel, folder: Path) -> Pooler:
+    """Return the pooler that a checkpoint brings along, else a new one."""
+    pooler = Pooler(encoder.config.hidden_size)
+    if own := read_pooler(folder):
+        pooler.load_state_dict(own)
+    return pooler
 
 
 def _vocabulary_head(encoder: PreTrainedModel, folder: Path, form: str) -> nn.Module:

@@ -69,8 +69,8 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
 
     `AutoModel.from_pretrained(folder)` gives the hidden states that the study had, adapters merged. The heads are in
-    `heads.safetensors`, a tensor ``<task>.<parameter>`` each; its metadata hold, as JSON, each task's format and the
-    names of its labels.
+    `heads.safetensors`, a tensor ``<task>.<parameter>`` each, with a pooler that they share as ``pooler.<parameter>``;
+    its metadata hold, as JSON, each task's format and the names of its labels.
 
     Parameters
     ----------
@@ -116,11 +116,8 @@ def _write_model(workspace: "Workspace", run: Run, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     about = {task.name: json.dumps(_head(workspace, run, task), ensure_ascii=False) for task in tasks(run)}
-    save_file(_under("heads.", state), folder / HEADS, {"format": "pt", **about})
-
-
-def _under(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    heads = {name.removeprefix("heads."): tensor for name, tensor in state.items() if not name.startswith("encoder.")}
+    save_file(heads, folder / HEADS, {"format": "pt", **about})
 
 
 def tasks(run: Run) -> list[Task]:
@@ -247,14 +244,21 @@ hidden = model(**tokenizer("a text", return_tensors="pt")).last_hidden_state
 ```
 
 The heads are in `{HEADS}`: a tensor `<task>.<parameter>` each, and in the file's metadata, as JSON, each task's format
-and the names of its labels. `norm` is a LayerNorm and `project` a linear layer after it, over each token's last hidden
-state (tagging; start and end of an answer) or over their mean, special tokens included (classification, multiple
-choice)."""
+and the names of its labels."""
+
+_HEADS = {
+    "mean": """`norm` is a LayerNorm and `project` a linear layer after it, over each token's last hidden state
+(tagging; start and end of an answer) or over their mean, special tokens included (classification, multiple choice).""",
+    "pooler": """`project` is a linear layer over each token's last hidden state (tagging; start and end of an answer).
+For classification and multiple choice the first token's last hidden state goes through the linear layer `pooler.dense`
+and tanh, then through the head's `dense` and tanh, then through its `project`.""",
+}
 
 
 def _text(record: Record, evaluated: list[Record]) -> str:
     limits = "\n".join(f"- {limit}" for limit in _limits(record, evaluated))
-    parts = (_what(record), _USE, _scores(record, evaluated), f"## Limits\n\n{limits}", _origin(record))
+    use = f"{_USE} {_HEADS[record.run.heads]}"
+    parts = (_what(record), use, _scores(record, evaluated), f"## Limits\n\n{limits}", _origin(record))
     return "\n\n".join(parts) + "\n"
 
 

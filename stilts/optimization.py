@@ -18,12 +18,12 @@ def make_optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Return AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay.
 
-    The encoder's rate is that of its adapters where these are what trains.
+    The encoder's rate is that of its adapters where these are what trains; a pooler has that of the encoder's weights.
     """
     from transformers import get_linear_schedule_with_warmup
 
     encoder_rate = settings.lora.learning_rate if settings.lora else settings.learning_rate
-    rates = {"encoder": encoder_rate, "heads": settings.head_learning_rate}
+    rates = {"encoder": encoder_rate, "pooler": settings.learning_rate, "heads": settings.head_learning_rate}
     groups = [
         {"params": weights, "lr": rates[part], "weight_decay": settings.weight_decay if decayed else 0.0}
         for part in rates

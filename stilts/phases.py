@@ -121,7 +121,7 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
             name: load(suite, task, task.source_language, "train", settings.examples) for name, task in tasks.items()
         }
         dev = _Dev({**tasks, **earlier}, suite, tokenizer, settings)
-        model = build_model(folder, dev.heads, run.seed)
+        model = build_model(folder, dev.heads, run.seed, run.heads)
         draw = f"{run.phase} {run.seed}"
         model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
         if parent is not None and run.phase == "intermediate":  # a stage goes on with what the one before it trained
@@ -306,7 +306,7 @@ def _predict(
     wanted = languages(task, suite, run.settings["languages"])
     splits = {language: load(suite, task, language, "test", most) for language in wanted}
     labels = splits[wanted[0]].labels
-    model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed)
+    model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed, run.heads)
     model.load(state)
     form = get_format(
         task.format,

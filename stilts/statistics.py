@@ -179,6 +179,8 @@ class Replicates:
         Observed, each run apart.
     times_drawn : array of shape (replicates, languages)
         How often each language is drawn; 0 for English.
+    shares_items : bool
+        Whether languages have items that are translations of one another, which are drawn together.
     """
 
     target: str
@@ -189,6 +191,7 @@ class Replicates:
     items: np.ndarray
     run_scores: np.ndarray
     times_drawn: np.ndarray
+    shares_items: bool = False
 
     @property
     def seeds(self) -> dict[str, int]:
@@ -332,6 +335,7 @@ def _resample_target(
         np.stack(items, axis=1),
         np.stack(run_scores),
         np.stack([drawn_of.get(language, np.zeros(resamples)) for language in counts.languages], axis=1),
+        bool(counts.items),
     )
 
 

@@ -30,6 +30,7 @@ Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
 Precision = Literal["bf16", "fp32"]
+Heads = Literal["mean", "pooler"]
 EVALUATION_PRECISION: Precision = "bf16"  # that of all runs from before there was a setting
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
@@ -142,6 +143,17 @@ class EncoderSettings(Settings):
     )
     trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
     scratch: ScratchSettings | None = _later(None, "random weights, over the tokenizer of `name`, pretrained first")
+    heads: Heads = _later(
+        "mean",
+        "what tasks are learned with. mean: LayerNorm and a linear layer, over each token or their mean; pooler: those "
+        "of jiant, for a whole input over the encoder's pooler, which trains and is carried over with the encoder",
+    )
+
+    @model_validator(mode="after")
+    def _a_pooler_is_pretrained(self) -> "EncoderSettings":
+        if self.scratch and self.heads == "pooler":
+            raise ValueError("heads is 'pooler', which an encoder with random weights (scratch) does not have")
+        return self
 
 
 class DataSettings(Settings):
@@ -518,6 +530,11 @@ class Run(Named):
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]
         subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
         return f"{self.phase}-{subject}-s{self.seed}-{digest}"
+
+    @property
+    def heads(self) -> Heads:
+        """Style of the heads, see `EncoderSettings`."""
+        return self.settings["encoder"].get("heads", "mean")
 
 
 class Job(Named):

@@ -88,6 +88,7 @@ def place(tmp_path_factory):
 
 def complexity_run(task: str, seed: int = 1, **changes) -> Run:
     settings = {
+        "encoder": {},
         "measure": COMPLEXITY.model_copy(update=changes).model_dump(mode="json"),
         "task": task,
         "training": TRAINING.model_dump(mode="json"),
@@ -97,7 +98,7 @@ def complexity_run(task: str, seed: int = 1, **changes) -> Run:
 
 def similarity_run(intermediates: list[str], targets: list[str], seed: int = 1) -> Run:
     settings = {
-        "measure": SIMILARITY.model_dump(mode="json"), "intermediates": intermediates, "targets": targets
+        "encoder": {}, "measure": SIMILARITY.model_dump(mode="json"), "intermediates": intermediates, "targets": targets
     }  # fmt: skip
     return Run(phase="measure", condition="similarity", seed=seed, settings=settings, data="measures")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redrawing import redraw
 from scipy import stats
 
 from stilts.analysis import Analysis
@@ -382,3 +383,16 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     assert found.learned.effect == results["similarity-adapters"]
     assert found.evidence.measures == ["text", "fisher", "gradient"]
     assert found.learned.text.startswith("Over pairs of two different tasks, the gain of intermediate training is ")
+
+
+def test_items_that_languages_share_widen_the_interval_of_a_difference():
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    generator = np.random.default_rng(3)
+    alike = likeness(generator)
+    table = scores(generator, alike)
+    alone, wider = (
+        TESTS["fresh-minus-full"](gather(table, CONDITIONS, alike, moved), Rules())
+        for moved in (None, redraw(table, generator, spread=60.0))
+    )
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -6,6 +6,7 @@ import faked_study
 import numpy as np
 import pandas as pd
 import pytest
+from redrawing import redraw
 from scipy import stats
 
 from stilts.analysis import Analysis
@@ -273,3 +274,11 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     assert found.learned.text.startswith("Without an intermediate task the ")
     assert "`gain-encoder` would find" in found.power
     assert len(found.checks) == 15
+
+
+def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence, fake):
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    redrawn = gather(fake, CONDITIONS, redraw(fake, np.random.default_rng(0)))
+    alone, wider = (TESTS["decoder-minus-encoder"](each, Rules()) for each in (evidence, redrawn))
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from faked_study import fill
+from redrawing import redraw
 from scipy import stats
 
 from stilts import figures
@@ -330,3 +331,12 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     ]  # fmt: skip
     assert found.learned.effect.test == HEADLINE
     assert found.learned.text.startswith("English is set against German as the language of 3 intermediate tasks")
+
+
+def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence):
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    moved = redraw(evidence.scores, np.random.default_rng(0))
+    redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
+    alone, wider = TESTS["gap"](evidence, Rules()), TESTS["gap"](redrawn, Rules())
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

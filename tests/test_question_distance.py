@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from redrawing import redraw
 from scipy import stats
 
 from stilts.errors import StiltsError
@@ -32,6 +33,7 @@ from stilts.questions.distance import (
     language_means,
     leave_one_family_out,
     lines,
+    mean_outcome,
     noise_text,
     partial_correlation,
     predictors,
@@ -388,3 +390,13 @@ def test_the_recorded_study_computes_nothing_anew():
     here = Workspace(ROOT)
     recorded = {path.stem for path in (ROOT / "results" / "pocket-full" / "records").glob("*.json")}
     assert {run.id for run in here.plan(here.study("distance-full")).runs} <= recorded
+
+
+def test_items_of_english_widen_a_mean_gap_and_no_slope(evidence, fake):
+    moved = redraw(fake, np.random.default_rng(0))
+    moved.loc[moved["language"] != "en", "score"] = 50.0
+    redrawn = gather(fake, ENCODER, redrawn=moved)
+    alone, wider = (mean_outcome(each, Rules(), "gap") for each in (evidence, redrawn))
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)
+    alone, wider = (TESTS["gap-syntactic"](each, Rules()) for each in (evidence, redrawn))
+    assert (wider.low, wider.high) == pytest.approx((alone.low, alone.high), abs=0.3)

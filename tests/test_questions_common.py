@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ from scipy import stats
 
 from stilts.errors import StiltsError, UnknownName
 from stilts.questions.common import (
+    OUTCOME_COLUMNS,
     Result,
     Rules,
     answers,
@@ -16,6 +18,7 @@ from stilts.questions.common import (
     open_question,
     outcomes,
     power_note,
+    redrawn_outcomes,
     run_tests,
     shared_obstacle,
     shown,
@@ -25,7 +28,9 @@ from stilts.questions.common import (
 from stilts.questions.models import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.questions.power import achieved_power, detectable_effect
 from stilts.records import Provenance, Record
+from stilts.statistics import align, resample
 from stilts.study import QuestionSettings, Run
+from stilts.tasks import TARGETS
 
 FAKES = 200
 # Of 200 tests of size 0.05, so many are positive in all but one of a thousand repetitions.
@@ -63,6 +68,38 @@ def test_outcomes_are_the_zero_shot_scores():
         {"condition": "none", "target": "intent", "language": "en", "seed": 1, "score": 80.0, "n": 30.0},
     ]
     assert outcomes([]).empty
+
+
+def test_items_are_redrawn_where_rows_share_them():
+    """German and French answer the same items, English has items of its own; of `intent` each language has."""
+
+    def answered(generator, languages):
+        rows = [(code, item, right, 1, 1) for code, seen in languages.items() for item, right in enumerate(seen)]
+        return pd.DataFrame(rows, columns=["language", "example", "matches", "predicted", "gold"])
+
+    generator = np.random.default_rng(0)
+    seen = generator.random(40) < 0.5
+    runs = {("nli", 1): answered(generator, {"de": seen, "en": ~seen, "fr": seen})}
+    drawn = {
+        target: resample({target: align(target, runs, TARGETS[target].parallel)}, 500, generator)[target]
+        for target in ("xnli", "intent")
+    }
+    score = 100 * seen.mean()
+    rows = [("nli", target, code, 1, score if code != "en" else 100 - score, 40.0)
+            for target in ("xnli", "intent") for code in ("de", "en", "fr")]  # fmt: skip
+    table, analysis = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)), SimpleNamespace(replicates=drawn)
+    found = redrawn_outcomes(table, analysis)
+    wide = found.pivot(index="seed", columns=["target", "language"], values="score")
+    assert list(wide.index) == list(range(1, 401))
+    assert wide["xnli", "de"].equals(wide["xnli", "fr"])
+    assert wide["xnli", "de"].add(wide["xnli", "en"]).to_numpy() == pytest.approx(100)
+    assert wide["xnli", "de"].std() == pytest.approx(100 * seen.std() / np.sqrt(40), rel=0.15)
+    assert wide["intent", "de"].unique().tolist() == [score]
+    own = table[table["target"] == "intent"]
+    assert redrawn_outcomes(own, analysis) is None
+    assert redrawn_outcomes(table.iloc[:0], analysis) is None
+    gaps = redrawn_outcomes(own, analysis, against_english=True).groupby("language")["score"].nunique()
+    assert (gaps["de"], gaps["fr"], gaps["en"] > 5) == (1, 1, True)
 
 
 def test_differences_are_paired_and_averaged_over_targets():
@@ -146,6 +183,36 @@ def test_a_known_effect_is_found_with_its_sign_and_size():
         covered = sum(fit[name].low <= truth <= fit[name].high for fit in fits)
         assert FEWEST <= FAKES - covered <= MOST
         assert all(np.sign(fit[name].estimate) == np.sign(truth) for fit in fits)
+
+
+def with_shared_items(generator, items=60, rows=10, seeds=4, draws=200):
+    """Return a table without an effect whose rows are tested on the same items, and its rows with items drawn anew."""
+    scores = generator.normal(0, 10, (items, 1, 1)) + generator.normal(0, 10, (items, rows, 1))
+    scores = scores + generator.normal(0, 1, (rows, 1)) + generator.normal(0, 0.5, seeds)
+    index = [f"l{place}" for place in range(rows)]
+    times = generator.multinomial(items, np.full(items, 1 / items), size=draws)
+    redrawn = pd.DataFrame((times @ scores.mean(axis=2) / items).T, index=index)
+    return pd.DataFrame(scores.mean(axis=0), index=index, columns=range(seeds)), redrawn
+
+
+def test_items_that_rows_share_are_in_the_interval_of_a_mean():
+    generator = np.random.default_rng(11)
+    tables = [with_shared_items(generator) for _ in range(FAKES)]
+    positive = sum(crossed(table, redrawn=redrawn)["mean"].p < 0.05 for table, redrawn in tables)
+    bold = sum(crossed(table)["mean"].p < 0.05 for table, _ in tables)
+    assert FEWEST <= positive <= MOST
+    assert bold > 2 * MOST
+
+
+def test_noise_that_moves_all_rows_alike_widens_a_mean_and_no_slope():
+    table, predictors = fake(np.random.default_rng(2), rows=8)
+    together = pd.DataFrame(np.tile([[-3.0, 3.0] * 20], (8, 1)), index=table.index)
+    alone, wider = crossed(table, predictors), crossed(table, predictors, redrawn=together)
+    assert wider["mean"].se ** 2 == pytest.approx(alone["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
+    assert wider["mean"].components.items == pytest.approx(7 / 8 * together.iloc[0].var())
+    assert wider["x"].se == pytest.approx(alone["x"].se, rel=0.05)
+    one = crossed(table[[1]], redrawn=together)["mean"]
+    assert one.se ** 2 == pytest.approx(crossed(table[[1]])["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
 
 
 def test_edges_of_the_primary_test():

@@ -8,6 +8,7 @@ import numpy as np
 
 from stilts.errors import StiltsError
 from stilts.metrics import Counts
+from stilts.study import Heads
 from stilts.vocabulary import check_covered
 
 if TYPE_CHECKING:
@@ -89,10 +90,12 @@ class Format(Protocol):
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """Return the encoder inputs of all rows, in their order."""
 
-    def head(self, hidden_size: int, labels: Sequence[str]) -> "nn.Module":
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """Return a new head: (sequences, tokens, hidden), mask (sequences, tokens) -> logits.
 
-        For inputs that have `positions`: (chosen, hidden), embeddings (vocabulary, hidden) -> (chosen, vocabulary).
+        For inputs that have `positions`: (chosen, hidden), embeddings (vocabulary, hidden) -> (chosen, vocabulary). Of
+        the style "pooler" that of a whole input takes what the pooler makes of it: (sequences, hidden) -> logits. A
+        format whose head is of one style alone passes over the other.
         """
 
     def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":

@@ -6,6 +6,7 @@ import numpy as np
 
 from stilts.formats.base import Input, Row, subwords
 from stilts.metrics import Counts, classification_counts
+from stilts.study import Heads
 
 
 class Classification:
@@ -25,11 +26,11 @@ class Classification:
         ids = subwords(tokenizer, texts, truncation="longest_first", max_length=max_length)
         return [Input(i, ids[i], row["label"]) for i, row in enumerate(rows)]
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head on the pooled input."""
-        from stilts.formats.heads import SentenceHead
+        from stilts.formats.heads import PooledHead, SentenceHead
 
-        return SentenceHead(hidden_size, len(labels))
+        return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, len(labels))
 
     def loss(self, logits, inputs: Sequence[Input]):
         """Sum of cross entropies; logits (batch, labels)."""

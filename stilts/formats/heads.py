@@ -1,7 +1,8 @@
 """The heads that the trained formats need.
 
-Those with weights start with a LayerNorm: the vectors of contrastively trained encoders lie in a narrow cone, and a
-linear layer on them alone trains badly.
+Of the style "mean" those with weights start with a LayerNorm: the vectors of contrastively trained encoders lie in a
+narrow cone, and a linear layer on them alone trains badly. Those of the style "pooler" are jiant's (nyu-mll/jiant,
+jiant/proj/main/modeling/heads.py), with which the paper was made.
 """
 
 import torch
@@ -28,6 +29,48 @@ class SentenceHead(TokenHead):
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return logits of the mean over the tokens where `mask` is 1."""
         return super().forward(mean_pool(hidden, mask), mask)
+
+
+class PlainTokenHead(nn.Module):
+    """Logits for each token by a linear layer alone: (batch, tokens, hidden) -> (batch, tokens, labels)."""
+
+    def __init__(self, hidden_size: int, labels: int, dropout: float = 0.1):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(hidden_size, labels)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return logits; `mask` is unused, padding is left to the loss."""
+        return self.project(self.dropout(hidden))
+
+
+class Pooler(nn.Module):
+    """What encoders of BERT's family make of an input: (batch, tokens, hidden) -> (batch, hidden).
+
+    All tasks of a model share it, as they share the encoder.
+    """
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the first token's state after a dense layer and tanh."""
+        return torch.tanh(self.dense(hidden[:, 0]))
+
+
+class PooledHead(nn.Module):
+    """Logits for the whole input from what a pooler made of it: (batch, hidden) -> (batch, labels)."""
+
+    def __init__(self, hidden_size: int, labels: int, dropout: float = 0.1):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.project = nn.Linear(hidden_size, labels)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Return logits: dropout, dense, tanh, dropout, linear."""
+        return self.project(self.dropout(torch.tanh(self.dense(self.dropout(pooled)))))
 
 
 class MaskedTokenHead(nn.Module):

@@ -12,6 +12,7 @@ import numpy as np
 
 from stilts.formats.base import Input, Row, by_example, subwords
 from stilts.metrics import Counts
+from stilts.study import Heads
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ class LanguageModel:
         """
         raise NotImplementedError
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head over the vocabulary; `labels` are its tokens."""
         from stilts.formats.heads import MaskedTokenHead
 

@@ -22,7 +22,7 @@ REPLACED = 0.1  # of these become any token; the rest stays as it is
 class MaskedLM(LanguageModel):
     """Some of a text's tokens are predicted, at least one; special and unknown tokens never are.
 
-    A checkpoint's own head for masked tokens is gone on with where `stilts.masked_heads` found one (XLM-R); else the
+    A checkpoint's own head for masked tokens is gone on with where `stilts.own_heads` found one (XLM-R); else the
     head is new.
 
     Parameters

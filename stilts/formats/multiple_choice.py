@@ -11,6 +11,7 @@ import numpy as np
 from stilts.errors import StiltsError
 from stilts.formats.base import Input, Row, pair_layout, subwords
 from stilts.metrics import Counts, classification_counts
+from stilts.study import Heads
 
 UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
 
@@ -42,11 +43,11 @@ class MultipleChoice:
             inputs.append(Input(i, first, _label(row, i), alternatives=tuple(others)))
         return inputs
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head with one logit for each pooled pair."""
-        from stilts.formats.heads import SentenceHead
+        from stilts.formats.heads import PooledHead, SentenceHead
 
-        return SentenceHead(hidden_size, 1)
+        return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, 1)
 
     def loss(self, logits, inputs: Sequence[Input]):
         """Sum of the cross entropies over each row's own choices; logits (sequences, 1).

@@ -35,6 +35,7 @@ from stilts.errors import StiltsError
 from stilts.formats.base import Input, Row, subwords
 from stilts.metrics import Counts
 from stilts.retrieval import rank, ranking_counts
+from stilts.study import Heads
 
 
 class Pool(NamedTuple):
@@ -76,7 +77,7 @@ class PassageRetrieval:
         """One input per candidate of a pool."""
         return [Input(i, ids, None) for i, ids in enumerate(_tokens(passages, tokenizer, max_length))]
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """The mean over tokens, without weights of its own."""
         from stilts.formats.heads import MeanHead
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from stilts.formats.base import Input, Row, blocks, by_example
 from stilts.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
+from stilts.study import Heads
 from stilts.vocabulary import check_covered
 
 OVERLAP = 128  # subwords that two windows share where no `doc_stride` is set
@@ -87,11 +88,11 @@ class SpanQA:
         windows = _windows if self.doc_stride is None else partial(_strided_windows, doc_stride=self.doc_stride)
         return [part for start, block in blocks(rows) for part in windows(block, start, tokenizer, max_length)]
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head with two logits a token: start and end."""
-        from stilts.formats.heads import TokenHead
+        from stilts.formats.heads import PlainTokenHead, TokenHead
 
-        return TokenHead(hidden_size, 2)
+        return PlainTokenHead(hidden_size, 2, dropout=0.0) if style == "pooler" else TokenHead(hidden_size, 2)
 
     def loss(self, logits, inputs: Sequence[Input]):
         """Sum of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""

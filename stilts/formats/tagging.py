@@ -12,6 +12,7 @@ import numpy as np
 from stilts.errors import StiltsError
 from stilts.formats.base import Input, Row, by_example, special_tokens, word_subwords
 from stilts.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
+from stilts.study import Heads
 
 IGNORED = -100  # target of tokens that the loss leaves out
 
@@ -44,11 +45,11 @@ class Tagging:
                 inputs.append(_input(i, words[start:stop], row["tags"][start:stop], prefix, suffix))
         return inputs
 
-    def head(self, hidden_size: int, labels: Sequence[str]):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head on each token."""
-        from stilts.formats.heads import TokenHead
+        from stilts.formats.heads import PlainTokenHead, TokenHead
 
-        return TokenHead(hidden_size, len(labels))
+        return (PlainTokenHead if style == "pooler" else TokenHead)(hidden_size, len(labels))
 
     def loss(self, logits, inputs: Sequence[Input]):
         """Sum of cross entropies over first subwords; logits (batch, tokens, labels)."""

@@ -231,7 +231,7 @@ class _Learner:
         if (terms := terms_of(task.format)) is None:
             raise StiltsError(f"complexity of task '{task.reference}': its format '{task.format}' predicts no labels")
         self.terms = terms
-        self._seed, self._state, self._least = run.seed, state, settings.updates
+        self._seed, self._heads, self._state, self._least = run.seed, run.heads, state, settings.updates
         self._training = TrainingSettings(**run.settings["training"])
         self._precision = resolve_precision(self._training.precision, default_device())
         suite, self._folder = workspace.suite_folder(run), workspace.encoder_folder(run)
@@ -263,7 +263,8 @@ class _Learner:
 
     def learn(self, size: int, stop: int, progress: Progress) -> dict[str, float]:
         """Train on the first `size` examples, code those before `stop`; return a row of the curve's table."""
-        model = build_model(self._folder, {"task": (self.task.format, self._labels)}, self._seed)
+        heads = {"task": (self.task.format, self._labels)}
+        model = build_model(self._folder, heads, self._seed, self._heads)
         if self._state is not None:
             model.load_encoder(self._state)
         outcome = train(

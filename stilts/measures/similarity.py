@@ -90,7 +90,7 @@ def similarity(
     passes = {key: _passes(sample, settings) for key, sample in samples.items()}
     count = counted(workspace.progress(run.id), sum(passes.values()))
     profiles = {
-        key: profile(_fresh(folder, sample, state, run.seed), sample, settings, run.seed, count)
+        key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
         for key, sample in samples.items()
     }
     tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
@@ -275,12 +275,12 @@ def _summary(table: "pd.DataFrame") -> dict[str, float]:
     return {"n": float(pairs), **means, **deviations}
 
 
-def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | None, seed: int) -> MultiTaskModel:
+def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | None, run: Run) -> MultiTaskModel:
     """Return the encoder with the heads of one task: a new one each time, so that equal tasks get equal heads."""
     heads: dict[str, tuple[str, Sequence[str]]] = {"text": (PassageRetrieval.name, ())}
     if sample.terms:
         heads["task"] = (sample.form, sample.labels)
-    model = build_model(folder, heads, seed)
+    model = build_model(folder, heads, run.seed, run.heads)
     if state is not None:
         model.load_encoder(state)
     return model

@@ -18,7 +18,7 @@ beside.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 
@@ -28,10 +28,9 @@ import pandas as pd
 from stilts.analysis import count, in_order, listed, open_study
 from stilts.conditions import is_same_task
 from stilts.errors import StiltsError
-from stilts.learning import failed_cells
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, learned_outcomes, untested
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, redrawn_outcomes, untested
 from stilts.questions.matrices import (
     Orders,
     Relation,
@@ -41,7 +40,7 @@ from stilts.questions.matrices import (
     relation,
     standardised,
 )
-from stilts.questions.models import effect
+from stilts.questions.models import effect_of
 from stilts.records import Record, Store
 from stilts.statistics import SOURCE_LANGUAGE, in_words, signed
 from stilts.study import Study
@@ -76,6 +75,8 @@ class Evidence:
         there are none. A target has the same languages in every scheme.
     similarity : DataFrame
         measure, intermediate, target, value: mean over seeds.
+    redrawn : Evidence or None
+        See `stilts.questions.models.Redrawable`.
     """
 
     intermediates: tuple[str, ...]
@@ -84,6 +85,7 @@ class Evidence:
     seeds: tuple[int, ...]
     gains: Mapping[str, np.ndarray]
     similarity: pd.DataFrame
+    redrawn: "Evidence | None" = None
 
     @property
     def schemes(self) -> list[str]:
@@ -175,7 +177,12 @@ def conditions_of(study: Study) -> dict[str, tuple[str, str | None]]:
     }
 
 
-def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str | None]], similarity: pd.DataFrame) -> Evidence:
+def gather(
+    table: pd.DataFrame,
+    conditions: Mapping[str, tuple[str, str | None]],
+    similarity: pd.DataFrame,
+    redrawn: pd.DataFrame | None = None,
+) -> Evidence:
     """Return the evidence from outcomes.
 
     Parameters
@@ -187,6 +194,8 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str | None]]
         share the baseline of ``full``, the other two that of ``fresh``.
     similarity : DataFrame
         As `similarities` returns it.
+    redrawn : DataFrame, optional
+        As `stilts.questions.common.redrawn_outcomes` returns it.
     """
     known = table[table["condition"].isin(list(conditions)) & (table["language"] != SOURCE_LANGUAGE)]
     seeds, languages = (tuple(sorted(set(known[name]))) for name in ("seed", "language"))
@@ -201,7 +210,7 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str | None]]
     kept = {scheme: np.where(shared[..., None, None], each, np.nan)[rows][:, columns] for scheme, each in gains.items()}
     return Evidence(
         tuple(tasks[place] for place in rows), tuple(targets[place] for place in columns), languages, seeds, kept,
-        similarity,
+        similarity, None if redrawn is None else gather(redrawn, conditions, similarity),
     )  # fmt: skip
 
 
@@ -257,7 +266,12 @@ def scheme_difference(evidence: Evidence, rules: Rules, first: str, second: str)
     if missing or not evidence.different:
         return untested(f"no gains of {' and '.join(missing)}" if missing else "no pair of two tasks has gains")
     pairs = evidence.different
-    return effect(evidence.gain(first, pairs) - evidence.gain(second, pairs), rules)
+    return effect_of(evidence, lambda found: found.gain(first, pairs) - found.gain(second, pairs), rules)
+
+
+def mean_gain(evidence: Evidence, rules: Rules, group: str, pairs: Sequence[Pair]) -> Result:
+    """Return a group's gain, mean over its schemes and over pairs."""
+    return effect_of(evidence, lambda found: found.gain(group, pairs), rules)
 
 
 # --- Tests of similarity ---------------------------------------------------------------------------------------------
@@ -377,8 +391,8 @@ def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     alike = [pair for pair in evidence.pairs if is_same_task([pair[0]], pair[1])]
     rows = []
     for scheme in evidence.schemes if evidence.different else ():
-        result = effect(evidence.gain(scheme, evidence.different), rules)
-        beside = effect(evidence.gain(scheme, alike), rules) if alike else untested("no such pair")
+        result = mean_gain(evidence, rules, scheme, evidence.different)
+        beside = mean_gain(evidence, rules, scheme, alike) if alike else untested("no such pair")
         rows.append(
             {"group": scheme, "gain": result.estimate, "low": result.low, "high": result.high, "p": result.p}
             | {"languages": result.rows, "same_gain": beside.estimate}
@@ -408,7 +422,7 @@ def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for scheme in evidence.schemes:
         for first, second in evidence.pairs:
-            result = effect(evidence.gain(scheme, [(first, second)]), rules)
+            result = mean_gain(evidence, rules, scheme, [(first, second)])
             row, column = evidence.intermediates.index(first), evidence.targets.index(second)
             values = {name: float(matrix[row, column]) for name, matrix in alike.items()}
             if is_same_task([first], second) and values:
@@ -688,11 +702,10 @@ def from_records(section: Section, beside: Study | None, other: Sequence[Record]
         found = [each for each in other if each.run.condition in full and each.run.target in wanted]
         records += [record for record in found if record.id not in there]
         conditions = full | conditions
-    evidence = gather(
-        learned_outcomes(records, failed_cells(records, analysis.store)),
-        conditions,
-        similarities(analysis.phase("measure"), analysis.store),
-    )
+    joined = replace(analysis, records=tuple(records))
+    table = learned_outcomes(records, joined.failed)
+    measured = similarities(analysis.phase("measure"), analysis.store)
+    evidence = gather(table, conditions, measured, redrawn_outcomes(table, joined))
     text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
     return chapters.answer(section, evidence, TESTS, HEADLINE, text)
 

@@ -20,8 +20,8 @@ from stilts.analysis import in_order, listed
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, learned_outcomes, untested
-from stilts.questions.models import effect
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, redrawn_outcomes, untested
+from stilts.questions.models import effect_of
 from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, in_words, with_holm
 from stilts.study import Condition, Study
@@ -50,12 +50,15 @@ class Evidence:
         Those that are averaged.
     alone : tuple of str
         Those that too few languages have.
+    redrawn : Evidence or None
+        See `stilts.questions.models.Redrawable`.
     """
 
     before: Scores
     after: Scores
     targets: tuple[str, ...]
     alone: tuple[str, ...]
+    redrawn: "Evidence | None" = None
 
     @property
     def architectures(self) -> list[str]:
@@ -109,7 +112,9 @@ def pairs(study: Study) -> dict[str, tuple[str, str]]:
     return found
 
 
-def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]]) -> Evidence:
+def gather(
+    table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]], redrawn: pd.DataFrame | None = None
+) -> Evidence:
     """Return the evidence from outcomes.
 
     Parameters
@@ -118,6 +123,8 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]]) -> Ev
         As `stilts.questions.common.learned_outcomes` returns it; it may be empty.
     conditions : mapping
         Architecture -> its conditions without and with the intermediate task, as `pairs` returns them.
+    redrawn : DataFrame, optional
+        As `stilts.questions.common.redrawn_outcomes` returns it.
     """
     wide = table.pivot(index="language", columns=["condition", "target", "seed"], values="score")
     scored = {condition: set(own["target"]) for condition, own in table.groupby("condition")}
@@ -134,7 +141,8 @@ def gather(table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]]) -> Ev
     )
     counts = {target: min(len(_others(scores[target])) for scores in after.values()) for target in targets}
     averaged = tuple(name for name in targets if counts[name] >= LEAST_SHARE * max(counts.values()))
-    return Evidence(before, after, averaged, tuple(name for name in targets if name not in averaged))
+    alone = tuple(name for name in targets if name not in averaged)
+    return Evidence(before, after, averaged, alone, None if redrawn is None else gather(redrawn, conditions))
 
 
 def _for_each(seeds: Sequence[int], scores: pd.DataFrame) -> pd.DataFrame:
@@ -147,18 +155,22 @@ def _for_each(seeds: Sequence[int], scores: pd.DataFrame) -> pd.DataFrame:
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def gain(evidence: Evidence, rules: Rules, architecture: str) -> Result:
+def gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
     """Return an architecture's mean gain over languages and seeds; the hypothesis is that it is above zero."""
     if missing := _missing(evidence, [architecture]):
         return untested(missing, expected=1)
-    return effect(evidence.gain(architecture), rules, expected=1)
+    return effect_of(evidence, lambda found: found.gain(architecture, targets), rules, expected=1)
 
 
-def difference(evidence: Evidence, rules: Rules, first: str, second: str) -> Result:
+def difference(evidence: Evidence, rules: Rules, first: str, second: str, targets: Sequence[str] = ()) -> Result:
     """Return how much more the first architecture gains than the second."""
     if missing := _missing(evidence, [first, second]):
         return untested(missing)
-    return effect(_others(evidence.gain(first) - evidence.gain(second)), rules)
+    return effect_of(evidence, lambda found: _difference(found, first, second, targets), rules)
+
+
+def _difference(evidence: Evidence, first: str, second: str, targets: Sequence[str] = ()) -> pd.DataFrame:
+    return _others(evidence.gain(first, targets) - evidence.gain(second, targets))
 
 
 def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
@@ -205,7 +217,7 @@ def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     rows = []
     for name in evidence.architectures:
-        result = effect(evidence.gain(name), rules)
+        result = gain(evidence, rules, name)
         scores = {
             "before": _others(evidence.score(evidence.before, name)).mean(axis=None),
             "after": _others(evidence.score(evidence.after, name)).mean(axis=None),
@@ -240,7 +252,7 @@ def by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for name in evidence.architectures:
         for target in (*evidence.targets, *evidence.alone):
-            result = effect(evidence.gain(name, [target]), rules)
+            result = gain(evidence, rules, name, [target])
             score = _others(evidence.score(evidence.before, name, [target])).mean(axis=None)
             rows.append(
                 {"condition": name, "target": target, "score without": score}
@@ -259,16 +271,12 @@ def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     names = evidence.architectures
     rows = [
         {"first": first, "second": second, "target": target or "average"}
-        | _renamed(effect(_others(_gain(evidence, first, target) - _gain(evidence, second, target)), rules))
+        | _renamed(difference(evidence, rules, first, second, [target] if target else ()))
         for place, first in enumerate(names)
         for second in names[place + 1 :]
         for target in ("", *evidence.targets, *evidence.alone)
     ]
     return pd.DataFrame(rows, columns=["first", "second", "target", "difference", "low", "high", "p"])
-
-
-def _gain(evidence: Evidence, architecture: str, target: str) -> pd.DataFrame:
-    return evidence.gain(architecture, [target] if target else ())
 
 
 def _renamed(result: Result) -> dict[str, float]:
@@ -370,7 +378,8 @@ def answer(section: Section) -> Answer:
         If the study has not one condition without and one with the intermediate task for each encoder.
     """
     analysis, gate = section.analysis, section.settings.question.gate
-    evidence = gather(learned_outcomes(analysis.records, analysis.failed), pairs(section.settings))
+    table, conditions = learned_outcomes(analysis.records, analysis.failed), pairs(section.settings)
+    evidence = gather(table, conditions, redrawn_outcomes(table, analysis))
     text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
     return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate))
 

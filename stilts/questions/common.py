@@ -19,12 +19,14 @@ from stilts.errors import StiltsError, UnknownName
 from stilts.markup import plain
 from stilts.questions.power import detectable_effect
 from stilts.records import Record, tidy
-from stilts.statistics import in_words, signed
+from stilts.statistics import SOURCE_LANGUAGE, Replicates, in_words, signed
 from stilts.study import QuestionSettings, Study
+from stilts.tasks import TARGETS
 from stilts.verdicts import Hypothesis, Kind, Measurement, Verdict, judge
 from stilts.workspace import workspace
 
 POINTS = "points"
+REDRAWN = 400  # draws of test items that tell how alike they move the rows of a table
 OUTCOME_COLUMNS = ("condition", "target", "language", "seed", "score", "n")
 
 
@@ -184,6 +186,53 @@ def outcomes(records: Iterable[Record]) -> pd.DataFrame:
     """Return the zero-shot scores of records: condition, target, language, seed, score (percent) and n (examples)."""
     table = tidy(records)[list(OUTCOME_COLUMNS)]
     return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
+
+
+def redrawn_outcomes(
+    table: pd.DataFrame, analysis: Analysis, *, against_english: bool = False
+) -> pd.DataFrame | None:
+    """Return outcomes as they would be with other test items, where rows of a table share these.
+
+    Items that are translations of one another are drawn together for all languages; and where every row is measured
+    against English, the items of English are shared by all. What no two rows share stays as it is: its noise is in what
+    sets the rows apart.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `outcomes` returns it.
+    analysis : Analysis
+        Of the same records.
+    against_english : bool
+        Whether rows are gaps to English.
+
+    Returns
+    -------
+    DataFrame or None
+        condition, target, language, seed (the number of the draw), score (mean over the seeds of the condition); None
+        where no items are shared.
+    """
+    kept = table[["condition", "target", "language"]].drop_duplicates()
+    targets = list(kept["target"].unique())
+    parallel = [target for target in targets if TARGETS[target].parallel]  # of others no replicates are needed
+    if not targets or not (against_english or any(analysis.replicates[target].shares_items for target in parallel)):
+        return None
+    drawn = [_redrawn(analysis.replicates[target], against_english) for target in targets]
+    return kept.merge(pd.concat(drawn), on=["condition", "target", "language"])
+
+
+def _redrawn(part: Replicates, against_english: bool) -> pd.DataFrame:
+    shared = [part.shares_items or against_english and name == SOURCE_LANGUAGE for name in part.languages]
+    scores = np.where(np.array(shared)[:, None], part.items[:REDRAWN], part.scores)
+    axes = [range(1, len(scores) + 1), part.languages, part.conditions]
+    index = pd.MultiIndex.from_product(axes, names=["seed", "language", "condition"])
+    return pd.DataFrame({"score": scores.ravel()}, index=index).reset_index().assign(target=part.target)
+
+
+def with_redrawn_scores(evidence: Any, analysis: Analysis) -> Any:
+    """Return evidence that has a table `scores`, with the same of redrawn items as its `redrawn`."""
+    drawn = redrawn_outcomes(evidence.scores, analysis)
+    return evidence if drawn is None else replace(evidence, redrawn=replace(evidence, scores=drawn))
 
 
 def learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, str]]) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from stilts.errors import StiltsError
 from stilts.linguistics import language
 from stilts.questions import chapters, matrices
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, outcomes, p_text, untested
+from stilts.questions.common import Result, Rules, Test, clear, outcomes, p_text, untested, with_redrawn_scores
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -90,6 +90,8 @@ class Evidence:
         Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
     unlearned : dict
         Task -> why it is in no test, a clause: in a source language it was not learned itself, or a target after it.
+    redrawn : Evidence or None
+        See `stilts.questions.models.Redrawable`.
     """
 
     conditions: Mapping[str, Mapping[str, str]]
@@ -97,6 +99,17 @@ class Evidence:
     complexity: pd.DataFrame
     dev: Mapping[str, float] = field(default_factory=dict)
     unlearned: Mapping[str, str] = field(default_factory=dict)
+    redrawn: "Evidence | None" = None
+
+    @property
+    def targets(self) -> list[str]:
+        """Targets that have scores."""
+        return list(dict.fromkeys(self.scores["target"]))
+
+    def of_target(self, target: str) -> "Evidence":
+        """Return the evidence of one target alone."""
+        scores = self.scores[self.scores["target"] == target]
+        return replace(self, scores=scores, redrawn=self.redrawn and self.redrawn.of_target(target))
 
     @property
     def sources(self) -> list[str]:
@@ -265,7 +278,7 @@ def gap(evidence: Evidence, rules: Rules) -> Result:
     """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
     units = evidence.units
     parts = [_scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
-    return mean_effect(evidence.scores, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    return mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
 
 
 def gap_complexity(evidence: Evidence, rules: Rules) -> Result:
@@ -315,7 +328,7 @@ def gap_dial(evidence: Evidence, rules: Rules) -> Result:
         _scaled(evidence.gap(task), share / len(dials))
         for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
     ]  # fmt: skip
-    result = mean_effect(evidence.scores, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    result = mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
     return replace(result, unit=OVER_DIAL)
 
 
@@ -355,7 +368,7 @@ def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     lengths = evidence.complexity.groupby("task")[CODE_LENGTH].apply(lambda bits: 2 ** np.log2(bits).mean())
     rows = []
     for task in filter(evidence.recorded, evidence.conditions):
-        result = mean_effect(evidence.scores, evidence.gap(task), evidence.unseen, rules)
+        result = mean_effect(evidence, evidence.gap(task), evidence.unseen, rules)
         rows.append(
             {"task": task, "code_length": float(lengths.get(task, np.nan)), "gap": result.estimate}
             | {"low": result.low, "high": result.high, "languages": result.rows}
@@ -377,7 +390,7 @@ def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         for code, name in own.items():
             if missing(evidence.scores, [name, BASELINE]):
                 continue
-            result = mean_effect(evidence.scores, {name: 1.0, BASELINE: -1.0}, evidence.unseen, rules)
+            result = mean_effect(evidence, {name: 1.0, BASELINE: -1.0}, evidence.unseen, rules)
             dev = evidence.dev.get(name, np.nan)
             rows.append((task, language(code).name, dev, result.estimate, result.low, result.high))
     return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
@@ -387,8 +400,7 @@ def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return `task_gaps` for each target by itself: target, task, gap, low, high."""
     columns = ["target", "task", "gap", "low", "high"]
     parts = [
-        task_gaps(replace(evidence, scores=scores), rules).assign(target=target)[columns]
-        for target, scores in evidence.scores.groupby("target", sort=False)
+        task_gaps(evidence.of_target(target), rules).assign(target=target)[columns] for target in evidence.targets
     ]
     if not parts:
         return pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[2:], float))
@@ -458,6 +470,7 @@ def line(evidence: Evidence) -> tuple[float, float] | None:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
+    evidence = with_redrawn_scores(evidence, section.analysis)
     return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
 
 

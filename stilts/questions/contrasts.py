@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import pandas as pd
 
 from stilts.analysis import listed
 from stilts.errors import UnknownName
 from stilts.questions.common import Result, Rules, untested
-from stilts.questions.models import effect
+from stilts.questions.models import Redrawable, effect_of
 from stilts.statistics import SOURCE_LANGUAGE
 
 Weights = Mapping[str, float]
@@ -63,17 +64,29 @@ def missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(conditions) if name not in known]
 
 
+class Scored(Redrawable, Protocol):
+    """Evidence with a table of scores as `stilts.questions.common.outcomes` returns it."""
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The scores."""
+
+
 def mean_effect(
-    scores: pd.DataFrame, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
+    evidence: Scored, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
 ) -> Result:
     """Return the primary test of a weighted sum of conditions over languages, or why there is none yet."""
     if not weights:
         return untested("the study has no conditions for it")
-    if absent := missing(scores, weights):
+    if absent := missing(evidence.scores, weights):
         return untested(f"nothing is recorded yet of {listed(absent)}")
-    table = contrast(scores, weights)
-    result = effect(table.loc[table.index.isin(languages)], rules)
+    result = effect_of(evidence, lambda found: of_languages(contrast(found.scores, weights), languages), rules)
     return replace(result, notes=(*result.notes, *notes)) if result.known else result
+
+
+def of_languages(table: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of some languages, those that a table has."""
+    return table.loc[table.index.isin(list(languages))]
 
 
 def sources_note(names: str) -> tuple[str]:

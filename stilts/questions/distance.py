@@ -15,7 +15,7 @@ same for all languages, so that its noise moves no slope.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -33,9 +33,10 @@ from stilts.questions.common import (
     clear,
     differences,
     outcomes,
+    redrawn_outcomes,
     untested,
 )
-from stilts.questions.models import Basis, crossed, effect, mixed_coefficients
+from stilts.questions.models import Basis, crossed, effect, effect_of, mixed_coefficients
 from stilts.statistics import BASELINE, SOURCE_LANGUAGE, Replicates, in_words, signed
 from stilts.tasks import TARGETS
 from stilts.verdicts import Verdict
@@ -68,6 +69,8 @@ class Evidence:
         `fertility`; missing where nothing is known.
     conditions : tuple of str
         Intermediate conditions that are averaged.
+    redrawn : Evidence or None
+        See `stilts.questions.models.Redrawable`.
     """
 
     gap: pd.DataFrame
@@ -75,6 +78,7 @@ class Evidence:
     by_target: Mapping[str, Mapping[str, pd.DataFrame]]
     predictors: pd.DataFrame
     conditions: tuple[str, ...]
+    redrawn: "Evidence | None" = None
 
     def outcome(self, name: str) -> pd.DataFrame:
         """Return `gap` or `change`."""
@@ -94,7 +98,12 @@ class Evidence:
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def gather(table: pd.DataFrame, encoder: str, conditions: Sequence[str] | None = None) -> Evidence:
+def gather(
+    table: pd.DataFrame,
+    encoder: str,
+    conditions: Sequence[str] | None = None,
+    redrawn: pd.DataFrame | None = None,
+) -> Evidence:
     """Return the evidence from outcomes.
 
     Parameters
@@ -105,6 +114,8 @@ def gather(table: pd.DataFrame, encoder: str, conditions: Sequence[str] | None =
         Whose tokenizer's fertility is the control.
     conditions : sequence of str or None
         Intermediate conditions to average; None for all that have the targets and seeds that the baseline has.
+    redrawn : DataFrame, optional
+        As `stilts.questions.common.redrawn_outcomes` returns it, against English.
 
     Raises
     ------
@@ -122,14 +133,25 @@ def gather(table: pd.DataFrame, encoder: str, conditions: Sequence[str] | None =
     targets = in_order(dict.fromkeys(english["target"]), TARGETS)
     if not targets:
         raise StiltsError("distance: no target task with records is tested in English")
-    share = 1 / len(chosen)
-    after = dict.fromkeys(chosen, share)
-    by_target = {
+    by_target = _by_target(table, targets, chosen)
+    gap, change = (combine(by_target[name]) for name in OUTCOMES)
+    evidence = Evidence(gap, change, by_target, predictors(gap.index, encoder), chosen)
+    if redrawn is None:
+        return evidence
+    drawn = _by_target(redrawn, targets, chosen)
+    gap, change = (combine(drawn[name]) for name in OUTCOMES)
+    return replace(evidence, redrawn=replace(evidence, gap=gap, change=change, by_target=drawn))
+
+
+def _by_target(
+    table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return `Evidence.by_target` from outcomes."""
+    after = dict.fromkeys(conditions, 1 / len(conditions))
+    return {
         GAP: {target: _gap(differences(table, after, [target])) for target in targets},
         CHANGE: {target: _gap(differences(table, {**after, BASELINE: -1}, [target])) for target in targets},
     }
-    gap, change = (combine(by_target[name]) for name in OUTCOMES)
-    return Evidence(gap, change, by_target, predictors(gap.index, encoder), chosen)
 
 
 def learned_targets(analysis: Analysis) -> pd.DataFrame:
@@ -222,12 +244,17 @@ def _draws(part: Replicates, code: str, weights: Mapping[str, float]) -> np.ndar
 def slope(evidence: Evidence, rules: Rules, outcome: str, distance: str, controls: Sequence[str] = ()) -> Result:
     """Return the slope of an outcome on a distance, with controls held constant if there are any."""
     expected = 1 if outcome == GAP else 0
-    table = evidence.outcome(outcome)
     chosen = standardised(evidence.predictors[[distance, *controls]])
-    result = effect(table, rules, chosen, distance, expected, UNIT)
+    options = {"predictors": chosen, "coefficient": distance, "expected": expected, "unit": UNIT}
+    result = effect_of(evidence, lambda found: found.outcome(outcome), rules, **options)
     if result.known:
         return result
     return untested("; ".join(result.notes), UNIT, expected)
+
+
+def mean_outcome(evidence: Evidence, rules: Rules, outcome: str) -> Result:
+    """Return the mean of an outcome over languages."""
+    return effect_of(evidence, lambda found: found.outcome(outcome), rules)
 
 
 def standardised(table: pd.DataFrame) -> pd.DataFrame:
@@ -441,7 +468,7 @@ def _joint_model(
     if len(table) < len(names) + 3:
         return pd.DataFrame(), (f"{len(table)} languages have all {len(names)} predictors, too few for the model",)
     try:
-        primary = crossed(table, chosen, rules.level)
+        primary = crossed(table, chosen, rules.level, evidence.redrawn and evidence.redrawn.outcome(outcome))
     except StiltsError as error:
         return pd.DataFrame(), (str(error),)
     fitted, notes = mixed_coefficients(table, chosen, rules.level)
@@ -483,10 +510,11 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
     for result in results:
         if not isinstance(result.basis, Basis):
             continue
-        table, chosen, name = result.basis.table, result.basis.predictors, result.basis.coefficient
+        basis, table, chosen = result.basis, result.basis.table, result.basis.predictors
         for group, members in {"none": [], **families(list(table.index))}.items():
             kept = table.drop(index=members)
-            again = effect(kept, rules, standardised(chosen.loc[kept.index]), name)
+            fewer = standardised(chosen.loc[kept.index])
+            again = effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
             rows.append(
                 {"test": result.test, "without": group, "left_out": len(members), "languages": len(kept)}
                 | {"slope": again.estimate, "low": again.low, "high": again.high}
@@ -530,13 +558,13 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
 def design_text(evidence: Evidence, rules: Rules) -> str:
     """Say what the outcomes are averages of, how large they are, and whether there is a gap to explain at all."""
     seeds = evidence.gap.shape[1]
-    gap, change = (effect(evidence.outcome(name), rules) for name in OUTCOMES)
+    gap, change = (mean_outcome(evidence, rules, name) for name in OUTCOMES)
     text = (
         f"Both outcomes average {count(evidence.targets, 'target task')} ({listed(evidence.targets)}) and "
         f"{count(evidence.conditions, 'condition')} ({listed(evidence.conditions)}), over {len(evidence.languages)} "
         f"languages besides English and {seeds} seed{'' if seeds == 1 else 's'}. The mean gap is {_in_points(gap)}; "
-        f"intermediate training changes it by {_in_points(change)}. These intervals are over languages and seeds; the "
-        "noise of the English score, the same for all languages, is not in them."
+        f"intermediate training changes it by {_in_points(change)}. These intervals are over languages, seeds and the "
+        "test items of English, the same for all languages."
     )
     if gap.known and gap.low <= 0:
         text += " English is not clearly ahead, so that there is hardly a degradation that distance could explain."
@@ -621,7 +649,8 @@ def answer(section: Section) -> Answer:
     if table.empty:
         nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested(NONE_LEARNED))
         return chapters.answer(section, None, nothing, HEADLINE, "")
-    evidence = gather(table, section.settings.encoder.name)
+    redrawn = redrawn_outcomes(table, section.analysis, against_english=True)
+    evidence = gather(table, section.settings.encoder.name, redrawn=redrawn)
     return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules))
 
 
@@ -641,7 +670,7 @@ def untested_text(answer: Answer) -> str:
 
 def mean_text(evidence: Evidence, rules: Rules) -> str:
     """Say how large the gap is on average, and how intermediate training changes it."""
-    gap, change = (effect(evidence.outcome(name), rules) for name in OUTCOMES)
+    gap, change = (mean_outcome(evidence, rules, name) for name in OUTCOMES)
     return (
         f"Over {len(evidence.languages)} languages, English is ahead by {_in_points(gap)} after intermediate training, "
         f"which changes that by {_in_points(change)}. For a standard deviation of the distance:"

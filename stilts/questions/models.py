@@ -17,6 +17,10 @@ seeds decide, which a Wald test forgets.
 For a mean this is the quasi-F of crossed random effects (Clark 1973). Its size is proved by simulation in
 `tests/test_questions_common.py`.
 
+Test items that rows share (translations of one another; the English ones, where rows are gaps to English) move these
+rows alike, which their spread does not show. The covariance that drawing such items anew gives to different rows is
+added to the variance; the checks do not have it.
+
 The checks
 ----------
 A mixed model with crossed random effects, fitted by REML with statsmodels, and a bootstrap that draws languages and,
@@ -24,8 +28,9 @@ apart from them, one seed fewer than there are (Rao and Wu 1988). Both are repor
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -45,15 +50,16 @@ ONE_SEED = "with one seed the interval says nothing of another seed's luck"
 
 @dataclass(frozen=True)
 class Components:
-    """Parts of the variance of an estimate, in squared units: of the rows, of the seeds, and the residual."""
+    """Parts of the variance of an estimate, in squared units: rows, seeds, residual, test items that rows share."""
 
     rows: float
     seeds: float
     residual: float
+    items: float = 0.0
 
     def standard_error(self, rows: float = 1.0, seeds: float = 1.0) -> float:
-        """Return the standard error with so many times the rows and so many times the seeds."""
-        return float(np.sqrt(self.rows / rows + self.seeds / seeds + self.residual / (rows * seeds)))
+        """Return the standard error with so many times the rows and so many times the seeds, and the same items."""
+        return float(np.sqrt(self.rows / rows + self.seeds / seeds + self.residual / (rows * seeds) + self.items))
 
 
 @dataclass(frozen=True)
@@ -81,14 +87,20 @@ class Fit:
 
 @dataclass(frozen=True)
 class Basis:
-    """What an effect was estimated from: the table, the predictors of its rows, and the coefficient in question."""
+    """What an effect was estimated from, see `effect`: table, predictors of its rows, coefficient, redrawn items."""
 
     table: pd.DataFrame
     predictors: pd.DataFrame | None
     coefficient: str
+    redrawn: pd.DataFrame | None = None
 
 
-def crossed(table: pd.DataFrame, predictors: pd.DataFrame | None = None, level: float = 0.95) -> dict[str, Fit]:
+def crossed(
+    table: pd.DataFrame,
+    predictors: pd.DataFrame | None = None,
+    level: float = 0.95,
+    redrawn: pd.DataFrame | None = None,
+) -> dict[str, Fit]:
     """Return the primary test of every coefficient, by name.
 
     Parameters
@@ -100,6 +112,8 @@ def crossed(table: pd.DataFrame, predictors: pd.DataFrame | None = None, level: 
         mean of the rows whatever the predictors.
     level : float
         Of the intervals.
+    redrawn : DataFrame of shape (rows, draws) or None
+        The rows' means over seeds with the test items drawn anew that rows share; None where they share none.
 
     Raises
     ------
@@ -117,9 +131,11 @@ def crossed(table: pd.DataFrame, predictors: pd.DataFrame | None = None, level: 
     means = values.mean(axis=1)
     estimates = solve @ means
     by_rows = ((means - design @ estimates) ** 2).sum() / (rows - len(names)) * spread
+    shared = _shared_noise(solve, table.index, redrawn)
     if seeds == 1:
+        mingled = [Components(*3 * (np.nan,), items) for items in shared]
         return {
-            name: _fit(name, estimates[i], by_rows[i], rows - len(names), Components(*3 * (np.nan,)), level)
+            name: _fit(name, estimates[i], by_rows[i] + shared[i], rows - len(names), mingled[i], level)
             for i, name in enumerate(names)
         }
     by_seed = solve @ values  # coefficients x seeds
@@ -127,9 +143,23 @@ def crossed(table: pd.DataFrame, predictors: pd.DataFrame | None = None, level: 
     left = values - means[:, None] - design @ (by_seed - estimates[:, None])
     residual = (left**2).sum() / ((rows - len(names)) * (seeds - 1)) / seeds * spread
     return {
-        name: _combine(name, estimates[i], (by_rows[i], by_seeds[i], residual[i]), (rows - len(names), seeds), level)
+        name: _combine(
+            name, estimates[i], (by_rows[i], by_seeds[i], residual[i]), (rows - len(names), seeds), level, shared[i]
+        )
         for i, name in enumerate(names)
     }
+
+
+def _shared_noise(solve: np.ndarray, rows: pd.Index, redrawn: pd.DataFrame | None) -> np.ndarray:
+    """Return what the covariance of different rows over draws of items adds to each coefficient's variance.
+
+    Each row's own noise is left out: it is in what sets the rows apart.
+    """
+    if redrawn is None:
+        return np.zeros(len(solve))
+    covariance = np.cov(redrawn.loc[rows].to_numpy(dtype=float))
+    np.fill_diagonal(covariance, 0.0)
+    return np.maximum(np.einsum("cr,rs,cs->c", solve, covariance, solve), 0.0)
 
 
 def _arrays(table: pd.DataFrame, predictors: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -148,13 +178,16 @@ def _arrays(table: pd.DataFrame, predictors: pd.DataFrame | None) -> tuple[np.nd
 
 
 def _combine(
-    name: str, estimate: float, parts: tuple[float, float, float], shape: tuple[int, int], level: float
+    name: str, estimate: float, parts: tuple[float, float, float], shape: tuple[int, int], level: float, shared: float
 ) -> Fit:
-    """Add up the parts of the variance; `parts` of rows and of seeds hold the residual as well."""
+    """Add up the parts of the variance; `parts` of rows and of seeds hold the residual as well.
+
+    The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
+    """
     by_rows, by_seeds, residual = parts
     variance, df = combine(*parts, shape[0], shape[1] - 1)
-    components = Components(max(by_rows - residual, 0.0), max(by_seeds - residual, 0.0), residual)
-    return _fit(name, estimate, variance, df, components, level)
+    components = Components(max(by_rows - residual, 0.0), max(by_seeds - residual, 0.0), residual, shared)
+    return _fit(name, estimate, variance + shared, df, components, level)
 
 
 def _seeds_alone(values: np.ndarray, level: float) -> Fit:
@@ -185,6 +218,7 @@ def effect(
     expected: int = 0,
     unit: str = "points",
     row_kind: str = "language",
+    redrawn: pd.DataFrame | None = None,
 ) -> Result:
     """Return the result of the primary test of one coefficient.
 
@@ -201,6 +235,8 @@ def effect(
         Sign that the hypothesis says; 0 for either. The test is two-sided all the same.
     unit, row_kind : str
         Of the result.
+    redrawn : DataFrame of shape (rows, draws) or None
+        See `crossed`.
 
     Returns
     -------
@@ -212,7 +248,7 @@ def effect(
     if len(kept) < needed and not (predictors is None and kept.size > 1):
         reason = f"{len(kept)} of {len(table)} rows have all that the test needs, of {needed} at least"
         return untested("; ".join((reason, *notes)), unit, expected)
-    fit = crossed(kept, predictors, rules.level)[coefficient]
+    fit = crossed(kept, predictors, rules.level, redrawn)[coefficient]
     rows, seeds = kept.shape
     notes += (ONE_SEED,) if seeds == 1 else ()
     return Result(
@@ -229,8 +265,27 @@ def effect(
         df=fit.df,
         method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom",
         notes=notes,
-        basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient),
+        basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient, redrawn),
     )
+
+
+class Redrawable(Protocol):
+    """Evidence of a question, and the same with test items drawn anew."""
+
+    @property
+    def redrawn(self) -> Self | None:
+        """The evidence with a column for each draw of the items that rows share, in place of seeds; None if none do."""
+
+
+Gathered = TypeVar("Gathered", bound=Redrawable)
+
+
+def effect_of(
+    evidence: Gathered, build: Callable[[Gathered], pd.DataFrame], rules: Rules, **options: Any
+) -> Result:
+    """Return `effect` of the table that is built from evidence, with the noise of the items that its rows share."""
+    redrawn = None if evidence.redrawn is None else build(evidence.redrawn)
+    return effect(build(evidence), rules, redrawn=redrawn, **options)
 
 
 # --- Checks ----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from stilts.analysis import count, listed
 from stilts.linguistics import language, language_table
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, learned_outcomes, untested
+from stilts.questions.common import Result, Rules, Test, clear, learned_outcomes, untested, with_redrawn_scores
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -30,10 +30,11 @@ from stilts.questions.contrasts import (
     evenly,
     mean_effect,
     missing,
+    of_languages,
     sources_note,
     unseen,
 )
-from stilts.questions.models import effect
+from stilts.questions.models import effect, effect_of
 from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, signed
 from stilts.study import Study
@@ -131,11 +132,14 @@ class Evidence:
     dev : DataFrame
         A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
         (dev score of the first stage's language in percent, after the first and after the second stage).
+    redrawn : Evidence or None
+        See `stilts.questions.models.Redrawable`.
     """
 
     plan: Plan
     scores: pd.DataFrame
     dev: pd.DataFrame
+    redrawn: "Evidence | None" = None
 
     @property
     def unseen(self) -> list[str]:
@@ -193,16 +197,22 @@ def order_unseen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in languages that no condition trains on in the intermediate phase."""
     others = evidence.plan.others
     weights = added(*({name: sign / len(others) for name, sign in evidence.order(code).items()} for code in others))
-    return mean_effect(evidence.scores, weights, evidence.unseen, rules, _chosen(others))
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
 
 
 def order_seen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in the language beside English; a row for each of these languages."""
     if absent := missing(evidence.scores, evidence.both_orders()):
         return untested(f"nothing is recorded yet of {listed(absent)}")
-    tables = [contrast(evidence.scores, evidence.order(code)) for code in evidence.plan.others]
-    own = [table.loc[table.index == code] for table, code in zip(tables, evidence.plan.others, strict=True)]
-    return effect(pd.concat(own), rules) if own else untested("the study has no language with both orders")
+    if not evidence.plan.others:
+        return untested("the study has no language with both orders")
+    return effect_of(evidence, _own_orders, rules)
+
+
+def _own_orders(evidence: Evidence) -> pd.DataFrame:
+    """Return the effect of order in each language beside English that was trained, a row each."""
+    others = evidence.plan.others
+    return pd.concat([of_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
 
 
 def two_languages(evidence: Evidence, rules: Rules) -> Result:
@@ -211,7 +221,7 @@ def two_languages(evidence: Evidence, rules: Rules) -> Result:
     if twice is None:
         return untested("the study has no condition with English twice")
     weights = added(evenly(evidence.both_orders()), {twice: -1.0})
-    return mean_effect(evidence.scores, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
 def mixed(evidence: Evidence, rules: Rules) -> Result:
@@ -220,7 +230,7 @@ def mixed(evidence: Evidence, rules: Rules) -> Result:
     if None in names:
         return untested("the study lacks a mixed condition for one of its languages")
     weights = added(evenly(names), evenly(evidence.both_orders(), -1.0))
-    return mean_effect(evidence.scores, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
 def forgetting(evidence: Evidence, rules: Rules) -> Result:
@@ -309,9 +319,10 @@ def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
 
 def _interval(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> dict[str, float]:
     """Value and interval; of one language and one seed the value alone."""
-    table = contrast(evidence.scores, weights)
-    kept = table.loc[table.index.isin(codes)]
-    result = effect(kept, rules)
+    def build(found: Evidence) -> pd.DataFrame:
+        return of_languages(contrast(found.scores, weights), codes)
+
+    kept, result = build(evidence), effect_of(evidence, build, rules)
     return {"value": kept.mean(axis=None), "low": result.low, "high": result.high}
 
 
@@ -383,6 +394,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
+    evidence = with_redrawn_scores(evidence, section.analysis)
     return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
 
 

@@ -1,20 +1,21 @@
-"""The head for masked tokens that a public checkpoint brings along, kept beside a prepared encoder.
+"""What a public checkpoint brings along above its encoder, kept beside a prepared one: pooler, head for masked tokens.
 
-`transformers` loads an encoder without it, but masked language modelling as an intermediate task should go on from it.
-Known is the form of the RoBERTa family, XLM-R's: dense, LayerNorm and a bias, decoded by the input embeddings. Of other
-checkpoints (BERT's has other names) nothing is kept; the head is then new.
+We load an encoder without them, but masked language modelling as an intermediate task should go on from its own head,
+and a study may ask for the pooler. Known is the form of the RoBERTa family's head, XLM-R's: dense, LayerNorm and a
+bias, decoded by the input embeddings. Of other checkpoints (BERT's has other names) nothing is kept; it is then new.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.encoder_files import opening
+from stilts.encoder_files import opening, read_weights
 
 if TYPE_CHECKING:
     import torch
 
 FILE = "masked_head.safetensors"
+POOLER = "pooler.safetensors"
 # Weights in a checkpoint, and what `stilts.formats.heads.MaskedTokenHead` calls them.
 _NAMES = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "layer_norm.weight": "norm.weight",
           "layer_norm.bias": "norm.bias", "bias": "bias"}  # fmt: skip
@@ -63,7 +64,48 @@ def save_masked_head(source: Path, name: str, kept: Sequence[int] | None, folder
 
 def read_masked_head(folder: Path) -> "Mapping[str, torch.Tensor] | None":
     """Return the weights of a prepared encoder's own head, named as in `MaskedTokenHead`; None if it has none."""
+    return _read(folder / FILE)
+
+
+def save_pooler(source: Path, name: str, folder: Path) -> None:
+    """Write a checkpoint's pooler into the folder of a prepared encoder, if it has one: dense, and tanh.
+
+    Parameters
+    ----------
+    source : Path
+        The checkpoint's folder, checked as `stilts.encoder_files.check_folder` does.
+    name : str
+        What the encoder is called in messages.
+    folder : Path
+        Gets the file `POOLER`.
+
+    Raises
+    ------
+    StiltsError
+        The checkpoint cannot be loaded with its pooler.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModel
+
+    from stilts.loading import load_config
+
+    # In a file of the encoder alone the name has no prefix, in one with a head that of the encoder ("roberta").
+    if not any(f".{key}".endswith(".pooler.dense.weight") for key in read_weights(source, name)):
+        return
+    with opening(name, "the pooler"):
+        model = AutoModel.from_pretrained(
+            source, config=load_config(source, name), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+        save_file({key: value.contiguous() for key, value in model.pooler.state_dict().items()}, folder / POOLER)
+
+
+def read_pooler(folder: Path) -> "Mapping[str, torch.Tensor] | None":
+    """Return the weights of a prepared encoder's own pooler, named as in `Pooler`; None if it has none."""
+    return _read(folder / POOLER)
+
+
+def _read(path: Path) -> "Mapping[str, torch.Tensor] | None":
     from safetensors.torch import load_file
 
-    path = folder / FILE
     return load_file(path) if path.exists() else None
