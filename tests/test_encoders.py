@@ -165,7 +165,8 @@ def test_a_tokenizer_that_cannot_be_trimmed_is_refused_and_saved_whole(tiny, tmp
 
 def test_a_prepared_folder_is_small_exact_and_ordinary(tiny, prepared):
     assert sorted(path.name for path in prepared.iterdir()) == [
-        "config.json", "model.safetensors", "stilts.json", "texts.npy", "tokenizer.json", "tokenizer_config.json"
+        "config.json", "model.safetensors", "pooler.safetensors", "stilts.json", "texts.npy", "tokenizer.json",
+        "tokenizer_config.json",
     ]  # fmt: skip
     loaded = encoders.load_encoder(str(prepared))
     assert loaded[0].config.vocab_size == len(loaded[1]) < 40
