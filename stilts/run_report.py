@@ -9,7 +9,10 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from stilts.records import Record
+from stilts import learning
+from stilts.chance import guessing
+from stilts.markup import code
+from stilts.records import Record, Store
 from stilts.tasks import SOURCE_LANGUAGE
 
 COLUMNS = 3  # panels beside each other
@@ -61,6 +64,31 @@ def held_out_table(records: Sequence[Record]) -> pd.DataFrame:
         for language, metrics in sorted(record.metrics.items())
     ]
     return pd.DataFrame(rows).set_index(["encoder", "language"])
+
+
+def learned_text(records: Sequence[Record], store: Store) -> str:
+    """Say which of the trainings that runs are, or stand on, did not get above chance on their dev set.
+
+    A training on several tasks at once is passed over, since its dev score is a mean over them.
+    """
+    behind = [parent for record in records if record.run.phase == "zero-shot" for parent in record.run.parents]
+    trained = [*records, *(found for name in dict.fromkeys(behind) if (found := store.find(name)))]
+    noted = guessing(trained, store)
+    tables = [learning.dev_scores(trained, noted, phase) for phase in ("intermediate", "target")]
+    scores = pd.concat(tables).astype({"learned": bool})
+    if scores.empty:
+        return ""
+    lost = [
+        f"{code(run.target)} after {code(run.condition)}, seed {run.seed}: {run.score:.1f} where guessing gives "
+        f"{run.chance:.1f}"
+        for run in scores[~scores["learned"]].itertuples()
+    ]
+    if not lost:
+        return "Each training here is above chance on its dev set."
+    return (
+        f"**Not learned:** {'; '.join(lost)} (percent of its dev set). What is tested after it says nothing of "
+        "transfer, and counts in no average, test or verdict."
+    )
 
 
 def language_scores(records: Sequence[Record]) -> Figure:
