@@ -86,6 +86,11 @@ class Analysis:
         return chance.guessing(self.records, self.store)
 
     @cached_property
+    def floors(self) -> dict[str, float]:
+        """What guessing scores on the test sets of targets with labels, see `stilts.chance.test_floors`."""
+        return chance.test_floors(self.records, self.guessing)
+
+    @cached_property
     def failed(self) -> dict[tuple[str, str], str]:
         """Condition and target of the cells whose target was not learned in English, and why."""
         return learning.not_learned(self.dev_scores)

@@ -16,7 +16,7 @@ import numpy as np
 from stilts.records import Record, Store
 from stilts.splits import Split, load
 from stilts.study import Run
-from stilts.tasks import Task, get_intermediate, get_target
+from stilts.tasks import SOURCE_LANGUAGE, Task, get_intermediate, get_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +116,16 @@ def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
 def guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
     """Return `noted` of records, with what stands beside the committed ones of their store."""
     return noted(records, [folder.parent for folder in store.recorded])
+
+
+def test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
+    """Return what guessing scores on each target's test sets, in percent, mean over languages other than English.
+
+    Targets of which nothing is noted are left out: no constant answer scores in F1.
+    """
+    targets = {record.id: str(record.run.target) for record in records if record.run.phase == "zero-shot"}
+    tests = noted[noted["run"].isin(list(targets)) & (noted["language"] != SOURCE_LANGUAGE)]
+    return tests.groupby(tests["run"].map(targets))["majority"].mean().to_dict()
 
 
 def main(study: str) -> None:

@@ -40,7 +40,7 @@ from stilts.statistics import (
     signed,
 )
 from stilts.tasks import INTERMEDIATES, MULTI, TARGETS, of_suite
-from stilts.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge
+from stilts.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -197,6 +197,8 @@ class Evidence:
         One row per zero-shot run and language, with the accuracy of retrieval by layer; empty where it is not needed.
     failed : dict
         (condition, target) -> why the target counts as not learned.
+    floors : dict
+        Target -> what guessing scores on its test sets, in percent; 0 where it is not named.
     """
 
     suite: str
@@ -205,6 +207,7 @@ class Evidence:
     tasks: Mapping[str, tuple[str, ...]]
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     failed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def roles(self) -> Roles:
@@ -236,17 +239,19 @@ class Evidence:
         known = english_conditions(self.tasks)
         return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
 
-    def level_of(self, target: str) -> float:
-        """Return the baseline's mean score over languages other than English, in percent."""
-        part = self.replicates[target]
-        return float(part.scores[part.others, part.conditions.index(BASELINE)].mean())
+    def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
+        """Say why an effect on the mean of targets has no room, "" where it has; see `stilts.verdicts.no_room`."""
+        parts = [self.replicates[target] for target in targets]
+        scores = [part.scores[part.others, part.conditions.index(baseline)].mean() for part in parts]
+        floors = [self.floors.get(target, 0.0) for target in targets]
+        return no_room(asked, float(np.mean(scores)), float(np.mean(floors)))
 
 
 def evidence(analysis: Analysis) -> Evidence:
     """Return the evidence that a study's records give."""
     return Evidence(
         analysis.suite, analysis.learned, english_dev_scores(analysis.records), analysis.conditions, analysis.scores,
-        analysis.failed,
+        analysis.failed, analysis.floors,
     )  # fmt: skip
 
 
@@ -276,14 +281,6 @@ def _no_records(missing: Iterable[str]) -> str:
     return f"no records of {listed(sorted(missing))} to compare"
 
 
-def _no_room(found: Evidence, target: str, asked: float) -> str:
-    """Say why a target's score cannot rise by so many points, "" where it can."""
-    score = found.level_of(target)
-    if 100 - score < asked:
-        return f"{target} stands at {score:.1f} without an intermediate task, less than {asked:g} below its ceiling"
-    return ""
-
-
 def _lost(found: Evidence, target: str) -> str:
     """Say why nothing of a target counts: it was not learned, or has no record."""
     return found.failed.get((BASELINE, target)) or f"no records of `{target}` to compare"
@@ -298,7 +295,10 @@ def _large_gains(found: Evidence) -> Claim:
     targets = {name: found.others(name, found.targets_of(name)) for name in published if name in found.tasks}
     missing = [name for name in published if not targets.get(name)]
     parts = tuple(
-        Part(f"{name}, mean gain over {count(own, 'target')}", _mean_gain(found, name, own), WIDE_GAIN, published[name])
+        Part(
+            f"{name}, mean gain over {count(own, 'target')}", _mean_gain(found, name, own), WIDE_GAIN, published[name],
+            found.no_room(WIDE_GAIN, own),
+        )
         for name, own in targets.items()
         if own
     )
@@ -327,9 +327,10 @@ def _multi_is_best(found: Evidence) -> Claim:
         level = 1 - (1 - LEVEL) / len(singles)
         effect = contrast(found.replicates, gain_weights(MULTI, targets[best], baseline=best), level)
         text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
-        yield Part(text, effect, GAIN, 0.5, choices=len(singles))
+        yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
-        yield Part(f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", _mean_gain(found, MULTI, own), GAIN, 8.7)
+        text, full = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", found.no_room(GAIN, own)
+        yield Part(text, _mean_gain(found, MULTI, own), GAIN, 8.7, full)
 
     return Claim(
         "C2",
@@ -365,11 +366,11 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
         return None
     tables = _layer_tables(found, target)
     if not tables:
-        said = _no_room(found, target, LARGE) or "it is recorded after the last layer alone"
+        said = found.no_room(WIDE_GAIN, [target]) or "it is recorded after the last layer alone"
         return Part(f"{target}, mean over tasks", _mean_over(found, conditions, target), WIDE_GAIN, obstacle=said)
     layer = published_layer(len(tables))
     level = float(tables[layer][BASELINE].to_numpy().mean())
-    full = f"{target} stands at {level:.1f} there, less than {LARGE:g} below its ceiling" if 100 - level < LARGE else ""
+    full = no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
     return Part(
         f"{target} after layer {layer}, mean over tasks", _gain_at(tables[layer], conditions), WIDE_GAIN, obstacle=full
     )
@@ -415,7 +416,7 @@ def _questions_and_inference(found: Evidence) -> Claim:
         conditions = found.english(target)
         if not conditions:
             return
-        full = _no_room(found, target, NEGLIGIBLE)
+        full = found.no_room(hypothesis, [target])
         yield Part(
             f"{target}, mean over {count(conditions, 'condition')}", _mean_over(found, conditions, target), hypothesis,
             obstacle=full,
@@ -445,7 +446,8 @@ def _chosen_on_dev(found: Evidence) -> Claim:
         for target, name in chosen.items():
             weights |= gain_weights(name, [target])
         shared = {pair: weight / len(chosen) for pair, weight in weights.items()}
-        parts = (Part("chosen on English dev", contrast(found.replicates, shared), GAIN, 5.4),)
+        full = found.no_room(GAIN, list(chosen))
+        parts = (Part("chosen on English dev", contrast(found.replicates, shared), GAIN, 5.4, full),)
     named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
     return Claim(
         "C5",
@@ -501,7 +503,8 @@ def _english_is_enough(found: Evidence) -> Claim:
         for own, kind in ((trained, "that train"), (untrained, "without training, after the last layer")):
             if own:
                 effect = contrast(found.replicates, gain_weights(pair.condition, own, baseline=pair.against))
-                yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE)
+                full = found.no_room(NO_DIFFERENCE, own, pair.against)
+                yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE, obstacle=full)
 
     return Claim(
         "C6",
@@ -542,7 +545,8 @@ def _same_task_twice(found: Evidence) -> Claim:
         for name, target in pairs:
             for key, weight in gain_weights(name, [target]).items():
                 weights[key] = weights.get(key, 0.0) + weight / len(pairs)
-        parts = (Part(f"mean over {count(pairs, 'pair')}", contrast(found.replicates, weights), GAIN),)
+        full = found.no_room(GAIN, [target for _, target in pairs])
+        parts = (Part(f"mean over {count(pairs, 'pair')}", contrast(found.replicates, weights), GAIN, obstacle=full),)
     named = ", ".join(f"`{name}` before `{target}`" for name, target in pairs)
     return Claim(
         "Same task twice",

@@ -72,6 +72,30 @@ class Hypothesis:
             raise StiltsError(f"hypothesis '{self.kind}': it needs the smallest effect that matters")
 
 
+    @property
+    def room(self) -> float:
+        """By how much a score must be able to move for the hypothesis to be tested."""
+        return max(self.asked, self.smallest or 0.0)
+
+
+def no_room(asked: Hypothesis, score: float, guessed: float) -> str:
+    """Say why a score leaves the effect that a hypothesis is about no room, a clause; "" where it does.
+
+    Parameters
+    ----------
+    score : float
+        Of what the effect is a change of, in percent.
+    guessed : float
+        What guessing scores: the floor.
+    """
+    if asked.kind is not Kind.BELOW and 100 - score < asked.room:
+        return f"at {score:.1f} before, less than {asked.room:g} below its ceiling"
+    # An effect that is to be above zero, or no more than so much, needs no room downwards.
+    if asked.kind not in (Kind.ABOVE, Kind.NO_MORE) and score - guessed < asked.room:
+        return f"at {score:.1f} before, less than {asked.room:g} above the {guessed:.1f} of guessing"
+    return ""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """An effect as it is judged.

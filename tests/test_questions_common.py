@@ -9,12 +9,14 @@ from scipy import stats
 from stilts.errors import StiltsError, UnknownName
 from stilts.questions.common import (
     OUTCOME_COLUMNS,
+    Level,
     Result,
     Rules,
     answers,
     caveats,
     cells,
     differences,
+    level_of,
     open_question,
     outcomes,
     power_note,
@@ -24,6 +26,7 @@ from stilts.questions.common import (
     shown,
     untested,
     verdicts,
+    with_room,
 )
 from stilts.questions.models import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.questions.power import achieved_power, detectable_effect
@@ -356,7 +359,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         ["a", "A rises.", pytest.approx(0.02), "supported", "40 languages, 3 seeds"],
         ["c", "C?", "-", "could not be tested", "0 languages, 0 seeds"],
     ]
-    assert table["detectable"].round(1).fillna(0).tolist() == [0, 5.0, 0]
+    assert table["detectable"].round(1).fillna(0).tolist() == [0, 4.8, 0]
     assert answers(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
         "p 0.020, from 40 languages, 3 seeds; below 0.",
@@ -436,3 +439,17 @@ def test_a_reason_why_no_test_could_be_made_is_said_once():
         "- *A rises.* +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
         "- *B falls.*",
     ]
+
+
+def test_a_test_without_room_between_floor_and_ceiling_could_not_be_made():
+    records = [record("none", 1, {"en": 99.0, "de": 34.0, "fr": 36.0}), record("nli", 1, {"de": 90.0}),
+               record("none", 1, {"de": 99.0}, target="slots")]  # fmt: skip
+    table = outcomes(records)
+    assert level_of(table, ["none"], {"intent": 34.0}) == Level(67.0, 17.0)
+    assert level_of(table, ["mnli"], {}) is None
+    low = level_of(table[table["target"] == "intent"], ["none"], {"intent": 34.0})
+    result = effect(fake(np.random.default_rng(0))[0], Rules())
+    assert with_room(result, Rules(), low).obstacle == "at 35.0 before, less than 2 above the 34.0 of guessing"
+    assert with_room(replace(result, expected=1), Rules(), low).obstacle == ""
+    assert with_room(replace(result, unit="hundredths of a correlation"), Rules(), low).obstacle == ""
+    assert with_room(replace(result, obstacle="lost"), Rules(), low).obstacle == "lost"

@@ -24,7 +24,7 @@ def store(tmp_path):
 
 
 def test_trainings_at_chance_are_named_with_what_guessing_gives(store):
-    found = [record("target", "intent", 60.0, seed=1), record("target", "command-para", 53.0, seed=1)]
+    found = [record("target", "intent", 70.0, seed=1), record("target", "command-para", 53.0, seed=1)]
     assert learned_text(found, store) == (
         "**Not learned:** `command-para` after `qa`, seed 1: 53.0 where guessing gives 50.0 (percent of its dev set). "
         "What is tested after it says nothing of transfer, and counts in no average, test or verdict."

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stilts.errors import StiltsError
-from stilts.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge
+from stilts.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
 
 LARGE = Hypothesis(Kind.ABOVE, smallest=2.0, asked=2.0)
 GAIN, LOSS = Hypothesis(Kind.ABOVE, smallest=1.0), Hypothesis(Kind.BELOW, smallest=1.0)
@@ -142,3 +142,26 @@ def judged(*verdicts):
 def test_a_whole_is_supported_if_all_of_its_parts_are(parts, complete, verdict, reason):
     found = join(judged(*parts), ["a", "b"][: len(parts)], complete)
     assert (str(found.verdict), found.reason) == (verdict, reason)
+
+
+# --- Floor and ceiling -----------------------------------------------------------------------------------------------
+
+WIDE = Hypothesis(Kind.ABOVE, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    "asked, score, reason",
+    [
+        (WIDE, 97.9, ""),
+        (WIDE, 98.1, "at 98.1 before, less than 2 below its ceiling"),
+        (WIDE, 30.0, ""),  # at the floor it may rise
+        (Hypothesis(Kind.BELOW, 2.0), 99.0, ""),
+        (Hypothesis(Kind.BELOW, 2.0), 31.5, "at 31.5 before, less than 2 above the 30.0 of guessing"),
+        (Hypothesis(Kind.NO_MORE, 2.0), 99.0, "at 99.0 before, less than 2 below its ceiling"),
+        (Hypothesis(Kind.NEGLIGIBLE, 1.0), 30.5, "at 30.5 before, less than 1 above the 30.0 of guessing"),
+        (Hypothesis(Kind.DIFFERS, 2.0), 20.0, "at 20.0 before, less than 2 above the 30.0 of guessing"),
+        (Hypothesis(Kind.DIFFERS, None), 99.9, ""),
+    ],
+)
+def test_an_effect_without_room_could_not_be_tested(asked, score, reason):
+    assert no_room(asked, score, 30.0) == reason

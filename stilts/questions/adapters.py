@@ -30,7 +30,7 @@ from stilts.conditions import is_same_task
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, learned_outcomes, redrawn_outcomes, untested
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, level_of, redrawn_outcomes, untested
 from stilts.questions.matrices import (
     Orders,
     Relation,
@@ -707,7 +707,8 @@ def from_records(section: Section, beside: Study | None, other: Sequence[Record]
     measured = similarities(analysis.phase("measure"), analysis.store)
     evidence = gather(table, conditions, measured, redrawn_outcomes(table, joined))
     text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
-    return chapters.answer(section, evidence, TESTS, HEADLINE, text)
+    level = level_of(table, [name for name, (_, task) in conditions.items() if task is None], joined.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, text, level=level)
 
 
 def check_comparable(first: Study, second: Study) -> None:

@@ -20,7 +20,7 @@ from stilts.analysis import in_order, listed
 from stilts.errors import StiltsError
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, learned_outcomes, redrawn_outcomes, untested
+from stilts.questions.common import Result, Rules, Test, learned_outcomes, level_of, redrawn_outcomes, untested
 from stilts.questions.models import effect_of
 from stilts.records import Record
 from stilts.statistics import SOURCE_LANGUAGE, in_words, with_holm
@@ -381,7 +381,8 @@ def answer(section: Section) -> Answer:
     table, conditions = learned_outcomes(analysis.records, analysis.failed), pairs(section.settings)
     evidence = gather(table, conditions, redrawn_outcomes(table, analysis))
     text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
-    return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate))
+    level = level_of(table, [without for without, _ in conditions.values()], analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate), level)
 
 
 def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ from stilts.analysis import Analysis, open_study
 from stilts.markup import plain
 from stilts.prose import scope
 from stilts.questions import common, models
-from stilts.questions.common import Result, Rules, Test
+from stilts.questions.common import Level, Result, Rules, Test
 from stilts.study import Study
 from stilts.verdicts import Verdict
 from stilts.workspace import workspace
@@ -121,7 +121,13 @@ def study_beside(name: str) -> Study | None:
 
 
 def answer(
-    section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, text: str, obstacle: str = ""
+    section: Section,
+    evidence: Any,
+    tests: Mapping[str, Test],
+    headline: str,
+    text: str,
+    obstacle: str = "",
+    level: Level | None = None,
 ) -> Answer:
     """Run a study's tests and return all that its chapter shows.
 
@@ -135,9 +141,11 @@ def answer(
         What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing can be said.
     obstacle : str
         Why none of the tests can say anything, a clause; "" where they can.
+    level : Level, optional
+        Of the models that effects are changes of: near floor or ceiling no test can be made.
     """
     results = [
-        replace(each, obstacle=each.obstacle or obstacle)
+        common.with_room(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
         for each in common.run_tests(tests, evidence, section.rules)
     ]
     table = common.verdicts(results, section.rules)

@@ -22,7 +22,7 @@ from stilts.records import Record, tidy
 from stilts.statistics import SOURCE_LANGUAGE, Replicates, in_words, signed
 from stilts.study import QuestionSettings, Study
 from stilts.tasks import TARGETS
-from stilts.verdicts import Hypothesis, Kind, Measurement, Verdict, judge
+from stilts.verdicts import Hypothesis, Kind, Measurement, Verdict, judge, no_room
 from stilts.workspace import workspace
 
 POINTS = "points"
@@ -242,6 +242,38 @@ def learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, 
     return table.loc[kept].reset_index(drop=True)
 
 
+@dataclass(frozen=True)
+class Level:
+    """What models score before what a question is about, and what guessing would, in percent."""
+
+    score: float
+    guessed: float
+
+
+def level_of(table: pd.DataFrame, baselines: Sequence[str], floors: Mapping[str, float]) -> Level | None:
+    """Return the level of conditions in languages other than English, mean over targets; None without their scores.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `outcomes` returns it.
+    floors : mapping
+        Target -> what guessing scores; 0 where it is not named.
+    """
+    rows = table[table["condition"].isin(list(baselines)) & (table["language"] != SOURCE_LANGUAGE)]
+    by_target = rows.groupby("target")["score"].mean()
+    if by_target.empty:
+        return None
+    return Level(float(by_target.mean()), float(np.mean([floors.get(str(target), 0.0) for target in by_target.index])))
+
+
+def with_room(result: Result, rules: Rules, level: Level | None) -> Result:
+    """Return a result with the obstacle, where it has none, that its effect has no room between floor and ceiling."""
+    if level is None or result.obstacle or not result.unit.startswith(POINTS):
+        return result
+    return replace(result, obstacle=no_room(_hypothesis(result, rules), level.score, level.guessed))
+
+
 def cells(table: pd.DataFrame, condition: str, target: str) -> pd.DataFrame:
     """Return the scores of one condition on one target: a row for each language, a column for each seed."""
     chosen = table[(table["condition"] == condition) & (table["target"] == target)]
@@ -313,6 +345,7 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
         method. A test that the records do not allow has no numbers, and no part in the correction.
     """
     judged = judge([(_hypothesis(each, rules), _measurement(each)) for each in results], rules.level, rules.corrects)
+    together = judged_together(results, rules)
     rows = [
         {
             "test": result.test,
@@ -326,7 +359,7 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
             "verdict": str(judgement.verdict),
             "reason": judgement.reason,
             "based on": result.based_on,
-            "detectable": detectable(result, rules),
+            "detectable": detectable(result, rules, together),
             "smallest effect": smallest_effect(result, rules),
             "method": result.method,
         }
@@ -354,18 +387,30 @@ def _measurement(result: Result) -> Measurement:
     return Measurement(result.estimate, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
-def detectable(result: Result, rules: Rules) -> float:
-    """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test."""
+def judged_together(results: Sequence[Result], rules: Rules) -> int:
+    """Return the number of tests that p-values are corrected for: those that could be made; 1 without correction."""
+    made = [result for result in results if not _measurement(result).obstacle]
+    return max(len(made), 1) if rules.corrects else 1
+
+
+def detectable(result: Result, rules: Rules, together: int) -> float:
+    """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test.
+
+    Parameters
+    ----------
+    together : int
+        As `judged_together` returns it.
+    """
     if np.isnan(result.se) or np.isnan(result.df):
         return float("nan")
-    return detectable_effect(result.se, result.df, rules.level, rules.tests_together)
+    return detectable_effect(result.se, result.df, rules.level, together)
 
 
 def power_note(results: Sequence[Result], rules: Rules) -> str:
     """Say of each test which effect its design could have seen, beside the smallest one that matters."""
-    lines = []
+    lines, together = [], judged_together(results, rules)
     for result in results:
-        seen, smallest = detectable(result, rules), smallest_effect(result, rules)
+        seen, smallest = detectable(result, rules, together), smallest_effect(result, rules)
         if np.isnan(seen):
             lines.append(f"- `{result.test}`: no power can be reckoned for it.")
             continue
@@ -378,7 +423,7 @@ def power_note(results: Sequence[Result], rules: Rules) -> str:
         return "No test was chosen."
     lines.append(
         "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
-        f"correction for {_number(rules.tests_together, 'test')}."
+        f"correction for the {_number(together, 'test')} that could be made."
     )
     return "\n".join(lines)
 

@@ -30,7 +30,17 @@ from stilts.errors import StiltsError
 from stilts.linguistics import language
 from stilts.questions import chapters, matrices
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, outcomes, p_text, untested, with_redrawn_scores
+from stilts.questions.common import (
+    Result,
+    Rules,
+    Test,
+    clear,
+    level_of,
+    outcomes,
+    p_text,
+    untested,
+    with_redrawn_scores,
+)
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -471,7 +481,8 @@ def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
     evidence = with_redrawn_scores(evidence, section.analysis)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
+    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:

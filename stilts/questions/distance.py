@@ -32,6 +32,7 @@ from stilts.questions.common import (
     cells,
     clear,
     differences,
+    level_of,
     outcomes,
     redrawn_outcomes,
     untested,
@@ -651,7 +652,8 @@ def answer(section: Section) -> Answer:
         return chapters.answer(section, None, nothing, HEADLINE, "")
     redrawn = redrawn_outcomes(table, section.analysis, against_english=True)
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules))
+    level = level_of(table, [BASELINE], section.analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules), level=level)
 
 
 def untested_text(answer: Answer) -> str:

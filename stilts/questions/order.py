@@ -22,7 +22,16 @@ from stilts.analysis import count, listed
 from stilts.linguistics import language, language_table
 from stilts.questions import chapters
 from stilts.questions.chapters import Answer, Section
-from stilts.questions.common import Result, Rules, Test, clear, learned_outcomes, untested, with_redrawn_scores
+from stilts.questions.common import (
+    Result,
+    Rules,
+    Test,
+    clear,
+    learned_outcomes,
+    level_of,
+    untested,
+    with_redrawn_scores,
+)
 from stilts.questions.contrasts import (
     Weights,
     added,
@@ -36,7 +45,7 @@ from stilts.questions.contrasts import (
 )
 from stilts.questions.models import effect, effect_of
 from stilts.records import Record
-from stilts.statistics import SOURCE_LANGUAGE, signed
+from stilts.statistics import BASELINE, SOURCE_LANGUAGE, signed
 from stilts.study import Study
 from stilts.tasks import get_intermediate, study_conditions
 
@@ -395,7 +404,8 @@ def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
     evidence = with_redrawn_scores(evidence, section.analysis)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules))
+    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:
