@@ -369,7 +369,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     ]
     assert power_note(results, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
-        "- `a` would find an effect of 5.0 points in four of five tries: too coarse for 2.0, the smallest that "
+        "- `a` would find an effect of 4.8 points in four of five tries: too coarse for 2.0, the smallest that "
         "matters.",
     ]
     assert caveats(results) == "- `b`: note.\n- `c`: no record."
