@@ -15,6 +15,8 @@ from stilts.templates import default_parameters, fill, state_parameters
 
 ROOT = Path(__file__).parents[1]
 PHASES = ("intermediate", "target", "zero-shot")
+# What commands leave in a checkout, with files that could be pages.
+LEFT_BEHIND = (".hypothesis", ".pytest_cache", ".ruff_cache", ".snakemake", ".venv/lib", "runs/checkpoints/run")
 
 FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 300" width="600" height="300">'
@@ -33,6 +35,9 @@ def write_book(folder: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "book", folder / "book")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for left in LEFT_BEHIND:
+        (folder / left).mkdir(parents=True)
+        (folder / left / "README.md").write_text("# No page of the book\n")
     _keep_few_runs(folder / "_toc.yml")
     for page in toc_pages(folder):
         if page.startswith("runs/"):
