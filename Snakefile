@@ -7,9 +7,10 @@
 import shlex
 from pathlib import Path
 
-from stilts.scheduling import analyses, job_notebook, pending, recorded_runs
-from stilts.starting import python
-from stilts.workspace import workspace
+from stilts.workspace.notebooks.jobs import analyses, job_notebook
+from stilts.workspace.resolution import pending, recorded_runs
+from stilts.workspace.starting import python
+from stilts.workspace.checkout import workspace
 
 root = Path(workflow.basedir)
 bare = workspace(start=root)

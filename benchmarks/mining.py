@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from stilts.official import BUCC_SENTENCES
-from stilts.retrieval import mine
+from stilts.sources.xtreme.official import BUCC_SENTENCES
+from stilts.tasks.neighbours import mine
 
 
 def main() -> None:

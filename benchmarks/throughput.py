@@ -23,18 +23,20 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 
-from stilts import provenance
-from stilts.encoders import load_encoder
-from stilts.evaluation import dev_counts
-from stilts.formats import get_format
-from stilts.formats.base import Input
-from stilts.metrics import Counts, score
-from stilts.model import MultiTaskModel, build_model, pad, resolve_precision
-from stilts.phases import Split, load, load_tokenizer
-from stilts.study import TrainingSettings
-from stilts.tasks import TARGETS, Task
-from stilts.training import TaskData, train
-from stilts.workspace import workspace
+from stilts.models.encoders import load_encoder
+from stilts.models.model import MultiTaskModel, build_model, pad, resolve_precision
+from stilts.models.prepared import load_prepared_tokenizer
+from stilts.study import provenance
+from stilts.study.settings import TrainingSettings
+from stilts.tasks.formats import get_format
+from stilts.tasks.formats.base import Input
+from stilts.tasks.metrics import Counts, score
+from stilts.tasks.registry import TARGETS, Task
+from stilts.tasks.splits import Split, load
+from stilts.training.batches import TaskData
+from stilts.training.loop import train
+from stilts.training.prediction import dev_counts
+from stilts.workspace.checkout import workspace
 
 PADDED_LENGTH = 128  # tokens of every input in the XTREME scripts' classification and tagging recipes
 RESAMPLES = 2000
@@ -152,7 +154,7 @@ def run(study_name: str, task_name: str, threads: int, examples: int, epochs: in
 
         rows.append(measured(name, description, model, task, encode, dev, len(inputs) * epochs, fit))
         del model, encoder, fit
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_prepared_tokenizer(folder)
     model = build_model(folder, {task.name: (task.format, train_split.labels)}, seed=1)
     inputs = form.encode(train_split.rows, tokenizer, settings.max_length)
     data = {task.name: TaskData(task.format, inputs)}

@@ -17,20 +17,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stilts.errors import StiltsError
-from stilts.scheduling import (
-    Tally,
-    analyses,
-    job_notebook,
-    live_questions,
-    noted_share,
-    pending,
-    recorded_runs,
-    run_analysis,
-    run_job,
-    run_plan,
-)
-from stilts.workspace import Plan, Workspace, workspace
+from stilts.sources import suite
+from stilts.study.errors import StiltsError
+from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace.notebooks.jobs import analyses, job_notebook, live_questions, run_analysis, run_job
+from stilts.workspace.progress import Tally, noted_share
+from stilts.workspace.resolution import Plan, pending, recorded_runs
+from stilts.workspace.scheduling import run_plan
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 # A pipe or a file has no width, and ids of runs must not be broken in it.
@@ -76,7 +69,7 @@ def show_plan(
     runs: Annotated[bool, typer.Option("--runs", help="list every run, with its id")] = False,
 ) -> None:
     """Show a study's runs, how many exist, and what the others will take; nothing starts."""
-    from stilts.plan_report import PlanReport
+    from stilts.workspace.plan_report import PlanReport
 
     here, plan = _open(study, provisional=True)
     report = PlanReport(here, plan)
@@ -115,7 +108,7 @@ def fetch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be fetched")] = False,
 ) -> None:
     """Copy all that a study reads from the Hub to its data folder; nothing asks the network afterwards."""
-    from stilts import fetching
+    from stilts.workspace import fetching
 
     here = workspace()
     opened = here.study(study)
@@ -141,7 +134,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="new folder, as transformers reads it")],
 ) -> None:
     """Write a checkpoint as a model that plain `transformers` loads, with its heads and a model card."""
-    from stilts import model_export
+    from stilts.publish import model_export
 
     model_export.export(workspace(), checkpoint, folder)
     console.print(f"load it: transformers.AutoModel.from_pretrained('{folder.resolve()}')", soft_wrap=True)
@@ -165,7 +158,7 @@ def submit(
     partial: Annotated[bool, typer.Option("--partial", help="write what is there where something is missing")] = False,
 ) -> None:
     """Write a study's predictions as the XTREME leaderboard takes them."""
-    from stilts import submission
+    from stilts.publish import submission
 
     here, plan = _open(study)
     written = submission.submit(here, plan, folder, partial=partial)
@@ -192,7 +185,7 @@ def book(
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
     """Do what a study still lacks, execute the analyses, build the book and check it."""
-    from stilts import site
+    from stilts.publish import site
 
     here, plan = _open(study)
     clock = Clock()
@@ -237,13 +230,12 @@ def questions(
 @commands.command()
 def record(study: StudyName) -> None:
     """Copy the records of a finished study, and what its suite says of itself, to results/, to be committed."""
-    from stilts import suite_report
-    from stilts.records import publish
+    from stilts.study.records import publish
 
     here, plan = _open(study)
     folder = here.root / "results" / plan.study.name
     publish(here.store(), [run.id for run in plan.runs], folder)
-    suite_report.publish(here.suite_folder(plan.study), folder)
+    suite.publish(here.suite_folder(plan.study), folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}", soft_wrap=True)
 
@@ -285,7 +277,7 @@ def analysis(study: str, page: str) -> None:
 @commands.command(hidden=True)
 def train(request: Path) -> None:
     """Train a run as one of several processes (called by the job that started them)."""
-    from stilts.launch import take_part
+    from stilts.phases.worker import take_part
 
     take_part(request)
 

@@ -38,7 +38,7 @@ def overlap(training: Iterable[Mapping[str, Any]], evaluation: Iterable[Mapping[
     Parameters
     ----------
     training, evaluation : iterable of mapping
-        Rows as `stilts.sources.commands.generate` yields them; tags are names.
+        Rows as `stilts.sources.pocket.commands.generate` yields them; tags are names.
     """
     before, after = list(training), list(evaluation)
     return Overlap(*(_shared(look, before, after) for look in (_templates, _sentences, _value_pairs, _wordings)))

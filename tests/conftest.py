@@ -30,7 +30,7 @@ def book(tmp_path_factory) -> Path:
     folder = shared / "book"
     with FileLock(shared / "book.lock"):
         if not folder.exists():
-            from stilts import site
+            from stilts.publish import site
 
             folder.mkdir()
             write_book(folder)

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stilts.planning import plan_runs, unique
-from stilts.records import Provenance, Record, Store
-from stilts.study import Run, Study
-from stilts.study_files import read_study
-from stilts.tasks import condition, get_intermediate, get_target, measured_tasks
-from stilts.workspace import Workspace
+from stilts.study.files import read_study
+from stilts.study.planning import plan_runs, unique
+from stilts.study.records import Provenance, Record, Store
+from stilts.study.runs import Run
+from stilts.study.settings import Study
+from stilts.tasks.registry import condition, get_intermediate, get_target, measured_tasks
+from stilts.workspace.checkout import Workspace
 
 LANGUAGES = ("ar", "de", "en", "eu", "fi", "hi", "hr", "ja", "sw", "tr")
 LAYERS = 12

@@ -9,9 +9,9 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from stilts.pages import Page, book_pages
-from stilts.site import RUNS_FOLDER, toc_pages
-from stilts.templates import default_parameters, fill, state_parameters
+from stilts.publish.site import RUNS_FOLDER, toc_pages
+from stilts.workspace.notebooks.pages import Page, book_pages
+from stilts.workspace.notebooks.templates import default_parameters, fill, state_parameters
 
 ROOT = Path(__file__).parents[1]
 PHASES = ("intermediate", "target", "zero-shot")

@@ -18,11 +18,12 @@ import yaml
 from datasets import load_dataset
 from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
 
-from stilts import cli, plan_report
-from stilts.estimates import NOTEBOOK_SECONDS
-from stilts.records import Provenance, Record
+from stilts import cli
 from stilts.sources.suite import faults
-from stilts.workspace import Workspace, workspace
+from stilts.study.records import Provenance, Record
+from stilts.workspace import plan_report
+from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace.forecast import NOTEBOOK_SECONDS
 
 ENCODER = "multilingual-e5-small"  # a fingerprint without any file
 
@@ -374,7 +375,7 @@ def test_papermill_refuses_an_unknown_parameter_with_the_nearest(here):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(
-        "stilts.errors.UnknownName: unknown parameter of target.ipynb 'epoks'. Did you mean 'epochs'? Known: "
+        "stilts.study.errors.UnknownName: unknown parameter of target.ipynb 'epoks'. Did you mean 'epochs'? Known: "
     )
 
 
@@ -418,7 +419,7 @@ def test_what_a_killed_process_left_of_the_encoder_is_removed(here, monkeypatch)
     folder = here.encoder_folder(study)
     left = folder.with_name(f".{folder.name}-killed")
     left.mkdir(parents=True)
-    monkeypatch.setattr("stilts.encoders.prepare_encoder", lambda *_, **__: None)
+    monkeypatch.setattr("stilts.models.prepared.prepare_encoder", lambda *_, **__: None)
     here.prepare(study)
     assert list(folder.parent.iterdir()) == []
 

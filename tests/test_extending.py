@@ -8,13 +8,13 @@ import pytest
 from datasets import ClassLabel, Features, Value
 from small_book import ROOT
 
-from stilts.errors import StiltsError
-from stilts.pages import book_pages
 from stilts.sources.hub import load_split
 from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.recipes import RECIPES
-from stilts.tasks import INTERMEDIATES, condition
+from stilts.study.errors import StiltsError
+from stilts.tasks.registry import INTERMEDIATES, condition
+from stilts.workspace.notebooks.pages import book_pages
 
 TEXT = (ROOT / "book" / "extending.md").read_text(encoding="utf-8")
 COLUMNS = Features(

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from mirror import MIRROR, NONE_HERE
 
-from stilts.metrics import Counts, score
-from stilts.records import Store, tidy
-from stilts.study import Run
-from stilts.workspace import Workspace
+from stilts.study.records import Store, tidy
+from stilts.study.runs import Run
+from stilts.tasks.metrics import Counts, score
+from stilts.workspace.checkout import Workspace
 
 ROOT = Path(__file__).parents[1]
 RECORDED = sorted(path.parent.name for path in (ROOT / "results").glob("*/records"))

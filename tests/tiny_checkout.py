@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from stilts.sources import suite
-from stilts.workspace import Plan, Workspace
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.resolution import Plan
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("off", "on")

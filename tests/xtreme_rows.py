@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stilts.errors import StiltsError
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES
+from stilts.study.errors import StiltsError
 
 COUNT = 3
 NLI = ("entailment", "neutral", "contradiction")

@@ -8,7 +8,7 @@ import codecs
 import stat
 from pathlib import Path
 
-from stilts.errors import StiltsError
+from stilts.study.errors import StiltsError
 
 MOST_BYTES = 4 * 2**30  # of the texts of one file, so that a packed one cannot fill the memory
 _KINDS = {

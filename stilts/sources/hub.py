@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.errors import StiltsError, UnknownName
 from stilts.sources.files import check_regular
+from stilts.study.errors import StiltsError, UnknownName
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stilts.errors import StiltsError, UnknownName
-from stilts.locks import hold
-from stilts.storage import Unreadable, readable, set_aside, sha256
-from stilts.study import reasons
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.locks import hold
+from stilts.study.settings import reasons
+from stilts.study.storage import Unreadable, readable, set_aside, sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -423,3 +423,31 @@ def _card(splits: Mapping[str, Sequence[str]], card: Card) -> str:
     }
     return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
             f"# {card.title}\n\n{card.text}\n\n## Sources and licences\n\n{card.licences}\n")
+
+
+def publish(suite: Path, folder: Path) -> None:
+    """Copy what a suite says of itself beside the committed records of a study, for machines that lack its data.
+
+    Parameters
+    ----------
+    suite : Path
+        Folder of a suite.
+    folder : Path
+        `results/<study>`.
+    """
+    text = json.dumps(read_manifest(suite), ensure_ascii=False, indent=1) + "\n"
+    try:
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StiltsError(f"cannot write {folder / MANIFEST}: {error.strerror or error}") from error
+
+
+class Pool(NamedTuple):
+    """Where a suite holds a task's candidates: what stands for the language in the config's name, split, columns."""
+
+    config: str = "candidates"
+    split: str = "pool"
+    columns: tuple[str, ...] = ("id", "passage", "lang")
+
+
+POOL = Pool()

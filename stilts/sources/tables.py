@@ -10,10 +10,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import Kind, Label, Misfit, Schema, check_lengths, shown
 from stilts.sources.files import MOST_BYTES, check_regular
 from stilts.sources.hub import check_columns
+from stilts.study.errors import StiltsError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import ID, TEXT, Schema, Text, shown, squad_answers
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MLQA, TRANSLATED_SQUAD, TYDIQA, XQUAD
 from stilts.sources.xtreme.pieces import Piece, layout
+from stilts.study.errors import StiltsError
 
 if TYPE_CHECKING:
     import pyarrow as pa

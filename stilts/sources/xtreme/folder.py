@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import Schema
 from stilts.sources.hub import split_files
 from stilts.sources.tables import Split, read_split
-from stilts.sources.xtreme import published
-from stilts.storage import digest, sha256
-from stilts.study import reasons
+from stilts.sources.xtreme.official import published_rows
+from stilts.study.errors import StiltsError
+from stilts.study.settings import reasons
+from stilts.study.storage import digest, replace_file, sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -182,7 +182,7 @@ class DataFolder:
                 )
 
     def _count(self, place: Place, rows: int, path: Path) -> None:
-        wanted = published.rows(*place)
+        wanted = published_rows(*place)
         if wanted not in (None, rows) and place.repo in self.revisions:
             raise StiltsError(f"{path}: {rows} rows, but {wanted} were published for {place}; fetch it again")
         self.counts[str(place)] = str(rows) if wanted in (None, rows) else f"{rows} of {wanted} published"
@@ -262,14 +262,10 @@ class Checksums:
     def _remember(self, files: Mapping[str, _Kept]) -> None:
         if self._file is None:
             return
-        part = self._file.with_suffix(f".{os.getpid()}")
-        try:
+        text = _Memory(files=files, seal=_seal(files)).model_dump_json()
+        with suppress(OSError):  # nothing is lost but time
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(_Memory(files=files, seal=_seal(files)).model_dump_json(), encoding="utf-8")
-            os.replace(part, self._file)
-        except OSError:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+            replace_file(self._file, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _memory_file(root: Path) -> Path | None:
@@ -304,7 +300,6 @@ def _hashed(path: Path) -> _Kept:
     if _state(path) != before:
         raise StiltsError(f"{path}: it changes while it is read; wait until it is whole, and give the command again")
     return _Kept(state=before, sha256=found)
-
 
 
 # --- what stands -----------------------------------------------------------------------------------------------------

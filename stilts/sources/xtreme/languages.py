@@ -6,7 +6,7 @@ One table says it all, `LANGUAGES`: a language is one entry in it, and a set tha
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stilts.errors import UnknownName
+from stilts.study.errors import UnknownName
 
 
 @dataclass(frozen=True)

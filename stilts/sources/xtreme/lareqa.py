@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import shown
 from stilts.sources.files import read_text
 from stilts.sources.xtreme.answers import ANSWERED, SQUAD, in_place
@@ -29,6 +28,7 @@ from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import LAREQA
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
 from stilts.sources.xtreme.pieces import Piece
+from stilts.study.errors import StiltsError
 
 TASK = "lareqa"
 XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in LAREQA}

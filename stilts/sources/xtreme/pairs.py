@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import BARE_ID, TEXT, Schema, shown
 from stilts.sources.files import read_lines
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import BUCC, TATOEBA
 from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.study.errors import StiltsError
 
 if TYPE_CHECKING:
     import pyarrow as pa

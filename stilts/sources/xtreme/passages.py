@@ -1,9 +1,9 @@
-"""The splits of a passage-retrieval task, as `stilts.formats.passage_retrieval` lays them out."""
+"""The splits of a passage-retrieval task, as `stilts.tasks.formats.passage_retrieval` lays them out."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stilts.formats.passage_retrieval import POOL
+from stilts.sources.suite import POOL
 from stilts.sources.xtreme.pieces import Piece, layout
 
 if TYPE_CHECKING:

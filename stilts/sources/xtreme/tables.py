@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# The first two say how a folder is read and what was published, the last two count and put together; none makes rows.
-_NO_MAKERS = ("folder", "published", "shared", "suite", "tables")
+# How a folder is read, what was published, what is counted and put together: none of them makes rows.
+_NO_MAKERS = ("folder", "official", "shared", "source", "tables")
 _CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 
 

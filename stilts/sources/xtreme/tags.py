@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import Items, Schema, Text, label, shown
 from stilts.sources.files import read_lines
 from stilts.sources.xtreme import treebanks
@@ -11,6 +10,7 @@ from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAN_X, UDPOS
 from stilts.sources.xtreme.pieces import Piece, layout, table
 from stilts.sources.xtreme.treebanks import UPOS
+from stilts.study.errors import StiltsError
 
 NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 SPLITS = ("train", "validation", "test")

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stilts.errors import StiltsError
 from stilts.sources.columns import shown
 from stilts.sources.files import read_lines
 from stilts.sources.xtreme.folder import DataFolder
+from stilts.study.errors import StiltsError
 
 UPOS = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",

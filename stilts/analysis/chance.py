@@ -1,0 +1,123 @@
+"""What guessing would score: the share of the most frequent label, and accuracy with every label counting the same.
+
+Runs note both beside their accuracy. Records from before have neither: `python -m stilts.analysis.chance STUDY` works
+them out from the suite that a study's records were made on, where it stands, and writes them beside the records.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stilts.study.records import Record, Store
+from stilts.study.runs import Run
+from stilts.study.settings import SOURCE_LANGUAGE
+from stilts.tasks.guessing import LABELLED, balanced_accuracy, gold_labels, majority
+from stilts.tasks.registry import Task, get_intermediate, get_target
+from stilts.tasks.splits import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "chance.csv"
+COLUMNS = ["run", "language", "majority", "balanced"]
+
+
+class GoldLabels:
+    """The labels of suites' rows, each split read once."""
+
+    def __init__(self, suite_of: Callable[[Run], Path]):
+        self._suite_of = suite_of
+        self._read = lru_cache(maxsize=None)(_labels)
+
+    def of(self, run: Run, task: Task, language: str, split: str, most: int) -> list[str]:
+        """Return the labels of the first rows of a split that a run read, as predictions name them."""
+        return list(self._read(self._suite_of(run), task, language, split)[:most])
+
+
+def _labels(suite: Path, task: Task, language: str, split: str) -> tuple[str, ...]:
+    return tuple(gold_labels(load(suite, task, language, split, sys.maxsize)))
+
+
+def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":
+    """Return `COLUMNS` for all labelled runs of a store.
+
+    Of a training the row is of its dev set; of a zero-shot run there is one for the test set of each language.
+
+    Parameters
+    ----------
+    suite_of : callable
+        Says where the suite of a run stands.
+    """
+    import pandas as pd
+
+    gold, rows = GoldLabels(suite_of), []
+    for record in store:
+        task = task_of(record.run)
+        if task is None or task.format not in LABELLED:
+            continue
+        if record.run.phase != "zero-shot":
+            most = record.run.settings["training"]["dev_examples"]
+            own = majority(gold.of(record.run, task, task.source_language, "validation", most))
+            rows.append((record.id, task.source_language, own, np.nan))
+            continue
+        predictions = store.predictions(record.id).sort_values("example")
+        for language, part in predictions.groupby("language", observed=True):
+            own = gold.of(record.run, task, str(language), "test", len(part))
+            rows.append((record.id, language, majority(own), balanced_accuracy(own, part["prediction"].tolist())))
+    return pd.DataFrame(rows, columns=COLUMNS).round(2)
+
+
+def task_of(run: Run) -> Task | None:
+    """Return the one task that a run trains or tests; None for a run of another kind."""
+    if run.phase in ("target", "zero-shot"):
+        return get_target(str(run.target))
+    if run.phase == "intermediate" and len(run.settings["condition"]["tasks"]) == 1:
+        return get_intermediate(run.settings["condition"]["tasks"][0])
+    return None
+
+
+def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
+    """Return `COLUMNS` as the records note them, and as they stand beside the committed records of some folders."""
+    import pandas as pd
+
+    rows = [
+        {"run": record.id, "language": language, "majority": own["majority"], "balanced": own.get("balanced", np.nan)}
+        for record in records
+        for language, own in record.metrics.items()
+        if "majority" in own
+    ]
+    kept = [pd.read_csv(folder / FILE) for folder in folders if (folder / FILE).is_file()]
+    found = [part for part in (pd.DataFrame(rows, columns=COLUMNS), *kept) if len(part)]
+    return pd.concat(found).drop_duplicates(["run", "language"]) if found else pd.DataFrame(columns=COLUMNS)
+
+
+def guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
+    """Return `noted` of records, with what stands beside the committed ones of their store."""
+    return noted(records, [folder.parent for folder in store.recorded])
+
+
+def test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
+    """Return what guessing scores on each target's test sets, in percent, mean over languages other than English.
+
+    Targets of which nothing is noted are left out: no constant answer scores in F1.
+    """
+    targets = {record.id: str(record.run.target) for record in records if record.run.phase == "zero-shot"}
+    tests = noted[noted["run"].isin(list(targets)) & (noted["language"] != SOURCE_LANGUAGE)]
+    return tests.groupby(tests["run"].map(targets))["majority"].mean().to_dict()
+
+
+def main(study: str) -> None:
+    """Write `chance.csv` beside the committed records of a study, from the suites that they were made on."""
+    from stilts.workspace.checkout import workspace
+
+    here = workspace()
+    folder = here.root / "results" / study
+    chance_table(Store(folder / "records"), here.suite_folder).to_csv(folder / FILE, index=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

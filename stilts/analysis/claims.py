@@ -1,0 +1,698 @@
+"""The published claims as a ledger: where a study tests each, its effect with its interval, and a verdict by rule.
+
+Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, in points. Verdicts are those of
+`stilts.analysis.verdicts`, corrected for all parts of a study's ledger.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis.bootstrap import Replicates
+from stilts.analysis.conditions import (
+    MIXED,
+    STANDS_IN,
+    TRANSLATED,
+    Counterpart,
+    counterparts,
+    english_conditions,
+    is_same_task,
+    single_tasks,
+)
+from stilts.analysis.effects import LEVEL, Estimate, contrast, difference, estimate_table, gain_weights, seed_tables
+from stilts.analysis.languages.facts import language
+from stilts.analysis.opened import Analysis
+from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
+from stilts.analysis.wording import count, listed, signed
+from stilts.study.records import Record
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, of_suite
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+LARGE = 2.0
+"""Points that a gain called large, or dramatic, must reach at least; about a quarter of the smallest published one."""
+
+NEGLIGIBLE = 1.0
+"""Points below which a gain counts as no benefit."""
+
+PUBLISHED_DEPTH = 14 / 24
+"""Share of the layers of XLM-R Large after which the paper reads sentences for retrieval: the 14th of 24."""
+
+WIDE_GAIN = Hypothesis(Kind.ABOVE, LARGE, LARGE)
+GAIN = Hypothesis(Kind.ABOVE, NEGLIGIBLE)
+NO_BENEFIT = Hypothesis(Kind.NO_MORE, NEGLIGIBLE)
+NO_DIFFERENCE = Hypothesis(Kind.NEGLIGIBLE, NEGLIGIBLE)
+
+UNJUDGED = Judgement(Verdict.UNTESTABLE, "nothing is recorded of it", float("nan"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measurable part of a claim.
+
+    Attributes
+    ----------
+    text : str
+        What is measured.
+    effect : Estimate
+        In points.
+    hypothesis : Hypothesis
+        What the claim says of it.
+    published : float or None
+        The published effect that it is set against.
+    obstacle : str
+        Why it cannot be tested, "" where it can.
+    choices : int
+        Conditions among which one was chosen by the scores that it is judged by.
+    judgement : Judgement
+    """
+
+    text: str
+    effect: Estimate
+    hypothesis: Hypothesis = GAIN
+    published: float | None = None
+    obstacle: str = ""
+    choices: int = 1
+    judgement: Judgement = UNJUDGED
+
+    @property
+    def measurement(self) -> Measurement:
+        """What the verdict goes by."""
+        found = self.effect
+        return Measurement(found.value, found.se, found.df, found.seeds, self.obstacle, self.choices)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the ledger.
+
+    Attributes
+    ----------
+    id : str
+    text : str
+        The claim in our own words.
+    published : str
+        The published effect.
+    tested : str
+        Where this project tests it.
+    parts : tuple of Part
+        Empty where nothing is measured.
+    note : str
+        What takes the place of an effect where nothing is measured, or what a reader must know besides.
+    incomplete : bool
+        Whether something that the claim speaks of is not measured, so that the parts cannot support it as a whole.
+    judgement : Judgement
+        Of all parts together.
+    """
+
+    id: str
+    text: str
+    published: str
+    tested: str
+    parts: tuple[Part, ...] = ()
+    note: str = ""
+    incomplete: bool = False
+    judgement: Judgement = UNJUDGED
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all parts together."""
+        return self.judgement.verdict
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the paper says that no score can test: id, the statement, what it says in numbers, and what stands here."""
+
+    id: str
+    text: str
+    published: str
+    here: str
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which tasks of a suite stand for those that the claims name.
+
+    Attributes
+    ----------
+    large : dict
+        Intermediate task -> its published mean gain in points (C1).
+    missing : str
+        What has no counterpart in the suite, a sentence; "" if nothing.
+    untrained : tuple of str
+        Target tasks for retrieval and mining (C3).
+    improving, unaffected : str
+        Target tasks for TyDi QA and XNLI (C4).
+    """
+
+    large: Mapping[str, float]
+    missing: str
+    untrained: tuple[str, ...]
+    improving: str
+    unaffected: str
+
+
+ROLES = {
+    "pocket": Roles(
+        {"qa": 8.2, "nli": 7.5}, "Sentence completion has no counterpart here.", ("ui-retrieval", "ui-mining"),
+        "command-qa", "command-nli",
+    ),
+    "xtreme": Roles(
+        {"squad": 8.2, "mnli": 7.5, "hellaswag": 7.0}, "", ("tatoeba", "bucc2018"), "tydiqa", "xnli",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study has recorded, as the claims need it.
+
+    Attributes
+    ----------
+    suite : str
+    replicates : dict
+        Target -> replicates of the conditions in which it was learned, see `stilts.analysis.learning.learned_parts`.
+    dev_scores : DataFrame
+        condition, target, score: English dev scores averaged over seeds.
+    tasks : dict
+        Condition -> its intermediate tasks.
+    scores : DataFrame
+        One row per zero-shot run and language, with the accuracy of retrieval by layer; empty where it is not needed.
+    failed : dict
+        (condition, target) -> why the target counts as not learned.
+    floors : dict
+        Target -> what guessing scores on its test sets, in percent; 0 where it is not named.
+    """
+
+    suite: str
+    replicates: Mapping[str, Replicates]
+    dev_scores: pd.DataFrame
+    tasks: Mapping[str, tuple[str, ...]]
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    failed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> Roles:
+        """Which tasks stand for those that the claims name."""
+        return ROLES[self.suite]
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions with a test score of any target, in the study's order, but the baseline."""
+        return [name for name in self.tasks if name != BASELINE and self.targets_of(name)]
+
+    def targets_of(self, *conditions: str, baseline: str = BASELINE) -> list[str]:
+        """Return the targets that were learned in all of these conditions and with the baseline."""
+        wanted = {*conditions, baseline}
+        return [name for name, part in self.replicates.items() if wanted <= set(part.conditions)]
+
+    def others(self, condition: str, targets: Iterable[str]) -> list[str]:
+        """Return those of the targets that are not the same task as one of a condition's."""
+        return [name for name in targets if not is_same_task(self.tasks[condition], name)]
+
+    def english(self, target: str) -> list[str]:
+        """Return the conditions of English intermediate tasks alone in which a target was learned.
+
+        Those with the target's own task among theirs are left out; the baseline is none.
+        """
+        part = self.replicates.get(target)
+        if part is None or BASELINE not in part.conditions:
+            return []
+        known = english_conditions(self.tasks)
+        return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
+
+    def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
+        """Say why an effect on the mean of targets has no room, "" where it has; see `verdicts.no_room`."""
+        parts = [self.replicates[target] for target in targets]
+        scores = [part.scores[part.others, part.conditions.index(baseline)].mean() for part in parts]
+        floors = [self.floors.get(target, 0.0) for target in targets]
+        return no_room(asked, float(np.mean(scores)), float(np.mean(floors)))
+
+
+def evidence(analysis: Analysis) -> Evidence:
+    """Return the evidence that a study's records give."""
+    return Evidence(
+        analysis.suite, analysis.learned, english_dev_scores(analysis.records), analysis.conditions, analysis.scores,
+        analysis.failed, analysis.floors,
+    )  # fmt: skip
+
+
+def ledger(found: Evidence) -> list[Claim]:
+    """Return the claims C1 to C6, and the line of the same task twice, with what one study's records say of them."""
+    drafts = [
+        _large_gains(found),
+        _multi_is_best(found),
+        _untrained_targets(found),
+        _questions_and_inference(found),
+        _chosen_on_dev(found),
+        _english_is_enough(found),
+        _same_task_twice(found),
+    ]
+    parts = [part for claim in drafts for part in claim.parts]
+    judged = iter(judge([(part.hypothesis, part.measurement) for part in parts]))
+    return [_judged(claim, [replace(part, judgement=next(judged)) for part in claim.parts]) for claim in drafts]
+
+
+def _judged(claim: Claim, parts: Sequence[Part]) -> Claim:
+    whole = join([part.judgement for part in parts], [part.text for part in parts], not claim.incomplete)
+    reason = whole.reason or ("" if parts else claim.note)
+    return replace(claim, parts=tuple(parts), judgement=replace(whole, reason=reason))
+
+
+def _no_records(missing: Iterable[str]) -> str:
+    return f"no records of {listed(sorted(missing))} to compare"
+
+
+def _lost(found: Evidence, target: str) -> str:
+    """Say why nothing of a target counts: it was not learned, or has no record."""
+    return found.failed.get((BASELINE, target)) or f"no records of `{target}` to compare"
+
+
+def _mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
+    return contrast(found.replicates, gain_weights(condition, targets), level)
+
+
+def _large_gains(found: Evidence) -> Claim:
+    published = found.roles.large
+    targets = {name: found.others(name, found.targets_of(name)) for name in published if name in found.tasks}
+    missing = [name for name in published if not targets.get(name)]
+    parts = tuple(
+        Part(
+            f"{name}, mean gain over {count(own, 'target')}", _mean_gain(found, name, own), WIDE_GAIN, published[name],
+            found.no_room(WIDE_GAIN, own),
+        )
+        for name, own in targets.items()
+        if own
+    )
+    return Claim(
+        "C1",
+        "Question answering (SQuAD), inference (MNLI) and sentence completion (HellaSwag) as intermediate tasks each "
+        "raise the target tasks by a wide margin on average.",
+        "+8.2, +7.5 and +7.0 (average of the dev sets)",
+        f"Gain of {listed(list(published))}, averaged over the targets that were learned and are another task; at "
+        f"least {LARGE:g} points each. {found.roles.missing}".strip(),
+        parts,
+        _no_records(missing) if missing else "",
+        bool(missing),
+    )
+
+
+def _multi_is_best(found: Evidence) -> Claim:
+    singles = [name for name in single_tasks(found.tasks) if name in found.conditions]
+    missing = {MULTI} - set(found.conditions) | (set() if singles else {"a single task"})
+
+    def parts() -> Iterable[Part]:
+        targets = {name: found.others(name, found.targets_of(name, MULTI)) for name in singles}
+        gains = {name: _mean_gain(found, name, own).value for name, own in targets.items() if own}
+        best = max(gains, key=lambda name: gains[name])
+        # The best of several is partly the luckiest: an interval at the level of all comparisons at once allows for it.
+        level = 1 - (1 - LEVEL) / len(singles)
+        effect = contrast(found.replicates, gain_weights(MULTI, targets[best], baseline=best), level)
+        text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
+        yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
+        own = found.targets_of(MULTI)
+        text, full = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", found.no_room(GAIN, own)
+        yield Part(text, _mean_gain(found, MULTI, own), GAIN, 8.7, full)
+
+    return Claim(
+        "C2",
+        "Training on all intermediate tasks together does best on average.",
+        "+8.7, against +8.2 for the best single task",
+        f"Mean score after `{MULTI}` minus that after the best single task, over targets of which this is not the same "
+        f"task; and minus that without an intermediate task. Both above zero. The first is corrected (Bonferroni) for "
+        f"the choice of the best among {len(singles)} on the same scores.",
+        () if missing else tuple(parts()),
+        _no_records(missing) if missing else "",
+    )
+
+
+def _untrained_targets(found: Evidence) -> Claim:
+    wanted = found.roles.untrained
+    parts = [part for target in wanted if (part := _untrained_part(found, target))]
+    missing = [target for target in wanted if not found.english(target)]
+    return Claim(
+        "C3",
+        "The target tasks without training data, mining (BUCC) and retrieval (Tatoeba), improve dramatically.",
+        "large; no single figure",
+        f"Gain on {listed(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each. "
+        "Sentences are read after the layer that lies as deep as the paper's, the 14th of 24.",
+        tuple(parts),
+        "; ".join(filter(None, [missing and _no_records(missing), *(_by_layer(found, each) for each in wanted)])),
+        bool(missing),
+    )
+
+
+def _untrained_part(found: Evidence, target: str) -> Part | None:
+    conditions = found.english(target)
+    if not conditions:
+        return None
+    tables = _layer_tables(found, target)
+    if not tables:
+        said = found.no_room(WIDE_GAIN, [target]) or "it is recorded after the last layer alone"
+        return Part(f"{target}, mean over tasks", _mean_over(found, conditions, target), WIDE_GAIN, obstacle=said)
+    layer = published_layer(len(tables))
+    level = float(tables[layer][BASELINE].to_numpy().mean())
+    full = no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
+    return Part(
+        f"{target} after layer {layer}, mean over tasks", _gain_at(tables[layer], conditions), WIDE_GAIN, obstacle=full
+    )
+
+
+def published_layer(layers: int) -> int:
+    """Return the layer of an encoder that lies as deep as the paper's 14th of 24."""
+    return max(1, round(PUBLISHED_DEPTH * layers))
+
+
+def _layer_tables(found: Evidence, target: str) -> dict[int, dict[str, pd.DataFrame]]:
+    """Return for each layer the accuracy of a retrieval target by condition, language and seed; {} where not noted."""
+    own = found.scores[found.scores["target"] == target] if len(found.scores) else found.scores
+    names = [name for name in own.columns if name.startswith("layer_") and own[name].notna().all()]
+    return {int(name[6:]): seed_tables(own, name) for name in names} if len(own) else {}
+
+
+def _gain_at(tables: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> Estimate:
+    parts = [difference(tables[name], tables[BASELINE]) for name in conditions]
+    return estimate_table(sum(parts) / len(parts))
+
+
+def _by_layer(found: Evidence, target: str) -> str:
+    """Say a retrieval target's mean gain after every layer, "" where it is not noted."""
+    conditions, tables = found.english(target), _layer_tables(found, target)
+    if not conditions or not tables:
+        return ""
+    gains = {layer: _gain_at(tables[layer], conditions) for layer in sorted(tables)}
+    return f"`{target}` by layer: " + ", ".join(f"{layer}: {signed(each.value)}" for layer, each in gains.items())
+
+
+def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
+    """Gain on one target, averaged over conditions."""
+    weights = {(name, target): 1 / len(conditions) for name in conditions} | {(BASELINE, target): -1.0}
+    return contrast(found.replicates, weights)
+
+
+def _questions_and_inference(found: Evidence) -> Claim:
+    pair = (found.roles.improving, found.roles.unaffected)
+    lost = [_lost(found, target) for target in pair if not found.english(target)]
+
+    def parts(target: str, hypothesis: Hypothesis) -> Iterable[Part]:
+        conditions = found.english(target)
+        if not conditions:
+            return
+        full = found.no_room(hypothesis, [target])
+        yield Part(
+            f"{target}, mean over {count(conditions, 'condition')}", _mean_over(found, conditions, target), hypothesis,
+            obstacle=full,
+        )  # fmt: skip
+        effects = {name: _mean_gain(found, name, [target]) for name in conditions}
+        middle = sorted(conditions, key=lambda name: effects[name].value)[(len(conditions) - 1) // 2]
+        yield Part(f"{target}, the median condition ({middle})", effects[middle], hypothesis, obstacle=full)
+
+    return Claim(
+        "C4",
+        "Extractive question answering (TyDi QA) improves after many of the intermediate tasks, while inference (XNLI) "
+        "does not benefit.",
+        "signs per task; no single figure",
+        f"Gain on `{pair[0]}`, on average over the conditions of other English tasks and for the median one, so that "
+        f"half of them do at least as well; above zero. The same for `{pair[1]}`; below {NEGLIGIBLE:g} point.",
+        (*parts(pair[0], GAIN), *parts(pair[1], NO_BENEFIT)),
+        "; ".join(lost),
+        bool(lost),
+    )
+
+
+def _chosen_on_dev(found: Evidence) -> Claim:
+    chosen = best_on_dev(found)
+    parts = ()
+    if chosen:
+        weights: dict[tuple[str, str], float] = {}
+        for target, name in chosen.items():
+            weights |= gain_weights(name, [target])
+        shared = {pair: weight / len(chosen) for pair, weight in weights.items()}
+        full = found.no_room(GAIN, list(chosen))
+        parts = (Part("chosen on English dev", contrast(found.replicates, shared), GAIN, 5.4, full),)
+    named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
+    return Claim(
+        "C5",
+        "With the best intermediate task for each target, chosen on English development data, the test scores rise on "
+        "average.",
+        "+5.4 (average of the test sets)",
+        f"Mean test gain over the {count(list(chosen), 'target')} that were learned; above zero. The target's own task "
+        f"does not stand for choice. Chosen: {named or 'none'}. The interval takes the choice as given.",
+        parts,
+        "" if chosen else _no_records(["target training"]),
+    )
+
+
+def best_on_dev(found: Evidence) -> dict[str, str]:
+    """Return the English condition with the best English dev score for each target that has both dev and test scores.
+
+    A target that is trained as another task has that one's dev score. The baseline and the target's own task do not
+    stand for choice. Of equal scores the first in the study's order is taken.
+    """
+    chosen, scores = {}, found.dev_scores
+    for target in found.replicates:
+        usable = found.english(target)
+        rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
+        if len(rows):
+            chosen[target] = rows.loc[rows["score"].idxmax(), "condition"]
+    return chosen
+
+
+def english_dev_scores(records: Iterable[Record]) -> pd.DataFrame:
+    """Return condition, target, score: English dev scores of the targets that train, averaged over seeds.
+
+    Conditions keep the order of the records.
+    """
+    rows = [
+        {"condition": record.run.condition, "target": record.run.target}
+        | {"score": record.metrics[SOURCE_LANGUAGE]["score"]}
+        for record in records
+        if record.run.phase == "target"
+    ]
+    table = pd.DataFrame(rows, columns=["condition", "target", "score"])
+    return table.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
+
+
+def _english_is_enough(found: Evidence) -> Claim:
+    known = set(found.conditions)
+    pairs = [pair for pair in counterparts(found.tasks) if {pair.condition, pair.against} <= known]
+    lacking = _lacking(pairs)
+
+    def parts(pair: Counterpart) -> Iterable[Part]:
+        targets = found.targets_of(pair.condition, baseline=pair.against)
+        trained = [name for name in targets if TARGETS[name].trained]
+        untrained = [name for name in targets if not TARGETS[name].trained]
+        for own, kind in ((trained, "that train"), (untrained, "without training, after the last layer")):
+            if own:
+                effect = contrast(found.replicates, gain_weights(pair.condition, own, baseline=pair.against))
+                full = found.no_room(NO_DIFFERENCE, own, pair.against)
+                yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE, obstacle=full)
+
+    return Claim(
+        "C6",
+        "English intermediate tasks alone do as well as with multilingual language modelling mixed in, or with the "
+        "intermediate data translated: neither is consistently better.",
+        "neither consistently better",
+        f"Each such condition minus its English counterpart, with and without retrieval; less than {NEGLIGIBLE:g} "
+        "point either way."
+        if pairs
+        else "The two conditions against English alone; the study has no records of them.",
+        tuple(part for pair in pairs for part in parts(pair)),
+        lacking,
+        bool(lacking),
+    )
+
+
+def _lacking(pairs: Sequence[Counterpart]) -> str:
+    """Say which of the two kinds of conditions has no record, or none but a stand-in."""
+    said = [
+        f"no records with {kind}" for kind in (MIXED, TRANSLATED) if not any(kind in pair.change for pair in pairs)
+    ]
+    translated = [pair.condition for pair in pairs if TRANSLATED in pair.change]
+    if translated and all(name in STANDS_IN for name in translated):
+        said.append(f"{listed(translated)} stands in for translated data: it holds other rows")
+    return "; ".join(said)
+
+
+def _same_task_twice(found: Evidence) -> Claim:
+    pairs = [
+        (name, target)
+        for name in single_tasks(found.tasks)
+        for target in found.targets_of(name)
+        if is_same_task(found.tasks[name], target)
+    ]
+    parts = ()
+    if pairs:
+        weights = {}
+        for name, target in pairs:
+            for key, weight in gain_weights(name, [target]).items():
+                weights[key] = weights.get(key, 0.0) + weight / len(pairs)
+        full = found.no_room(GAIN, [target for _, target in pairs])
+        parts = (Part(f"mean over {count(pairs, 'pair')}", contrast(found.replicates, weights), GAIN, obstacle=full),)
+    named = ", ".join(f"`{name}` before `{target}`" for name, target in pairs)
+    return Claim(
+        "Same task twice",
+        "More English examples of the target's own task raise it; this is no transfer between tasks.",
+        "–",
+        f"Gain of {named}, which C1, C2, C4 and C5 leave out; above zero." if pairs else "Pairs of one task.",
+        parts,
+        "" if pairs else "no records of such a pair that was learned",
+    )
+
+
+def statements(found: Evidence) -> list[Statement]:
+    """Return what the paper says that no score can test, C7 to C10, and what stands here in its place."""
+    known = [task for task in of_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
+    recorded = {name for tasks in found.tasks.values() for name in tasks}
+    groups = dict.fromkeys(task.group for task in known if task.name in recorded)
+    tested = {code for part in found.replicates.values() for code in part.languages}
+    shared = sum(language(code).xtreme for code in tested)
+    return [
+        Statement(
+            "C7",
+            "The encoder that it starts from, XLM-R Large, led zero-shot cross-lingual transfer at the time.",
+            "–",
+            "another encoder",
+        ),
+        Statement(
+            "C8",
+            "Three phases: public multilingual pretraining; intermediate training in English; target training in "
+            "English, then zero-shot evaluation.",
+            "–",
+            "the same three phases",
+        ),
+        Statement(
+            "C9",
+            "Nine English intermediate tasks cover several formats.",
+            "9 tasks",
+            f"{len([task for task in known if task.name in recorded])} of {count(known, 'intermediate task')} "
+            f"have records: {', '.join(groups) or 'no group'}",
+        ),
+        Statement(
+            "C10",
+            "XTREME covers up to 40 typologically diverse languages over nine tasks.",
+            "40 languages, 9 tasks",
+            f"{count(sorted(tested), 'language')}, {shared} of them XTREME's, over "
+            f"{count(list(found.replicates), 'target task')} that were learned",
+        ),
+    ]
+
+
+def as_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFrame:
+    """Return the statements for readers: id, statement, published, and what stands in their place in each study.
+
+    Parameters
+    ----------
+    statements : mapping
+        Study -> its statements. All studies have the same ones in the same order.
+    """
+    first = next(iter(statements.values()))
+    rows = [{"id": each.id, "statement": each.text, "published": each.published} for each in first]
+    for study, own in statements.items():
+        for row, each in zip(rows, own, strict=True):
+            row[study] = each.here
+    return pd.DataFrame(rows)
+
+
+def as_table(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+    """Return the ledgers of several studies for readers: a row for each claim, two columns and one for each study.
+
+    Parameters
+    ----------
+    ledgers : mapping
+        Study, as its column is headed -> its ledger. All hold the same claims in the same order.
+
+    Returns
+    -------
+    DataFrame
+        id, claim, published, and by study where it is tested, what came out and the verdict with its reason, a line
+        each.
+    """
+    first = next(iter(ledgers.values()))
+    rows = [{"id": claim.id, "claim": claim.text, "published": claim.published} for claim in first]
+    for study, claims in ledgers.items():
+        for row, claim in zip(rows, claims, strict=True):
+            row[study] = "\n".join([claim.tested, *_effects(claim), _told(claim.judgement)])
+    return pd.DataFrame(rows)
+
+
+def _effects(claim: Claim) -> list[str]:
+    measured = [f"{part.text}: {part.effect}; {_told(part.judgement)}" for part in claim.parts]
+    return [*measured, *([claim.note] if claim.note else [])] or ["–"]
+
+
+def _told(judgement: Judgement) -> str:
+    return f"{judgement.verdict} ({judgement.reason})" if judgement.reason else str(judgement.verdict)
+
+
+def as_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+    """Return one row per measured part.
+
+    Returns
+    -------
+    DataFrame
+        study, id, part, value, low, high (points), df, seeds, asks (kind of hypothesis), asked, smallest, published
+        (points), p_holm, verdict, reason.
+    """
+    rows = [
+        {
+            "study": study,
+            "id": claim.id,
+            "part": part.text,
+            "value": part.effect.value,
+            "low": part.effect.low,
+            "high": part.effect.high,
+            "df": part.effect.df,
+            "seeds": part.effect.seeds,
+            "asks": str(part.hypothesis.kind),
+            "asked": part.hypothesis.asked,
+            "smallest": part.hypothesis.smallest,
+            "published": np.nan if part.published is None else part.published,
+            "p_holm": part.judgement.p,
+            "verdict": str(part.judgement.verdict),
+            "reason": part.judgement.reason,
+        }
+        for study, claims in ledgers.items()
+        for claim in claims
+        for part in claim.parts
+    ]
+    columns = ["study", "id", "part", "value", "low", "high", "df", "seeds", "asks", "asked", "smallest", "published",
+               "p_holm", "verdict", "reason"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def summary(ledgers: Mapping[str, Sequence[Claim]]) -> str:
+    """Say for each study how many claims got which verdict."""
+    return " ".join(f"{study}: {_verdicts([claim.verdict for claim in claims])}." for study, claims in ledgers.items())
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> str:
+    named = [f"{verdict} {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts]
+    return f"of {len(verdicts)} claims, {', '.join(named)}"
+
+
+def show(table: pd.DataFrame) -> "HTML":
+    """Return what `as_table` makes, set for the page: code type as such, a line for each effect, verdicts framed."""
+    from IPython.display import HTML
+
+    marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
+    marked = marked.rename(columns=html.escape)
+    for study in marked.columns[3:]:
+        marked[study] = marked[study].map(_set_lines)
+    return HTML(marked.to_html(index=False, escape=False, border=0, justify="left", classes="ledger"))
+
+
+def _set_lines(text: str) -> str:
+    tested, *effects, told = text.split("\n")
+    shown, (verdict, _, reason) = "<br>".join(effects), told.partition(" (")
+    why = f'<p class="reason">{reason.removesuffix(")")}</p>' if reason else ""
+    return f'<p>{tested}</p><p class="effects">{shown}</p><span class="verdict">{verdict}</span>{why}'

@@ -1,0 +1,151 @@
+"""What a condition of the intermediate phase is beside the others: English alone, or the counterpart of such a one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stilts.analysis.bootstrap import Replicates
+from stilts.analysis.effects import Weights, contrast, with_holm
+from stilts.tasks.registry import INTERMEDIATES, MULTI
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LANGUAGE_MODEL = "mlm"
+MIXED, TRANSLATED = "multilingual language modelling mixed in", "data in other languages"
+ENGLISH_OF = {"mnli-translated": "mnli", "squad-translated": "squad", "xnli-dev-translated": "mnli"}
+"""Intermediate task in several languages -> the English one that it is a translation of, or of whose kind it is."""
+
+STANDS_IN = ("xnli-dev-translated",)
+"""Those that hold other rows than the English task: in several languages, but no translation of its data."""
+
+# Intermediate task -> targets that are the same task: of one generator (pocket), or trained on the same rows (xtreme).
+SAME: Mapping[str, tuple[str, ...]] = {
+    "nli": ("command-nli",), "para": ("command-para",), "qa": ("command-qa",), "intent": ("intent",),
+    "slots": ("slots",), "dates": ("dates",), "mnli": ("xnli",), "squad": ("xquad", "mlqa"),
+    "squad2": ("xquad", "mlqa"),
+}  # fmt: skip
+
+Tasks = Mapping[str, tuple[str, ...]]
+"""Condition -> its intermediate tasks, as `Analysis.conditions` has them."""
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """Two conditions that differ in one thing.
+
+    Attributes
+    ----------
+    condition, against : str
+    change : str
+        In what the first differs from the second.
+    """
+
+    condition: str
+    against: str
+    change: str
+
+    def __str__(self) -> str:
+        return f"{self.condition} \N{MINUS SIGN} {self.against}"
+
+
+def is_same_task(tasks: Iterable[str], target: str) -> bool:
+    """Whether one of some intermediate tasks is the same task as a target, on other rows or on the same."""
+    return any(target in SAME.get(task, ()) for task in tasks)
+
+
+def english_conditions(tasks: Tasks) -> list[str]:
+    """Return the conditions that train on English tasks of the published kinds alone."""
+    return [name for name, own in tasks.items() if own and all(INTERMEDIATES[task].in_multi for task in own)]
+
+
+def single_tasks(tasks: Tasks) -> list[str]:
+    """Return the conditions of one English task."""
+    return [name for name in english_conditions(tasks) if len(tasks[name]) == 1]
+
+
+def counterparts(tasks: Tasks) -> list[Counterpart]:
+    """Return each condition with multilingual language modelling or translated data, and its English counterpart.
+
+    A condition is left out where the study has none of the English tasks that it would be compared with.
+    """
+    by_tasks = {frozenset(own): name for name, own in tasks.items()}
+    pairs = []
+    for name, own in tasks.items():
+        english = frozenset(ENGLISH_OF.get(task, task) for task in own if task != LANGUAGE_MODEL)
+        against = by_tasks.get(english)
+        if against is not None and against != name and english:
+            pairs.append(Counterpart(name, against, _change(own)))
+    return pairs
+
+
+def _change(tasks: Sequence[str]) -> str:
+    changes = [MIXED] if LANGUAGE_MODEL in tasks else []
+    changes += [TRANSLATED] if set(tasks) & ENGLISH_OF.keys() else []
+    return ", ".join(changes)
+
+
+def comparisons(tasks: Tasks) -> dict[tuple[str, str], dict[str, float]]:
+    """Return what the page of conditions compares: (name, change) -> weights of the conditions in the difference.
+
+    Each counterpart against its English condition; and all tasks together against the mean of the single ones, which
+    needs no choice of a best one.
+    """
+    found = {(str(pair), pair.change): {pair.condition: 1.0, pair.against: -1.0} for pair in counterparts(tasks)}
+    singles = single_tasks(tasks)
+    if MULTI in tasks and singles:
+        change = "all English tasks together, against the mean of the single ones"
+        found[f"{MULTI} \N{MINUS SIGN} single tasks", change] = {MULTI: 1.0} | dict.fromkeys(singles, -1 / len(singles))
+    return found
+
+
+def differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
+    """Return one row for each comparison and target that has all its conditions.
+
+    Returns
+    -------
+    DataFrame
+        comparison, change, target, difference, low, high (points), p, p_holm (corrected for all the rows),
+        excludes_zero, survives_holm, languages (their number).
+    """
+    rows = [
+        _row(name, change, {(condition, target): weight for condition, weight in weights.items()}, replicates)
+        | {"target": target, "languages": len(part.others)}
+        for (name, change), weights in comparisons(tasks).items()
+        for target, part in replicates.items()
+        if weights.keys() <= set(part.conditions)
+    ]
+    return _table(rows, ["target", "languages"])
+
+
+def average_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
+    """Return the same averaged over the targets that have the comparison's conditions, with their number."""
+    rows = []
+    for (label, change), weights in comparisons(tasks).items():
+        targets = [target for target, part in replicates.items() if weights.keys() <= set(part.conditions)]
+        share = {(name, target): weight / len(targets) for name, weight in weights.items() for target in targets}
+        if targets:
+            rows.append(_row(label, change, share, replicates) | {"targets": len(targets)})
+    return _table(rows, ["targets"])
+
+
+def _row(name: str, change: str, weights: Weights, replicates: Mapping[str, Replicates]) -> dict[str, Any]:
+    effect = contrast(replicates, weights)
+    return {
+        "comparison": name,
+        "change": change,
+        "difference": effect.value,
+        "low": effect.low,
+        "high": effect.high,
+        "p": effect.p,
+        "excludes_zero": effect.excludes_zero,
+    }
+
+
+def _table(rows: list[dict[str, Any]], more: list[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = ["comparison", "change", "difference", "low", "high", "p", "excludes_zero", *more]
+    if not rows:
+        return pd.DataFrame(columns=[*columns, "p_holm", "survives_holm"])
+    return with_holm(pd.DataFrame(rows, columns=columns))

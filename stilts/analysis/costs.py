@@ -1,0 +1,139 @@
+"""What runs cost, and how fast the training loop is beside others."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+from pydantic import BaseModel, Field
+
+from stilts.study.errors import StiltsError
+from stilts.study.records import Record
+from stilts.study.settings import Phase
+
+COLUMNS = (
+    "phase", "condition", "target", "seed", "seconds", "examples", "examples/s", "tokens/s", "peak MB", "precision",
+    "device",
+)  # fmt: skip
+THROUGHPUT = Path("results") / "benchmarks" / "throughput.json"
+
+
+def run_costs(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row per run: phase, condition, target, seed, seconds, examples, speed, memory, precision, device."""
+    rows = [
+        {
+            "phase": record.run.phase,
+            "condition": record.run.condition,
+            "target": record.run.target or "",
+            "seed": record.run.seed,
+            "seconds": record.provenance.seconds,
+            "examples": record.provenance.examples,
+            "examples/s": record.provenance.examples_per_second,
+            "tokens/s": record.provenance.tokens_per_second,
+            "peak MB": record.provenance.peak_memory_mb,
+            "precision": record.provenance.precision,
+            "device": record.provenance.device,
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return condition, phase, runs, seconds, summed over the rows of `run_costs`; conditions in their first order."""
+    grouped = runs.groupby(["condition", "phase"], sort=False)["seconds"].agg(["count", "sum"]).reset_index()
+    table = grouped.rename(columns={"count": "runs", "sum": "seconds"})
+    orders = {"condition": list(dict.fromkeys(runs["condition"])), "phase": list(get_args(Phase))}
+    return table.sort_values(list(orders), key=lambda column: column.map(orders[column.name].index), ignore_index=True)
+
+
+class Loop(BaseModel):
+    """One training loop as `benchmarks/throughput.py` measured it.
+
+    Attributes
+    ----------
+    name, description : str
+    seconds : float
+        Wall clock of the training.
+    examples : int
+        Training examples, epochs counted.
+    examples_per_second : float
+    dev_score : float
+        On the English dev set, percent.
+    dev_interval : tuple of float
+        Its 95 % interval.
+    trained_parameters : int
+        Number of weights that the loop moved.
+    """
+
+    name: str
+    description: str
+    seconds: float
+    examples: int
+    examples_per_second: float
+    dev_score: float
+    dev_interval: tuple[float, float]
+    trained_parameters: int
+
+
+class Throughput(BaseModel):
+    """The recorded comparison of training loops on the same work, and where it was measured."""
+
+    task: str
+    settings: dict[str, Any]
+    dev_examples: int
+    device: str
+    rows: list[Loop] = Field(min_length=1)
+
+
+def read_throughput(path: Path) -> Throughput:
+    """Read the comparison; StiltsError if the file is missing or does not hold one."""
+    try:
+        return Throughput.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StiltsError(
+            f"{path}: no measurements of training loops ({error}); restore the committed file, or run "
+            "`python benchmarks/throughput.py`"
+        ) from None
+
+
+def throughput_table(measured: Throughput) -> pd.DataFrame:
+    """Return one row per loop, the slowest first.
+
+    Returns
+    -------
+    DataFrame
+        name, description, trained_parameters, seconds, examples_per_second, times (as fast as the slowest), dev_score,
+        dev_low, dev_high (percent).
+    """
+    rows = [
+        {
+            "name": loop.name,
+            "description": loop.description,
+            "trained_parameters": loop.trained_parameters,
+            "seconds": loop.seconds,
+            "examples_per_second": loop.examples_per_second,
+            "times": loop.examples_per_second / min(other.examples_per_second for other in measured.rows),
+            "dev_score": loop.dev_score,
+            "dev_low": loop.dev_interval[0],
+            "dev_high": loop.dev_interval[1],
+        }
+        for loop in measured.rows
+    ]
+    return pd.DataFrame(rows).sort_values("examples_per_second", ignore_index=True)
+
+
+def shown_loops(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `throughput_table` for readers, without the descriptions: loop, weights, seconds, speed, dev score."""
+    millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
+    interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
+    return pd.DataFrame(
+        {
+            "loop": table["name"],
+            "trained weights": millions,
+            "seconds": table["seconds"],
+            "examples/s": table["examples_per_second"],
+            "times the slowest": table["times"],
+            "English dev score": interval,
+        }
+    )

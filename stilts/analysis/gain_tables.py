@@ -1,0 +1,92 @@
+"""Tables of gains that several notebooks show."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stilts.analysis.effects import average_gains, baseline_by_language, by_language_and_condition, gains
+from stilts.analysis.languages.facts import language_table
+from stilts.analysis.opened import Analysis
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.settings import SOURCE_LANGUAGE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+GAIN_COLUMNS = {
+    **dict.fromkeys(("condition", "target"), str),
+    **dict.fromkeys(("baseline_score", "score", "gain", "low", "high", "p", "p_holm"), float),
+    **dict.fromkeys(("excludes_zero", "survives_holm", "learned"), bool),
+}
+
+
+def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
+    """Return the gains of an analysis as `stilts.analysis.effects.gains` does; no row where nothing can be compared."""
+    return _with_columns(gains(analysis.replicates, analysis.failed) if analysis else None, GAIN_COLUMNS)
+
+
+def average_gains_of(analysis: Analysis) -> "pd.DataFrame":
+    """Return the gains averaged over the targets that were learned as `stilts.analysis.effects.average_gains` does."""
+    dropped = ("target", "baseline_score", "score", "learned")
+    columns = {name: kind for name, kind in GAIN_COLUMNS.items() if name not in dropped}
+    return _with_columns(average_gains(analysis.learned), {**columns, "targets": int})
+
+
+def _with_columns(table: "pd.DataFrame | None", columns: Mapping[str, type]) -> "pd.DataFrame":
+    import pandas as pd
+
+    if table is not None and len(table):
+        return table
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":
+    """Return the scores of the retrieval task with its accuracy by layer; StiltsError if no run has any."""
+    scores = analysis.scores
+    layers = [name for name in scores.columns if name.startswith("layer_")]
+    found = scores.dropna(subset=layers) if layers else scores.iloc[:0]
+    if found.empty:
+        raise StiltsError(f"study '{analysis.study}' has no retrieval run yet; run `stilts run {analysis.study}` first")
+    return found
+
+
+def rows_of(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
+    """Return the rows of one condition; UnknownName if the table has none."""
+    known = list(dict.fromkeys(table["condition"]))
+    if condition not in known:
+        raise UnknownName("condition", condition, known)
+    return table[table["condition"] == condition].reset_index(drop=True)
+
+
+def well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
+    """Return the languages of `average_language_gains` that take part in so many target tasks at least.
+
+    An average over one task cannot be set beside one over seven. StiltsError if no language takes part in so many.
+    """
+    kept = averages[averages["targets"] >= least].reset_index(drop=True)
+    if kept.empty:
+        most = int(averages["targets"].max())
+        raise StiltsError(f"no language takes part in {least} target tasks; 'least_targets' can be {most} at most")
+    return kept
+
+
+def with_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per language other than English: score without, gain, and its distances to English.
+
+    Parameters
+    ----------
+    averages, cells : DataFrame
+        Rows of one condition of `average_language_gains` and of `language_gains`.
+    """
+    scores = baseline_by_language(cells).rename(columns={"baseline_score": "score without"})
+    table = averages.merge(scores, on="language")
+    table = table[table["language"] != SOURCE_LANGUAGE]
+    facts = language_table(table["language"])
+    return table[["language", "score without", "gain"]].merge(facts, left_on="language", right_on="code")
+
+
+def language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per language with its facts and a column with its gain for each condition."""
+    wide = by_language_and_condition(averages)
+    facts = language_table(wide["language"])[["name", "code", "family", "script"]]
+    return facts.join(wide.drop(columns="language")).rename(columns={"name": "language"})

@@ -1,0 +1,95 @@
+"""Tokenizer fertility: how many tokens a language needs for what English says in one.
+
+Measured on Django's interface messages and their translations. The book reads the table `fertility.yaml`, so that it
+needs neither the encoder nor Django; `python -m stilts.analysis.languages.fertility` measures again and rewrites it.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stilts.study.errors import StiltsError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+TABLE = Path(__file__).with_name("fertility.yaml")
+ENCODERS = ("multilingual-e5-small",)
+FEWEST_PAIRS = 100
+HEADER = """\
+# Tokens of a translation for each token of its English, special tokens not counted: the ratio of the sums over the
+# language's messages. Written by `python -m stilts.analysis.languages.fertility`; the messages are those of
+# `ui-retrieval`: Django's compiled catalogues, BSD licence. A language with fewer than {fewest} messages is absent.
+"""
+
+
+def main() -> None:
+    """Measure the offline encoders' tokenizers in every language of the language table and rewrite `fertility.yaml`."""
+    from stilts.analysis.languages.facts import languages
+    from stilts.models.encoders import encoder_fingerprint, load_tokenizer
+
+    measured = {
+        name: {"fingerprint": encoder_fingerprint(name), "languages": measure(load_tokenizer(name), languages())}
+        for name in ENCODERS
+    }
+    write_table(measured, {"django": version("django")}, TABLE)
+
+
+def measure(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]) -> dict[str, dict[str, float | int]]:
+    """Return the fertility of a tokenizer by language: `fertility`, and the number of `messages` behind it.
+
+    English has 1 by definition; a language with too few messages is left out.
+    """
+    from stilts.sources.pocket.messages import pairs
+
+    found = {}
+    for code in sorted(codes):
+        chosen = pairs(code) if code != "en" else ()
+        if len(chosen) >= FEWEST_PAIRS:
+            own = count_tokens(tokenizer, [pair.translation for pair in chosen])
+            english = count_tokens(tokenizer, [pair.english for pair in chosen])
+            found[code] = {"fertility": round(own / english, 4), "messages": len(chosen)}
+    return found
+
+
+def count_tokens(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> int:
+    """Return the number of tokens of all texts together, special tokens not counted."""
+    return sum(len(encoded) for encoded in tokenizer(texts, add_special_tokens=False)["input_ids"])
+
+
+def write_table(measured: dict[str, dict[str, Any]], versions: dict[str, str], path: Path) -> None:
+    """Write the table, one language a line."""
+    lines = [HEADER.format(fewest=FEWEST_PAIRS), f"made_with: {_flow(versions)}", "encoders:"]
+    for name, entry in measured.items():
+        lines += [f"  {name}:", f"    fingerprint: {entry['fingerprint']}", "    languages:"]
+        lines += [f"      {code}: {_flow(row)}" for code, row in entry["languages"].items()]
+    path.write_text(lines[0] + "\n".join(lines[1:]) + "\n", encoding="utf-8")
+
+
+def _flow(row: dict[str, Any]) -> str:
+    return yaml.safe_dump(row, default_flow_style=True, width=10**6, sort_keys=False).strip()
+
+
+@cache
+def fertility(encoder: str) -> dict[str, float]:
+    """Return the fertility of an encoder's tokenizer by language, 1 for English; empty for an encoder not measured.
+
+    Raises
+    ------
+    StiltsError
+        If the table is not there; says how to make it.
+    """
+    if not TABLE.exists():
+        raise StiltsError(f"{TABLE.name} is missing; `python -m stilts.analysis.languages.fertility` makes it")
+    entry = yaml.safe_load(TABLE.read_text(encoding="utf-8"))["encoders"].get(encoder)
+    if entry is None:
+        return {}
+    return {"en": 1.0, **{code: float(row["fertility"]) for code, row in entry["languages"].items()}}
+
+
+if __name__ == "__main__":
+    main()

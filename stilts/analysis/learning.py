@@ -1,0 +1,127 @@
+"""Whether a target was learned in English, where it is trained: what was not says nothing of transfer.
+
+A score on the English dev set is held against guessing by an exact binomial test, of as many answers as there are dev
+examples. Where answers are labels, guessing is the most frequent label of the dev set. No constant answer scores in
+chunk F1 or in the F1 of answers; there guessing is taken as `GUESSED_F1`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from stilts.analysis.bootstrap import Replicates
+from stilts.analysis.chance import task_of
+from stilts.study.records import Record
+from stilts.study.settings import BASELINE, Phase
+from stilts.tasks.guessing import LABELLED
+from stilts.tasks.registry import TARGETS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIZE = 0.01
+"""Of the test that a dev score is above chance."""
+
+GUESSED_F1 = 5.0
+"""Percent."""
+
+RULE = (
+    f"A run has learned its task where its score on the English dev set is above chance by an exact binomial test at "
+    f"{SIZE:g}: above the share of the set's most frequent label, or above {GUESSED_F1:g} percent in F1. A target "
+    "counts where all runs of the baseline have learned it, and under a condition where all runs of the condition have."
+)
+
+
+def is_above_chance(score: float, n: int, chance: float) -> bool:
+    """Whether a score of so many examples is above chance (percent both); False where chance is not known (NaN)."""
+    return _p(score, n, chance) < SIZE
+
+
+def _p(score: float, n: int, chance: float) -> float:
+    from scipy.stats import binomtest
+
+    if math.isnan(chance):
+        return 1.0
+    return float(binomtest(round(score * n / 100), n, chance / 100, alternative="greater").pvalue)
+
+
+def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
+    """Return the dev score of each training, beside what guessing scores.
+
+    Parameters
+    ----------
+    noted : DataFrame
+        As `stilts.analysis.chance.noted` returns it: run, language, majority.
+    phase : str
+        `target`, or `intermediate` for the trainings on one task.
+
+    Returns
+    -------
+    DataFrame
+        run, condition, target (the task), seed, score, n (dev examples), chance (percent; missing where a record does
+        not note it), p (of the binomial test), learned.
+    """
+    import pandas as pd
+
+    guessed = noted.set_index(["run", "language"])["majority"].to_dict()
+    rows = [
+        {"run": record.id, "condition": record.run.condition, "target": task.reference, "seed": record.run.seed}
+        | {"score": own["score"], "n": int(own["n"])}
+        | {"chance": guessed.get((record.id, task.source_language), _without_labels(task))}
+        for record in records
+        if record.run.phase == phase and (task := task_of(record.run))
+        for own in [record.metrics[task.source_language]]
+    ]
+    table = pd.DataFrame(rows, columns=["run", "condition", "target", "seed", "score", "n", "chance"])
+    p = [_p(row.score, row.n, row.chance) for row in table.itertuples()]
+    return table.assign(p=p, learned=[each < SIZE for each in p])
+
+
+def _without_labels(task: Task) -> float:
+    """Return what guessing scores where answers are no labels; NaN where they are: the record should have noted it."""
+    return math.nan if task.format in LABELLED else GUESSED_F1
+
+
+def by_cell(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Return for each condition and target the run that is closest to chance: the cell is learned if that one is."""
+    return scores.loc[scores.groupby(["condition", "target"], sort=False)["p"].idxmax()].reset_index(drop=True)
+
+
+def not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
+    """Return condition and target of the cells whose target was not learned, with the reason, a clause.
+
+    A target that is trained as another one (MLQA as XQuAD) was learned where that one was; one without training has
+    nothing to learn.
+    """
+    cells = by_cell(scores)
+    return {
+        (row.condition, name): _reason(name, row)
+        for row in cells[~cells["learned"]].itertuples()
+        for name, task in TARGETS.items()
+        if task.training_task == row.target
+    }
+
+
+def _reason(target: str, run) -> str:
+    if math.isnan(run.chance):
+        return f"whether {target} was learned is not known: the records do not note what guessing scores"
+    return f"{target} was not learned: English dev {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"
+
+
+def dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the trainings at chance of targets that the baseline has learned."""
+    cells = by_cell(scores)
+    learned = set(cells.loc[cells["learned"] & (cells["condition"] == BASELINE), "target"])
+    return scores[~scores["learned"] & scores["target"].isin(learned)].reset_index(drop=True)
+
+
+def learned_parts(
+    replicates: Mapping[str, Replicates], failed: Iterable[tuple[str, str]], baseline: str = BASELINE
+) -> dict[str, Replicates]:
+    """Return the replicates of what was learned: no target that the baseline has not, no condition that has not."""
+    failed = set(failed)
+    return {
+        target: part.only([name for name in part.conditions if (name, target) not in failed])
+        for target, part in replicates.items()
+        if (baseline, target) not in failed
+    }

@@ -1,0 +1,77 @@
+"""What a study does not have of what its suite's registry names, and why, as far as its file and its data say."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stilts.analysis.conditions import ENGLISH_OF, LANGUAGE_MODEL
+from stilts.analysis.opened import Analysis
+from stilts.analysis.suite_report import EVERY
+from stilts.study.settings import Study
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, study_conditions
+from stilts.workspace.checkout import workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_NAMED = "the study's file does not name it"
+NOT_RECORDED = "named, but without a record yet"
+
+
+def omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame":
+    """Return what a study leaves out: kind, name, reason.
+
+    Parameters
+    ----------
+    manifest : mapping
+        What the suite says of itself, as `stilts.analysis.suite_report.recorded_manifest` returns it: its reasons go
+        before those of the study's file.
+
+    Returns
+    -------
+    DataFrame
+        Intermediate tasks of the published experiment and of its conditions, and target tasks of the suite, without a
+        record; and conditions that lack a record of a target that others have.
+    """
+    import pandas as pd
+
+    study = workspace().study(analysis.study)
+    named = {task for each in study_conditions(study) for task in each.tasks}
+    trained = {task for tasks in analysis.conditions.values() for task in tasks}
+    wanted = [
+        name
+        for name, task in of_suite(INTERMEDIATES, study.data.suite).items()
+        if task.in_multi or name in (LANGUAGE_MODEL, *ENGLISH_OF)
+    ]
+    targets = of_suite(TARGETS, study.data.suite)
+    rows = [
+        *_without(wanted, trained, named, manifest, "intermediate task"),
+        *_without(targets, set(analysis.replicates), set(study.targets), manifest, "target task"),
+        *_gaps(analysis, study),
+    ]
+    return pd.DataFrame(rows, columns=["kind", "name", "reason"])
+
+
+def _without(
+    wanted: Iterable[str], recorded: set[str], named: set[str], manifest: Mapping[str, Any], kind: str
+) -> list[dict[str, str]]:
+    without = [name for name in wanted if name not in recorded]
+    other = {name: NOT_RECORDED if name in named else NOT_NAMED for name in without}
+    return [{"kind": kind, "name": name, "reason": _reason(name, manifest) or other[name]} for name in without]
+
+
+def _reason(task: str, manifest: Mapping[str, Any]) -> str:
+    """Why the suite lacks a task in every language."""
+    return manifest.get("left_out", {}).get(task, {}).get(EVERY, "")
+
+
+def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:
+    """Conditions of the study's file that lack a record of some target that the study names."""
+    conditions = [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
+    rows = []
+    for name in conditions:
+        have = {target for target, part in analysis.replicates.items() if name in part.conditions}
+        lacking = [target for target in study.targets if target not in have]
+        if lacking and analysis.recorded:
+            missing = "any target" if not have else ", ".join(lacking)
+            rows.append({"kind": "condition", "name": name, "reason": f"no record yet of {missing}"})
+    return rows

@@ -1,0 +1,163 @@
+"""Tables of where recorded results come from: devices, commits, inputs, versions, and all records with checksums."""
+
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from stilts.analysis.opened import find_records
+from stilts.study.records import Record, Store
+from stilts.workspace.checkout import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOOK_PACKAGES = (
+    "stilts",
+    "pandas",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+    "nbclient",
+    "jupyter-book",
+    "Sphinx",
+    "myst-nb",
+    "snakemake",
+)
+
+
+def records_of(here: Workspace, *studies: str) -> list[Record]:
+    """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
+    found = [record for study in studies for record in find_records(here, study)[0]]
+    return list({record.id: record for record in found}.values())
+
+
+def committed(here: Workspace) -> list[Record]:
+    """Return all records under `results/`, by study, each once: studies that share a run have its record each."""
+    found = [record for name in recorded_studies(here) for record in Store(here.root / "results" / name / "records")]
+    return list({record.id: record for record in found}.values())
+
+
+def recorded_studies(here: Workspace) -> list[str]:
+    """Return the names of the studies that have records under `results/`."""
+    return sorted(folder.parent.name for folder in (here.root / "results").glob("*/records"))
+
+
+def extent(records: Sequence[Record]) -> str:
+    """Say how many records there are, and of how many studies."""
+    studies = {record.provenance.study for record in records}
+    return f"There are {len(records):,} records, made for {len(studies)} studies: {', '.join(sorted(studies))}."
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _joined(values: Iterable[str | None]) -> str:
+    return ", ".join(sorted({value or "unknown" for value in values}))
+
+
+def _commit(record: Record) -> str:
+    commit = (record.provenance.git_commit or "unknown")[:8]
+    return f"{commit} (changed)" if record.provenance.git_dirty else commit
+
+
+def devices(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per study, device and precision: runs, hours of computing, first and last start, commits."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        origin = record.provenance
+        groups.setdefault((origin.study, origin.device, origin.precision), []).append(record)
+    rows = [
+        {
+            "study": study,
+            "device": device,
+            "precision": precision,
+            "runs": len(members),
+            "hours": sum(record.provenance.seconds for record in members) / 3600,
+            "first start (UTC)": min(record.provenance.started for record in members)[:16],
+            "last start (UTC)": max(record.provenance.started for record in members)[:16],
+            "commits": _joined(_commit(record) for record in members),
+        }
+        for (study, device, precision), members in sorted(groups.items())
+    ]
+    columns = ["study", "device", "precision", "runs", "hours", "first start (UTC)", "last start (UTC)", "commits"]
+    return _table(rows, columns)
+
+
+def inputs(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per suite and encoder that runs stand on, with its fingerprint."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        suite, encoder = record.run.settings["suite"], record.run.settings["encoder"]
+        for row in (("suite", suite, record.run.data), ("encoder", encoder["name"], encoder["fingerprint"])):
+            counts[row] = counts.get(row, 0) + 1
+    rows = [
+        {"input": kind, "name": name, "fingerprint": fingerprint, "runs": count}
+        for (kind, name, fingerprint), count in sorted(counts.items())
+    ]
+    return _table(rows, ["input", "name", "fingerprint", "runs"])
+
+
+def packages(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per library that decides a run's numbers, and a column per study with the versions it ran with."""
+    studies = sorted({record.provenance.study for record in records})
+    names = sorted({name for record in records for name in record.provenance.packages}, key=str.lower)
+    rows = [
+        {
+            "package": name,
+            **{
+                study: _joined(
+                    record.provenance.packages.get(name) for record in records if record.provenance.study == study
+                )
+                for study in studies
+            },
+        }
+        for name in names
+    ]
+    return _table(rows, ["package", *studies])
+
+
+def environment() -> "pd.DataFrame":
+    """Return Python and the libraries that made this book's tables, figures and pages, with their versions."""
+    rows = [{"package": "Python", "version": platform.python_version()}]
+    rows += [{"package": name, "version": version(name)} for name in BOOK_PACKAGES]
+    return _table(rows, ["package", "version"])
+
+
+def record_table(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return one row per record: what ran, when and where, at which commit, and the SHA-256 of its predictions."""
+    rows = [
+        {
+            "run": record.id,
+            "study": record.provenance.study,
+            "phase": record.run.phase,
+            "condition": record.run.condition,
+            "target": record.run.target,
+            "seed": record.run.seed,
+            "started (UTC)": record.provenance.started[:19],
+            "seconds": record.provenance.seconds,
+            "device": record.provenance.device,
+            "precision": record.provenance.precision,
+            "commit": _commit(record),
+            "predictions SHA-256": record.predictions_sha256,
+        }
+        for record in records
+    ]
+    columns = [
+        "run", "study", "phase", "condition", "target", "seed", "started (UTC)", "seconds", "device", "precision",
+        "commit", "predictions SHA-256",
+    ]  # fmt: skip
+    return _table(rows, columns)
+
+
+def shown(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the columns of a record table that fit on a page, its checksums cut to twelve digits."""
+    narrow = table.drop(columns=["phase", "condition", "target", "seed", "device", "precision"])
+    checksums = narrow["predictions SHA-256"]
+    return narrow.assign(**{"predictions SHA-256": checksums.where(checksums.isna(), checksums.str[:12])})

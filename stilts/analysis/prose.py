@@ -1,0 +1,302 @@
+"""Sentences of the book that hold numbers, made from tables, so that none is typed."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from stilts.analysis import learning
+from stilts.analysis.claims import published_layer
+from stilts.analysis.costs import Throughput, throughput_table
+from stilts.analysis.effects import LEVEL
+from stilts.analysis.languages.facts import language
+from stilts.analysis.opened import Analysis, in_order
+from stilts.analysis.published import Series
+from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.study.provenance import precision_mix
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+from stilts.tasks.registry import TARGETS
+from stilts.workspace.notebooks.markup import plain
+
+
+def scope(analysis: Analysis) -> str:
+    """Say which runs a page rests on, or that there is none yet."""
+    runs = analysis.phase("zero-shot")
+    if not runs:
+        name = analysis.study
+        return f"Study `{name}` is not recorded yet: this page fills when `stilts run {name}` has run."
+    seeds = sorted({record.run.seed for record in runs if record.run.parents} or {record.run.seed for record in runs})
+    conditions = list(dict.fromkeys(record.run.condition for record in runs))
+    targets = in_order({str(record.run.target) for record in runs}, TARGETS)
+    others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
+    text = (
+        f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: "
+        f"{count(conditions, 'condition')} ({listed(conditions)}), {count(targets, 'target task')} "
+        f"in up to {count(others, 'language')} besides English, {count(seeds, 'seed')}."
+    )
+    if not analysis.planned:
+        text += (
+            " They are the committed records, made with other settings, another suite or other package versions than "
+            "this machine's; each record states its own."
+        )
+    if mix := precision_mix(analysis.records):
+        text += f" Mind that {mix}."
+    return f"{text} {dead_runs(analysis)}".strip()
+
+
+def matrix(cells: pd.DataFrame) -> str:
+    """Say how many cells leave zero out, how many would by chance, and which gain and lose most."""
+    if cells.empty:
+        return "No condition can be compared with `none` yet."
+    lost = int((~cells["learned"]).sum())
+    cells = cells[cells["learned"]]
+    if cells.empty:
+        return "Of no cell was the target learned in English."
+    up, down = cells[cells["low"] > 0], cells[cells["high"] < 0]
+    chance = (1 - LEVEL) / 2 * len(cells)
+    apart = f" {lost} more are pale: their target was not learned in English, and they count nowhere." if lost else ""
+    return (
+        f"Of {count(cells, 'cell')}, {len(up)} have an interval above zero and {len(down)} one below; were there no "
+        f"effects at all, about {chance:.0f} of either kind would be expected. After Holm's correction "
+        f"{int(cells['survives_holm'].sum())} remain. {_extreme(cells, 'largest', 'idxmax')} "
+        f"{_extreme(cells, 'lowest', 'idxmin')}{apart}"
+    )
+
+
+def dead_runs(analysis: Analysis) -> str:
+    """Say which trainings stayed at chance on a target that the baseline has learned, "" if none did."""
+    dead = learning.dead_runs(analysis.dev_scores)
+    if dead.empty:
+        return ""
+    said = []
+    for target, runs in dead.groupby("target", sort=False):
+        cells = [
+            f"`{condition}` (seed{'' if len(own) == 1 else 's'} {', '.join(map(str, sorted(own['seed'])))})"
+            for condition, own in runs.groupby("condition", sort=False)
+        ]
+        scores = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (runs["score"].min(), runs["score"].max())))
+        said.append(f"`{target}` after {', '.join(cells)}, {scores} where guessing gives {runs['chance'].max():.1f}")
+    return (
+        f"{count(dead, 'training')} of a target that the baseline has learned stayed at chance on the English dev set: "
+        f"{'; '.join(said)}. No average of gains, test or verdict holds their cells."
+    )
+
+
+def not_learned(analysis: Analysis) -> str:
+    """Say which targets were not learned in English after which conditions."""
+    after: dict[str, list[str]] = {}
+    for condition, target in analysis.failed:
+        after.setdefault(target, []).append(condition)
+    if not after:
+        return "Every target was learned in English under every condition."
+    said = "; ".join(f"`{target}` after {listed(names)}" for target, names in after.items())
+    return f"These were not learned in English, so that their scores say nothing of transfer: {said}."
+
+
+def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
+    row = cells.loc[getattr(cells["gain"], place)()]
+    return (
+        f"The {word} gain is {in_words(row['gain'], row['low'], row['high'])}, of "
+        f"`{row['condition']}` on `{row['target']}`."
+    )
+
+
+def averages(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `average_gains` for readers: yes and no, and p-values that do not pretend to be zero."""
+    return _with_tests(table[["condition", "gain", "low", "high"]].copy(), table)
+
+
+def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
+    shown["p (Holm)"] = [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in table["p_holm"]]
+    return shown.assign(targets=table["targets"])
+
+
+def by_language(averages: pd.DataFrame) -> str:
+    """Say how many languages gain and lose, and which most.
+
+    Parameters
+    ----------
+    averages : DataFrame
+        Rows of one condition: language, gain, low, high.
+    """
+    others = averages[averages["language"] != SOURCE_LANGUAGE]
+    if others.empty:
+        return "There is no language besides English yet."
+    most, least = (others.loc[place] for place in (others["gain"].idxmax(), others["gain"].idxmin()))
+    text = (
+        f"Of {count(others, 'language')} besides English, {int((others['low'] > 0).sum())} have an interval above zero "
+        f"and {int((others['high'] < 0).sum())} one below. {_named(most)} gains most, {_named(least)} least"
+    )
+    english = averages[averages["language"] == SOURCE_LANGUAGE]
+    return f"{text}; {_named(english.iloc[0])}." if len(english) else f"{text}."
+
+
+def _named(row: pd.Series) -> str:
+    return f"{language(row['language']).name} ({signed(row['gain'])})"
+
+
+def gaps(table: pd.DataFrame) -> str:
+    """Say how wide the gap is without an intermediate task, and how often conditions narrow or widen it."""
+    before = table[table["condition"] == BASELINE]
+    after = table[table["change"].notna()]
+    if before.empty or after.empty:
+        return "No condition can be compared with `none` yet."
+    widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
+    return (
+        f"Without an intermediate task English is ahead by {before['gap'].mean():.0f} points on average, most in "
+        f"`{widest['target']}` ({widest['gap']:.0f}) and least in `{narrowest['target']}` ({narrowest['gap']:.0f}). Of "
+        f"{count(after, 'comparison')} with a condition, {int((after['change_high'] < 0).sum())} narrow the gap and "
+        f"{int((after['change_low'] > 0).sum())} widen it by an interval that leaves zero out; the others cannot be "
+        "told from no change."
+    )
+
+
+def layers(table: pd.DataFrame) -> str:
+    """Say which layer is best without an intermediate task, what layers gain and lose, and which the ledger reads."""
+    baseline = table[table["condition"] == BASELINE]
+    gained = table[table["gain"].notna()]
+    parts = []
+    if len(baseline):
+        best = baseline.loc[baseline["score"].idxmax()]
+        parts.append(f"Without an intermediate task layer {best['layer']} is best ({best['score']:.1f} percent).")
+    if len(gained):
+        parts += [_reversal(gained), _every_layer(gained)]
+    return "\n\n".join(parts) or "No condition can be compared with `none` yet."
+
+
+def _reversal(gained: pd.DataFrame) -> str:
+    """Say what conditions gain on average at the best layer, at the last one, and at the one that the ledger reads."""
+    means = gained.groupby("layer")["gain"].mean()
+    most, last = int(means.idxmax()), int(means.index.max())
+    text = f"Averaged over {count(gained['condition'].unique(), 'condition')}, "
+    best, at_last = means[most], means[last]
+    if best > 0 > at_last:
+        text += f"retrieval gains most at layer {most}, {signed(best)} points, and loses {-at_last:.1f} at the last."
+    else:
+        text += f"the gain is highest at layer {most}, {signed(best)} points; at the last it is {signed(at_last)}."
+    read = published_layer(last)
+    return (
+        f"{text} Claim C3 of the ledger is judged at layer {read}, which lies as deep as the paper's 14th of 24: there "
+        f"the gain is {signed(means[read])}."
+    )
+
+
+def _every_layer(gained: pd.DataFrame) -> str:
+    """Say at each layer how many conditions have an interval above and below zero."""
+    said = [
+        f"{layer}: {int((rows['gain_low'] > 0).sum())} and {int((rows['gain_high'] < 0).sum())}"
+        for layer, rows in gained.groupby("layer")
+    ]
+    return (
+        "Conditions whose interval, over languages and seeds, lies above zero and below it, layer by layer: "
+        f"{'; '.join(said)}."
+    )
+
+
+def costs(runs: pd.DataFrame) -> str:
+    """Say what all runs took together, on which devices."""
+    if runs.empty:
+        return "Nothing is recorded yet."
+    hours = runs["seconds"].sum() / 3600
+    devices = "; ".join(dict.fromkeys(plain(f"{row.device}, {row.precision}") for row in runs.itertuples()))
+    return (
+        f"{count(runs, 'run')} took {hours:.1f} hours of one process together, {runs['seconds'].median():.0f} seconds "
+        f"each at the median, and no more than {runs['peak MB'].max() / 1000:.1f} GB of memory ({devices})."
+    )
+
+
+def throughput(measured: Throughput) -> str:
+    """Say what the loops were timed on, how many times the fastest outruns each other, and whether dev scores agree."""
+    table = throughput_table(measured)
+    fastest, settings = table.iloc[-1], measured.settings
+    lines = [
+        f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
+        f"batches of {settings['batch_size']}, on {plain(measured.device)}; {measured.dev_examples} English dev "
+        "examples.\n"
+    ]
+    for row in table.iloc[:-1].itertuples():
+        times = fastest["examples_per_second"] / row.examples_per_second
+        place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
+        lines.append(
+            f"- `{fastest['name']}` handles {times:.1f} times as many training examples per second as `{row.name}`; "
+            f"its English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, {row.dev_low:.1f} "
+            f"to {row.dev_high:.1f}."
+        )
+    return "\n".join(lines)
+
+
+def live_scope(live: Analysis | None, study: str) -> str:
+    """Say what the live study has computed so far, or that there is nothing yet."""
+    if live is None:
+        return f"Study `{study}` has no zero-shot record on this machine yet; `stilts run {study}` computes it."
+    return scope(live)
+
+
+def agreement(pairs: pd.DataFrame) -> str:
+    """Say how well the gains of two studies agree."""
+    if pairs.empty:
+        return "There is nothing to compare yet."
+    overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
+    both = pairs[((pairs["low_live"] > 0) | (pairs["high_live"] < 0)) & _clear(pairs)]
+    same = (both["gain_live"] * both["gain_recorded"] > 0).sum()
+    difference = (pairs["gain_live"] - pairs["gain_recorded"]).abs().mean()
+    text = (
+        f"The two studies share {count(pairs, 'cell')} of the matrix. Their intervals overlap in {int(overlap.sum())}; "
+        f"gains differ by {difference:.1f} points on average"
+    )
+    if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
+        text += f", and their correlation is {pairs['gain_live'].corr(pairs['gain_recorded']):.2f}"
+    return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {int(same)}."
+
+
+def _clear(pairs: pd.DataFrame) -> pd.Series:
+    return (pairs["low_recorded"] > 0) | (pairs["high_recorded"] < 0)
+
+
+def differences(table: pd.DataFrame) -> str:
+    """Say of each comparison of conditions how many targets it raises and lowers.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.conditions.differences` returns it.
+    """
+    if table.empty:
+        return "No two conditions can be compared yet."
+    lines = []
+    for (name, change), rows in table.groupby(["comparison", "change"], sort=False):
+        up, down = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
+        holm = int(rows["survives_holm"].sum())
+        lines.append(
+            f"- `{name}` ({change}): over {count(rows, 'target')}, {up} with an interval above zero and {down} with "
+            f"one below; {holm} left after Holm's correction for all cells."
+        )
+    return "\n".join(lines)
+
+
+def shown_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `conditions.average_differences` for readers: yes and no, and p-values that are not zero."""
+    return _with_tests(table[["comparison", "change", "difference", "low", "high"]].copy(), table)
+
+
+def coverage(table: pd.DataFrame) -> str:
+    """Say how many target tasks a suite tests in how many languages.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.suite_report.coverage` returns it.
+    """
+    if table.empty:
+        return "Which languages are tested is not on record yet."
+    sizes = table.groupby("task", sort=False)["language"].nunique()
+    most, fewest = sizes.idxmax(), sizes.idxmin()
+    return (
+        f"{count(sizes, 'target task')} have test sets in {table['language'].nunique()} languages together: `{most}` "
+        f"in {sizes[most]}, the most, and `{fewest}` in {sizes[fewest]}, the fewest."
+    )
+
+
+def published_sources(series: Sequence[Series]) -> str:
+    """Say what each published series is, where it was seen and how sure it is."""
+    return "\n".join(f"- {each.describe()}" for each in series)

@@ -1,0 +1,258 @@
+"""Question 4: do adapters change what an intermediate task brings, and does the similarity of tasks predict it?
+
+Ways of training (`SCHEMES`)
+----------------------------
+``full``       all weights in both phases
+``then-full``  an adapter in phase 1, merged, then all weights
+``continued``  an adapter in phase 1, which goes on in phase 2
+``fresh``      an adapter in phase 1, merged, then a new one
+
+The gain of a pair, in points
+-----------------------------
+The zero-shot score on a target after an intermediate task, minus the score of the same phase 2 without one: all weights
+for ``full`` and ``then-full``, a fresh adapter for the other two. It is taken in languages besides English that every
+condition was tested in, and paired by language and seed. A group of schemes (`GROUPS`) has the mean of their gains.
+
+Pairs of the same task (`stilts.analysis.conditions.SAME`) are alike by construction. They are left out of every test,
+and shown beside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis.conditions import is_same_task
+from stilts.analysis.opened import in_order
+from stilts.analysis.questions.permutations import (
+    standardised,
+)
+from stilts.study.records import Record, Store
+from stilts.study.settings import SOURCE_LANGUAGE, Study
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, study_conditions
+
+FULL = "full"
+SCHEMES = (FULL, "then-full", "continued", "fresh")
+ADAPTERS = SCHEMES[1:]
+GROUPS: Mapping[str, tuple[str, ...]] = {**{name: (name,) for name in SCHEMES}, "adapters": ADAPTERS}
+COMBINED = "combined"
+Pair = tuple[str, str]
+"""Intermediate task and target task."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the question is answered from.
+
+    Attributes
+    ----------
+    intermediates, targets : tuple of str
+        Tasks of the pairs that every scheme has, in the order of the registry.
+    languages : tuple of str
+    seeds : tuple of int
+    gains : dict
+        Scheme -> gains in points, float array of shape (intermediates, targets, languages, seeds), missing (NaN) where
+        there are none. A target has the same languages in every scheme.
+    similarity : DataFrame
+        measure, intermediate, target, value: mean over seeds.
+    redrawn : Evidence or None
+        See `stilts.analysis.questions.crossed.Redrawable`.
+    """
+
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    languages: tuple[str, ...]
+    seeds: tuple[int, ...]
+    gains: Mapping[str, np.ndarray]
+    similarity: pd.DataFrame
+    redrawn: "Evidence | None" = None
+
+    @property
+    def schemes(self) -> list[str]:
+        """Schemes that have gains."""
+        return list(self.gains)
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Pairs that every scheme has."""
+        return [pair for pair in product(self.intermediates, self.targets) if self._has(pair)]
+
+    @property
+    def different(self) -> list[Pair]:
+        """Pairs of two tasks."""
+        return [pair for pair in self.pairs if not is_same_task([pair[0]], pair[1])]
+
+    def _has(self, pair: Pair) -> bool:
+        return all(not np.isnan(gains[self._place(pair)]).all() for gains in self.gains.values())
+
+    def _place(self, pair: Pair) -> tuple[int, int]:
+        return self.intermediates.index(pair[0]), self.targets.index(pair[1])
+
+    def used(self, with_same: bool = False) -> np.ndarray:
+        """Return which cells of the matrices are looked at, bool (intermediates, targets)."""
+        found = np.zeros((len(self.intermediates), len(self.targets)), dtype=bool)
+        for pair in self.pairs if with_same else self.different:
+            found[self._place(pair)] = True
+        return found
+
+    def gain(self, group: str, pairs: Sequence[Pair]) -> pd.DataFrame:
+        """Return a group's gain averaged over its schemes and over pairs, of shape (languages, seeds).
+
+        Languages that one of the pairs was not tested in are left out, and seeds that one of them lacks.
+        """
+        mean = np.mean([self.gains[scheme][self._place(pair)] for scheme in GROUPS[group] for pair in pairs], axis=0)
+        known = ~np.isnan(mean)
+        table = pd.DataFrame(mean, index=pd.Index(self.languages, name="language"), columns=self.seeds)
+        return table.loc[known.any(axis=1), known.any(axis=0)]
+
+    def by_seed(self, group: str) -> np.ndarray:
+        """Return a group's gains by seed, mean over languages, (seeds, intermediates, targets)."""
+        mean = np.mean([self.gains[scheme] for scheme in GROUPS[group]], axis=0)
+        known = ~np.isnan(mean)
+        sums = np.where(known, mean, 0.0).sum(axis=2)
+        means = np.divide(sums, known.sum(axis=2), out=np.full(sums.shape, np.nan), where=known.any(axis=2))
+        return np.moveaxis(means, -1, 0)
+
+    def matrix(self, group: str) -> np.ndarray:
+        """Return a group's gains, mean over languages and seeds, (intermediates, targets); missing where no pair is."""
+        return self.by_seed(group).mean(axis=0)
+
+    @property
+    def measures(self) -> list[str]:
+        """Measures of similarity that have a value for every pair of two tasks."""
+        used = self.used()
+        return [name for name, values in self._measured.items() if used.any() and not np.isnan(values[used]).any()]
+
+    def alike(self, measure: str, with_same: bool = False) -> np.ndarray:
+        """Return a measure's values, or `combined`, (intermediates, targets).
+
+        `combined` is the mean of the measures, each with mean 0 and standard deviation 1 over the cells looked at.
+        """
+        if measure == COMBINED:
+            used = self.used(with_same)
+            return np.mean([standardised(self.alike(name), used) for name in self.measures], axis=0)
+        return self._measured[measure]
+
+    @cached_property
+    def _measured(self) -> dict[str, np.ndarray]:
+        found = {}
+        for measure, own in self.similarity.groupby("measure", sort=False):
+            table = own.pivot(index="intermediate", columns="target", values="value")
+            found[str(measure)] = table.reindex(index=self.intermediates, columns=self.targets).to_numpy(dtype=float)
+        return found
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def conditions_of(study: Study) -> dict[str, tuple[str, str | None]]:
+    """Return the scheme and the intermediate task of a study's conditions, by name; None for a baseline.
+
+    Conditions of several tasks or stages are left out.
+    """
+    single = (each for each in study_conditions(study) if len(each.all_tasks) <= 1)
+    return {
+        each.name: (FULL if each.adapters == "none" else each.adapters, each.tasks[0] if each.tasks else None)
+        for each in single
+    }
+
+
+def gather(
+    table: pd.DataFrame,
+    conditions: Mapping[str, tuple[str, str | None]],
+    similarity: pd.DataFrame,
+    redrawn: pd.DataFrame | None = None,
+) -> Evidence:
+    """Return the evidence from outcomes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.common.learned_outcomes` returns it; it may be empty.
+    conditions : mapping
+        Condition -> its scheme and its intermediate task, as `conditions_of` returns them. ``full`` and ``then-full``
+        share the baseline of ``full``, the other two that of ``fresh``.
+    similarity : DataFrame
+        As `similarities` returns it.
+    redrawn : DataFrame, optional
+        As `stilts.analysis.questions.common.redrawn_outcomes` returns it.
+    """
+    known = table[table["condition"].isin(list(conditions)) & (table["language"] != SOURCE_LANGUAGE)]
+    seeds, languages = (tuple(sorted(set(known[name]))) for name in ("seed", "language"))
+    tasks = tuple(in_order({task for _, task in conditions.values() if task}, INTERMEDIATES))
+    targets = tuple(in_order(set(known["target"]), TARGETS))
+    scores = _cube(known, (list(conditions), targets, languages, seeds))
+    gains = _gains(scores, conditions, tasks)
+    shared = np.all([~np.isnan(each).all(axis=(2, 3)) for each in gains.values()], axis=0) if gains else None
+    if shared is None or not shared.any():
+        return Evidence((), (), (), (), {}, similarity)
+    rows, columns = (np.flatnonzero(shared.any(axis=axis)) for axis in (1, 0))
+    kept = {scheme: np.where(shared[..., None, None], each, np.nan)[rows][:, columns] for scheme, each in gains.items()}
+    return Evidence(
+        tuple(tasks[place] for place in rows), tuple(targets[place] for place in columns), languages, seeds, kept,
+        similarity, None if redrawn is None else gather(redrawn, conditions, similarity),
+    )  # fmt: skip
+
+
+def _cube(table: pd.DataFrame, axes: tuple[Sequence, Sequence[str], Sequence[str], Sequence[int]]) -> np.ndarray:
+    """Return scores by condition, target, language and seed; a language that a condition was not tested in is missing
+    in the target for all conditions that have the target."""
+    scores = np.full([len(axis) for axis in axes], np.nan)
+    names = ("condition", "target", "language", "seed")
+    places = [pd.Index(list(axis)).get_indexer(table[name]) for axis, name in zip(axes, names, strict=True)]
+    scores[tuple(places)] = table["score"].to_numpy(dtype=float)
+    tested = ~np.isnan(scores).all(axis=3)  # condition, target, language
+    untested_somewhere = (tested.any(axis=2, keepdims=True) & ~tested).any(axis=0)
+    scores[:, untested_somewhere] = np.nan
+    return scores
+
+
+def _gains(
+    scores: np.ndarray, conditions: Mapping[str, tuple[str, str | None]], tasks: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return each scheme's gains over its baseline, (tasks, targets, languages, seeds); none of schemes without any."""
+    place = {of: number for number, of in enumerate(conditions.values())}
+    gains = {}
+    for scheme in SCHEMES:
+        baseline = (FULL if scheme in (FULL, "then-full") else "fresh", None)
+        found = np.full((len(tasks), *scores.shape[1:]), np.nan)
+        for row, task in enumerate(tasks):
+            if baseline in place and (scheme, task) in place:
+                found[row] = scores[place[scheme, task]] - scores[place[baseline]]
+        if not np.isnan(found).all():
+            gains[scheme] = found
+    return gains
+
+
+def similarities(records: Sequence[Record], store: Store) -> pd.DataFrame:
+    """Return the similarity of tasks that records of phase `measure` hold, mean over seeds.
+
+    Columns: measure, intermediate, target, value; no row where nothing was measured.
+    """
+    found = [record for record in records if record.run.settings.get("measure", {}).get("kind") == "similarity"]
+    columns = ["measure", "intermediate", "target", "value"]
+    if not found:
+        return pd.DataFrame(columns=columns).astype({"value": float})
+    table = pd.concat([store.table(record.id) for record in found], ignore_index=True)
+    return table.groupby(columns[:3], sort=False, as_index=False)["value"].mean()
+
+
+# --- Tests of schemes ------------------------------------------------------------------------------------------------
+
+
+# --- Tests of similarity ---------------------------------------------------------------------------------------------
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+# --- Prediction ------------------------------------------------------------------------------------------------------
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+# --- The answer ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,398 @@
+"""Question 3: does intermediate NLI bring encoder-only, decoder-only and encoder-decoder models the same?
+
+The outcome, in points, for each language besides English and each seed
+-----------------------------------------------------------------------
+`gain`
+    The score after intermediate NLI minus the score without an intermediate task, of one architecture, averaged over
+    the target tasks.
+
+Differences between architectures are differences of these gains: each architecture is its own control, so that what one
+of them does better from the start stays out. A target that fewer than half of the languages have is not averaged.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import pandas as pd
+
+from stilts.analysis.effects import with_holm
+from stilts.analysis.opened import in_order
+from stilts.analysis.questions import chapters
+from stilts.analysis.questions.chapters import Answer, Section
+from stilts.analysis.questions.common import Result, Rules, Test, learned_outcomes, level_of, redrawn_outcomes, untested
+from stilts.analysis.questions.crossed import effect_of
+from stilts.analysis.wording import in_words, listed
+from stilts.study.errors import StiltsError
+from stilts.study.records import Record
+from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
+from stilts.tasks.registry import TARGETS
+
+ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
+HEADLINE = "decoder-minus-encoder"
+UNTRAINED = 0  # seed of runs that no training went before
+LEAST_SHARE = 0.5  # of the languages that must have a target for it to be averaged
+
+Scores = Mapping[str, Mapping[str, pd.DataFrame]]
+"""Architecture -> target -> table of shape (languages, seeds)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the question is answered from.
+
+    Attributes
+    ----------
+    before, after : dict
+        Architecture -> target -> scores in percent without the intermediate task and after it, tables of shape
+        (languages, seeds), English among the languages. Every architecture has the same targets; one that lacks its
+        scores is missing.
+    targets : tuple of str
+        Those that are averaged.
+    alone : tuple of str
+        Those that too few languages have.
+    redrawn : Evidence or None
+        See `stilts.analysis.questions.crossed.Redrawable`.
+    """
+
+    before: Scores
+    after: Scores
+    targets: tuple[str, ...]
+    alone: tuple[str, ...]
+    redrawn: "Evidence | None" = None
+
+    @property
+    def architectures(self) -> list[str]:
+        """Architectures that have scores with and without the intermediate task."""
+        return list(self.after)
+
+    def gain(self, architecture: str, targets: Sequence[str] = ()) -> pd.DataFrame:
+        """Return the gain averaged over targets, those that are averaged by default, of shape (languages, seeds).
+
+        Languages that lack a target, and English, are left out.
+        """
+        chosen = targets or self.targets
+        return _others(self.score(self.after, architecture, chosen) - self.score(self.before, architecture, chosen))
+
+    def score(self, scores: Scores, architecture: str, targets: Sequence[str] = ()) -> pd.DataFrame:
+        """Return `before` or `after` averaged over targets, of shape (languages, seeds), English among them."""
+        chosen = targets or self.targets
+        return sum(scores[architecture][target] for target in chosen) / len(chosen)
+
+
+def _others(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of languages besides English that were tested, and the seeds that were."""
+    kept = table[table.index != SOURCE_LANGUAGE]
+    known = kept.notna().to_numpy()
+    return kept.loc[known.any(axis=1), known.any(axis=0)]
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def pairs(study: Study) -> dict[str, tuple[str, str]]:
+    """Return each architecture's conditions without and with the intermediate task, by the name of the encoder.
+
+    Raises
+    ------
+    StiltsError
+        If an encoder of the study has not one condition of either kind.
+    """
+    named = [entry for entry in study.intermediates if isinstance(entry, Condition) and entry.encoder is not None]
+    found = {}
+    for encoder in study.encoders:
+        own = [each for each in named if each.encoder == encoder]
+        without = [each.name for each in own if not each.tasks]
+        with_task = [each.name for each in own if each.tasks]
+        if len(without) != 1 or len(with_task) != 1:
+            raise StiltsError(
+                f"study '{study.name}': encoder '{encoder}' needs one condition without tasks and one with them, has "
+                f"{', '.join(without) or 'none'} and {', '.join(with_task) or 'none'}"
+            )
+        found[encoder] = (without[0], with_task[0])
+    return found
+
+
+def gather(
+    table: pd.DataFrame, conditions: Mapping[str, tuple[str, str]], redrawn: pd.DataFrame | None = None
+) -> Evidence:
+    """Return the evidence from outcomes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.common.learned_outcomes` returns it; it may be empty.
+    conditions : mapping
+        Architecture -> its conditions without and with the intermediate task, as `pairs` returns them.
+    redrawn : DataFrame, optional
+        As `stilts.analysis.questions.common.redrawn_outcomes` returns it.
+    """
+    wide = table.pivot(index="language", columns=["condition", "target", "seed"], values="score")
+    scored = {condition: set(own["target"]) for condition, own in table.groupby("condition")}
+    complete = {name: pair for name, pair in conditions.items() if all(each in scored for each in pair)}
+    shared = [scored[each] for pair in complete.values() for each in pair]
+    targets = in_order(set.intersection(*shared) if shared else (), TARGETS)
+    seeds = sorted(set(table["seed"]) - {UNTRAINED})
+    before, after = (
+        {
+            name: {target: _for_each(seeds, wide[pair[place]][target]) for target in targets}
+            for name, pair in complete.items()
+        }
+        for place in (0, 1)
+    )
+    counts = {target: min(len(_others(scores[target])) for scores in after.values()) for target in targets}
+    averaged = tuple(name for name in targets if counts[name] >= LEAST_SHARE * max(counts.values()))
+    alone = tuple(name for name in targets if name not in averaged)
+    return Evidence(before, after, averaged, alone, None if redrawn is None else gather(redrawn, conditions))
+
+
+def _for_each(seeds: Sequence[int], scores: pd.DataFrame) -> pd.DataFrame:
+    """Return scores by seed; what no training went before has one score, which stands for every seed."""
+    if list(scores.columns) == [UNTRAINED] and seeds:
+        return pd.DataFrame({seed: scores[UNTRAINED] for seed in seeds})
+    return scores
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+
+def gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
+    """Return an architecture's mean gain over languages and seeds; the hypothesis is that it is above zero."""
+    if missing := _missing(evidence, [architecture]):
+        return untested(missing, expected=1)
+    return effect_of(evidence, lambda found: found.gain(architecture, targets), rules, expected=1)
+
+
+def difference(evidence: Evidence, rules: Rules, first: str, second: str, targets: Sequence[str] = ()) -> Result:
+    """Return how much more the first architecture gains than the second."""
+    if missing := _missing(evidence, [first, second]):
+        return untested(missing)
+    return effect_of(evidence, lambda found: _difference(found, first, second, targets), rules)
+
+
+def _difference(evidence: Evidence, first: str, second: str, targets: Sequence[str] = ()) -> pd.DataFrame:
+    return _others(evidence.gain(first, targets) - evidence.gain(second, targets))
+
+
+def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
+    absent = [name for name in architectures if name not in evidence.architectures]
+    return f"no scores with and without the intermediate task of {' and '.join(absent)}" if absent else ""
+
+
+def _gain_test(architecture: str) -> Test:
+    return lambda evidence, rules: gain(evidence, rules, architecture)
+
+
+def _difference_test(first: str, second: str) -> Test:
+    return lambda evidence, rules: difference(evidence, rules, first, second)
+
+
+TESTS: dict[str, Test] = {
+    **{f"gain-{name}": _gain_test(name) for name in ARCHITECTURES},
+    **{f"{first}-minus-{second}": _difference_test(first, second) for first, second in permutations(ARCHITECTURES, 2)},
+}
+"""`gain-<architecture>`, and `<architecture>-minus-<architecture>`: the difference of two gains."""
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def language_gains(evidence: Evidence) -> pd.DataFrame:
+    """Return the gain of each architecture in each language, mean over targets and seeds: group, language, gain."""
+    rows = [
+        {"group": name, "language": code, "gain": value}
+        for name in evidence.architectures
+        for code, value in evidence.gain(name).mean(axis=1).items()
+    ]
+    return pd.DataFrame(rows, columns=["group", "language", "gain"])
+
+
+def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return what each architecture scores without and after the intermediate task, and its gain.
+
+    Returns
+    -------
+    DataFrame
+        group (the architecture), before and after (percent, mean over languages besides English), gain, low, high, p
+        (not corrected), english_before and english_after (over the averaged targets that are tested in English).
+    """
+    rows = []
+    for name in evidence.architectures:
+        result = gain(evidence, rules, name)
+        scores = {
+            "before": _others(evidence.score(evidence.before, name)).mean(axis=None),
+            "after": _others(evidence.score(evidence.after, name)).mean(axis=None),
+        }
+        english = {
+            "english_before": _english(evidence.before[name], evidence.targets),
+            "english_after": _english(evidence.after[name], evidence.targets),
+        }
+        rows.append({"group": name, **scores, **_interval(result), **english})
+    columns = ["group", "before", "after", "gain", "low", "high", "p", "english_before", "english_after"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _english(scores: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> float:
+    tested = [scores[name].loc[SOURCE_LANGUAGE].mean() for name in targets if SOURCE_LANGUAGE in scores[name].index]
+    return float(pd.Series(tested, dtype=float).mean())
+
+
+def _interval(result: Result) -> dict[str, float]:
+    return {"gain": result.estimate, "low": result.low, "high": result.high, "p": result.p}
+
+
+def by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gain of each architecture on each target, corrected together.
+
+    Returns
+    -------
+    DataFrame
+        condition (the architecture), target, score without (percent), gain, low, high, p, p_holm, excludes_zero,
+        survives_holm, languages.
+    """
+    rows = []
+    for name in evidence.architectures:
+        for target in (*evidence.targets, *evidence.alone):
+            result = gain(evidence, rules, name, [target])
+            score = _others(evidence.score(evidence.before, name, [target])).mean(axis=None)
+            rows.append(
+                {"condition": name, "target": target, "score without": score}
+                | _interval(result)
+                | {"excludes_zero": result.low > 0 or result.high < 0, "languages": result.rows}
+            )
+    columns = ["condition", "target", "score without", "gain", "low", "high", "p", "excludes_zero", "languages"]
+    return with_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
+
+
+def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return every pair of architectures, target by target and averaged: how much more the first gains.
+
+    Columns: first, second, target (`average` first), difference, low, high, p; not corrected.
+    """
+    names = evidence.architectures
+    rows = [
+        {"first": first, "second": second, "target": target or "average"}
+        | _renamed(difference(evidence, rules, first, second, [target] if target else ()))
+        for place, first in enumerate(names)
+        for second in names[place + 1 :]
+        for target in ("", *evidence.targets, *evidence.alone)
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "target", "difference", "low", "high", "p"])
+
+
+def _renamed(result: Result) -> dict[str, float]:
+    found = _interval(result)
+    return {"difference": found.pop("gain"), **found}
+
+
+def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Return how equal the models are, and what each learned before any target task, means over seeds.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of phases `pretraining` and `intermediate`; others are passed over.
+    conditions : mapping
+        As `pairs` returns it.
+
+    Returns
+    -------
+    DataFrame
+        group (the architecture), seeds, parameters and embeddings (weights without and in the word embeddings),
+        tokens read and predicted in pretraining, bits per predicted held-out token (not comparable between
+        objectives), intermediate (English dev score of the intermediate task, percent). A model that was not pretrained
+        here has the last alone.
+    """
+    rows = [
+        {"group": name, **_pretrained(records, name), "intermediate": _dev_score(records, pair[1])}
+        for name, pair in conditions.items()
+    ]
+    found = pd.DataFrame(rows)
+    found[_COUNTS] = found[_COUNTS].round().astype("Int64")  # a mean over seeds, where they differ
+    return found[found.drop(columns=["group", "seeds"]).notna().any(axis=1)].reset_index(drop=True)
+
+
+_PRETRAINED = {
+    "parameters": "parameters", "embeddings": "embeddings", "tokens read": "training_tokens_read",
+    "tokens predicted": "training_tokens_predicted", "bits per token": "bits_per_token",
+}  # fmt: skip
+_COUNTS = [title for title in _PRETRAINED if title != "bits per token"]
+
+
+def _pretrained(records: Sequence[Record], encoder: str) -> dict[str, float]:
+    """Return the numbers of an encoder's pretraining, each the mean over seeds; missing without one."""
+    own = [record.metrics for record in records if _is(record, "pretraining", encoder)]
+    all_languages = pd.DataFrame([metrics["mul"] for metrics in own], columns=list(_PRETRAINED.values()), dtype=float)
+    means = all_languages.mean()
+    return {"seeds": len(own), **{title: float(means[name]) for title, name in _PRETRAINED.items()}}
+
+
+def _dev_score(records: Sequence[Record], condition: str) -> float:
+    scores = [
+        record.metrics[SOURCE_LANGUAGE]["score"] for record in records if _is(record, "intermediate", condition)
+    ]
+    return float(pd.Series(scores, dtype=float).mean())
+
+
+def _is(record: Record, phase: str, condition: str) -> bool:
+    return (record.run.phase, record.run.condition) == (phase, condition)
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+def design_text(evidence: Evidence) -> str:
+    """Say what the outcome is an average of."""
+    if not evidence.targets:
+        return "There are no scores yet that could be averaged."
+    apart = f" {listed(evidence.alone)} stands apart: too few languages have it." if evidence.alone else ""
+    gains = [evidence.gain(name) for name in evidence.architectures]
+    languages, seeds = (min(part.shape[axis] for part in gains) for axis in (0, 1))
+    return (
+        f"The gain averages {listed(evidence.targets)} over {languages} languages besides English and {seeds} "
+        f"seed{'' if seeds == 1 else 's'}, for {listed(evidence.architectures)}.{apart}"
+    )
+
+
+def levels_text(table: pd.DataFrame) -> str:
+    """Say how far the architectures are apart without the intermediate task, and which gains most."""
+    if table.empty:
+        return "There is nothing to compare yet."
+    best, worst = (table.loc[place] for place in (table["before"].idxmax(), table["before"].idxmin()))
+    most = table.loc[table["gain"].idxmax()]
+    return (
+        f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
+        f"{worst['group']} model last ({worst['before']:.1f}). The mean gain from NLI is highest for the "
+        f"{most['group']} model: {in_words(most['gain'], most['low'], most['high'])}."
+    )
+
+
+# --- The answer ------------------------------------------------------------------------------------------------------
+
+
+def answer(section: Section) -> Answer:
+    """Answer the question from the records of an opened study, of which there may be none yet.
+
+    Raises
+    ------
+    StiltsError
+        If the study has not one condition without and one with the intermediate task for each encoder.
+    """
+    analysis, gate = section.analysis, section.settings.question.gate
+    table, conditions = learned_outcomes(analysis.records, analysis.failed), pairs(section.settings)
+    evidence = gather(table, conditions, redrawn_outcomes(table, analysis))
+    text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
+    level = level_of(table, [without for without, _ in conditions.values()], analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate), level)
+
+
+def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
+    """Say which models do not reach what the study's gate asks of them before the intermediate task, "" if all do."""
+    low = {}
+    for target, least in gate.items():
+        scored = [name for name in evidence.architectures if target in evidence.before[name]]
+        means = {name: _others(evidence.before[name][target]).mean(axis=None) for name in scored}
+        for name in (name for name, score in means.items() if score < least):
+            low.setdefault(name, []).append(f"{means[name]:.1f} on {target} of {least:g}")
+    said = "; ".join(f"{name} {', '.join(scores)}" for name, scores in low.items())
+    return f"models that do not transfer without NLI have nothing to gain with ({said})" if low else ""

@@ -1,0 +1,172 @@
+"""What every chapter shows of a study with a question: its records, its tests with verdicts, and what it taught.
+
+A chapter shows several studies of one question: the recorded one, the one on real XTREME rows, the live one. Each is a
+section, and a section whose study has no records yet says how to make them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from stilts.analysis.opened import Analysis, open_study
+from stilts.analysis.prose import scope
+from stilts.analysis.questions import common, crossed
+from stilts.analysis.questions.common import Level, Result, Rules, Test
+from stilts.analysis.verdicts import Verdict
+from stilts.study.settings import Study
+from stilts.workspace.checkout import workspace
+from stilts.workspace.notebooks.markup import plain
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a question's records say, for the page of answers and for the claims ledger.
+
+    Attributes
+    ----------
+    study : str
+        Whose records it is drawn from.
+    text : str
+        One paragraph; says so where there are no records.
+    effect : Result
+        Of the one test that stands for the question.
+    verdict : Verdict
+        Of that test, judged with all of them.
+    reason : str
+        Of the verdict, a clause.
+    """
+
+    study: str
+    text: str
+    effect: Result
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A study with a question, opened for a chapter.
+
+    Attributes
+    ----------
+    settings : Study
+    analysis : Analysis
+        Its records, of which there may be none yet.
+    rules : Rules
+        By which its tests are done.
+    """
+
+    settings: Study
+    analysis: Analysis
+    rules: Rules
+
+    @property
+    def scope(self) -> str:
+        """What the section rests on; or, where that is nothing, how to make it."""
+        return scope(self.analysis)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question answered from one study's records.
+
+    Attributes
+    ----------
+    section : Section
+    evidence : object
+        As the question's own module gathers it.
+    results : list of Result
+        Of the study file's tests, in their order.
+    verdicts : DataFrame
+        See `stilts.analysis.questions.common.verdicts`.
+    learned : Learned
+    """
+
+    section: Section
+    evidence: Any
+    results: Sequence[Result]
+    verdicts: pd.DataFrame
+    learned: Learned
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """Each effect by the mixed model and the cluster bootstrap too, see `crossed.checks`."""
+        return crossed.checks(self.results, self.section.rules)
+
+    @property
+    def power(self) -> str:
+        """Which effect the design could have seen."""
+        return common.power_note(self.results, self.section.rules)
+
+
+def open_section(study: str, seed: int = 0) -> Section:
+    """Open a study with a question, recorded or not; `seed` draws replicates.
+
+    Raises
+    ------
+    UnknownName
+        If there is no study of that name.
+    StiltsError
+        If its file has no block `question`.
+    """
+    settings = common.study_with_question(study)
+    return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
+
+
+def study_beside(name: str) -> Study | None:
+    """Return the study whose records stand beside a section's, none for ""; UnknownName if there is none so called."""
+    return workspace().study(name) if name else None
+
+
+def answer(
+    section: Section,
+    evidence: Any,
+    tests: Mapping[str, Test],
+    headline: str,
+    text: str,
+    obstacle: str = "",
+    level: Level | None = None,
+) -> Answer:
+    """Run a study's tests and return all that its chapter shows.
+
+    Parameters
+    ----------
+    tests : mapping
+        The question's tests by id, of which the study file names those that are run.
+    headline : str
+        The test that stands for the question.
+    text : str
+        What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing can be said.
+    obstacle : str
+        Why none of the tests can say anything, a clause; "" where they can.
+    level : Level, optional
+        Of the models that effects are changes of: near floor or ceiling no test can be made.
+    """
+    results = [
+        common.with_room(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
+        for each in common.run_tests(tests, evidence, section.rules)
+    ]
+    table = common.verdicts(results, section.rules)
+    chosen = next((each for each in results if each.test == headline), common.untested("the study does not test it"))
+    found = table[table["test"] == headline]
+    verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
+    reason = next(iter(found["reason"]), "the study does not test it")
+    paragraph = " ".join(filter(None, [text, _told(table)])) if section.analysis.recorded else section.scope
+    learned = Learned(section.settings.name, paragraph, chosen, verdict, reason)
+    return Answer(section, evidence, results, table, learned)
+
+
+def _told(table: pd.DataFrame) -> str:
+    """Say of each test its hypothesis and verdict; a reason why none could be made is said once."""
+    if reason := common.shared_obstacle(table):
+        return f"None of the {len(table)} tests could be made: {reason}."
+    return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    verdict = str(row["verdict"]).capitalize()
+    if pd.isna(row["estimate"]):
+        return f"{verdict}: {row['reason']}."
+    return f"{verdict}: {common.effect_text(row)}."

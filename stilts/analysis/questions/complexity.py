@@ -1,0 +1,566 @@
+"""Question 5: what does the complexity of the intermediate task do to the gap between English and other sources?
+
+The outcome, in points, for each task, test language and seed
+-------------------------------------------------------------
+`gap`
+    The gain from the task's English data minus the gain from its data in another language, averaged over these
+    languages. What there is without intermediate training cancels out, so that it is a difference of two scores.
+
+Test languages are those that are neither English nor a source language: a source language gains from its own data,
+which is another matter than what data in it are good for elsewhere.
+
+Two looks at complexity
+-----------------------
+Measured: the prequential code length of each task, on a logarithmic scale, averaged over its source languages and
+seeds. Tasks are few, so the test permutes them; the tasks with dials are one here, at their mean.
+Dialled: tasks of one family that differ in one setting. Rows are languages again, and the effect is the line through
+the gaps of a dial's levels, from the lowest to the highest, averaged over dials.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis import chance, learning
+from stilts.analysis.languages.facts import language
+from stilts.analysis.questions import chapters, permutations
+from stilts.analysis.questions.chapters import Answer, Section
+from stilts.analysis.questions.common import (
+    Result,
+    Rules,
+    Test,
+    clear,
+    level_of,
+    outcomes,
+    p_text,
+    untested,
+    with_redrawn_scores,
+)
+from stilts.analysis.questions.contrasts import (
+    Weights,
+    added,
+    contrasts,
+    evenly,
+    mean_effect,
+    missing,
+    sources_note,
+    unseen,
+)
+from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.study.errors import StiltsError
+from stilts.study.records import Record, Store, tidy
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
+from stilts.tasks.registry import get_intermediate, study_conditions
+
+HEADLINE = "gap-complexity"
+CODE_LENGTH = "code_bits_per_example"
+# As the records of phase `measure` name them, and as readers do.
+MEASURES = {
+    CODE_LENGTH: "code length (bits an example)",
+    "code_bits_per_label": "code length (bits a label)",
+    "examples_to_share": "sample complexity (examples)",
+    "tokens_per_example": "input length (tokens)",
+    "label_entropy": "label entropy (bits)",
+}
+# What else they say of how a task was learned on the examples that it is measured on; no measures of complexity.
+LEARNED = {"score": "dev score (percent)", "chance": "without learning (percent)"}
+NOTHING_LEARNED = "nothing learned (seeds)"
+_MEASURED = (*MEASURES, *LEARNED, "censored")
+FEWEST_UNITS = 3
+PER_SD = "points for a standard deviation"
+OVER_DIAL = "points from the lowest to the highest level"
+# Tasks whose difficulty is a setting, such as `dial-steps-3`. Family `dial` has one lowest level for its three dials.
+DIAL = "dial"
+_BASE = f"{DIAL}-base"
+_ON_BASE = tuple(f"{DIAL}-{name}" for name in ("slots", "distractors", "steps"))
+# Family `lures` has a lowest level of its own. Half of the hypotheses are wrong. Of these, as many percent as the level
+# says have a value that the premise has too.
+_LURES = f"{DIAL}-lures-"
+_LEVEL = re.compile(rf"(?P<dial>{DIAL}-[a-z]+)-(?P<level>\d+)")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the question is answered from.
+
+    Attributes
+    ----------
+    conditions : dict
+        Task -> source language -> condition, of tasks that have English and other source languages, English first.
+    scores : DataFrame
+        As `stilts.analysis.questions.common.outcomes` returns it; may be empty.
+    complexity : DataFrame
+        A row for each task, source language and seed that is measured, with conditions or without: task, language,
+        seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.phases.measures.complexity.Reached`.
+    dev : dict
+        Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
+    unlearned : dict
+        Task -> why it is in no test, a clause: in a source language it was not learned itself, or a target after it.
+    redrawn : Evidence or None
+        See `stilts.analysis.questions.crossed.Redrawable`.
+    """
+
+    conditions: Mapping[str, Mapping[str, str]]
+    scores: pd.DataFrame
+    complexity: pd.DataFrame
+    dev: Mapping[str, float] = field(default_factory=dict)
+    unlearned: Mapping[str, str] = field(default_factory=dict)
+    redrawn: "Evidence | None" = None
+
+    @property
+    def targets(self) -> list[str]:
+        """Targets that have scores."""
+        return list(dict.fromkeys(self.scores["target"]))
+
+    def of_target(self, target: str) -> "Evidence":
+        """Return the evidence of one target alone."""
+        scores = self.scores[self.scores["target"] == target]
+        return replace(self, scores=scores, redrawn=self.redrawn and self.redrawn.of_target(target))
+
+    @property
+    def sources(self) -> list[str]:
+        """All source languages, English first."""
+        return list(dict.fromkeys([SOURCE_LANGUAGE, *(code for own in self.conditions.values() for code in own)]))
+
+    @property
+    def unseen(self) -> list[str]:
+        """Test languages that are no source language."""
+        return unseen(self.scores["language"].unique(), self.sources)
+
+    @property
+    def dials(self) -> dict[str, list[str]]:
+        """Dial -> its tasks, from the lowest level to the highest; dials with two levels or more."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for task in self.conditions:
+            if level := _LEVEL.fullmatch(task):
+                found.setdefault(level["dial"], []).append((int(level["level"]), task))
+        levels = {dial: [task for _, task in sorted(tasks)] for dial, tasks in found.items()}
+        if _BASE in self.conditions:
+            levels |= {dial: [_BASE, *tasks] for dial, tasks in levels.items() if dial in _ON_BASE}
+        return {dial: tasks for dial, tasks in levels.items() if len(tasks) > 1}
+
+    @property
+    def units(self) -> dict[str, list[str]]:
+        """Tasks that were learned and stand for themselves, and those of the family with dials as one."""
+        units: dict[str, list[str]] = {}
+        for task in (task for task in self.conditions if task not in self.unlearned):
+            units.setdefault(DIAL if task.startswith(f"{DIAL}-") else task, []).append(task)
+        return units
+
+    def gap(self, task: str) -> Weights:
+        """Return the weights of English minus the mean of the other source languages, for one task."""
+        own = self.conditions[task]
+        others = [name for code, name in own.items() if code != SOURCE_LANGUAGE]
+        return added({own[SOURCE_LANGUAGE]: 1.0}, evenly(others, -1.0))
+
+    def recorded(self, task: str) -> bool:
+        """Whether every condition of a task has scores."""
+        return not missing(self.scores, self.conditions[task].values())
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
+    """Return the evidence from a study's records, of which there may be none."""
+    conditions, noted = conditions_of(study), chance.guessing(records, store)
+    failed = learning.not_learned(learning.dev_scores(records, noted))
+    lost = {target for condition, target in failed if condition == BASELINE}
+    scores = outcomes(records)
+    return Evidence(
+        conditions,
+        scores[~scores["target"].isin(lost)].reset_index(drop=True),
+        measured(records),
+        dev_scores(records),
+        _unlearned(conditions, learning.dev_scores(records, noted, "intermediate"), failed, lost),
+    )
+
+
+def _unlearned(
+    conditions: Mapping[str, Mapping[str, str]],
+    trained: pd.DataFrame,
+    failed: Mapping[tuple[str, str], str],
+    lost: Collection[str],
+) -> dict[str, str]:
+    """Return `Evidence.unlearned`: of the trainings on intermediate tasks, and of targets after them."""
+    found: dict[str, str] = {}
+    for task, own in conditions.items():
+        runs = trained[trained["condition"].isin(own.values())]
+        for run in runs.itertuples():
+            guessed = max(run.chance, worth_of_values(task))
+            if not learning.is_above_chance(run.score, run.n, guessed):
+                found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
+        for (condition, target), reason in failed.items():
+            if condition in own.values() and target not in lost:
+                found[task] = f"after {condition}, {reason}"
+    return found
+
+
+def worth_of_values(task: str) -> float:
+    """Return the percent that looking at values alone is worth in a level of the dial of lures; 0 of other tasks."""
+    return 100 - int(task.removeprefix(_LURES)) / 2 if task.startswith(_LURES) else 0.0
+
+
+def conditions_of(study: Study) -> dict[str, dict[str, str]]:
+    """Return `Evidence.conditions`: conditions of one task in one stage, by task and source language."""
+    found: dict[str, dict[str, str]] = {}
+    for each in study_conditions(study):
+        if len(each.tasks) == 1 and not each.before:
+            task = get_intermediate(each.tasks[0])
+            found.setdefault(task.name, {})[task.source_language] = each.name
+    return {
+        task: {SOURCE_LANGUAGE: own[SOURCE_LANGUAGE], **own}
+        for task, own in found.items() if SOURCE_LANGUAGE in own and len(own) > 1
+    }  # fmt: skip
+
+
+def measured(records: Sequence[Record]) -> pd.DataFrame:
+    """Return `Evidence.complexity` from the records of phase `measure`."""
+    rows = []
+    for record in records:
+        if record.run.phase == "measure" and record.run.settings["measure"]["kind"] == "complexity":
+            task = get_intermediate(record.run.settings["task"])
+            found = record.metrics[task.source_language]
+            rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in _MEASURED)))
+    return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])
+
+
+def remeasured(evidence: Evidence, records: Sequence[Record]) -> Evidence:
+    """Return the evidence with the complexity that other records of phase `measure` have."""
+    return replace(evidence, complexity=measured(records))
+
+
+def dev_scores(records: Sequence[Record]) -> dict[str, float]:
+    """Return `Evidence.dev` from the records of the intermediate phase."""
+    table = tidy(records, "intermediate")
+    return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
+
+
+def unit_gaps(evidence: Evidence) -> pd.DataFrame:
+    """Return the gap of each unit, averaged over its tasks and over test languages: a row a unit, a column a seed.
+
+    Units with a task that is not recorded as a whole are left out.
+    """
+    weights = {
+        unit: added(*(_scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks))
+        for unit, tasks in evidence.units.items() if all(evidence.recorded(task) for task in tasks)
+    }  # fmt: skip
+    tables = contrasts(evidence.scores, weights)
+    rows = {unit: table.loc[table.index.isin(evidence.unseen)].mean() for unit, table in tables.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
+
+
+def unit_complexity(evidence: Evidence) -> pd.DataFrame:
+    """Return the measures of each unit, on the logarithmic scale to base 2 but for label entropy; a row a unit.
+
+    Each is the mean over seeds, source languages and the unit's tasks. Units with a task that is not measured are left
+    out.
+    """
+    scaled = evidence.complexity.set_index("task")[list(MEASURES)].copy()
+    for name in MEASURES:
+        if name != "label_entropy":  # which may be zero
+            scaled[name] = np.log2(scaled[name])
+    by_task = scaled.groupby(level=0).mean()
+    whole = {unit: tasks for unit, tasks in evidence.units.items() if set(tasks) <= set(by_task.index)}
+    rows = {unit: by_task.loc[tasks].mean() for unit, tasks in whole.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(MEASURES))
+
+
+def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `unit_gaps` and `unit_complexity` of the units that have both, in the order of the first."""
+    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
+    units = [unit for unit in gaps.index if unit in complexity.index]
+    return gaps.loc[units], complexity.loc[units]
+
+
+def _scaled(weights: Weights, by: float) -> dict[str, float]:
+    return {name: weight * by for name, weight in weights.items()}
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+
+def gap(evidence: Evidence, rules: Rules) -> Result:
+    """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
+    units = evidence.units
+    parts = [_scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
+    return mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
+
+
+def gap_complexity(evidence: Evidence, rules: Rules) -> Result:
+    """The gap's slope on the logarithm of the code length, over tasks, by permutation of these."""
+    return slope(evidence, rules, CODE_LENGTH)
+
+
+def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
+    """Return the slope of the gap on a measure, in points for a standard deviation of it over tasks.
+
+    The p-value and the interval are those of a permutation of the tasks; with k tasks no p-value can be below 1/k!.
+    """
+    gaps, complexity = measured_gaps(evidence)
+    return _slope(evidence, rules, gaps, complexity[measure])
+
+
+def _slope(evidence: Evidence, rules: Rules, gaps: pd.DataFrame, predictor: pd.Series) -> Result:
+    """Return the slope of units' gaps (units, seeds) on a predictor of these units."""
+    units = list(gaps.index)
+    if len(units) < FEWEST_UNITS:
+        reason = f"{count(units, 'task')} have scores in all source languages and a measured complexity, of"
+        return untested(f"{reason} {FEWEST_UNITS} at least", PER_SD)
+    first, second = gaps.mean(axis=1).to_numpy()[:, None], predictor.to_numpy()[:, None]
+    used = np.ones(first.shape, dtype=bool)
+    orders = permutations.orders(used, rules.resamples, rules.generator())
+    try:
+        found = permutations.relation(first, second, used, orders, rules.level)
+    except StiltsError as error:
+        return untested(str(error), PER_SD)
+    method = f"permutation of tasks, {len(orders)} orders" + ("" if orders.all else " drawn")
+    notes = (f"with {len(units)} tasks no p-value can be below {1 / len(orders):.2g}", *_chosen(evidence))
+    return Result(
+        found.slope, found.low, found.high, found.p, len(units), gaps.shape[1], unit=PER_SD, row_kind="task",
+        se=found.se, df=len(units) - 2.0, method=method, notes=notes,
+    )  # fmt: skip
+
+
+def gap_dial(evidence: Evidence, rules: Rules) -> Result:
+    """The rise of the gap from a dial's lowest level to its highest, mean over dials; rows are test languages."""
+    dials = evidence.dials
+    if not dials:
+        return untested("the study has no task with a dial", OVER_DIAL)
+    levels = [task for tasks in dials.values() for task in tasks]
+    if lost := [evidence.unlearned[task] for task in levels if task in evidence.unlearned]:
+        return untested("; ".join(lost), OVER_DIAL)
+    parts = [
+        _scaled(evidence.gap(task), share / len(dials))
+        for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
+    ]  # fmt: skip
+    result = mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    return replace(result, unit=OVER_DIAL)
+
+
+def rise(levels: int) -> np.ndarray:
+    """Return weights of evenly spaced levels whose weighted sum is the rise of the least-squares line over all of them.
+
+    With two levels it is the second minus the first.
+    """
+    places = np.linspace(-0.5, 0.5, levels)
+    return places / (places**2).sum()
+
+
+def _chosen(evidence: Evidence) -> tuple[str, ...]:
+    return sources_note(f"English; {_other_sources(evidence)}")
+
+
+def _other_sources(evidence: Evidence) -> str:
+    return ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
+
+
+TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": gap_complexity, "gap-dial": gap_dial}
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gap of each task with its complexity.
+
+    Returns
+    -------
+    DataFrame
+        task, code_length (bits an example, geometric mean over seeds and source languages; missing where it is not
+        measured), gap, low, high (points), languages. Tasks that are not recorded in all their source languages are
+        left out. Nothing is corrected.
+    """
+    lengths = evidence.complexity.groupby("task")[CODE_LENGTH].apply(lambda bits: 2 ** np.log2(bits).mean())
+    rows = []
+    for task in filter(evidence.recorded, evidence.conditions):
+        result = mean_effect(evidence, evidence.gap(task), evidence.unseen, rules)
+        rows.append(
+            {"task": task, "code_length": float(lengths.get(task, np.nan)), "gap": result.estimate}
+            | {"low": result.low, "high": result.high, "languages": result.rows}
+        )
+    return pd.DataFrame(rows, columns=["task", "code_length", "gap", "low", "high", "languages"])
+
+
+def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gain over no intermediate training of each task in each source language, in unseen test languages.
+
+    Returns
+    -------
+    DataFrame
+        task, source (name of the language), dev (score of the intermediate task itself, percent), gain, low, high
+        (points). Nothing is corrected.
+    """
+    rows = []
+    for task, own in evidence.conditions.items():
+        for code, name in own.items():
+            if missing(evidence.scores, [name, BASELINE]):
+                continue
+            result = mean_effect(evidence, {name: 1.0, BASELINE: -1.0}, evidence.unseen, rules)
+            dev = evidence.dev.get(name, np.nan)
+            rows.append((task, language(code).name, dev, result.estimate, result.low, result.high))
+    return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
+
+
+def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return `task_gaps` for each target by itself: target, task, gap, low, high."""
+    columns = ["target", "task", "gap", "low", "high"]
+    parts = [
+        task_gaps(evidence.of_target(target), rules).assign(target=target)[columns] for target in evidence.targets
+    ]
+    if not parts:
+        return pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[2:], float))
+    return pd.concat(parts, ignore_index=True)
+
+
+def complexity_table(evidence: Evidence) -> pd.DataFrame:
+    """Return the measures of each task in each source language, means over seeds.
+
+    Returns
+    -------
+    DataFrame
+        Tasks with conditions first, and English first of the languages of each:
+        task, language, the titles of `MEASURES` and of `LEARNED`, and at how many seeds nothing was learned, so that
+        of the sample complexity no more is known than that it is higher than what stands there.
+    """
+    titles = MEASURES | LEARNED
+    groups = evidence.complexity.groupby(["task", "language"], sort=False)
+    table = groups[list(titles)].mean().rename(columns=titles)
+    table[NOTHING_LEARNED] = groups["censored"].apply(lambda censored: int((censored == 1).sum()))
+    places = {name: place for names in (evidence.conditions, evidence.sources) for place, name in enumerate(names)}
+    in_order = {"key": lambda names: names.map(places), "ignore_index": True}  # what has no place comes last, as it was
+    return table.reset_index().sort_values(["task", "language"], **in_order)
+
+
+def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the slope and the rank correlation of the gap with every measure of complexity, over tasks.
+
+    Returns
+    -------
+    DataFrame
+        measure, slope, low, high (points for a standard deviation), p (permutation of tasks), rank (Spearman), tasks.
+        Nothing is corrected: only `gap-complexity` was chosen before looking.
+    """
+    from scipy.stats import spearmanr
+
+    gaps, complexity = measured_gaps(evidence)
+    rows = []
+    for name, title in MEASURES.items():
+        result = _slope(evidence, rules, gaps, complexity[name])
+        rank = float(spearmanr(gaps.mean(axis=1), complexity[name]).statistic) if result.known else np.nan
+        rows.append((title, result.estimate, result.low, result.high, result.p, rank, result.rows))
+    return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
+
+
+def again_text(first: pd.DataFrame, again: pd.DataFrame) -> str:
+    """Say the slope on code length by two of `slopes`, the first that of the test; "" where one is not known."""
+    row, other = (table.set_index("measure").loc[MEASURES[CODE_LENGTH]] for table in (first, again))
+    if np.isnan(row["slope"]) or np.isnan(other["slope"]):
+        return ""
+    before, after = (in_words(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
+    return f"With this code length the slope is {after}, p {p_text(other['p'])}; with that of the test it is {before}."
+
+
+def line(evidence: Evidence) -> tuple[float, float] | None:
+    """Return intercept and slope of the units' gaps on the logarithm (base 2) of the code length; None if too few."""
+    gaps, complexity = measured_gaps(evidence)
+    if len(gaps) < FEWEST_UNITS:
+        return None
+    fitted = np.polyfit(complexity[CODE_LENGTH], gaps.mean(axis=1), 1)
+    return float(fitted[1]), float(fitted[0])
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+def answer(section: Section) -> Answer:
+    """Answer the question from a study's records; without any it says how to make them."""
+    evidence = gather(section.settings, section.analysis.records, section.analysis.store)
+    evidence = with_redrawn_scores(evidence, section.analysis)
+    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
+
+
+def summary(evidence: Evidence, rules: Rules) -> str:
+    """Say between which tasks the gap is lowest and highest, and which sources are compared; "" without records."""
+    table = task_gaps(evidence, rules).dropna(subset=["gap"])
+    table = table[~table["task"].isin(evidence.unlearned)]
+    if table.empty:
+        return ""
+    low, high = table.loc[table["gap"].idxmin()], table.loc[table["gap"].idxmax()]
+    return (
+        f"English is set against {_other_sources(evidence)} as the language of {count(table, 'intermediate task')}, "
+        f"by the scores in {count(evidence.unseen, 'language')} that are none of these. Its lead lies between "
+        f"{signed(low['gap'])} points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
+    )
+
+
+def unlearned_text(evidence: Evidence) -> str:
+    """Say which tasks nothing was learned of, at any seed and in any language, from what they are measured on."""
+    if evidence.complexity.empty:
+        return "No task is measured yet."
+    never = (evidence.complexity["censored"] == 1).groupby(evidence.complexity["task"], sort=False).all()
+    unlearned = never[never].index.tolist()
+    if not unlearned:
+        return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
+    return (
+        f"Of {len(unlearned)} of {count(never, 'task')} nothing was learned from the examples that they are measured "
+        f"on, at any seed: {listed(unlearned)}. Their code length is what labels cost that are not understood."
+    )
+
+
+def dial_text(evidence: Evidence) -> str:
+    """Say of each dial whether the measured complexity rises with its level, which it is meant to do."""
+    lengths = evidence.complexity.groupby("task")[CODE_LENGTH].mean()
+    lines = []
+    for dial, tasks in evidence.dials.items():
+        known = [task for task in tasks if task in lengths.index]
+        if len(known) < len(tasks):
+            lines.append(f"- The levels of `{dial}` are not all measured yet.")
+            continue
+        bits = ", ".join(f"{lengths[task]:.2f}" for task in tasks)
+        rises = (np.diff(lengths[tasks]) > 0).all()
+        lines.append(
+            f"- Code length of `{dial}` from its lowest level to its highest, in bits an example: {bits}. "
+            + ("The dial does what it is meant to." if rises else "It does not rise from each level to the next.")
+            + _learned_text(evidence, tasks)
+        )
+    return "\n".join(lines) or "This study has no task with a dial."
+
+
+def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
+    """Say how well a dial's levels are learned, beside what guessing one of two equally frequent labels gives."""
+    levels = [[evidence.dev.get(name, np.nan) for name in evidence.conditions[task].values()] for task in tasks]
+    scores = np.mean(levels, axis=1)
+    if np.isnan(scores).any():
+        return ""
+    said = ", ".join(f"{score:.1f}" for score in scores)
+    return (
+        f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives 50; a level "
+        f"that is not learned has nothing to hand on.{_shortcut_text(tasks)}"
+    )
+
+
+def _shortcut_text(tasks: Sequence[str]) -> str:
+    """Say what the levels of the dial of lures are worth to one who looks at values alone, see `_LURES`."""
+    if not all(task.startswith(_LURES) for task in tasks):
+        return ""
+    scores = ", ".join(f"{worth_of_values(task):.1f}" for task in tasks)
+    return (
+        f" To look whether a hypothesis' value occurs in the premise at all is enough for {scores} percent: only a "
+        "score beyond these shows that rooms were told apart."
+    )
+
+
+def targets_text(table: pd.DataFrame) -> str:
+    """Say of `gaps_by_target` in how many cells the interval leaves zero out."""
+    chosen = clear(table)
+    if table.empty:
+        return "Nothing can be compared yet."
+    if chosen.empty:
+        return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
+    said = listed([f"{row['task']} before {row['target']}" for row in chosen.to_dict("records")])
+    return f"Of {len(table)} intervals, which nothing is corrected for, {len(chosen)} leave zero out: {said}."

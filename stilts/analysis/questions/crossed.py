@@ -1,0 +1,470 @@
+"""Effects over languages and seeds: a t-test that counts both, and its checks by a mixed model and a bootstrap.
+
+The table
+---------
+Every effect is estimated from a table of paired differences: a row for each language (or task), a column for each
+seed. Its mean, or its slope on a predictor of the rows, is meant for languages and for seeds beyond those of the table,
+so both count as drawn at random, and crossed: each seed met every language.
+
+The primary test
+----------------
+Least squares on the rows' means over seeds. The variance of a coefficient has a part of the languages (from the spread
+of the rows about the fit), a part of the seeds (from the spread of the coefficient that each seed has by itself), and
+the residual that both of these contain, which is subtracted once; a part that comes out below zero counts as zero. The
+reference is Student's t with Satterthwaite's (1946) degrees of freedom, rounded down, but no fewer than those of the
+rows or of the seeds by themselves, and no more than (rows - 1)(seeds - 1): with three seeds they fall to two where the
+seeds decide, which a Wald test forgets.
+For a mean this is the quasi-F of crossed random effects (Clark 1973). Its size is proved by simulation in
+`tests/analysis/test_questions_common.py`.
+
+Test items that rows share (translations of one another; the English ones, where rows are gaps to English) move these
+rows alike, which their spread does not show. The covariance that drawing such items anew gives to different rows is
+added to the variance; the checks do not have it.
+
+The checks
+----------
+A mixed model with crossed random effects, fitted by REML with statsmodels, and a bootstrap that draws languages and,
+apart from them, one seed fewer than there are (Rao and Wu 1988). Both are reported beside the test; neither decides.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from stilts.analysis.effects import combine, t_interval
+from stilts.analysis.questions.common import Result, Rules, untested
+from stilts.study.errors import StiltsError
+
+MEAN = "mean"
+PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
+NOT_CONVERGED = "the fit did not converge"
+OPTIMIZERS = ("bfgs", "lbfgs", "cg", "powell", "nm")
+_RETRY, _FAILED = "Retrying MixedLM optimization with ", "Maximum Likelihood optimization failed"
+ONE_SEED = "with one seed the interval says nothing of another seed's luck"
+
+
+@dataclass(frozen=True)
+class Components:
+    """Parts of the variance of an estimate, in squared units: rows, seeds, residual, test items that rows share."""
+
+    rows: float
+    seeds: float
+    residual: float
+    items: float = 0.0
+
+    def standard_error(self, rows: float = 1.0, seeds: float = 1.0) -> float:
+        """Return the standard error with so many times the rows and so many times the seeds, and the same items."""
+        return float(np.sqrt(self.rows / rows + self.seeds / seeds + self.residual / (rows * seeds) + self.items))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One coefficient: its estimate, standard error, degrees of freedom, interval and p-value.
+
+    Attributes
+    ----------
+    name : str
+        `mean` for the mean of the rows; else the predictor.
+    estimate, se, df, low, high, p : float
+    components : Components
+        NaN for rows and seeds where the table has one seed or one row, which leaves them mingled.
+    """
+
+    name: str
+    estimate: float
+    se: float
+    df: float
+    low: float
+    high: float
+    p: float
+    components: Components
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an effect was estimated from, see `effect`: table, predictors of its rows, coefficient, redrawn items."""
+
+    table: pd.DataFrame
+    predictors: pd.DataFrame | None
+    coefficient: str
+    redrawn: pd.DataFrame | None = None
+
+
+def crossed(
+    table: pd.DataFrame,
+    predictors: pd.DataFrame | None = None,
+    level: float = 0.95,
+    redrawn: pd.DataFrame | None = None,
+) -> dict[str, Fit]:
+    """Return the primary test of every coefficient, by name.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (rows, seeds)
+        Without gaps, as `complete` leaves it.
+    predictors : DataFrame or None
+        A row for each row of the table, by index; None for the mean alone. They are centred here, so that `mean` is the
+        mean of the rows whatever the predictors.
+    level : float
+        Of the intervals.
+    redrawn : DataFrame of shape (rows, draws) or None
+        The rows' means over seeds with the test items drawn anew that rows share; None where they share none.
+
+    Raises
+    ------
+    StiltsError
+        If a gap is left, there are too few rows for the predictors, or a predictor says nothing that others do not.
+    """
+    values, design, names = _arrays(table, predictors)
+    rows, seeds = values.shape
+    if names == [MEAN] and rows == 1 and seeds > 1:
+        return {MEAN: _seeds_alone(values[0], level)}
+    if rows <= len(names):
+        raise StiltsError(f"{rows} rows are too few for {len(names)} coefficients ({', '.join(names)})")
+    solve = np.linalg.pinv(design)  # coefficients x rows
+    spread = (solve**2).sum(axis=1)
+    means = values.mean(axis=1)
+    estimates = solve @ means
+    by_rows = ((means - design @ estimates) ** 2).sum() / (rows - len(names)) * spread
+    shared = _shared_noise(solve, table.index, redrawn)
+    if seeds == 1:
+        mingled = [Components(*3 * (np.nan,), items) for items in shared]
+        return {
+            name: _fit(name, estimates[i], by_rows[i] + shared[i], rows - len(names), mingled[i], level)
+            for i, name in enumerate(names)
+        }
+    by_seed = solve @ values  # coefficients x seeds
+    by_seeds = by_seed.var(axis=1, ddof=1) / seeds
+    left = values - means[:, None] - design @ (by_seed - estimates[:, None])
+    residual = (left**2).sum() / ((rows - len(names)) * (seeds - 1)) / seeds * spread
+    return {
+        name: _combine(
+            name, estimates[i], (by_rows[i], by_seeds[i], residual[i]), (rows - len(names), seeds), level, shared[i]
+        )
+        for i, name in enumerate(names)
+    }
+
+
+def _shared_noise(solve: np.ndarray, rows: pd.Index, redrawn: pd.DataFrame | None) -> np.ndarray:
+    """Return what the covariance of different rows over draws of items adds to each coefficient's variance.
+
+    Each row's own noise is left out: it is in what sets the rows apart.
+    """
+    if redrawn is None:
+        return np.zeros(len(solve))
+    covariance = np.cov(redrawn.loc[rows].to_numpy(dtype=float))
+    np.fill_diagonal(covariance, 0.0)
+    return np.maximum(np.einsum("cr,rs,cs->c", solve, covariance, solve), 0.0)
+
+
+def _arrays(table: pd.DataFrame, predictors: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the values, the design with its column of ones, and the names of its columns."""
+    values = table.to_numpy(dtype=float)
+    if not values.size or np.isnan(values).any():
+        raise StiltsError("the table of differences is empty or has gaps; take its complete rows")
+    if predictors is None:
+        return values, np.ones((len(values), 1)), [MEAN]
+    columns = predictors.loc[table.index].to_numpy(dtype=float)
+    design = np.column_stack([np.ones(len(values)), columns - columns.mean(axis=0)])
+    names = [MEAN, *map(str, predictors.columns)]
+    if np.isnan(design).any() or np.linalg.matrix_rank(design) < len(names):
+        raise StiltsError(f"the predictors {', '.join(names[1:])} have gaps, do not vary, or follow from one another")
+    return values, design, names
+
+
+def _combine(
+    name: str, estimate: float, parts: tuple[float, float, float], shape: tuple[int, int], level: float, shared: float
+) -> Fit:
+    """Add up the parts of the variance; `parts` of rows and of seeds hold the residual as well.
+
+    The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
+    """
+    by_rows, by_seeds, residual = parts
+    variance, df = combine(*parts, shape[0], shape[1] - 1)
+    components = Components(max(by_rows - residual, 0.0), max(by_seeds - residual, 0.0), residual, shared)
+    return _fit(name, estimate, variance + shared, df, components, level)
+
+
+def _seeds_alone(values: np.ndarray, level: float) -> Fit:
+    variance = values.var(ddof=1) / len(values)
+    return _fit(MEAN, values.mean(), variance, len(values) - 1, Components(*3 * (np.nan,)), level)
+
+
+def _fit(name: str, estimate: float, variance: float, df: float, components: Components, level: float) -> Fit:
+    se, low, high, p = t_interval(estimate, variance, df, level)
+    return Fit(name, float(estimate), se, float(df), low, high, p, components)
+
+
+def complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the rows of a table that have every seed and every predictor, and a note that names the others."""
+    whole = table.notna().all(axis=1)
+    if predictors is not None:
+        whole &= predictors.reindex(table.index).notna().all(axis=1)
+    left_out = [str(name) for name in table.index[~whole]]
+    note = f"left out, for want of a score or a predictor: {', '.join(left_out)}"
+    return table[whole], (note,) if left_out else ()
+
+
+def effect(
+    table: pd.DataFrame,
+    rules: Rules,
+    predictors: pd.DataFrame | None = None,
+    coefficient: str = MEAN,
+    expected: int = 0,
+    unit: str = "points",
+    row_kind: str = "language",
+    redrawn: pd.DataFrame | None = None,
+) -> Result:
+    """Return the result of the primary test of one coefficient.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (rows, seeds)
+        Paired differences in points, as `stilts.analysis.questions.common.differences` returns them; rows with gaps are
+        left out, and the result says which.
+    predictors : DataFrame or None
+        A row for each row of the table, by index.
+    coefficient : str
+        `mean`, or a column of the predictors.
+    expected : int
+        Sign that the hypothesis says; 0 for either. The test is two-sided all the same.
+    unit, row_kind : str
+        Of the result.
+    redrawn : DataFrame of shape (rows, draws) or None
+        See `crossed`.
+
+    Returns
+    -------
+    Result
+        With no numbers, and the reason as a note, where too few rows are left.
+    """
+    kept, notes = complete(table, predictors)
+    needed = 2 if predictors is None else predictors.shape[1] + 2
+    if len(kept) < needed and not (predictors is None and kept.size > 1):
+        reason = f"{len(kept)} of {len(table)} rows have all that the test needs, of {needed} at least"
+        return untested("; ".join((reason, *notes)), unit, expected)
+    fit = crossed(kept, predictors, rules.level, redrawn)[coefficient]
+    rows, seeds = kept.shape
+    notes += (ONE_SEED,) if seeds == 1 else ()
+    return Result(
+        fit.estimate,
+        fit.low,
+        fit.high,
+        fit.p,
+        rows,
+        seeds,
+        unit=unit,
+        row_kind=row_kind,
+        expected=expected,
+        se=fit.se,
+        df=fit.df,
+        method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom",
+        notes=notes,
+        basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient, redrawn),
+    )
+
+
+class Redrawable(Protocol):
+    """Evidence of a question, and the same with test items drawn anew."""
+
+    @property
+    def redrawn(self) -> Self | None:
+        """The evidence with a column for each draw of the items that rows share, in place of seeds; None if none do."""
+
+
+Gathered = TypeVar("Gathered", bound=Redrawable)
+
+
+def effect_of(
+    evidence: Gathered, build: Callable[[Gathered], pd.DataFrame], rules: Rules, **options: Any
+) -> Result:
+    """Return `effect` of the table that is built from evidence, with the noise of the items that its rows share."""
+    redrawn = None if evidence.redrawn is None else build(evidence.redrawn)
+    return effect(build(evidence), rules, redrawn=redrawn, **options)
+
+
+# --- Checks ----------------------------------------------------------------------------------------------------------
+
+
+def bootstrap(
+    table: pd.DataFrame, predictors: pd.DataFrame | None, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return replicates of the coefficients, an array of shape (resamples, coefficients), NaN where one has no fit.
+
+    Rows are drawn with replacement, and with their predictors; seeds, apart from them, one fewer than there are.
+    """
+    values, design, names = _arrays(table, predictors)
+    rows, seeds = values.shape
+    drawn_rows = generator.multinomial(rows, np.full(rows, 1 / rows), size=resamples).astype(float)
+    share = np.full((resamples, seeds), 1 / seeds)
+    if seeds > 1:
+        share = generator.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=resamples) / (seeds - 1)
+    targets = share @ values.T  # resamples x rows
+    left = np.einsum("rp,br,rq->bpq", design, drawn_rows, design)
+    right = np.einsum("rp,br,br->bp", design, drawn_rows, targets)
+    solvable = np.linalg.matrix_rank(left) == len(names)
+    replicates = np.full((resamples, len(names)), np.nan)
+    replicates[solvable] = np.linalg.solve(left[solvable], right[solvable][..., None])[..., 0]
+    return replicates
+
+
+@dataclass(frozen=True)
+class MixedFit:
+    """A coefficient of the mixed model, its Wald interval and p-value, and the standard deviations."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    row_sd: float
+    seed_sd: float
+    residual_sd: float
+
+
+def mixed(
+    table: pd.DataFrame, predictors: pd.DataFrame | None = None, coefficient: str = MEAN, level: float = 0.95
+) -> tuple[MixedFit, tuple[str, ...]]:
+    """Fit a mixed model with rows and seeds as crossed random effects, by REML; return a coefficient and notes.
+
+    A predictor's slope varies with the seed as well, apart from the seed's level; `seed_sd` is then the slope's. Every
+    warning of the fit is among the notes; so is a variance that is estimated as zero. A fit that fails gives no
+    numbers, and its reason as a note.
+    """
+    fits, notes = _mixed_fits(table, predictors, None if coefficient == MEAN else coefficient, level)
+    return fits[coefficient], notes
+
+
+def mixed_coefficients(
+    table: pd.DataFrame, predictors: pd.DataFrame, level: float = 0.95
+) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
+    """Fit the same with seeds that differ in level alone; return every coefficient, by name, and notes."""
+    return _mixed_fits(table, predictors, None, level)
+
+
+def _mixed_fits(
+    table: pd.DataFrame, predictors: pd.DataFrame | None, varying: str | None, level: float
+) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
+    values, design, names = _arrays(table, predictors)
+    rows, seeds = values.shape
+    row_of, seed_of = np.repeat(np.arange(rows), seeds), np.tile(np.arange(seeds), rows)
+    groups = {}
+    if seeds > 1:  # with one seed, what rows and seeds add is the residual
+        by_seed = np.eye(seeds)[seed_of]
+        groups = {"rows": np.eye(rows)[row_of], "seeds": by_seed}
+        if varying is not None:
+            groups["slopes"] = by_seed * design[row_of, names.index(varying)][:, None]
+    scale = float(values.std()) or 1.0  # the optimizers want values of about one
+    try:
+        fit, notes = _fit_mixed(values.ravel() / scale, design[row_of], groups)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        nothing = MixedFit(*7 * (float("nan"),))
+        return dict.fromkeys(names, nothing), (f"the mixed model could not be fitted: {error}",)
+    residual = scale * float(np.sqrt(fit.scale))
+    sds = dict(zip(groups, scale * np.sqrt(np.maximum(fit.vcomp, 0.0)), strict=True)) if groups else {}
+    zero = [name for name, sd in sds.items() if sd < residual / 100]
+    notes += tuple(f"the variance of the {name} is estimated as zero" for name in zero)
+    sizes = (float(sds.get("rows", np.nan)), float(sds.get("slopes", sds.get("seeds", np.nan))), residual)
+    intervals = scale * np.asarray(fit.conf_int(alpha=1 - level))
+    return {
+        name: MixedFit(scale * float(fit.params[i]), *map(float, intervals[i]), float(fit.pvalues[i]), *sizes)
+        for i, name in enumerate(names)
+    }, notes
+
+
+def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndarray]):
+    """Fit by REML; return the fit and the warnings. Without groups it is least squares."""
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    if not groups:
+        return OLS(values, design).fit(), ()
+    columns = [[[f"{name}{i}" for i in range(matrix.shape[1])]] for name, matrix in groups.items()]
+    components = VCSpec(list(groups), columns, [[matrix] for matrix in groups.values()])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # One group for all: rows and seeds cross, so that no two observations are independent.
+        fit = MixedLM(values, design, np.ones(len(values)), exog_vc=components).fit(reml=True, method=list(OPTIMIZERS))
+    said = list(dict.fromkeys(str(each.message).rstrip(".") for each in caught))
+    if not fit.converged:
+        return fit, (*said, NOT_CONVERGED)
+    retried = [note.removeprefix(_RETRY) for note in said if note.startswith(_RETRY)]
+    kept = [note for note in said if not note.startswith((_RETRY, _FAILED))]
+    return fit, (*([f"converged with the optimizer {retried[-1]}, not with the first"] if retried else []), *kept)
+
+
+def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
+    """Return each tested effect by the primary test, the mixed model and the cluster bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        test, method, estimate, low, high, p, agrees ("yes", or in what it differs from the primary test: another
+        conclusion about zero, or an interval half as wide again or narrower by a third; "no fit" where it failed or
+        did not converge), note.
+    """
+    rows = []
+    for result in results:
+        if not isinstance(result.basis, Basis):
+            continue
+        rows += [{"test": result.test, **row} for row in _checked(result, result.basis, rules)]
+    return pd.DataFrame(rows, columns=["test", "method", "estimate", "low", "high", "p", "agrees", "note"])
+
+
+def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
+    first = {"method": PRIMARY, "estimate": result.estimate, "low": result.low, "high": result.high, "p": result.p}
+    model, said = mixed(basis.table, basis.predictors, basis.coefficient, rules.level)
+    second = {"method": MIXED, "estimate": model.estimate, "low": model.low, "high": model.high, "p": model.p}
+    names = [MEAN, *(basis.predictors.columns if basis.predictors is not None else ())]
+    drawn = bootstrap(basis.table, basis.predictors, rules.resamples, rules.generator())
+    draws = drawn[:, names.index(basis.coefficient)]
+    third = {"method": BOOTSTRAP, "estimate": result.estimate, **_bootstrap_interval(result.estimate, draws, rules)}
+    lost = int(np.isnan(draws).sum())
+    notes = ("; ".join(result.notes), "; ".join(said), f"{lost} replicates without a fit" if lost else "")
+    if NOT_CONVERGED in said:
+        second = {**second, **dict.fromkeys(("low", "high", "p"), np.nan)}
+    return [
+        {**row, "agrees": _agreement(first, row), "note": note}
+        for row, note in zip((first, second, third), notes, strict=True)
+    ]
+
+
+def _bootstrap_interval(value: float, draws: np.ndarray, rules: Rules) -> dict[str, float]:
+    """Return the percentile interval, and the p-value of a Wald test with the replicates' spread."""
+    low, high = np.nanquantile(draws, [(1 - rules.level) / 2, (1 + rules.level) / 2])
+    spread = float(np.nanstd(draws))
+    p = 2 * float(ndtr(-abs(value) / spread)) if spread else float(value == 0)
+    return {"low": float(low), "high": float(high), "p": p}
+
+
+def _agreement(first: dict, other: dict) -> str:
+    """Say whether two intervals conclude the same about zero and are about as wide."""
+    if np.isnan(other["low"]):
+        return "no fit"
+    if _side(first) != _side(other):
+        return "no: another conclusion about zero"
+    own, width = first["high"] - first["low"], other["high"] - other["low"]
+    if own and not 2 / 3 <= width / own <= 3 / 2:
+        return f"in the conclusion; its interval is {width / own:.1f} times as wide"
+    return "yes"
+
+
+def _side(row: dict) -> int:
+    return int(row["low"] > 0) - int(row["high"] < 0)
+
+
+def disagreements(table: pd.DataFrame) -> str:
+    """Say of `checks` where the mixed model or the bootstrap differs from the primary test."""
+    others = table[(table["method"] != PRIMARY) & (table["agrees"] != "yes")]
+    if table.empty:
+        return "There is nothing to check yet."
+    if others.empty:
+        return "The mixed model and the cluster bootstrap agree with every test, in the conclusion and in the width."
+    return "\n".join(
+        f"- `{row['test']}`, {row['method']}: {row['agrees']}" + (f" ({row['note']})." if row["note"] else ".")
+        for row in others.to_dict("records")
+    )

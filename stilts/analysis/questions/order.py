@@ -1,0 +1,459 @@
+"""Question 1: does the order of the source languages of intermediate training change zero-shot question answering?
+
+Conditions are told apart by the source languages of their stages: English twice, another language twice, English first
+and the other last, English last, both mixed in one stage. All of them make the same number of updates.
+
+Outcomes, in points
+-------------------
+F1 of languages that no condition trains on in the intermediate phase (`unseen`), of the language beside English
+(`seen`), and of English, in which the target is trained; never averaged over two of these.
+Forgetting: the dev score of the first stage's language after the first stage minus after the second.
+
+An effect of order is the score with English last minus the score with English first, averaged over the languages
+beside English, each of which has both orders.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stilts.analysis.languages.facts import language, language_table
+from stilts.analysis.questions import chapters
+from stilts.analysis.questions.chapters import Answer, Section
+from stilts.analysis.questions.common import (
+    Result,
+    Rules,
+    Test,
+    clear,
+    learned_outcomes,
+    level_of,
+    untested,
+    with_redrawn_scores,
+)
+from stilts.analysis.questions.contrasts import (
+    Weights,
+    added,
+    contrast,
+    evenly,
+    mean_effect,
+    missing,
+    of_languages,
+    sources_note,
+    unseen,
+)
+from stilts.analysis.questions.crossed import effect, effect_of
+from stilts.analysis.wording import count, listed, signed
+from stilts.study.records import Record
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
+from stilts.tasks.registry import get_intermediate, study_conditions
+
+HEADLINE = "order-unseen"
+UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
+KINDS = (UNSEEN, SEEN, ENGLISH)
+_WORDS = {"mixed": "both languages mixed"}  # groups of conditions that a sentence calls otherwise than a table
+
+Stages = tuple[tuple[str, ...], ...]
+"""Source languages of each stage of the intermediate phase, none without intermediate training."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which condition has which stages.
+
+    Attributes
+    ----------
+    stages : dict
+        Condition -> its stages.
+    """
+
+    stages: Mapping[str, Stages]
+
+    def named(self, *stages: Iterable[str]) -> str | None:
+        """Return the condition with these stages, in whatever order the languages of one stage stand; None if none."""
+        wanted = [set(stage) for stage in stages]
+        return next((name for name, own in self.stages.items() if [set(stage) for stage in own] == wanted), None)
+
+    @property
+    def baseline(self) -> str | None:
+        """The condition without intermediate training."""
+        return self.named()
+
+    @property
+    def sources(self) -> list[str]:
+        """All source languages besides English, in the study's order."""
+        found = (code for own in self.stages.values() for stage in own for code in stage)
+        return [code for code in dict.fromkeys(found) if code != SOURCE_LANGUAGE]
+
+    @property
+    def others(self) -> list[str]:
+        """The languages beside English that have both orders."""
+        return [code for code in self.sources if self.english_first(code) and self.english_last(code)]
+
+    def english_first(self, code: str) -> str | None:
+        """Return the condition with English before a language."""
+        return self.named([SOURCE_LANGUAGE], [code])
+
+    def english_last(self, code: str) -> str | None:
+        """Return the condition with a language before English."""
+        return self.named([code], [SOURCE_LANGUAGE])
+
+    def twice(self, code: str) -> str | None:
+        """Return the condition with two stages in one language."""
+        return self.named([code], [code])
+
+    def mixed(self, code: str) -> str | None:
+        """Return the condition with English and a language in one stage."""
+        return self.named([SOURCE_LANGUAGE, code])
+
+    @property
+    def groups(self) -> dict[str, list[str | None]]:
+        """Conditions of one kind each, over the languages beside English; None for what the study lacks."""
+        return {
+            "none": [self.baseline],
+            "English twice": [self.twice(SOURCE_LANGUAGE)],
+            "English first": [self.english_first(code) for code in self.others],
+            "English last": [self.english_last(code) for code in self.others],
+            "mixed": [self.mixed(code) for code in self.others],
+        }
+
+    def title(self, name: str) -> str:
+        """Return what a condition does, for readers: "German, then English"."""
+        own = self.stages[name]
+        if not own:
+            return "none"
+        said = [" and ".join(language(code).name for code in stage) for stage in own]
+        if len(said) == 1:
+            return f"{said[0]}, mixed" if len(own[0]) > 1 else f"{said[0]}, one stage"
+        return f"{said[0]} twice" if len(set(said)) == 1 else ", then ".join(said)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the question is answered from.
+
+    Attributes
+    ----------
+    plan : Plan
+    scores : DataFrame
+        As `stilts.analysis.questions.common.learned_outcomes` returns it; may be empty.
+    dev : DataFrame
+        A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
+        (dev score of the first stage's language in percent, after the first and after the second stage).
+    redrawn : Evidence or None
+        See `stilts.analysis.questions.crossed.Redrawable`.
+    """
+
+    plan: Plan
+    scores: pd.DataFrame
+    dev: pd.DataFrame
+    redrawn: "Evidence | None" = None
+
+    @property
+    def unseen(self) -> list[str]:
+        """Test languages in which no condition has intermediate data, English left out too."""
+        return unseen(self.scores["language"].unique(), self.plan.sources)
+
+    def order(self, code: str) -> Weights:
+        """Return the weights of English last minus English first, for one language beside English."""
+        return {self.plan.english_last(code): 1.0, self.plan.english_first(code): -1.0}
+
+    def both_orders(self) -> list[str]:
+        """Conditions with English and another language in two stages."""
+        each = ((self.plan.english_first(code), self.plan.english_last(code)) for code in self.plan.others)
+        return [name for pair in each for name in pair]
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def plan_of(study: Study) -> Plan:
+    """Return which condition of a study has which stages."""
+    return Plan({
+        each.name: tuple(
+            tuple(get_intermediate(task).source_language for task in stage)
+            for stage in (*each.before, each.tasks) if stage
+        )
+        for each in study_conditions(study)
+    })  # fmt: skip
+
+
+def gather(study: Study, records: Sequence[Record], failed: Collection[tuple[str, str]]) -> Evidence:
+    """Return the evidence from a study's records, of which there may be none, without the cells not learned."""
+    plan = plan_of(study)
+    return Evidence(plan, learned_outcomes(records, failed), dev_scores(records, plan))
+
+
+def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
+    """Return `Evidence.dev` from the records of both stages; a condition that lacks the first one's is left out."""
+    known = {record.id: record for record in records}
+    rows = []
+    for record in known.values():
+        own = plan.stages.get(record.run.condition, ())
+        if record.run.phase != "intermediate" or len(own) != 2 or record.run.parents[0] not in known:
+            continue
+        (first,), (second,) = own
+        before = known[record.run.parents[0]].metrics[first]["score"]
+        rows.append((record.run.condition, first, second, record.run.seed, before, record.metrics[first]["score"]))
+    return pd.DataFrame(rows, columns=["condition", "first", "second", "seed", "before", "after"])
+
+
+# --- Tests -----------------------------------------------------------------------------------------------------------
+
+
+def order_unseen(evidence: Evidence, rules: Rules) -> Result:
+    """English last minus English first, in languages that no condition trains on in the intermediate phase."""
+    others = evidence.plan.others
+    weights = added(*({name: sign / len(others) for name, sign in evidence.order(code).items()} for code in others))
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
+
+
+def order_seen(evidence: Evidence, rules: Rules) -> Result:
+    """English last minus English first, in the language beside English; a row for each of these languages."""
+    if absent := missing(evidence.scores, evidence.both_orders()):
+        return untested(f"nothing is recorded yet of {listed(absent)}")
+    if not evidence.plan.others:
+        return untested("the study has no language with both orders")
+    return effect_of(evidence, _own_orders, rules)
+
+
+def _own_orders(evidence: Evidence) -> pd.DataFrame:
+    """Return the effect of order in each language beside English that was trained, a row each."""
+    others = evidence.plan.others
+    return pd.concat([of_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
+
+
+def two_languages(evidence: Evidence, rules: Rules) -> Result:
+    """Two languages, in the mean of both orders, minus English twice, in unseen languages."""
+    twice = evidence.plan.twice(SOURCE_LANGUAGE)
+    if twice is None:
+        return untested("the study has no condition with English twice")
+    weights = added(evenly(evidence.both_orders()), {twice: -1.0})
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+
+
+def mixed(evidence: Evidence, rules: Rules) -> Result:
+    """Two languages in one stage minus one after the other, in the mean of both orders, in unseen languages."""
+    names = [evidence.plan.mixed(code) for code in evidence.plan.others]
+    if None in names:
+        return untested("the study lacks a mixed condition for one of its languages")
+    weights = added(evenly(names), evenly(evidence.both_orders(), -1.0))
+    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+
+
+def forgetting(evidence: Evidence, rules: Rules) -> Result:
+    """Dev score of the first language after its stage minus after the other's; a row for each pair with English."""
+    lost = forgotten(evidence)
+    if lost.empty:
+        return untested("nothing is recorded yet of both stages", expected=1)
+    both = lost.groupby(["other", "seed"])["lost"].mean().unstack("seed")
+    return effect(both, rules, expected=1)
+
+
+def forgotten(evidence: Evidence) -> pd.DataFrame:
+    """Return what each condition of two languages lost: condition, first, other (beside English), seed, lost (points).
+
+    Seeds at which one of the two orders is not recorded are left out.
+    """
+    table = evidence.dev[evidence.dev["first"] != evidence.dev["second"]]
+    other = table["first"].where(table["first"] != SOURCE_LANGUAGE, table["second"])
+    table = table.assign(other=other, lost=table["before"] - table["after"])
+    whole = table.groupby(["other", "seed"])["condition"].transform("count") == 2
+    return table.loc[whole, ["condition", "first", "other", "seed", "lost"]].reset_index(drop=True)
+
+
+def _chosen(others: Sequence[str]) -> tuple[str, ...]:
+    return sources_note(", ".join(language(code).name for code in others))
+
+
+TESTS: dict[str, Test] = {
+    "order-unseen": order_unseen,
+    "order-seen": order_seen,
+    "two-languages": two_languages,
+    "mixed": mixed,
+    "forgetting": forgetting,
+}
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return each condition's gain over none and over English alone, for each kind of language.
+
+    English alone is English twice, or for a condition of one stage English in one stage, where the study has it.
+
+    Returns
+    -------
+    DataFrame
+        condition, training (in words), languages (`unseen`, `seen`, `English`), rows (how many they are), score
+        (percent), gain, low, high (over none), over_english, over_english_low, over_english_high (points). Kinds
+        without a language are left out.
+    """
+    plan = evidence.plan
+    recorded = [name for name in plan.stages if not missing(evidence.scores, [name])]
+    trained = [name for name in recorded if name != plan.baseline and plan.baseline in recorded]
+    rows = [_gain_row(evidence, rules, name, kind) for name in trained for kind in KINDS]
+    columns = ["condition", "training", "languages", "rows", "score", "gain", "low", "high", "over_english",
+               "over_english_low", "over_english_high"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], float))
+    return table.dropna(subset=["score"]).reset_index(drop=True)
+
+
+def _gain_row(evidence: Evidence, rules: Rules, name: str, kind: str) -> dict[str, str | float]:
+    plan, codes = evidence.plan, _of_kind(evidence, name, kind)
+    row = {"condition": name, "training": plan.title(name), "languages": kind, "rows": len(codes)}
+    row["score"] = _interval(evidence, {name: 1.0}, codes, rules)["value"]
+    over = _interval(evidence, {name: 1.0, plan.baseline: -1.0}, codes, rules)
+    row |= {"gain": over["value"], "low": over["low"], "high": over["high"]}
+    alone = _english_alone(plan, name)
+    if alone is not None and alone != name and not missing(evidence.scores, [alone]):
+        against = _interval(evidence, {name: 1.0, alone: -1.0}, codes, rules)
+        row |= {f"over_english{end}": against[key] for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))}
+    return row
+
+
+def _english_alone(plan: Plan, name: str) -> str | None:
+    one_stage = plan.named([SOURCE_LANGUAGE]) if len(plan.stages[name]) == 1 else None
+    return one_stage or plan.twice(SOURCE_LANGUAGE)
+
+
+def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
+    if kind == UNSEEN:
+        return evidence.unseen
+    own = {code for stage in evidence.plan.stages[name] for code in stage}
+    return sorted(own - {SOURCE_LANGUAGE}) if kind == SEEN else [SOURCE_LANGUAGE]
+
+
+def _interval(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> dict[str, float]:
+    """Value and interval; of one language and one seed the value alone."""
+    def build(found: Evidence) -> pd.DataFrame:
+        return of_languages(contrast(found.scores, weights), codes)
+
+    kept, result = build(evidence), effect_of(evidence, build, rules)
+    return {"value": kept.mean(axis=None), "low": result.low, "high": result.high}
+
+
+def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the effect of order for each language beside English by itself.
+
+    Returns
+    -------
+    DataFrame
+        source, languages (`unseen`, `seen`, `English`), effect, low, high (points, English last minus first), rows
+        (languages). Nothing is corrected.
+    """
+    rows = []
+    for code in evidence.plan.others:
+        if missing(evidence.scores, evidence.order(code)):
+            continue
+        for kind in KINDS:
+            codes = _of_kind(evidence, evidence.plan.english_last(code), kind)
+            found = _interval(evidence, evidence.order(code), codes, rules)
+            rows.append(
+                {"source": language(code).name, "languages": kind, "effect": found["value"]}
+                | {"low": found["low"], "high": found["high"], "rows": len(codes)}
+            )
+    return pd.DataFrame(rows, columns=["source", "languages", "effect", "low", "high", "rows"])
+
+
+def by_language(evidence: Evidence) -> pd.DataFrame:
+    """Return the F1 of each test language by kind of training, averaged over the languages beside English and seeds.
+
+    Returns
+    -------
+    DataFrame
+        language, code, family, trained (whether the intermediate phase of some condition has it), and in percent
+        `none`, `English twice`, `English first`, `English last`, `mixed`, of those that are recorded as a whole.
+    """
+    plan = evidence.plan
+    whole = {
+        title: names for title, names in plan.groups.items()
+        if names and None not in names and not missing(evidence.scores, names)
+    }  # fmt: skip
+    means = {title: contrast(evidence.scores, evenly(names)).mean(axis=1) for title, names in whole.items()}
+    table = pd.DataFrame(means)
+    facts = language_table(table.index)[["name", "code", "family"]].set_index("code", drop=False)
+    facts["trained"] = facts["code"].isin([SOURCE_LANGUAGE, *plan.sources])
+    return facts.rename(columns={"name": "language"}).join(table).reset_index(drop=True)
+
+
+def forgetting_table(evidence: Evidence) -> pd.DataFrame:
+    """Return, for each condition of two stages, its first language's dev score after either stage.
+
+    Returns
+    -------
+    DataFrame
+        condition, training, language (of the first stage), before, after, lost (means over seeds; negative is gained),
+        seeds.
+    """
+    rows = []
+    for name in (each for each in evidence.plan.stages if each in set(evidence.dev["condition"])):
+        part = evidence.dev[evidence.dev["condition"] == name]
+        before, after = part["before"].mean(), part["after"].mean()
+        first = language(part["first"].iloc[0]).name
+        rows.append((name, evidence.plan.title(name), first, before, after, before - after, len(part)))
+    return pd.DataFrame(rows, columns=["condition", "training", "language", "before", "after", "lost", "seeds"])
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
+
+def answer(section: Section) -> Answer:
+    """Answer the question from a study's records; without any it says how to make them."""
+    evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
+    evidence = with_redrawn_scores(evidence, section.analysis)
+    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
+
+
+def summary(evidence: Evidence, rules: Rules) -> str:
+    """Say what intermediate training in English, and in both orders, gains over none in unseen languages."""
+    table = gains(evidence, rules)
+    table = table[table["languages"] == UNSEEN].set_index("condition")
+    plan = evidence.plan
+    said = [
+        f"{signed(table.loc[names, 'gain'].mean())} with {_WORDS.get(title, title)}"
+        for title, names in plan.groups.items() if names and set(names) <= set(table.index)
+    ]  # fmt: skip
+    if not said:
+        return ""
+    others = ", ".join(language(code).name for code in plan.others)
+    return (
+        f"Beside English stand {others}. In {count(evidence.unseen, 'language')} that the intermediate phase has not "
+        f"seen, F1 changes against no intermediate training by {'; '.join(said)} (points)."
+    )
+
+
+def seen_text(table: pd.DataFrame) -> str:
+    """Say of `by_source` where the order matters by itself."""
+    chosen = clear(table)
+    if table.empty:
+        return "No language has both orders on record yet."
+    if chosen.empty:
+        return f"None of the {len(table)} intervals leaves zero out."
+    said = [
+        f"{row['source']}, {row['languages']}: {signed(row['effect'])} ({signed(row['low'])} to {signed(row['high'])})"
+        for row in chosen.to_dict("records")
+    ]
+    return (
+        f"Of {len(table)} intervals, which nothing is corrected for, these leave zero out: {'; '.join(said)}. Positive "
+        "is better with English last."
+    )
+
+
+def forgetting_text(evidence: Evidence) -> str:
+    """Say what English lost or gained while another language was trained, and another language while English was."""
+    lost = forgotten(evidence)
+    if lost.empty:
+        return "No condition of two languages has both stages on record yet."
+    english = lost["first"] == SOURCE_LANGUAGE
+    first, other = (_moved(lost.loc[chosen, "lost"].mean()) for chosen in (english, ~english))
+    return (
+        f"English {first} points of dev F1 while the language after it is trained; a language before English {other} "
+        "points while English is."
+    )
+
+
+def _moved(lost: float) -> str:
+    return f"{'loses' if lost > 0 else 'gains'} {abs(lost):.1f}"

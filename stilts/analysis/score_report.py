@@ -1,0 +1,130 @@
+"""Scores of a study by target and language: without an intermediate task, after the best single one, after all."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stilts.analysis import published
+from stilts.analysis.claims import evidence
+from stilts.analysis.conditions import single_tasks
+from stilts.analysis.effects import estimate
+from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.opened import Analysis
+from stilts.study.settings import BASELINE
+from stilts.tasks.registry import MULTI, TARGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAJORITY = "most frequent label"
+GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
+
+
+def best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
+    """Return the best single intermediate task for a target, and on what it was chosen; None where there is none.
+
+    It is the one with the best English dev score. A target without training has none: the one with the best mean test
+    score over languages is taken, which flatters it.
+    """
+    part = analysis.replicates.get(target)
+    singles = [name for name in single_tasks(analysis.conditions) if part and name in part.conditions]
+    if not singles:
+        return None
+    scores = evidence(analysis).dev_scores
+    task = TARGETS[target].training_task
+    dev = scores[(scores["target"] == task) & scores["condition"].isin(singles)]
+    if len(dev):
+        return dev.loc[dev["score"].idxmax(), "condition"], "English dev"
+    means = part.scores[part.others].mean(axis=0)
+    return max(singles, key=lambda name: means[part.conditions.index(name)]), "test"
+
+
+def _shown(analysis: Analysis, target: str) -> dict[str, str]:
+    """Return the conditions that a target's table shows, by the head of their column."""
+    part = analysis.replicates[target]
+    chosen = best_single(analysis, target)
+    heads = {BASELINE: BASELINE} | ({f"best single ({chosen[0]})": chosen[0]} if chosen else {}) | {MULTI: MULTI}
+    return {head: name for head, name in heads.items() if name in part.conditions}
+
+
+def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
+    """Return a target's scores by language: their mean, then English, then the others by syntactic distance.
+
+    Returns
+    -------
+    DataFrame
+        language, n (test examples), a column for each condition that is shown (percent, mean over seeds); where answers
+        are labels, the share of the most frequent one, and of each condition the accuracy with every label counting
+        the same (percent); the gain of `multi` with its interval over examples and seeds (points); and for a target
+        with published scores by language another column, headed by the published model. The first row is the mean over
+        all languages, English among them, as XTREME takes it, without an interval; of the published column over the
+        same languages. No row where the target has no record.
+    """
+    import pandas as pd
+
+    part = analysis.replicates.get(target)
+    if part is None:
+        return pd.DataFrame(columns=["language", "n", BASELINE])
+    order = by_distance(part.languages)
+    places = [part.languages.index(code) for code in order]
+    scores = analysis.scores[analysis.scores["target"] == target]
+    counts = scores.groupby("language")["n"].first()
+    table = pd.DataFrame({"language": [f"{language(code).name} ({code})" for code in order]})
+    table["n"] = [int(counts[code]) for code in order]
+    for head, name in _shown(analysis, target).items():
+        table[head] = part.scores[places, part.conditions.index(name)]
+    for head, column in _beside_accuracy(analysis, target).items():
+        table[head] = column.reindex(order).to_numpy()
+    if {BASELINE, MULTI} <= set(part.conditions):
+        effects = [estimate(part.language(place, part.weights({MULTI: 1, BASELINE: -1}))) for place in places]
+        table[GAIN] = [effect.value for effect in effects]
+        table["low"], table["high"] = ([getattr(effect, end) for effect in effects] for end in ("low", "high"))
+    if series := published.by_language(target):
+        table[series.name] = [series.languages[target].get(code, np.nan) for code in order]
+    means = {column: table[column].mean() for column in table.columns[2:] if column not in ("low", "high")}
+    first = pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])
+    return pd.concat([first, table], ignore_index=True)[list(table.columns)]
+
+
+def _beside_accuracy(analysis: Analysis, target: str) -> "dict[str, pd.Series]":
+    """Return the share of the most frequent label by language, and the balanced accuracy of the shown conditions.
+
+    Nothing where answers are no labels, or records do not note it.
+    """
+    scores = analysis.scores[analysis.scores["target"] == target][["run", "condition", "language"]]
+    noted = scores.merge(analysis.guessing, on=["run", "language"])
+    if noted.empty:
+        return {}
+    balanced = noted.groupby(["condition", "language"])["balanced"].mean()
+    shown = {head: balanced[name] for head, name in _shown(analysis, target).items() if name in balanced}
+    return {MAJORITY: noted.groupby("language")["majority"].first()} | {
+        f"{head}, balanced": column for head, column in shown.items()
+    }
+
+
+def target_averages(analysis: Analysis) -> "pd.DataFrame":
+    """Return one row per target: the mean over its languages, English among them, beside published test averages.
+
+    Returns
+    -------
+    DataFrame
+        target, metric, languages (their number), n (test examples in all), none, best single (percent), which, chosen
+        on, multi, and a column for each published series with averages.
+    """
+    import pandas as pd
+
+    rows = []
+    for target, part in analysis.replicates.items():
+        means = dict(zip(part.conditions, part.scores.mean(axis=0), strict=True))
+        which, chosen_on = best_single(analysis, target) or (None, None)
+        n = analysis.scores[analysis.scores["target"] == target].groupby("language")["n"].first().sum()
+        rows.append(
+            {"target": target, "metric": TARGETS[target].metric, "languages": len(part.languages), "n": int(n)}
+            | {BASELINE: means.get(BASELINE), "best single": means.get(which), "which": which, "chosen on": chosen_on}
+            | {MULTI: means.get(MULTI)}
+            | {series.name: series.averages.get(target) for series in published.with_averages()}
+        )
+    columns = ["target", "metric", "languages", "n", BASELINE, "best single", "which", "chosen on", MULTI]
+    names = [series.name for series in published.with_averages()]
+    table = pd.DataFrame(rows, columns=[*columns, *names])
+    return table.astype(dict.fromkeys([BASELINE, "best single", MULTI, *names], float))

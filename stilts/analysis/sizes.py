@@ -1,0 +1,94 @@
+"""On how many examples studies were trained and tested, and how: from their records, which state it."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stilts.analysis.bootstrap import UNTRAINED_SEED
+from stilts.study.records import Record
+from stilts.study.runs import Run
+from stilts.study.settings import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PHASES = ("intermediate", "target", "zero-shot")
+REAL = ("epochs", "learning_rate")
+TRAINING = (
+    "examples", *REAL, "batch_size", "frozen_layers", "max_length", "dev_examples", "evaluations",
+)  # fmt: skip
+
+
+def sizes(studies: Mapping[str, Iterable[Record]]) -> "pd.DataFrame":
+    """Return one row for each study, phase and set of settings.
+
+    Parameters
+    ----------
+    studies : mapping
+        Study -> its records.
+
+    Returns
+    -------
+    DataFrame
+        study, phase, of (conditions of the intermediate phase, targets of the others; `all` where all have the same),
+        seeds (their number), examples (for training, or of a language's test set, at most), and for training epochs,
+        learning_rate (encoder, peak), batch_size, frozen_layers, max_length (tokens), dev_examples, evaluations.
+    """
+    import pandas as pd
+
+    rows = [row for study, records in studies.items() for row in _rows(study, list(records))]
+    table = pd.DataFrame(rows, columns=["study", "phase", "of", "seeds", *TRAINING])
+    return table.astype({name: float if name in REAL else "Int64" for name in TRAINING})
+
+
+def _rows(study: str, records: list[Record]) -> Iterator[dict[str, Any]]:
+    for phase in PHASES:
+        named: dict[tuple, dict[str, None]] = {}
+        runs = [record.run for record in records if record.run.phase == phase]
+        for run in runs:
+            named.setdefault(_settings(run), {})[_named(run)] = None
+        for settings, names in named.items():
+            seeds = {run.seed for run in runs if _settings(run) == settings} - {UNTRAINED_SEED}
+            row = {"study": study, "phase": phase, "of": "all" if len(named) == 1 else ", ".join(names)}
+            yield row | {"seeds": len(seeds)} | dict(zip(TRAINING, settings, strict=False))
+
+
+def _named(run: Run) -> str:
+    return run.condition if run.target is None else run.target
+
+
+def _settings(run: Run) -> tuple:
+    if run.phase == "zero-shot":
+        return (run.settings["evaluation"].get("examples"),)  # retrieval and mining read all rows
+    return tuple(run.settings["training"].get(name) for name in TRAINING)
+
+
+def shown(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return `sizes` for readers: rates as in 2e-4, and titles in words."""
+    rates = [_rate(value) for value in table["learning_rate"]]
+    epochs = [None if math.isnan(value) else f"{value:g}" for value in table["epochs"]]
+    return table.assign(epochs=epochs, learning_rate=rates).rename(columns=lambda name: name.replace("_", " "))
+
+
+def _rate(value: float) -> str | None:
+    if math.isnan(value):
+        return None
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def difference(live: Study, recorded: Study) -> str:
+    """Say how large two studies of one design are."""
+    own, other = _extent(live), _extent(recorded)
+    said = ", ".join(f"{number} {what}" for what, number in own.items())
+    beside = ", ".join(f"{number} {what}" for what, number in other.items())
+    return f"Study `{live.name}` takes {said}; study `{recorded.name}` takes {beside}."
+
+
+def _extent(study: Study) -> dict[str, int]:
+    return {
+        "examples for intermediate training": study.training("intermediate").examples,
+        "for target training": study.training("target").examples,
+        "of a language's test set": study.evaluation.examples,
+        f"seed{'' if len(study.seeds) == 1 else 's'}": len(study.seeds),
+    }

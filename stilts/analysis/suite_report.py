@@ -1,0 +1,255 @@
+"""What the data page shows of a suite: its languages, what was left out, what its sets share, and real examples."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stilts.analysis.languages.facts import DISTANCES, by_distance, language, language_table
+from stilts.analysis.wording import listed
+from stilts.sources.suite import MANIFEST, read_manifest
+from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
+from stilts.tasks.examples import SHOWN
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, of_suite, tasks_read
+from stilts.workspace.checkout import workspace
+from stilts.workspace.notebooks.markup import plain
+
+if TYPE_CHECKING:
+    pass
+
+EVERY = "all"
+COUNTS = ("train (en)", "dev (en)", "languages", "test rows each", "fewest")
+
+Manifest = Mapping[str, Any]
+"""What `suite.json` says; empty where nothing is known of a suite."""
+
+
+def open_suite(study: str) -> Path:
+    """Return the folder of a study's suite; one that is not there yet is built first, which takes minutes."""
+    here = workspace()
+    settings = here.study(study)
+    folder = here.suite_folder(settings)
+    if not (folder / MANIFEST).exists():
+        here.prepare(settings)
+    return folder
+
+
+def recorded_manifest(study: str) -> Manifest:
+    """Return what a study's suite said of itself when the records were committed; empty where that is not on record.
+
+    Raises
+    ------
+    UnknownName
+        If there is no study of that name.
+    """
+    here = workspace()
+    folder = here.root / "results" / here.study(study).name
+    cure = f"take the committed one back (`git checkout -- {folder.relative_to(here.root) / MANIFEST}`)"
+    return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
+
+
+def of_study(manifest: Manifest, study: Study) -> Manifest:
+    """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
+    named = {task_name(task) for task in tasks_read(study)}
+    named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
+    rows = {config: splits for config, splits in manifest.get("rows", {}).items() if _task_of(config) in named}
+    own = {
+        key: {task: said for task, said in manifest[key].items() if task in named}
+        for key in ("left_out", "notes")
+        if key in manifest
+    }
+    shared = [entry for entry in manifest.get("overlap", []) if entry["training"] in rows]
+    kept = [entry for entry in shared if entry.get("evaluation", "").partition(" ")[0] in rows]
+    return {**manifest, **own, "rows": rows, "overlap": kept} if manifest else {}
+
+
+def _task_of(config: str) -> str:
+    return config.removeprefix("intermediate.").partition(".")[0]
+
+
+def summary(manifest: Manifest) -> str:
+    """Say how large a suite is, what it was made with and what names it."""
+    if not manifest:
+        return "What this study's suite holds is not on record yet; `stilts record` writes it with the study's records."
+    known = [language(code) for code in _languages(manifest)]
+    rows = sum(sum(splits.values()) for splits in manifest["rows"].values())
+    versions = ", ".join(plain(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
+    made = f" with seed {plain(manifest['seed'])}" if "seed" in manifest else ""
+    made += f" from {versions}" if versions else ""
+    made = f"It was generated{made}; its" if made else "Its"
+    return (
+        f"This suite has {rows:,} rows in {len(known)} languages, English among them, of "
+        f"{len({each.family for each in known})} families and in {len({each.script for each in known})} scripts; "
+        f"{sum(each.xtreme for each in known)} of the languages are XTREME's. {made} fingerprint is "
+        f"`{manifest['fingerprint']}`."
+    )
+
+
+def _languages(manifest: Manifest) -> list[str]:
+    """Languages with a test set, and English."""
+    return sorted(set(coverage(manifest)["language"]) | {SOURCE_LANGUAGE})
+
+
+def by_task(manifest: Manifest) -> str:
+    """Say in how many languages besides English each target task has a test set."""
+    table = coverage(manifest)
+    sizes = table[table["language"] != SOURCE_LANGUAGE].groupby("task", sort=False)["language"].nunique()
+    said = [f"{size} in {listed(list(tasks.index))}" for size, tasks in sizes.groupby(sizes, sort=False)]
+    return f"Languages besides English with a test set: {'; '.join(said)}."
+
+
+def _registry(manifest: Manifest, registry: Mapping[str, Task]) -> dict[str, Task]:
+    return of_suite(registry, manifest.get("suite", "pocket"))
+
+
+def language_overview(manifest: Manifest) -> pd.DataFrame:
+    """Return one row per language, the nearest to English first: names, script, distances, test rows by target."""
+    codes = by_distance(_languages(manifest))
+    facts = language_table(codes)
+    facts["family"] = [f"{row.family}: {row.branch}" if row.branch else row.family for row in facts.itertuples()]
+    facts["xtreme"] = facts["xtreme"].map({True: "yes", False: ""})
+    targets = _registry(manifest, TARGETS)
+    for name, task in targets.items():
+        facts[name] = [_test_rows(manifest, task, code) for code in codes]
+    columns = ["code", "name", "family", "script", "xtreme", *DISTANCES, *targets]
+    return facts[columns].rename(columns={"name": "language", "xtreme": "in XTREME"})
+
+
+def _test_rows(manifest: Manifest, task: Task, code: str) -> int:
+    return manifest["rows"].get(task.config_for(code), {}).get("test", 0)
+
+
+def coverage(manifest: Manifest) -> pd.DataFrame:
+    """Return one row per target and language with a test set: task, language, rows; tasks in the registry's order."""
+    rows = [
+        {"task": name, "language": config.rpartition(".")[2], "rows": splits["test"]}
+        for name, task in _registry(manifest, TARGETS).items()
+        for config, splits in manifest.get("rows", {}).items()
+        if _is_of(config, task) and "test" in splits
+    ]
+    return pd.DataFrame(rows, columns=["task", "language", "rows"])
+
+
+def task_overview(manifest: Manifest) -> pd.DataFrame:
+    """Return one row per task of a suite: kind, group, metric, training and dev rows, languages, test rows of each.
+
+    Test rows are those of the language with the most; fewest is the number of the one with the fewest.
+    """
+    rows = manifest.get("rows", {})
+    overview = []
+    for kind, registry in (("intermediate", INTERMEDIATES), ("target", TARGETS)):
+        for name, task in _registry(manifest, registry).items():
+            tested = [splits["test"] for config, splits in rows.items() if _is_of(config, task) and "test" in splits]
+            english = rows.get(task.config_for(SOURCE_LANGUAGE), {})
+            if not tested and not english:
+                continue
+            overview.append(
+                {"task": name, "kind": kind, "group": task.group, "metric": task.metric}
+                | {"train (en)": english.get("train"), "dev (en)": english.get("validation")}
+                | {"languages": len(tested) or None, "test rows each": max(tested, default=None)}
+                | {"fewest": min(tested, default=None)}
+            )
+    columns = ["task", "kind", "group", "metric", *COUNTS]
+    return pd.DataFrame(overview, columns=columns).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def _is_of(config: str, task: Task) -> bool:
+    return config == task.config_for(config.rpartition(".")[2])
+
+
+def left_out(manifest: Manifest) -> pd.DataFrame:
+    """Return the languages besides English that tasks leave out: language ("all" for a whole task), tasks, reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for task, missing in manifest.get("left_out", {}).items():
+        for code, reason in missing.items():
+            if code != SOURCE_LANGUAGE:
+                reasons.setdefault((code, reason), []).append(task)
+    rows = [
+        {"language": EVERY if code == EVERY else f"{language(code).name} ({code})"}
+        | {"tasks": ", ".join(tasks), "reason": reason}
+        for (code, reason), tasks in reasons.items()
+    ]
+    table = pd.DataFrame(rows, columns=["language", "tasks", "reason"])
+    return table.sort_values(["language", "tasks"], ignore_index=True)
+
+
+def read_from(manifest: Manifest) -> pd.DataFrame:
+    """Return one row per split that a suite was read from: repository, config, split, rows there, published, revision.
+
+    Published rows are given where the folder held fewer than were published. A revision is missing where the folder was
+    copied by hand.
+    """
+    revisions = manifest.get("revisions", {})
+    rows = []
+    for place, held in manifest.get("sources", {}).items():
+        repository, config, split = place.rsplit("/", 2)
+        there, _, whole = held.removesuffix(" published").partition(" of ")
+        rows.append(
+            {"repository": repository, "config": config, "split": split, "rows": int(there)}
+            | {"published": int(whole) if whole else int(there), "revision": revisions.get(repository)}
+        )
+    return pd.DataFrame(rows, columns=["repository", "config", "split", "rows", "published", "revision"])
+
+
+def notes(manifest: Manifest) -> pd.DataFrame:
+    """Return what a reader of a task's numbers must know of its data: task, note."""
+    rows = [{"task": task, "note": note} for task, noted in manifest.get("notes", {}).items() for note in noted]
+    return pd.DataFrame(rows, columns=["task", "note"])
+
+
+def shared_texts(manifest: Manifest) -> pd.DataFrame:
+    """Return what dev and test sets of suite "xtreme" share with training sets of one language.
+
+    Returns
+    -------
+    DataFrame
+        training, evaluation, compared ("example": all texts of a row; "context"), rows of evaluation, shared, percent.
+    """
+    table = pd.DataFrame(manifest.get("overlap", []), columns=["training", "evaluation", "compared", "rows", "shared"])
+    return table.assign(percent=100 * table["shared"] / table["rows"])
+
+
+def overlap(manifest: Manifest) -> pd.DataFrame:
+    """Return what each test set shares with training sets, in percent of its rows.
+
+    One row per target and place (English, the other languages, and each source language among them with training sets
+    in itself): rows, and the shares of rows whose template, pair of slot values, meaning or whole text occurs in the
+    target's own training set, or in some intermediate one (the largest share of any).
+    """
+    table = pd.DataFrame(manifest["overlap"])
+    tests = table[table["compared"].str.endswith(" test")].copy()
+    tests["target"] = tests["compared"].str.split(" ").str[0]
+    tests["tested in"] = tests["compared"].str.split(" ").str[1:-1].str.join(" ").map(_place)
+    own = tests[tests["training"] == tests["target"] + f".{SOURCE_LANGUAGE}"]
+    other = tests[tests["training"].str.startswith("intermediate.")]
+    kinds, key = ["template", "values", "meaning", "text"], ["target", "tested in", "rows"]
+    shares = [
+        (100 * part.groupby(key, sort=False)[kinds].max()).add_prefix(f"{name} ")
+        for name, part in (("own:", own), ("intermediate:", other))
+    ]
+    return pd.concat(shares, axis=1).reset_index()
+
+
+def _place(tested: str) -> str:
+    return tested if tested == "other languages" else language(tested).name
+
+
+def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> pd.DataFrame:
+    """Return one real test example per language that has the target: language, example, answer.
+
+    Parameters
+    ----------
+    codes : sequence of str
+        Languages, in the order of the rows; those without a test set are passed over.
+    place : int
+        Which row of the test set.
+    """
+    task = get_target(target)
+    tested = read_manifest(suite)["rows"]
+    rows = [
+        {"language": language(code).name} | SHOWN[task.format](suite, task, code, place)
+        for code in codes
+        if "test" in tested.get(task.config_for(code), {})
+    ]
+    return pd.DataFrame(rows, columns=["language", "example", "answer"])

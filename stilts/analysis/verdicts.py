@@ -1,0 +1,293 @@
+"""The rule that turns effects into verdicts: one for the ledger of claims and for the tests of the five questions.
+
+A hypothesis says what an effect must be; the effect comes with its standard error and degrees of freedom. What can be
+decided is decided by t-tests against the bounds that the hypothesis names, at one level, corrected by Holm's step-down
+rule (1979) for all hypotheses that are judged together. Every decision is one-sided, at half the size of a test.
+Whatever an effect truly is, at most two decisions on it are wrong, one on either side, so that its tests are wrong
+together as often as one two-sided test is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, stdtr
+
+from stilts.analysis.effects import LEVEL, with_holm
+from stilts.study.errors import StiltsError
+
+
+class Verdict(StrEnum):
+    """What records let us say of a hypothesis."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NO_EFFECT = "no effect that matters"
+    UNTESTABLE = "could not be tested"
+    UNCLEAR = "cannot tell"
+
+
+RULE = (
+    "A verdict is the first of these that holds. *Could not be tested*: the records do not allow it, too little was "
+    "learned, or scores lie so close to floor or ceiling that the effect had no room. *No effect that matters*: the "
+    "effect is closer to zero than the smallest that would matter. *Supported*: it is what the hypothesis says. "
+    "*Contradicted*: it goes against the hypothesis by more than the smallest effect that would matter. Each is "
+    "decided by a t-test, or by permuting tasks where a chapter says so, corrected by Holm's rule for all that are "
+    "judged together. *Cannot tell*: anything else; with one seed nothing more can be said, since another seed's luck "
+    "is not known."
+)
+
+
+class Kind(StrEnum):
+    """What a hypothesis says of an effect."""
+
+    ABOVE = "above"  # more than `asked`
+    BELOW = "below"  # less than minus `asked`
+    DIFFERS = "differs"  # not zero, of either sign
+    NO_MORE = "no more"  # less than what matters: no gain, or a loss
+    NEGLIGIBLE = "negligible"  # closer to zero than what matters
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What an effect must be.
+
+    Attributes
+    ----------
+    kind : Kind
+    smallest : float or None
+        The smallest effect that matters, in the effect's unit; None where nothing says it.
+    asked : float
+        By how much `above` and `below` must leave zero out.
+    """
+
+    kind: Kind
+    smallest: float | None
+    asked: float = 0.0
+
+    def __post_init__(self):
+        if self.smallest is None and self.kind in (Kind.NO_MORE, Kind.NEGLIGIBLE):
+            raise StiltsError(f"hypothesis '{self.kind}': it needs the smallest effect that matters")
+
+    @property
+    def room(self) -> float:
+        """By how much a score must be able to move for the hypothesis to be tested."""
+        return max(self.asked, self.smallest or 0.0)
+
+
+def no_room(asked: Hypothesis, score: float, guessed: float) -> str:
+    """Say why a score leaves the effect that a hypothesis is about no room, a clause; "" where it does.
+
+    Parameters
+    ----------
+    score : float
+        Of what the effect is a change of, in percent.
+    guessed : float
+        What guessing scores: the floor.
+    """
+    if asked.kind is not Kind.BELOW and 100 - score < asked.room:
+        return f"at {score:.1f} before, less than {asked.room:g} below its ceiling"
+    # An effect that is to be above zero, or no more than so much, needs no room downwards.
+    if asked.kind not in (Kind.ABOVE, Kind.NO_MORE) and score - guessed < asked.room:
+        return f"at {score:.1f} before, less than {asked.room:g} above the {guessed:.1f} of guessing"
+    return ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An effect as it is judged.
+
+    Attributes
+    ----------
+    value, se, df : float
+        Estimate, its standard error, and the degrees of freedom of its t reference.
+    seeds : int
+        Behind the effect. With one, another seed's luck is not in the standard error.
+    obstacle : str
+        Why the hypothesis cannot be tested, a clause; "" where it can.
+    choices : int
+        Number of effects of which this one was chosen because of its value (Bonferroni's correction).
+    p : float or None
+        Two-sided p-value against zero of another kind of test, a permutation say; it goes before the t-test's.
+    """
+
+    value: float
+    se: float
+    df: float
+    seeds: int
+    obstacle: str = ""
+    choices: int = 1
+    p: float | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with its reason, a clause, and the p-value that it went by, corrected for all judged together.
+
+    The p-value is that of the decision that comes closest; NaN where nothing was tested.
+    """
+
+    verdict: Verdict
+    reason: str
+    p: float
+
+
+def judge(
+    pairs: Sequence[tuple[Hypothesis, Measurement]], level: float = LEVEL, correct: bool = True
+) -> list[Judgement]:
+    """Return the judgement of each hypothesis, in their order.
+
+    Parameters
+    ----------
+    pairs : sequence of (Hypothesis, Measurement)
+        Judged together. Those that cannot be tested count in no correction.
+    level : float
+        One minus the chance of any wrong decision among them.
+    correct : bool
+        Whether to correct for their number.
+    """
+    tested = [place for place, (_, found) in enumerate(pairs) if not found.obstacle]
+    decisions = {place: _decisions(*pairs[place]) for place in tested}
+    nearest = np.array([min(decisions[place].values()) for place in tested])
+    corrected = nearest
+    if correct and len(nearest) > 1:
+        corrected = with_holm(pd.DataFrame({"p": nearest}))["p_holm"]
+    judged = {}
+    for place, own, p in zip(tested, nearest, corrected, strict=True):
+        factor = float(p / own) if own else 1.0
+        judged[place] = _judgement(*pairs[place], decisions[place], factor, len(tested), level)
+    return [
+        judged.get(place) or Judgement(Verdict.UNTESTABLE, found.obstacle, float("nan"))
+        for place, (_, found) in enumerate(pairs)
+    ]
+
+
+def _decisions(asked: Hypothesis, found: Measurement) -> dict[Verdict, float]:
+    """Return the p-value of each decision that a hypothesis allows, in the order in which they are taken.
+
+    Every decision that an effect lies beyond a bound is one-sided; its p-value is doubled, as for a two-sided test.
+    """
+    matters = asked.smallest
+    negligible = {} if matters is None else {Verdict.NO_EFFECT: _within(found, matters)}
+    if asked.kind is Kind.DIFFERS:
+        return {**negligible, Verdict.SUPPORTED: _outside(found, 0.0)}
+    if asked.kind is Kind.NEGLIGIBLE:
+        return {Verdict.SUPPORTED: _within(found, matters), Verdict.CONTRADICTED: _outside(found, matters)}
+    if asked.kind is Kind.NO_MORE:
+        return {Verdict.SUPPORTED: _below(found, matters), Verdict.CONTRADICTED: _above(found, matters)}
+    opposite = -(matters or 0.0)
+    if asked.kind is Kind.ABOVE:
+        return {
+            **negligible,
+            Verdict.SUPPORTED: _above(found, asked.asked),
+            Verdict.CONTRADICTED: _below(found, opposite),
+        }
+    return {
+        **negligible,
+        Verdict.SUPPORTED: _below(found, -asked.asked),
+        Verdict.CONTRADICTED: _above(found, -opposite),
+    }
+
+
+def _above(found: Measurement, bound: float) -> float:
+    return _one_sided(found.value - bound, found, bound)
+
+
+def _below(found: Measurement, bound: float) -> float:
+    return _one_sided(bound - found.value, found, bound)
+
+
+def _within(found: Measurement, bound: float) -> float:
+    return max(_above(found, -bound), _below(found, bound))
+
+
+def _outside(found: Measurement, bound: float) -> float:
+    return min(_above(found, bound), _below(found, -bound))
+
+
+def _one_sided(distance: float, found: Measurement, bound: float) -> float:
+    """Return the doubled p-value of an effect that lies so far on the right side of a bound."""
+    if found.p is not None and not bound:
+        return min(1.0, found.choices * (found.p if distance > 0 else 1.0))
+    return min(1.0, 2 * found.choices * _tail(distance, found))
+
+
+def _tail(distance: float, found: Measurement) -> float:
+    """Return the chance of a larger t; an effect that never varies is what it is."""
+    if not found.se:
+        return float(distance <= 0)
+    t = -distance / found.se
+    return float(ndtr(t) if np.isinf(found.df) else stdtr(found.df, t))
+
+
+def _judgement(
+    asked: Hypothesis, found: Measurement, decisions: dict[Verdict, float], factor: float, together: int, level: float
+) -> Judgement:
+    """Take the first decision that stands after the correction by a factor, for so many hypotheses together."""
+    nearest = min(decisions.values())
+    p = min(1.0, nearest * factor)
+    taken = next((verdict for verdict, each in decisions.items() if each * factor < 1 - level), None)
+    if taken is None:
+        alone = next((verdict for verdict, each in decisions.items() if each < 1 - level), None)
+        reason = "the interval allows more than one answer"
+        if alone:
+            reason = f"{alone} by itself, but not after the correction for {together} judged together"
+        return Judgement(Verdict.UNCLEAR, reason, p)
+    if found.seeds < 2:
+        return Judgement(Verdict.UNCLEAR, "one seed: another one's luck is not known", p)
+    return Judgement(taken, _reason(taken, asked, found), min(1.0, decisions[taken] * factor))
+
+
+def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:
+    if asked.kind is Kind.NEGLIGIBLE and taken is Verdict.CONTRADICTED:
+        return f"it {'gains' if found.value > 0 else 'loses'} more than {asked.smallest:g}"
+    if taken is Verdict.NO_EFFECT or asked.kind is Kind.NEGLIGIBLE:
+        return f"all of it closer to zero than {asked.smallest:g}"
+    if asked.kind is Kind.NO_MORE:
+        return f"{'below' if taken is Verdict.SUPPORTED else 'above'} {asked.smallest:g}"
+    if asked.kind is Kind.DIFFERS:
+        return "it leaves zero out"
+    up = (asked.kind is Kind.ABOVE) == (taken is Verdict.SUPPORTED)
+    bound = asked.asked if taken is Verdict.SUPPORTED else asked.smallest or 0.0
+    return f"{'above' if up else 'below'} {bound if up else 0 - bound:g}"
+
+
+def join(judgements: Sequence[Judgement], named: Sequence[str], complete: bool = True) -> Judgement:
+    """Return the verdict on a whole that all of its parts must support.
+
+    Contradicted where one part is; *no effect that matters* where one part shows none; supported where all are and none
+    lacks; *could not be tested* where no part could; else *cannot tell*. The reason names the parts that decide.
+
+    Parameters
+    ----------
+    judgements : sequence of Judgement
+    named : sequence of str
+        What each part is called.
+    complete : bool
+        Whether nothing lacks that the whole speaks of.
+    """
+    verdicts = [each.verdict for each in judgements]
+    for decisive in (Verdict.CONTRADICTED, Verdict.NO_EFFECT):
+        if decisive in verdicts:
+            return Judgement(decisive, _told(judgements, named, decisive), float("nan"))
+    if verdicts and set(verdicts) == {Verdict.SUPPORTED} and complete:
+        return Judgement(Verdict.SUPPORTED, "", float("nan"))
+    if set(verdicts) <= {Verdict.UNTESTABLE}:
+        return Judgement(Verdict.UNTESTABLE, _told(judgements, named, Verdict.UNTESTABLE), float("nan"))
+    if set(verdicts) == {Verdict.SUPPORTED}:
+        return Judgement(Verdict.UNCLEAR, "a part of it has no records", float("nan"))
+    open_parts = [each for each in (Verdict.UNCLEAR, Verdict.UNTESTABLE) if each in verdicts]
+    return Judgement(Verdict.UNCLEAR, "; ".join(_told(judgements, named, each) for each in open_parts), float("nan"))
+
+
+def _told(judgements: Sequence[Judgement], named: Sequence[str], verdict: Verdict) -> str:
+    """Name the parts of a verdict, those of one reason together; a reason that is that of all parts needs no names."""
+    if len({(each.verdict, each.reason) for each in judgements}) == 1:
+        return judgements[0].reason
+    by_reason: dict[str, list[str]] = {}
+    for name, each in zip(named, judgements, strict=True):
+        if each.verdict is verdict:
+            by_reason.setdefault(each.reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())

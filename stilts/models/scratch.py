@@ -1,0 +1,187 @@
+"""Encoders with random weights, of three architectures and one size, over the tokenizer of another encoder.
+
+All three are made of one block: LayerNorm before attention and before a feed-forward layer with GELU, learned absolute
+positions, word embeddings that decode as well. They differ in what attention sees, and in an encoder-decoder's
+cross-attention:
+
+================== ======================= ==========================================================
+architecture       class of transformers   objective
+================== ======================= ==========================================================
+encoder            RobertaPreLayerNorm     masked tokens (Devlin et al. 2019, arXiv:1810.04805)
+decoder            GPT-2                   the next token (Radford et al. 2019)
+encoder-decoder    mBART                   span corruption (Raffel et al. 2020, arXiv:1910.10683)
+================== ======================= ==========================================================
+
+Their word embeddings are of one size, and so is what they have besides: the width of the feed-forward layers is chosen
+for that.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from stilts.study.errors import StiltsError
+from stilts.study.settings import ScratchSettings
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+SENTINELS = 16  # enough for blocks of 256 tokens, of which span corruption hides 13 spans
+TOLERANCE = 0.01  # share of the parameters that an encoder may have more or fewer than its settings say
+_STEP = 8  # the width of the feed-forward layers is a multiple of it, as matrix products like it
+
+
+def make_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
+    """Add the sentinel tokens of span corruption to a tokenizer, in place, at the end; all architectures have them.
+
+    Raises
+    ------
+    StiltsError
+        If the tokenizer lacks the tokens that begin and end a text, pad it or hide a token of it.
+    """
+    from stilts.tasks.formats.span_corruption import SENTINEL
+
+    needed = ("bos_token", "eos_token", "pad_token", "mask_token")
+    if lacking := [name for name in needed if getattr(tokenizer, name) is None]:
+        raise StiltsError(
+            f"tokenizer {tokenizer.name_or_path} has no {' and no '.join(lacking)}, which an encoder with random "
+            "weights needs; name another encoder whose tokenizer it takes"
+        )
+    tokenizer.add_special_tokens(
+        {"extra_special_tokens": [SENTINEL.format(number=number) for number in range(SENTINELS)]}
+    )
+    return tokenizer
+
+
+def build(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast", seed: int = 0) -> "PreTrainedModel":
+    """Return a model without a head, with weights drawn from `seed`, for a tokenizer of `make_tokenizer`.
+
+    Raises
+    ------
+    StiltsError
+        If the settings fit no model.
+    """
+    return draw(make_config(settings, tokenizer), seed)
+
+
+def draw(config: "PretrainedConfig", seed: int) -> "PreTrainedModel":
+    """Return a model of a config with weights drawn from `seed`, in evaluation mode."""
+    import torch
+    from transformers import AutoModel
+
+    torch.manual_seed(seed)
+    return AutoModel.from_config(config, **_without_pooler(config)).eval()
+
+
+def make_config(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":
+    """Return the config of a model that has the settings' number of parameters.
+
+    Raises
+    ------
+    StiltsError
+        If no width of the feed-forward layers gives that, or heads or halves do not divide evenly.
+    """
+    _check(settings)
+    special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    sizes = {"vocab_size": len(tokenizer), **special}
+    return _CONFIGS[settings.architecture](settings, _width(settings), sizes)
+
+
+def count_parameters(config: "PretrainedConfig") -> int:
+    """Return the weights of a model without its word embeddings; none is drawn for it."""
+    import torch
+    from transformers import AutoModel
+
+    with torch.device("meta"):
+        model = AutoModel.from_config(config, **_without_pooler(config))
+    return sum(weight.numel() for weight in model.parameters()) - model.get_input_embeddings().weight.numel()
+
+
+def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
+    return {"add_pooling_layer": False} if config.model_type == "roberta-prelayernorm" else {}
+
+
+def _check(settings: ScratchSettings) -> None:
+    if settings.hidden % settings.heads:
+        raise StiltsError(f"scratch.heads is {settings.heads}, which does not divide scratch.hidden, {settings.hidden}")
+    if settings.architecture == "encoder-decoder" and settings.layers % 2:
+        raise StiltsError(f"scratch.layers is {settings.layers}; an encoder-decoder has half of them in each half")
+
+
+def _width(settings: ScratchSettings) -> int:
+    """Return the width of the feed-forward layers with which a model has its number of parameters."""
+    sizes = {"vocab_size": 8, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+    counts = [
+        count_parameters(_CONFIGS[settings.architecture](settings, width, sizes)) for width in (_STEP, 2 * _STEP)
+    ]
+    step = counts[1] - counts[0]
+    steps = max(1, 1 + round((settings.parameters - counts[0]) / step))
+    got = counts[0] + (steps - 1) * step
+    if abs(got - settings.parameters) > TOLERANCE * settings.parameters:
+        raise StiltsError(
+            f"scratch.parameters is {settings.parameters}, but an {settings.architecture} of {settings.layers} layers "
+            f"and hidden size {settings.hidden} has at least {counts[0]}, in steps of {step}; raise it, or lower hidden"
+        )
+    return steps * _STEP
+
+
+def _encoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) -> "PretrainedConfig":
+    from transformers import RobertaPreLayerNormConfig
+
+    return RobertaPreLayerNormConfig(
+        **sizes,
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=width,
+        # It counts positions from the padding token's number on.
+        max_position_embeddings=settings.positions + sizes["pad_token_id"] + 1,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.dropout,
+    )
+
+
+def _decoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) -> "PretrainedConfig":
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        **sizes,
+        n_embd=settings.hidden,
+        n_layer=settings.layers,
+        n_head=settings.heads,
+        n_inner=width,
+        n_positions=settings.positions,
+        activation_function="gelu",
+        resid_pdrop=settings.dropout,
+        embd_pdrop=settings.dropout,
+        attn_pdrop=settings.dropout,
+        use_cache=False,
+    )
+
+
+def _encoder_decoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) -> "PretrainedConfig":
+    from transformers import MBartConfig
+
+    each = {
+        f"{half}_{name}": value
+        for half in ("encoder", "decoder")
+        for name, value in (
+            ("layers", settings.layers // 2), ("attention_heads", settings.heads), ("ffn_dim", width),
+        )
+    }  # fmt: skip
+    return MBartConfig(
+        **sizes,
+        **each,
+        d_model=settings.hidden,
+        max_position_embeddings=settings.positions,
+        activation_function="gelu",
+        dropout=settings.dropout,
+        attention_dropout=settings.dropout,
+        decoder_start_token_id=sizes["eos_token_id"],
+        forced_eos_token_id=None,
+        use_cache=False,
+    )
+
+
+_CONFIGS: Mapping[str, Callable[[ScratchSettings, int, Mapping[str, int]], "PretrainedConfig"]] = {
+    "encoder": _encoder, "decoder": _decoder, "encoder-decoder": _encoder_decoder,
+}  # fmt: skip

@@ -1,0 +1,142 @@
+"""Starting the processes that train one model together, and watching them.
+
+They are processes of their own and not forks of the notebook's kernel, whose CUDA would not survive that. torch's own
+launcher is not used: it starts its workers in sessions of their own, in which they outlive a kernel that is killed.
+"""
+
+import json
+import logging
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stilts.study.errors import StiltsError
+from stilts.study.runs import Run
+from stilts.workspace.process_groups import process_group
+from stilts.workspace.starting import ended_by_signal, environment, python
+
+if TYPE_CHECKING:
+    from stilts.workspace.checkout import Workspace
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One of the processes, and the file that it prints to."""
+
+    rank: int
+    process: subprocess.Popen
+    output: Path
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.output.read_text(errors="replace").split("\n") if line.strip()]
+
+
+def train_together(run: Run, workspace: "Workspace") -> None:
+    """Do a run's training in as many processes as the workspace says; the first of them writes its record.
+
+    The caller holds the run's lock, and the checkpoint of its parent stands.
+
+    Raises
+    ------
+    StiltsError
+        If there are fewer GPUs, or a process ends before its work is done; then all are ended.
+    """
+    _check_gpus(workspace.processes)
+    folder = workspace.runs / "processes" / run.id
+    shutil.rmtree(folder, ignore_errors=True)  # what processes that were killed have left
+    folder.mkdir(parents=True)
+    request = folder / "request.json"
+    request.write_text(json.dumps(_request(run, workspace)))
+    log.info("%s: trains in %d processes, whose output is in %s", run.id, workspace.processes, folder)
+    with process_group() as group, ExitStack() as stack:
+        members = [_start(rank, workspace, request, group, stack) for rank in range(workspace.processes)]
+        failed = _wait(members)
+    for member in members:
+        member.process.wait()  # those that went on have been killed with their group
+    for line in members[0].lines:
+        log.info(line)
+    if failed:
+        raise StiltsError(_reason(failed, members))
+    shutil.rmtree(folder)
+
+
+def _request(run: Run, workspace: "Workspace") -> dict:
+    return {
+        "run": run.model_dump(mode="json"),
+        "paths": {"root": str(workspace.root), "runs": str(workspace.runs)},
+        "workspace": {
+            "study_name": workspace.study_name,
+            "threads": _threads(workspace),
+            "state_minutes": workspace.state_minutes,
+        },
+    }
+
+
+def _threads(workspace: "Workspace") -> int:
+    """Return the CPU threads of each process: all share those of the job."""
+    return max(1, workspace.threads // workspace.processes)
+
+
+def _check_gpus(processes: int) -> None:
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if torch.cuda.is_available() and gpus < processes:
+        raise StiltsError(f"schedule.processes is {processes}, but there are {gpus} GPUs here; lower it to {gpus}")
+
+
+def _start(rank: int, workspace: "Workspace", request: Path, group: int, stack: ExitStack) -> _Member:
+    output = request.with_name(f"process-{rank}.log")
+    printed = stack.enter_context(output.open("w"))
+    process = subprocess.Popen(
+        python("-m", "stilts.cli", "train", str(request)),
+        cwd=workspace.root,
+        env=environment(workspace.runs) | _rank_variables(rank, workspace),
+        process_group=group,
+        stdin=subprocess.DEVNULL,
+        stdout=printed,
+        stderr=subprocess.STDOUT,
+    )
+    return _Member(rank, process, output)
+
+
+def _rank_variables(rank: int, workspace: "Workspace") -> dict[str, str]:
+    """Return the variables by which torch.distributed and accelerate know the processes of one machine."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(workspace.processes),
+        "LOCAL_WORLD_SIZE": str(workspace.processes),
+        "OMP_NUM_THREADS": str(_threads(workspace)),
+    }
+
+
+def _wait(members: list[_Member]) -> list[_Member]:
+    """Wait until all have done their work, or one has failed; return those that have."""
+    while any(member.process.poll() is None for member in members):
+        if failed := [member for member in members if member.process.poll()]:
+            return failed
+        time.sleep(POLL_SECONDS)
+    return [member for member in members if member.process.returncode]
+
+
+def _reason(failed: list[_Member], members: list[_Member]) -> str:
+    """Say why a training ended: by an error that was told, else by a signal, else by the last line that was printed."""
+    told = [line.removeprefix("error: ") for each in failed for line in each.lines if line.startswith("error: ")]
+    if told:
+        return told[0]
+    first = min(failed, key=lambda each: each.process.returncode)  # ended by a signal: negative
+    place = f"process {first.rank + 1} of the {len(members)} that train together"
+    what = f"What it printed: {first.output}; the training goes on from its last saved state with the same command"
+    if ended := ended_by_signal(first.process.returncode):
+        return f"{place} was ended by {ended}. {what}"
+    return f"{place} failed: {first.lines[-1] if first.lines else 'it said nothing'}. {what}"

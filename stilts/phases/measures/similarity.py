@@ -1,0 +1,316 @@
+"""How alike the intermediate and the target tasks of a study are, by the prepared encoder before any training.
+
+Three measures of a pair of tasks, each a cosine; equal tasks have 1.
+
+``text``
+    Of the tasks' mean text vectors: the last hidden states, meaned over the tokens of a text and then over texts. The
+    vectors of contrastively trained encoders lie in a narrow cone, in which every cosine is near 1, so the mean over
+    all the study's tasks is taken off each first; values depend on which tasks a study has, and lie about 0.
+``fisher``
+    Of task embeddings from the diagonal of the Fisher information, TASK2VEC (Achille et al. 2019, arXiv:1902.03545; for
+    tasks on texts Vu et al. 2020, arXiv:2005.00770). A new head is fit on the frozen encoder; then, for each example,
+    labels are drawn from the model's own predictions, and the squared gradient of their log probability by the
+    encoder's weights is averaged: over drawn labels, over examples, and over the weights that lead to one output of a
+    weight matrix (TASK2VEC: over a filter's). A pair's value is the paper's symmetric one, the cosine of F / (F + G)
+    and G / (F + G), in which no matrix counts for more because its gradients are larger. It lies between 0 and 1.
+    Only tasks whose format chooses labels have it.
+``gradient``
+    Of the tasks' mean gradients of an objective that needs no labels, that of SimCSE (Gao et al. 2021,
+    arXiv:2104.08821), by the encoder's weights. The texts of a batch go through the encoder twice, under two dropout
+    masks, and are pooled to z and z'; the loss is the mean over i of the cross entropy of finding z'_i among all z'_j
+    by cos(z_i, z'_j) / temperature. All tasks have the same dropout seed. Texts that do not fill a batch are left out.
+
+`stilts.phases.measures.samples` says what stands for a task. ``fisher`` and ``gradient`` read the weights of the
+highest `layers` layers, the first without dropout and the second with it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from stilts.models.model import MultiTaskModel, autocast, build_model, products
+from stilts.models.prepared import load_prepared_tokenizer
+from stilts.phases.measures.samples import Sample, read_sample
+from stilts.study.runs import Run
+from stilts.study.settings import EVALUATION_PRECISION, SOURCE_LANGUAGE, SimilaritySettings, TrainingSettings
+from stilts.tasks.formats import PassageRetrieval, get_format
+from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.terms import drawn
+from stilts.tasks.registry import get_intermediate, get_target
+from stilts.training.batches import TaskData, schedule
+from stilts.training.gradients import Gradients
+from stilts.training.optimization import freeze
+from stilts.training.prediction import Progress, counted, head_outputs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stilts.workspace.checkout import Workspace
+
+MEASURES = ("text", "fisher", "gradient")
+COLUMNS = ("measure", "intermediate", "target", "value")
+BATCH_TOKENS = 4096  # of one pass that only reads vectors
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is measured of one task and then compared with others; float64 vectors.
+
+    Attributes
+    ----------
+    text : array (hidden,)
+    gradient : array (weights,)
+        float32: there are millions.
+    fisher : array (outputs of weight matrices,), optional
+    """
+
+    text: np.ndarray
+    gradient: np.ndarray
+    fisher: np.ndarray | None
+
+
+def similarity(
+    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None, measured: dict[str, Any]
+) -> "tuple[dict[str, dict[str, float]], pd.DataFrame]":
+    """Return how alike each intermediate and each target task of a study are.
+
+    The metrics, under "en", are `n`, the number of pairs, and for each measure the mean and the standard deviation over
+    its pairs: `mean_text`, `deviation_text` and so on. The table has a row for each measure and pair: `measure`,
+    `intermediate` and `target` (task references), `value`.
+    """
+    settings = SimilaritySettings(**run.settings["measure"])
+    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    tokenizer = load_prepared_tokenizer(folder)
+    tasks = {("intermediate", name): get_intermediate(name) for name in run.settings["intermediates"]}
+    tasks |= {("target", name): get_target(name) for name in run.settings["targets"]}
+    samples = {key: read_sample(suite, task, tokenizer, settings) for key, task in tasks.items()}
+    passes = {key: _passes(sample, settings) for key, sample in samples.items()}
+    count = counted(workspace.progress(run.id), sum(passes.values()))
+    profiles = {
+        key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
+        for key, sample in samples.items()
+    }
+    tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
+    measured.update(examples=sum(passes.values()), tokens=round(tokens))
+    table = compare(profiles)
+    return {SOURCE_LANGUAGE: _summary(table)}, table
+
+
+def profile(
+    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
+) -> Profile:
+    """Measure one task.
+
+    Parameters
+    ----------
+    model : MultiTaskModel
+        With a head `text` of passage retrieval, the mean over tokens, and `task`, the task's own, if it has one.
+    seed : int
+        Decides dropout, the order in which the head is fit, and the drawn labels.
+    count : callable
+        Is told how many more examples went through.
+    """
+    with products(settings.precision, model.device):
+        text = mean_text(model, sample.texts, count, settings.precision)
+        weights = _compared_weights(model, settings.layers)
+        gradient = label_free_gradient(model, weights, sample.texts, settings, seed, count)
+        fisher = None
+        if sample.terms:
+            fit_head(model, sample, settings, seed, count)
+            fisher = fisher_embedding(model, _compared_weights(model, settings.layers), sample, settings, seed, count)
+    return Profile(text, gradient, fisher)
+
+
+def mean_text(
+    model: MultiTaskModel,
+    texts: Sequence[Input],
+    count: Progress = lambda more: None,
+    precision: str = EVALUATION_PRECISION,
+) -> np.ndarray:
+    """Return the mean over texts of their mean-pooled last hidden states, float64 (hidden,)."""
+    vectors = head_outputs(
+        model, "text", PassageRetrieval.name, texts, batch_tokens=BATCH_TOKENS, precision=precision,
+        progress=count,
+    )  # fmt: skip
+    return np.concatenate(vectors).mean(0, dtype=np.float64)
+
+
+def label_free_gradient(
+    model: MultiTaskModel,
+    weights: Sequence[torch.nn.Parameter],
+    texts: Sequence[Input],
+    settings: SimilaritySettings,
+    seed: int,
+    count: Progress = lambda more: None,
+) -> np.ndarray:
+    """Return the mean over batches of the gradient of SimCSE's loss by the weights, float32 (weights,)."""
+    model.train()
+    model.zero_grad()
+    torch.manual_seed(seed)
+    size = min(settings.batch_size, len(texts))
+    starts = range(0, len(texts) - size + 1, size)
+    for start in starts:
+        parts = texts[start : start + size]
+        first, second = (_outputs(model, "text", parts, settings.precision) for _ in range(2))
+        contrastive_loss(first, second, settings.temperature).backward()
+        count(2 * len(parts))
+    gradient = torch.cat([weight.grad.flatten() for weight in weights]).cpu().numpy() / len(starts)
+    model.zero_grad()
+    return gradient
+
+
+def contrastive_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the mean cross entropy of finding, for each row of `first`, the same row of `second` by cosine.
+
+    Parameters
+    ----------
+    first, second : Tensor (texts, hidden)
+    """
+    first, second = (torch.nn.functional.normalize(side, dim=-1) for side in (first, second))
+    similarities = first @ second.T / temperature  # (texts, texts)
+    return torch.nn.functional.cross_entropy(similarities, torch.arange(len(first), device=first.device))
+
+
+def fit_head(
+    model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
+) -> None:
+    """Fit the head `task` on the encoder as it is: AdamW at a falling rate, dropout in the head alone."""
+    model.requires_grad_(False)
+    head = model.heads["task"].requires_grad_(True)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.head_learning_rate)
+    rates = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, settings.head_updates)
+    gradients = Gradients(model, settings.precision, seed)
+    model.eval()
+    head.train()
+    torch.manual_seed(seed)
+    for number, positions in enumerate(_batches(sample, settings, seed)):
+        parts = [sample.inputs[i] for i in positions]
+        gradients.compute("task", sample.form, parts, number)
+        optimizer.step()
+        optimizer.zero_grad()
+        rates.step()
+        count(len(parts))
+
+
+def fisher_embedding(
+    model: MultiTaskModel,
+    weights: Sequence[torch.nn.Parameter],
+    sample: Sample,
+    settings: SimilaritySettings,
+    seed: int,
+    count: Progress = lambda more: None,
+) -> np.ndarray:
+    """Return the diagonal of the Fisher information, averaged over each row of each weight matrix.
+
+    Returns
+    -------
+    float64 array (outputs of all weight matrices,)
+        Not below 0. Biases and LayerNorms are left out, as TASK2VEC does, which keeps filters alone.
+    """
+    model.eval()
+    matrices = [weight for weight in weights if weight.dim() > 1]
+    sums = [torch.zeros(len(weight), dtype=torch.float64) for weight in matrices]
+    generator = torch.Generator().manual_seed(seed)
+    form = get_format(sample.form)
+    for part in sample.inputs:
+        logits = _outputs(model, "task", [part], settings.precision)
+        for _ in range(settings.samples):
+            loss = form.loss(logits, [drawn(sample.terms, part, logits, generator)])
+            gradients = torch.autograd.grad(loss, matrices, retain_graph=True)
+            for total, gradient in zip(sums, gradients, strict=True):
+                total += gradient.square().flatten(1).mean(1).cpu()
+        count(1)
+    return (torch.cat(sums) / (len(sample.inputs) * settings.samples)).numpy()
+
+
+def compare(profiles: Mapping[tuple[str, str], Profile]) -> "pd.DataFrame":
+    """Return the table of all measures and pairs, from profiles by role ("intermediate" or "target") and task."""
+    import pandas as pd
+
+    center = np.mean([one.text for one in profiles.values()], axis=0)
+    rows = [
+        (measure, intermediate, target, value)
+        for (role, intermediate), first in profiles.items()
+        if role == "intermediate"
+        for (other, target), second in profiles.items()
+        if other == "target"
+        for measure, value in _compared(first, second, center)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values("measure", key=lambda names: names.map(MEASURES.index), kind="stable", ignore_index=True)
+
+
+def _compared(first: Profile, second: Profile, center: np.ndarray) -> Iterator[tuple[str, float]]:
+    yield "text", cosine(first.text - center, second.text - center)
+    yield "gradient", cosine(first.gradient, second.gradient)
+    if first.fisher is not None and second.fisher is not None:
+        yield "fisher", fisher_similarity(first.fisher, second.fisher)
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the cosine of two vectors; 0 where one is zero."""
+    norms = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+    # Rounding may take equal vectors past 1.
+    return min(1.0, max(-1.0, float(np.dot(first, second)) / norms)) if norms else 0.0
+
+
+def fisher_similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Return TASK2VEC's symmetric similarity of two embeddings, which are not below 0 (n,).
+
+    Places where both are 0, weights that neither task moves, are left out.
+    """
+    total = first + second
+    moved = total > 0
+    return cosine(first[moved] / total[moved], second[moved] / total[moved])
+
+
+def _summary(table: "pd.DataFrame") -> dict[str, float]:
+    values = table.groupby("measure")["value"]
+    pairs = len(table[["intermediate", "target"]].drop_duplicates())
+    means = {f"mean_{name}": float(value) for name, value in values.mean().items()}
+    deviations = {f"deviation_{name}": float(value) for name, value in values.std(ddof=0).items()}
+    return {"n": float(pairs), **means, **deviations}
+
+
+def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | None, run: Run) -> MultiTaskModel:
+    """Return the encoder with the heads of one task: a new one each time, so that equal tasks get equal heads."""
+    heads: dict[str, tuple[str, Sequence[str]]] = {"text": (PassageRetrieval.name, ())}
+    if sample.terms:
+        heads["task"] = (sample.form, sample.labels)
+    model = build_model(folder, heads, run.seed, run.heads)
+    if state is not None:
+        model.load_encoder(state)
+    return model
+
+
+def _compared_weights(model: MultiTaskModel, layers: int) -> list[torch.nn.Parameter]:
+    """Have the weights of the highest encoder layers take gradients, no others of the encoder, and return them."""
+    lowest = max(0, model.encoder.config.num_hidden_layers - layers)
+    freeze(model, TrainingSettings(frozen_layers=lowest))
+    return [weight for weight in model.encoder.parameters() if weight.requires_grad]
+
+
+def _outputs(model: MultiTaskModel, head: str, parts: Sequence[Input], precision: str) -> torch.Tensor:
+    with autocast(precision, model.device):
+        return model.logits(head, parts).float()
+
+
+def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[list[int]]:
+    """Return the positions of the inputs of each update that fits the head."""
+    data = {"task": TaskData(sample.form, sample.inputs)}
+    epochs = settings.head_updates / -(-len(sample.inputs) // settings.batch_size)
+    return [positions for _, positions in schedule(data, settings.batch_size, epochs, len(sample.inputs), seed)]
+
+
+def _passes(sample: Sample, settings: SimilaritySettings) -> int:
+    """Return about how many examples go through the encoder for one task."""
+    headed = len(sample.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
+    return 3 * len(sample.texts) + headed
+
+
+def _mean_length(sample: Sample) -> float:
+    return sum(part.tokens for part in sample.texts) / len(sample.texts)

@@ -1,0 +1,107 @@
+"""What the phase notebooks call: open a study with a few settings of one's own, and do one phase of one condition."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from stilts.phases.runner import complete
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.records import Record
+from stilts.study.settings import Phase, Study
+from stilts.tasks.registry import get_target, study_conditions
+from stilts.workspace.checkout import workspace
+
+
+def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
+    """Return a study, with settings of its blocks replaced where a value other than None is given.
+
+    Parameters
+    ----------
+    name : str
+        Name of a file in `studies/`, or a path ending in .yml.
+    **changes : mapping
+        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. A training setting holds for
+        all tasks and conditions of its phase, those with a value of their own included.
+
+    Raises
+    ------
+    StiltsError
+        If a value does not fit its setting.
+    """
+    study = workspace().study(name)
+    content = study.model_dump()
+    for block, values in changes.items():
+        given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
+        content[block].update(given)
+        for task in _trained_in(block, study) & content["per_task"].keys():
+            content["per_task"][task] = _without(content["per_task"][task], given)
+        for each in (entry for entry in content["intermediates"] if isinstance(entry, dict)):
+            if block in each:  # how a condition trains its targets
+                each[block] = _without(each[block], given)
+    try:
+        return Study(**content)
+    except ValidationError as error:
+        item = error.errors()[0]
+        place = ".".join(str(part) for part in item["loc"])
+        reason = item["msg"].removeprefix("Value error, ")
+        raise StiltsError(f"parameter {place}: {reason} (got {item['input']!r})") from None
+
+
+def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {setting: value for setting, value in own.items() if setting not in given}
+
+
+def _trained_in(block: str, study: Study) -> set[str]:
+    """Return the tasks and conditions whose training a block of settings is about."""
+    if block == "target_training":
+        return set(study.targets)
+    if block != "intermediate_training":
+        return set()
+    return {name for each in study_conditions(study) for name in (each.name, *each.all_tasks)}
+
+
+def _as_languages(setting: str, value: Any) -> Any:
+    if setting == "languages" and isinstance(value, str) and value != "all":
+        return [code.strip() for code in value.split(",")]
+    return value
+
+
+def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: str = "all") -> list[Record]:
+    """Do the runs of one phase, condition and seed that have no record, and return the records of all.
+
+    Parameters
+    ----------
+    targets : str
+        Target tasks separated by commas, or "all" of the study; without meaning where a phase has none.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        If the study has no such condition, seed or target.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    here = workspace(study)
+    plan = here.plan(study)
+    wanted = None if phase not in ("target", "zero-shot") or targets == "all" else _target_names(targets, study)
+    runs = plan.select(phase, condition, seed, wanted)
+    here.prepare(study)
+    records = []
+    for run in runs:
+        record = complete(run, here, plan.by_id)
+        print(f"{run.id}: {record.provenance.seconds:.1f} s")
+        records.append(record)
+    return records
+
+
+def _target_names(targets: str, study: Study) -> list[str]:
+    """Return the names in a list; besides the study's targets, tasks that these are trained on (MLQA: XQuAD's)."""
+    known = {name for target in study.targets for name in (target, get_target(target).training_task)}
+    names = [name.strip() for name in targets.split(",")]
+    for name in names:
+        if name not in known:
+            get_target(name)
+            raise UnknownName(f"target task of study '{study.name}'", name, known)
+    return names

@@ -1,0 +1,321 @@
+"""Phase `pretraining`: an encoder with random weights learns from texts alone, by the objective of its architecture.
+
+Encoders of all architectures read the same number of tokens of text in the same number of updates; how many of them
+they predict is the objective's own (some or all), and so is what an update costs. The texts of a language are joined,
+each ended as the tokenizer ends it, and cut into blocks of one length, so that no token is padding.
+
+Weights, order of the blocks and what is hidden in them come from the run's seed, so that two seeds share nothing but
+the texts. The held-out blocks and what is hidden in them are the same for all.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from stilts.models.model import MultiTaskModel, autocast, build_model, resolve_precision
+from stilts.models.prepared import load_prepared_tokenizer
+from stilts.models.scratch import draw
+from stilts.sources.hub import load_split
+from stilts.study.errors import StiltsError
+from stilts.study.settings import Architecture, PretrainingSettings, ScratchSettings, TrainingSettings
+from stilts.tasks.formats.base import Input, Row, special_tokens, subwords
+from stilts.tasks.formats.causal_lm import CausalLM
+from stilts.tasks.formats.language_model import LanguageModel
+from stilts.tasks.formats.masked_lm import MaskedLM
+from stilts.tasks.formats.span_corruption import SpanCorruption
+from stilts.training.batches import TaskData
+from stilts.training.loop import train
+from stilts.training.prediction import token_batches
+from stilts.training.processes import ALONE, Processes
+from stilts.training.state import Outcome, SavedStates
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CONFIG = "intermediate.text.multilingual"  # of a suite: rows `text`, and `lang` where their languages are known
+TASK = "text"
+ALL_LANGUAGES = "mul"  # ISO 639-2: multiple languages
+
+DEV_BATCH_TOKENS = 1024  # whose logits over a whole vocabulary are held at once
+
+Metrics = dict[str, dict[str, float]]
+
+
+class Block(NamedTuple):
+    """Token ids (length,) of joined texts of one language."""
+
+    ids: np.ndarray
+    language: str
+
+
+class Loss(NamedTuple):
+    """What it costs to predict tokens of some blocks: bits of all of them, and how many are right."""
+
+    blocks: int
+    tokens: int
+    bits: float
+    right: int
+
+    @property
+    def bits_per_token(self) -> float:
+        """Mean over the predicted tokens."""
+        return self.bits / self.tokens
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that was trained on texts, and how.
+
+    Attributes
+    ----------
+    model : MultiTaskModel
+        With the weights of its least held-out loss, and a head for the objective.
+    metrics : dict
+        "mul" and every language of the held-out texts -> `score` (accuracy of the predicted tokens, percent),
+        `bits_per_token` (of the predicted tokens), `n` (blocks), `tokens_predicted` (held out). "mul" has besides what
+        the training took: `training_tokens_read`, `training_tokens_predicted`, and `parameters` and `embeddings`, the
+        encoder's weights without and in its word embeddings.
+    outcome : Outcome
+        Its dev scores are bits per token with a minus sign.
+    """
+
+    model: MultiTaskModel
+    metrics: Metrics
+    outcome: Outcome
+
+
+def pretrain(
+    suite: Path,
+    folder: Path,
+    settings: PretrainingSettings,
+    scratch: ScratchSettings,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    saved: SavedStates | None = None,
+    processes: Processes = ALONE,
+) -> Pretrained:
+    """Train the encoder of a folder, with new random weights, on the texts of a suite.
+
+    Parameters
+    ----------
+    suite : Path
+        Holds the config `CONFIG` with the splits train and validation.
+    folder : Path
+        A prepared encoder with random weights.
+    scratch : ScratchSettings
+        Its own; the architecture decides the objective.
+    progress, saved, processes
+        As for `stilts.training.loop.train`. Of several processes the main one alone measures the held-out loss.
+
+    Raises
+    ------
+    StiltsError
+        If the texts make no block, the encoder takes none so long, or as `stilts.training.loop.train`.
+    """
+    _check_length(settings, scratch)
+    objective = objective_of(scratch.architecture, settings)
+    tokenizer = load_prepared_tokenizer(folder)
+    model = build_model(folder, {TASK: (objective.name, ())}, seed)
+    _draw_again(model, seed)
+    inputs = training_inputs(blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
+                             settings, seed)  # fmt: skip
+    held_out = _HeldOut(blocks(_rows(suite, "validation"), tokenizer, settings.length), objective, tokenizer, settings)
+    outcome = train(
+        model,
+        {TASK: TaskData(objective.name, inputs)},
+        _as_training(settings),
+        seed=seed,
+        dev_scores=lambda: {TASK: -held_out.losses(model)[ALL_LANGUAGES].bits_per_token},
+        example_cap=len(inputs),
+        progress=progress,
+        saved=saved,
+        processes=processes,
+    )
+    metrics = _metrics(held_out.losses(model), model, inputs, settings.length) if processes.is_main else {}
+    return Pretrained(model, metrics, outcome)
+
+
+def objective_of(architecture: Architecture, settings: PretrainingSettings) -> LanguageModel:
+    """Return what an architecture learns from texts by."""
+    if architecture == "decoder":
+        return CausalLM()
+    return MaskedLM(settings.hidden_share) if architecture == "encoder" else SpanCorruption(settings.hidden_share)
+
+
+def _rows(suite: Path, split: str) -> list[Row]:
+    return load_split(suite, None, CONFIG, split, columns=("text",)).to_list()
+
+
+def _check_length(settings: PretrainingSettings, scratch: ScratchSettings) -> None:
+    if settings.length > scratch.positions:
+        raise StiltsError(
+            f"pretraining.length is {settings.length}, but the encoder has {scratch.positions} positions; lower it, or "
+            "raise scratch.positions"
+        )
+
+
+def _draw_again(model: MultiTaskModel, seed: int) -> None:
+    # Not the seed itself: the head was drawn from it, and the encoder would begin with the same numbers.
+    own = random.Random(f"{seed} weights").getrandbits(63)
+    model.encoder.load_state_dict(draw(model.encoder.config, own).state_dict())
+
+
+def _as_training(settings: PretrainingSettings) -> TrainingSettings:
+    return TrainingSettings(
+        epochs=1,
+        batch_size=_batch_size(settings),
+        learning_rate=settings.learning_rate,
+        head_learning_rate=settings.learning_rate,
+        warmup=settings.warmup,
+        weight_decay=settings.weight_decay,
+        clip=settings.clip,
+        max_length=settings.length,
+        precision=settings.precision,
+        train_embeddings=True,
+        evaluations=settings.evaluations,
+        batch_tokens=settings.pass_tokens,
+    )
+
+
+def _batch_size(settings: PretrainingSettings) -> int:
+    if settings.batch_tokens < settings.length:
+        raise StiltsError(
+            f"pretraining.batch_tokens is {settings.batch_tokens}, less than one block of {settings.length} tokens"
+        )
+    return settings.batch_tokens // settings.length
+
+
+# --- blocks ----------------------------------------------------------------------------------------------------------
+
+
+def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: int) -> list[Block]:
+    """Return the blocks of exactly `length` tokens that texts make, language by language; the rest of each is left out.
+
+    A block begins as the tokenizer begins a text, and within it each text ends as the tokenizer ends one.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        With `text`, and `lang` where it is known.
+
+    Raises
+    ------
+    StiltsError
+        If the texts make no block at all.
+    """
+    texts: dict[str, list[str]] = {}
+    for row in rows:
+        texts.setdefault(row.get("lang", ALL_LANGUAGES), []).append(row["text"])
+    found = [block for language, own in texts.items() for block in _cut(own, tokenizer, length, language)]
+    if not found:
+        raise StiltsError(f"{CONFIG}: {len(rows)} texts make no block of {length} tokens; give more text")
+    return found
+
+
+def _cut(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", length: int, language: str) -> list[Block]:
+    before, after = special_tokens(tokenizer)
+    whole = subwords(tokenizer, texts, add_special_tokens=False)
+    stream = np.concatenate([part for ids in whole for part in (ids, after)])
+    room = length - len(before)
+    pieces = stream[: len(stream) // room * room].reshape(-1, room)
+    return [Block(np.array([*before, *piece], dtype=np.int32), language) for piece in pieces]
+
+
+def training_inputs(
+    texts: Sequence[Block],
+    objective: LanguageModel,
+    tokenizer: "PreTrainedTokenizerFast",
+    settings: PretrainingSettings,
+    seed: int,
+) -> list[Input]:
+    """Return the inputs of a training, as many as its updates take: all blocks in an order of the seed, then again.
+
+    What of a block is hidden is drawn anew whenever it comes again.
+    """
+    count = settings.updates * _batch_size(settings)
+    rng = np.random.default_rng([seed, 0])
+    order: list[int] = []
+    while len(order) < count:
+        order += np.argsort(rng.random(len(texts))).tolist()
+    generators = (np.random.default_rng([seed, 1, number]) for number in range(count))
+    return objective.predict([texts[number].ids for number in order[:count]], tokenizer, generators)
+
+
+# --- held-out loss ---------------------------------------------------------------------------------------------------
+
+
+class _HeldOut:
+    """Held-out blocks, evenly chosen among all, with what is hidden in them."""
+
+    def __init__(
+        self,
+        texts: Sequence[Block],
+        objective: LanguageModel,
+        tokenizer: "PreTrainedTokenizerFast",
+        settings: PretrainingSettings,
+    ):
+        most = min(settings.dev_blocks, len(texts))
+        chosen = [texts[number * len(texts) // most] for number in range(most)]
+        generators = (np.random.default_rng([0, number]) for number in range(most))
+        self.objective, self.precision = objective, settings.precision
+        self.inputs = objective.predict([block.ids for block in chosen], tokenizer, generators)
+        self.languages = [chosen[part.example].language for part in self.inputs]
+
+    def losses(self, model: MultiTaskModel) -> dict[str, Loss]:
+        """Return the loss of the blocks of each language, and of all of them."""
+        each = self._each(model)
+        by_language: dict[str, list[Loss]] = {ALL_LANGUAGES: each}
+        for language, loss in zip(self.languages, each, strict=True):
+            if language != ALL_LANGUAGES:
+                by_language.setdefault(language, []).append(loss)
+        return {language: _total(own) for language, own in by_language.items()}
+
+    @torch.inference_mode()
+    def _each(self, model: MultiTaskModel) -> list[Loss]:
+        """Return the loss of each block, in their order."""
+        model.eval()
+        losses: dict[int, Loss] = {}
+        precision = resolve_precision(self.precision, model.device)
+        for batch in token_batches([part.tokens for part in self.inputs], DEV_BATCH_TOKENS):
+            parts = [self.inputs[number] for number in batch]
+            with autocast(precision, model.device):
+                logits = model.logits(TASK, parts)
+            own = logits.float().split([len(part.target) for part in parts])
+            losses |= {number: self._loss(*pair) for number, *pair in zip(batch, own, parts, strict=True)}
+        return [losses[number] for number in range(len(self.inputs))]
+
+    def _loss(self, logits: torch.Tensor, part: Input) -> Loss:
+        bits = self.objective.loss(logits, [part]).item() / math.log(2)
+        (best,) = self.objective.outputs(logits, [part])
+        return Loss(1, len(part.target), bits, int((best == part.target).sum()))
+
+
+def _total(losses: Sequence[Loss]) -> Loss:
+    return Loss(*map(sum, zip(*losses, strict=True)))
+
+
+def _metrics(losses: dict[str, Loss], model: MultiTaskModel, inputs: Sequence[Input], length: int) -> Metrics:
+    metrics = {
+        language: {
+            "score": 100 * loss.right / loss.tokens,
+            "n": loss.blocks,
+            "bits_per_token": loss.bits_per_token,
+            "tokens_predicted": loss.tokens,
+        }
+        for language, loss in losses.items()
+    }
+    embeddings = model.encoder.get_input_embeddings().weight.numel()
+    metrics[ALL_LANGUAGES] |= {
+        "training_tokens_read": len(inputs) * length,
+        "training_tokens_predicted": sum(len(part.target) for part in inputs),
+        "parameters": sum(weight.numel() for weight in model.encoder.parameters()) - embeddings,
+        "embeddings": embeddings,
+    }
+    return metrics

@@ -1,0 +1,105 @@
+"""Figures of the study's design: languages covered, costs, throughput."""
+
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stilts.analysis.languages.facts import by_distance
+from stilts.publish.figures.style import INK, RULE, STYLES, empty_figure, new_figure, study_style
+from stilts.study.settings import Phase
+
+_PHASE_LOOKS = {
+    "pretraining": ("#E69F00", "..."), "intermediate": ("#D9D9D9", ""), "target": ("#56B4E9", "///"),
+    "zero-shot": ("#0072B2", ""), "measure": ("#009E73", "xxx"),
+}  # fmt: skip
+
+
+def costs(table: pd.DataFrame) -> Figure:
+    """Plot the seconds that each condition took, stacked by phase.
+
+    Parameters
+    ----------
+    table : DataFrame
+        condition, phase, seconds, summed over runs. Without a row the figure says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing is recorded yet")
+        wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
+        conditions = list(dict.fromkeys(table["condition"]))
+        figure = new_figure(7.0, 1.2 + 0.3 * len(conditions))
+        axis = figure.add_subplot()
+        start = np.zeros(len(conditions))
+        for phase, (color, hatch) in ((phase, _PHASE_LOOKS[phase]) for phase in get_args(Phase) if phase in wide):
+            minutes = wide.loc[conditions, phase].to_numpy() / 60
+            axis.barh(conditions, minutes, left=start, color=color, hatch=hatch, edgecolor="white", label=phase)
+            start = start + minutes
+        for place, minutes in enumerate(start):
+            axis.text(minutes, place, f" {minutes:.1f}", va="center", fontsize=7.5)
+        axis.invert_yaxis()
+        axis.margins(x=0.1)
+        axis.set_xlabel("minutes of one process, all runs and seeds together")
+        axis.tick_params(axis="y", length=0)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return figure
+
+
+def throughput(table: pd.DataFrame) -> Figure:
+    """Plot the training speed of several loops on the same work, and the English dev score that each reached.
+
+    Parameters
+    ----------
+    table : DataFrame
+        name, examples_per_second, times (how many times the slowest), dev_score, dev_low, dev_high (percent).
+    """
+    with study_style():
+        figure = new_figure(7.4, 1.0 + 0.42 * len(table))
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        places = np.arange(len(table))
+        left.barh(places, table["examples_per_second"], color="#8DB8D6", edgecolor=INK, linewidth=0.6, height=0.6)
+        for place, row in zip(places, table.itertuples(), strict=True):
+            speed = f" {row.examples_per_second:.1f}  ({row.times:.1f}\N{MULTIPLICATION SIGN})"
+            left.text(row.examples_per_second, place, speed, va="center")
+        left.set(xlabel="training examples per second")
+        left.margins(x=0.25)
+        left.set_yticks(places, table["name"])
+        left.invert_yaxis()
+        right.hlines(places, table["dev_low"], table["dev_high"], color=INK, linewidth=1.2)
+        right.plot(table["dev_score"], places, "o", color=INK, markersize=5)
+        right.set(xlabel="English dev score (percent)")
+        right.grid(axis="x", color=RULE, linewidth=0.4)
+        for axis in (left, right):
+            axis.tick_params(axis="y", length=0)
+    return figure
+
+
+def coverage(table: pd.DataFrame) -> Figure:
+    """Plot which target task has a test set in which language.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.suite_report.coverage` returns it: task, language, rows. A full square has as many rows as
+        the task's largest set, an open one fewer. Languages stand from the nearest to English to the farthest.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("not on record yet")
+        codes, tasks = by_distance(set(table["language"])), list(dict.fromkeys(table["task"]))
+        figure = new_figure(2.0 + 0.175 * len(codes), 1.0 + 0.24 * len(tasks))
+        axis = figure.add_subplot()
+        full = table["rows"] == table.groupby("task")["rows"].transform("max")
+        for chosen, fill, label in ((full, "full", "as many rows as any"), (~full, "none", "fewer rows")):
+            axis.plot(table["language"][chosen].map(codes.index), table["task"][chosen].map(tasks.index), "s",
+                      color=STYLES[1][0], fillstyle=fill, markersize=7, label=label)  # fmt: skip
+        axis.set_xticks(range(len(codes)), codes, fontsize=7)
+        axis.set_yticks(range(len(tasks)), tasks)
+        axis.set(xlim=(-0.7, len(codes) - 0.3), ylim=(len(tasks) - 0.5, -0.5))
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.grid(color=RULE, linewidth=0.3)
+        axis.set_axisbelow(True)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure

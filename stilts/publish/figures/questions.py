@@ -1,0 +1,389 @@
+"""Figures of the five questions."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.wording import signed
+from stilts.publish.figures.point_names import name_points
+from stilts.publish.figures.style import (
+    DIVERGING,
+    FAINT,
+    INK,
+    RULE,
+    STYLES,
+    empty_figure,
+    ink_on,
+    new_figure,
+    study_style,
+)
+from stilts.publish.figures.transfer import GAIN, draw_intervals, symmetric_scale
+
+
+def distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[float, float]]) -> Figure:
+    """Plot the gap, and below it its change, against a distance to English; every language is named.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `distance_models.language_means` returns it: code, name, script, gap, change (points) and
+        the distances. Languages without this distance are left out. Without any the figure says so.
+    distance : str
+        Column that is on the horizontal axis.
+    lines : dict
+        Outcome -> intercept and slope, in the units of the axes, of the line that is drawn; an outcome may be absent.
+    """
+    with study_style():
+        known = table.dropna(subset=[distance])
+        if known.empty:
+            return empty_figure("nothing to compare yet")
+        figure = new_figure(7.4, 9.0)
+        titles = {
+            "gap": "the gap after intermediate training (points)",
+            "change": "its change by intermediate training (points)",
+        }
+        for axis, (outcome, title) in zip(figure.subplots(2, 1), titles.items(), strict=True):
+            _distance_panel(axis, known, distance, outcome, lines.get(outcome))
+            axis.set(xlabel=f"{distance} distance to English", ylabel=title)
+        figure.axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        for axis, outcome in zip(figure.axes, titles, strict=True):
+            name_points(axis, known[distance].to_numpy(), known[outcome].to_numpy(), known["name"].tolist())
+    return figure
+
+
+def _distance_panel(
+    axis: Axes, table: pd.DataFrame, distance: str, outcome: str, line: tuple[float, float] | None
+) -> None:
+    latin = table["script"] == "Latin"
+    color = STYLES[1][0]
+    for chosen, fill, label in ((latin, color, "Latin script"), (~latin, "white", "other script")):
+        axis.plot(table[distance][chosen], table[outcome][chosen], "o", color=color, markerfacecolor=fill,
+                  markersize=4.5, label=label)  # fmt: skip
+    axis.axhline(0, color=FAINT, linewidth=0.8)
+    axis.margins(x=0.09, y=0.12)
+    if line is not None:
+        ends = np.array([table[distance].min(), table[distance].max()])
+        height = line[0] + line[1] * ends
+        axis.plot(ends, height, color=STYLES[2][0], linestyle="--", linewidth=1.2, label="least squares")
+    axis.autoscale_view()
+    axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
+    axis.grid(color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
+
+
+def group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figure:
+    """Plot the mean gain of each group with its interval, and each language as a small ring.
+
+    Parameters
+    ----------
+    languages : DataFrame
+        group, language, gain (points).
+    means : DataFrame
+        A row for each group: group, gain, low, high. Filled where the interval leaves zero out. Without any the figure
+        says so.
+    rows : str
+        What the groups are.
+    """
+    with study_style():
+        if means.empty:
+            return empty_figure("nothing to compare yet")
+        groups = means["group"].tolist()
+        figure = new_figure(5.2, 1.1 + 0.62 * len(groups))
+        axis = figure.add_subplot()
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        for place, group in enumerate(groups):
+            own = languages[languages["group"] == group]["gain"].sort_values()
+            spread = place + 0.16 + 0.16 * (np.arange(len(own)) % 3 - 1)  # three lines, so that rings stand apart
+            axis.plot(own, spread, "o", color="#9a9a9a", fillstyle="none", markersize=3.2, markeredgewidth=0.8,
+                      label=None if place else "one language")  # fmt: skip
+        draw_intervals(axis, means.rename(columns={"group": "language"}), _above(groups), "mean over languages")
+        for place, row in enumerate(means.itertuples()):
+            axis.text(row.gain, place - 0.34, signed(row.gain), ha="center", va="center", fontsize=7.5)
+        axis.set_yticks(range(len(groups)), groups)
+        axis.set(ylim=(len(groups) - 0.4, -0.6), xlabel=GAIN, ylabel=rows)
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="x", color=RULE, linewidth=0.4)
+        axis.set_axisbelow(True)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def _above(groups: Sequence[str]) -> dict[str, float]:
+    """Places of the means: over the rings of their group."""
+    return {group: place - 0.2 for place, group in enumerate(groups)}
+
+
+def scheme_matrices(table: pd.DataFrame) -> Figure:
+    """Plot the gain of each intermediate task (rows) on each target (columns), a matrix for each way of training.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.adapters_tables.pair_gains` returns it: scheme, intermediate, target, same, gain,
+        excludes_zero. Bold where the interval leaves zero out; a frame where both are the same task. Without any it
+        says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        schemes, rows, columns = (list(dict.fromkeys(table[name])) for name in ("scheme", "intermediate", "target"))
+        norm = symmetric_scale(table["gain"])
+        height = 0.4 + 0.3 * len(rows)
+        figure = new_figure(1.7 + 0.56 * len(columns), 1.1 + height * len(schemes))
+        axes = figure.subplots(len(schemes), 1, sharex=True, squeeze=False).ravel()
+        for axis, scheme in zip(axes, schemes, strict=True):
+            for row in table[table["scheme"] == scheme].itertuples():
+                _small_cell(axis, columns.index(row.target), rows.index(row.intermediate), row, norm)
+            axis.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), title=scheme)
+            axis.set_yticks(range(len(rows)), rows)
+            axis.tick_params(length=0)
+            axis.spines[:].set_visible(False)
+        axes[-1].set_xticks(range(len(columns)), columns, rotation=30, ha="right", rotation_mode="anchor")
+        bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=list(axes), fraction=0.04, pad=0.02)
+        bar.set_label(GAIN)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
+    color = DIVERGING(norm(row.gain))
+    ink = ink_on(color)
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.0))
+    if row.same:
+        axis.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=0.9))
+    weight = "bold" if row.excludes_zero else "normal"
+    axis.text(x, y, signed(row.gain), ha="center", va="center", color=ink, fontsize=7.5, weight=weight)
+
+
+def similarity_scatter(table: pd.DataFrame) -> Figure:
+    """Plot gain against similarity of pairs of tasks, both beyond the means of their tasks, a panel for each group.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `adapters_tables.beyond_means_points` returns it: group, intermediate, target, similarity,
+        gain. Marks tell the intermediate tasks apart, and each point is named after its target. Without any it says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        groups, tasks = (list(dict.fromkeys(table[name])) for name in ("group", "intermediate"))
+        figure = new_figure(5.2, 1.0 + 3.3 * len(groups))
+        axes = figure.subplots(len(groups), 1, sharex=True, sharey=True, squeeze=False).ravel()
+        for axis, group in zip(axes, groups, strict=True):
+            _similarity_panel(axis, table[table["group"] == group], tasks, group)
+        axes[-1].set_xlabel("similarity beyond the tasks' means (standard deviations)")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, title="intermediate task")
+        for axis, group in zip(axes, groups, strict=True):
+            own = table[table["group"] == group]
+            name_points(axis, own["similarity"].to_numpy(), own["gain"].to_numpy(), own["target"].tolist(), size=5.5)
+    return figure
+
+
+def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], group: str) -> None:
+    axis.axhline(0, color=FAINT, linewidth=0.8)
+    for place, task in enumerate(tasks):
+        color, marker, _ = STYLES[place % len(STYLES)]
+        own = table[table["intermediate"] == task]
+        axis.plot(own["similarity"], own["gain"], marker, color=color, markersize=5, linestyle="none", label=task)
+    slope = float(np.mean(table["similarity"] * table["gain"]))  # the similarity has mean 0 and deviation 1
+    ends = np.array([table["similarity"].min(), table["similarity"].max()])
+    axis.plot(ends, slope * ends, color=INK, linestyle="--", linewidth=1.0)
+    axis.margins(x=0.12, y=0.12)
+    axis.set(title=group, ylabel="gain beyond the tasks'\nmeans (points)")
+    axis.grid(color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
+
+
+def order_gains(table: pd.DataFrame) -> Figure:
+    """Plot the gain of each order of intermediate training, for languages of each kind.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.order.gains` returns it: training, languages, rows, gain, low, high (points). A
+        mean over several languages has its interval, and is filled where that leaves zero out; that of a single
+        language, over seeds alone, would hide the others and is left to the table. Without a row the figure says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        rows, kinds = (list(dict.fromkeys(table[name])) for name in ("training", "languages"))
+        figure = new_figure(5.2, 1.3 + 0.42 * len(rows))
+        axis = figure.add_subplot()
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        shown = table.assign(**{end: table[end].where(table["rows"] > 1) for end in ("low", "high")})
+        for place, kind in enumerate(kinds):
+            part = shown[shown["languages"] == kind]
+            height = part["training"].map(rows.index) + 0.22 * (place - (len(kinds) - 1) / 2)
+            _marks(axis, part, height, STYLES[place + 1], kind)
+        _named_rows(axis, rows)
+        axis.set_xlabel(GAIN)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3, title="test languages")
+    return figure
+
+
+def _marks(axis: Axes, table: pd.DataFrame, height: pd.Series, style: tuple, label: str) -> None:
+    """Draw gains with intervals in one style; filled where the interval leaves zero out, and where there is none."""
+    color, marker, _ = style
+    known = table["low"].notna()
+    axis.hlines(height[known], table["low"][known], table["high"][known], color=color, linewidth=1.1)
+    unclear = (table["low"] <= 0) & (table["high"] >= 0)
+    for chosen, fill in ((~unclear, color), (unclear, "white")):
+        axis.plot(table["gain"][chosen], height[chosen], marker, color=color, markerfacecolor=fill, markersize=4.5)
+    axis.plot([], [], marker, color=color, markersize=4.5, label=label)
+
+
+def _named_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a dot plot on the left, the first on top."""
+    axis.set_yticks(range(len(names)), names, fontsize=7.5)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
+
+
+def order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
+    """Plot the score of every test language by kind of intermediate training, the nearest to English on top.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.order.by_language` returns it: code, trained, and a column of scores (percent) for
+        each kind of training. Languages that some condition trains on bear an asterisk. Without a row the figure says
+        so.
+    distance : str
+        Kind of distance to English that orders the languages.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        wide = table.set_index("code")
+        order = by_distance(wide.index, distance)
+        kinds = [name for name in wide.columns if name not in ("language", "family", "trained")]
+        figure = new_figure(5.2, 1.3 + 0.17 * len(order))
+        axis = figure.add_subplot()
+        for place, kind in enumerate(kinds):
+            color, marker, _ = STYLES[place % len(STYLES)]
+            axis.plot(wide.loc[order, kind], range(len(order)), marker, color=color, fillstyle="none", markersize=4,
+                      label=kind)  # fmt: skip
+        stars = {True: "*", False: ""}
+        _named_rows(axis, [f"{language(code).name} ({code}){stars[bool(wide.loc[code, 'trained'])]}" for code in order])
+        axis.tick_params(axis="y", labelsize=6.5)
+        axis.set_xlabel("F1 (percent)")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def forgetting(table: pd.DataFrame) -> Figure:
+    """Plot the first language's dev score after the first stage and after the second, a row for each condition.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.order.forgetting_table` returns it: training, language, before, after, lost
+        (percent and points). What was lost is written beside the row, with the sign of the change. Without a row the
+        figure says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        figure = new_figure(5.2, 1.2 + 0.3 * len(table))
+        axis = figure.add_subplot()
+        places = np.arange(len(table))
+        axis.hlines(places, table["before"], table["after"], color=FAINT, linewidth=1.2)
+        axis.plot(table["before"], places, "o", color=STYLES[1][0], markersize=5, label="after its own stage")
+        axis.plot(table["after"], places, "D", color=STYLES[2][0], fillstyle="none", label="after the second stage")
+        _named_rows(axis, table["training"].tolist())
+        right = axis.secondary_yaxis("right")
+        right.set_yticks(places, [signed(-lost) for lost in table["lost"]], fontsize=7.5)
+        right.tick_params(length=0)
+        right.spines["right"].set_visible(False)
+        axis.margins(x=0.08)
+        axis.set_xlabel("dev F1 of the first stage's language (percent); on the right the change")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def complexity_gaps(
+    table: pd.DataFrame, dials: Mapping[str, Sequence[str]] | None = None, line: tuple[float, float] | None = None
+) -> Figure:
+    """Plot the gap between English and other source languages against the code length of the intermediate task.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.complexity.task_gaps` returns it: task, code_length (bits an example), gap, low,
+        high (points). Tasks without a code length are left out; without any the figure says so.
+    dials : mapping or None
+        Dial -> its tasks from the lowest level to the highest, which are joined.
+    line : (float, float) or None
+        Intercept and slope on the logarithm of the code length to base 2, dashed.
+    """
+    with study_style():
+        known = table.dropna(subset=["code_length", "gap"])
+        if known.empty:
+            return empty_figure("nothing to compare yet")
+        figure = new_figure(5.2, 4.6)
+        axis = figure.add_subplot()
+        axis.axhline(0, color=FAINT, linewidth=0.8)
+        bits, gaps = np.log2(known["code_length"].to_numpy()), known["gap"].to_numpy()
+        joined = [[task for task in tasks if task in set(known["task"])] for tasks in (dials or {}).values()]
+        dialled = known["task"].isin([task for tasks in joined for task in tasks]).to_numpy()
+        axis.vlines(bits, known["low"], known["high"], color=RULE, linewidth=1.2)
+        looks = ((~dialled, STYLES[1], "a task"), (dialled, STYLES[2], "a level of a dial"))
+        for chosen, (color, marker, _), label in looks:
+            if chosen.any():
+                axis.plot(bits[chosen], gaps[chosen], marker, color=color, markersize=5.5, label=label)
+        for tasks in joined:
+            part = known.set_index("task").loc[tasks]
+            axis.plot(np.log2(part["code_length"]), part["gap"], "-", color=STYLES[2][0], linewidth=0.9)
+        if line is not None:
+            ends = np.array([bits.min(), bits.max()])
+            axis.plot(ends, line[0] + line[1] * ends, "--", color=INK, linewidth=1.0, label="least squares")
+        axis.margins(x=0.14, y=0.08)
+        ticks = np.arange(np.floor(bits.min()), np.ceil(bits.max()) + 1)
+        axis.set_xticks(ticks, [f"{2**tick:g}" for tick in ticks])
+        axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
+        axis.set_xlabel("code length of the intermediate task (bits an example)")
+        axis.set_ylabel("gain from English data minus gain\nfrom data in other languages (points)")
+        axis.grid(color=RULE, linewidth=0.4)
+        axis.set_axisbelow(True)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        name_points(axis, bits, gaps, known["task"].tolist())
+    return figure
+
+
+def source_gains(table: pd.DataFrame) -> Figure:
+    """Plot the gain of each intermediate task in each source language, with its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.complexity.source_gains` returns it: task, source, gain, low, high (points).
+        Filled where the interval leaves zero out. Without a row the figure says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        tasks, sources = (list(dict.fromkeys(table[name])) for name in ("task", "source"))
+        figure = new_figure(5.2, 1.3 + 0.13 * len(tasks) * (len(sources) + 1))
+        axis = figure.add_subplot()
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        for place, source in enumerate(sources):
+            part = table[table["source"] == source]
+            height = part["task"].map(tasks.index) + (place - (len(sources) - 1) / 2) / (len(sources) + 1)
+            _marks(axis, part, height, STYLES[(place + 1) % len(STYLES)], source)
+        _named_rows(axis, tasks)
+        axis.set_xlabel(GAIN)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="source language")
+    return figure

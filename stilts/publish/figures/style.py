@@ -1,0 +1,114 @@
+"""The study's plots. Each takes a tidy table and returns a figure; `save` writes it with its data.
+
+They are made to be read in grey and by colour-blind readers: signs are written out, lines differ in marker and dash,
+and what leaves zero out is marked by more than colour. The same data give the same bytes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stilts.study.settings import BASELINE
+
+DIVERGING = matplotlib.colormaps["PuOr_r"]
+INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
+# Okabe and Ito's palette, darkest first for print, with a marker and a dash each.
+STYLES = (
+    ("#000000", "o", "-"),
+    ("#0072B2", "s", "--"),
+    ("#D55E00", "^", "-."),
+    ("#009E73", "D", ":"),
+    ("#CC79A7", "v", (0, (5, 1))),
+    ("#E69F00", "P", (0, (3, 1, 1, 1))),
+    ("#56B4E9", "X", (0, (1, 1))),
+    ("#7F7F7F", "*", (0, (8, 2))),
+)
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "stilts",
+}
+
+
+class Saved:
+    """A figure that stands as SVG beside its data; a notebook shows it.
+
+    Attributes
+    ----------
+    svg, csv : Path
+    """
+
+    def __init__(self, svg: Path, csv: Path):
+        self.svg, self.csv = svg, csv
+
+    def __repr__(self) -> str:
+        return f"figure {self.svg.stem}"
+
+    def _repr_svg_(self) -> str:
+        return self.svg.read_text(encoding="utf-8")
+
+
+def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Saved:
+    """Write `<name>.svg` and `<name>.csv`; the same figure and data give the same bytes.
+
+    Parameters
+    ----------
+    data : DataFrame
+        What the figure shows, written with six digits behind the point.
+    out : Path
+        Folder; made if need be.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
+    with study_style():
+        figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    data.to_csv(saved.csv, index=False, float_format="%.6f", lineterminator="\n")
+    return saved
+
+
+def study_style():
+    """Draw in the study's style, on matplotlib's own defaults: what a user has set for other work changes no figure."""
+    return matplotlib.style.context(["default", STYLE])
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches that no global state knows of, so that notebooks do not show it twice."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def empty_figure(text: str) -> Figure:
+    """Return a figure that says why there is nothing to show."""
+    figure = new_figure(5.2, 0.6)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=FAINT)
+    return figure
+
+
+def styles_of(names: Sequence[str]) -> dict[str, tuple]:
+    """Give each name its colour, marker and dash; the baseline is black. More names than styles begin again."""
+    ordered = [BASELINE, *(name for name in names if name != BASELINE)]
+    return {name: STYLES[place % len(STYLES)] for place, name in enumerate(ordered)}
+
+
+# --- Gains by condition and target -----------------------------------------------------------------------------------
+
+
+def ink_on(color: Sequence[float]) -> str:
+    """Return the colour of text that can be read on an RGB colour: black, or white where the ground is dark."""
+    linear = np.power(np.asarray(color[:3]), 2.2)
+    return "#ffffff" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#000000"

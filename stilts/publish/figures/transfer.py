@@ -1,0 +1,323 @@
+"""Figures of who gains from what: matrices, languages, layers, claims."""
+
+from collections.abc import Sequence
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.verdicts import Kind
+from stilts.analysis.wording import signed
+from stilts.publish.figures.style import (
+    DIVERGING,
+    FAINT,
+    INK,
+    RULE,
+    STYLES,
+    empty_figure,
+    ink_on,
+    new_figure,
+    study_style,
+    styles_of,
+)
+
+GAIN = "gain over no intermediate task (points)"
+
+
+def transfer_matrix(
+    cells: pd.DataFrame, averages: pd.DataFrame | None = None, effect: str = GAIN, rows: str = "intermediate task"
+) -> Figure:
+    """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `stilts.analysis.effects.gains` returns it: condition, target, gain, low, high, excludes_zero, survives_holm.
+        A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
+        a thick frame and an asterisk. A cell that was not learned (column learned, where there is one) is pale and says
+        so. Without a row the figure says so.
+    averages : DataFrame or None
+        As `stilts.analysis.effects.average_gains` returns it; a last column, set apart.
+    effect, rows : str
+        What the cells show, and what the rows are.
+    """
+    with study_style():
+        if cells.empty:
+            return empty_figure("nothing to compare yet")
+        if "learned" not in cells:
+            cells = cells.assign(learned=True)
+        conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
+        columns = {target: float(place) for place, target in enumerate(targets)}
+        if averages is not None and len(averages):
+            columns["mean"] = len(targets) + 0.25
+            cells = pd.concat([cells, averages.assign(target="mean", learned=True)], ignore_index=True)
+        figure = new_figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
+        axis = figure.add_subplot()
+        norm = symmetric_scale(cells.loc[cells["learned"], "gain"])
+        for row in cells.itertuples():
+            _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
+        _frame_matrix(axis, columns, conditions, rows)
+        bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=axis, fraction=0.03, pad=0.02)
+        bar.set_label(effect)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def symmetric_scale(values: pd.Series) -> Normalize:
+    """A colour scale with zero in its middle; never so narrow that noise looks like an effect."""
+    most = float(np.nanmax(np.abs(values), initial=1.0))
+    return Normalize(-most, most)
+
+
+def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
+    if not row.learned:
+        _pale_cell(axis, x, y, row)
+        return
+    color = DIVERGING(norm(row.gain))
+    ink = ink_on(color)
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
+    if row.excludes_zero:
+        thick = 2.2 if row.survives_holm else 0.9
+        axis.add_patch(Rectangle((x - 0.455, y - 0.44), 0.91, 0.88, fill=False, edgecolor=ink, linewidth=thick))
+    star = "*" if row.survives_holm else ""
+    weight = "bold" if row.excludes_zero else "normal"
+    axis.text(x, y - 0.12, signed(row.gain) + star, ha="center", va="center", color=ink, fontsize=9.5, weight=weight)
+    interval = f"{signed(row.low)}, {signed(row.high)}"
+    axis.text(x, y + 0.24, interval, ha="center", va="center", color=ink, fontsize=5.8)
+
+
+def _pale_cell(axis: Axes, x: float, y: int, row) -> None:
+    """Write a number that counts nowhere."""
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#f4f4f4", edgecolor="white", linewidth=1.5))
+    axis.text(x, y - 0.12, signed(row.gain), ha="center", va="center", color=FAINT, fontsize=8.5)
+    axis.text(x, y + 0.24, "not learned", ha="center", va="center", color=FAINT, fontsize=5.8)
+
+
+def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str], rows: str) -> None:
+    axis.set(xlim=(-0.5, max(columns.values()) + 0.5), ylim=(len(conditions) - 0.5, -0.5))
+    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor")
+    axis.xaxis.tick_top()
+    axis.xaxis.set_label_position("top")
+    axis.set_yticks(range(len(conditions)), conditions)
+    axis.set_ylabel(rows)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+
+
+def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = "syntactic") -> Figure:
+    """Plot one condition's gain in each language: the mean over targets with its interval, each target as a small ring.
+
+    Parameters
+    ----------
+    averages : DataFrame
+        Rows of one condition of `stilts.analysis.effects.average_language_gains`: language, gain, low, high.
+    cells : DataFrame
+        Rows of the same condition of `stilts.analysis.effects.language_gains`: language, target, gain.
+    distance : str
+        Kind of distance to English that orders the languages, the nearest on top; those without one come last, below a
+        line.
+    """
+    with study_style():
+        order = by_distance(averages["language"], distance)
+        figure = new_figure(7.4, 1.2 + 0.185 * len(order))
+        axis = figure.add_subplot()
+        places = {code: place for place, code in enumerate(order)}
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        axis.plot(cells["gain"], cells["language"].map(places), "o", color="#9a9a9a", fillstyle="none", markersize=3.5,
+                  markeredgewidth=0.8, label="one target task")  # fmt: skip
+        draw_intervals(axis, averages, places, "mean over targets")
+        _language_axis(axis, order, distance)
+        axis.set_xlabel(GAIN)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def draw_intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], label: str) -> None:
+    """Draw points with intervals; filled where the interval leaves zero out."""
+    color = STYLES[1][0]
+    rows = table["language"].map(places)
+    axis.hlines(rows, table["low"], table["high"], color=color, linewidth=1.2)
+    clear = (table["low"] > 0) | (table["high"] < 0)
+    for chosen, fill in ((clear, color), (~clear, "white")):
+        name = label if chosen.any() and (fill == color or not clear.any()) else None
+        axis.plot(table["gain"][chosen], rows[chosen], "o", color=color, markerfacecolor=fill, markersize=5, label=name)
+
+
+def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
+    """Name the languages on the left and hint at distance, family and script on the right."""
+    known = [language(code) for code in order]
+    axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=7)
+    axis.set_ylim(len(order) - 0.4, -0.6)
+    right = axis.secondary_yaxis("right")
+    right.set_yticks(range(len(order)), [_hint(each, kind) for each in known], fontsize=6.2, color=FAINT)
+    for side in (axis, right):
+        side.tick_params(axis="y", length=0)
+        side.spines[["left", "right"]].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
+    measured = sum(kind in each.distance for each in known)
+    if 0 < measured < len(order):
+        axis.axhline(measured - 0.5, color=FAINT, linewidth=0.6, linestyle=":")
+
+
+def _hint(each, kind: str) -> str:
+    distance = f"{each.distance[kind]:.2f}" if kind in each.distance else "  –  "
+    return f"{distance}  {each.branch or each.family}, {each.script}"
+
+
+def english_gaps(table: pd.DataFrame) -> Figure:
+    """Plot the score in English and the mean of the others, a panel for each target, a line for each condition.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.effects.english_gaps` returns it: condition, target, english, others, gap, change,
+        change_low, change_high. The gap is written at the end; bold where its change from the baseline leaves zero out.
+    """
+    with study_style():
+        targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
+        width = min(4, len(targets))
+        rows = -(-len(targets) // width)
+        figure = new_figure(1.2 + 1.75 * width, 0.8 + rows * (0.55 + 0.2 * len(conditions)))
+        axes = figure.subplots(rows, width, squeeze=False, sharey=True)
+        for axis, target in zip(axes.flat, targets, strict=False):
+            _gap_panel(axis, table[table["target"] == target], conditions, target)
+        for axis in list(axes.flat)[len(targets) :]:
+            axis.set_axis_off()
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], target: str) -> None:
+    places = table["condition"].map(conditions.index)
+    axis.hlines(places, table["others"], table["english"], color=FAINT, linewidth=1.2)
+    axis.plot(table["others"], places, "o", color=STYLES[1][0], markersize=4.5, label="mean of the other languages")
+    axis.plot(table["english"], places, "D", color=STYLES[2][0], markersize=4.5, label="English")
+    for place, row in zip(places, table.itertuples(), strict=True):
+        changed = row.change_low > 0 or row.change_high < 0
+        gap = f"{row.gap:.0f}".replace("-", "\N{MINUS SIGN}")
+        weight = "bold" if changed else "normal"
+        axis.text(max(row.english, row.others) + 3, place, gap, va="center", fontsize=6.5, weight=weight)
+    axis.set(title=target, xlim=(0, 113), ylim=(len(conditions) - 0.5, -0.5))
+    axis.set_xticks([0, 50, 100])
+    axis.set_yticks(range(len(conditions)), conditions)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.tick_params(axis="y", length=0)
+
+
+def layer_profiles(table: pd.DataFrame) -> Figure:
+    """Plot retrieval accuracy by hidden layer for each condition, and beside it the gain over the baseline.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.effects.layer_profiles` returns it: condition, layer, score, low, high, gain, gain_low,
+        gain_high.
+    """
+    with study_style():
+        figure = new_figure(7.6, 3.7)
+        left, right = figure.subplots(1, 2)
+        for name, (color, marker, dash) in styles_of(list(dict.fromkeys(table["condition"]))).items():
+            part = table[table["condition"] == name].sort_values("layer")
+            look = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4, "linewidth": 1.2}
+            left.plot(part["layer"], part["score"], label=name, **look)
+            left.fill_between(part["layer"], part["low"], part["high"], color=color, alpha=0.08, linewidth=0)
+            if part["gain"].notna().any():
+                right.plot(part["layer"], part["gain"], **look)
+                right.fill_between(part["layer"], part["gain_low"], part["gain_high"], color=color, alpha=0.12,
+                                   linewidth=0)  # fmt: skip
+        left.set(title="accuracy", ylabel="accuracy (percent)", ylim=(0, 100))
+        right.set(title="gain", ylabel=GAIN)
+        right.axhline(0, color=FAINT, linewidth=0.8)
+        for axis in (left, right):
+            axis.set_xlabel("hidden layer")
+            axis.set_xticks(sorted(set(table["layer"])))
+            axis.grid(color=RULE, linewidth=0.4)
+        figure.legend(loc="outside lower center", ncols=4, handlelength=3.5)
+    return figure
+
+
+def agreement(table: pd.DataFrame) -> Figure:
+    """Plot the gains of one study against those of another, with the line on which they are equal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        condition, target, and gain, low, high of either study with suffixes _live and _recorded. An empty one gives a
+        figure that says so.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        figure = new_figure(5.2, 4.4)
+        axis = figure.add_subplot()
+        values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
+        ends = [values.min() - 1, values.max() + 1]
+        axis.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle="--")
+        axis.axhline(0, color=RULE, linewidth=0.8)
+        axis.axvline(0, color=RULE, linewidth=0.8)
+        for name, (color, marker, _) in styles_of(list(dict.fromkeys(table["condition"]))).items():
+            part = table[table["condition"] == name]
+            if len(part):
+                axis.hlines(part["gain_live"], part["low_recorded"], part["high_recorded"], color=color, linewidth=0.7)
+                axis.vlines(part["gain_recorded"], part["low_live"], part["high_live"], color=color, linewidth=0.7)
+                axis.plot(part["gain_recorded"], part["gain_live"], marker, color=color, markersize=6, label=name)
+        axis.set(xlim=ends, ylim=ends, xlabel="gain in the recorded study (points)",
+                 ylabel="gain in the live study (points)")  # fmt: skip
+        axis.legend(loc="upper left")
+    return figure
+
+
+def claims(table: pd.DataFrame) -> Figure:
+    """Plot the effect for each tested part of a claim with its interval, and the published effect where there is one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.claims.as_parts` returns it.
+        Each study has a panel of its own.
+    """
+    with study_style():
+        if table.empty:
+            return empty_figure("nothing to compare yet")
+        studies = {str(name): part for name, part in table.groupby("study", sort=False)}
+        heights = [len(part) + 1.2 for part in studies.values()]
+        figure = new_figure(7.6, 0.8 + 0.28 * sum(heights))
+        panels = figure.subplots(len(studies), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, (study, part) in zip(panels, studies.items(), strict=True):
+            _claims_panel(axis, part)
+            axis.set_title(study, loc="left")
+        panels[-1].set_xlabel("effect (points)")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
+    places = np.arange(len(table))
+    axis.axvline(0, color=FAINT, linewidth=0.8)
+    axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
+    axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
+    axis.plot(_bounds(table), places, "|", color=FAINT, markersize=11, label="the bound that the claim sets")
+    both_sides = table["asks"] == Kind.NEGLIGIBLE
+    axis.plot(-table["smallest"][both_sides], places[both_sides], "|", color=FAINT, markersize=11)
+    axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
+    axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    right = axis.secondary_yaxis("right")
+    right.set_yticks(places, table["verdict"], color=FAINT, fontsize=7.5)
+    for side in (axis, right):
+        side.tick_params(axis="y", length=0)
+        side.spines[["left", "right"]].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+
+
+def _bounds(table: pd.DataFrame) -> pd.Series:
+    """Return what each part must exceed, or where its claim is that nothing is gained, stay below."""
+    return table["smallest"].where(table["asks"].isin([Kind.NO_MORE, Kind.NEGLIGIBLE]), table["asked"])

@@ -1,0 +1,297 @@
+"""A checkpoint as a folder that plain `transformers` loads, with its heads and a model card beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stilts.models.known_encoders import known_encoder
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.records import Record
+from stilts.study.runs import Run
+from stilts.study.storage import new_folder, require_new
+from stilts.tasks.registry import Task, get_intermediate, get_target
+
+if TYPE_CHECKING:
+    from stilts.workspace.checkout import Workspace
+
+HEADS = "heads.safetensors"
+
+
+def find_checkpoint(workspace: "Workspace", name: str) -> str:
+    """Return the id of the run whose checkpoint stands here and whose id begins with `name`.
+
+    Raises
+    ------
+    UnknownName
+        If no run of that name left a checkpoint here.
+    StiltsError
+        If several did; or the run is recorded but its checkpoint is gone, or it is one that leaves none.
+    """
+    standing = _standing(workspace)
+    found = [run_id for run_id in standing if run_id.startswith(name)]
+    if name in found or len(found) == 1:
+        return name if name in found else found[0]
+    if found:
+        raise StiltsError(f"'{name}' begins the ids of {len(found)} checkpoints; give more of one: {', '.join(found)}")
+    record = workspace.store().find(name)
+    if record is None:
+        raise UnknownName(f"checkpoint in {workspace.checkpoints.root}", name, standing)
+    if record.run.phase == "zero-shot":
+        parents = ", ".join(record.run.parents) or "none: it predicts with the public encoder"
+        raise StiltsError(f"{name} is an evaluation and leaves no weights; its parent's checkpoint: {parents}")
+    raise StiltsError(
+        f"the checkpoint of {name} is gone, as target checkpoints go once they are evaluated; set "
+        "schedule.keep_checkpoints in the study before it runs"
+    )
+
+
+def _standing(workspace: "Workspace") -> list[str]:
+    root = workspace.checkpoints.root
+    names = (path.parent.name for path in root.glob("*/checkpoint.json"))
+    return sorted(name for name in names if not any(mark in name for mark in (".part-", ".corrupt-")))
+
+
+def export(workspace: "Workspace", name: str, folder: Path) -> Path:
+    """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
+
+    `AutoModel.from_pretrained(folder)` gives the hidden states that the study had, adapters merged. The heads are in
+    `heads.safetensors`, a tensor ``<task>.<parameter>`` each, with a pooler that they share as ``pooler.<parameter>``;
+    its metadata hold, as JSON, each task's format and the names of its labels.
+
+    Parameters
+    ----------
+    name : str
+        Id of a pretraining, intermediate or target run whose checkpoint stands here, or the beginning of only one such
+        id.
+
+    Raises
+    ------
+    StiltsError
+        As `find_checkpoint`; if the run has no record, or its suite or encoder is not here, or the folder exists or
+        cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    require_new(folder)
+    record = workspace.store().get(find_checkpoint(workspace, name))
+    _require(workspace, record)
+    with new_folder(folder, "model", SafetensorError) as part:
+        part.mkdir(parents=True)
+        _write_model(workspace, record.run, part)
+        (part / "README.md").write_text(card(workspace, record), encoding="utf-8")
+    return folder
+
+
+def _require(workspace: "Workspace", record: Record) -> None:
+    run, study = record.run, record.provenance.study
+    for what, place in (("suite", workspace.suite_folder(run)), ("encoder", workspace.encoder_folder(run))):
+        if not place.is_dir():
+            raise StiltsError(f"{what} {place} of run {run.id} is not here; `stilts prepare {study}` makes it")
+
+
+def _write_model(workspace: "Workspace", run: Run, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    from stilts.models.adapters import load_merged
+    from stilts.models.encoders import load_encoder
+    from stilts.models.model import encoder_part
+
+    state = workspace.checkpoints.load(run.id)
+    model, tokenizer = load_encoder(str(workspace.encoder_folder(run)))
+    load_merged(model, encoder_part(state))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    about = {task.name: json.dumps(_head(workspace, run, task), ensure_ascii=False) for task in tasks(run)}
+    heads = {name.removeprefix("heads."): tensor for name, tensor in state.items() if not name.startswith("encoder.")}
+    save_file(heads, folder / HEADS, {"format": "pt", **about})
+
+
+def tasks(run: Run) -> list[Task]:
+    """Return the tasks whose heads a run leaves: its own and those of the stages before; of pretraining none."""
+    if run.target is not None:
+        return [get_target(run.target)]
+    condition = run.settings.get("condition", {"tasks": ()})
+    stages = (*condition.get("before", ()), condition["tasks"])
+    return [get_intermediate(name) for name in dict.fromkeys(name for stage in stages for name in stage)]
+
+
+def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
+    from stilts.tasks.splits import load
+
+    labels = load(workspace.suite_folder(run), task, task.source_language, "train", 1).labels
+    return {"format": task.format, "labels": labels}
+
+
+# --- card ------------------------------------------------------------------------------------------------------------
+
+
+def card(workspace: "Workspace", record: Record) -> str:
+    """Return the model card: front matter as the Hub reads it, with the whole record, and what a reader must know."""
+    children = (other for other in workspace.store() if record.id in other.run.parents)
+    evaluated = [child for child in children if child.run.phase == "zero-shot"]
+    header = yaml.safe_dump(_front_matter(record, evaluated), sort_keys=False, allow_unicode=True, width=10**6)
+    return f"---\n{header}---\n\n{_text(record, evaluated)}"
+
+
+def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
+    known = known_encoder(record.run.settings["encoder"]["name"])
+    licence = known.licence if known else None
+    return {
+        "language": ["multilingual"],
+        "license": licence or "other",
+        **({} if licence else {"license_name": "that-of-the-encoder", "license_link": "LICENSE"}),
+        **({"base_model": known.id} if known else {}),
+        "library_name": "transformers",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["cross-lingual-transfer", "intermediate-task-training", "xtreme"],
+        "model-index": [{"name": record.id, "results": _results(record, evaluated)}],
+        "stilts": {
+            **record.run.model_dump(mode="json"),
+            "id": record.id,
+            "metrics": record.metrics,
+            "provenance": record.provenance.model_dump(mode="json"),
+            "limits": _limits(record, evaluated),
+        },
+    }
+
+
+def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
+    dev = [
+        _result(task, record, task.source_language, "validation", _dev_score(record, task))
+        for task in tasks(record.run)
+    ]
+    test = [
+        _result(get_target(other.run.target), other, language, "test", own["score"])
+        for other in evaluated
+        for language, own in other.metrics.items()
+    ]
+    return dev + test
+
+
+def _dev_score(record: Record, task: Task) -> float:
+    own = record.metrics[task.source_language]
+    return own.get(f"score.{task.name}", own["score"])
+
+
+def _result(task: Task, record: Record, language: str, split: str, value: float) -> dict[str, Any]:
+    place = {"name": f"{task.name}, {language}", "type": record.run.settings["suite"], "split": split}
+    return {
+        "task": {"type": task.group, "name": task.name},
+        "dataset": {**place, "config": task.config_for(language), "revision": record.run.data},
+        "metrics": [{"type": task.metric, "value": round(value, 4)}],
+    }
+
+
+def _limits(record: Record, evaluated: list[Record]) -> list[str]:
+    trimmed = record.run.settings["encoder"]["trim_vocabulary"]
+    languages = sorted({language for other in evaluated for language in other.metrics})
+    return [
+        *(["The vocabulary is trimmed to the texts of the study: a word that they lack is cut into other pieces than "
+           "by the public encoder, or is unknown."] if trimmed else []),
+        *_training_limits(record.run),
+        f"Evaluated on the study's test sets in {len(languages)} languages: {', '.join(languages)}." if languages
+        else f"Evaluated on {'held-out texts' if record.run.phase == 'pretraining' else 'dev data'} alone.",
+        "A pooler that `transformers` adds has random weights: use `last_hidden_state`.",
+    ]  # fmt: skip
+
+
+def _training_limits(run: Run) -> list[str]:
+    if run.phase == "pretraining":
+        return [
+            f"One seed ({run.seed}), {run.settings['pretraining']['updates']} updates on texts, from random weights; "
+            "the head is that of the objective."
+        ]
+    training, languages = run.settings["training"], sorted({task.source_language for task in tasks(run)})
+    return [
+        f"One seed ({run.seed}), at most {training['examples']} training examples a task, inputs of at most "
+        f"{training['max_length']} tokens; longer ones are cut or split.",
+        *_merging(training.get("lora")),
+        f"Trained on data in {', '.join(languages)}, but where the task's name says otherwise.",
+    ]
+
+
+def _merging(lora: Mapping[str, Any] | None) -> list[str]:
+    if lora is None:
+        return []
+    return [
+        f"Trained with low-rank adapters (LoRA, rank {lora['rank']}, alpha {lora['alpha']:g}), which are merged into "
+        "the weights: they equal those of the study but for rounding, and the adapters cannot be taken out again."
+    ]
+
+
+_USE = f"""## Use
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("<this folder>")
+model = AutoModel.from_pretrained("<this folder>")
+hidden = model(**tokenizer("a text", return_tensors="pt")).last_hidden_state
+```
+
+The heads are in `{HEADS}`: a tensor `<task>.<parameter>` each, and in the file's metadata, as JSON, each task's format
+and the names of its labels."""
+
+_HEADS = {
+    "mean": """`norm` is a LayerNorm and `project` a linear layer after it, over each token's last hidden state
+(tagging; start and end of an answer) or over their mean, special tokens included (classification, multiple choice).""",
+    "pooler": """`project` is a linear layer over each token's last hidden state (tagging; start and end of an answer).
+For classification and multiple choice the first token's last hidden state goes through the linear layer `pooler.dense`
+and tanh, then through the head's `dense` and tanh, then through its `project`.""",
+}
+
+
+def _text(record: Record, evaluated: list[Record]) -> str:
+    limits = "\n".join(f"- {limit}" for limit in _limits(record, evaluated))
+    use = f"{_USE} {_HEADS[record.run.heads]}"
+    parts = (_what(record), use, _scores(record, evaluated), f"## Limits\n\n{limits}", _origin(record))
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(record: Record) -> str:
+    run = record.run
+    place = f"Run `{record.id}`, data {run.settings['suite']}-{run.data}. The front matter holds the whole record."
+    named = f"of study `{record.provenance.study}`"
+    encoder = run.settings["encoder"]["name"]
+    if run.phase == "pretraining":
+        return (
+            f"# {run.condition}, pretraining, seed {run.seed}\n\n"
+            f"An encoder with random weights ({run.settings['encoder']['scratch']['architecture']}) over the tokenizer "
+            f"of {encoder}, after the pretraining phase {named}, trained on texts alone. {place}"
+        )
+    names = ", ".join(task.reference for task in tasks(run))
+    return (
+        f"# {run.condition}, {names}, seed {run.seed}\n\n"
+        f"The encoder {encoder} after the {run.phase} phase {named}, trained on {names}; intermediate tasks: "
+        f"{', '.join(run.settings['condition']['tasks']) or 'none'}. {place}"
+    )
+
+
+def _scores(record: Record, evaluated: list[Record]) -> str:
+    rows = "\n".join(
+        f"| {other.run.target} | {language} | {own['score']:.1f} | {own['n']:.0f} |"
+        for other in evaluated
+        for language, own in other.metrics.items()
+    )
+    pretrained = record.run.phase == "pretraining"
+    what, of = ("Held-out tokens predicted", "blocks") if pretrained else ("Dev score", "examples")
+    dev = "\n".join(
+        f"- {what}, {language}: {own['score']:.1f} percent ({own['n']:.0f} {of})"
+        for language, own in record.metrics.items()
+    )
+    table = f"\n\n| target | language | test score | n |\n|---|---|---|---|\n{rows}" if rows else ""
+    return f"## Scores\n\n{dev}{table}"
+
+
+def _origin(record: Record) -> str:
+    known = known_encoder(record.run.settings["encoder"]["name"])
+    licence = known.licence if known else None
+    versions = ", ".join(f"{name} {number}" for name, number in record.provenance.packages.items())
+    return (
+        f"## Licence and origin\n\nLicence of the encoder: {licence or 'not recorded here; see its own card'}. The "
+        f"data keep their own licences; the study's suite names them. Made with {versions} on "
+        f"{record.provenance.device}."
+    )

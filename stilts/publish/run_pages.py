@@ -1,0 +1,156 @@
+"""What the page of one job shows of its runs, from their records alone."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from stilts.analysis import learning
+from stilts.analysis.chance import guessing
+from stilts.study.records import Record, Store
+from stilts.study.settings import SOURCE_LANGUAGE
+from stilts.workspace.notebooks.markup import code
+
+COLUMNS = 3  # panels beside each other
+
+
+def learning_curves(records: Sequence[Record]) -> Figure:
+    """Plot the training loss by update, a panel for each run, with the best dev score marked."""
+    figure, axes = _panels(len(records))
+    for axis, record in zip(axes, records, strict=True):
+        losses = [point for point in record.history if "loss" in point]
+        axis.plot([point["update"] for point in losses], [point["loss"] for point in losses], color="#0072B2")
+        scores = [point for point in record.history if "dev_score" in point]
+        if scores:
+            best = max(scores, key=lambda point: (point["dev_score"], point["update"]))
+            axis.plot(best["update"], losses[-1]["loss"], "x", color="#D55E00")
+            axis.annotate(f"dev {best['dev_score']:.1f}", (best["update"], losses[-1]["loss"]), (-6, 10),
+                          textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+        axis.set(title=record.run.target or record.run.condition, xlabel="update", ylabel="loss", ylim=(0, None))
+    return figure
+
+
+def pretraining_curves(records: Sequence[Record]) -> Figure:
+    """Plot bits per predicted token by update, a panel for each pretraining: of training and of held-out texts."""
+    figure, axes = _panels(len(records))
+    for axis, record in zip(axes, records, strict=True):
+        losses = [point for point in record.history if "loss" in point]
+        held_out = [point for point in record.history if "dev_score" in point]
+        bits = [point["loss"] / math.log(2) for point in losses]
+        axis.plot([point["update"] for point in losses], bits, color="#0072B2", label="training")
+        # The phase's dev score is bits per token with a minus sign: the highest is the best.
+        axis.plot([point["update"] for point in held_out], [-point["dev_score"] for point in held_out], "o",
+                  color="#D55E00", label="held out")  # fmt: skip
+        axis.set(title=record.run.condition, xlabel="update", ylabel="bits per predicted token", ylim=(0, None))
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def held_out_table(records: Sequence[Record]) -> pd.DataFrame:
+    """Return what each pretraining reached on held-out texts, a row for each language ("mul": all of them)."""
+    rows = [
+        {
+            "encoder": record.run.condition,
+            "language": language,
+            "bits per token": round(metrics["bits_per_token"], 2),
+            "right (percent)": round(metrics["score"], 1),
+            "tokens predicted": round(metrics["tokens_predicted"]),
+        }
+        for record in records
+        for language, metrics in sorted(record.metrics.items())
+    ]
+    return pd.DataFrame(rows).set_index(["encoder", "language"])
+
+
+def learned_text(records: Sequence[Record], store: Store) -> str:
+    """Say which of the trainings that runs are, or stand on, did not get above chance on their dev set.
+
+    A training on several tasks at once is passed over, since its dev score is a mean over them.
+    """
+    behind = [parent for record in records if record.run.phase == "zero-shot" for parent in record.run.parents]
+    trained = [*records, *(found for name in dict.fromkeys(behind) if (found := store.find(name)))]
+    noted = guessing(trained, store)
+    tables = [learning.dev_scores(trained, noted, phase) for phase in ("intermediate", "target")]
+    scores = pd.concat(tables).astype({"learned": bool})
+    if scores.empty:
+        return ""
+    lost = [
+        f"{code(run.target)} after {code(run.condition)}, seed {run.seed}: {run.score:.1f} where guessing gives "
+        f"{run.chance:.1f}"
+        for run in scores[~scores["learned"]].itertuples()
+    ]
+    if not lost:
+        return "Each training here is above chance on its dev set."
+    return (
+        f"**Not learned:** {'; '.join(lost)} (percent of its dev set). What is tested after it says nothing of "
+        "transfer, and counts in no average, test or verdict."
+    )
+
+
+def language_scores(records: Sequence[Record]) -> Figure:
+    """Plot each language's score, a row for each target task; English is the large filled mark."""
+    rows = [
+        {"target": record.run.target, "score": metrics["score"], "source": language == SOURCE_LANGUAGE}
+        for record in records
+        for language, metrics in record.metrics.items()
+    ]
+    scores = pd.DataFrame(rows)
+    figure, axis = plt.subplots(figsize=(8, 0.7 + 0.55 * len(records)), layout="constrained")
+    order = [record.run.target for record in records]
+    others, english = scores[~scores["source"]], scores[scores["source"]]
+    sns.stripplot(others, x="score", y="target", order=order, jitter=False, color="#0072B2", alpha=0.45, ax=axis)
+    sns.stripplot(english, x="score", y="target", order=order, jitter=False, color="#D55E00", size=9, ax=axis)
+    axis.set(xlabel="score (percent)", ylabel="", xlim=(-2, 102))
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def score_table(records: Sequence[Record]) -> pd.DataFrame:
+    """Return scores in percent: a row for each language, a column for each target task."""
+    scores = {
+        record.run.target: {language: metrics["score"] for language, metrics in record.metrics.items()}
+        for record in records
+    }
+    return pd.DataFrame(scores).sort_index().rename_axis("language").round(1)
+
+
+def summary(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row per run: its id, score, cost and device."""
+    rows = [
+        {
+            "run": record.id,
+            # Similarities of tasks are no scores.
+            "mean score": round(float(np.mean([own.get("score", np.nan) for own in record.metrics.values()])), 1),
+            "seconds": round(record.provenance.seconds, 1),
+            "examples/s": round(record.provenance.examples_per_second),
+            "tokens/s": round(record.provenance.tokens_per_second),
+            "peak MB": round(record.provenance.peak_memory_mb),
+            "precision": record.provenance.precision,
+            "device": record.provenance.device,
+            "started (UTC)": record.provenance.started,
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).set_index("run")
+
+
+def settings(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the resolved settings, one row each, a column for each target task (or condition)."""
+    columns = {
+        record.run.target or record.run.condition: pd.json_normalize(record.run.settings).iloc[0].map(str)
+        for record in records
+    }
+    return pd.DataFrame(columns).rename_axis("setting")
+
+
+def _panels(count: int) -> tuple[Figure, list]:
+    rows = -(-count // COLUMNS)
+    width = min(count, COLUMNS)
+    figure, axes = plt.subplots(rows, width, figsize=(3.2 * width, 2.5 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[count:]:
+        axis.remove()
+    return figure, list(axes.flat[:count])

@@ -1,0 +1,356 @@
+"""The site: its table of contents, the pages of executed runs, the build by Jupyter Book, and a check of the result."""
+
+import hashlib
+import logging
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from html.parser import HTMLParser
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from stilts.study.errors import StiltsError
+from stilts.study.leftovers import is_part
+from stilts.study.runs import Job
+from stilts.study.settings import reasons
+from stilts.study.storage import replace_file, sha256
+from stilts.study.yaml_files import read_yaml
+from stilts.workspace.starting import ended_by_signal, environment, python, runs_folder
+
+log = logging.getLogger(__name__)
+
+RUNS_PAGE = "book/runs"
+BOOK_FOLDER = "runs/book"
+RUNS_FOLDER = f"{BOOK_FOLDER}/runs"
+BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
+LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
+
+
+# --- table of contents -----------------------------------------------------------------------------------------------
+
+
+def run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
+    """Return the appendix's pages, in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
+
+    A job's id changes with its settings; the page's name does not, so that the table of contents can be committed.
+    """
+    seen: Counter[str] = Counter()
+    pages = {}
+    for job in jobs:
+        slug = f"{job.phase}-{job.condition}"
+        seen[slug] += 1
+        pages[f"{RUNS_FOLDER}/{slug}-{seen[slug]}"] = job
+    return pages
+
+
+def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
+    """Make `_toc.yml` list the pages of these jobs under the appendix; return whether that changed the file."""
+    path = root / "_toc.yml"
+    toc = _read_toc(root)
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if chapter["file"] == RUNS_PAGE]
+    if not chapters:
+        raise StiltsError(f"{path}: no chapter has `file: {RUNS_PAGE}`, under which the executed runs are listed")
+    chapters[0]["sections"] = [{"file": page} for page in run_pages(jobs)]
+    text = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+    changed = text != path.read_text(encoding="utf-8")
+    if changed:
+        with _said():
+            path.write_text(text, encoding="utf-8")
+    return changed
+
+
+def toc_pages(root: Path) -> list[str]:
+    """Return the pages that `_toc.yml` names, the first page first, without suffix."""
+    toc = _read_toc(root)
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *(page for chapter in chapters for page in _files(chapter))]
+
+
+class _Entry(BaseModel):
+    """A page of the table of contents, with those under it; other keys are Jupyter Book's."""
+
+    file: Annotated[str, Field(min_length=1, pattern=r"^[^/\\]")]
+    sections: list["_Entry"] = []
+
+
+class _Part(BaseModel):
+    chapters: list[_Entry]
+
+
+class _Toc(BaseModel):
+    root: Annotated[str, Field(min_length=1)]
+    parts: list[_Part]
+
+
+def _read_toc(root: Path) -> dict:
+    path = root / "_toc.yml"
+    content = read_yaml(path, "table of contents")
+    try:
+        _Toc.model_validate(content)
+    except ValidationError as error:
+        raise StiltsError(
+            f"table of contents {path}: {reasons(error)}; it has a root and parts with chapters, each with its file: "
+            f"restore it, git checkout -- {path.name}"
+        ) from None
+    return content
+
+
+def _files(entry: Mapping) -> Iterator[str]:
+    yield entry["file"]
+    for section in entry.get("sections", []):
+        yield from _files(section)
+
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+
+def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
+    """Copy executed notebooks, and the figures and tables beside the analyses', to where the book reads them.
+
+    What is there and belongs to no page is removed; a file with the same content is left as it is.
+
+    Parameters
+    ----------
+    executed : mapping of str to Path
+        Page of a run, as `run_pages` names it -> executed notebook.
+    analyses : sequence of Path
+        Folders of executed analyses: the notebook, and the files that it wrote.
+
+    Raises
+    ------
+    StiltsError
+        If one of them cannot be read, or cannot be written where the book reads it.
+    """
+    with _said():
+        _copy(root, executed, analyses)
+
+
+def _copy(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
+    wanted = {root / f"{page}.ipynb": source for page, source in executed.items()}
+    wanted |= {root / BOOK_FOLDER / file.name: file for folder in analyses for file in folder.iterdir()}
+    (root / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
+    present = {path for path in (root / BOOK_FOLDER).rglob("*") if path.is_file()}
+    for stale in present - set(wanted):
+        stale.unlink()
+    for target, source in wanted.items():
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            replace_file(target, partial(shutil.copyfile, source))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Raise StiltsError for what the disk does not let be done."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename2 or error.filename or "its folder"
+        raise StiltsError(
+            f"the book cannot be put together: {place}: {error.strerror or error}; free space or permit writing, then "
+            "run the same command again"
+        ) from error
+
+
+def build(root: Path) -> Path:
+    """Build the book, every warning an error, and return the folder of its HTML; if nothing changed nothing is done.
+
+    Raises
+    ------
+    StiltsError
+        If a page of `_toc.yml` is missing, Jupyter Book warns or fails, or a page has not been written.
+    """
+    _require_sources(root)
+    html, state = root / "_build" / "html", root / "_build" / "state.json"
+    digests = _settings_digest(root), _pages_digest(root)
+    known = _built(state)
+    if known and (known.settings, known.pages) == digests and not _changed_files(html, known.files):
+        log.info("book: nothing changed since it was built")
+        return html
+    state.unlink(missing_ok=True)
+    if known is None or known.settings != digests[0] or _changed_files(html, known.files):
+        # Sphinx would keep pages that left the table of contents, side bars that it has changed, and what others have
+        # changed of what it wrote.
+        shutil.rmtree(root / "_build", ignore_errors=True)
+    _run_jupyter_book(root)
+    if missing := _missing_pages(root, html):
+        raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
+    built = _Built(settings=digests[0], pages=digests[1], files=_file_digests(html))
+    with _said():
+        state.write_text(built.model_dump_json(), encoding="utf-8")
+    return html
+
+
+class _Built(BaseModel):
+    """What a book was built from, and what it was then: each file of its HTML -> its checksum."""
+
+    settings: str
+    pages: str
+    files: dict[str, str]
+
+
+def _built(state: Path) -> _Built | None:
+    """Return what stands of the last build, None where that is not known: the book is built again then."""
+    try:
+        return _Built.model_validate_json(state.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s holds nothing of the last build (%s): the book is built from the start", state, _kind(error))
+        return None
+
+
+def _kind(error: Exception) -> str:
+    return (error.strerror or "") if isinstance(error, OSError) else "it is empty or of another shape"
+
+
+def _file_digests(html: Path) -> dict[str, str]:
+    files = sorted(path for path in html.rglob("*") if path.is_file())
+    return {str(path.relative_to(html)): sha256(path) for path in files}
+
+
+def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
+    """Return the files of a built site that are missing or not as they were built."""
+    return [name for name, digest in files.items() if not (html / name).is_file() or sha256(html / name) != digest]
+
+
+def _source(root: Path, page: str) -> Path | None:
+    return next((path for end in (".md", ".ipynb") if (path := root / f"{page}{end}").exists()), None)
+
+
+def _require_sources(root: Path) -> None:
+    missing = [page for page in toc_pages(root) if _source(root, page) is None]
+    if missing:
+        raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
+
+
+def _missing_pages(root: Path, html: Path) -> list[str]:
+    return [f"{page}.html" for page in toc_pages(root) if not (html / f"{page}.html").exists()]
+
+
+def _run_jupyter_book(root: Path) -> None:
+    main = "from jupyter_book.cli.main import main; main()"  # its script may name another Python
+    command = python("-c", main, "build", str(root), "-W", "-n", "--keep-going")
+    where = environment(runs_folder(root))
+    done = subprocess.run(command, cwd=root, env=where, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        # Sphinx reports a page's warnings only when it reads the page: the next build must read all pages again.
+        shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
+        if ended := ended_by_signal(done.returncode):
+            raise StiltsError(f"Jupyter Book was ended by {ended}; the same command goes on")
+        raise StiltsError(f"Jupyter Book failed:\n{_complaints(done.stdout + done.stderr)}")
+
+
+def _complaints(output: str) -> str:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    lines = [line for line in plain.split("\n") if re.search(r"\b(WARNING|ERROR|CRITICAL|Error:)", line)]
+    return "\n".join(lines) or plain[-2000:]
+
+
+def _settings_digest(root: Path) -> str:
+    files = [root / "_config.yml", root / "_toc.yml", Path(__file__).with_name("sphinxext.py")]
+    versions = " ".join(f"{name}=={version(name)}" for name in BUILDERS)
+    return hashlib.sha256(versions.encode() + _digest(root, files)).hexdigest()
+
+
+def _pages_digest(root: Path) -> str:
+    folders = [root / "book", root / "notebooks", root / "runs" / "book"]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
+    kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
+    return _digest(root, {_source(root, page) for page in toc_pages(root)} | set(kept)).hex()
+
+
+def _digest(root: Path, files: Iterable[Path]) -> bytes:
+    whole = hashlib.sha256()
+    for file in sorted(files):
+        name = file.relative_to(root) if file.is_relative_to(root) else file.name
+        whole.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return whole.digest()
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """What a page holds: its anchors, its links, the resources that it loads, and images without alt text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: set[str] = set()
+        self.resources: set[str] = set()
+        self.unnamed_images: list[str] = []
+        self.elements = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Note what one tag adds."""
+        values = {name: value or "" for name, value in attributes}
+        self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
+        self.elements += 1
+        if tag == "a" and "href" in values:
+            self.links.add(values["href"])
+        if tag == "link" and LOADING_RELS & set(values.get("rel", "").split()):
+            self.resources.add(values.get("href", ""))
+        if tag != "a":
+            self.resources |= {values[name] for name in ("src", "poster", "data") if values.get(name)}
+        if tag == "img" and not values.get("alt", "").strip():
+            self.unnamed_images.append(values.get("src", "?"))
+
+
+def check(html: Path) -> list[str]:
+    """Return what is wrong with a built site: a sentence for each problem, none if all is well.
+
+    Every file must be as it was built; every page and every file of a figure's data must hold something.
+    Every image, local link and anchor must exist; every image must have alt text; nothing that a page or a style
+    sheet loads may come from another host. Links that a reader may follow to another host are not followed.
+    """
+    written = [path for path in html.rglob("*.html") if not path.relative_to(html).parts[0].startswith("_")]
+    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in written}
+    problems = [] if (html / "index.html").exists() else ["index.html does not exist"]
+    built = _built(html.parent / "state.json")
+    changed = _changed_files(html, built.files) if built else []
+    problems += [f"{name}: is missing or not as it was built" for name in changed]
+    problems += [f"{path.relative_to(html.resolve())}: is empty" for path, page in pages.items() if not page.elements]
+    empty = [path for path in html.rglob("*.csv") if not path.read_bytes().strip()]
+    problems += [f"{path.relative_to(html)}: holds no data" for path in empty]
+    for path, page in pages.items():
+        name = path.relative_to(html.resolve())
+        problems += [f"{name}: image {source} has no alt text" for source in page.unnamed_images]
+        problems += [f"{name}: {problem}" for source in page.resources if (problem := _load_problem(path, source))]
+        problems += [f"{name}: {problem}" for link in page.links if (problem := _link_problem(path, link, pages))]
+    for sheet in html.rglob("*.css"):
+        for source in re.findall(r"(?:url\(|@import\s+)['\"]?([^'\")\s;]+)", sheet.read_text(encoding="utf-8")):
+            if problem := _load_problem(sheet, source):
+                problems.append(f"{sheet.relative_to(html)}: {problem}")
+    return sorted(problems)
+
+
+def _load_problem(path: Path, source: str) -> str | None:
+    parts = urlsplit(source)
+    if parts.scheme == "data" or source.startswith("#"):
+        return None
+    if parts.scheme or parts.netloc:
+        return f"loads {source} from another host"
+    return None if (path.parent / unquote(parts.path)).is_file() else f"loads {source}, which does not exist"
+
+
+def _link_problem(path: Path, link: str, pages: Mapping[Path, _Page]) -> str | None:
+    parts = urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return None if parts.scheme in ("http", "https", "mailto") else f"link {link} is neither local nor web"
+    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+    if not target.is_file():
+        return f"link {link} leads nowhere"
+    anchor = unquote(parts.fragment)
+    if anchor and target in pages and anchor not in pages[target].anchors:
+        return f"link {link} names an anchor that its page does not have"
+    return None

@@ -1,0 +1,448 @@
+"""A study's predictions as the XTREME leaderboard takes them: one folder a task, one file a language.
+
+The layout is that of google-research/xtreme's `mock_test_data/predictions`: ``<task>/test-<language>.tsv`` (``.json``
+for question answering), in the order of the official test files. `manifest.json` beside them says which runs they come
+from.
+
+The intermediate task of each target is the one with the best English dev score, as Phang et al. (2020) choose theirs;
+no test score and no score of another language has a part in the choice.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
+from stilts.study.errors import StiltsError
+from stilts.study.records import Record
+from stilts.study.runs import Run
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+from stilts.study.storage import new_folder, require_new
+from stilts.tasks.metrics import DEFAULT_CHUNK_RULE
+from stilts.tasks.registry import Task, get_target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.resolution import Plan
+
+SUITE = "xtreme"
+MANIFEST = "manifest.json"
+# Position of a label in the suite -> what the official files call it.
+LABELS = {"xnli": ("entailment", "neutral", "contradiction"), "paws-x": ("0", "1")}
+RULES = {
+    "intermediate task": "for each target the one with the highest English dev score, the mean over seeds; no "
+    "intermediate task at all does not stand for choice where there are others; of equal ones the study's first",
+    "targets without training (bucc2018, tatoeba)": "they have no English dev score: the intermediate task with the "
+    "highest mean of the English dev scores of all trained targets",
+    "seed": "a submission holds one prediction a row, so one seed's: that with the highest English dev score (for "
+    "targets without training: their mean), in which no test set has a part; the others' dev scores stand beside it",
+}
+
+# What a language's score is; of tagging, chunks as the run read them.
+METRICS = {
+    "classification": "accuracy",
+    "tagging": "F1 over chunks, all of a language together",
+    "span_qa": "F1 over the words of an answer, the mean over questions",
+    "span_qa_mlqa": "F1 over the words of an answer by MLQA's rules for its language, the mean over questions",
+    "retrieval": "accuracy",
+    "mining": "F1 over pairs",
+}
+AVERAGES = {
+    "task": "as XTREME's evaluate.py: the mean over all languages of the task, English among them; of question "
+    "answering the mean of exact match and F1",
+    "group": "the mean over the tasks of a group, where all of them are there",
+    "all tasks": "the mean over the nine tasks, where all of them are there",
+}
+
+HUB_TREEBANKS = (
+    "its words are those of google/xtreme, not of XTREME's own test files; put the files of Universal Dependencies 2.5 "
+    "into the data folder and build the suite again"
+)
+
+Row = Mapping[str, Any]
+DevScores = dict[str, dict[int, float]]  # condition -> seed -> English dev score
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The run whose predictions stand for a target, and what it was chosen by.
+
+    Attributes
+    ----------
+    run : Run
+        Of phase 3.
+    dev_scores : dict
+        Condition -> seed -> English dev score, all that there was to choose from.
+    """
+
+    run: Run
+    dev_scores: DevScores
+
+
+@dataclass
+class Submission:
+    """What goes into the folder.
+
+    Attributes
+    ----------
+    choices : dict
+        Target -> its choice.
+    files : dict
+        Path in the folder -> text.
+    gaps : list of str
+        What keeps it from being a whole submission.
+    """
+
+    choices: dict[str, Choice] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    gaps: list[str] = field(default_factory=list)
+
+
+def submit(workspace: "Workspace", plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
+    """Write a study's predictions to a new folder in the leaderboard's layout, with a manifest.
+
+    Parameters
+    ----------
+    partial : bool
+        Whether to write what there is where something is missing.
+
+    Raises
+    ------
+    StiltsError
+        If the study is not of the suite xtreme or its suite does not stand here; if something is missing (all of it is
+        listed) and `partial` is not set, or nothing is there at all; if the folder exists or cannot be written.
+    """
+    if plan.study.data.suite != SUITE:
+        raise StiltsError(f"the leaderboard takes the tasks of suite '{SUITE}'; study '{plan.study.name}' is of suite "
+                          f"'{plan.study.data.suite}'")  # fmt: skip
+    require_new(folder)
+    suite = workspace.suite_folder(plan.runs[0])
+    if not suite.is_dir():
+        raise StiltsError(f"suite {suite} is not here; `stilts prepare {plan.reference}` builds it")
+    submission = collect(workspace, plan, suite)
+    if submission.gaps and not partial:
+        listed = "\n".join(f"- {gap}" for gap in submission.gaps)
+        raise StiltsError(f"this would be no whole submission:\n{listed}\nWith --partial what is there is written.")
+    if not submission.files:
+        raise StiltsError(f"study '{plan.study.name}' has no predictions for any task of the leaderboard")
+    about = _manifest(workspace, plan, submission, suite)
+    _write(folder, {**submission.files, MANIFEST: json.dumps(about, indent=1, ensure_ascii=False) + "\n"})
+    return submission
+
+
+def collect(workspace: "Workspace", plan: "Plan", suite: Path) -> Submission:
+    """Choose a run for each target and lay out its predictions; what is missing is noted, not raised."""
+    store = workspace.store()
+    records = {run.id: record for run in plan.runs if (record := store.find(run.id))}
+    submission = Submission()
+    submission.gaps += [
+        f"target run {run.id} has no record: the choice passes over it"
+        for run in plan.runs
+        if run.phase == "target" and run.id not in records
+    ]
+    for target in FOLDERS:
+        if target not in plan.study.targets:
+            submission.gaps.append(f"{target}: not among the targets of study '{plan.study.name}'")
+            continue
+        choice = choose(plan, records, target)
+        if choice is None:
+            submission.gaps.append(f"{target}: no English dev scores to choose an intermediate task by")
+        elif choice.run.id not in records:
+            submission.gaps.append(f"{target}: run {choice.run.id} has no record")
+        else:
+            submission.choices[target] = choice
+            _lay_out(submission, get_target(target), store.predictions(choice.run.id), suite)
+    if "udpos" in submission.choices and _treebanks_of_the_hub(suite):
+        submission.gaps.append(f"udpos: {HUB_TREEBANKS}")
+    return submission
+
+
+def _treebanks_of_the_hub(suite: Path) -> bool:
+    from stilts.sources.suite import read_manifest
+
+    return any(source.startswith("google/xtreme/udpos.") for source in read_manifest(suite).get("sources", {}))
+
+
+# --- choice ----------------------------------------------------------------------------------------------------------
+
+
+def choose(plan: "Plan", records: Mapping[str, Record], target: str) -> Choice | None:
+    """Return the run that stands for a target by `RULES`; None where no dev score is recorded.
+
+    Parameters
+    ----------
+    records : mapping of str to Record
+        Those of the plan's runs that have one, by id.
+    """
+    task = get_target(target)
+    by_target = _dev_scores(plan.runs, records)
+    dev = by_target.get(task.training_task, {}) if task.trained else _over_targets(by_target)
+    if not dev:
+        return None
+    eligible = [name for name in dev if name != BASELINE] or list(dev)
+    condition = max(eligible, key=lambda name: mean(dev[name].values()))
+    seed = max(dev[condition], key=dev[condition].__getitem__)
+    found = [run for run in plan.runs if (run.phase, run.condition, run.target) == ("zero-shot", condition, target)]
+    # Without any training there is one run for all seeds.
+    run = next(run for run in found if run.seed == seed or not run.parents)
+    return Choice(run, dev)
+
+
+def _dev_scores(runs: Iterable[Run], records: Mapping[str, Record]) -> dict[str, DevScores]:
+    """Return target -> condition -> seed -> English dev score, in the order of the plan."""
+    scores: dict[str, DevScores] = {}
+    for run in runs:
+        if run.phase == "target" and run.id in records:
+            score = records[run.id].metrics[SOURCE_LANGUAGE]["score"]
+            scores.setdefault(run.target, {}).setdefault(run.condition, {})[run.seed] = score
+    return scores
+
+
+def _over_targets(by_target: Mapping[str, DevScores]) -> DevScores:
+    """Return the means over all trained targets, of those conditions and seeds that have every one."""
+    means: DevScores = {}
+    for condition, seeds in next(iter(by_target.values()), {}).items():
+        for seed in seeds:
+            each = [scores.get(condition, {}).get(seed) for scores in by_target.values()]
+            if None not in each:
+                means.setdefault(condition, {})[seed] = mean(each)
+    return means
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _lay_out(submission: Submission, task: Task, predictions: "pd.DataFrame", suite: Path) -> None:
+    """Add a target's files, and what they lack."""
+    parts = dict(iter(predictions.groupby("language", observed=True)))
+    form = _FORMS[task.format]
+    for language, official in TEST_ROWS[task.name].items():
+        place = f"{task.name}, {language}"
+        if language not in parts:
+            submission.gaps.append(f"{place}: no predictions")
+            continue
+        test = _read_test_set(suite, task, language)
+        given = parts[language].sort_values("example")["prediction"].tolist()
+        submission.gaps += [f"{place}: {gap}" for gap in _gaps(test, form, len(given), official)]
+        if test.has_ids:
+            path = f"{FOLDERS[task.name]}/test-{language}.{form.suffix}"
+            submission.files[path] = form.text(test, given)
+
+
+@dataclass(frozen=True)
+class _TestSet:
+    """One language's test set as the suite has it: `asked` are the rows that have a prediction each, in order."""
+
+    task: Task
+    asked: list[Row]
+    labels: list[str]
+    pairs: int | None
+
+    @property
+    def has_ids(self) -> bool:
+        return "id" in self.asked[0]
+
+
+def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
+    from stilts.sources.hub import load_split
+
+    data = load_split(suite, None, task.config_for(language), "test")
+    column = {"classification": "label", "tagging": "tags"}.get(task.format)
+    feature = data.features[column] if column else None
+    labels = getattr(feature, "feature", feature).names if feature else []
+    rows, pairs = data.to_list(), None
+    if task.format == "mining":
+        rows = [row for row in rows if row["lang"] == language]
+        pairs = sum(len(row["match"].split()) for row in rows)
+    return _TestSet(task, rows, labels, pairs)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How one format is written: the text of a file, its suffix, and whether ids are numbers of lines."""
+
+    text: Callable[[_TestSet, Sequence[str]], str]
+    suffix: str = "tsv"
+    numbered: bool = True
+
+
+def _gaps(test: _TestSet, form: _Form, given: int, official: int | None) -> Iterator[str]:
+    """Say in what a language falls short of the official test set."""
+    asked = len(test.asked)
+    if not test.has_ids:
+        yield "the suite does not say where a row stands in the official file (no column 'id'); build it again"
+        return
+    if given != asked:
+        yield f"{given:,} predictions for the {asked:,} rows of the suite (evaluation.examples cuts them)"
+    if test.pairs is not None and all(row["match"] for row in test.asked):
+        yield "every sentence has a partner: the corpora that pairs are mined from are not in the suite"
+    held, what = (asked, "rows") if test.pairs is None else (test.pairs, "true pairs")
+    missing = 1 + max(_numbers(test.asked)) - asked if form.numbered else 0
+    if official not in (None, held):
+        yield f"{held:,} {what} in the suite, {official:,} in the official test set (data.sizes, or the data folder)"
+    elif missing:
+        yield f"{missing:,} rows before the last one are not in the suite (data.sizes, or the data folder)"
+
+
+def _numbers(rows: Iterable[Row]) -> list[int]:
+    return [int(row["id"]) for row in rows]
+
+
+def _in_order(test: _TestSet, lines: Iterable[str]) -> list[str]:
+    """Undo the suite's order: as many of the first rows as there are lines, by their numbers in the official file."""
+    return [line for _, line in sorted(zip(_numbers(test.asked), lines, strict=False))]
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _classes(test: _TestSet, predictions: Sequence[str]) -> str:
+    official = dict(zip(test.labels, LABELS[test.task.name], strict=True))
+    return _lines(_in_order(test, (official[name] for name in predictions)))
+
+
+def _tags(test: _TestSet, predictions: Sequence[str]) -> str:
+    """One tag a line, an empty line between two sentences."""
+    for row, tags in zip(test.asked, predictions, strict=False):
+        if len(tags.split()) != len(row["tokens"]):
+            raise StiltsError(f"{test.task.name}, row {row['id']}: {len(tags.split())} tags are recorded for its "
+                              f"{len(row['tokens'])} tokens; the suite is not that of the run")  # fmt: skip
+    return "\n".join(_in_order(test, (_lines(tags.split()) for tags in predictions)))
+
+
+def _answers(test: _TestSet, predictions: Sequence[str]) -> str:
+    answers = {row["id"]: answer for row, answer in zip(test.asked, predictions, strict=False)}
+    return json.dumps(answers, indent=1, ensure_ascii=False) + "\n"
+
+
+def _nearest(test: _TestSet, predictions: Sequence[str]) -> str:
+    """The line of the foreign file that each English sentence found; these stand in the order of their texts.
+
+    XTREME sorts the English side so, by code points, and leaves the foreign one as it is (utils_preprocess.py).
+    """
+    numbers = _numbers(test.asked)
+    order = sorted(range(len(predictions)), key=lambda i: (test.asked[i]["target_sentence"].strip(), numbers[i]))
+    return _lines(str(numbers[int(predictions[i])]) for i in order)
+
+
+def _pairs(test: _TestSet, predictions: Sequence[str]) -> str:
+    found = zip(test.asked, predictions, strict=False)
+    return _lines(sorted(f"{row['id']}\t{partner}" for row, partners in found for partner in partners.split()))
+
+
+_FORMS = {
+    "classification": _Form(_classes),
+    "tagging": _Form(_tags),
+    "span_qa": _Form(_answers, "json", numbered=False),
+    "span_qa_mlqa": _Form(_answers, "json", numbered=False),
+    "retrieval": _Form(_nearest),
+    "mining": _Form(_pairs, numbered=False),
+}
+
+
+# --- manifest --------------------------------------------------------------------------------------------------------
+
+
+def _manifest(workspace: "Workspace", plan: "Plan", submission: Submission, suite: Path) -> dict[str, Any]:
+    from stilts.sources.suite import read_manifest
+    from stilts.study.provenance import package_versions
+
+    store, notes = workspace.store(), read_manifest(suite).get("notes", {})
+    targets = {
+        target: _about(choice, store.get(choice.run.id), submission, target) | {"notes": notes.get(target, [])}
+        for target, choice in submission.choices.items()
+    }
+    return {
+        "benchmark": "XTREME (arXiv:2003.11080)",
+        "study": plan.study.name,
+        "encoder": plan.study.encoder.name,
+        "suite": suite.name,
+        "whole": not submission.gaps,
+        "gaps": submission.gaps,
+        "rules": RULES,
+        "not checked": [f"{target}: the number of rows, which is not published in this form"
+                        for target in submission.choices if None in TEST_ROWS[target].values()],
+        "averages": {"rules": AVERAGES, **averages({name: about["XTREME's score"] for name, about in targets.items()})},
+        "targets": targets,
+        "packages": package_versions(),
+    }  # fmt: skip
+
+
+def averages(scores: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return XTREME's averages of task scores in percent, by group and over all; None where a task is missing.
+
+    Parameters
+    ----------
+    scores : mapping of str to float
+        Target -> XTREME's score of it, None where a language is missing.
+    """
+    groups: dict[str, list[str]] = {}
+    for target in FOLDERS:
+        groups.setdefault(get_target(target).group, []).append(target)
+    return {
+        "groups": {group: _mean_of(scores.get(target) for target in targets) for group, targets in groups.items()},
+        "all tasks": _mean_of(scores.get(target) for target in FOLDERS),
+    }
+
+
+def _mean_of(scores: Iterable[float | None]) -> float | None:
+    found = list(scores)
+    return None if None in found else mean(found)
+
+
+def _about(choice: Choice, record: Record, submission: Submission, target: str) -> dict[str, Any]:
+    run, folder = choice.run, FOLDERS[target]
+    written = {path.rpartition("-")[2].partition(".")[0] for path in submission.files if path.startswith(f"{folder}/")}
+    scores = {language: own["score"] for language, own in record.metrics.items() if language in written}
+    exact = {
+        language: own["exact_match"]
+        for language, own in record.metrics.items()
+        if language in written and "exact_match" in own
+    }
+    return {
+        "folder": folder,
+        "intermediate task": run.condition,
+        "seed": run.seed,
+        "run": run.id,
+        "parents": list(run.parents),
+        "dev score": mean(choice.dev_scores[run.condition].values()),
+        "dev scores": {
+            condition: {str(seed): score for seed, score in seeds.items()}
+            for condition, seeds in choice.dev_scores.items()
+        },
+        "metric": METRICS[get_target(target).format],
+        **_chunk_rule(record, target),
+        "score": mean(scores.values()) if scores else None,
+        "scores": scores,
+        **({"exact match": exact} if exact else {}),
+        "XTREME's score": _official(target, scores, exact),
+    }
+
+
+def _chunk_rule(record: Record, target: str) -> dict[str, str]:
+    """Return the rule by which a run read tags as chunks, where its task has any: versions of seqeval differ."""
+    if get_target(target).format != "tagging":
+        return {}
+    return {"chunk rule": record.run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE)}
+
+
+def _official(target: str, scores: Mapping[str, float], exact: Mapping[str, float]) -> float | None:
+    """Return a task's score as XTREME averages it, None where one of its languages is missing."""
+    if scores.keys() != TEST_ROWS[target].keys():
+        return None
+    return mean([*scores.values(), *exact.values()])  # as many of either, so that this is the mean of both means
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the folder whole or not at all."""
+    with new_folder(folder, "submission") as part:
+        for name, text in files.items():
+            path = part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")

@@ -1,0 +1,250 @@
+"""Tasks on two commands: entailment (`command-nli`, `nli`) and paraphrase (`command-para`, `para`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from random import Random
+from typing import TypeVar
+
+from stilts.sources.pocket.commands.collecting import Example, stream
+from stilts.sources.pocket.commands.grammar import Template
+from stilts.sources.pocket.commands.phrasebook import Entry, Phrasebook
+from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit
+from stilts.sources.pocket.commands.tagging import token_places
+from stilts.sources.pocket.commands.values import HOME_SLOTS
+
+NLI_LABELS = ["entailment", "neutral", "contradiction"]
+PARA_LABELS = ["different", "paraphrase"]
+
+OPPOSITES = {frozenset(f"Hass{name}" for name in pair) for pair in (
+    ("TurnOn", "TurnOff"), ("PauseTimer", "UnpauseTimer"), ("MediaPause", "MediaUnpause"),
+    ("MediaNext", "MediaPrevious"), ("MediaPlayerMute", "MediaPlayerUnmute"), ("IncreaseTimer", "DecreaseTimer"),
+    ("StartTimer", "CancelTimer"), ("LawnMowerStartMowing", "LawnMowerDock"),
+    ("VacuumStart", "VacuumReturnToBase"))}
+
+_WHEN = frozenset({"start_hours", "start_minutes", "start_seconds"})
+_DROPPABLE = frozenset(HOME_SLOTS) | _WHEN
+_GENERAL = ("all", "which", "how_many")
+"""Questions about all of something: one about all rooms does not follow from one about the kitchen."""
+
+
+Twins = tuple[Command, Command]
+Picked = TypeVar("Picked")
+
+
+class PairMaker:
+    """Draws pairs of commands from one pool of a phrasebook.
+
+    Parameters
+    ----------
+    book : Phrasebook
+    pool : Pool
+    rng : Random
+    """
+
+    def __init__(self, book: Phrasebook, pool: Pool, rng: Random):
+        self.book, self.pool, self.rng = book, pool, rng
+
+    def paraphrase(self) -> Twins:
+        """Two commands of one meaning from different templates."""
+        entry = self._pick(self._twofold)
+        first, second = self.rng.sample(entry.templates, 2)
+        command = self._say(entry._replace(templates=(first,)))
+        return command, self._draw([second], command.slots)
+
+    def other_value(self) -> Twins:
+        """Two commands of one action that differ in one value."""
+        return self._other_value(self._pick(self._filled))
+
+    def other_value_restated(self) -> Twins:
+        """The same for actions that have several templates."""
+        return self._other_value(self._pick(self._filled_twofold))
+
+    def _other_value(self, entry: Entry) -> Twins:
+        command, other = self._say(entry), self._say(entry)
+        changes = [slot for slot, value in other.slots.items() if command.slots[slot] != value]
+        if not changes:
+            raise Unfit("same values")
+        slot = self.rng.choice(changes)
+        return command, self._draw(entry.templates, {**command.slots, slot: other.slots[slot]})
+
+    def opposite(self) -> Twins:
+        """Two commands of opposite actions on the same values."""
+        return self._restated(*self._pick(self._opposites))
+
+    def other_action(self) -> Twins:
+        """Two commands of different actions that are no opposites; they share a value if the first has one."""
+        first = self._pick(self._explicit)
+        slot = self.rng.choice(sorted(first.signature)) if first.signature else ""
+        second = self._pick(self._by_slot.get(slot, self._explicit))
+        if first.intent == second.intent or {first.intent, second.intent} in OPPOSITES:
+            raise Unfit("same action")
+        command, other = self._say(first), self._say(second)
+        shared = {slot: value for slot, value in command.slots.items() if slot in other.slots}
+        return command, self._draw(second.templates, {**other.slots, **shared})
+
+    def fewer_slots(self) -> Twins:
+        """A command, and one that asks for the same but leaves something out."""
+        more, less = self._pick(self._reductions)
+        command = self._say(more)
+        return command, self._draw(less.templates, {slot: command.slots[slot] for slot in less.signature})
+
+    def swapped_action(self) -> Twins:
+        """Two commands of different actions on exactly the same values."""
+        first = self._pick(self._filled)
+        second = self.rng.choice([other for other in self._entries if other.signature == first.signature])
+        if first.action == second.action:
+            raise Unfit("same action")
+        return self._restated(first, second)
+
+    def _restated(self, first: Entry, second: Entry) -> Twins:
+        command = self._say(first)
+        return command, self._draw(second.templates, command.slots)
+
+    def _say(self, entry: Entry) -> Command:
+        command = self._draw(entry.templates)
+        if command.slots.keys() != entry.signature:
+            raise Unfit("other slots")
+        return command
+
+    def _draw(self, templates: Sequence[Template], wanted: Mapping[str, str] | None = None) -> Command:
+        return self.book.draw(templates, self.pool, self.rng, wanted)
+
+    def _pick(self, by_intent: Mapping[str, Sequence[Picked]]) -> Picked:
+        if not by_intent:
+            raise Unfit("no templates")
+        return self.rng.choice(by_intent[self.rng.choice(list(by_intent))])
+
+    @cached_property
+    def _entries(self) -> tuple[Entry, ...]:
+        return self.book.entries(self.pool)
+
+    @cached_property
+    def _twofold(self) -> dict[str, list[Entry]]:
+        return grouped((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
+
+    @cached_property
+    def _filled(self) -> dict[str, list[Entry]]:
+        return grouped((entry.intent, entry) for entry in self._entries if entry.signature)
+
+    @cached_property
+    def _filled_twofold(self) -> dict[str, list[Entry]]:
+        return grouped((intent, entry) for intent, entries in self._twofold.items() for entry in entries
+                       if entry.signature)
+
+    @cached_property
+    def _explicit(self) -> dict[str, list[Entry]]:
+        return grouped((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
+
+    @cached_property
+    def _by_slot(self) -> dict[str, dict[str, list[Entry]]]:
+        """Entries of `_explicit` that fill a slot."""
+        slots = {slot for entry in self._entries for slot in entry.signature}
+        return {slot: grouped((intent, entry) for intent, entries in self._explicit.items() for entry in entries
+                              if slot in entry.signature) for slot in slots}
+
+    @cached_property
+    def _opposites(self) -> dict[str, list[tuple[Entry, Entry]]]:
+        return grouped((first.intent, (first, second)) for first in self._entries for second in self._entries
+                       if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
+                       and first.action.split()[1:] == second.action.split()[1:])
+
+    @cached_property
+    def _reductions(self) -> dict[str, list[tuple[Entry, Entry]]]:
+        """Two ways to ask for one action, of which the second leaves out where, which device or which timer."""
+        return grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
+                       if more.action == less.action and less.signature < more.signature
+                       and _may_drop(more, more.signature - less.signature))
+
+
+def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
+    whole_timer = not dropped & _WHEN or dropped >= entry.signature & _WHEN
+    template = entry.templates[0]
+    return dropped <= _DROPPABLE and whole_timer and not template.here and template.aspect not in _GENERAL
+
+
+def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
+    """Items by the key that each is paired with, in their order."""
+    groups = defaultdict(list)
+    for key, item in pairs:
+        groups[key].append(item)
+    return dict(groups)
+
+
+def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+    """Pairs for `command-nli`, one of each label in turn.
+
+    Entailed is what leaves something out or says the same in other words; neutral is what adds something or does
+    something unrelated; a contradiction gives a slot another value or does the opposite.
+    """
+    makers = entailment_makers(PairMaker(book, pool, rng))
+    return stream(NLI_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
+
+
+def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """What draws the pairs of each label of `entailments`."""
+    return {
+        "entailment": [maker.fewer_slots, maker.paraphrase],
+        "neutral": [lambda: maker.fewer_slots()[::-1], maker.other_action],
+        "contradiction": [maker.other_value, maker.other_value, maker.opposite],
+    }
+
+
+def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+    """Pairs for `command-para`, a paraphrase and a different pair in turn.
+
+    Different pairs change one value or the action. Each goes with a paraphrase of the same intent whose words overlap
+    as much, so that neither gives the label away (the idea of PAWS, Zhang et al. 2019).
+    """
+    makers = paraphrase_makers(PairMaker(book, pool, rng))
+    candidates = stream(PARA_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
+    return _matched(candidates, lambda example: _likeness(example, book.language))
+
+
+def paraphrase_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """What draws the pairs of each label of `paraphrases`."""
+    return {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
+
+
+def _likeness(example: Example, language: str) -> tuple[str, int]:
+    """First intent of a pair, and tenths of word overlap."""
+    return example.row["meaning"].split()[0], overlap_level(example, language)
+
+
+def overlap_level(example: Example, language: str) -> int:
+    """Tenths of word overlap between the two texts of a pair."""
+    return round(10 * _overlap(*example.words, language))
+
+
+def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]) -> Iterator[Example]:
+    """Pass on examples of the two labels in twos of one level; those that find no partner are dropped."""
+    waiting: dict[Hashable, dict[str, deque[Example]]] = defaultdict(lambda: {label: deque() for label in PARA_LABELS})
+    for example in candidates:
+        queues = waiting[level(example)]
+        queues[example.row["label"]].append(example)
+        if all(queues.values()):
+            yield from (queues[label].popleft() for label in PARA_LABELS)
+
+
+def _overlap(first: str, second: str, language: str) -> float:
+    """Jaccard index of the tokens of two texts."""
+    one, two = ({text[start:end].casefold() for start, end in token_places(text, language)} for text in (first, second))
+    return len(one & two) / len(one | two)
+
+
+def pair_example(twins: Twins, label: str) -> Example:
+    """A pair with its label.
+
+    Raises
+    ------
+    Unfit
+        If both say the same words.
+    """
+    first, second = twins
+    if first.text.casefold() == second.text.casefold():
+        raise Unfit("same words")
+    return Example((first.text, second.text), {
+        "sentence1": first.text, "sentence2": second.text, "label": label,
+        "template": f"{first.template.id}|{second.template.id}", "meaning": f"{first.meaning} | {second.meaning}"})

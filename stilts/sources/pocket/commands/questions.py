@@ -1,0 +1,114 @@
+"""Extractive questions about one slot among several commands (`command-qa`, `qa`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from stilts.sources.pocket.commands.collecting import Example, stream
+from stilts.sources.pocket.commands.phrasebook import Entry, Phrasebook
+from stilts.sources.pocket.commands.sampling import Command, Pool, Span, Unfit
+from stilts.sources.pocket.commands.values import FOLDER, read
+
+QUESTIONS = "questions.yaml"
+_FEWEST, _MOST = 2, 4
+_STOPS = {"zh": "。", "ja": "。", "hi": "। ", "bn": "। ", "ne": "। ", "th": " ", "ur": "۔ "}
+_COUNTED = ("hours", "minutes", "seconds")
+"""Slots whose question asks for a number, which "half an hour" does not hold."""
+_OTHER_THINGS = {"HassLightSet": "temperature"}
+"""Slots that mean something else in an intent than elsewhere: the temperature of a light is a color."""
+
+
+def question_words(language: str, folder: Path = FOLDER) -> Mapping[str, list[str]]:
+    """Ways to ask for each slot in a language.
+
+    Raises
+    ------
+    StiltsError
+        If the value file is missing or broken.
+    """
+    asked = read(QUESTIONS, folder).get(language, {})
+    return {slot: [words] if isinstance(words, str) else list(words) for slot, words in asked.items()}
+
+
+def questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
+    """Contexts of two to four commands with a question that one of them answers, about each slot in turn."""
+    words = question_words(book.language, folder)
+    entries = book.entries(pool)
+    by_slot = {slot: askable(slot, entries) for slot in sorted(words)}
+    others = {slot: [entry for entry in entries if slot not in entry.signature] for slot in by_slot}
+
+    def example(slot: str) -> Example:
+        asked = draw_filling(slot, by_slot[slot], book, pool, rng)
+        beside = [book.draw(rng.choice(others[slot]).templates, pool, rng)
+                  for _ in range(rng.randint(_FEWEST, _MOST) - 1)]
+        question = rng.choice(words[slot])
+        return question_example(*among(asked, beside, slot, rng), slot, question, book.language)
+
+    return stream([slot for slot in by_slot if by_slot[slot] and others[slot]], example)
+
+
+def askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
+    """Entries that fill a slot, by intent so that none of them crowds out the others."""
+    by_intent = defaultdict(list)
+    for entry in entries:
+        if slot in entry.signature and _OTHER_THINGS.get(entry.intent) != slot:
+            by_intent[entry.intent].append(entry)
+    return list(by_intent.values())
+
+
+def draw_filling(slot: str, choices: list[list[Entry]], book: Phrasebook, pool: Pool, rng: Random) -> Command:
+    """Draw a command that fills a slot, with a number where the question asks for one.
+
+    Raises
+    ------
+    Unfit
+        If what was drawn does not.
+    """
+    command = book.draw(rng.choice(rng.choice(choices)).templates, pool, rng)
+    if slot not in command.slots or (slot in _COUNTED and not command.slots[slot].isdigit()):
+        raise Unfit(slot)
+    return command
+
+
+def among(asked: Command, beside: list[Command], slot: str, rng: Random) -> tuple[list[Command], int]:
+    """Put a command among others; gives all of them and its place.
+
+    Raises
+    ------
+    Unfit
+        If another one fills the slot too.
+    """
+    if any(slot in command.slots for command in beside):
+        raise Unfit("two answers")
+    place = rng.randint(0, len(beside))
+    return [*beside[:place], asked, *beside[place:]], place
+
+
+def joined(commands: Sequence[Command], language: str) -> str:
+    """The texts of some commands, one after another, each with the full stop of the language."""
+    stop = _stop(language)
+    return stop.join(command.text for command in commands) + stop.rstrip()
+
+
+def _stop(language: str) -> str:
+    return _STOPS.get(language, ". ")
+
+
+def question_example(commands: list[Command], place: int, slot: str, question: str, language: str) -> Example:
+    """A context of some commands, and a question about a slot that the one at a place answers."""
+    stop, context = _stop(language), joined(commands, language)
+    span = next(span for span in commands[place].spans if span.slot == slot)
+    offset = sum(len(command.text) + len(stop) for command in commands[:place])
+    row = {"context": context, "question": question, "answers": _answers(context, span, offset),
+           "template": "|".join(command.template.id for command in commands),
+           "meaning": " | ".join(command.meaning for command in commands)}
+    return Example((context, question), row)
+
+
+def _answers(context: str, span: Span, offset: int) -> dict[str, list[Any]]:
+    start = offset + span.start
+    return {"text": [context[start:offset + span.end]], "answer_start": [start]}

@@ -1,0 +1,105 @@
+"""Tasks on one command: which intent it has (`intent`), and which words fill its slots (`slots`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from stilts.sources.pocket.commands.collecting import Example, stream
+from stilts.sources.pocket.commands.grammar import Template
+from stilts.sources.pocket.commands.phrasebook import Phrasebook, phrasebook
+from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit
+from stilts.sources.pocket.commands.tagging import bio_tags, token_places
+from stilts.sources.pocket.commands.values import FOLDER
+from stilts.study.settings import SOURCE_LANGUAGE
+
+_ENOUGH = 10
+_LOOKS = 60
+
+
+@cache
+def intent_names(folder: Path = FOLDER) -> list[str]:
+    """The English intents that have at least ten different sentences in every pool, in alphabetical order."""
+    book = phrasebook(SOURCE_LANGUAGE, folder)
+    return [intent for intent in sorted({template.intent for template in book.templates})
+            if all(_is_varied(book, pool, intent) for pool in Pool)]
+
+
+@cache
+def slot_names(folder: Path = FOLDER) -> list[str]:
+    """The slots that English sentences of every pool fill, in alphabetical order."""
+    book = phrasebook(SOURCE_LANGUAGE, folder)
+    pools = [{slot for entry in book.entries(pool) for slot in entry.signature} for pool in Pool]
+    return sorted(set.intersection(*pools))
+
+
+def tag_names(folder: Path = FOLDER) -> list[str]:
+    """BIO tags of the slots: "O", then "B-" and "I-" of every slot."""
+    return ["O"] + [f"{place}-{slot}" for slot in slot_names(folder) for place in "BI"]
+
+
+def _is_varied(book: Phrasebook, pool: Pool, intent: str) -> bool:
+    templates, rng, texts = _by_intent(book, pool)[intent], Random(intent), set()
+    for _ in range(_LOOKS if templates else 0):
+        try:
+            texts.add(book.draw(templates, pool, rng).text)
+        except Unfit:
+            continue
+    return len(texts) >= _ENOUGH
+
+
+def _by_intent(book: Phrasebook, pool: Pool) -> dict[str, list[Template]]:
+    by_intent = defaultdict(list)
+    for template in book.within(pool):
+        by_intent[template.intent].append(template)
+    return by_intent
+
+
+def intents(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
+    """Commands with their intents, one of each intent in turn."""
+    by_intent = _by_intent(book, pool)
+
+    def example(intent: str) -> Example:
+        return intent_example(book.draw(by_intent[intent], pool, rng))
+
+    return stream([intent for intent in intent_names(folder) if intent in by_intent], example)
+
+
+def intent_example(command: Command) -> Example:
+    """A command with its intent."""
+    return Example(command.text, {"sentence1": command.text, "label": command.template.intent,
+                                  "template": command.template.id, "meaning": command.meaning})
+
+
+def slots(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
+    """Commands with the slots of their tokens, one that fills each slot in turn."""
+    known = set(slot_names(folder))
+    by_slot = defaultdict(list)
+    for entry in book.entries(pool):
+        for slot in sorted(entry.signature) if entry.signature <= known else ():
+            by_slot[slot].append(entry)
+
+    def example(slot: str) -> Example:
+        command = book.draw(rng.choice(by_slot[slot]).templates, pool, rng)
+        if slot not in command.slots or not known.issuperset(command.slots):
+            raise Unfit(slot)
+        return slots_example(command, book.language)
+
+    return stream(sorted(by_slot), example)
+
+
+def slots_example(command: Command, language: str) -> Example:
+    """A command with the slots of its tokens.
+
+    Raises
+    ------
+    Unfit
+        If two values touch one token.
+    """
+    places = token_places(command.text, language)
+    tags = bio_tags(places, command.spans)
+    return Example(command.text, {"tokens": [command.text[start:end] for start, end in places], "tags": tags,
+                                  "template": command.template.id, "meaning": command.meaning})

@@ -1,0 +1,192 @@
+"""The command tasks as tables: which there are, their labels, languages and splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from itertools import cycle, islice
+from random import Random
+from typing import Any
+
+from stilts.sources.pocket.commands import parallel
+from stilts.sources.pocket.commands.collecting import Example, take
+from stilts.sources.pocket.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
+from stilts.sources.pocket.commands.phrasebook import Phrasebook, held_languages, intents_of, phrasebook
+from stilts.sources.pocket.commands.questions import QUESTIONS, questions
+from stilts.sources.pocket.commands.sampling import Pool, Unfit
+from stilts.sources.pocket.commands.single import intent_names, intents, slots, tag_names
+from stilts.sources.pocket.commands.usage import UNSAID
+from stilts.sources.pocket.commands.values import FILES, FOLDER, read
+from stilts.sources.suite import Sizes
+from stilts.study.errors import UnknownName
+from stilts.study.settings import SOURCE_LANGUAGE
+
+GENERATOR_VERSION = 1
+"""Raised by hand whenever the same packages and value files would give other rows."""
+
+TARGETS = {"intent": "intent", "slots": "slots", "command-nli": "nli", "command-para": "para", "command-qa": "qa"}
+"""Target tasks and the intermediate tasks of the same kind."""
+
+INTERMEDIATES = ("nli", "para", "qa", "intent", "slots")
+_FEWEST_INTENTS = 8
+
+Rows = list[dict[str, Any]]
+Tables = Iterator[tuple[str, str, Rows]]
+Maker = Callable[[Phrasebook, Pool, Random], Iterator[Example]]
+_MAKERS: Mapping[str, Maker] = {"intent": intents, "slots": slots, "nli": entailments, "para": paraphrases,
+                                "qa": questions}
+
+
+def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
+    """Different sentences of the intermediate pool, over the intents in turn; of so many attempts some fail.
+
+    Raises
+    ------
+    UnknownName
+        If commands cannot be made in the language.
+    """
+    _check(language)
+    book, by_intent, seen = phrasebook(language), defaultdict(list), set()
+    for template in book.within(Pool.INTERMEDIATE):
+        by_intent[template.intent].append(template)
+    for intent in islice(cycle(sorted(by_intent)), attempts):
+        with suppress(Unfit):
+            text = book.draw(by_intent[intent], Pool.INTERMEDIATE, rng).text
+            if text not in seen:
+                seen.add(text)
+                yield text
+
+
+def label_names(task: str) -> list[str]:
+    """Labels of a task in the order of their numbers; for tagging the BIO tags; none for question answering.
+
+    Raises
+    ------
+    UnknownName
+        If it is no task on commands.
+    """
+    names: Mapping[str, Callable[[], list[str]]] = {
+        "intent": intent_names, "slots": tag_names, "nli": lambda: list(NLI_LABELS),
+        "para": lambda: list(PARA_LABELS), "qa": list}
+    kind = TARGETS.get(task, task)
+    if kind not in names:
+        raise UnknownName("task on commands", task, {*TARGETS, *INTERMEDIATES})
+    return names[kind]()
+
+
+def languages() -> list[str]:
+    """Codes of the languages in which every command task can be made, English included."""
+    return [code for code in held_languages() if code not in left_out()]
+
+
+@cache
+def left_out() -> dict[str, str]:
+    """Languages that the templates hold and the tasks leave out, each with the reason."""
+    reasons = {code: lacks(code) for code in held_languages()}
+    return {code: reason for code, reason in reasons.items() if reason}
+
+
+@cache
+def lacks(language: str) -> str:
+    """Return why no command task can be made in a language, "" if it can; reads that language alone."""
+    if language not in held_languages():
+        return "home-assistant-intents has no templates"
+    known = intents_of(language) & set(intent_names())
+    if len(known) < _FEWEST_INTENTS:
+        return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
+    for name in (*FILES.values(), QUESTIONS):
+        reason = (read(name).get("left_out") or {}).get(language)
+        if reason:
+            return reason
+    missing = [name for name in (FILES["area"], FILES["name"], QUESTIONS) if language not in read(name)]
+    return f"no values of ours in {', '.join(missing)}" if missing else ""
+
+
+def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()) -> Tables:
+    """Tables of the target tasks and of the intermediate tasks.
+
+    Parameters
+    ----------
+    languages : sequence of str
+        Test languages. English brings the training and dev sets and the intermediate tasks with it.
+    sizes : Sizes
+        Rows per split; fewer where a language has no more different ones.
+    seed : int
+        The same seed, packages and value files give the same rows.
+    source_languages : sequence of str
+        Languages besides English in which the intermediate tasks are made; with any, those of English are another
+        selection, parallel to them (`stilts.sources.pocket.commands.parallel`).
+
+    Yields
+    ------
+    tuple of (str, str, list of dict)
+        Config (`<task>.<language>` or `intermediate.<task>.<language>`), split, rows; labels are names.
+
+    Raises
+    ------
+    UnknownName
+        If commands cannot be made in a language.
+    """
+    for language in languages:
+        if language == SOURCE_LANGUAGE:
+            yield from _intermediates(source_languages, sizes, seed)
+        for task in TARGETS:
+            yield from _target(task, language, sizes, seed)
+
+
+def _intermediates(source_languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+    if source_languages:
+        return parallel.generate([SOURCE_LANGUAGE, *source_languages], sizes, seed)
+    return generate_intermediates(SOURCE_LANGUAGE, sizes, seed)
+
+
+def generate_intermediates(language: str, sizes: Sizes, seed: int) -> Tables:
+    """Tables of the intermediate tasks in one language, English or other; see `generate`."""
+    for task in INTERMEDIATES:
+        stream = _stream(task, task, language, Pool.INTERMEDIATE, seed)
+        config = f"intermediate.{task}.{language}"
+        validation = _split(stream, sizes.validation, config, "validation", seed)
+        yield config, "train", _split(stream, sizes.intermediate_train, config, "train", seed)
+        yield config, "validation", validation
+
+
+def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
+    config = f"{task}.{language}"
+    stream = _stream(TARGETS[task], task, language, Pool.EVALUATION, seed)
+    test = _split(stream, sizes.test, config, "test", seed)
+    if language == SOURCE_LANGUAGE:
+        training = _stream(TARGETS[task], task, language, Pool.TRAIN, seed)
+        yield config, "train", _split(training, sizes.train, config, "train", seed)
+        yield config, "validation", _split(stream, sizes.validation, config, "validation", seed)
+    yield config, "test", test
+
+
+def _stream(kind: str, task: str, language: str, pool: Pool, seed: int) -> Iterator[Example]:
+    _check(language)
+    return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
+
+
+def _check(language: str) -> None:
+    if language not in held_languages() or language in left_out():
+        raise UnknownName("language of commands", language, languages())
+
+
+def _split(stream: Iterator[Example], count: int, config: str, split: str, seed: int) -> Rows:
+    """The next rows of a stream, shuffled: which rows they are does not depend on how many are asked for."""
+    rows = take(stream, count)
+    Random(f"{seed}/{config}/{split}").shuffle(rows)
+    if TARGETS.get(config.split(".")[-2], config.split(".")[-2]) == "qa":
+        rows = [{"id": f"{config}-{split}-{number}", **row} for number, row in enumerate(rows)]
+    return rows
+
+
+@cache
+def fingerprint() -> str:
+    """Short hash of what the rows depend on besides sizes and seed: packages, value files, generator."""
+    parts = [f"{name}=={version(name)}" for name in ("home-assistant-intents", "hassil")]
+    parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS, UNSAID)]
+    return hashlib.sha256(" ".join([*parts, str(GENERATOR_VERSION)]).encode()).hexdigest()[:16]

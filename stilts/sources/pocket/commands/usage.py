@@ -1,0 +1,98 @@
+"""What a language lets stand beside what: forms of values, unit words beside numbers, and what nobody says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from stilts.sources.pocket.commands.values import FOLDER, Forms, home_forms, read
+from stilts.study.errors import StiltsError
+
+UNSAID = "unsaid.yaml"
+_PERCENT = ("brightness", "percentage", "position", "volume_level", "volume_step")
+_UNITS = {"hours": "duration-hour", "minutes": "duration-minute", "seconds": "duration-second",
+          "temperature": "temperature-celsius", **dict.fromkeys(_PERCENT, "concentr-percent")}
+_LARGEST = 100
+_CASED = frozenset({"be", "cs", "hr", "lt", "lv", "pl", "ru", "sk", "sl", "sr", "uk"})
+"""Languages whose unit word depends on the case of the whole after small numbers, and not after 20 and its like."""
+
+_NUMBER_AND_WORD = re.compile(r"(\d+)\s*([^\W\d_][\w'’-]*)")
+
+
+class Place(Protocol):
+    """A slot value in a text, as `stilts.sources.pocket.commands.sampling.Span`."""
+
+    slot: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class Usage:
+    """How a language writes values.
+
+    Attributes
+    ----------
+    language : str
+    forms : mapping of str to Forms
+        Values of "area", "floor" and "name".
+    unsaid : re.Pattern or None
+        In small letters, what the templates accept and nobody writes.
+    """
+
+    language: str
+    forms: Mapping[str, Forms]
+    unsaid: re.Pattern[str] | None
+
+    def allows(self, text: str, spans: Sequence[Place]) -> bool:
+        """Whether the units beside its numbers are well inflected and nothing in it is unsaid."""
+        return (all(self._agrees(text, span) for span in spans if span.slot.removeprefix("start_") in _UNITS)
+                and not (self.unsaid and self.unsaid.search(text.casefold())))
+
+    def _agrees(self, text: str, span: Place) -> bool:
+        found = _NUMBER_AND_WORD.match(text, span.start)
+        words = unit_words(self.language, _UNITS[span.slot.removeprefix("start_")])
+        if not found or found.end(1) != span.end or found[2].casefold() not in words.values():
+            return True
+        right = words.get(int(found[1]))
+        return found[2].casefold() == right and (self.language not in _CASED or right == words[20])
+
+
+@cache
+def unit_words(language: str, unit: str) -> dict[int, str]:
+    """First word of a unit after each number from 1 to 100, in small letters; empty where CLDR has none.
+
+    Parameters
+    ----------
+    language : str
+    unit : str
+        Name of the unit in CLDR, as "duration-minute".
+    """
+    from babel.units import format_unit
+
+    written = (format_unit(number, unit, length="long", locale=language) for number in range(1, _LARGEST + 1))
+    found = (_NUMBER_AND_WORD.match(words) for words in written)
+    return {int(match[1]): match[2].casefold() for match in found if match and match[2] != unit}
+
+
+def usage(language: str, folder: Path = FOLDER) -> Usage:
+    """Usage of a language by the value files of a folder.
+
+    Raises
+    ------
+    StiltsError
+        If a value file is missing or broken.
+    """
+    return Usage(language, home_forms(language, folder), _pattern(language, folder))
+
+
+def _pattern(language: str, folder: Path) -> re.Pattern[str] | None:
+    patterns = read(UNSAID, folder).get(language, ())
+    try:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else None
+    except re.error as error:
+        raise StiltsError(f"{folder / UNSAID}, {language}: no regular expression ({error}): {error.pattern}") from error

@@ -1,0 +1,163 @@
+"""Rooms, floors and devices in every language, and which of their forms may stand beside which words.
+
+The files under `stilts/sources/pocket/values` describe their own layout in their heads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stilts.sources.pocket.commands.trees import SHARES, Form, Value
+from stilts.study.errors import StiltsError
+
+FOLDER = Path(__file__).parent.parent / "values"
+HOME_SLOTS = ("area", "floor", "name")
+FILES = {"area": "areas.yaml", "floor": "floors.yaml", "name": "names.yaml"}
+UNSPACED = frozenset({"zh", "ja", "th"})
+"""Languages that put no white space between words."""
+
+_PUNCTUATION = frozenset(",.;:!?…\"()[]«»“”。、，！？؟،।")
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """The values of one slot in one language, with their agreement.
+
+    Attributes
+    ----------
+    values : tuple of Value
+    agreement, bound : mapping of str to frozenset of str
+        Per class: neighbours that it may have; neighbours of which it needs one.
+    spaced : bool
+        Whether the language puts white space between words.
+    """
+
+    values: tuple[Value, ...]
+    agreement: Mapping[str, frozenset[str]]
+    bound: Mapping[str, frozenset[str]]
+    spaced: bool = True
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """Every neighbour that some class asks for."""
+        return frozenset().union(*self.agreement.values(), *self.bound.values())
+
+    @cached_property
+    def shares(self) -> dict[str, int]:
+        """Share of every wording of a value."""
+        return {form.surface.casefold(): value.share for value in self.values for form in value.forms}
+
+    def choose(self, value: Value, before: str, after: str) -> Form | None:
+        """First form of a value that may stand between two texts, or None.
+
+        Parameters
+        ----------
+        value : Value
+        before, after : str
+            The sentence up to the value's place, and from there on.
+        """
+        beside = self._neighbours(before, after)
+        words = {before.split()[-1].casefold() if before[-1:].isspace() else "",
+                 after.split()[0].casefold() if after[:1].isspace() and after.strip() else ""}
+        return next((form for form in value.forms if self._fits(form, beside)
+                     and words.isdisjoint(form.surface.casefold().split())), None)
+
+    def _fits(self, form: Form, beside: frozenset[str]) -> bool:
+        needed = self.bound.get(form.group, frozenset())
+        own = self.agreement.get(form.group, frozenset()) | needed
+        strange = (neighbour for neighbour in beside - own if neighbour in self.listed or _is_glued(neighbour))
+        return next(strange, None) is None and (not needed or not needed.isdisjoint(beside))
+
+    def _neighbours(self, before: str, after: str) -> frozenset[str]:
+        before, after = before.casefold(), after.casefold()
+        return frozenset(_spaced(before, after) if self.spaced else self._unspaced(before, after))
+
+    def _unspaced(self, before: str, after: str) -> Iterable[str]:
+        for neighbour in self.listed:
+            follows = neighbour.startswith("-")
+            near = after.strip().startswith if follows else before.strip().endswith
+            if near(neighbour.removeprefix("-").removesuffix("-").strip()):
+                yield neighbour
+
+
+def _is_glued(neighbour: str) -> bool:
+    return neighbour.endswith("-") or (neighbour.startswith("-") and not neighbour.startswith("- "))
+
+
+def _spaced(before: str, after: str) -> Iterable[str]:
+    if before and not before[-1].isspace():
+        if before[-1] not in _PUNCTUATION:
+            yield before.split()[-1] + "-"
+    elif before.strip():
+        yield before.split()[-1]
+    if after and not after[0].isspace():
+        if after[0] not in _PUNCTUATION:
+            yield "-" + re.split(r"[\s,.;:!?]", after, maxsplit=1)[0]
+    elif after.strip():
+        yield "- " + after.split()[0].rstrip(",.;:!?…")
+
+
+@cache
+def read(name: str, folder: Path = FOLDER) -> Mapping[str, Any]:
+    """One value file.
+
+    Raises
+    ------
+    StiltsError
+        If it is missing or is no mapping of languages.
+    """
+    path = folder / name
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise StiltsError(f"{path}: the value file cannot be read ({error}); install the package again") from error
+    if not isinstance(content, dict):
+        raise StiltsError(f"{path}: holds a {type(content).__name__}, not a mapping of languages to values")
+    return content
+
+
+def home_forms(language: str, folder: Path = FOLDER) -> dict[str, Forms]:
+    """Values of "area", "floor" and "name" in a language; a slot that its file does not hold has none."""
+    return {slot: _forms(read(name, folder), language) for slot, name in FILES.items()}
+
+
+def _forms(content: Mapping[str, Any], language: str) -> Forms:
+    about, kinds = content.get(language, {}), content.get("kinds", {})
+    shares = _shares(content)
+    values = tuple(Value(key, forms=_as_forms(form), share=shares[key], kind=kinds.get(key, ""))
+                   for key, form in about.get("values", {}).items())
+    return Forms(values, _neighbour_sets(about, "agreement"), _neighbour_sets(about, "bound"), language not in UNSPACED)
+
+
+def _neighbour_sets(about: Mapping[str, Any], part: str) -> dict[str, frozenset[str]]:
+    return {group: frozenset(str(neighbour).casefold() for neighbour in neighbours)
+            for group, neighbours in about.get(part, {}).items()}
+
+
+def _as_forms(form: str | Sequence[Any]) -> tuple[Form, ...]:
+    if isinstance(form, str):
+        return (Form(form),)
+    if isinstance(form[0], str):
+        return (Form(*form),)
+    return tuple(part if isinstance(part, Form) else _as_forms(part)[0] for part in form)
+
+
+def _shares(content: Mapping[str, Any]) -> dict[str, int]:
+    """Thirds of the meanings of a file, every kind of device dealt out on its own so that each pool has some."""
+    kinds = content.get("kinds", {})
+    meanings = {key for about in content.values() if isinstance(about, dict) for key in about.get("values", {})}
+    order = sorted(meanings, key=lambda key: (kinds.get(key, ""), stable_hash(key)))
+    return {key: place % SHARES for place, key in enumerate(order)}
+
+
+def stable_hash(text: str) -> int:
+    """A number that depends on the text alone, not on the process, the machine or `PYTHONHASHSEED`."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())

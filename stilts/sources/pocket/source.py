@@ -1,0 +1,283 @@
+"""The pocket suite: eight target tasks and six intermediate tasks, generated from installed packages.
+
+`intent`, `slots`, `command-nli`, `command-para` and `command-qa` come from home-assistant-intents, `dates` from CLDR,
+`ui-retrieval` and `ui-mining` from Django. English training sets, intermediate training sets and evaluation sets are
+made of disjoint templates and values; what they share all the same is counted in `suite.json`.
+
+Intermediate tasks are English. With source languages they come in these too, all parallel
+(`commands/parallel.py`). Families of tasks can be had besides: "dial" and "lures", whose difficulty is a setting
+(`commands/dials.py`), and "text", unlabelled texts of all languages (`texts.py`).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from stilts.sources.pocket import commands, dates, messages
+from stilts.sources.pocket import texts as unlabelled
+from stilts.sources.pocket.commands import dials, parallel
+from stilts.sources.pocket.overlap import Census
+from stilts.sources.suite import Request, Row, Table, choose, features, read_manifest, read_sizes, write_suite
+from stilts.study.errors import StiltsError, UnknownName
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+SUITE_LANGUAGES = (
+    "en", "af", "ar", "az", "be", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "es", "et", "eu", "fa", "fi", "fr",
+    "ga", "gl", "gu", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "jv", "ka", "kk", "kn", "ko", "ky", "lb",
+    "lt", "lv", "mk", "ml", "mn", "mr", "ms", "my", "nb", "ne", "nl", "pa", "pl", "pt", "ro", "ru", "sk", "sl", "sq",
+    "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
+)
+TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
+FAMILIES = (*dials.FAMILIES, "text")
+
+_VERSION = 1  # raise it when the same rows are laid out in another way
+_PAIRS = ("nli", "para")
+_FORMATS = {"intent": "classification", "nli": "classification", "para": "classification", "slots": "tagging",
+            "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining", "text": "mlm",
+            **dict.fromkeys(dials.LEVELS, "classification")}
+_TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence",
+                 "text", "tokens")
+
+
+def languages() -> tuple[str, ...]:
+    """Languages of the suite, English first; not every task has every language."""
+    return SUITE_LANGUAGES
+
+
+def fingerprint(request: Request) -> str:
+    """Short hash of all that the suite's rows depend on; generates nothing.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown.
+    """
+    decisive = {
+        "seed": request.seed,
+        "sizes": read_sizes(request.sizes).model_dump(),
+        "languages": _chosen(request.languages),
+        "packages": _packages(),
+        "generators": [_VERSION, commands.fingerprint(), dates.VERSION, messages.VERSION],
+        **_additions(request),
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def build(folder: Path, request: Request, report: Callable[[str], None] | None = None) -> Path:
+    """Write the suite, or reuse the complete one that is there; a terminal shows a bar.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the suite will stand.
+    request : Request
+    report : callable, optional
+        Gets a line at the end.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown, or `folder` holds something else or cannot be written.
+    """
+    chosen = _chosen(request.languages)
+    about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
+             "sizes": read_sizes(request.sizes).model_dump(), "languages": chosen, "packages": _packages(),
+             **request.additions}
+    census = Census()
+    with _bar(lambda: _expected_tables(request)) as advance:
+        write_suite(census.watch(_tables(request)), Path(folder), about,
+                    lambda config, split, rows: advance(f"{config} {split}"),
+                    lambda: {"left_out": left_out(request), **census.summary()})
+    if report:
+        rows = read_manifest(folder)["rows"]
+        report(f"suite {Path(folder).name}: {len(chosen)} languages, {len(rows)} configs, "
+               f"{sum(sum(splits.values()) for splits in rows.values())} rows")
+    return Path(folder)
+
+
+def texts(folder: Path) -> Iterator[str]:
+    """All different texts of a suite, in a fixed order: sentences, contexts, questions, words of tagging tasks.
+
+    Raises
+    ------
+    StiltsError
+        If a file of the suite cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    seen: set[str] = set()
+    for path in sorted(Path(folder).glob("*/*.parquet")):
+        try:
+            table = pq.read_table(path, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
+        for column in _TEXT_COLUMNS:
+            if column in table.column_names:
+                values = table[column].to_pylist()
+                for text in chain.from_iterable(values) if column == "tokens" else values:
+                    if text not in seen:
+                        seen.add(text)
+                        yield text
+
+
+def missing(task: str) -> str | None:
+    """Return why a task cannot be had: never, since its data come with packages that are installed."""
+    return None
+
+
+def coverage(folder: Path) -> list[dict[str, Any]]:
+    """One row a language: `language`, the number of test rows of every task, and `left_out`, task to reason."""
+    manifest = read_manifest(folder)
+    return [{
+        "language": language,
+        **{task: manifest["rows"].get(f"{task}.{language}", {}).get("test", 0) for task in TASKS},
+        "left_out": {task: reasons[language] for task, reasons in manifest["left_out"].items() if language in reasons},
+    } for language in manifest["languages"]]
+
+
+def left_out(request: Request) -> dict[str, dict[str, str]]:
+    """For every task the languages that it leaves out, each with the reason; for intermediate ones source languages.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown.
+    """
+    languages, sources = _chosen(request.languages), _sources(request)
+    everywhere = list(dict.fromkeys([*languages, *sources]))
+    reasons = {**{task: _without_commands(everywhere) for task in commands.TARGETS},
+               "dates": dates.left_out(everywhere),
+               "ui-retrieval": messages.left_out_of_retrieval(languages),
+               "ui-mining": messages.left_out_of_mining(languages, read_sizes(request.sizes))}
+    if sources:
+        reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
+    if asked := _asked_dials(request):
+        spoken = [language for language in sources if language not in _without_commands(sources)]
+        reasons |= dict.fromkeys(asked, {**_without_commands(sources), **dials.left_out(spoken)})
+    return reasons
+
+
+def _asked_dials(request: Request) -> list[str]:
+    """Families with a dial that a request asks for."""
+    return [family for family in dials.FAMILIES if family in request.families]
+
+
+def _without_commands(languages: Sequence[str]) -> dict[str, str]:
+    return {language: reason for language in languages if (reason := commands.lacks(language))}
+
+
+@cache
+def task_features(name: str) -> "Features":
+    """Columns of a target ("command-nli"), an intermediate task ("nli", "dial-base") or the texts ("text")."""
+    kind = commands.TARGETS.get(name, name)
+    if kind not in _FORMATS:
+        raise UnknownName("task of the pocket suite", name, {*TASKS, *_FORMATS})
+    if kind in ("ui-retrieval", "ui-mining", "text"):
+        return features(_FORMATS[kind])
+    if kind in dials.LEVELS:
+        return features(_FORMATS[kind], dials.DIAL_LABELS, pairs=True, traced=True)
+    labels = dates.TAGS if kind == "dates" else commands.label_names(kind)
+    return features(_FORMATS[kind], labels, pairs=kind in _PAIRS, traced=True)
+
+
+def _chosen(languages: Sequence[str] | None) -> list[str]:
+    """English first, the others in the suite's order."""
+    return choose("language of the pocket suite", None if languages is None else ["en", *languages], SUITE_LANGUAGES)
+
+
+def _sources(request: Request) -> list[str]:
+    """Source languages besides English, in the suite's order."""
+    return choose("source language of the pocket suite besides English", request.source_languages, SUITE_LANGUAGES[1:])
+
+
+def _additions(request: Request) -> dict[str, Any]:
+    """What later contents depend on, each where it is asked for."""
+    versions = {**dict.fromkeys(dials.FAMILIES, dials.VERSION), "text": unlabelled.VERSION}
+    families = choose("family of the pocket suite", request.families, FAMILIES)
+    added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
+             "families": {family: versions[family] for family in families}}
+    return {name: value for name, value in added.items() if value}
+
+
+def _packages() -> dict[str, str]:
+    return {name: version(name) for name in ("home-assistant-intents", "hassil", "Babel", "Django")}
+
+
+def _tables(request: Request) -> Iterator[Table]:
+    evaluated: set[str] = set()
+    for config, split, rows in _made(request, evaluated):
+        name = config.removeprefix("intermediate.").rpartition(".")[0]
+        table = Table(config, split, task_features(name), rows)
+        if "text" in request.families:
+            evaluated.update(unlabelled.evaluated_texts(table))
+        yield table
+
+
+def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Configs, splits and rows; the texts come last, when all that is evaluated was seen."""
+    languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes), request.seed
+    absent = left_out(request)
+
+    def sources(task: str) -> list[str]:
+        return [language for language in _sources(request) if language not in absent[task]]
+
+    known = [language for language in languages if language in commands.languages()]
+    yield from commands.generate(known, sizes, seed, sources("intent"))
+    yield from dates.generate(languages, sizes, seed, sources("dates"))
+    yield from messages.generate(languages, sizes, seed)
+    for family in _asked_dials(request):
+        yield from dials.generate(family, ["en", *sources(family)], sizes, seed)
+    if "text" in request.families:
+        yield from unlabelled.generate(languages, sizes, seed, evaluated)
+
+
+def _expected_tables(request: Request) -> int:
+    """English has training and dev sets too, and those of the intermediate tasks; mining has a dev set everywhere."""
+    absent, languages, sources = left_out(request), _chosen(request.languages), ["en", *_sources(request)]
+    test = sum(language not in absent[task] for task in TASKS for language in languages)
+    mining = sum(language not in absent["ui-mining"] for language in languages)
+    trained = len(commands.TARGETS) + 1
+    made = {"intent": len(commands.INTERMEDIATES), "dates": 1,
+            **{family: len(dials.FAMILIES[family]) for family in _asked_dials(request)}}
+    intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
+                       for language in sources)
+    return test + mining + 2 * (trained + intermediate + ("text" in request.families))
+
+
+@contextmanager
+def _bar(expected: Callable[[], int]) -> Iterator[Callable[[str], None]]:
+    """A progress bar with an estimate of the time left, on a terminal's standard error; elsewhere nothing.
+
+    What is expected takes seconds to count, so it is counted when the first table comes: a suite that stands has none.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda description: None
+        return
+    with Progress(TextColumn("pocket suite"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+                  TextColumn("{task.description}"), console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def advance(description: str) -> None:
+            if progress.tasks[task].total is None:
+                progress.update(task, total=expected())
+            progress.update(task, advance=1, description=description)
+
+        yield advance

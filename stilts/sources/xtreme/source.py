@@ -1,0 +1,393 @@
+"""The suite "xtreme": the targets of XTREME and XTREME-R and the paper's intermediate tasks, from one data folder."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from stilts.sources.suite import Card, Request, Table, choose, read_manifest, read_sizes, write_suite
+from stilts.sources.xtreme.folder import DataFolder, stands
+from stilts.sources.xtreme.languages import ALL
+from stilts.sources.xtreme.pairs import fewer_pairs
+from stilts.sources.xtreme.pieces import Piece
+from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
+from stilts.sources.xtreme.shared import Shared
+from stilts.sources.xtreme.tables import decisive_tables
+from stilts.study.errors import StiltsError, UnknownName
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
+
+VERSION = 2  # raise it when the same files and tables give other rows: a changed converter, order or layout
+_TEXT_COLUMNS = (
+    "sentence1", "sentence2", "context", "question", "prompt", "choices", "text", "query", "passage",
+    "source_sentence", "target_sentence", "sentence", "tokens",
+)  # fmt: skip
+_CARD = Card(
+    "XTREME with English intermediate tasks",
+    "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets\n"
+    "on the Hub. `suite.json` holds the settings, the row counts of the sources, what was left out and why, and the\n"
+    "overlap between splits.",
+    "other",
+    "each-data-set-its-own",
+    "Each data set keeps its own licence; see the cards of the repositories that `suite.json` names.",
+)
+
+
+class Sizes(BaseModel):
+    """How many rows a suite holds at most; None for all that there are.
+
+    Attributes
+    ----------
+    train, intermediate_train : int, optional
+        Training rows of a target and of an intermediate task.
+    validation : int, optional
+        Dev rows of either.
+    test : int, optional
+        Test rows of a target per language.
+    retrieval : int, optional
+        Sentence pairs of `tatoeba` per language.
+    mining : int, optional
+        Pairs hidden in each split of `bucc2018`, and sentences of either side that have no partner.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: PositiveInt | None = None
+    intermediate_train: PositiveInt | None = None
+    validation: PositiveInt | None = None
+    test: PositiveInt | None = None
+    retrieval: PositiveInt | None = None
+    mining: PositiveInt | None = None
+
+
+class Suite:
+    """Source of the suite.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Copies of Hub repositories in their layout. Without it, or where it does not stand yet, the suite can be planned
+        but not built.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = folder
+
+    def fingerprint(self, request: Request) -> str:
+        """Return a short hash of all that the suite's rows depend on: request, tables of this room, files of data.
+
+        Without data it is one of the rest, marked as such; nothing can be built under it.
+
+        Parameters
+        ----------
+        request : Request
+            With source languages the suite has intermediate tasks by source language, in these and in English.
+
+        Raises
+        ------
+        StiltsError
+            If a size or a language is unknown, or a file of the data folder cannot be read.
+        """
+        return _fingerprint(request, self._data.fingerprints() if self._fetched else {})
+
+    def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
+        """Write the suite to `folder`, or reuse the complete one that is there.
+
+        Parameters
+        ----------
+        folder : Path
+        request : Request
+        report : callable
+            Gets a line for each task that was written or that cannot be had, and one at the end.
+
+        Raises
+        ------
+        StiltsError
+            If there is no data folder, or a file of it has another shape than its publisher gave it or changes
+            meanwhile, or `folder` cannot be written.
+        """
+        if not self._fetched or not (files := self._data.fingerprints()):
+            raise StiltsError(
+                f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
+                "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
+            )
+        chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
+        data, shared = self._data, Shared()
+        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
+                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
+                 **_additions(request)}  # fmt: skip
+        whole = _all_languages(request)
+        lacking = _lacking(data, whole, request.languages)
+        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request.source_languages))
+        tables = _from_unchanged(data, files, shared.watch(_tables(data, made, wanted, request.seed, report)))
+        write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
+        rows = read_manifest(folder)["rows"]
+        report(
+            f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows"
+        )
+        return Path(folder)
+
+    def texts(self, folder: Path) -> Iterator[str]:
+        """Yield the texts of a suite, each column's once, in a fixed order; of tagging tasks, words.
+
+        Raises
+        ------
+        StiltsError
+            If a file of the suite cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        for path in sorted(Path(folder).glob("*/*.parquet")):
+            try:
+                file = pq.ParquetFile(path)
+                for column in (name for name in _TEXT_COLUMNS if name in file.schema_arrow.names):
+                    values = file.read([column])[column]
+                    flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
+                    yield from (text.as_py() for text in pc.unique(flat))
+            except (pa.ArrowException, OSError) as error:
+                raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
+
+    def missing(self, task: str) -> str | None:
+        """Return why a task cannot be had from the folder, None if it can.
+
+        Parameters
+        ----------
+        task : str
+            Its name, or of an intermediate task its name and a source language, `xnli-dev.de`.
+
+        Raises
+        ------
+        UnknownName
+            If the suite has no such task, or not in other languages than English.
+        """
+        name, _, language = task.partition(".")
+        english = language in ("", "en")
+        if english and name in RECIPES:
+            return RECIPES[name].missing(self._data) if self._fetched else self._absent
+        if name not in BY_SOURCE:
+            kind = "task of the suite 'xtreme'" + ("" if english else " in other languages than English")
+            raise UnknownName(kind, name, {**BY_SOURCE, **(RECIPES if english else {})})
+        return BY_SOURCE[name].missing_in(self._data, language or "en") if self._fetched else self._absent
+
+    def left_out(self, request: Request) -> dict[str, dict[str, str]]:
+        """Return what tasks lack of the languages that are asked for by name: task -> language -> reason.
+
+        Without data, what their publishers have is taken to be there.
+
+        Raises
+        ------
+        StiltsError
+            If a language is unknown, or the data folder cannot be read.
+        """
+        _chosen(request.languages)
+        return _lacking(self._data if self._fetched else None, _all_languages(request), request.languages)
+
+    @property
+    def _fetched(self) -> bool:
+        return self.folder is not None and stands(self.folder)
+
+    @property
+    def _absent(self) -> str:
+        if self.folder is None:
+            return "no data folder is given"
+        state = "holds no data" if self._fetched else "does not exist"
+        return f"data folder {self.folder} {state}"
+
+    @property
+    def _data(self) -> DataFolder:
+        return DataFolder(self.folder)
+
+
+def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
+    decisive = {
+        "version": VERSION,
+        "tables": decisive_tables(),
+        "text columns": _TEXT_COLUMNS,
+        "seed": request.seed,
+        "sizes": read_sizes(request.sizes, Sizes).model_dump(),
+        "languages": _chosen(request.languages),
+        **_additions(request),
+    }
+    digest = hashlib.sha256(json.dumps([decisive, dict(files)], sort_keys=True).encode()).hexdigest()[:12]
+    return digest if files else f"not-fetched-{digest}"
+
+
+def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable[Table]) -> Iterator[Table]:
+    """Yield tables; then every file of the folder is hashed anew, and must be what the suite is named after.
+
+    Raises
+    ------
+    StiltsError
+        If a file was changed meanwhile, or what was remembered of it was wrong, or it is not what was fetched.
+    """
+    yield from tables
+    found = DataFolder(data.root).fingerprints(anew=True)
+    if changed := sorted(name for name in {*found, *files} if found.get(name) != files.get(name)):
+        raise StiltsError(
+            f"{data.root / changed[0]}: not the file that the suite is named after; it changed meanwhile, or its "
+            "checksum was remembered wrongly, which is mended now; give the command again"
+        )
+    data.check_copied(found)
+
+
+def _chosen(languages: Sequence[str] | None) -> list[str]:
+    """English first, the others in the suite's order."""
+    return choose("language of the suite 'xtreme'", None if languages is None else ["en", *languages], ALL)
+
+
+def _additions(request: Request) -> dict[str, list[str]]:
+    """What a suite says of its source languages and families: nothing where it has none, as suites from before."""
+    choose("source language of the suite 'xtreme'", request.source_languages, ALL)
+    choose("family of the suite 'xtreme'", request.families, list(FAMILIES))
+    return request.additions
+
+
+def _all_languages(request: Request) -> dict[str, Recipe]:
+    """Return the tasks that a suite has in all its languages, those of the families that are asked for among them."""
+    return {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
+
+
+def _lacking(
+    data: DataFolder | None, recipes: Mapping[str, Recipe], wanted: Sequence[str] | None
+) -> dict[str, dict[str, str]]:
+    """Return task -> language -> why the task lacks it, for languages that are wanted by name."""
+    found = {
+        task: {language: reason for language in wanted or () if (reason := recipe.lacks(data, language))}
+        for task, recipe in recipes.items()
+    }
+    return {task: reasons for task, reasons in found.items() if reasons}
+
+
+def _whole(
+    data: DataFolder,
+    recipes: Mapping[str, Recipe],
+    languages: Sequence[str],
+    lacking: Mapping[str, Mapping[str, str]],
+    report: Callable[[str], None],
+) -> Iterator[_Making]:
+    """Yield the tasks whose data stand, in all languages of the suite; note what they lack of those wanted by name."""
+    for task, recipe in recipes.items():
+        if reason := recipe.missing(data):
+            data.leave_out(task, "all", reason)
+            report(f"{task}: left out, {reason}")
+            continue
+        for language, reason in lacking.get(task, {}).items():
+            if language != "en":  # in which some tasks have no test set by their nature
+                data.leave_out(task, language, reason)
+        yield task, recipe, languages
+
+
+def _by_source(data: DataFolder, source_languages: Sequence[str]) -> Iterator[_Making]:
+    """Yield the tasks by source language; one that every suite has in English, in the other languages."""
+    for task, recipe in BY_SOURCE.items() if source_languages else ():
+        wanted = {*source_languages, "en"} - ({"en"} if task in RECIPES else set())
+        held = [language for language in recipe.languages(data) if language in wanted]
+        for language in sorted(wanted.difference(held)):
+            data.leave_out(task, language, "the data folder lacks its training or its dev set")
+        if held:
+            yield task, recipe, held
+
+
+def _tables(
+    data: DataFolder, made: Iterable[_Making], sizes: Sizes, seed: int, report: Callable[[str], None]
+) -> Iterator[Table]:
+    for task, recipe, languages in made:
+        count = 0
+        for piece in recipe.make(data, languages):
+            if not piece.rows.num_rows:
+                data.leave_out(task, f"{piece.config} {piece.split}", "the data folder has too few rows for it")
+                continue
+            count += 1
+            numbered = _numbered(piece)
+            yield Table(piece.config, piece.split, numbered.features, _some_rows(numbered, sizes, seed))
+        report(f"{task}: {count} splits")
+
+
+def _numbered(piece: Piece) -> Piece:
+    """Return a test set with the number of each row in its publisher's file as `id`: a submission goes back to it."""
+    import pyarrow as pa
+    from datasets import Features, Value
+
+    if piece.split != "test" or "id" in piece.features:
+        return piece
+    numbers = pa.array(range(piece.rows.num_rows), pa.int64())
+    return piece._replace(
+        features=Features({**piece.features, "id": Value("int64")}), rows=piece.rows.append_column("id", numbers)
+    )
+
+
+def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
+    """Return rows in a seeded order, at most as many as the sizes say."""
+    order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
+    if most is not None and "match" in piece.features:
+        return fewer_pairs(piece.rows, most, order.tolist())
+    if piece.split in ("validation", "test") and "label" in piece.features:
+        order = _stratified(order, piece.rows["label"].to_numpy())
+    return _taken(piece.rows, order[:most])
+
+
+def _stratified(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return an order in which the first rows, however many, have the labels in the shares that all rows have.
+
+    Rows of one label keep their order. Sets with the same labels in the same rows get the same order, so that
+    translations stay beside each other.
+
+    Parameters
+    ----------
+    order : int array (rows,)
+    labels : array (rows,)
+        Of the rows as they stand, before they are ordered.
+    """
+    places = np.empty(len(order))
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels[order] == label)
+        places[own] = (np.arange(len(own)) + 0.5) / len(own)
+    return order[np.argsort(places, kind="stable")]
+
+
+def _taken(rows: "pa.Table", order: np.ndarray, at_once: int = 100_000) -> "pa.Table":
+    """Return rows in an order, in chunks: one of Arrow's texts holds 2 GiB at most, which translations can exceed."""
+    import pyarrow as pa
+
+    wide = pa.schema([(field.name, pa.large_string() if field.type == pa.string() else field.type)
+                      for field in rows.schema])  # fmt: skip
+    whole = rows.cast(wide).combine_chunks()
+    parts = [whole.take(order[start : start + at_once]).cast(rows.schema) for start in range(0, len(order), at_once)]
+    return pa.concat_tables(parts or [rows.slice(0, 0)])
+
+
+def _order(name: str, count: int, seed: int) -> np.ndarray:
+    """Return a permutation; NumPy keeps this generator's stream for good (NEP 19), so a suite can be made again."""
+    return np.random.RandomState([seed % 2**32, zlib.crc32(name.encode())]).permutation(count)
+
+
+def _most(piece: Piece, sizes: Sizes) -> int | None:
+    if "match" in piece.features:
+        return sizes.mining
+    if "lang" in piece.features:
+        return None  # texts to pretrain on, and a pool of candidates, are whole
+    if "source_sentence" in piece.features:
+        return sizes.retrieval
+    kind = "intermediate_train" if piece.split == "train" and piece.config.startswith("intermediate.") else piece.split
+    return getattr(sizes, kind)
+
+
+def _told(data: DataFolder) -> dict[str, Any]:
+    """What suite.json says about the sources."""
+    return {
+        "sources": dict(sorted(data.counts.items())),
+        "revisions": data.revisions,
+        "notes": data.notes,
+        "left_out": data.left_out,
+    }

@@ -1,0 +1,122 @@
+"""Weights between phases: one safetensors file and its checksum, whole or not there at all."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stilts.study.errors import StiltsError
+from stilts.study.leftovers import part_of
+from stilts.study.storage import ABSENT, readable, set_aside, sha256, share, stands
+
+log = logging.getLogger(__name__)
+
+NOTES = "notes"  # in the header of a file of safetensors
+
+
+class Checkpoints:
+    """The checkpoints of one folder, by run id.
+
+    Parameters
+    ----------
+    root : Path
+        Holds a folder for each run: `model.safetensors` and `checkpoint.json` with its checksum. What a checkpoint
+        holds besides tensors is JSON in the former's header, so that the checksum is of both.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def intact(self, run_id: str) -> bool:
+        """Whether a run's checkpoint is there and whole; a damaged one is set aside, and said.
+
+        Raises
+        ------
+        StiltsError
+            If it may not be read: it may be whole.
+        """
+        folder = self.root / run_id
+        if not stands(folder, "checkpoint"):
+            return False
+        if _matches(folder):
+            return True
+        if aside := set_aside(folder):
+            log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, aside.name)
+        return False
+
+    def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
+        """Write a state (name -> tensor), and notes beside it, in JSON's types; the caller holds the run's lock.
+
+        Raises
+        ------
+        StiltsError
+            If the folder cannot be written or is full.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        part = part_of(self.root / run_id)
+        try:
+            for left in self.root.glob(f"{run_id}.part-*"):  # by a process that was killed; the run's lock is ours
+                _remove(left)
+            part.mkdir(parents=True, exist_ok=True)
+            weights = part / "model.safetensors"
+            tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+            save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
+            (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
+            share(part)
+            if not (self.root / run_id).exists():
+                os.replace(part, self.root / run_id)
+        except (OSError, SafetensorError) as error:
+            raise StiltsError(
+                f"cannot write checkpoint {self.root / run_id}: {error}; free space and run again"
+            ) from error
+        finally:
+            _remove(part)
+
+    def load(self, run_id: str) -> dict:
+        """Return a run's state; StiltsError if there is none."""
+        from safetensors.torch import load_file
+
+        if not self.intact(run_id):
+            raise StiltsError(f"run {run_id} has no checkpoint in {self.root}")
+        return load_file(self.root / run_id / "model.safetensors")
+
+    def load_with_notes(self, run_id: str) -> tuple[dict, dict[str, Any]]:
+        """Return a run's state and the notes that were saved with it; StiltsError if there is none."""
+        return self.load(run_id), self.notes(run_id)
+
+    def notes(self, run_id: str) -> dict[str, Any]:
+        """Return the notes that were saved with a run's state, which is intact.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError
+            If it was saved without notes, or they are no JSON.
+        """
+        from safetensors import safe_open
+
+        with safe_open(self.root / run_id / "model.safetensors", framework="pt") as file:
+            return json.loads(file.metadata()[NOTES])
+
+    def discard(self, run_id: str) -> None:
+        """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""
+        _remove(self.root / run_id)
+
+
+def _matches(folder: Path) -> bool:
+    try:
+        with readable(folder, "checkpoint"):
+            expected = json.loads((folder / "checkpoint.json").read_text())["sha256"]
+            return sha256(folder / "model.safetensors") == expected
+    except (*ABSENT, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()

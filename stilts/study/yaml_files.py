@@ -1,0 +1,130 @@
+"""Reading YAML that people write: plain data alone, every key once, and no more of it than a computer can hold.
+
+Aliases and merge keys (`<<`) are read as YAML has them. What YAML permits and nobody means is refused: a key that
+stands twice, an alias that stands for itself, aliases of aliases that unfold to more than memory holds.
+"""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stilts.study.errors import StiltsError, shortened
+
+MOST_BYTES = 16 * 2**20
+MOST_DEPTH = 40  # of mappings and lists in one another; the parser in C ends the process where there are thousands
+MOST_VALUES = 10**6  # after aliases are replaced by what they stand for
+
+_MERGE = "tag:yaml.org,2002:merge"
+_OPENING, _CLOSING = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+_CONVERSIONS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """Return what a YAML file holds; None of an empty one.
+
+    Parameters
+    ----------
+    what : str
+        What the file is, for messages ("study file").
+
+    Raises
+    ------
+    StiltsError
+        If it cannot be read, is no ordinary file, too large or not UTF-8; is not valid YAML; has a key twice, or a
+        value that is not what its tag says (the date 2020-13-45); or is nested or unfolds without measure.
+    """
+    text = _read_text(path, what)
+    try:
+        _check_depth(text)
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise StiltsError(f"{path} is not valid YAML: {_in_a_line(error)}") from None
+
+
+def _read_text(path: Path, what: str) -> str:
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise StiltsError(f"cannot read {what} {path}: it is no ordinary file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise StiltsError(f"cannot read {what} {path}: {error.strerror}") from None
+    if len(content) > MOST_BYTES:
+        raise StiltsError(f"{what} {path} has more than {MOST_BYTES // 2**20} MB; is it the right file?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StiltsError(f"{what} {path} is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _in_a_line(error: yaml.YAMLError) -> str:
+    """Return what is wrong and where, without the parser's own layout of several lines."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    problem = ", ".join(filter(None, (error.context, error.problem)))
+    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
+        if depth > MOST_DEPTH:
+            raise _fault(f"more than {MOST_DEPTH} mappings and lists stand in one another", event.start_mark)
+
+
+def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """A SafeLoader, in C where that is built, which checks the nodes before it makes values of them."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Return the document's node, checked."""
+        node = super().get_single_node()
+        if node is not None:
+            self._unfolded(node, {}, set())
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node; what Python raises of a value is said with the value and its place."""
+        try:
+            return super().construct_object(node, deep)
+        except _CONVERSIONS as error:
+            kind = node.tag.rsplit(":", 1)[-1]
+            raise _fault(f"{shortened(node.value)} is no {kind} ({error})", node.start_mark) from None
+
+    def _unfolded(self, node: yaml.Node, known: dict[int, tuple[int, int]], opened: set[int]) -> tuple[int, int]:
+        """Return values and depth of a node, aliases replaced; `opened` are the nodes on the way to it."""
+        if id(node) in opened:
+            raise _fault("an alias stands for a mapping or list that it is a part of", node.start_mark)
+        if id(node) in known:
+            return known[id(node)]
+        if isinstance(node, yaml.MappingNode):
+            self._check_keys(node)
+            parts = [part for pair in node.value for part in pair]
+        else:
+            parts = node.value if isinstance(node, yaml.SequenceNode) else []
+        opened.add(id(node))
+        inside = [self._unfolded(part, known, opened) for part in parts]
+        opened.discard(id(node))
+        count, depth = 1 + sum(values for values, _ in inside), 1 + max((deep for _, deep in inside), default=0)
+        if count > MOST_VALUES or depth > MOST_DEPTH + 1:
+            raise _fault("its aliases unfold to more than a study can mean", node.start_mark)
+        known[id(node)] = count, depth
+        return count, depth
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        lines: dict[Hashable, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault("a key is a mapping or list; keys are text", key.start_mark)
+            value = key.value if key.tag == _MERGE else self.construct_object(key)
+            line = key.start_mark.line + 1
+            if value in lines:
+                raise _fault(f"key {shortened(value)} stands twice, first in line {lines[value]}", key.start_mark)
+            lines[value] = line

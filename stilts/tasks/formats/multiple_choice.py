@@ -1,0 +1,108 @@
+"""Multiple choice: the right one of the given continuations or answers; accuracy.
+
+Each choice is read together with the prompt, as a pair of its own; the softmax over the choices' logits is what is
+trained, so a question may have any number of them (Radford et al. 2018; XCOPA, HellaSwag, CosmosQA, CommonsenseQA).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stilts.study.errors import StiltsError
+from stilts.study.settings import Heads
+from stilts.tasks.formats.base import Input, Row, pair_layout, subwords
+from stilts.tasks.metrics import Counts, classification_counts
+
+UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
+
+
+class MultipleChoice:
+    """Rows `prompt`, `choices` (texts, two or more), `label` (number of the right choice; -1 or None: not given).
+
+    A prompt that is too long loses its beginning: what is asked, or what has to be continued, stands at its end. The
+    choice stays whole, since it is all in which the sequences of a question differ; only one that fills the whole
+    input alone loses its end.
+    """
+
+    name = "multiple_choice"
+    columns = ("prompt", "choices", "label")
+    label_column = None
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
+        before, between, after = pair_layout(tokenizer)
+        room = max_length - len(before) - len(between) - len(after)
+        prompts = subwords(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
+        choices = iter(subwords(tokenizer, [text for row in rows for text in row["choices"]], add_special_tokens=False))
+        inputs = []
+        for i, row in enumerate(rows):
+            own = [next(choices)[:room] for _ in row["choices"]]
+            first, *others = [
+                np.concatenate([before, _end(prompts[i], room - len(choice)), between, choice, after]) for choice in own
+            ]
+            inputs.append(Input(i, first, _label(row, i), alternatives=tuple(others)))
+        return inputs
+
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+        """A head with one logit for each pooled pair."""
+        from stilts.tasks.formats.heads import PooledHead, SentenceHead
+
+        return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, 1)
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Sum of the cross entropies over each row's own choices; logits (sequences, 1).
+
+        Raises
+        ------
+        StiltsError
+            If a row has no label.
+        """
+        import torch
+
+        if any(part.target == UNLABELLED for part in inputs):
+            raise StiltsError("a multiple-choice question without a label cannot be trained on; leave such rows out")
+        targets = torch.tensor([part.target for part in inputs], device=logits.device)
+        own = logits.squeeze(1).split([len(part.sequences) for part in inputs])
+        # (rows, most choices); a choice that a row has not gets no share of its softmax
+        scores = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-torch.inf)
+        return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of questions."""
+        return len(inputs)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Logits of each question's choices, (choices,)."""
+        scores = logits.float().squeeze(1).cpu().numpy()
+        return np.split(scores, np.cumsum([len(part.sequences) for part in inputs])[:-1])
+
+    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Number of the choice with the highest logit, from 0."""
+        return [str(np.argmax(output)) for output in outputs]
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """Accuracy.
+
+        Raises
+        ------
+        StiltsError
+            If a row has no label.
+        """
+        gold = [_label(row, i) for i, row in enumerate(rows)]
+        if UNLABELLED in gold:
+            raise StiltsError(f"row {gold.index(UNLABELLED)} has no label, so its prediction cannot be scored")
+        return classification_counts([str(label) for label in gold], predictions)
+
+
+def _label(row: Row, number: int) -> int:
+    """The row's label, -1 if it is not given; StiltsError if no choice has it."""
+    label, most = row.get("label"), len(row["choices"])
+    if label is None or label == UNLABELLED:
+        return UNLABELLED
+    if not 0 <= label < most:
+        raise StiltsError(f"row {number}: label is {label}, but its {most} choices have the numbers 0 to {most - 1}")
+    return int(label)
+
+
+def _end(ids: np.ndarray, most: int) -> np.ndarray:
+    return ids[max(0, len(ids) - most) :]

@@ -1,0 +1,162 @@
+"""Retrieval of passages by a dual encoder from one pool in all languages at once; mAP@20.
+
+A query and a passage go through the same encoder; each is the mean of its last hidden states. Training draws a query to
+its own passage and away from the other passages of its batch: a softmax over cosines divided by `TEMPERATURE`, as in
+XTREME-R's LAReQA and Mewsli-X (Ruder et al. 2021, arXiv:2104.07412; Roy et al. 2020, arXiv:2004.05484), whose scripts
+pool the first token and learn a scale that starts at 1 / `TEMPERATURE`. There is no projection: what is ranked is the
+encoder itself.
+
+A suite holds four kinds of splits, `<task>` standing for `lareqa` or `mewsli-x`:
+
+===================== ========== =============================================================================
+config                split      columns
+===================== ========== =============================================================================
+`<task>.en`           train      query, passage
+`<task>.en`           validation query, passage; the pool is the split's own passages, each once
+`<task>.<language>`   test       id, query, gold (list of candidate ids, at least one)
+`<task>.candidates`   pool       id (without white space, unique), passage, lang; every language of the suite
+===================== ========== =============================================================================
+
+The pool has a split name of its own, so that no one takes "candidates" for a language with a test set. `id` of a test
+row is the example's name in the published files. A prediction is the ids of the 20 nearest candidates, nearest first,
+joined by spaces (on the dev set: numbers of passages in the order of their first rows).
+
+Scores: `stilts.tasks.neighbours.ranking_counts`. XTREME-R's evaluate.py reports no LAReQA score at all (its language
+list is empty; utils_lareqa.py prints the mean over the questions of all languages), and what it calls mAP@20 for
+Mewsli-X is MRR@20; with one right candidate the two are the same number.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from stilts.study.errors import StiltsError
+from stilts.study.settings import Heads
+from stilts.tasks.formats.base import Input, Row, subwords
+from stilts.tasks.metrics import Counts
+from stilts.tasks.neighbours import rank, ranking_counts
+
+QUERY_COLUMNS = ("id", "query", "gold")  # of a test set
+TEMPERATURE = 0.01  # XTREME-R's scale of 100 at the start of its training
+MAX_QUERY = 96  # subwords of a query (XTREME-R's LAReQA; its Mewsli-X has 64, which the study's max_length then says)
+
+
+class PassageRetrieval:
+    """Rows `query`, `passage` where there is something to train on; `query`, `gold` where a pool is searched.
+
+    The loss of a query depends on the other passages of its batch: cut into parts, a batch would be another, easier
+    task with fewer wrong passages, and its gradient not the sum of the parts' gradients. So `whole_batches` asks the
+    training loop not to cut it, and the batch size of a study decides the memory.
+    """
+
+    name = "passage_retrieval"
+    columns = ("query", "passage")
+    label_column = None
+    whole_batches = True
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One input per row: the query, cut after 96 subwords, and its passage, where the row has one."""
+        queries = _tokens([row["query"] for row in rows], tokenizer, min(MAX_QUERY, max_length))
+        if not any("passage" in row for row in rows):
+            return [Input(i, query, None) for i, query in enumerate(queries)]
+        passages = _tokens([row["passage"] for row in rows], tokenizer, max_length)
+        return [Input(i, queries[i], None, alternatives=(passages[i],)) for i in range(len(rows))]
+
+    def encode_pool(self, passages: Sequence[str], tokenizer, max_length: int) -> list[Input]:
+        """One input per candidate of a pool."""
+        return [Input(i, ids, None) for i, ids in enumerate(_tokens(passages, tokenizer, max_length))]
+
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+        """The mean over tokens, without weights of its own."""
+        from stilts.tasks.formats.heads import MeanHead
+
+        return MeanHead()
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Sum of cross entropies of the queries; logits (2 * batch, hidden), each query followed by its passage.
+
+        A passage that a batch holds twice is no wrong answer to either query.
+        """
+        import torch
+
+        vectors = torch.nn.functional.normalize(logits.float(), dim=-1)
+        similarities = vectors[0::2] @ vectors[1::2].T / TEMPERATURE  # (queries, passages)
+        similarities = similarities.masked_fill(torch.tensor(_twins(inputs), device=logits.device), -torch.inf)
+        targets = torch.arange(len(inputs), device=logits.device)
+        return torch.nn.functional.cross_entropy(similarities, targets, reduction="sum")
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of queries."""
+        return len(inputs)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Vectors of each input's sequences: (2, hidden) of a pair, (1, hidden) of a query or a candidate alone."""
+        ends = np.cumsum([len(part.sequences) for part in inputs])
+        return np.split(logits.float().cpu().numpy(), ends[:-1])
+
+    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Numbers of the passages that are nearest to each row's query, among those of all the rows."""
+        numbers = _numbers(rows)
+        pool = {numbers[row["passage"]]: vectors[1] for row, vectors in zip(rows, outputs, strict=True)}
+        candidates = np.stack([pool[number] for number in range(len(pool))])
+        return self.search(np.stack([vectors[0] for vectors in outputs]), candidates, [*map(str, range(len(pool)))])
+
+    def search(self, queries: np.ndarray, pool: np.ndarray, ids: Sequence[str]) -> list[str]:
+        """Return the ids of the 20 candidates nearest to each query, nearest first, joined by spaces.
+
+        Parameters
+        ----------
+        queries : array (n, hidden)
+            Vectors of the queries.
+        pool : array (m, hidden)
+            Vectors of all candidates.
+        ids : sequence of str (m,)
+            Names of the candidates.
+        """
+        return [" ".join(ids[candidate] for candidate in nearest) for nearest in rank(queries, pool)]
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """Average precision at 20 of each query."""
+        if "gold" in rows[0]:
+            gold = [row["gold"] for row in rows]
+        else:
+            numbers = _numbers(rows)
+            gold = [[str(numbers[row["passage"]])] for row in rows]
+        return ranking_counts([prediction.split() for prediction in predictions], gold)
+
+
+def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
+    """Raise StiltsError if a query's right candidate is not in the pool, or two candidates share an id.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        With `gold`.
+    ids : sequence of str
+        The pool's.
+    place : str
+        What the message names: a suite and a task.
+    """
+    known = set(ids)
+    if len(known) != len(ids):
+        raise StiltsError(f"{place}: {len(ids)} candidates have only {len(known)} different ids; build the suite again")
+    if spaced := next((name for name in ids if name.split() != [name]), None):
+        raise StiltsError(f"{place}: candidate id {spaced!r} is empty or holds white space; build the suite again")
+    if unknown := next((name for row in rows for name in row["gold"] if name not in known), None):
+        raise StiltsError(f"{place}: no candidate has the id '{unknown}', which a query's gold names; build it again")
+
+
+def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[np.ndarray]:
+    return subwords(tokenizer, texts, truncation=True, max_length=max_length)
+
+
+def _twins(inputs: Sequence[Input]) -> np.ndarray:
+    """Where a passage equals another query's own, (batch, batch); False on the diagonal."""
+    same = {}
+    numbers = np.array([same.setdefault(tuple(part.alternatives[0]), len(same)) for part in inputs])
+    return (numbers[:, None] == numbers) & ~np.eye(len(inputs), dtype=bool)
+
+
+def _numbers(rows: Sequence[Row]) -> Mapping[str, int]:
+    """Number each passage in the order of its first row."""
+    return {passage: i for i, passage in enumerate(dict.fromkeys(row["passage"] for row in rows))}

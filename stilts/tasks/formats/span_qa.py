@@ -1,0 +1,278 @@
+"""Extractive question answering in the layout of SQuAD; F1 over answer words, exact match beside it.
+
+A context too long for one input is read in overlapping windows; the best span over all windows is the answer. MLQA
+differs from SQuAD v1.1 in how answers are compared, SQuAD 2.0 in that a question may have no answer.
+
+Windows are laid in one of two ways. By default neighbours share 128 subwords, and an answer may be found in any window.
+With `doc_stride`, as in jiant and in XTREME's scripts, both of which give it 128, each window begins so many subwords
+after the one before: of inputs of 384 subwords with a short question neighbours then share about 240. A subword that
+stands in several windows may begin an answer only in the one where the smaller of its left and right context is the
+greatest (BERT's rule of maximal context, `token_is_max_context` in its run_squad.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from stilts.study.settings import Heads
+from stilts.tasks.coverage import check_covered
+from stilts.tasks.formats.base import Input, Row, blocks, by_example
+from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
+
+OVERLAP = 128  # subwords that two windows share where no `doc_stride` is set
+MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
+MAX_ANSWER = 30  # subwords of an answer (jiant and the XTREME scripts)
+CANDIDATES = 20  # best starts and ends that are paired (jiant and the XTREME scripts)
+
+
+class Window(NamedTuple):
+    """Where an input's subwords stand in the context: positions (n,) in the input, offsets (n, 2) in characters.
+
+    `first` and `last` say whether it holds the context's beginning and its end, `begins` (n,) which of its subwords may
+    begin an answer here; all where it is None.
+    """
+
+    positions: np.ndarray
+    offsets: np.ndarray
+    first: bool
+    last: bool
+    begins: np.ndarray | None = None
+
+
+class SpanQA:
+    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry of formats.
+    by_language : bool
+        Whether answers are compared as MLQA does, by the rules of their language (arXiv:1910.07475); else as SQuAD.
+    unanswerable : bool
+        Whether a question may have no answer, which empty lists say (SQuAD 2.0, arXiv:1806.03822). The prediction is
+        then "" where the null score, start plus end logit of the first token, is above the best span's. Of several
+        windows the lowest null score counts: one window that holds an answer is enough. That is the rule of BERT
+        (arXiv:1810.04805, section 4.3, with a threshold of 0) and of its run_squad.py, which others took over.
+    doc_stride : int, optional
+        Subwords from the beginning of one window to that of the next; None: windows share `OVERLAP`.
+    """
+
+    columns = ("id", "context", "question", "answers")
+    label_column = None
+
+    def __init__(
+        self,
+        name: str = "span_qa",
+        *,
+        by_language: bool = False,
+        unanswerable: bool = False,
+        doc_stride: int | None = None,
+    ):
+        self.name = name
+        self.by_language = by_language
+        self.unanswerable = unanswerable
+        self.doc_stride = doc_stride
+
+    def with_stride(self, doc_stride: int | None) -> "SpanQA":
+        """Return this format with other windows."""
+        return SpanQA(
+            self.name, by_language=self.by_language, unanswerable=self.unanswerable, doc_stride=doc_stride
+        )
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
+        windows = _windows if self.doc_stride is None else partial(_strided_windows, doc_stride=self.doc_stride)
+        return [part for start, block in blocks(rows) for part in windows(block, start, tokenizer, max_length)]
+
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+        """A head with two logits a token: start and end."""
+        from stilts.tasks.formats.heads import PlainTokenHead, TokenHead
+
+        return PlainTokenHead(hidden_size, 2, dropout=0.0) if style == "pooler" else TokenHead(hidden_size, 2)
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Sum of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
+        import torch
+
+        targets = torch.tensor([part.target for part in inputs], device=logits.device)  # (batch, 2)
+        lengths = torch.tensor([len(part.input_ids) for part in inputs], device=logits.device)
+        padding = torch.arange(logits.shape[1], device=logits.device)[None, :, None] >= lengths[:, None, None]
+        scores = logits.float().masked_fill(padding, -1e4)
+        return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of starts and ends."""
+        return 2 * len(inputs)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Start and end logits of the first token and of the context's subwords, (1 + n, 2)."""
+        scores = logits.float().cpu().numpy()
+        return [scores[row, np.append(0, part.detail.positions)] for row, part in enumerate(inputs)]
+
+    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Text of the best span over the row's windows; empty where the context has no subword or no answer."""
+        answers = []
+        for row, windows in zip(rows, by_example(len(rows), inputs, outputs), strict=True):
+            best, start, stop = max(
+                _best_span(scores[1:], part.detail.offsets, part.detail.begins) for part, scores in windows
+            )
+            null = min(float(scores[0].sum()) for _, scores in windows)
+            answered = not self.unanswerable or best >= null
+            answers.append(row["context"][start:stop].strip() if answered else "")
+        return answers
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """F1 of each answer; where questions may have none, 1 for finding that out."""
+        overlap = qa_counts(self._golds(rows), predictions, self._comparison(language))
+        if not self.unanswerable:
+            return overlap
+        # Of two answers without words SQuAD 2.0 makes the F1 1 and SQuAD v1.1 makes it 0; all other equal answers have
+        # an F1 of 1 by both.
+        exact = self.exact_match(rows, predictions, language)
+        return Counts(np.maximum(overlap.matches, exact.matches), overlap.predicted, overlap.gold)
+
+    def exact_match(self, rows: Sequence[Row], predictions: Sequence[str], language: str) -> Counts:
+        """Exact match of each answer."""
+        return exact_match_counts(self._golds(rows), predictions, self._comparison(language))
+
+    def _golds(self, rows: Sequence[Row]) -> list[list[str]]:
+        """Gold answers; SQuAD 2.0 leaves out those without words, and of a question without others "" is the answer."""
+        golds = [row["answers"]["text"] for row in rows]
+        if not self.unanswerable:
+            return golds
+        return [[text for text in texts if normalize_squad(text)] or [""] for texts in golds]
+
+    def _comparison(self, language: str) -> str | None:
+        return language if self.by_language else None
+
+
+def _windows(rows: Sequence[Row], number: int, tokenizer, max_length: int) -> Iterator[Input]:
+    """Yield the windows of rows, the first of which has a number; neighbours share `OVERLAP`."""
+    questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
+    yield from _overlapping(rows, questions, number, tokenizer, max_length, min(OVERLAP, max_length // 4))
+
+
+def _strided_windows(rows: Sequence[Row], number: int, tokenizer, max_length: int, doc_stride: int) -> Iterator[Input]:
+    """Yield the windows of rows, the first of which has a number; neighbours begin `doc_stride` apart.
+
+    How many subwords they share depends on the length of the question, so that questions of one length go together.
+    """
+    questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
+    by_length: dict[int, list[int]] = {}
+    for place, ids in enumerate(tokenizer(questions, add_special_tokens=False)["input_ids"]):
+        by_length.setdefault(len(ids), []).append(place)
+    found: list[list[Input]] = [[] for _ in rows]
+    for length, places in by_length.items():
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - length
+        some, asked = [rows[place] for place in places], [questions[place] for place in places]
+        windows = list(_overlapping(some, asked, 0, tokenizer, max_length, max(0, room - doc_stride)))
+        for within, parts in groupby(windows, key=lambda part: part.example):
+            place = places[within]
+            found[place] = _with_maximal_context(list(parts), min(room, doc_stride), number + place)
+    for parts in found:
+        yield from parts
+
+
+def _with_maximal_context(parts: Sequence[Input], step: int, example: int) -> list[Input]:
+    """Return the windows of one row, which begin a step apart, each told which of its subwords may begin an answer.
+
+    These are the subwords that have no more context in another window, as BERT's run_squad.py counts it: the smaller of
+    left and right context, and a hundredth of the window's length; of equal ones the first window has it.
+    """
+    lengths = [len(part.detail.positions) for part in parts]
+    most = np.full(step * (len(parts) - 1) + lengths[-1], -1.0)
+    holder = np.zeros(len(most), dtype=np.int64)
+    for number, length in enumerate(lengths):
+        here, places = slice(number * step, number * step + length), np.arange(length)
+        context = np.minimum(places, places[::-1]) + 0.01 * length
+        holder[here] = np.where(context > most[here], number, holder[here])
+        most[here] = np.maximum(most[here], context)
+    own = [holder[number * step : number * step + length] == number for number, length in enumerate(lengths)]
+    return [
+        replace(part, example=example, detail=part.detail._replace(begins=begins))
+        for part, begins in zip(parts, own, strict=True)
+    ]
+
+
+def _overlapping(
+    rows: Sequence[Row], questions: Sequence[str], number: int, tokenizer, max_length: int, overlap: int
+) -> Iterator[Input]:
+    check_covered(tokenizer, (row[column] for row in rows for column in ("question", "context")))
+    windows = tokenizer(
+        list(questions),
+        [row["context"] for row in rows],
+        truncation="only_second",
+        max_length=max_length,
+        stride=overlap,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    examples = windows["overflow_to_sample_mapping"]
+    for i, example in enumerate(examples):
+        first = i == 0 or examples[i - 1] != example
+        last = i + 1 == len(examples) or examples[i + 1] != example
+        window = _window(windows[i], first, last)
+        yield Input(number + example, windows["input_ids"][i], _target(rows[example], window), window)
+
+
+def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
+    """Cut each question after its first `most` subwords, so that a window always has room for context.
+
+    The cut never falls within a character that has several subwords, which would bring them all back.
+    """
+    encoding = tokenizer(list(questions), add_special_tokens=False, return_offsets_mapping=True)
+    return [
+        question if len(offsets) <= most else question[: min(offsets[most - 1][1], offsets[most][0])]
+        for question, offsets in zip(questions, encoding["offset_mapping"], strict=True)
+    ]
+
+
+def _window(encoding, first: bool, last: bool) -> Window:
+    # Each look at an encoding's properties copies them whole, so there is one look.
+    positions = np.flatnonzero(np.array(encoding.sequence_ids, dtype=float) == 1).astype(np.int32)
+    offsets = np.array(encoding.offsets, dtype=np.int32)[positions]
+    return Window(positions, offsets, first, last)
+
+
+def _target(row: Row, window: Window) -> tuple[int, int]:
+    """Positions of the first gold answer's first and last subword, or (0, 0) if it is not whole in the window."""
+    if not row["answers"]["text"]:
+        return 0, 0
+    start = row["answers"]["answer_start"][0]
+    stop = start + len(row["answers"]["text"][0])
+    inside = np.flatnonzero((window.offsets[:, 1] > start) & (window.offsets[:, 0] < stop))
+    if not len(inside) or _is_cut(window, inside, start, stop):
+        return 0, 0
+    return int(window.positions[inside[0]]), int(window.positions[inside[-1]])
+
+
+def _is_cut(window: Window, inside: np.ndarray, start: int, stop: int) -> bool:
+    """Whether the window begins or ends within the answer; its outer characters alone may have no subword."""
+    before = inside[0] == 0 and not window.first and window.offsets[0, 0] > start
+    after = inside[-1] == len(window.offsets) - 1 and not window.last and window.offsets[-1, 1] < stop
+    return bool(before or after)
+
+
+def _best_span(
+    scores: np.ndarray, offsets: np.ndarray, begins: np.ndarray | None = None
+) -> tuple[float, int, int]:
+    """Best (score, start, stop) in characters among the best starts and ends in order and not too far apart.
+
+    `begins` (n,) says which subwords may begin a span; all where it is None.
+    """
+    if not len(scores):
+        return -np.inf, 0, 0
+    starts = np.argsort(-scores[:, 0], kind="stable")[:CANDIDATES]
+    ends = np.argsort(-scores[:, 1], kind="stable")[:CANDIDATES]
+    length = ends[None, :] - starts[:, None]
+    fits = (length >= 0) & (length < MAX_ANSWER)
+    if begins is not None:
+        fits &= begins[starts][:, None]
+    total = np.where(fits, scores[starts, 0][:, None] + scores[ends, 1], -np.inf)
+    row, column = np.unravel_index(np.argmax(total), total.shape)
+    start, end = (starts[row], ends[column]) if np.isfinite(total[row, column]) else (starts[0], starts[0])
+    return float(total[row, column]), int(offsets[start, 0]), int(offsets[end, 1])

@@ -1,0 +1,141 @@
+"""Tagging of given tokens; micro F1 over chunks.
+
+The first subword of a token carries its tag; with a model that reads from left to right it is given the state of the
+last one, which alone has seen the whole token. A sentence too long for one input is split between tokens and its parts
+are joined again, so that no gold token is ever dropped.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from stilts.study.errors import StiltsError
+from stilts.study.settings import Heads
+from stilts.tasks.formats.base import Input, Row, by_example, special_tokens, word_subwords
+from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
+
+IGNORED = -100  # target of tokens that the loss leaves out
+
+
+class Tagging:
+    """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word).
+
+    Parameters
+    ----------
+    rule : str
+        How tags are read as chunks, see `stilts.tasks.metrics.chunk_counts`.
+    """
+
+    name = "tagging"
+    columns = ("tokens", "tags")
+    label_column = "tags"
+
+    def __init__(self, rule: str = DEFAULT_CHUNK_RULE):
+        self.rule = rule
+
+    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+        """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
+        prefix, suffix = special_tokens(tokenizer)
+        room = max_length - len(prefix) - len(suffix)
+        inputs = []
+        subwords = word_subwords(tokenizer, (row["tokens"] for row in rows))
+        for i, (row, found) in enumerate(zip(rows, subwords, strict=True)):
+            words = _whole(found, row["tokens"], tokenizer, room)
+            for start, stop in _pieces([len(word) for word in words], room):
+                inputs.append(_input(i, words[start:stop], row["tags"][start:stop], prefix, suffix))
+        return inputs
+
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+        """A head on each token."""
+        from stilts.tasks.formats.heads import PlainTokenHead, TokenHead
+
+        return (PlainTokenHead if style == "pooler" else TokenHead)(hidden_size, len(labels))
+
+    def loss(self, logits, inputs: Sequence[Input]):
+        """Sum of cross entropies over first subwords; logits (batch, tokens, labels)."""
+        import torch
+
+        targets = torch.full(logits.shape[:2], IGNORED, device=logits.device)
+        for row, part in enumerate(inputs):
+            targets[row, : len(part.target)] = torch.as_tensor(part.target)
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+
+    def weight(self, inputs: Sequence[Input]) -> int:
+        """Number of words."""
+        return sum(int(np.count_nonzero(np.asarray(part.target) != IGNORED)) for part in inputs)
+
+    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+        """Best label of each word of each input, (words,)."""
+        best = logits.argmax(-1).cpu().numpy()
+        return [best[row, part.detail] for row, part in enumerate(inputs)]
+
+    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+        """Tags of all words, joined by spaces."""
+        parts = by_example(len(rows), inputs, outputs)
+        return [" ".join(labels[tag] for _, best in example for tag in best) for example in parts]
+
+    def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
+        """Chunks of each sentence: in both, predicted, gold."""
+        return chunk_counts(*_named(rows, predictions, labels), self.rule)
+
+    def token_accuracy(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]) -> float:
+        """Share of words with the right tag in percent, which the F1 of chunks is not."""
+        return token_accuracy(*_named(rows, predictions, labels))
+
+
+def _named(
+    rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the names of gold and of predicted tags, a list for each row."""
+    gold = [[labels[tag] for tag in row["tags"]] for row in rows]
+    return gold, [prediction.split() for prediction in predictions]
+
+
+def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
+    """Subwords of each token, at most `room` and at least one: an empty one stands as the tokenizer's unknown token.
+
+    Raises
+    ------
+    StiltsError
+        If there is an empty one and no such token.
+    """
+    words = [word[:room] for word in found]
+    if all(words):
+        return words
+    unknown = next((token for token in _stand_ins(tokenizer) if token is not None), None)
+    if unknown is None:
+        empty = next(token for token, word in zip(tokens, words, strict=True) if not word)
+        raise StiltsError(
+            f"the encoder's tokenizer makes no token of the word {empty!r} and has none for unknown ones; take the "
+            f"word out of the sentence {' '.join(tokens)[:80]!r}"
+        )
+    return [word or [unknown] for word in words]
+
+
+def _stand_ins(tokenizer) -> tuple[int | None, ...]:
+    """Tokens that may stand for a word without any: byte-level tokenizers have no unknown one."""
+    return tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id, tokenizer.eos_token_id
+
+
+def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+    """Yield word ranges (start, stop) whose subwords fit into `room`, as few as a greedy walk finds."""
+    start = used = 0
+    for i, length in enumerate(lengths):
+        if used + length > room:
+            yield start, i
+            start, used = i, 0
+        used += length
+    if lengths:
+        yield start, len(lengths)
+
+
+def _input(example: int, words: list[list[int]], tags: Sequence[int], prefix: list[int], suffix: list[int]) -> Input:
+    ids = prefix + [token for word in words for token in word] + suffix
+    firsts = len(prefix) + np.cumsum([0] + [len(word) for word in words[:-1]])
+    target = np.full(len(ids), IGNORED, dtype=np.int16)
+    target[firsts] = tags
+    ends = np.arange(len(ids), dtype=np.int32)
+    ends[firsts] += np.array([len(word) - 1 for word in words], dtype=np.int32)
+    return Input(example, ids, target, firsts.astype(np.int32), ends=ends)

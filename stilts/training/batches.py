@@ -1,0 +1,79 @@
+"""The order of a training: which examples make an update, and in which passes they go through the model."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stilts.tasks.formats.base import Input
+
+GROUP = 32  # batches that are sorted together: long enough for little padding, short enough to stay random
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Training inputs of one task: its format's name and encoded examples."""
+
+    form: str
+    inputs: Sequence[Input]
+
+
+def grouped_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
+    """Return one epoch's batches: every position once, shuffled, with inputs of like length together."""
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    batches = []
+    for start in range(0, len(order), GROUP * batch_size):
+        group = sorted(order[start : start + GROUP * batch_size], key=lambda i: lengths[i])
+        batches += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def schedule(
+    tasks: Mapping[str, TaskData], batch_size: int, epochs: float, example_cap: int, seed: int
+) -> list[tuple[str, list[int]]]:
+    """Return the updates of a training: (task, positions of its inputs).
+
+    Each task takes part with min(size, cap) examples an epoch, drawn anew each epoch where the cap is smaller, so that
+    tasks are sampled in proportion to their capped sizes. A part of an epoch is that part of its updates.
+    """
+    rng = random.Random(seed)
+    updates: list[tuple[str, list[int]]] = []
+    per_epoch = 0
+    for epoch in range(math.ceil(epochs)):
+        current = []
+        for name, data in tasks.items():
+            chosen = sorted(rng.sample(range(len(data.inputs)), min(len(data.inputs), example_cap)))
+            lengths = [data.inputs[i].longest for i in chosen]
+            batches = grouped_batches(lengths, batch_size, rng)
+            current += [(name, [chosen[i] for i in batch]) for batch in batches]
+        rng.shuffle(current)
+        per_epoch = len(current)
+        updates += current[: round(per_epoch * min(1.0, epochs - epoch))]
+    return updates
+
+
+def padded_tokens(parts: Sequence[Input]) -> int:
+    """Return the tokens of a batch with padding: its sequences times the longest one."""
+    return sum(len(part.sequences) for part in parts) * max(part.longest for part in parts)
+
+
+def token_passes(parts: Sequence[Input], most: int) -> list[list[Input]]:
+    """Cut a batch, in its order, into passes of at most `most` padded tokens; an input longer than that goes alone.
+
+    The batches of a training are sorted by length, so that the cut leaves little padding.
+    """
+    passes: list[list[Input]] = []
+    for part in parts:
+        if passes and padded_tokens([*passes[-1], part]) <= most:
+            passes[-1].append(part)
+        else:
+            passes.append([part])
+    return passes
+
+
+def even_passes(parts: Sequence[Input], count: int) -> list[Sequence[Input]]:
+    """Cut a batch, in its order, into at most `count` passes of as many inputs each, the last perhaps of fewer."""
+    size = -(-len(parts) // count)
+    return [parts[start : start + size] for start in range(0, len(parts), size)]

@@ -1,0 +1,129 @@
+"""The gradients of one update: a batch in as many passes as memory allows, over as many processes as there are."""
+
+import logging
+import random
+from collections.abc import Sequence
+
+import torch
+
+from stilts.models.model import MultiTaskModel, autocast, products
+from stilts.study.errors import StiltsError
+from stilts.tasks.formats import get_format
+from stilts.tasks.formats.base import Input
+from stilts.training.batches import even_passes, padded_tokens, token_passes
+from stilts.training.processes import ALONE, Processes
+
+log = logging.getLogger(__name__)
+
+
+class Gradients:
+    """Computes the gradients of a batch's mean loss; lowers what a pass may hold when memory is full.
+
+    A batch that goes through in one pass draws its dropout from the training's one random stream. Of a batch in several
+    passes each pass has a seed of its own, so that it does not matter which process takes it.
+
+    Parameters
+    ----------
+    precision : str
+        "bf16" or "fp32".
+    seed : int
+        Decides, with the number of an update and of a pass, what a pass draws.
+    batch_tokens : int, optional
+        Padded tokens of one pass, at most; None for the whole batch, or an even share of it for each process.
+    processes : Processes
+        Among which the passes are dealt out.
+
+    Attributes
+    ----------
+    batch_tokens : int or None
+        The bound as it is now; every process has the same.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        precision: str,
+        seed: int,
+        batch_tokens: int | None = None,
+        processes: Processes = ALONE,
+    ):
+        self.model, self.precision, self.seed = model, precision, seed
+        self.batch_tokens, self.processes = batch_tokens, processes
+
+    def compute(self, task: str, form: str, parts: Sequence[Input], update: int) -> float:
+        """Leave the gradients of a batch's mean loss with the weights, which have none yet, and return that loss.
+
+        Raises
+        ------
+        StiltsError
+            If one input alone does not fit into memory, or a batch that must not be cut.
+        """
+        while True:
+            loss, bound = self._own_passes(task, form, parts, update)
+            bound = self.processes.lowest(bound)
+            if bound == self.batch_tokens:
+                return self.processes.add_up(loss, self.model.parameters())
+            log.warning(
+                "the memory of %s is full; from update %d on at most %d tokens go through in one pass",
+                self.model.device, update, bound,
+            )  # fmt: skip
+            self.batch_tokens = bound
+            self.model.zero_grad()
+            torch.cuda.empty_cache()
+
+    def _own_passes(self, task: str, form: str, parts: Sequence[Input], update: int) -> tuple[torch.Tensor, int | None]:
+        """Do this process's passes; return their share of the mean loss, and what a pass may hold so that it fits."""
+        loss = torch.zeros((), device=self.model.device)
+        weight = get_format(form).weight(parts)
+        for number, passed in enumerate(self._passes(form, parts)):
+            if number % self.processes.count != self.processes.rank:
+                continue
+            if self._seeded:
+                torch.manual_seed(random.Random(f"{self.seed} {update} {number}").getrandbits(63))
+            try:
+                loss += self._pass(task, form, passed, weight)
+            except torch.OutOfMemoryError:
+                return loss, _half(task, form, passed)
+        return loss, self.batch_tokens
+
+    @property
+    def _seeded(self) -> bool:
+        return self.batch_tokens is not None or self.processes.count > 1
+
+    def _passes(self, form: str, parts: Sequence[Input]) -> Sequence[Sequence[Input]]:
+        if _is_whole(form):
+            return [parts]
+        if self.batch_tokens is None:
+            return even_passes(parts, self.processes.count)
+        return token_passes(parts, self.batch_tokens)
+
+    def _pass(self, task: str, form: str, parts: Sequence[Input], weight: int) -> torch.Tensor:
+        """Add the gradients of some of a batch's inputs; return their share of its mean loss."""
+        with products(self.precision, self.model.device):
+            with autocast(self.precision, self.model.device):
+                logits = self.model.logits(task, parts)
+            loss = get_format(form).loss(logits.float(), parts) / weight
+            loss.backward()
+        return loss.detach()
+
+
+def _is_whole(form: str) -> bool:
+    """Whether a format's loss compares the inputs of a batch with each other, so that no batch may be cut."""
+    return getattr(get_format(form), "whole_batches", False)
+
+
+def _half(task: str, form: str, parts: Sequence[Input]) -> int:
+    """Return half the padded tokens of a pass that did not fit; StiltsError if it cannot be cut."""
+    longest, remedy = max(part.longest for part in parts), "max_length"
+    if _is_whole(form):
+        what, remedy = f"a batch of {len(parts)} inputs, which its loss compares with each other", "batch_size"
+    elif len(parts) > 1:
+        return padded_tokens(parts) // 2
+    elif parts[0].alternatives:
+        what = f"one input of {len(parts[0].sequences)} sequences"
+    else:
+        what = "one input"
+    raise StiltsError(
+        f"task '{task}': {what} of up to {longest} tokens does not fit into the device's memory; lower {remedy}, set "
+        "gradient_checkpointing to true or precision to bf16, or train less of the encoder (frozen_layers)"
+    )

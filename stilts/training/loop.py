@@ -1,0 +1,161 @@
+"""Phases 1 and 2: one loop that trains a shared encoder and the heads of one or several tasks.
+
+Batches hold examples of like length, so that little is padding; frozen word embeddings and a trimmed vocabulary leave
+out the four fifths of a small encoder's weights that a step need not touch.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
+
+import torch
+
+from stilts.models.model import MultiTaskModel, resolve_precision
+from stilts.study.errors import StiltsError
+from stilts.study.settings import TrainingSettings
+from stilts.training.batches import TaskData, schedule
+from stilts.training.gradients import Gradients
+from stilts.training.optimization import checkpoint_gradients, freeze, make_optimizer, trained_weights
+from stilts.training.processes import ALONE, Processes
+from stilts.training.state import Outcome, SavedStates, TrainingState
+
+log = logging.getLogger(__name__)
+
+LOSS_POINTS = 20  # points of a run's loss curve
+
+DevScores = Callable[[], dict[str, float]]
+
+
+def train(
+    model: MultiTaskModel,
+    tasks: Mapping[str, TaskData],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    dev_scores: DevScores,
+    example_cap: int = 2**17,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    saved: SavedStates | None = None,
+    processes: Processes = ALONE,
+) -> Outcome:
+    """Train a model in place and leave it with the weights of its best dev score.
+
+    Parameters
+    ----------
+    tasks : mapping of str to TaskData
+        Tasks that train together; each needs a head in the model.
+    seed : int
+        Decides data order and dropout.
+    dev_scores : callable
+        Returns the model's score on each task's English dev set, in percent; the highest mean is kept.
+    example_cap : int
+        Examples of one task that count in an epoch.
+    progress : callable
+        Called with updates done and all updates.
+    saved : SavedStates, optional
+        Where the training goes on from when it was interrupted, and saves how far it is.
+    processes : Processes
+        Those that train the model together, each with a copy; the main one evaluates, and it alone ends with the best
+        weights and scores.
+
+    Raises
+    ------
+    StiltsError
+        If a loss is not finite (the rate is too high or an example is broken), the settings leave no update, the
+        encoder cannot do what they ask for, or one example alone does not fit into memory.
+    """
+    updates = schedule(tasks, settings.batch_size, settings.epochs, example_cap, seed)
+    if not updates:
+        raise StiltsError(
+            f"{settings.epochs} epochs are less than one update of {settings.batch_size} examples; raise epochs"
+        )
+    state = _first_state(model, settings, seed, len(updates), processes)
+    if saved and (done := processes.told(saved.newest() if processes.is_main else 0)):
+        saved.restore(state, done)
+    stops = _stops(settings, len(updates))
+    for task, positions in updates[state.done :]:
+        _update(state, task, tasks[task], positions, settings.clip)
+        if state.done % max(1, len(updates) // LOSS_POINTS) == 0 or state.done == len(updates):
+            state.note_loss()
+        if state.done in stops and _ends(state, dev_scores, len(updates), settings.patience, processes):
+            break
+        if saved and processes.is_main:
+            saved.save_when_due(state)
+        progress(state.done, len(updates))
+    if state.losses:
+        state.note_loss()
+    if state.best:
+        model.load_state_dict(state.best, strict=False)
+    return state.outcome
+
+
+def _first_state(
+    model: MultiTaskModel, settings: TrainingSettings, seed: int, updates: int, processes: Processes
+) -> TrainingState:
+    """Return the state before the first update."""
+    freeze(model, settings)
+    if settings.gradient_checkpointing:
+        checkpoint_gradients(model)
+    optimizer, rates = make_optimizer(model, settings, updates)
+    precision = resolve_precision(settings.precision, model.device)
+    torch.manual_seed(seed)
+    return TrainingState(model, optimizer, rates, Gradients(model, precision, seed, settings.batch_tokens, processes))
+
+
+def _stops(settings: TrainingSettings, updates: int) -> set[int]:
+    """Return the updates after which the dev set is looked at."""
+    if settings.evaluate_every:
+        return {*range(settings.evaluate_every, updates, settings.evaluate_every), updates}
+    return {round(updates * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
+
+
+def _update(state: TrainingState, task: str, data: TaskData, positions: Sequence[int], clip: float) -> None:
+    """Move the weights once, by the mean loss of a batch, whose gradients are clipped as a whole."""
+    parts = [data.inputs[i] for i in positions]
+    number, before = state.done + 1, state.gradients.batch_tokens
+    state.model.train()
+    loss = state.gradients.compute(task, data.form, parts, number)
+    if not math.isfinite(loss):
+        raise StiltsError(f"loss of task '{task}' is {loss}; lower the learning rate or look at its examples")
+    trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+    torch.nn.utils.clip_grad_norm_(trained, clip)
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.rates.step()
+    state.done = number
+    state.losses.append(loss)
+    state.outcome.examples += len(parts)
+    state.outcome.tokens += sum(part.tokens for part in parts)
+    if state.gradients.batch_tokens != before:  # memory was full: dropout is drawn for other passes from here on
+        state.outcome.history.append({"update": number, "batch_tokens": state.gradients.batch_tokens})
+
+
+def _ends(
+    state: TrainingState, dev_scores: DevScores, updates: int, patience: int | None, processes: Processes
+) -> bool:
+    """Look at the dev set in the main process; return to all whether the training is out of patience."""
+    if processes.is_main:
+        _evaluate(state, dev_scores, updates)
+    idle = processes.told(state.outcome.evaluations_without_gain)
+    if patience is None or idle < patience:
+        return False
+    log.info("training ends after update %d of %d: no gain in %d evaluations", state.done, updates, idle)
+    return True
+
+
+def _evaluate(state: TrainingState, dev_scores: DevScores, updates: int) -> None:
+    """Score the dev set; keep a copy of the weights if they are the best and not the last.
+
+    Of equal scores the later one holds: it has seen more.
+    """
+    # Prediction must not move the random state: dropout would depend on how often the dev set is looked at.
+    random_state = torch.get_rng_state()
+    scores = dev_scores()
+    torch.set_rng_state(random_state)
+    outcome = state.outcome
+    outcome.history.append({"update": state.done, "dev_score": mean(scores.values())})
+    if mean(scores.values()) < outcome.best_score:
+        return
+    outcome.best_scores, outcome.best_update = scores, state.done
+    state.best = {} if state.done == updates else trained_weights(state.model)

@@ -1,0 +1,80 @@
+"""What a training moves and how: the weights that are not frozen, AdamW, and rates that rise and fall."""
+
+import re
+from collections.abc import Iterator
+
+import torch
+
+from stilts.models.adapters import is_adapter, layer_number
+from stilts.models.model import MultiTaskModel
+from stilts.study.errors import StiltsError
+from stilts.study.settings import TrainingSettings
+
+_EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b|\bshared\b")  # as BERT, GPT-2 and T5 call them
+
+
+def make_optimizer(
+    model: MultiTaskModel, settings: TrainingSettings, updates: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay.
+
+    The encoder's rate is that of its adapters where these are what trains; a pooler has that of the encoder's weights.
+    """
+    from transformers import get_linear_schedule_with_warmup
+
+    encoder_rate = settings.lora.learning_rate if settings.lora else settings.learning_rate
+    rates = {"encoder": encoder_rate, "pooler": settings.learning_rate, "heads": settings.head_learning_rate}
+    groups = [
+        {"params": weights, "lr": rates[part], "weight_decay": settings.weight_decay if decayed else 0.0}
+        for part in rates
+        for decayed in (True, False)
+        if (weights := list(_weights(model, part, decayed)))
+    ]
+    optimizer = torch.optim.AdamW(groups, eps=1e-8, fused=True)
+    return optimizer, get_linear_schedule_with_warmup(optimizer, round(settings.warmup * updates), updates)
+
+
+def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
+    """Leave out what the settings do not train: word embeddings, all that lies below a layer, all but adapters."""
+    for name, weight in model.encoder.named_parameters():
+        adapts = is_adapter(name) or not settings.lora
+        weight.requires_grad_(adapts and not _lies_below(name, settings.frozen_layers))
+    if not settings.train_embeddings:
+        model.encoder.get_input_embeddings().weight.requires_grad_(False)
+
+
+def _lies_below(name: str, layer: int) -> bool:
+    number = layer_number(name)
+    return bool(_EMBEDDINGS.search(name)) and layer > 0 if number is None else number < layer
+
+
+def checkpoint_gradients(model: MultiTaskModel) -> None:
+    """Have the encoder keep its layers' inputs alone and compute the rest again for the gradients.
+
+    Raises
+    ------
+    StiltsError
+        If the encoder's class cannot do that.
+    """
+    if not model.encoder.supports_gradient_checkpointing:
+        name = type(model.encoder).__name__
+        raise StiltsError(f"gradient_checkpointing is true, which {name} does not support; set it to false")
+    model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
+def trained_weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
+    """Return copies of the weights that train, by their names in the model's state, in the CPU's memory."""
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items() if name in trained}
+
+
+def trained_count(model: MultiTaskModel) -> int:
+    """Return the number of weights that train: of the encoder or its adapters, and of the heads."""
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
+def _weights(model: MultiTaskModel, part: str, decayed: bool) -> Iterator[torch.nn.Parameter]:
+    for name, weight in model.named_parameters():
+        # Biases and LayerNorm weights are the vectors of the model.
+        if weight.requires_grad and name.startswith(part) and (weight.dim() > 1) == decayed:
+            yield weight

@@ -1,0 +1,133 @@
+"""Prediction: the heads' outputs in batches of like length, and pooled sentence vectors by layer."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from stilts.models.backbones import Backbone
+from stilts.models.model import MultiTaskModel, autocast, pad
+from stilts.tasks.formats import get_format
+from stilts.tasks.formats.base import Input, Row
+from stilts.tasks.formats.heads import mean_pool
+from stilts.tasks.metrics import Counts
+
+Progress = Callable[[int], Any]  # so many more examples went through
+
+
+def counted(progress: Callable[[int, int], Any], total: int) -> Progress:
+    """Turn "so many more are done" into "so many of all are done", never more than all, which may be a forecast."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done = min(total, done + count)
+        progress(done, total)
+
+    return more
+
+
+def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Yield positions of inputs, sorted by length, in batches of at most `most` tokens with padding."""
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[position] > most:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def head_outputs(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    inputs: Sequence[Input],
+    *,
+    batch_tokens: int,
+    precision: str,
+    progress: Progress = lambda done: None,
+) -> list[np.ndarray]:
+    """Return what decoding needs of each input's logits, in the order of the inputs; the model is put in eval mode."""
+    form = get_format(form_name)
+    model.eval()
+    outputs: list[Any] = [None] * len(inputs)
+    for batch in token_batches([part.longest * len(part.sequences) for part in inputs], batch_tokens):
+        parts = [inputs[i] for i in batch]
+        with autocast(precision, model.device):
+            logits = model.logits(task, parts)
+        for position, output in zip(batch, form.outputs(logits.float(), parts), strict=True):
+            outputs[position] = output
+        progress(len(batch))
+    return outputs
+
+
+def predict(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    rows: Sequence[Row],
+    inputs: Sequence[Input],
+    labels: Sequence[str],
+    **options: Any,
+) -> list[str]:
+    """Return one prediction per row, as text. Options as in `head_outputs`."""
+    outputs = head_outputs(model, task, form_name, inputs, **options)
+    return get_format(form_name).decode(rows, inputs, outputs, labels)
+
+
+def dev_counts(
+    model: MultiTaskModel,
+    task: str,
+    form_name: str,
+    rows: Sequence[Row],
+    inputs: Sequence[Input],
+    labels: Sequence[str],
+    language: str,
+    **options: Any,
+) -> Counts:
+    """Return what each row adds to the task's metric. Options as in `head_outputs`."""
+    predictions = predict(model, task, form_name, rows, inputs, labels, **options)
+    return get_format(form_name).counts(rows, predictions, labels, language)
+
+
+@torch.inference_mode()
+def embed(
+    encoder: Any,
+    ids: Sequence[Sequence[int] | np.ndarray],
+    layers: Sequence[int],
+    *,
+    batch_tokens: int,
+    precision: str,
+    progress: Progress = lambda done: None,
+) -> np.ndarray:
+    """Return sentence vectors by hidden layer: means of hidden states, special tokens included.
+
+    The means are weighted, and of an encoder-decoder its encoder's, as `stilts.models.backbones` says.
+
+    Parameters
+    ----------
+    ids : sequence of token ids
+        Of each text, with special tokens.
+    layers : sequence of int
+        Hidden layers: 1 is the first, -1 the last, 0 the embeddings.
+
+    Returns
+    -------
+    float32 array (layers, texts, hidden)
+    """
+    encoder.eval()
+    backbone = Backbone(encoder)
+    inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]
+    vectors = np.empty((len(layers), len(ids), encoder.config.hidden_size), dtype=np.float32)
+    for batch in token_batches([len(tokens) for tokens in ids], batch_tokens):
+        padded, mask = pad([inputs[i] for i in batch], encoder.config.pad_token_id, encoder.device)
+        with autocast(precision, encoder.device):
+            states = backbone.layer_states(padded, mask)
+        for row, layer in enumerate(layers):
+            vectors[row, batch] = mean_pool(states[layer], backbone.text_weights(mask)).cpu().numpy()
+        progress(len(batch))
+    return vectors

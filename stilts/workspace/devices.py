@@ -1,0 +1,99 @@
+"""How fast devices are: measured in records, or assumed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.study.records import Record
+from stilts.study.runs import Run
+from stilts.workspace.work import operations_per_weight
+
+RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # whose work follows from the sizes of the data
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Floating-point operations a second that a device sustains.
+
+    Attributes
+    ----------
+    device : str
+    training, prediction : float
+    runs : int
+        Records that it was measured from; 0 if it is assumed.
+    update_seconds : float
+        What an update takes besides; 0 where it is measured, since the rates then hold it.
+    """
+
+    device: str
+    training: float
+    prediction: float
+    runs: int = 0
+    update_seconds: float = 0.0
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the device is no processor."""
+        return _is_gpu(self.device)
+
+    def of(self, run: Run) -> float:
+        """Return the rate of a run's phase."""
+        return self.prediction if run.phase == "zero-shot" else self.training
+
+    def __str__(self) -> str:
+        source = f"measured from {self.runs} runs" if self.runs else "assumed"
+        besides = f" and {1000 * self.update_seconds:.0f} ms an update" if self.update_seconds else ""
+        return f"{self.device} ({source}: {self.training / 1e12:.3g} TFLOP/s in training{besides})"
+
+
+GPU_WEIGHTS = 50_000_000  # layers with more are reckoned on a GPU
+
+
+# Assumed, not measured: 30 % of a data sheet's dense bf16 peak (A100: 312 TFLOP/s, H100 SXM: 989), and with each update
+# the start of some two thousand kernels and AdamW's pass over all weights, which small batches do not hide. One core of
+# a server (AMD EPYC, bf16 in hardware) sustained 0.08 TFLOP/s in the records of study pocket-full.
+ASSUMED_GPUS = (
+    Speed("NVIDIA A100", 94e12, 94e12, update_seconds=0.04), Speed("NVIDIA H100", 297e12, 297e12, update_seconds=0.025)
+)  # fmt: skip
+
+
+ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12)
+
+
+def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
+    """Return what devices that fit an encoder sustain: those on record, most runs first, else the assumed ones."""
+    large = shape.layer_weights >= GPU_WEIGHTS
+    by_device: dict[str, list[Record]] = {}
+    for record in records:
+        device, tokens = record.provenance.device, record.provenance.tokens
+        if _tells_speed(record.run) and tokens and _is_gpu(device) == large:
+            by_device.setdefault(device, []).append(record)
+    found = [_measured_speed(device, own) for device, own in by_device.items()]
+    assumed = list(ASSUMED_GPUS) if large else [ASSUMED_CORE]
+    return sorted((speed for speed in found if speed), key=lambda speed: -speed.runs) or assumed
+
+
+def _tells_speed(run: Run) -> bool:
+    """Whether a run's time follows from its tokens and the shape of a known encoder."""
+    encoder = run.settings["encoder"]
+    known = "scratch" not in encoder and encoder_shape(encoder["name"]) is not None
+    return known and run.phase in RECKONED_PHASES
+
+
+def _is_gpu(device: str) -> bool:
+    """Tell by the name that `stilts.study.provenance` gives: a processor's ends with its threads."""
+    return not device.endswith("thread(s)")
+
+
+def _measured_speed(device: str, records: list[Record]) -> Speed | None:
+    """Return a device's median rates; None where no training is recorded."""
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for record in records:
+        weights = encoder_shape(record.run.settings["encoder"]["name"]).layer_weights
+        operations = record.provenance.tokens * operations_per_weight(record.run) * weights
+        rates[record.run.phase != "zero-shot"].append(operations / record.provenance.seconds)
+    if not rates[True]:
+        return None
+    training = median(rates[True])
+    return Speed(device, training, median(rates[False]) if rates[False] else training, len(records))

@@ -1,0 +1,377 @@
+"""`stilts fetch`: all that a study reads from the Hub, copied once; nothing asks the network later.
+
+The copy has the Hub's layout, ``<folder>/<owner>/<name>/<config>/<split>-*.parquet``. A branch is resolved to a commit
+the first time; ``<folder>/fetched.json`` holds the commits and the SHA-256 of every file, and later calls fetch from
+these commits what is still lacking. The encoder goes to huggingface_hub's own cache, where `transformers` looks for it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stilts.models.encoders import is_on_hub
+from stilts.sources.xtreme import folder as data_folder
+from stilts.sources.xtreme import mewsli_x
+from stilts.sources.xtreme.folder import FETCHED, Checksums, DataFolder, Place, stands
+from stilts.sources.xtreme.languages import ALL
+from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
+from stilts.study.errors import StiltsError
+from stilts.study.settings import SOURCE_LANGUAGE, Study, split_reference
+from stilts.study.storage import replace_file, sha256
+from stilts.tasks.registry import get_target, tasks_read
+
+MAIN, CONVERTED = "main", "refs/convert/parquet"
+_ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
+# Mewsli-X lies on the Hub as lines of JSON.
+_LINES = {part.place: part.lines for part in (*mewsli_x.PAIRS.values(), *mewsli_x.MENTIONS.values(), mewsli_x.ENTITIES)}
+_UNNAMED = ("default", "data")  # how the converted branch and most main branches call the only config of a repository
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One file of a repository.
+
+    Attributes
+    ----------
+    repo, kind : str
+        "owner/name"; "dataset" or "model".
+    commit, path : str
+    size : int
+        Bytes.
+    sha256, blob : str, optional
+        What the Hub says of its content: SHA-256 of a large file, git's SHA-1 of a small one.
+    """
+
+    repo: str
+    kind: str
+    commit: str
+    path: str
+    size: int
+    sha256: str | None = None
+    blob: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a study needs.
+
+    Attributes
+    ----------
+    places : tuple of tuple of Place
+        Of each, one alternative is enough.
+    welcome : tuple of Place
+        What is used where the Hub has it.
+    files : tuple of Files
+        What the Hub does not have.
+    encoders : tuple of (str, str or None)
+        Those of the study that are models on the Hub: id, and commit or branch.
+    """
+
+    places: tuple[tuple[Place, ...], ...]
+    welcome: tuple[Place, ...]
+    files: tuple[Files, ...]
+    encoders: tuple[tuple[str, str | None], ...]
+
+
+def wanted(study: Study) -> Wanted:
+    """Return what a study needs from the Hub and from elsewhere.
+
+    Raises
+    ------
+    UnknownName
+        If the study names an unknown task.
+    """
+    recipes = list(_recipes(study)) if study.data.suite == "xtreme" else []
+    places = dict.fromkeys(need for recipe, languages in recipes for need in recipe.hub_needs(languages))
+    encoders = dict.fromkeys((each.name, each.revision) for each in (study.encoder, *study.encoders.values()))
+    return Wanted(
+        tuple(places),
+        tuple(dict.fromkeys(place for recipe, languages in recipes for place in recipe.hub_welcome(languages))),
+        tuple(dict.fromkeys(file for recipe, _ in recipes for file in recipe.files())),
+        tuple((name, revision) for name, revision in encoders if is_on_hub(name)),
+    )
+
+
+def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
+    """Yield how each task of a study is made, and in which languages."""
+    languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
+    tasks = [*tasks_read(study), *(get_target(name, study.data.suite).name for name in study.targets)]
+    for name, language in map(split_reference, dict.fromkeys(tasks)):
+        if language in ("", SOURCE_LANGUAGE) and name in RECIPES:
+            yield RECIPES[name], languages
+        elif name in BY_SOURCE:
+            yield BY_SOURCE[name], [language or SOURCE_LANGUAGE]
+
+
+def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = False) -> None:
+    """Copy what a study reads from the Hub; what stands with its checksum is not fetched again.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        The study's data folder; needed if the study reads one.
+    report : callable
+        Gets a line for each thing worth knowing; a terminal shows a bar besides.
+    dry_run : bool
+        Only list what would be fetched.
+
+    Raises
+    ------
+    StiltsError
+        If there is no data folder, a repository or a split is not on the Hub, the Hub cannot be reached, a file differs
+        from what the Hub says of it or from what was fetched before, or the disk is full.
+    """
+    needs = wanted(study)
+    if needs.places and folder is None:
+        raise StiltsError(f"study '{study.name}': data.folder is not set, nor STILTS_DATA; name the folder to fetch to")
+    with _explained(study):
+        session = _Session(folder)
+        models = (each for encoder in needs.encoders for each in session.find_encoder(*encoder, report))
+        remotes = [*session.find(needs, report), *models]
+        lacking = [remote for remote in remotes if not session.stands(remote)]
+        _announce(remotes, lacking, report, dry_run)
+        if not dry_run:
+            _download(session, lacking)
+            session.keep()
+    for file in needs.files:
+        if folder is None or not stands(folder) or not file.stand(DataFolder(folder)):
+            report(f"not on the Hub, to be put into {folder} by hand: {file}")
+
+
+class _Session:
+    """The commits that are fixed, the repositories that were listed, and the files that were fetched."""
+
+    def __init__(self, folder: Path | None):
+        from huggingface_hub import HfApi
+
+        self.folder = folder
+        self.api = HfApi(library_name="stilts")
+        self.fetched = read_fetched(folder) if folder else {"repositories": {}, "files": {}}
+        self._listed: dict[tuple[str, str, str], list[Remote]] = {}
+
+    def find(self, needs: Wanted, report: Report) -> list[Remote]:
+        """Return the files of all places, of each the first alternative that the Hub has."""
+        found: dict[Remote, None] = {}
+        lost = []
+        for need in (*needs.places, *((place,) for place in needs.welcome)):
+            files = next((files for place in need for files in [self._files(place, report)] if files), [])
+            if not files and self._stands_by_hand(need):
+                report(f"{need[0]}: not on the Hub; what stands in the data folder is used")
+            elif not files and need in needs.places:
+                lost.append(" or ".join(map(str, need)))
+            elif not files:
+                report(f"{need[0]}: not on the Hub; the study goes without")
+            found |= dict.fromkeys(files)
+        if lost:
+            raise StiltsError(f"the Hub has no {'; no '.join(lost)}; name other languages or tasks in the study")
+        return list(found)
+
+    def _stands_by_hand(self, need: Sequence[Place]) -> bool:
+        """Whether one of some places is in the data folder already, which the Hub has none of."""
+        return self.folder is not None and stands(self.folder) and DataFolder(self.folder).first(need) is not None
+
+    def find_encoder(self, name: str, revision: str | None, report: Report) -> list[Remote]:
+        """Return the files of an encoder that `transformers` reads."""
+        files = [each for each in self._list(name, "model", revision or MAIN) if _ENCODER_FILES.fullmatch(each.path)]
+        if not any(each.path.endswith(".safetensors") for each in files):
+            raise StiltsError(f"encoder {name} has no safetensors weights; other formats can run code")
+        if not revision:
+            report(f"encoder {name}: the study pins no commit; add 'revision: {files[0].commit}'")
+        return files
+
+    def stands(self, remote: Remote) -> bool:
+        """Whether a file was fetched before and is still what it was then."""
+        if remote.kind == "model":
+            from huggingface_hub import try_to_load_from_cache
+
+            return isinstance(try_to_load_from_cache(remote.repo, remote.path, revision=remote.commit), str)
+        path, known = self.path(remote), self.fetched["files"].get(f"{remote.repo}/{remote.path}")
+        return known is not None and path.is_file() and Checksums(self.folder).of([path]) == {_name(remote): known}
+
+    def path(self, remote: Remote) -> Path:
+        """Return where a file of a dataset is put."""
+        return self.folder / remote.repo / remote.path
+
+    def note(self, remote: Remote, digest: str) -> None:
+        """Note the checksum of a file that was fetched."""
+        self.fetched["files"][_name(remote)] = digest
+
+    def keep(self) -> None:
+        """Write `fetched.json`, complete or not at all."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.fetched, indent=1, sort_keys=True) + "\n"
+        replace_file(self.folder / FETCHED, lambda part: part.write_text(text, encoding="utf-8"))
+
+    def _files(self, place: Place, report: Report) -> list[Remote]:
+        found = [each for each in self._list(place.repo, "dataset", MAIN) if _is_of(each.path, place, MAIN)]
+        if found:
+            return found
+        found = [each for each in self._list(place.repo, "dataset", CONVERTED) if _is_of(each.path, place, CONVERTED)]
+        if found:
+            report(f"{place}: main has no parquet files of it, so from {CONVERTED}")
+        return found
+
+    def _list(self, repo: str, kind: str, revision: str) -> list[Remote]:
+        """Return the files of a repository at the commit that is fixed; none without such a repository or branch."""
+        if (repo, kind, revision) not in self._listed:
+            pinned = self.fetched["repositories"].get(repo, {}).get(revision)
+            found = _ask(self.api, repo, kind, pinned or revision)
+            if found:
+                self.fetched["repositories"].setdefault(repo, {})[revision] = found[0].commit
+            elif pinned:
+                raise StiltsError(f"{repo}: commit {pinned}, named by {FETCHED}, is no longer on the Hub; take it out")
+            self._listed[repo, kind, revision] = found
+        return self._listed[repo, kind, revision]
+
+
+def _ask(api: Any, repo: str, kind: str, revision: str) -> list[Remote]:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        info = api.repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
+    except GatedRepoError as error:
+        cure = "ask for access on its Hub page, then `hf auth login`"
+        raise StiltsError(f"{repo}: not open to everyone; {cure}") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return []
+    return [_remote(repo, kind, info.sha, each) for each in info.siblings]
+
+
+def read_fetched(folder: Path) -> dict[str, Any]:
+    """Return what `fetched.json` of a data folder holds: repository -> branch -> commit, and path -> SHA-256.
+
+    Raises
+    ------
+    StiltsError
+        If it is there but not what `stilts fetch` writes.
+    """
+    return data_folder.read_fetched(folder).model_dump()
+
+
+def _remote(repo: str, kind: str, commit: str, sibling: Any) -> Remote:
+    large = sibling.lfs.sha256 if sibling.lfs else None
+    return Remote(repo, kind, commit, sibling.rfilename, sibling.size or 0, large, None if large else sibling.blob_id)
+
+
+def _name(remote: Remote) -> str:
+    return f"{remote.repo}/{remote.path}"
+
+
+def _is_of(path: str, place: Place, revision: str) -> bool:
+    """Whether a path is one of a split's files on a branch."""
+    if place in _LINES and revision == MAIN:
+        return path in (f"{_LINES[place]}.jsonl", f"{_LINES[place]}.jsonl.tar.gz")
+    configs = _UNNAMED if place.config in _UNNAMED else (place.config,)
+    config, split = "|".join(map(re.escape, configs)), re.escape(place.split)
+    name = rf"{split}(-\d+-of-\d+)?" if revision == MAIN else rf"{split}/\d+"
+    return re.fullmatch(rf"({config})/{name}\.parquet", path) is not None
+
+
+def _announce(remotes: Sequence[Remote], lacking: Sequence[Remote], report: Report, listed: bool) -> None:
+    if listed:
+        for remote in remotes:
+            state = "to fetch" if remote in lacking else "there"
+            report(f"{_name(remote)} at {remote.commit[:10]}, {_size(remote.size)}, {state}")
+    report(f"{len(remotes)} files, {_size(sum(each.size for each in remotes))}; "
+           f"to fetch: {len(lacking)}, {_size(sum(each.size for each in lacking))}")  # fmt: skip
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.1f} kB"
+
+
+def _download(session: _Session, lacking: Sequence[Remote]) -> None:
+    session.keep()  # the commits, before any file: an interrupted fetch goes on with the same ones
+    with _bar(sum(each.size for each in lacking)) as advance:
+        try:
+            for remote in lacking:
+                _download_one(session, remote, advance)
+        finally:
+            session.keep()
+
+
+def _download_one(session: _Session, remote: Remote, advance: Callable[[int], None]) -> None:
+    """Fetch one file, which huggingface_hub does again from where a connection broke, and compare its content."""
+    from huggingface_hub import hf_hub_download
+
+    options = {"repo_type": remote.kind, "revision": remote.commit, "tqdm_class": _counting(advance)}
+    if remote.kind == "model":
+        path = Path(hf_hub_download(remote.repo, remote.path, **options))
+    else:
+        target = session.folder / remote.repo
+        # What stands there without being noted is of unknown origin.
+        path = Path(hf_hub_download(remote.repo, remote.path, local_dir=target, force_download=True, **options))
+    digest = _checked(path, remote)
+    if remote.kind == "dataset":
+        session.note(remote, digest)
+
+
+def _checked(path: Path, remote: Remote) -> str:
+    """Return a file's SHA-256; remove the file and raise if it is not the one that the Hub describes."""
+    content = path.read_bytes() if remote.sha256 is None else b""
+    digest = sha256(path)
+    blob = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()  # as git names small files
+    if digest != remote.sha256 if remote.sha256 else remote.blob not in (None, blob):
+        path.unlink()
+        raise StiltsError(
+            f"{path}: differs from what the Hub says of it (SHA-256 {digest}); it is removed, fetch again"
+        )
+    return digest
+
+
+def _counting(advance: Callable[[int], None]) -> type:
+    """Progress class for huggingface_hub that shows nothing and hands on the bytes."""
+    from huggingface_hub.utils import tqdm
+
+    class Counting(tqdm):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            advance(int(n or 0))
+
+    return Counting
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of bytes with the time left, on a terminal's standard error; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal or not total:
+        yield lambda count: None
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("fetch", *columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _explained(study: Study) -> Iterator[None]:
+    """Turn what the Hub's client and the disk raise into words."""
+    import httpx2  # what huggingface_hub speaks with; it lets its errors through
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    again = f"`stilts fetch {study.name}` goes on from here"
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise StiltsError(
+            "HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it for `stilts fetch`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise StiltsError(f"the Hub refused a request ({error}); {again}") from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise StiltsError(f"fetching stopped: {error}; free space or see to the network; {again}") from error

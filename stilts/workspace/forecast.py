@@ -1,0 +1,151 @@
+"""What a plan will cost: time, memory and disk of runs not done yet, from records where there are any.
+
+Where no like run is recorded, the time is the run's floating-point operations over those that a device sustains: 6 a
+training token and weight of the layers, 2 a token that is predicted (Kaplan et al. 2020, arXiv:2001.08361; attention
+over the length and the embeddings left out), and what each update takes besides. How many a device sustains is measured
+from its records, else assumed.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from stilts.models.known_encoders import Shape
+from stilts.study.records import Record
+from stilts.study.runs import Run
+from stilts.study.settings import Study
+from stilts.tasks.registry import TARGETS
+from stilts.workspace.devices import RECKONED_PHASES, Speed, speeds
+from stilts.workspace.disk import BYTES_PER_WEIGHT
+from stilts.workspace.work import operations_per_weight, run_tokens, run_updates, test_rows
+
+# Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
+ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
+NOTEBOOK_SECONDS = 6.0  # a kernel that loads torch and transformers, on one core
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected cost of one run.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall clock.
+    memory_mb : float
+        Peak memory; where no record tells, what a search of sentences is reckoned to take, and 0 for other runs.
+    measured : bool
+        Whether records of like runs stand behind it; else it is an assumption.
+    """
+
+    seconds: float
+    memory_mb: float
+    measured: bool
+
+
+class Estimator:
+    """Expects of a run what like runs on record took: the same phase, task, encoder and, for evaluation, test data.
+
+    Their time is scaled by the number of examples and, for evaluation, of languages. Without any, the time is reckoned
+    from a run's work, where that is known: of tasks of XTREME, with an encoder whose shape is known.
+
+    Parameters
+    ----------
+    records : iterable of Record
+    study : Study, optional
+        The study whose runs are asked for; without it, work is not reckoned.
+    shape : Shape, optional
+        Of the study's encoder.
+    """
+
+    def __init__(self, records: Iterable[Record], study: Study | None = None, shape: "Shape | None" = None):
+        records = list(records)
+        self.study, self.shape = study, shape
+        self.speeds = speeds(records, shape) if shape else []
+        self._by_kind: dict[tuple[str, ...], list[Record]] = {}
+        for record in records:
+            self._by_kind.setdefault(_kind(record.run), []).append(record)
+        self._known: dict[tuple[str, ...], tuple[float, float]] = {}
+
+    def __call__(self, run: Run, speed: "Speed | None" = None) -> Estimate:
+        """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
+        like = self._by_kind.get(_kind(run), [])
+        if not like and self.reckons and run.phase in RECKONED_PHASES:
+            seconds = self._reckoned(run, speed or self.speeds[0])
+            return Estimate(seconds, search_memory_mb(run, self.study, self.shape), measured=False)
+        if not like:
+            return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
+        per_unit, memory = self._measured(_kind(run))
+        return Estimate(per_unit * _units(run) * _languages(run, like), memory, measured=True)
+
+    def _measured(self, kind: tuple[str, ...]) -> tuple[float, float]:
+        """Return the seconds a unit and the peak memory of the records of a kind; a plan asks for one many times."""
+        if kind not in self._known:
+            like = self._by_kind[kind]
+            per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
+            self._known[kind] = per_unit, max(record.provenance.peak_memory_mb for record in like)
+        return self._known[kind]
+
+    @property
+    def reckons(self) -> bool:
+        """Whether the time of runs without a like record is reckoned from their work."""
+        return self.shape is not None and self.study is not None and self.study.data.suite == "xtreme"
+
+    def _reckoned(self, run: Run, speed: "Speed") -> float:
+        work = run_tokens(run, self.study) * operations_per_weight(run) * self.shape.layer_weights
+        return work / speed.of(run) + run_updates(run, self.study) * speed.update_seconds
+
+
+def _kind(run: Run) -> tuple[str, ...]:
+    # The suite's fingerprint stands for the languages and sizes of the test sets.
+    evaluated = run.data if run.phase == "zero-shot" else ""
+    encoder, suite = run.settings["encoder"], run.settings.get("suite", "")
+    built = json.dumps(encoder.get("scratch"), sort_keys=True)
+    return run.phase, run.target or run.condition, encoder["name"], built, suite, evaluated
+
+
+def _units(run: Run) -> float:
+    """Training or measured examples, tokens of pretraining, test examples per language; 1 where the suite decides."""
+    if run.phase == "measure":
+        return run.settings["measure"]["examples"]
+    if run.phase == "pretraining":
+        return run.settings["pretraining"]["updates"] * run.settings["pretraining"]["batch_tokens"]
+    if "training" in run.settings:
+        return run.settings["training"]["examples"] * run.settings["training"]["epochs"]
+    return run.settings["evaluation"].get("examples", 1)
+
+
+def _languages(run: Run, like: Sequence[Record]) -> int:
+    """Return how many languages a run will evaluate, as far as like records tell how many its task has."""
+    wanted = run.settings.get("languages", "all")
+    if wanted == "all":
+        return max(map(_scored, like))
+    return min([len(wanted), *(_scored(record) for record in like if record.run.settings.get("languages") == "all")])
+
+
+def _scored(record: Record) -> int:
+    """Return how many languages an evaluation has scores of; 1 for other runs, whose time has nothing to do with it."""
+    return max(1, len(record.metrics)) if record.run.phase == "zero-shot" else 1
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+VECTOR_BYTES = 2**30  # of sentence vectors that an evaluation makes of several languages, or layers, at a time
+SEARCH_BYTES = 400_000_000  # of a process that searches, besides: libraries, and the cosines of a block of either side
+ROW_BYTES = 1_500  # of a sentence: its row as Python holds it, its tokens, its place among the vectors
+
+
+def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
+    """Return the main memory that the evaluation of a retrieval task is reckoned to take; 0 for other runs.
+
+    All sentences of a split of one language are held at once, as vectors of one layer: once as they were made, and once
+    as the two sides that are searched. The weights are held twice while a model is loaded.
+    """
+    if run.phase != "zero-shot" or TARGETS[run.target].format not in ("retrieval", "mining"):
+        return 0.0
+    sides = 2 if TARGETS[run.target].format == "retrieval" else 1  # what is counted are pairs, or sentences
+    texts = sides * max(test_rows(run, study).values(), default=0)
+    vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)
+    weights = shape.weights * BYTES_PER_WEIGHT
+    return (2 * vectors + 2 * weights + texts * ROW_BYTES + SEARCH_BYTES) / 1e6

@@ -1,0 +1,149 @@
+"""Run a template notebook into a page of the book.
+
+A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals. Its
+executed copy is written whole or not at all.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from stilts.study.errors import StiltsError
+from stilts.study.storage import replace_file
+from stilts.workspace.notebooks.engine import BookEngine
+from stilts.workspace.notebooks.templates import check_parameters, default_parameters, remove_traces, repository_of
+
+Progress = Callable[[int, int, str], None]
+"""Called with the cells done, the cells of the notebook, and the last line that the running cell printed ("" first)."""
+
+
+class _LineSink:
+    """The file that papermill writes a cell's prints to: hands each last line to a callback."""
+
+    def __init__(self, show: Callable[[str], None]):
+        self.show = show
+
+    def write(self, text: str) -> None:
+        lines = re.split(r"[\r\n]", text.rstrip())
+        self.show(lines[-1])
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def parameters_of(template: Path) -> dict[str, Any]:
+    """Return a template's parameters with their defaults; StiltsError if it cannot be read."""
+    return default_parameters(_read(template), template.name)
+
+
+def execute(
+    template: Path, output: Path, parameters: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> None:
+    """Run a template in the repository's root and write the executed copy, in one step, when it is whole.
+
+    Parameters
+    ----------
+    template : Path
+        Notebook with a `parameters` cell.
+    output : Path
+        Notebook to write. While anything fails it keeps its old content; what was executed until then is kept beside
+        it as `<stem>.failed.ipynb`.
+    parameters : mapping or None
+        Values that replace the template's own.
+    progress : callable or None
+        See `Progress`.
+
+    Raises
+    ------
+    UnknownName
+        If the template has no such parameter.
+    StiltsError
+        If the template cannot be read, a cell fails, the kernel dies or the output cannot be written.
+    """
+    template, output = template.resolve(), output.resolve()
+    notebook = _prepared(template, dict(parameters or {}))
+    _make_folder(output.parent)  # before hours of work, not after them
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    try:
+        executed = BookEngine.execute_notebook(
+            notebook,
+            notebook.metadata.get("kernelspec", {}).get("name", "python3"),
+            progress_bar=False,
+            cwd=str(repository_of(template)),
+            input_path=str(template),
+            **_reporting(notebook, progress),
+        )
+    except DeadKernelError as error:
+        remove_traces(notebook)
+        _write(notebook, failed)
+        raise StiltsError(f"{template.name}: the kernel died ({error}); what was executed: {failed}") from None
+    except (RuntimeError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise StiltsError(f"{template.name}: the kernel could not be run: {reason}") from error
+    _raise_for_error(executed, template, failed)
+    _write(executed, output)
+    failed.unlink(missing_ok=True)
+
+
+def _read(template: Path) -> NotebookNode:
+    try:
+        return load_notebook_node(str(template))
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise StiltsError(f"cannot read notebook {template}: {error}") from None
+
+
+def _prepared(template: Path, parameters: dict[str, Any]) -> NotebookNode:
+    notebook = _read(template)
+    check_parameters(default_parameters(notebook, template.name), parameters, template.name)
+    return parameterize_notebook(notebook, parameters) if parameters else notebook
+
+
+def _reporting(notebook: NotebookNode, progress: Progress | None) -> dict[str, Any]:
+    """Return the options of papermill's client that call `progress`."""
+    if progress is None:
+        return {}
+    total, done = len(notebook.cells), 0
+
+    def start(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal done
+        done = cell_index
+        progress(done, total, "")
+
+    sink = _LineSink(lambda line: progress(done, total, line))
+    return {"on_cell_start": start, "stdout_file": sink, "stderr_file": sink}
+
+
+def _raise_for_error(notebook: NotebookNode, template: Path, failed: Path) -> None:
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            if output.output_type != "error":
+                continue
+            if output.ename == "KeyboardInterrupt":
+                raise KeyboardInterrupt
+            _write(notebook, failed)
+            first = cell.source.strip().split("\n")[0]
+            raise StiltsError(
+                f"{template.name}: cell {number} ({first}) failed: {output.ename}: {output.evalue}. "
+                f"What was executed: {failed}"
+            )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StiltsError(f"cannot make folder {folder} for an executed notebook: {error.strerror}") from None
+
+
+def _write(notebook: NotebookNode, path: Path) -> None:
+    try:
+        replace_file(path, lambda part: part.write_text(nbformat.writes(notebook), encoding="utf-8"))
+    except OSError as error:
+        raise StiltsError(f"cannot write notebook {path}: {error.strerror}") from None

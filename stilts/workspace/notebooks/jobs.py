@@ -1,0 +1,178 @@
+"""Jobs and analyses as notebooks: which there are, whether their pages stand, and their execution."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.runs import Job
+from stilts.study.storage import readable, set_aside, stands
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.notebooks.pages import book_pages
+from stilts.workspace.resolution import Plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AnalysisJob:
+    """One analysis page: its template, the parameters in which it differs, where its executed copy and figures stand.
+
+    Attributes
+    ----------
+    page : str
+    template, notebook : Path
+    out : str
+        Folder of its figures, relative to the checkout.
+    live_study : str
+        Study of this machine.
+    changes : dict
+        What the table of pages sets.
+    """
+
+    page: str
+    template: Path
+    notebook: Path
+    out: str
+    live_study: str
+    changes: dict[str, Any]
+
+    def given(self, taken: Collection[str]) -> dict[str, Any]:
+        """Return what the notebook is given: of the book's own parameters those that it takes, and its changes."""
+        common = {"page": self.page, "live_study": self.live_study, "out": self.out}
+        return {name: value for name, value in common.items() if name in taken} | self.changes
+
+
+def job_notebook(workspace: Workspace, job: Job) -> Path:
+    """Return where a job's executed notebook stands; that it stands means that the job is done.
+
+    Its folder holds a hash of what the page is made by, the template and the modules that its code calls, so that a
+    page of older ones is not shown.
+    """
+    from stilts.workspace.notebooks.templates import imported_modules
+
+    template = workspace.root / "notebooks" / f"{job.phase}.ipynb"
+    content = template.read_bytes()
+    modules = imported_modules(content, str(template))
+    key = hashlib.sha256(content + b"".join(module.read_bytes() for module in modules)).hexdigest()[:10]
+    return workspace.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
+
+
+def log_of(page: Path) -> Path:
+    """Return where it stands what a job printed that writes a page below the folder of runs."""
+    runs = page.parents[2]
+    return runs / "logs" / page.relative_to(runs).with_suffix(".log")
+
+
+def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
+    """Return the analysis pages of the book, by name; see `stilts.workspace.notebooks.pages`.
+
+    The folder of an analysis holds a hash of its template, its parameters, the package, the study files, and the
+    records that it may read.
+    """
+    shared = hashlib.sha256()
+    for source in sorted((workspace.root / "stilts").rglob("*")):
+        if source.suffix in (".py", ".yaml"):
+            shared.update(source.read_bytes())
+    for run_id in sorted(run.id for run in plan.runs):
+        shared.update(run_id.encode())
+    results = [path for kind in ("*.json", "chance.csv") for path in (workspace.root / "results").rglob(kind)]
+    for source in (*workspace.studies().values(), *sorted(results)):  # a chapter shows its study's question and tests
+        shared.update(source.read_bytes())
+    found = []
+    for page in book_pages(workspace.root):
+        own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
+        key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
+        notebook = workspace.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
+        # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
+        out = os.path.relpath(notebook.parent, workspace.root)
+        found.append(AnalysisJob(page.name, page.template, notebook, out, plan.reference, page.parameters))
+    return found
+
+
+def live_questions(workspace: Workspace, plan: Plan) -> dict[str, AnalysisJob]:
+    """Return the studies that chapters of questions run live, and the chapter of each.
+
+    Such a chapter's template has a parameter `live`, a study's name; it is empty on pages that have no live part.
+    """
+    from stilts.workspace.notebooks.execution import parameters_of
+
+    found = {}
+    for analysis in analyses(workspace, plan):
+        live = {**parameters_of(analysis.template), **analysis.changes}.get("live")
+        if live:
+            found[live] = analysis
+    return found
+
+
+def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
+    """Execute one analysis; UnknownName if the book has none of that name."""
+    from stilts.workspace.notebooks.execution import execute, parameters_of
+
+    known = {analysis.page: analysis for analysis in analyses(workspace, plan)}
+    if page not in known:
+        raise UnknownName("analysis", page, known)
+    analysis = known[page]
+    execute(analysis.template, analysis.notebook, analysis.given(parameters_of(analysis.template)))
+
+
+def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
+    """Execute one job's notebook; StiltsError if the study's plan has no such job."""
+    from stilts.workspace.notebooks.execution import execute
+
+    jobs = {job.id: job for job in plan.jobs}
+    if job_id not in jobs:
+        raise StiltsError(f"study '{plan.study.name}' plans no job {job_id}; its file changed since the plan was made")
+    job = jobs[job_id]
+    parameters = {"study": plan.reference, "condition": job.condition, "seed": job.seed}
+    if job.targets:
+        parameters["targets"] = ",".join(job.targets)
+    execute(workspace.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(workspace, job), parameters)
+
+
+def pages_of(workspace: Workspace, plan: Plan, with_book: bool) -> dict[str, Path]:
+    """Return the pages of a plan's jobs, and for the book of the analyses, by what writes each."""
+    found = {f"job {job.id}": job_notebook(workspace, job) for job in plan.jobs}
+    shown = analyses(workspace, plan) if with_book else []
+    return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
+
+
+def reasons_to_run(workspace: Workspace, plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
+    """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
+    for job in plan.jobs:
+        if missing := sum(run.id not in recorded for run in job.runs):
+            yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
+        elif with_book and not _page_stands(job_notebook(workspace, job)):
+            yield f"job {job.id}: all runs are recorded, its page is written from them"
+    if with_book:
+        for analysis in analyses(workspace, plan):
+            folder = analysis.notebook.parent
+            if not _page_stands(analysis.notebook, (*folder.glob("*.csv"), *folder.glob("*.svg"))):
+                made_by = "this notebook, this package, these studies and these records"
+                yield f"analysis {analysis.page} runs: it has no page of {made_by}"
+
+
+def _page_stands(page: Path, files: Iterable[Path] = ()) -> bool:
+    """Whether an executed notebook is there and whole, and none of its files is empty; a damaged one is set aside."""
+    if not stands(page, "page"):
+        return False
+    if _is_executed(page) and all(file.stat().st_size for file in files):
+        return True
+    if aside := set_aside(page):
+        log.warning("page %s is damaged; set aside as %s, it will be written again", page, aside.name)
+    return False
+
+
+def _is_executed(page: Path) -> bool:
+    try:
+        with readable(page, "page"):
+            cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+        return all(cell["execution_count"] for cell in code)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False

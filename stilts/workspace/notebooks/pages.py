@@ -1,0 +1,73 @@
+"""Which analysis pages the book has, and the template and parameters of each.
+
+Every notebook in `notebooks/` that is no phase's is a page of its own name, executed with its defaults. The table
+`notebooks/pages.yml` adds pages that share a template with another one: page -> template, and the parameters in which
+it differs.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.settings import Phase
+from stilts.study.yaml_files import read_yaml
+
+TABLE = Path("notebooks") / "pages.yml"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One analysis page.
+
+    Attributes
+    ----------
+    name : str
+        Of its executed notebook, and of its figures where the template takes it as parameter `page`.
+    template : Path
+    parameters : dict
+        Those that differ from the template's own.
+    """
+
+    name: str
+    template: Path
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def book_pages(root: Path) -> list[Page]:
+    """Return the analysis pages of the book of a checkout, by name.
+
+    Raises
+    ------
+    UnknownName
+        If the table names a template that is not there.
+    StiltsError
+        If the table cannot be read, or a page in it has the name of a template.
+    """
+    found = sorted((root / "notebooks").glob("*.ipynb"))
+    templates = {path.stem: path for path in found if path.stem not in get_args(Phase)}
+    pages = [Page(name, path) for name, path in templates.items()]
+    pages += [_page(root / TABLE, name, entry, templates) for name, entry in _table(root / TABLE).items()]
+    return sorted(pages, key=lambda page: page.name)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content = read_yaml(path, "table of pages")
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise StiltsError(f"{path}: the table of pages maps names of pages to settings; it holds {content!r}")
+    return content
+
+
+def _page(table: Path, name: str, entry: Any, templates: dict[str, Path]) -> Page:
+    if name in templates:
+        raise StiltsError(f"{table}: page '{name}' is the notebook of that name already; choose another name")
+    if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
+        raise StiltsError(f"{table}: page '{name}' lacks its template, as in `template: transfer`")
+    if entry["template"] not in templates:
+        raise UnknownName(f"template of page '{name}' in {table}", str(entry["template"]), templates)
+    parameters = {key: value for key, value in entry.items() if key != "template"}
+    return Page(name, templates[entry["template"]], parameters)

@@ -1,0 +1,178 @@
+"""What `stilts plan` says of a study: its runs, and the time, memory and disk that those without a record will take."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stilts.models.known_encoders import encoder_shape
+from stilts.study.provenance import precision_mix
+from stilts.study.runs import PHASE_VERSIONS, Run
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.devices import Speed
+from stilts.workspace.disk import Disk, disk
+from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimate, Estimator
+from stilts.workspace.resolution import Plan, pending
+from stilts.workspace.scheduling import jobs_at_once
+
+Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
+
+
+class PlanReport:
+    """A study's plan beside its records.
+
+    Parameters
+    ----------
+    here : Workspace
+    plan : Plan
+    """
+
+    def __init__(self, here: Workspace, plan: Plan):
+        records = {record.id: record for record in here.store()}
+        self.here, self.plan, self.study = here, plan, plan.study
+        self.recorded = {run.id for run in plan.runs} & records.keys()
+        self._precisions = precision_mix(records[name] for name in self.recorded)
+        self.shape = encoder_shape(here.encoder_name(plan.study.encoder))
+        self.expect = Estimator(records.values(), plan.study, self.shape)
+        self.todo = [run for run in plan.runs if run.id not in self.recorded]
+        self.notebooks = len(pending(plan, self.recorded))
+        self.at_once = jobs_at_once(plan.study)
+
+    def summary(self) -> Listing:
+        """Return one row for each phase and condition, and what its runs without a record are expected to take."""
+        groups: dict[tuple[str, str], list[Run]] = {}
+        for run in self.plan.runs:
+            groups.setdefault((run.phase, run.condition), []).append(run)
+        rows = []
+        for (phase, condition), runs in sorted(groups.items(), key=lambda group: _PHASES.index(group[0][0])):
+            todo = [run for run in runs if run.id not in self.recorded]
+            seconds = sum(self.expect(run).seconds for run in todo)
+            expected = duration(seconds) if todo else ""
+            rows.append((phase, condition, str(len(runs)), str(len(runs) - len(todo)), expected))
+        return ("phase", "condition", "runs", "recorded", "expected"), rows
+
+    def listing(self) -> Listing:
+        """Return one row for each run."""
+        rows = []
+        for run in self.plan.runs:
+            done = run.id in self.recorded
+            cost = "" if done else self._in_words(self.expect(run))
+            state = "recorded" if done else "to do"
+            rows.append((run.phase, run.condition, run.target or "", str(run.seed), state, cost, run.id))
+        return ("phase", "condition", "target", "seed", "state", "expected", "run"), rows
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is true of the whole plan."""
+        if not self.here.has_data(self.study) and self.study.data.suite == "xtreme":
+            folder = self.here.data_folder(self.study) or "(none is named)"
+            yield f"data folder {folder} is not here: all data are taken for granted, and the runs' ids will be others"
+        yield (
+            f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
+            f"in {self.notebooks} notebooks"
+        )
+        if earlier := self._earlier_records():
+            yield (
+                f"{earlier} committed records of this study stand in results/{self.study.name} besides: they were made "
+                "with other settings or another suite, and pages show them until these runs are recorded"
+            )
+        if self._precisions:
+            yield f"precision: {self._precisions}"
+        if self.todo:
+            estimates = [self.expect(run) for run in self.todo]
+            yield from self._time(estimates)
+            yield self._memory(estimates)
+            yield self._disk()
+
+    def _earlier_records(self) -> int:
+        """Return how many records are committed for the study that are none of its runs as they are planned here."""
+        committed = (self.here.root / "results" / self.study.name / "records").glob("*.json")
+        return sum(path.stem not in self.plan.by_id for path in committed)
+
+    def _in_words(self, estimate: Estimate) -> str:
+        if estimate.measured:
+            return duration(estimate.seconds)
+        return f"{duration(estimate.seconds)} ({'reckoned' if self.expect.reckons else 'assumed'})"
+
+    def _time(self, estimates: list[Estimate]) -> Iterator[str]:
+        unlike = sum(not estimate.measured for estimate in estimates)
+        if self.expect.reckons and self.expect.speeds[0].gpu:
+            yield from (self._gpu_hours(speed) for speed in self.expect.speeds)
+        else:
+            seconds = sum(estimate.seconds for estimate in estimates) + NOTEBOOK_SECONDS * self.notebooks
+            jobs = min(self.at_once, self.notebooks)
+            yield (
+                f"time: about {duration(seconds)} on one core, {duration(seconds / jobs)} on this machine with {jobs} "
+                f"at a time{self._source(unlike)}"
+            )
+        if self.expect.reckons:
+            yield (
+                f"reckoned: {unlike} of the runs, from the sizes of the official sets and "
+                f"{self.shape.layer_weights / 1e6:.0f} million weights in the encoder's layers"
+            )
+
+    def _source(self, unlike: int) -> str:
+        if not unlike:
+            return ""
+        if self.expect.reckons:
+            return f"; on {self.expect.speeds[0]}"
+        return f"; for {unlike} of the runs by assumption, since none like them is recorded"
+
+    def _gpu_hours(self, speed: Speed) -> str:
+        hours = sum(self.expect(run, speed).seconds for run in self.todo) / 3600
+        return f"time: about {hours:,.0f} GPU-hours on {speed}"
+
+    def _memory(self, estimates: list[Estimate]) -> str:
+        reserved = self.study.schedule.memory_mb
+        memory = max((estimate.memory_mb for estimate in estimates if estimate.measured), default=0)
+        known = f"at most {memory:.0f} MB was used by runs like these" if memory else "none like these is recorded"
+        if search := max((estimate.memory_mb for estimate in estimates if not estimate.measured), default=0):
+            known += f"; retrieval is reckoned to take {search:.0f} MB at most"
+            known += ", more than that: raise schedule.memory_mb" if search > reserved else ""
+        whole = reserved * self.at_once / 1024
+        return f"memory: {reserved} MB reserved for a job, {whole:.1f} GB in all; {known}"
+
+    def _disk(self) -> str:
+        if self.shape is None:
+            return "disk: not known, since the encoder's size is not (it has no config.json here)"
+        places = {
+            "suite": self.here.suite_folder(self.plan.runs[0]), "encoder": self.here.encoder_folder(self.plan.runs[0])
+        }  # fmt: skip
+        standing = {name: _bytes_in(place) for name, place in places.items() if place.is_dir()}
+        return _disk_in_words(disk(self._started(), self.study, self.shape, self.at_once, standing))
+
+    def _started(self) -> list[Run]:
+        """Return the runs without a record and all that they go on from, whose checkpoints may not be here."""
+        wanted = {run.id for run in self.todo}
+        for run in reversed(self.plan.runs):  # children before their parents
+            if run.id in wanted:
+                wanted.update(run.parents)
+        return [run for run in self.plan.runs if run.id in wanted]
+
+
+_PHASES = tuple(PHASE_VERSIONS)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that reads best: seconds to ten minutes, minutes to three hours, hours."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:,.0f} h"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in GB, or in MB below one."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _disk_in_words(needed: Disk) -> str:
+    if needed.passing > 1:
+        most = f", at most {size(needed.most)} if no model is evaluated before all are trained"
+    else:
+        most = ""
+    return (
+        f"disk: about {size(needed.least)}{most}: checkpoints of {size(needed.checkpoint)}, {needed.kept} to stay and "
+        f"{needed.passing} to go once they are evaluated; saved states {size(needed.states)}, "
+        f"suite {size(needed.suite)}, encoder {size(needed.encoder)}, records {size(needed.records)}"
+    )

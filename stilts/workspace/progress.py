@@ -1,0 +1,109 @@
+"""How far a plan's runs are, on a terminal or as lines."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stilts.study.storage import stands
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.forecast import Estimator
+from stilts.workspace.resolution import Plan, recorded_runs
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+
+REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
+
+
+class ProgressNote(BaseModel):
+    """How far a run is, as it has noted itself."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    done: NonNegativeFloat
+    total: PositiveFloat
+
+
+def noted_share(workspace: Workspace, run_id: str) -> float:
+    """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
+    try:
+        note = ProgressNote.model_validate_json((workspace.runs / "progress" / f"{run_id}.json").read_bytes())
+    except (OSError, ValueError):  # it is being written, or not what this version writes; the run knows better
+        return 0.0
+    return min(0.99, note.done / note.total)
+
+
+class Tally:
+    """Counts what is done of a plan's runs.
+
+    Attributes
+    ----------
+    total : float
+        Expected seconds of all runs.
+    recorded : set of str
+        Runs with a record, as of the last count.
+    """
+
+    def __init__(self, workspace: Workspace, plan: Plan):
+        store = workspace.store()
+        expect = Estimator(store)
+        self.workspace, self.plan = workspace, plan
+        self.recorded = recorded_runs(plan, store)
+        self._weights = {run.id: expect(run).seconds for run in plan.runs}
+        self.total = sum(self._weights.values())
+
+    def count(self) -> float:
+        """Return the expected seconds of what is done now."""
+        records = self.workspace.runs / "records"
+        open_runs = self._weights.keys() - self.recorded
+        self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
+        return sum(
+            weight * (1.0 if run_id in self.recorded else noted_share(self.workspace, run_id))
+            for run_id, weight in self._weights.items()
+        )
+
+    def __str__(self) -> str:
+        return f"{self.plan.study.name}: {len(self.recorded)} of {len(self._weights)} runs"
+
+
+@contextmanager
+def progress_bar(workspace: Workspace, plan: Plan) -> Iterator[None]:
+    """Show a bar over all runs of a plan, weighted by their expected time, until the body ends.
+
+    Where standard error is no terminal, a line a minute.
+    """
+    tally, console, stop = Tally(workspace, plan), Console(stderr=True), threading.Event()
+    show = _show_bar if console.is_terminal else _show_lines
+    watcher = threading.Thread(target=show, args=(tally, stop, console), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _show_bar(tally: Tally, stop: threading.Event, console: Console) -> None:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left:"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )  # fmt: skip
+    with Progress(*columns, console=console, speed_estimate_period=120) as bar:
+        # What stood before counts as done from the start: as progress of the first second it would spoil the ETA.
+        task = bar.add_task(str(tally), total=tally.total, completed=tally.count())
+        while not stop.wait(POLL_SECONDS):
+            bar.update(task, completed=tally.count(), description=str(tally))
+        bar.update(task, completed=tally.count(), description=str(tally))
+
+
+def _show_lines(tally: Tally, stop: threading.Event, console: Console) -> None:
+    while not stop.wait(REPORT_SECONDS):
+        done = tally.count()
+        log.info("%s, %.0f %% of the expected time", tally, 100 * done / tally.total)

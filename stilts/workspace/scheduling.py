@@ -1,0 +1,237 @@
+"""Running a plan: Snakemake schedules its jobs and analyses, each a notebook; the terminal shows a bar with an ETA.
+
+A job's notebook is named by the ids of its runs, an analysis by all that it reads, so that what stands is never stale.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.leftovers import remove_leftovers, scratch_folder
+from stilts.study.runs import Job
+from stilts.study.settings import Study
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.memory import memory_mb
+from stilts.workspace.notebooks.jobs import job_notebook, log_of, pages_of, reasons_to_run
+from stilts.workspace.process_groups import process_group
+from stilts.workspace.progress import progress_bar
+from stilts.workspace.resolution import Plan, pending, recorded_runs
+from stilts.workspace.starting import ended_by_signal, environment, python
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20.0  # that jobs have to end their kernels after Ctrl-C
+LOCAL_PROFILE = "local"
+BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
+_OF_SNAKEFILE = re.compile(r"^\w+ in file .*Snakefile.*, line \d+:$")  # what follows is the error
+EXIT_CODE = "exit code: "  # begins the last line of a failed job's log; see the Snakefile
+
+
+def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool = False) -> None:
+    """Prepare data and encoder, then have Snakemake run every job that is not done.
+
+    For the book also the pages of what is recorded are written where they are missing, and the analyses.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such profile.
+    StiltsError
+        If a job fails; finished runs are kept, and the same command goes on from there.
+    """
+    _require_profile(workspace, profile)
+    with workspace.lock(f"study-{plan.study.name}"):
+        remove_leftovers(path for place in ("*", "*/*") for path in workspace.runs.glob(f"{place}/*.part-*"))
+        recorded = recorded_runs(plan, workspace.store())
+        reasons = list(reasons_to_run(workspace, plan, recorded, with_book))
+        if not reasons:
+            log.info("study %s: every run is recorded%s", plan.study.name, ", every page stands" if with_book else "")
+            return
+        for reason in reasons:
+            log.info(reason)
+        workspace.prepare(plan.study)
+        todo = pending(plan, recorded)
+        _check_checkpoints(workspace, plan, todo)
+        for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
+            job_notebook(workspace, job).unlink(missing_ok=True)
+        start = time.monotonic()
+        _snakemake(workspace, plan, profile, with_book)
+        _require_done(workspace, plan, with_book)
+        log.info("study %s took %.0f s", plan.study.name, time.monotonic() - start)
+
+
+def _require_profile(workspace: Workspace, profile: str) -> None:
+    known = [path.parent.name for path in (workspace.root / "profiles").glob("*/config.yaml")]
+    if profile not in known:
+        raise UnknownName("Snakemake profile", profile, known)
+    _require_executor(workspace.root / "profiles" / profile / "config.yaml")
+
+
+def _require_executor(path: Path) -> None:
+    """Raise StiltsError if the executor that a profile names is not installed."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StiltsError(f"cannot read Snakemake profile {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise StiltsError(f"Snakemake profile {path}: it maps settings to values (cores: all), but holds {settings!r}")
+    executor = settings.get("executor", "local")
+    package = f"snakemake-executor-plugin-{executor}"
+    if executor not in BUILT_IN_EXECUTORS and find_spec(package.replace("-", "_")) is None:
+        raise StiltsError(
+            f"{path}: executor '{executor}' needs the package {package}, which is not installed; install it: "
+            f"{sys.executable} -m pip install -c constraints.txt "
+            + ("-e '.[slurm]'" if executor == "slurm" else package)
+        )
+
+
+def _require_done(workspace: Workspace, plan: Plan, with_book: bool) -> None:
+    """Raise StiltsError if a record or a page lacks that Snakemake was asked for, whatever it says itself."""
+    recorded = recorded_runs(plan, workspace.store())
+    lacking = [f"record {run.id}" for run in plan.runs if run.id not in recorded]
+    if with_book:
+        lacking += [f"page {page}" for page in pages_of(workspace, plan, with_book).values() if not page.exists()]
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+        raise StiltsError(
+            f"Snakemake reported no error, but what was asked for is not all there: {shown}; run the same command "
+            f"again. What its jobs printed: {workspace.runs / 'logs'}"
+        )
+
+
+def _check_checkpoints(workspace: Workspace, plan: Plan, todo: Collection[Job]) -> None:
+    """Set damaged checkpoints that jobs start from aside now, where the terminal shows it, and not in a notebook."""
+    runs = plan.by_id
+    needed = dict.fromkeys(parent for job in todo for run in job.runs for parent in run.parents)
+    while needed:
+        run_id = needed.popitem()[0]
+        if not workspace.checkpoints.intact(run_id):
+            needed |= dict.fromkeys(runs[run_id].parents)
+
+
+# --- Snakemake -------------------------------------------------------------------------------------------------------
+
+
+def _snakemake(workspace: Workspace, plan: Plan, profile: str, with_book: bool) -> None:
+    # The profile's path is relative to the checkout, since in a whole one Snakemake would expand brackets.
+    command = python(
+        "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
+        "--snakefile", str(workspace.root / "Snakefile"), "--nolock",
+        "--configfile", str(_write_config(workspace, plan)),
+    )  # fmt: skip
+    pages = pages_of(workspace, plan, with_book)
+    for page in pages.values():
+        log_of(page).unlink(missing_ok=True)
+    log_file = workspace.runs / f"snakemake-{plan.study.name}.log"
+    with ExitStack() as stack:
+        variables = environment(workspace.runs)
+        if profile == LOCAL_PROFILE:
+            command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
+            variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
+        stack.enter_context(progress_bar(workspace, plan))
+        code = _run_group(command, log_file, cwd=workspace.root, env=variables)
+    if code:
+        raise StiltsError(
+            f"{_why_failed(code, pages, log_file)}\nWhat ran until then is kept; the same command goes on. "
+            f"Log: {log_file}"
+        )
+
+
+def _write_config(workspace: Workspace, plan: Plan) -> Path:
+    """Write the study's reference to a file: of one on the command line, such as 007, Snakemake would make a number."""
+    path = workspace.runs / f"snakemake-{plan.study.name}.json"
+    with _open_log(path) as file:
+        json.dump({"study": plan.reference}, file)
+    return path
+
+
+def _run_group(command: list[str], log_file: Path, **how: Any) -> int:
+    """Run a command, with all that it starts, as a process group, and return its exit code.
+
+    However this process ends, the group ends with it: jobs that outlive their scheduler would go on unseen. After
+    Ctrl-C it has a while to end in order; a second Ctrl-C ends it at once.
+    """
+    with process_group() as group, _open_log(log_file) as output:
+        process = subprocess.Popen(
+            command, process_group=group, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **how
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(group, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+            raise
+
+
+@contextmanager
+def _open_log(path: Path) -> Iterator[TextIO]:
+    try:
+        output = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise StiltsError(f"cannot write {path}: {error.strerror}; set STILTS_RUNS to another folder") from error
+    with output:
+        yield output
+
+
+def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
+    """Say why Snakemake failed: which signal ended it, and what each job told that wrote no page, each once."""
+    ended = ended_by_signal(code)
+    told = [f"Snakemake was ended by {ended}"] if ended else []
+    for name, page in pages.items():
+        if not page.exists():
+            told += _told(name, log_of(page))
+    return "\n".join(dict.fromkeys(told)) or _errors_in(log_file)
+
+
+def _told(name: str, log_file: Path) -> list[str]:
+    """Return the errors that a job told; else how it ended, if it has failed."""
+    lines = _lines(log_file)
+    if errors := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
+        return errors
+    if not lines or not lines[-1].startswith(EXIT_CODE):
+        return []
+    code = int(lines.pop().removeprefix(EXIT_CODE))
+    if ended := ended_by_signal(code):
+        return [f"{name} was ended by {ended}"]
+    return [f"{name} failed: {lines[-1].strip() if lines else f'exit code {code}, and it said nothing'}"]
+
+
+def _errors_in(log_file: Path) -> str:
+    """Return the errors that stand in a log of Snakemake, each once; where none does, the last line of all."""
+    lines = [line.strip() for line in _lines(log_file) if line.strip() != "message: None"]
+    if wrong := [line for before, line in pairwise(lines) if _OF_SNAKEFILE.search(before)]:
+        return wrong[0]
+    for mark in ("error: ", "message: "):
+        if told := dict.fromkeys(line.removeprefix(mark) for line in lines if line.startswith(mark)):
+            return "\n".join(told)
+    return f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
+
+
+def _lines(log_file: Path) -> list[str]:
+    """Return the lines of a log that are not empty; none if there is no such log."""
+    try:
+        text = log_file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def jobs_at_once(study: Study) -> int:
+    """Return how many of a study's jobs this machine does at a time, as its cores and its memory allow."""
+    by_cores = len(os.sched_getaffinity(0)) // study.schedule.threads_per_job
+    return max(1, min(by_cores, memory_mb() // study.schedule.memory_mb))

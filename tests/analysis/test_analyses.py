@@ -1,0 +1,553 @@
+"""Every analysis notebook, executed by papermill on records of a faked study with known effects."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+from faked_study import LANGUAGES, PILOT_SUITE, commit_pilot, fill
+
+from stilts.analysis import omissions, prose, published, score_report, suite_report
+from stilts.analysis.costs import Throughput, costs_by_phase, read_throughput, run_costs, throughput_table
+from stilts.analysis.effects import average_language_gains
+from stilts.analysis.gain_tables import average_gains_of, gains_of, retrieval_scores, rows_of, well_covered
+from stilts.analysis.opened import find_records, open_analysis, open_if_recorded, open_study
+from stilts.analysis.verdicts import Verdict
+from stilts.publish.tables import show
+from stilts.sources.pocket.source import task_features
+from stilts.sources.suite import Table, publish, read_manifest, write_suite
+from stilts.sources.xtreme.folder import DataFolder
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.tasks import examples
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite
+from stilts.workspace.checkout import workspace
+from stilts.workspace.notebooks.execution import execute, parameters_of
+from stilts.workspace.notebooks.pages import book_pages
+
+HERE = Path(__file__).parents[2]
+ANALYSES = (
+    "claims", "costs", "data", "english-gap", "languages", "layers", "live", "pilot-conditions", "pilot-costs",
+    "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
+)  # fmt: skip
+PILOT_PAGES = [name for name in ANALYSES if name.startswith("pilot-")]
+STUDY = {
+    "title": "A faked study",
+    "encoder": {"name": "multilingual-e5-small"},
+    "seeds": [1, 2],
+    "intermediates": ["none", "nli", "qa", "multi"],
+    "targets": ["intent", "command-nli", "command-qa", "ui-retrieval", "ui-mining"],
+}
+LOOPS = {
+    "task": "intent",
+    "settings": {"batch_size": 16},
+    "dev_examples": 200,
+    "device": "a processor",
+    "rows": [
+        {"name": name, "description": "", "seconds": 1500 / speed, "examples": 1500, "examples_per_second": speed,
+         "dev_score": score, "dev_interval": [score - 5, score + 5], "trained_parameters": 10}
+        for name, speed, score in (("stilts", 95.0, 81.0), ("xtreme", 10.0, 80.0), ("plain", 40.0, 70.0))
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A checkout with recorded, live and empty studies, a suite and a benchmark."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("pyproject.toml", "_toc.yml"):
+        shutil.copy(HERE / name, root / name)
+    shutil.copytree(HERE / "notebooks", root / "notebooks")
+    (root / "studies").mkdir()
+    for name, changes in (("pocket-full", {}), ("pocket", {"seeds": [3]}), ("empty", {"data": {"seed": 9}})):
+        (root / "studies" / f"{name}.yml").write_text(yaml.safe_dump({"name": name, **STUDY, **changes}))
+    for path in (HERE / "studies").glob("*-*.yml"):  # of the questions; they have the faked studies' records, or none
+        if not (root / "studies" / path.name).exists():
+            shutil.copy(path, root / "studies")
+    here = workspace(start=root)
+    fill(here, "pocket-full")
+    fill(here, "pocket")
+    commit_pilot(root)
+    write_faked_suite(here.suite_folder(here.study("pocket-full")))
+    (root / "results" / "benchmarks").mkdir(parents=True)
+    (root / "results" / "benchmarks" / "throughput.json").write_text(json.dumps(LOOPS))
+    return root
+
+
+ROWS = {
+    "classification": {"sentence1": "Licht an", "label": 0},
+    "pairs": {"sentence1": "Licht an", "sentence2": "Licht aus", "label": 1},
+    "slots": {"tokens": ["mach", "Küche", "hell"], "tags": [0, 1, 0]},
+    "dates": {"tokens": ["Mai", "2013"], "tags": [1, 2]},
+    "span_qa": {"id": "1", "context": "Licht an", "question": "was?",
+                "answers": {"text": ["Licht"], "answer_start": [0]}},
+    "retrieval": {"source_sentence": "Ja", "target_sentence": "Yes", "source_lang": "de", "target_lang": "en"},
+}  # fmt: skip
+KINDS = {"intent": "classification", "nli": "pairs", "para": "pairs", "command-nli": "pairs", "command-para": "pairs",
+         "qa": "span_qa", "command-qa": "span_qa", "ui-retrieval": "retrieval"}  # fmt: skip
+
+
+def faked_rows(name):
+    """Two rows of a task, whatever the language."""
+    if name == "ui-mining":
+        return [{"id": "de-1", "sentence": "Ja", "lang": "de", "match": "en-1"},
+                {"id": "en-1", "sentence": "Yes", "lang": "en", "match": "de-1"},
+                {"id": "de-2", "sentence": "Nein", "lang": "de", "match": "en-2"},
+                {"id": "en-2", "sentence": "No", "lang": "en", "match": "de-2"}]  # fmt: skip
+    row = ROWS[KINDS.get(name, name)]
+    return [row if name == "ui-retrieval" else row | {"template": "t", "meaning": "m"}] * 2
+
+
+def write_faked_suite(folder):
+    tables = []
+    for name in (name for name, task in of_suite(INTERMEDIATES, "pocket").items() if task.in_multi):
+        tables += [Table(f"intermediate.{name}.en", "train", task_features(name), faked_rows(name))]
+    for name, task in of_suite(TARGETS, "pocket").items():
+        tables += [Table(f"{name}.de", "test", task_features(name), faked_rows(name))]
+        if task.trained:
+            tables += [Table(f"{name}.en", split, task_features(name), faked_rows(name)) for split in ("train", "test")]
+    shares = {"rows": 2, "template": 0.25, "values": 0.0, "meaning": 0.5, "text": 0.0}
+    rows = {}
+    for table in tables:
+        rows.setdefault(table.config, {})[table.split] = len(table.rows)
+    about = {
+        "suite": "pocket", "fingerprint": folder.name.removeprefix("pocket-"), "seed": 0, "rows": rows,
+        "languages": ["en", "de", "hr"], "packages": {"Babel": "1"},
+        "left_out": {"intent": {"hr": "too thin"}, "slots": {"hr": "too thin"}},
+        "overlap": [
+            {"training": "intent.en", "compared": "intent en test", **shares},
+            {"training": "intermediate.nli.en", "compared": "intent en test", **shares, "meaning": 0.75},
+            {"training": "intermediate.qa.en", "compared": "intent en test", **shares, "meaning": 0.25},
+            {"training": "intermediate.qa.en", "compared": "intent en train", **shares},
+        ],
+    }  # fmt: skip
+    write_suite(tables, folder, about)
+
+
+@pytest.fixture(scope="module")
+def pages(root):
+    """Every analysis page, executed."""
+    for page in book_pages(root):
+        if page.name in ANALYSES:
+            more = {"data": {"place": 1}, "languages": {"least_targets": 3}}.get(page.name, {})
+            execute_page(page, root, "runs/book", **more)
+    return {name: nbformat.read(root / "runs" / "book" / f"{name}.ipynb", 4) for name in ANALYSES}
+
+
+def execute_page(page, root, out, **more):
+    """Execute a page as the book does, with fewer replicates; return it."""
+    taken = parameters_of(page.template)
+    common = {"page": page.name, "out": out, "resamples": 200}
+    given = {name: value for name, value in common.items() if name in taken} | page.parameters | more
+    execute(page.template, root / out / f"{page.name}.ipynb", given)
+    return nbformat.read(root / out / f"{page.name}.ipynb", 4)
+
+
+def said(page):
+    """The computed prose of an executed page."""
+    outputs = [output for cell in page.cells for output in cell.get("outputs", [])]
+    return [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+
+
+def figure_names(page):
+    return [cell.metadata.mystnb.figure.name for cell in page.cells if "mystnb" in cell.metadata]
+
+
+def test_these_are_all_analyses():
+    # Chapters of the questions are made of the committed records, when a book is built; so is the ledger of provenance.
+    chapters = {page.name for page in book_pages(HERE) if "stilts.analysis.questions" in page.template.read_text()}
+    assert {page.name for page in book_pages(HERE)} - {"provenance"} - chapters <= set(ANALYSES)
+    assert {"learned", "order", "distance", "architecture", "adapters", "complexity"} <= chapters
+
+
+def test_each_figure_and_table_stands_with_its_data(pages, root):
+    for page in pages.values():
+        for name in figure_names(page):
+            kind, _, stem = name.partition("-")
+            assert (root / "runs" / "book" / f"{stem}.csv").exists(), name
+            assert kind == "tab" or (root / "runs" / "book" / f"{stem}.svg").exists(), name
+
+
+def test_names_are_unique_over_all_pages(pages):
+    names = [name for page in pages.values() for name in figure_names(page)]
+    assert len(names) == len(set(names))
+
+
+def test_every_figure_has_words_for_those_who_do_not_see_it(pages):
+    for page in pages.values():
+        for cell in page.cells:
+            shown = cell.metadata.get("mystnb", {})
+            if shown.get("figure", {}).get("name", "").startswith("fig-"):
+                assert len(shown["image"]["alt"]) > 60
+            if shown:
+                assert "${" not in shown["figure"]["caption"]
+
+
+def test_nothing_failed_or_complained_or_names_the_machine(pages, root):
+    for name, page in pages.items():
+        for cell in page.cells:
+            for output in cell.get("outputs", []):
+                assert output.output_type in ("execute_result", "display_data"), (name, output)
+        text = nbformat.writes(page)
+        assert str(root) not in text
+        assert not re.search(r"object at 0x", text)
+
+
+def test_the_planted_effects_are_found(pages, root):
+    cells = pd.read_csv(root / "runs" / "book" / "transfer.csv").set_index(["condition", "target"])
+    planted = {("nli", "intent"): 10, ("nli", "command-nli"): 0, ("qa", "command-qa"): 25, ("multi", "ui-mining"): 15}
+    for cell, effect in planted.items():
+        row = cells.loc[cell]
+        # Two points: the luck that the fake adds by seed, and rates that would pass one.
+        assert row["low"] - 2 <= effect <= row["high"] + 2, cell
+    assert cells.loc[("qa", "command-qa"), "survives_holm"]
+    assert not cells.loc[("nli", "command-nli"), "survives_holm"]
+
+
+def test_the_pages_say_what_they_rest_on(pages):
+    assert said(pages["transfer"])[0] == (
+        "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions (`none`, `nli`, `qa` and `multi`), "
+        "5 target tasks in up to 9 languages besides English, 2 seeds."
+    )
+    assert said(pages["transfer"])[1].startswith("A run has learned its task where ")
+    assert said(pages["transfer"])[2].startswith("Of 15 cells, ")
+    assert "8 languages" not in said(pages["languages"])[1]
+    assert "besides English" in said(pages["languages"])[1]
+    assert said(pages["layers"])[1].startswith("Without an intermediate task layer 12 is best")
+    assert said(pages["costs"])[0].startswith("68 runs took 0.2 hours")
+
+
+def test_the_ledger_has_every_claim(pages):
+    (ledger,), (statements,) = (
+        [output.data["text/html"] for cell in pages["claims"].cells if cell.id == name for output in cell.outputs]
+        for name in ("ledger", "statements")
+    )
+    assert re.findall(r"<td>(C\d+|Q\d|Same task twice)</td>", ledger) == [
+        *(f"C{number}" for number in range(1, 7)), "Same task twice", *(f"Q{number}" for number in range(1, 6)),
+    ]  # fmt: skip
+    verdicts = re.findall(r'class="verdict">([^<]+)<', ledger)
+    assert len(verdicts) == 2 * 12
+    assert set(verdicts) <= set(Verdict)
+    # Of the questions, for either study, nothing is recorded but of linguistic distance.
+    reasons = re.findall(r'class="verdict">could not be tested</span><p class="reason">([^<]+)<', ledger)
+    assert reasons.count("nothing is recorded of it") == 2 * 4
+    assert "mnli-mlm − mnli, mean over " in ledger
+    assert re.findall(r"<td>(C\d+)</td>", statements) == ["C7", "C8", "C9", "C10"]
+
+
+def test_the_live_study_is_set_beside_the_recorded_one(pages, root):
+    assert said(pages["live"])[1].startswith("Study `pocket` takes ")
+    assert said(pages["live"])[2].startswith("The two studies share 15 cells of the matrix.")
+    assert len(pd.read_csv(root / "runs" / "book" / "live.csv")) == 15
+
+
+def test_a_live_study_without_records_is_a_sentence_and_no_failure(root):
+    output = root / "runs" / "other" / "live.ipynb"
+    execute(root / "notebooks" / "live.ipynb", output, {"live_study": "empty", "out": "runs/other", "resamples": 100})
+    assert said(nbformat.read(output, 4)) == [
+        "Study `empty` has no zero-shot record on this machine yet; `stilts run empty` computes it.",
+    ]
+    assert figure_names(nbformat.read(output, 4)) == []
+
+
+def test_the_same_records_give_the_same_bytes(pages, root):
+    again = root / "runs" / "again"
+    execute(root / "notebooks" / "claims.ipynb", again / "claims.ipynb", {"out": "runs/again", "resamples": 200})
+    for name in ("claims.svg", "claims.csv"):
+        assert (again / name).read_bytes() == (root / "runs" / "book" / name).read_bytes()
+    pages_text = [(root / "runs" / place / "claims.ipynb").read_text() for place in ("book", "again")]
+    assert pages_text[0] == pages_text[1].replace("runs/again", "runs/book")
+
+
+def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
+    monkeypatch.chdir(root)
+    suite = suite_report.open_suite("pocket-full")
+    manifest = read_manifest(suite)
+    assert suite_report.examples(suite, "slots", ["en", "hr", "de"], 0).to_numpy().tolist() == [
+        ["English", "mach Küche hell", "area: Küche"],
+        ["German", "mach Küche hell", "area: Küche"],
+    ]
+    assert suite_report.examples(suite, "ui-mining", ["de"], 1).to_numpy().tolist() == [["German", "Nein", "No"]]
+    assert suite_report.overlap(manifest).to_dict("records") == [
+        {"target": "intent", "tested in": "English", "rows": 2, "own: template": 25.0,
+         "own: values": 0.0, "own: meaning": 50.0, "own: text": 0.0,
+         "intermediate: template": 25.0, "intermediate: values": 0.0, "intermediate: meaning": 75.0,
+         "intermediate: text": 0.0}
+    ]  # fmt: skip
+    assert suite_report.left_out(manifest).to_numpy().tolist() == [["Croatian (hr)", "intent, slots", "too thin"]]
+    table = suite_report.language_overview(manifest).set_index("code")
+    assert not set(of_suite(TARGETS, "xtreme")) & set(table.columns)
+    assert table[["intent", "ui-retrieval"]].to_numpy().tolist() == [[2, 0], [2, 2]]
+    assert table.index.tolist() == ["en", "de"]
+    with pytest.raises(StiltsError, match="test set intent.de has rows 0 to 1; 'place' asks for 7"):
+        suite_report.examples(suite, "intent", ["de"], 7)
+
+
+def test_chunks_of_a_tagged_sentence():
+    tags = ["O", "B-area", "I-area", "I-name", "B-name", "O", "I-area"]
+    assert examples.chunks("abcdefg", tags) == ["area: b c", "name: d", "name: e", "area: g"]
+
+
+def test_a_study_without_records_says_what_to_run(root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert open_if_recorded("empty") is None
+    with pytest.raises(StiltsError, match="study 'empty' has no zero-shot records yet; run `stilts run empty` first"):
+        open_analysis("empty")
+    with pytest.raises(UnknownName, match="unknown study 'poket'. Did you mean 'pocket'"):
+        open_analysis("poket")
+
+
+def test_committed_records_stand_in_for_a_plan_that_none_of_them_fits(root, tmp_path):
+    for name in ("pyproject.toml", "_toc.yml"):
+        shutil.copy(root / name, tmp_path / name)
+    (tmp_path / "studies").mkdir()
+    other = {"epochs": 7.0}
+    changed = {**STUDY, "name": "pocket-full", "intermediate_training": other, "target_training": other}
+    (tmp_path / "studies" / "pocket-full.yml").write_text(yaml.safe_dump(changed))
+    there = tmp_path / "results" / "pocket-full" / "records"
+    shutil.copytree(root / "runs" / "records", there)
+    records, planned = find_records(workspace(start=tmp_path), "pocket-full")
+    assert not planned
+    assert len(records) == len(list(there.glob("*.json")))
+    assert [record.run.condition for record in records][0] == "none"
+    planned_ones, planned = find_records(workspace(start=root), "pocket-full")
+    assert planned
+    assert len(planned_ones) == 68
+
+
+def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
+    monkeypatch.chdir(root)
+    analysis = open_analysis("pocket", resamples=50)
+    assert set(analysis.languages) == set(LANGUAGES)
+    averages = average_language_gains(analysis.replicates)
+    assert set(well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
+    with pytest.raises(StiltsError, match="no language takes part in 9 target tasks; 'least_targets' can be 5 at most"):
+        well_covered(averages, 9)
+    with pytest.raises(UnknownName, match="unknown condition 'multy'. Did you mean 'multi'"):
+        rows_of(analysis.scores, "multy")
+    analysis.__dict__["scores"] = analysis.scores.drop(columns=[f"layer_{n}" for n in range(1, 13)])
+    with pytest.raises(StiltsError, match="study 'pocket' has no retrieval run yet"):
+        retrieval_scores(analysis)
+
+
+def test_costs_add_up(root, monkeypatch):
+    monkeypatch.chdir(root)
+    runs = run_costs(open_analysis("pocket").records)
+    table = costs_by_phase(runs)
+    assert table["seconds"].sum() == runs["seconds"].sum()
+    assert table.iloc[:3][["condition", "phase", "runs"]].to_numpy().tolist() == [
+        ["none", "target", 3], ["none", "zero-shot", 5], ["nli", "intermediate", 1],
+    ]  # fmt: skip
+
+
+def test_throughput_is_read_and_held_to_its_form(root, tmp_path):
+    measured = read_throughput(root / "results" / "benchmarks" / "throughput.json")
+    table = throughput_table(measured)
+    assert table[["name", "times"]].to_numpy().tolist() == [["xtreme", 1.0], ["plain", 4.0], ["stilts", 9.5]]
+    with pytest.raises(StiltsError, match="no measurements of training loops .*run `python benchmarks/throughput.py`"):
+        read_throughput(tmp_path / "throughput.json")
+    (tmp_path / "bad.json").write_text(json.dumps({**LOOPS, "rows": []}))
+    with pytest.raises(StiltsError, match="bad.json: no measurements"):
+        read_throughput(tmp_path / "bad.json")
+
+
+def test_throughput_in_words(pages):
+    from stilts.analysis.prose import throughput
+
+    lines = throughput(Throughput(**LOOPS)).splitlines()
+    assert lines[2:] == [
+        "- `stilts` handles 9.5 times as many training examples per second as `xtreme`; its English dev score, 81.0, "
+        "lies inside the other's interval, 75.0 to 85.0.",
+        "- `stilts` handles 2.4 times as many training examples per second as `plain`; its English dev score, 81.0, "
+        "lies outside the other's interval, 65.0 to 75.0.",
+    ]
+    assert said(pages["throughput"]) == ["\n".join(lines)]
+
+
+# --- the pilot on XTREME ---------------------------------------------------------------------------------------------
+
+
+def test_a_page_of_another_page_s_template_shows_its_own_study(pages, root):
+    assert pages["pilot-transfer"].cells[0].source.startswith("# The pilot: which intermediate task helps")
+    assert figure_names(pages["pilot-transfer"]) == [
+        "fig-pilot-transfer", "tab-pilot-transfer-averages", "tab-pilot-transfer-seeds",
+    ]  # fmt: skip
+    assert said(pages["pilot-transfer"])[0].startswith("This page rests on 48 zero-shot runs of study `pilot`: 8 cond")
+    assert said(pages["pilot-transfer"])[0].endswith("each record states its own.")
+    cells = pd.read_csv(root / "runs" / "book" / "pilot-transfer.csv").set_index(["condition", "target"])
+    for cell, effect in {("squad", "tydiqa"): 25, ("mnli-mlm", "tatoeba"): -12, ("multi", "bucc2018"): 15}.items():
+        row = cells.loc[cell]
+        assert row["low"] - 2 <= effect <= row["high"] + 2, cell
+
+
+def test_conditions_are_set_against_their_english_counterparts(pages, root):
+    cells = pd.read_csv(root / "runs" / "book" / "pilot-conditions.csv").set_index(["comparison", "target"])
+    minus = "−"
+    planted = {
+        (f"mnli-mlm {minus} mnli", "xquad"): -20, (f"squad-mlm {minus} squad", "xquad"): 0,
+        (f"xnli-dev-translated {minus} mnli", "xnli"): 20, (f"multi {minus} single tasks", "mlqa"): 15 - 23 / 3,
+    }  # fmt: skip
+    for cell, effect in planted.items():
+        row = cells.loc[cell]
+        assert row["low"] - 3 <= effect <= row["high"] + 3, cell
+    assert len(cells) == 4 * 6
+    assert said(pages["pilot-conditions"])[1].startswith(f"- `mnli-mlm {minus} mnli` (multilingual language modelling")
+
+
+def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):
+    monkeypatch.chdir(root)
+    table = omissions.omissions(open_study("pilot"), PILOT_SUITE).set_index("name")["reason"]
+    assert table["ccg"] == "no folder of CCGbank"
+    assert table["anli"] == table["udpos"] == table["squad-translated"] == "the study's file does not name it"
+    assert not {"mnli", "mlm", "xnli", "siqa", "none", "multi"} & set(table.index)
+    part = open_study("pilot")
+    kept = [record for record in part.records if (record.run.condition, record.run.target) != ("squad", "xnli")]
+    part.__dict__["records"] = tuple(record for record in kept if record.run.condition != "mnli")
+    table = omissions.omissions(part, {}).set_index("name")["reason"]
+    assert table["squad"] == "no record yet of xnli"
+    assert table["mnli"] == "no record yet of any target"
+    assert table["ccg"] == "the study's file does not name it"
+
+
+def test_scores_by_language_stand_beside_published_ones(root, monkeypatch):
+    monkeypatch.chdir(root)
+    analysis = open_study("pilot", resamples=100)
+    table = score_report.language_scores(analysis, "tatoeba").set_index("language")
+    assert table.columns.tolist() == [
+        "n", "none", "best single (squad)", "multi", "multi − none", "low", "high", "XLM-R Large, frozen",
+    ]  # fmt: skip
+    assert table.loc["German (de)", "XLM-R Large, frozen"] == 63.9
+    assert table.loc["German (de)", "n"] == 30
+    assert pd.isna(table.loc["Croatian (hr)", "XLM-R Large, frozen"])
+    scores = analysis.scores.query("target == 'tatoeba' and condition == 'multi'").set_index("language")["score"]
+    assert table.loc["German (de)", "multi"] == pytest.approx(scores["de"])
+    assert table.loc["mean", "multi"] == pytest.approx(scores.mean())
+    assert (table["low"] <= table["multi − none"])[1:].all()
+    assert score_report.language_scores(analysis, "xnli")["language"].iloc[:2].tolist() == ["mean", "English (en)"]
+    assert score_report.language_scores(analysis, "udpos").empty
+
+
+def test_the_best_single_task_is_chosen_on_the_dev_set_of_what_a_target_is_trained_as(root, monkeypatch):
+    monkeypatch.chdir(root)
+    analysis = open_study("pilot", resamples=100)
+    # The dev score is that of a target's training, and MLQA is trained as XQuAD.
+    assert score_report.best_single(analysis, "mlqa") == ("squad", "English dev")
+    assert score_report.best_single(analysis, "tatoeba") == ("squad", "test")
+    assert score_report.best_single(analysis, "udpos") is None
+    averages = score_report.target_averages(analysis).set_index("target")
+    assert averages.loc["tydiqa", "which"] == "squad"
+    assert averages.loc["xnli", ["XLM-R Large", "X-STILTs"]].tolist() == [79.2, 80.4]
+    assert averages.loc["bucc2018", ["XLM-R Large", "X-STILTs"]].isna().all()
+
+
+def test_published_scores_say_where_they_were_seen_and_are_percent():
+    for series in published.published():
+        values = [*series.averages.values(), *(score for part in series.languages.values() for score in part.values())]
+        assert values
+        assert all(5 < value < 100 for value in values)
+        assert {*series.averages, *series.languages, *series.notes} <= set(of_suite(TARGETS, "xtreme"))
+        assert "seen in a stored thread, not checked against the paper" in series.describe()
+
+
+def test_data_of_a_suite_that_is_not_here(pages, root, monkeypatch):
+    monkeypatch.chdir(root)
+    manifest = suite_report.recorded_manifest("pilot")
+    assert manifest == PILOT_SUITE
+    manifest = suite_report.of_study(manifest, workspace(start=root).study("pilot"))
+    assert suite_report.summary(manifest) == (
+        "This suite has 1,940 rows in 3 languages, English among them, of 2 families and in 1 scripts; 3 of the "
+        "languages are XTREME's. It was generated with seed 0; its fingerprint is `0123456789ab`."
+    )
+    assert suite_report.coverage(manifest).to_numpy().tolist() == [
+        ["xnli", "en", 60], ["xnli", "de", 60], ["xnli", "sw", 20], ["tatoeba", "de", 200],
+    ]  # fmt: skip
+    assert suite_report.read_from(manifest).to_numpy().tolist() == [
+        ["google/xtreme", "XNLI", "test", 75150, 75150, "0a1b2c"],
+        ["google/xtreme", "tatoeba.deu", "validation", 500, 1000, "0a1b2c"],
+    ]
+    assert suite_report.left_out(manifest).to_numpy().tolist() == [["Thai (th)", "xnli", "no file"]]
+    assert suite_report.left_out(PILOT_SUITE)["language"].tolist() == ["Thai (th)", "Thai (th)", "all"]
+    assert suite_report.notes(manifest).to_numpy().tolist() == [["xnli", "English trains on MNLI."]]
+    assert suite_report.shared_texts(manifest).to_numpy().tolist() == [
+        ["intermediate.mnli.en", "xnli.en test", "example", 60, 3, 5.0],
+    ]
+    overview = suite_report.task_overview(manifest).set_index("task")
+    assert overview.index.tolist() == ["mnli", "xnli", "tatoeba"]
+    assert overview.loc["xnli", ["train (en)", "languages", "test rows each", "fewest"]].tolist() == [500, 3, 60, 20]
+    assert said(pages["pilot-data"])[1] == (
+        "2 target tasks have test sets in 3 languages together: `xnli` in 3, the most, and `tatoeba` in 1, the fewest."
+    )
+
+
+def test_a_suite_travels_with_the_records(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    suite = suite_report.open_suite("pocket-full")
+    publish(suite, tmp_path)
+    assert read_manifest(tmp_path) == read_manifest(suite)
+    with pytest.raises(StiltsError, match="cannot write .*gone.*suite.json"):
+        publish(suite, tmp_path / "gone")
+    assert suite_report.recorded_manifest("empty") == {}
+
+
+def test_pages_of_a_study_that_is_not_recorded_say_so_and_stand(root, tmp_path):
+    for name in ("pyproject.toml", "_toc.yml"):
+        shutil.copy(root / name, tmp_path / name)
+    shutil.copytree(root / "notebooks", tmp_path / "notebooks")
+    commit_pilot_without_records(tmp_path)
+    for page in book_pages(tmp_path):
+        if page.name in PILOT_PAGES:
+            made = execute_page(page, tmp_path, "runs/book")
+            first = said(made)[0]
+            assert "not recorded yet" in first or "not on record yet" in first or first == "Nothing is recorded yet."
+
+
+def commit_pilot_without_records(root):
+    (root / "studies").mkdir()
+    commit_pilot(root)
+    shutil.rmtree(root / "results")
+
+
+def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "_toc.yml"):
+        shutil.copy(root / name, tmp_path / name)
+    (tmp_path / "studies").mkdir()
+    commit_pilot(tmp_path)
+    for path in (tmp_path / "results" / "pilot" / "records").glob("*"):
+        if not re.search(r"-none|mnli\.xnli|squad\.tatoeba", path.name):
+            path.unlink()
+    monkeypatch.chdir(tmp_path)
+    analysis = open_study("pilot", resamples=50)
+    assert gains_of(analysis)[["condition", "target"]].to_numpy().tolist() == [["mnli", "xnli"], ["squad", "tatoeba"]]
+    averages = average_gains_of(analysis)
+    assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
+    assert prose.averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
+    assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS
+    alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
+    assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
+    assert "precision" not in prose.scope(alone)
+    records = [record.model_copy(deep=True) for record in analysis.phase("zero-shot")[:2]]
+    records[0].provenance.precision, records[1].provenance.precision = "bf16", "fp32"
+    assert "not all computed in one precision (1 in bf16, 1 in fp32;" in prose.scope(
+        replace(analysis, records=tuple(records))
+    )
+
+
+PILOT_TARGETS = ["xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
+
+
+def test_a_suite_names_the_commits_that_its_data_were_fetched_at(tmp_path):
+    assert DataFolder(tmp_path).revisions == {}
+    commits = {"google/xtreme": {"main": "b", "refs/convert/parquet": "a"}, "tau/commonsense_qa": {"main": "c"}}
+    (tmp_path / "fetched.json").write_text(json.dumps({"repositories": commits, "files": {}}))
+    assert DataFolder(tmp_path).revisions == {"google/xtreme": "a, b", "tau/commonsense_qa": "c"}
+
+
+def test_what_is_missing_is_a_dash_in_every_kind_of_column(tmp_path):
+    table = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": [2.25, float("nan")], "c": ["x", None]})
+    cells = re.findall("<td>(.*?)</td>", show(table, tmp_path / "new" / "table.csv").data)
+    assert cells == ["1", "2.2", "x", "–", "–", "–"]
+    assert (tmp_path / "new" / "table.csv").read_text() == "a,b,c\n1,2.25,x\n,,\n"

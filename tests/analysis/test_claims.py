@@ -1,0 +1,308 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from stilts.analysis.bootstrap import align, resample
+from stilts.analysis.claims import (
+    Claim,
+    Evidence,
+    Part,
+    as_parts,
+    as_table,
+    best_on_dev,
+    ledger,
+    show,
+    statements,
+    summary,
+)
+from stilts.analysis.conditions import average_differences, comparisons, counterparts, differences, single_tasks
+from stilts.analysis.effects import Estimate
+from stilts.analysis.verdicts import Judgement, Verdict
+
+LANGUAGES = ("de", "en", "hi", "ja", "sw", "tr", "vi", "zh")
+TARGETS = ("intent", "command-nli", "command-qa", "ui-retrieval", "ui-mining")
+EXAMPLES = 80
+SEEDS = tuple(range(1, 9))
+LAYERS = 12
+TASKS = {"none": (), "nli": ("nli",), "qa": ("qa",), "multi": ("nli", "qa")}
+XTREME = ("xnli", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba")
+PILOT = {
+    "none": (), "mnli": ("mnli",), "squad": ("squad",), "hellaswag": ("hellaswag",),
+    "multi": ("mnli", "squad", "hellaswag"), "mnli-mlm": ("mnli", "mlm"), "translated": ("xnli-dev-translated",),
+}  # fmt: skip
+
+
+def part(value, se=0.3, seeds=3, **more):
+    return Part("x", Estimate(value, value - 2 * se, value + 2 * se, 0.5, se, np.inf, seeds), **more)
+
+
+def replicates(effects, conditions=("none", "nli", "qa", "multi"), targets=TARGETS, state=0):
+    """Draw answers whose rate rises by a condition's effect, or by that of (condition, target)."""
+    generator = np.random.default_rng(state)
+    counts = {}
+    for target in targets:
+        runs = {}
+        for condition in conditions:
+            rate = 0.4 + effects.get((condition, target), effects.get(condition, 0.0))
+            frame = pd.DataFrame(
+                {"language": np.repeat(LANGUAGES, EXAMPLES), "example": np.tile(np.arange(EXAMPLES), len(LANGUAGES))}
+            )
+            for seed in SEEDS:
+                right = (generator.random(len(frame)) < rate).astype(float)
+                runs[condition, seed] = frame.assign(matches=right, predicted=1, gold=1)
+        counts[target] = align(target, runs)
+    return resample(counts, 300, np.random.default_rng(0))
+
+
+def by_layer(replicates, gains=None, targets=("ui-retrieval", "tatoeba")):
+    """Return retrieval scores by layer: of each layer those of the replicates, and what a condition gains there."""
+    rows = []
+    for target in (name for name in targets if name in replicates):
+        part = replicates[target]
+        for place, (condition, seed) in enumerate(part.runs):
+            scores = part.run_scores[:, place]
+            for language, score in zip(part.languages, scores, strict=True):
+                more = (gains or {}).get(condition, {})
+                layers = {f"layer_{layer}": score + more.get(layer, 0.0) for layer in range(1, LAYERS + 1)}
+                rows.append({"condition": condition, "target": target, "seed": seed, "language": language, **layers})
+    return pd.DataFrame(rows)
+
+
+def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, failed=None):
+    layers = by_layer(replicates) if scores is None else scores
+    evidence = Evidence(suite, replicates, dev_scores, tasks, layers, failed or {})
+    return {claim.id: claim for claim in ledger(evidence)}
+
+
+def dev(scores):
+    return pd.DataFrame(scores, columns=["condition", "target", "score"])
+
+
+DEV = dev([("none", "intent", 99), ("nli", "intent", 70), ("qa", "intent", 80), ("multi", "intent", 80),
+           ("nli", "command-qa", 60), ("qa", "command-qa", 50)])  # fmt: skip
+
+
+def test_a_planted_world_in_which_the_claims_hold():
+    strong = {"nli": 0.15, "qa": 0.15, "multi": 0.3, ("nli", "command-nli"): 0.3, ("qa", "command-nli"): -0.1,
+              ("multi", "command-nli"): -0.1, ("nli", "command-qa"): 0.15}  # fmt: skip
+    claims = found(replicates(strong), DEV)
+    assert {name: str(claim.verdict) for name, claim in claims.items()} == {
+        "C1": "supported",
+        "C2": "supported",
+        "C3": "cannot tell",  # mining is recorded after the last layer alone
+        "C4": "supported",
+        "C5": "supported",
+        "C6": "could not be tested",
+        "Same task twice": "supported",
+    }
+    assert [str(each.judgement.verdict) for each in claims["C3"].parts] == ["supported", "could not be tested"]
+    assert [each.text for each in claims["C3"].parts] == [
+        "ui-retrieval after layer 7, mean over tasks", "ui-mining, mean over tasks",
+    ]  # fmt: skip
+
+
+def test_a_planted_world_in_which_they_do_not():
+    weak = {"nli": -0.15, "qa": -0.1, "multi": -0.25, ("nli", "command-nli"): 0.2, ("qa", "command-nli"): 0.2}
+    claims = found(replicates(weak), DEV)
+    assert {claims[name].verdict for name in ("C1", "C2", "C3", "C4", "C5")} == {Verdict.CONTRADICTED}
+
+
+def test_without_effects_nothing_is_supported_or_contradicted():
+    worlds = [found(replicates({}, state=state), DEV) for state in range(8)]
+    verdicts = [world[name].verdict for world in worlds for name in ("C1", "C2", "C3", "C4", "C5")]
+    assert sum(each in (Verdict.SUPPORTED, Verdict.CONTRADICTED) for each in verdicts) <= 2
+
+
+def test_the_same_task_twice_counts_in_its_own_line_alone():
+    same = {("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}
+    scores = dev([("nli", "command-nli", 99), ("qa", "command-nli", 1), ("nli", "command-qa", 1)])
+    claims = found(replicates(same), scores)
+    assert claims["Same task twice"].verdict is Verdict.SUPPORTED
+    assert all(claims[name].verdict not in (Verdict.SUPPORTED, Verdict.CONTRADICTED) for name in ("C1", "C2", "C5"))
+    assert claims["C5"].tested.endswith(
+        "Chosen: `qa` for `command-nli`, `nli` for `command-qa`. The interval takes the choice as given."
+    )
+    assert [each.text for each in claims["C1"].parts] == [
+        "qa, mean gain over 4 targets", "nli, mean gain over 4 targets",
+    ]  # fmt: skip
+
+
+def test_all_tasks_together_must_beat_none_too():
+    """Above the best single one, which loses, and below no intermediate training."""
+    claims = found(replicates({"nli": -0.3, "qa": -0.3, "multi": -0.12}), DEV)
+    assert [str(each.judgement.verdict) for each in claims["C2"].parts] == ["supported", "contradicted"]
+    assert claims["C2"].verdict is Verdict.CONTRADICTED
+
+
+def test_one_seed_decides_nothing(monkeypatch):
+    monkeypatch.setattr("test_claims.SEEDS", (1,))
+    claims = found(replicates({"nli": 0.3, "qa": 0.3, "multi": 0.4}), DEV)
+    assert {claims[name].verdict for name in ("C1", "C2", "C4", "C5")} == {Verdict.UNCLEAR}
+    assert claims["C1"].judgement.reason == "one seed: another one's luck is not known"
+
+
+def test_retrieval_is_judged_at_the_paper_s_depth_with_the_other_layers_beside_it():
+    drawn = replicates({})
+    lost = {name: {12: -30.0, 7: 10.0} for name in ("nli", "qa", "multi")}
+    claim = found(drawn, DEV, scores=by_layer(drawn, lost))["C3"]
+    assert str(claim.parts[0].judgement.verdict) == "supported"
+    assert "7: +10." in claim.note or "7: +9." in claim.note
+    assert "12: \N{MINUS SIGN}" in claim.note
+
+
+def test_what_stands_at_its_ceiling_could_not_be_tested():
+    claim = found(replicates({("none", "ui-mining"): 0.6, "none": 0.0}), DEV)["C3"]
+    assert claim.parts[1].judgement.verdict is Verdict.UNTESTABLE
+    assert "less than 2 below its ceiling" in claim.parts[1].judgement.reason
+
+
+def test_a_target_that_was_not_learned_is_named():
+    without = {name: part for name, part in replicates({}).items() if name != "command-nli"}
+    lost = {("none", "command-nli"): "command-nli was not learned: English dev 34.0 with seed 1, 33.5 by guessing"}
+    claim = found(without, DEV, failed=lost)["C4"]
+    assert (claim.note, claim.incomplete) == (lost["none", "command-nli"], True)
+
+
+@pytest.mark.parametrize(
+    "conditions, targets, notes",
+    [
+        (("none", "nli"), TARGETS, {"C1": "`qa`", "C2": "`multi`"}),
+        (("none", "multi"), ("intent",), {"C2": "`a single task`", "C3": "`ui-mining` and `ui-retrieval`"}),
+    ],
+)
+def test_what_has_no_records_is_named(conditions, targets, notes):
+    claims = found(replicates({}, conditions, targets), DEV)
+    assert {name: claims[name].note.partition(";")[0] for name in notes} == {
+        name: f"no records of {missing} to compare" for name, missing in notes.items()
+    }
+    assert claims["C2"].verdict is Verdict.UNTESTABLE
+
+
+def test_the_best_on_dev_is_chosen_among_other_tasks_with_test_scores():
+    some = replicates({}, conditions=("none", "nli", "multi"))
+    assert best_on_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
+    # The first of equal ones.
+    assert best_on_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
+    assert found(some, dev([]))["C5"].note == "no records of `target training` to compare"
+
+
+# --- another suite ---------------------------------------------------------------------------------------------------
+
+PILOT_DEV = dev([("mnli", "xquad", 50), ("squad", "xquad", 70), ("mnli-mlm", "xquad", 90), ("mnli", "xnli", 60)])
+
+
+def test_the_claims_are_about_the_tasks_of_the_study_s_own_suite():
+    effects = {"mnli": 0.15, "squad": 0.15, "hellaswag": 0.15, "multi": 0.35, "mnli-mlm": 0.15, "translated": 0.15}
+    effects |= {(name, "xnli"): -0.15 for name in PILOT if name != "none"}
+    claims = found(replicates(effects, tuple(PILOT), XTREME), PILOT_DEV, PILOT, "xtreme")
+    assert {claims[f"C{number}"].verdict for number in (1, 4, 5)} == {Verdict.SUPPORTED}
+    assert [each.published for each in claims["C1"].parts] == [8.2, 7.5, 7.0]
+    assert [each.text for each in claims["C3"].parts] == [
+        "tatoeba after layer 7, mean over tasks", "bucc2018, mean over tasks",
+    ]  # fmt: skip
+    assert "`tydiqa`" in claims["C4"].tested
+    # MLQA has the dev score of XQuAD's training; SQuAD is the same task as both.
+    assert "`mnli` for `mlqa`" in claims["C5"].tested
+    assert "`mnli` for `xquad`" in claims["C5"].tested
+
+
+def test_a_condition_that_beats_its_english_counterpart_contradicts_c6_and_one_that_loses_does_too():
+    for sign in (1, -1):
+        effects = {"mnli-mlm": sign * 0.3, "translated": sign * 0.3}
+        claim = found(replicates(effects, tuple(PILOT), XTREME), PILOT_DEV, PILOT, "xtreme")["C6"]
+        assert claim.verdict is Verdict.CONTRADICTED
+        assert ("gains" if sign > 0 else "loses") in claim.judgement.reason
+        assert [each.text for each in claim.parts] == [
+            f"{name} \N{MINUS SIGN} mnli, mean over {kind}"
+            for name in ("mnli-mlm", "translated")
+            for kind in ("4 targets that train", "2 targets without training, after the last layer")
+        ]
+
+
+def test_half_of_c6_and_a_stand_in_cannot_support_it():
+    some = {name: PILOT[name] for name in ("none", "mnli", "mnli-mlm")}
+    claim = found(replicates({}, tuple(some), XTREME), PILOT_DEV, some, "xtreme")["C6"]
+    assert (claim.incomplete, claim.note) == (True, "no records with data in other languages")
+    named = {**some, "xnli-dev-translated": ("xnli-dev-translated",)}
+    claim = found(replicates({}, tuple(named), XTREME), PILOT_DEV, named, "xtreme")["C6"]
+    assert claim.note == "`xnli-dev-translated` stands in for translated data: it holds other rows"
+
+
+def test_a_study_without_any_record_has_a_ledger_without_verdicts():
+    claims = found({}, dev([]), {}, "xtreme", pd.DataFrame())
+    assert {claim.verdict for claim in claims.values()} == {Verdict.UNTESTABLE}
+    assert claims["C1"].note == "no records of `hellaswag`, `mnli` and `squad` to compare"
+
+
+def test_what_no_score_can_test_is_stated():
+    said = {each.id: each.here for each in statements(Evidence("pocket", replicates({}), DEV, TASKS))}
+    assert list(said) == ["C7", "C8", "C9", "C10"]
+    assert said["C9"] == "2 of 6 intermediate tasks have records: classification, question answering"
+    assert said["C10"] == "8 languages, 8 of them XTREME's, over 5 target tasks that were learned"
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+
+def test_counterparts_are_found_by_their_tasks():
+    assert [(pair.condition, pair.against) for pair in counterparts(PILOT)] == [
+        ("mnli-mlm", "mnli"), ("translated", "mnli"),
+    ]  # fmt: skip
+    assert single_tasks(PILOT) == ["mnli", "squad", "hellaswag"]
+    alone = {"none": (), "squad-mlm": ("squad", "mlm"), "mlm": ("mlm",), "mnli-translated": ("mnli-translated",)}
+    assert counterparts(alone) == []
+    both = {"mixed": ("mlm", "mnli-translated"), "mnli": ("mnli",)}
+    assert [pair.change for pair in counterparts(both)] == [
+        "multilingual language modelling mixed in, data in other languages",
+    ]
+
+
+def test_differences_are_those_of_the_scores():
+    tasks = {name: PILOT[name] for name in ("none", "mnli", "squad", "multi", "mnli-mlm")}
+    drawn = replicates({"multi": 0.3}, tuple(tasks), ("xnli", "tatoeba"))
+    table = differences(drawn, tasks).set_index(["comparison", "target"])
+    for (name, target), row in table.iterrows():
+        weights = next(weights for (label, _), weights in comparisons(tasks).items() if label == name)
+        part = drawn[target]
+        means = part.scores[part.others].mean(axis=0)
+        expected = sum(weight * means[part.conditions.index(condition)] for condition, weight in weights.items())
+        assert row["difference"] == pytest.approx(expected)
+    averages = average_differences(drawn, tasks).set_index("comparison")
+    for name, row in averages.iterrows():
+        assert row["difference"] == pytest.approx(table.loc[name, "difference"].mean())
+        assert row["targets"] == 2
+    assert averages["low"].iloc[1] > 0
+    assert differences({}, tasks).empty
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_as_tables():
+    judged = Judgement(Verdict.SUPPORTED, "above 0", 0.01)
+    measured = part(1.0, 0.25, published=8.2, judgement=judged)
+    claims = [
+        Claim("C1", "a < b", "+8.2", "Gain of `qa`.", (measured,), judgement=Judgement(Verdict.SUPPORTED, "", np.nan)),
+        Claim("C6", "c", "-", "nowhere", note="no records"),
+    ]
+    ledgers = {"one": claims, "two": [claims[1], claims[1]]}
+    nothing = "nowhere\nno records\ncould not be tested (nothing is recorded of it)"
+    assert as_table(ledgers).to_dict("records") == [
+        {"id": "C1", "claim": "a < b", "published": "+8.2",
+         "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": nothing},
+        {"id": "C6", "claim": "c", "published": "-", "one": nothing, "two": nothing},
+    ]  # fmt: skip
+    assert as_parts(ledgers).to_dict("records") == [
+        {"study": "one", "id": "C1", "part": "x", "value": 1.0, "low": 0.5, "high": 1.5, "df": np.inf, "seeds": 3,
+         "asks": "above", "asked": 0.0, "smallest": 1.0, "published": 8.2, "p_holm": 0.01, "verdict": "supported",
+         "reason": "above 0"}
+    ]  # fmt: skip
+    assert as_parts({"two": [claims[1]]}).empty
+    page = show(as_table(ledgers)).data
+    assert "a &lt; b" in page
+    assert "<code>qa</code>" in page
+    assert '<span class="verdict">supported</span>' in page
+    assert '<span class="verdict">could not be tested</span><p class="reason">nothing is recorded of it</p>' in page
+    assert summary(ledgers) == (
+        "one: of 2 claims, supported 1, could not be tested 1. two: of 2 claims, could not be tested 2."
+    )

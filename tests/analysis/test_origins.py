@@ -1,0 +1,149 @@
+"""Tables of where records come from."""
+
+import platform
+import shutil
+from importlib.metadata import version
+
+import pytest
+from faked_study import fill
+
+from stilts.analysis import origins
+from stilts.study.errors import UnknownName
+from stilts.study.records import Provenance, Record
+from stilts.study.runs import Run
+from stilts.workspace.checkout import Workspace
+
+
+def record(condition: str, started: str, target: str | None = None, **changes) -> Record:
+    settings = {"suite": "pocket", "encoder": {"name": "small", "fingerprint": "e1"}}
+    phase = "zero-shot" if target else "intermediate"
+    run = Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data="d1")
+    origin = {
+        "study": "pocket",
+        "started": started,
+        "seconds": 1800.0,
+        "device": "a processor",
+        "precision": "bf16",
+        "packages": {"torch": "2.13.0"},
+        "git_commit": "0123456789abcdef",
+        "git_dirty": False,
+    }
+    provenance = Provenance(**(origin | changes))
+    return Record(run=run, metrics={}, provenance=provenance, predictions_sha256="a" * 64 if target else None)
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    return [
+        record("nli", "2026-11-21T10:00:05+00:00"),
+        record("none", "2026-11-21T09:30:00+00:00", "intent", git_commit=None, packages={"torch": "2.13.1"}),
+        record("nli", "2026-11-22T00:00:00+00:00", "dates", study="full", git_dirty=True, packages={"Babel": "2.18.0"}),
+    ]
+
+
+def test_devices_are_summed_up_by_study(records):
+    assert origins.devices(records).to_dict("records") == [
+        {
+            "study": "full",
+            "device": "a processor",
+            "precision": "bf16",
+            "runs": 1,
+            "hours": 0.5,
+            "first start (UTC)": "2026-11-22T00:00",
+            "last start (UTC)": "2026-11-22T00:00",
+            "commits": "01234567 (changed)",
+        },
+        {
+            "study": "pocket",
+            "device": "a processor",
+            "precision": "bf16",
+            "runs": 2,
+            "hours": 1.0,
+            "first start (UTC)": "2026-11-21T09:30",
+            "last start (UTC)": "2026-11-21T10:00",
+            "commits": "01234567, unknown",
+        },
+    ]
+
+
+def test_inputs_are_counted(records):
+    assert origins.inputs(records).to_dict("split")["data"] == [
+        ["encoder", "small", "e1", 3],
+        ["suite", "pocket", "d1", 3],
+    ]
+
+
+def test_packages_have_a_column_for_each_study(records):
+    assert origins.packages(records).to_dict("records") == [
+        {"package": "Babel", "full": "2.18.0", "pocket": "unknown"},
+        {"package": "torch", "full": "unknown", "pocket": "2.13.0, 2.13.1"},
+    ]
+
+
+def test_each_record_is_listed_with_its_checksum(records):
+    table = origins.record_table(records)
+    assert table.loc[2].to_dict() == {
+        "run": records[2].id,
+        "study": "full",
+        "phase": "zero-shot",
+        "condition": "nli",
+        "target": "dates",
+        "seed": 1,
+        "started (UTC)": "2026-11-22T00:00:00",
+        "seconds": 1800.0,
+        "device": "a processor",
+        "precision": "bf16",
+        "commit": "01234567 (changed)",
+        "predictions SHA-256": "a" * 64,
+    }
+    shown = origins.shown(table)
+    assert list(shown) == ["run", "study", "started (UTC)", "seconds", "commit", "predictions SHA-256"]
+    assert shown["predictions SHA-256"].fillna("").tolist() == ["", "a" * 12, "a" * 12]
+
+
+def test_tables_of_no_records_are_empty():
+    tables = [make([]) for make in (origins.devices, origins.inputs, origins.packages, origins.record_table)]
+    assert [len(table) for table in tables] == [0] * 4
+
+
+def test_the_environment_is_this_one():
+    rows = dict(origins.environment().itertuples(index=False))
+    assert rows["Python"] == platform.python_version()
+    assert rows["papermill"] == version("papermill")
+
+
+STUDY = """
+name: {name}
+title: A study
+encoder: {{name: multilingual-e5-small}}
+intermediates: [{intermediates}]
+targets: [intent]
+"""
+
+
+def test_a_record_that_two_studies_share_is_listed_once(tmp_path):
+    (tmp_path / "studies").mkdir()
+    for name, intermediates in (("small", "none"), ("large", "none, nli")):
+        text = STUDY.format(name=name, intermediates=intermediates)
+        (tmp_path / "studies" / f"{name}.yml").write_text(text)
+    here = Workspace(tmp_path, runs=tmp_path / "runs")
+    fill(here, "small", languages=("de", "en"), examples=2)
+    fill(here, "large", languages=("de", "en"), examples=2)
+    found = origins.records_of(here, "large", "small")
+    assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
+    with pytest.raises(UnknownName, match="'smal'. Did you mean 'small'"):
+        origins.records_of(here, "smal")
+
+
+def test_all_committed_records_are_listed_once_whatever_their_study(tmp_path):
+    (tmp_path / "studies").mkdir()
+    for name, intermediates in (("small", "none"), ("large", "none, nli")):
+        text = STUDY.format(name=name, intermediates=intermediates)
+        (tmp_path / "studies" / f"{name}.yml").write_text(text)
+        here = Workspace(tmp_path, runs=tmp_path / "runs" / name)
+        fill(here, name, languages=("de", "en"), examples=2)
+        shutil.copytree(here.store().root, tmp_path / "results" / name / "records")
+    found = origins.committed(here)
+    assert origins.recorded_studies(here) == ["large", "small"]
+    assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
+    assert origins.extent(found).startswith(f"There are {len(found)} records, made for ")

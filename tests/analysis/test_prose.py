@@ -1,0 +1,100 @@
+"""Sentences that hold numbers: what they say follows from their tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stilts.analysis.claims import Statement, as_statements
+from stilts.analysis.opened import open_study
+from stilts.analysis.prose import dead_runs, layers, not_learned
+from stilts.analysis.questions import distance_answer
+from stilts.analysis.questions.chapters import open_section
+from stilts.analysis.suite_report import by_task
+
+ROOT = Path(__file__).parents[2]
+
+
+def profiles(gains: dict[str, list[float]]) -> pd.DataFrame:
+    """Gains by layer, each with an interval of one point to either side; the baseline rises from layer to layer."""
+    count = len(next(iter(gains.values())))
+    rows = [("none", layer, 50.0 + layer, np.nan, np.nan, np.nan) for layer in range(1, count + 1)]
+    rows += [
+        (name, layer, 50.0 + layer + gain, gain, gain - 1, gain + 1)
+        for name, own in gains.items()
+        for layer, gain in enumerate(own, 1)
+    ]
+    return pd.DataFrame(rows, columns=["condition", "layer", "score", "gain", "gain_low", "gain_high"])
+
+
+def test_a_gain_in_the_middle_and_a_loss_at_the_end_are_both_said():
+    table = profiles({"nli": [-2.0, 3.0, 2.0, -8.0], "qa": [0.0, 0.5, 4.0, -12.0]})
+    assert layers(table).split("\n\n") == [
+        "Without an intermediate task layer 4 is best (54.0 percent).",
+        "Averaged over 2 conditions, retrieval gains most at layer 3, +3.0 points, and loses 10.0 at the last. Claim "
+        "C3 of the ledger is judged at layer 2, which lies as deep as the paper's 14th of 24: there the gain is +1.8.",
+        "Conditions whose interval, over languages and seeds, lies above zero and below it, layer by layer: 1: 0 and "
+        "1; 2: 1 and 0; 3: 2 and 0; 4: 0 and 2.",
+    ]
+
+
+@pytest.mark.parametrize("gains, said", [
+    ([1.0, 2.0, 3.0, 4.0], "the gain is highest at layer 4, +4.0 points; at the last it is +4.0."),
+    ([-4.0, -1.0, -2.0, -3.0], "the gain is highest at layer 2, −1.0 points; at the last it is −3.0."),
+])  # fmt: skip
+def test_without_a_reversal_none_is_said(gains, said):
+    assert said in layers(profiles({"nli": gains}))
+
+
+def test_without_a_condition_there_is_nothing_to_say():
+    empty = profiles({"nli": [1.0]}).iloc[:0]
+    assert layers(empty) == "No condition can be compared with `none` yet."
+
+
+def test_targets_that_were_not_learned_are_named_with_their_conditions():
+    analysis = open_study("order-full")
+    analysis.__dict__["failed"] = {("none", "intent"): "-", ("nli", "slots"): "-", ("qa", "slots"): "-"}
+    assert not_learned(analysis) == (
+        "These were not learned in English, so that their scores say nothing of transfer: `intent` after `none`; "
+        "`slots` after `nli` and `qa`."
+    )
+    analysis.__dict__["failed"] = {}
+    assert not_learned(analysis) == "Every target was learned in English under every condition."
+
+
+def test_trainings_that_stayed_at_chance_are_named_by_target():
+    said = dead_runs(open_study("pilot", resamples=50))
+    assert said == (
+        "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
+        "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
+        "42.0. No average of gains, test or verdict holds their cells."
+    )
+
+
+def test_statements_have_a_column_for_each_study():
+    one, other = (Statement("C9", "Nine tasks.", "9", f"{n} tasks") for n in (6, 8))
+    assert as_statements({"pocket-full": [one], "pilot": [other]}).to_dict("records") == [
+        {"id": "C9", "statement": "Nine tasks.", "published": "9", "pocket-full": "6 tasks", "pilot": "8 tasks"}
+    ]
+
+
+def test_languages_are_counted_by_task_and_without_english():
+    rows = {"intent.en": {"test": 3}, "intent.de": {"test": 3}, "slots.de": {"test": 2}, "dates.de": {"test": 1},
+            "dates.fi": {"test": 1}, "dates.en": {"train": 4}}  # fmt: skip
+    assert by_task({"suite": "pocket", "rows": rows}) == (
+        "Languages besides English with a test set: 1 in `intent` and `slots`; 2 in `dates`."
+    )
+
+
+def test_the_distance_page_says_why_nothing_could_be_tested_on_xtreme(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    answer = distance_answer.answer(open_section("distance-pilot"))
+    assert distance_answer.untested_text(answer) == (
+        "Study `distance-pilot` asks the same of `xnli` and `paws-x`, on rows of XTREME. Of 4 tests, 4 could not be "
+        "made, since every condition must have learned a target; not learned were `xnli` after `qqp`, `squad` and "
+        "`squad2`; `paws-x` after `none`, `anli`, `mnli`, `qqp`, `squad`, `squad2`, `hellaswag`, `cosmosqa`, "
+        "`commonsenseqa` and `multi`."
+    )
+    assert set(answer.verdicts["verdict"]) == {"could not be tested"}
+    assert answer.learned.text == f"None of the 4 tests could be made: {distance_answer.NONE_LEARNED}."

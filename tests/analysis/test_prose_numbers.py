@@ -1,0 +1,164 @@
+"""Numbers that are typed in the book's prose, held against the records and the study files that they are of."""
+
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from stilts.analysis.origins import recorded_studies
+from stilts.analysis.sizes import shown, sizes
+from stilts.study.records import Store
+from stilts.study.settings import Condition, Study
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
+from stilts.workspace.checkout import workspace
+
+ROOT = Path(__file__).parents[2]
+HERE = workspace(start=ROOT)
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+QUESTIONS = ("order", "distance", "architecture", "adapters", "complexity")
+
+
+@cache
+def words(place: str) -> str:
+    """What a reader reads of a page, on one line: prose, or a template's Markdown and captions."""
+    text = (ROOT / place).read_text(encoding="utf-8")
+    if place.endswith(".ipynb"):
+        cells = nbformat.reads(text, 4).cells
+        captions = [cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in cells]
+        text = "\n".join([*(cell.source for cell in cells if cell.cell_type == "markdown"), *captions])
+    return " ".join(text.split())
+
+
+@cache
+def recorded() -> pd.DataFrame:
+    names = recorded_studies(HERE)
+    return sizes({name: Store(ROOT / "results" / name / "records") for name in names})
+
+
+def most(study: str, phase: str, setting: str) -> float:
+    """The largest value of a setting that any run of a recorded study had in a phase."""
+    table = recorded()
+    return table[(table["study"] == study) & (table["phase"] == phase)][setting].max()
+
+
+def rate(study: str, phase: str) -> str:
+    (found,) = set(shown(recorded()).query("study == @study and phase == @phase")["learning rate"])
+    return found
+
+
+def seeds(study: str) -> int:
+    return int(recorded().query("study == @study")["seeds"].max())
+
+
+@cache
+def study(name: str) -> Study:
+    return HERE.study(name)
+
+
+def targets(name: str) -> int:
+    return len(study(name).targets)
+
+
+def tasks(name: str) -> set[str]:
+    """Intermediate tasks of a study, whatever the language of their data."""
+    found = set()
+    for entry in study(name).intermediates:
+        for task in entry.all_tasks if isinstance(entry, Condition) else (entry,):
+            found.add(task.partition(".")[0])
+    return found - {"none", "multi"}
+
+
+def single_tasks(name: str) -> int:
+    """Number of a study's conditions of one English task alone."""
+    named = [entry for entry in study(name).intermediates if isinstance(entry, str)]
+    return len([entry for entry in named if entry in INTERMEDIATES and INTERMEDIATES[entry].in_multi])
+
+
+def languages_beside(name: str) -> int:
+    """Source languages of a study's intermediate data besides English."""
+    conditions = [entry for entry in study(name).intermediates if isinstance(entry, Condition)]
+    found = {get_intermediate(task).source_language for entry in conditions for task in entry.all_tasks}
+    return len(found - {"en"})
+
+
+@cache
+def scored_languages(name: str) -> int:
+    """Languages besides English that a recorded study has scores in."""
+    scores = pd.read_csv(ROOT / "results" / name / "scores.csv")
+    return scores.loc[scores["language"] != "en", "language"].nunique()
+
+
+def in_words(number: int) -> str:
+    return NUMBERS[number]
+
+
+SENTENCES = [
+    ("index.md", "short texts in {} languages besides English", lambda: scored_languages("pocket-full")),
+    ("README.md", "short texts in {} languages besides English", lambda: scored_languages("pocket-full")),
+    ("README.md", "(XLM-R Large, {} intermediate tasks,", lambda: in_words(single_tasks("paper"))),
+    ("README.md", "tasks, {} targets,", lambda: in_words(targets("paper"))),
+    ("README.md", "targets, {} seeds;", lambda: in_words(len(study("paper").seeds))),
+    ("README.md", "`order-pilot`, ... | rows of XTREME, {} seed |", lambda: in_words(seeds("order-pilot"))),
+    ("README.md", "the pocket benchmark, {} seeds |", lambda: in_words(seeds("order-full"))),
+    ("book/method.md", "moves all layers at a peak rate of {}, where", lambda: rate("pocket-full", "intermediate")),
+    ("book/method.md", "- {} seeds in the pocket studies,", lambda: in_words(seeds("pocket-full")).capitalize()),
+    ("book/method.md", "pocket studies, {} in the pilot", lambda: in_words(seeds("pilot"))),
+    ("book/pilot.md", "{:,} examples of an intermediate task,", lambda: most("pilot", "intermediate", "examples")),
+    ("book/pilot.md", "intermediate task, {} of a target,", lambda: most("pilot", "target", "examples")),
+    ("book/pilot.md", "of a target, {} of a language's test set", lambda: most("pilot", "zero-shot", "examples")),
+    ("book/pilot.md", "come from {} examples at most", lambda: most("pilot", "target", "dev_examples")),
+    ("book/pilot.md", "The {} lowest layers**", lambda: in_words(most("pilot", "target", "frozen_layers"))),
+    ("book/pilot.md", "all examples, {} seeds", lambda: in_words(len(study("paper").seeds))),
+    ("notebooks/order.ipynb", "reduced version: {} languages beside", lambda: in_words(languages_beside("order"))),
+    ("notebooks/order.ipynb", "not drawn: {} say little", lambda: in_words(languages_beside("order-full"))),
+    ("notebooks/order.ipynb", "It has {} seed, so", lambda: in_words(seeds("order-pilot"))),
+    ("notebooks/architecture.ipynb", "random weights and with {} seeds", lambda: in_words(seeds("architecture-full"))),
+    ("notebooks/architecture.ipynb", "less pretraining, {} targets", lambda: in_words(targets("architecture"))),
+    ("notebooks/adapters.ipynb", "{} intermediate tasks and", lambda: in_words(len(tasks("adapters-full"))).title()),
+    ("notebooks/adapters.ipynb", "tasks and {} targets, of which", lambda: in_words(targets("adapters-full"))),
+    ("notebooks/adapters.ipynb", "version: {} intermediate tasks,", lambda: in_words(len(tasks("adapters")))),
+    ("notebooks/adapters.ipynb", "intermediate tasks, {} targets,", lambda: in_words(targets("adapters"))),
+    ("notebooks/complexity.ipynb", "before {} targets.", lambda: in_words(targets("complexity-pilot"))),
+    ("notebooks/complexity.ipynb", "one seed, {} tasks and", lambda: in_words(len(tasks("complexity-pilot")))),
+    ("notebooks/complexity.ipynb", "tasks, {} language beside", lambda: in_words(languages_beside("complexity"))),
+]
+
+
+@pytest.mark.parametrize("place, sentence, value", SENTENCES, ids=[f"{place}-{text}" for place, text, _ in SENTENCES])
+def test_a_typed_number_is_that_of_the_records_or_of_the_study_file(place, sentence, value):
+    assert sentence.format(value()) in words(place)
+
+
+def test_nothing_was_selected_where_the_book_says_so():
+    table = recorded()
+    named = {"pocket-full", "pilot", *(name for name in set(table["study"]) if name.startswith(QUESTIONS))}
+    assert len(named) == 12
+    evaluations = table.loc[table["study"].isin(named) & (table["phase"] != "zero-shot"), "evaluations"]
+    assert set(evaluations) == {1}
+    said = "evaluate once, at the end: their last weights were kept, and nothing was selected."
+    assert said in words("book/method.md")
+
+
+def test_the_intermediate_phase_of_the_pocket_study_moves_all_layers_and_that_of_the_pilot_does_not():
+    assert most("pocket-full", "intermediate", "frozen_layers") == 0
+    table = recorded().query("study == 'pilot' and phase != 'zero-shot'")
+    assert set(table["frozen_layers"]) == {6}
+
+
+def test_studies_on_xtreme_have_one_seed():
+    names = [name for name in recorded_studies(HERE) if study(name).data.suite == "xtreme"]
+    assert {name: seeds(name) for name in names} == dict.fromkeys(names, 1)
+
+
+def test_the_live_study_is_smaller_in_what_its_page_says():
+    live, full = study("pocket"), study("pocket-full")
+    assert live.training("target").examples < full.training("target").examples
+    assert live.training("intermediate").examples < full.training("intermediate").examples
+    assert live.evaluation.examples < full.evaluation.examples
+
+
+def test_every_target_that_is_named_in_the_prose_exists():
+    named = {"intent", "slots", "command-nli", "command-para", "command-qa", "dates", "ui-retrieval", "ui-mining"}
+    assert named == set(study("pocket-full").targets) <= set(TARGETS)

@@ -1,0 +1,396 @@
+"""Question 4 on faked scores: known gains and a known pull of similarity are found, and none where none was planted."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import faked_study
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redrawing import redraw
+from scipy import stats
+
+from stilts.analysis.conditions import is_same_task
+from stilts.analysis.opened import Analysis
+from stilts.analysis.questions.adapters import FULL, SCHEMES, conditions_of, gather, similarities
+from stilts.analysis.questions.adapters_answer import (
+    agreement_text,
+    check_comparable,
+    design_text,
+    from_records,
+    prediction_text,
+    schemes_text,
+)
+from stilts.analysis.questions.adapters_tables import (
+    agreement,
+    beyond_means_points,
+    by_measure,
+    cross_validated,
+    language_gains,
+    pair_gains,
+    prediction,
+    reliability,
+    scheme_gains,
+)
+from stilts.analysis.questions.adapters_tests import TESTS
+from stilts.analysis.questions.chapters import Section
+from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
+from stilts.analysis.questions.permutations import beyond_means, orders, predicted, relation, standardised
+from stilts.publish.figures.questions import group_gains, scheme_matrices, similarity_scatter
+from stilts.study.errors import StiltsError
+from stilts.study.records import Store
+from stilts.study.settings import Study
+from stilts.workspace.checkout import Workspace
+
+ROOT = Path(__file__).parents[2]
+TASKS = {"nli": "command-nli", "para": "command-para", "qa": "command-qa", "intent": "intent", "slots": "slots",
+         "dates": "dates"}  # fmt: skip
+CODES = ["ar", "de", "fi", "hi", "ru", "th"]
+CONDITIONS = {
+    "none": (FULL, None), "none-fresh": ("fresh", None), **{task: (FULL, task) for task in TASKS},
+    **{f"{task}-{scheme}": (scheme, task) for task in TASKS for scheme in SCHEMES[1:]},
+}  # fmt: skip
+CHOSEN = ("then-full-minus-full", "fresh-minus-full", "continued-minus-fresh", "similarity-full", "similarity-adapters",
+          "similarity-adapters-minus-full")  # fmt: skip
+RULES = Rules(dict.fromkeys(CHOSEN, "A hypothesis."), resamples=100)
+FAKES = 200
+FEWEST, MOST = stats.binom.ppf([0.0005, 0.9995], FAKES, 0.05)
+DIAGONAL = ~np.eye(6, dtype=bool)
+
+
+def likeness(generator) -> pd.DataFrame:
+    """Fake similarities: each pair has a likeness, which three measures on different scales blur a little."""
+    alike = generator.normal(size=(6, 6)) + 3 * np.eye(6)
+    rows = [
+        (measure, first, second, scale * (alike[i, j] + generator.normal(0, 0.3)))
+        for measure, scale in (("text", 0.2), ("fisher", 0.05), ("gradient", 0.1))
+        for i, first in enumerate(TASKS)
+        for j, second in enumerate(TASKS.values())
+    ]
+    return pd.DataFrame(rows, columns=["measure", "intermediate", "target", "value"])
+
+
+def scores(generator, similarity, gains=None, pulls=None, noise=2.0) -> pd.DataFrame:
+    """Fake scores: with each scheme intermediate training gains so many points, and `pulls` points more for a standard
+    deviation of similarity; tasks, pairs, languages, seeds and runs have a luck of their own."""
+    gains, pulls = gains or {}, pulls or {}
+    text = similarity.groupby(["intermediate", "target"], sort=False)["value"].sum().to_numpy().reshape(6, 6)
+    pull = standardised(text, DIAGONAL)
+    main = generator.normal(0, 3, (6, 1)) + generator.normal(0, 3, (1, 6)) + generator.normal(0, noise, (6, 6))
+    level = generator.normal(50, 8, (6, len(CODES)))
+    own = {scheme: generator.normal(0, 1, len(CODES)) for scheme in SCHEMES}
+    rows = []
+    for (condition, (scheme, task)), seed in product(CONDITIONS.items(), (1, 2, 3)):
+        for place, target in enumerate(TASKS.values()):
+            values = level[place] + generator.normal(0, 1.5, len(CODES))
+            if task is not None:
+                cell = list(TASKS).index(task), place
+                values = values + main[cell] + gains.get(scheme, 0) + pulls.get(scheme, 0) * pull[cell] + own[scheme]
+            rows += [(condition, target, *each, 30.0) for each in zip(CODES, [seed] * 6, values, strict=True)]
+    return pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
+
+
+def empty() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(OUTCOME_COLUMNS))
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    generator = np.random.default_rng(3)
+    alike = likeness(generator)
+    pulls = {"then-full": 6.0, "continued": 6.0, "fresh": 6.0}
+    table = scores(generator, alike, {FULL: 4.0, "then-full": 1.0, "continued": 2.0, "fresh": 2.0}, pulls)
+    return gather(table, CONDITIONS, alike)
+
+
+# --- Permutations of tasks -------------------------------------------------------------------------------------------
+
+
+def test_orders_keep_the_cells_that_are_used_in_place():
+    joint = orders(DIAGONAL, 100, np.random.default_rng(0))
+    assert (len(joint), joint.all) == (720, True)
+    assert (joint.rows == joint.columns).all()  # pairs of the same task stay on the diagonal
+    assert (joint.rows[0] == np.arange(6)).all()
+    free = orders(np.ones((3, 4), dtype=bool), 100, np.random.default_rng(0))
+    assert len(free) == 6 * 24
+    assert len(np.unique(np.hstack([free.rows, free.columns]), axis=0)) == len(free)
+    drawn = orders(np.ones((6, 6), dtype=bool), 50, np.random.default_rng(0))
+    assert (len(drawn), drawn.all) == (51, False)
+    assert (drawn.columns[0] == np.arange(6)).all()
+    with pytest.raises(StiltsError, match="at most 8 on one side, not 9"):
+        orders(np.ones((9, 9), dtype=bool), 50, np.random.default_rng(0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**20 - 1))
+def test_any_set_of_cells_is_kept(bits):
+    used = (bits >> np.arange(20) & 1).astype(bool).reshape(5, 4)
+    found = orders(used, 20, np.random.default_rng(0))
+    assert (found.applied(used) == used).all()
+    assert (found.rows[0] == np.arange(5)).all()
+    assert (found.columns[0] == np.arange(4)).all()
+
+
+def test_beyond_means_takes_off_what_rows_and_columns_say():
+    generator = np.random.default_rng(0)
+    left = generator.normal(size=(6, 6))
+    additive = generator.normal(size=(6, 1)) + generator.normal(size=(1, 6))
+    assert beyond_means(additive, DIAGONAL) == pytest.approx(np.zeros((6, 6)), abs=1e-12)
+    found = beyond_means(left + additive, DIAGONAL)
+    assert found == pytest.approx(beyond_means(left, DIAGONAL), abs=1e-12)
+    assert found.sum(axis=0) == pytest.approx(np.zeros(6), abs=1e-12)
+    assert not found[~DIAGONAL].any()
+
+
+def test_a_perfect_relation_is_found_and_its_interval_is_its_size():
+    alike = np.random.default_rng(0).normal(size=(6, 6))
+    over = orders(DIAGONAL, 100, np.random.default_rng(0))
+    found = relation(5 * standardised(alike, DIAGONAL), alike, DIAGONAL, over)
+    assert (found.slope, found.r, found.low, found.high) == pytest.approx((5, 1, 5, 5))
+    assert (found.p, found.cells, found.df) == (pytest.approx(1 / 720), 30, 18)
+    with pytest.raises(StiltsError, match="without any variation"):
+        relation(alike, np.ones((6, 6)), DIAGONAL, over)
+
+
+def test_intervals_hold_the_true_size_as_often_as_they_say_and_agree_with_the_test():
+    generator = np.random.default_rng(1)
+    over = orders(DIAGONAL, 100, generator)
+    covered = 0
+    for _ in range(FAKES):
+        alike = standardised(beyond_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
+        gain = beyond_means(2 * alike + generator.normal(0, 3, (6, 6)), DIAGONAL)
+        found = relation(gain, alike, DIAGONAL, over)
+        covered += found.low <= 2 <= found.high
+        assert (found.p > 0.05) == (found.low <= 0 <= found.high)
+    assert FEWEST <= FAKES - covered <= MOST
+
+
+def test_with_too_few_orders_an_interval_has_no_ends():
+    used = np.ones((2, 3), dtype=bool)
+    generator = np.random.default_rng(0)
+    found = relation(*generator.normal(size=(2, 2, 3)), used, orders(used, 100, generator))
+    assert (found.orders, found.low, found.high) == (12, -np.inf, np.inf)
+
+
+# --- Prediction ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_held_out_is_predicted_from_the_others_alone():
+    generator = np.random.default_rng(0)
+    additive = generator.normal(size=(6, 1)) + generator.normal(size=(1, 6))
+    alike = generator.normal(size=(6, 6))
+    assert cross_validated(additive, None, DIAGONAL, "pair")[DIAGONAL] == pytest.approx(additive[DIAGONAL])
+    full = cross_validated(additive + 3 * alike, alike, DIAGONAL, "pair")
+    assert full[DIAGONAL] == pytest.approx((additive + 3 * alike)[DIAGONAL])
+    spoilt = additive.copy()
+    column = np.zeros((6, 6), dtype=bool)
+    column[:, 2] = True
+    spoilt[column] = 1e6
+    found = predicted(spoilt, None, DIAGONAL, column)
+    rows = [place for place in range(6) if place != 2]
+    kept = np.delete(additive, 2, axis=1)
+    effects = kept.mean(axis=1) - kept.mean()
+    assert found == pytest.approx(kept.mean() + effects[rows], abs=1.0)  # the column's own mean is not known
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def test_gains_are_over_the_baseline_of_the_same_phase_2_in_shared_languages():
+    rows = [
+        ("none", "slots", 50), ("none-fresh", "slots", 40), ("nli", "slots", 60), ("nli-then-full", "slots", 55),
+        ("nli-continued", "slots", 47), ("nli-fresh", "slots", 41),
+    ]  # fmt: skip
+    table = pd.DataFrame(
+        [(name, target, code, 1, score, 30.0) for name, target, score in rows for code in ("de", "en")]
+        + [(name, "slots", "fr", 1, 99.0, 30.0) for name in ("none", "nli")],  # not tested with adapters
+        columns=list(OUTCOME_COLUMNS),
+    )
+    found = gather(table, CONDITIONS, likeness(np.random.default_rng(0)))
+    assert found.schemes == list(SCHEMES)
+    gains = {scheme: found.gain(scheme, [("nli", "slots")])[1].to_dict() for scheme in SCHEMES}
+    assert gains == {FULL: {"de": 10}, "then-full": {"de": 5}, "continued": {"de": 7}, "fresh": {"de": 1}}
+    assert found.pairs == [("nli", "slots")]
+    assert not is_same_task(["nli"], "slots")
+    assert is_same_task(["slots", "squad"], "xquad")
+
+
+def test_conditions_are_the_study_files():
+    here = Workspace(ROOT)
+    for name, full in {"adapters-full": "pocket-full", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
+        study, other = here.study(name), here.study(full)
+        found = conditions_of(study) | {key: of for key, of in conditions_of(other).items() if of[0] == FULL}
+        assert found["none"], found["none-fresh"] == ((FULL, None), ("fresh", None))
+        tasks = {task for scheme, task in found.values() if scheme == "fresh" and task}
+        assert {(FULL, task) for task in tasks} <= set(found.values())
+        assert {(scheme, task) for scheme in SCHEMES for task in tasks} <= set(found.values())
+        assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
+        assert "multi" not in found
+    check_comparable(here.study("adapters-full"), here.study("pocket-full"))
+    with pytest.raises(StiltsError, match="'adapters-full' and 'pocket' differ in seeds"):
+        check_comparable(here.study("adapters-full"), here.study("pocket"))
+
+
+def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
+    found = gather(empty(), CONDITIONS, similarities([], Store(ROOT / "no-such-folder")))
+    assert not any(result.known for result in run_tests(TESTS, found, RULES))
+    for make in (scheme_gains, pair_gains, agreement, by_measure, prediction):
+        assert make(found, RULES).empty, make
+    for make in (language_gains, beyond_means_points, reliability):
+        assert make(found).empty, make
+    assert schemes_text(scheme_gains(found, RULES)) == "There is nothing to compare yet."
+    assert design_text(found) == "There are no gains yet."
+    for figure in (scheme_matrices(pair_gains(found, RULES)), similarity_scatter(beyond_means_points(found))):
+        assert figure.texts[0].get_text() == "nothing to compare yet"
+
+
+def test_without_similarity_schemes_are_compared_all_the_same(evidence):
+    found = gather(empty(), CONDITIONS, evidence.similarity.iloc[:0])
+    some = replace(evidence, similarity=found.similarity)
+    results = {result.test: result for result in run_tests(TESTS, some, RULES)}
+    assert results["fresh-minus-full"].known
+    assert results["similarity-full"].notes == ("similarity is not measured for every pair",)
+    assert "combined" not in pair_gains(some, RULES)
+
+
+# --- Known effects ---------------------------------------------------------------------------------------------------
+
+
+def test_known_effects_are_found_with_sign_and_size(evidence):
+    found = {result.test: result for result in run_tests(TESTS, evidence, RULES)}
+    truth = {"then-full-minus-full": -3, "fresh-minus-full": -2, "continued-minus-fresh": 0, "similarity-adapters": 6}
+    for name, size in truth.items():
+        assert found[name].estimate == pytest.approx(size, abs=1.3), name
+    assert found["similarity-full"].estimate == pytest.approx(0, abs=1.5)
+    assert found["similarity-adapters-minus-full"].estimate > 40
+    table = verdicts(list(found.values()), RULES).set_index("test")["verdict"]
+    assert table[["similarity-adapters", "similarity-adapters-minus-full"]].tolist() == ["supported", "supported"]
+    assert table["similarity-full"] != "yes"
+    assert (found["similarity-adapters"].rows, found["similarity-adapters"].row_kind) == (30, "pair")
+
+
+def test_without_an_effect_tests_are_positive_about_as_often_as_they_say():
+    """The tasks differ in what they gain and the similarities differ too, but one says nothing of the other."""
+    generator = np.random.default_rng(5)
+    positive = dict.fromkeys(CHOSEN, 0)
+    for _ in range(FAKES):
+        alike = likeness(generator)
+        for result in run_tests(TESTS, gather(scores(generator, alike), CONDITIONS, alike), RULES):
+            positive[result.test] += result.p < 0.05
+    assert all(count <= MOST for count in positive.values()), positive
+    assert sum(positive.values()) / len(CHOSEN) >= FEWEST / 2, positive
+
+
+def test_equal_pulls_are_no_difference():
+    """Similarity predicts both alike: the test of the difference must stay quiet as often as it says."""
+    generator = np.random.default_rng(6)
+    over = orders(DIAGONAL, 100, generator)
+    positive = 0
+    for _ in range(FAKES):
+        alike = standardised(beyond_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
+        both = [beyond_means(2 * alike + generator.normal(0, 2, (6, 6)), DIAGONAL) for _ in range(2)]
+        ones = [standardised(each, DIAGONAL) for each in both]
+        positive += relation(ones[0] - ones[1], alike, DIAGONAL, over).p < 0.05
+    assert positive <= MOST
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_tables_hold_what_was_planted(evidence):
+    table = scheme_gains(evidence, RULES)
+    assert table["group"].tolist() == list(SCHEMES)
+    assert table["gain"].diff().iloc[1] == pytest.approx(-3, abs=1)
+    assert "points (" in schemes_text(table)
+    pairs = pair_gains(evidence, RULES)
+    assert len(pairs) == 4 * 36
+    assert pairs["same"].sum() == 4 * 6
+    assert pairs.loc[pairs["same"], "combined"].isna().all()
+    agreed = agreement(evidence, RULES)
+    assert agreed[["first", "second"]].to_numpy().tolist() == [["text", "fisher"], ["text", "gradient"],
+                                                               ["fisher", "gradient"]]  # fmt: skip
+    assert (agreed["rank"] > 0.6).all()
+    assert (agreed["p"] < 0.05).all()
+    assert agreement_text(agreed).startswith("Over pairs of two tasks the measures correlate by rank: `text` and")
+    measured = by_measure(evidence, RULES)
+    adapters = measured[(measured["group"] == "adapters") & ~measured["same_pairs"]]
+    assert adapters["measure"].tolist() == ["combined", "text", "fisher", "gradient"]
+    assert (adapters["slope"] > 3).all()
+    assert set(measured["pairs"]) == {30, 36}
+    assert reliability(evidence).set_index("group")["share"]["adapters"] > 0.9
+    assert len(language_gains(evidence)) == 4 * len(CODES)
+    assert "Of the same task twice, and left out of the tests: nli before command-nli" in design_text(evidence)
+
+
+def test_similarity_that_pulls_predicts_unseen_pairs(evidence):
+    table = prediction(evidence, RULES)
+    chosen = table[table["measure"] == "combined"].set_index(["group", "held_out"])
+    assert chosen["r2"]["adapters"].min() > 0.2
+    assert chosen["low"]["adapters", "pair"] > 0
+    assert (chosen["error"]["adapters"] < chosen["error_means"]["adapters"]).all()
+    assert chosen["r2"]["full", "pair"] < 0.2
+    assert prediction_text(table).splitlines()[3].startswith("- `adapters`, unseen pair: the error goes from ")
+
+
+def test_figures(evidence):
+    figure = scheme_matrices(pair_gains(evidence, RULES))
+    assert [axis.get_title() for axis in figure.axes[:4]] == list(SCHEMES)
+    scatter = similarity_scatter(beyond_means_points(evidence))
+    assert [axis.get_title() for axis in scatter.axes] == [FULL, "adapters"]
+    means = group_gains(language_gains(evidence), scheme_gains(evidence, RULES), "way of training")
+    assert [label.get_text() for label in means.axes[0].get_yticklabels()] == list(SCHEMES)
+
+
+# --- From records ----------------------------------------------------------------------------------------------------
+
+
+def test_from_records_to_the_answer(tmp_path, monkeypatch):
+    tasks = ("nli", "qa", "slots")
+    full = Study(
+        name="full", title="A faked study", encoder={"name": "multilingual-e5-small"}, intermediates=["none", *tasks],
+        targets=["intent", "dates", "command-para"], seeds=(1, 2, 3),
+    )  # fmt: skip
+    study = full.model_copy(update={"name": "lora", "intermediates": ()}).model_dump() | {
+        "intermediates": [
+            {"name": "none-fresh", "tasks": [], "adapters": "fresh"},
+            *({"name": f"{task}-{scheme}", "tasks": [task], "adapters": scheme}
+              for task in tasks for scheme in SCHEMES[1:]),
+        ],
+        "measures": {"similarity": {}},
+        "evaluation": {"languages": ["en", "de", "fi", "hi", "sw", "tr"]},
+        "question": {"number": 4, "text": "?", "tests": dict(RULES.tests), "resamples": 100},
+    }  # fmt: skip
+    study = Study.model_validate(study)
+    for task in tasks:
+        monkeypatch.setitem(faked_study.EFFECTS, task, 0.0)
+        monkeypatch.setitem(faked_study.EFFECTS, f"{task}-then-full", 0.15)
+    stores = {each.name: Store(tmp_path / each.name) for each in (full, study)}
+    faked_study.write(stores["full"], full)
+    faked_study.write(stores["lora"], study, languages=("en", "de", "fi", "hi", "sw", "tr"))
+    opened = {name: Analysis(name, "pocket", store, tuple(store), True, 100, 0) for name, store in stores.items()}
+    found = from_records(Section(study, opened["lora"], Rules.of(study.question)), full, opened["full"].records)
+    results = {result.test: result for result in found.results}
+    assert results["then-full-minus-full"].estimate == pytest.approx(15, abs=4)
+    assert results["then-full-minus-full"].rows == 5
+    assert results["continued-minus-fresh"].estimate == pytest.approx(0, abs=4)
+    assert results["similarity-full"].method == "permutation of tasks, 36 orders"
+    assert "allow no p-value below 0.028" in results["similarity-full"].notes[0]
+    assert found.learned.effect == results["similarity-adapters"]
+    assert found.evidence.measures == ["text", "fisher", "gradient"]
+    assert found.learned.text.startswith("Over pairs of two different tasks, the gain of intermediate training is ")
+
+
+def test_items_that_languages_share_widen_the_interval_of_a_difference():
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    generator = np.random.default_rng(3)
+    alike = likeness(generator)
+    table = scores(generator, alike)
+    alone, wider = (
+        TESTS["fresh-minus-full"](gather(table, CONDITIONS, alike, moved), Rules())
+        for moved in (None, redraw(table, generator, spread=60.0))
+    )
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -1,0 +1,342 @@
+"""Question 5 on faked scores: a gap that moves with complexity is found, and none where none was planted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from faked_study import fill
+from redrawing import redraw
+from scipy import stats
+
+from stilts.analysis.questions.chapters import open_section
+from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
+from stilts.analysis.questions.complexity import (
+    HEADLINE,
+    LEARNED,
+    MEASURES,
+    NOTHING_LEARNED,
+    TESTS,
+    Evidence,
+    again_text,
+    answer,
+    complexity_table,
+    conditions_of,
+    dial_text,
+    gaps_by_target,
+    line,
+    remeasured,
+    rise,
+    slope,
+    slopes,
+    source_gains,
+    summary,
+    targets_text,
+    task_gaps,
+    unit_complexity,
+    unit_gaps,
+    unlearned_text,
+)
+from stilts.publish import figures
+from stilts.sources.pocket.commands import dials
+from stilts.workspace.checkout import Workspace, workspace
+
+ROOT = Path(__file__).parents[2]
+FAKES = 200
+FEWEST, MOST = stats.binom.ppf([0.0005, 0.9995], FAKES, 0.05)
+RULES = Rules(dict.fromkeys(TESTS, "?"), resamples=200)
+SOURCES = ("en", "de", "zh")
+UNSEEN = ["ar", "el", "es", "eu", "fi", "hi", "hu", "ko", "nl", "ru", "th", "vi"]
+# Logarithm to base 2 of the code length, bits an example.
+BITS = {"intent": 0.5, "para": 1.0, "nli": 1.5, "qa": 3.0, "slots": 3.5, "dial-base": 0.0,
+        "dial-steps-2": 1.0, "dial-steps-3": 2.0}  # fmt: skip
+UNIT_BITS = np.array([0.5, 1.0, 1.5, 3.0, 3.5, 1.0])  # the dial counts once, at its mean
+SD = UNIT_BITS.std()
+MEASURED_AGAIN = "complexity-measures"
+WITH_TESTS = sorted(path.stem for path in (ROOT / "studies").glob("complexity*.yml") if path.stem != MEASURED_AGAIN)
+CONDITIONS = {task: {code: f"{task}-{code}" for code in SOURCES} for task in BITS}
+
+
+def fake(generator, gap=0.0, by_bit=0.0, by_level=0.0, task_luck=1.5, seeds=3, targets=("command-qa",)):
+    """Fake evidence: English leads by `gap` points, by `by_bit` more for each doubling of a task's code length beyond
+    the mean, and by `by_level` more from each level of the dial to the next. Tasks (of a dial all levels alike), runs,
+    languages and single scores have luck of their own."""
+    codes = [*UNSEEN, *SOURCES]
+    rows, measured = [], []
+    for target in targets:
+        level = 50 + generator.normal(0, 8, len(codes))
+        rows += [("none", target, code, seed, value + generator.normal(0, 2), 30.0)
+                 for seed in range(1, seeds + 1) for code, value in zip(codes, level, strict=True)]  # fmt: skip
+        family_luck = generator.normal(0, task_luck)
+        for task, bits in BITS.items():
+            dial = task.startswith("dial")
+            lead = gap + by_level * (bits - 1) * dial + by_bit * ((1.0 if dial else bits) - UNIT_BITS.mean())
+            lead += family_luck if dial else generator.normal(0, task_luck)
+            for code, name in CONDITIONS[task].items():
+                taste = generator.normal(0, 1, len(codes))
+                for seed in range(1, seeds + 1):
+                    values = level + taste + lead * (code == "en") + generator.normal(0, 0.5)
+                    values += generator.normal(0, 5, len(codes))
+                    rows += [(name, target, each, seed, value, 30.0) for each, value in zip(codes, values, strict=True)]
+    for task, bits in BITS.items():
+        measured += [(task, code, seed, *(2.0**bits * generator.uniform(0.99, 1.01) for _ in MEASURES), 80.0, 50.0, 0.0)
+                     for code in SOURCES for seed in range(1, seeds + 1)]  # fmt: skip
+    return Evidence(
+        CONDITIONS,
+        pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)),
+        pd.DataFrame(measured, columns=["task", "language", "seed", *MEASURES, *LEARNED, "censored"]),
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return fake(np.random.default_rng(0), gap=3.0, by_bit=5.0, by_level=8.0, targets=("command-qa", "intent"))
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence):
+    assert evidence.dials == {"dial-steps": ["dial-base", "dial-steps-2", "dial-steps-3"]}
+    assert list(evidence.units) == ["intent", "para", "nli", "qa", "slots", "dial"]
+    assert (evidence.sources, evidence.unseen) == (["en", "de", "zh"], UNSEEN)
+    assert evidence.gap("qa") == {"qa-en": 1.0, "qa-de": -0.5, "qa-zh": -0.5}
+    bits = unit_complexity(evidence)["code_bits_per_example"]
+    assert bits.to_dict() == pytest.approx(dict(zip(evidence.units, UNIT_BITS, strict=True)), abs=0.02)
+    several = {name: CONDITIONS["qa"] for name in ("dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2", "qa")}
+    found = Evidence(several, evidence.scores, evidence.complexity)
+    assert found.dials == {
+        "dial-steps": ["dial-base", "dial-steps-3"],
+        "dial-slots": ["dial-base", "dial-slots-2", "dial-slots-10"],
+    }
+    assert found.units == {"dial": ["dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2"], "qa": ["qa"]}
+    assert not Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity).dials
+
+
+def test_a_dial_begins_at_the_lowest_level_of_its_own_family(evidence):
+    names = [name for levels in dials.FAMILIES.values() for name in levels]
+    found = Evidence(dict.fromkeys(names, CONDITIONS["qa"]), evidence.scores, evidence.complexity).dials
+    own = [f"dial-lures-{percent}" for percent in (0, 15, 30, 45, 60)]
+    assert found["dial-lures"] == own
+    for dial in ("slots", "distractors", "steps"):
+        assert found[f"dial-{dial}"][0] == "dial-base"
+    assert sum(map(len, found.values())) == len(names) + 2  # `dial-base` is in three of them
+    alone = dict.fromkeys(("dial-base", "dial-lures-30"), CONDITIONS["qa"])
+    assert not Evidence(alone, evidence.scores, evidence.complexity).dials
+
+
+def test_the_gap_of_a_unit_is_that_of_its_languages(evidence):
+    scores = evidence.scores[evidence.scores["language"].isin(UNSEEN)]
+    means = scores.groupby(["condition", "seed"])["score"].mean().unstack("seed")
+    expected = means.loc["qa-en"] - (means.loc["qa-de"] + means.loc["qa-zh"]) / 2
+    assert unit_gaps(evidence).loc["qa"].tolist() == pytest.approx(expected.tolist())
+
+
+def test_weights_of_a_rise():
+    assert rise(2).tolist() == [-1.0, 1.0]
+    for levels in (2, 3, 5):
+        assert rise(levels) @ np.linspace(0, 7, levels) == pytest.approx(7)
+        assert rise(levels).sum() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", WITH_TESTS)
+def test_the_studies_hold_the_conditions_that_their_tests_need(name):
+    study = Workspace(ROOT).study(name)
+    found = Evidence(conditions_of(study), pd.DataFrame(columns=OUTCOME_COLUMNS), pd.DataFrame())
+    assert set(study.question.tests) <= set(TESTS)
+    assert study.measures.complexity is not None
+    assert len(found.units) >= 3 or "gap-complexity" not in study.question.tests
+    assert set(found.sources[1:]) <= set(study.data.source_languages)
+    assert bool(found.dials) == ("gap-dial" in study.question.tests)
+
+
+def test_complexity_is_measured_again_of_every_task_of_the_record_on_all_that_it_is_trained_on():
+    full, again = (Workspace(ROOT).study(name) for name in ("complexity-full", MEASURED_AGAIN))
+    assert set(conditions_of(full)) <= set(again.measures.tasks)
+    assert again.measures.complexity.examples == full.intermediate_training.examples
+
+
+# --- Effects ---------------------------------------------------------------------------------------------------------
+
+
+def test_known_effects_are_found_with_their_sign_and_size():
+    generator = np.random.default_rng(1)
+    found = [run_tests(TESTS, fake(generator, gap=3.0, by_bit=5.0, by_level=8.0), RULES) for _ in range(20)]
+    estimates = np.array([[result.estimate for result in results] for results in found])
+    truth = [3.0, 5.0 * SD, 16.0]  # three levels are two steps
+    assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.8)
+    assert (estimates[:, 1:] > 0).all()
+    assert np.mean([results[1].p < 0.05 for results in found]) > 0.8
+    assert np.mean([results[2].low <= truth[2] <= results[2].high for results in found]) >= 0.8
+    assert np.mean([results[1].low <= truth[1] <= results[1].high for results in found]) >= 0.8
+
+
+def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():
+    generator = np.random.default_rng(2)
+    positive = np.zeros(len(TESTS))
+    for _ in range(FAKES):
+        # The gap is that of these tasks, so their luck is no chance; the slope takes them for drawn at random.
+        alike = run_tests(TESTS, fake(generator, task_luck=0.0), Rules({"gap": "?"}))
+        others = run_tests(TESTS, fake(generator), Rules({"gap-complexity": "?", "gap-dial": "?"}))
+        positive += [result.p < 0.05 for result in (*alike, *others)]
+    assert (positive <= MOST).all(), positive
+    assert (positive >= FEWEST).all(), positive
+
+
+def test_verdicts_and_what_the_test_can_show(evidence):
+    results = run_tests(TESTS, evidence, RULES)
+    table = verdicts(results, RULES).set_index("test")
+    assert table["verdict"].tolist() == ["supported", "supported", "supported"]
+    assert table.loc[HEADLINE, "based on"] == "6 tasks, 3 seeds"
+    assert table.loc[HEADLINE, "unit"] == "points for a standard deviation"
+    assert results[1].notes[0] == "with 6 tasks no p-value can be below 0.0014"
+    assert "(English; German, Chinese)" in results[0].notes[-1]
+
+
+def test_what_is_not_recorded_is_not_tested(evidence):
+    nothing = Evidence(CONDITIONS, evidence.scores.iloc[:0], evidence.complexity.iloc[:0])
+    assert not any(result.known for result in run_tests(TESTS, nothing, RULES))
+    assert summary(nothing, RULES) == ""
+    assert line(nothing) is None
+    for table in (task_gaps(nothing, RULES), source_gains(nothing, RULES), complexity_table(nothing)):
+        assert table.empty
+    assert slopes(nothing, RULES)["p"].isna().all()
+    assert targets_text(gaps_by_target(nothing, RULES)) == "Nothing can be compared yet."
+    known = evidence.complexity[evidence.complexity["task"] != "dial-steps-2"]
+    unmeasured = Evidence(CONDITIONS, evidence.scores, known)
+    assert slope(unmeasured, RULES, "label_entropy").rows == 5
+    assert dial_text(unmeasured) == "- The levels of `dial-steps` are not all measured yet."
+    natural = Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity)
+    assert TESTS["gap-dial"](natural, RULES).notes == ("the study has no task with a dial",)
+    assert TESTS[HEADLINE](natural, RULES).notes[0].startswith("1 task have scores")
+
+
+# --- Tables and figures ----------------------------------------------------------------------------------------------
+
+
+def test_tables(evidence):
+    table = task_gaps(evidence, RULES).set_index("task")
+    assert list(table.index) == list(BITS)
+    assert table.loc["slots", "code_length"] == pytest.approx(2**3.5, rel=0.02)
+    assert (table["languages"] == len(UNSEEN)).all()
+    assert (table["low"] < table["gap"]).all()
+    by_target = gaps_by_target(evidence, RULES)
+    assert by_target.groupby("task")["gap"].mean().to_dict() == pytest.approx(table["gap"].to_dict())
+    assert targets_text(by_target).startswith("Of 16 intervals")
+    sources = source_gains(evidence, RULES)
+    assert sources["source"].iloc[:3].tolist() == ["English", "German", "Chinese"]
+    assert len(complexity_table(evidence)) == len(BITS) * len(SOURCES)
+    described = slopes(evidence, RULES)
+    assert described["measure"].tolist() == list(MEASURES.values())
+    assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].estimate
+    assert described.loc[0, "rank"] > 0.7
+    said = again_text(described, described.assign(slope=1.5, low=-0.5, high=3.5, p=0.125))
+    slope_again = "+1.5 points for a standard deviation (−0.5 to +3.5), p 0.125"
+    assert said.startswith(f"With this code length the slope is {slope_again}; with that of the test it is ")
+    assert again_text(described, described.assign(slope=np.nan)) == ""
+    assert dial_text(evidence).endswith("The dial does what it is meant to.")
+    assert summary(evidence, RULES).startswith("English is set against German, Chinese as the language of 8 interm")
+
+
+def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):
+    slots = evidence.complexity[evidence.complexity["task"] == "slots"]
+    alone = slots.assign(task="dial-slots-4", score=51.0, censored=1)
+    more = replace(evidence, complexity=pd.concat([alone, evidence.complexity[::-1]], ignore_index=True))
+    table = complexity_table(more)
+    assert table[["task", "language"]].to_numpy().tolist() == [
+        [task, code] for task in (*BITS, "dial-slots-4") for code in SOURCES
+    ]
+    assert table.loc[table["task"] == "dial-slots-4", NOTHING_LEARNED].tolist() == [3, 3, 3]
+    assert table.loc[table["task"] != "dial-slots-4", NOTHING_LEARNED].eq(0).all()
+    assert [(each.estimate, each.p) for each in run_tests(TESTS, more, RULES)] == [
+        (each.estimate, each.p) for each in run_tests(TESTS, evidence, RULES)
+    ]
+    assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
+    assert "at any seed: `dial-slots-4`. Their" in unlearned_text(more)
+    assert unlearned_text(evidence).startswith("Of each of 8 tasks something was learned")
+    assert unlearned_text(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
+
+
+def test_a_dial_says_how_well_its_levels_are_learned(evidence):
+    scores = {"dial-base": (90, 80, 70), "dial-steps-2": (65, 60, 55), "dial-steps-3": (50, 50, 51)}
+    dev = {
+        name: float(score)
+        for task, own in scores.items()
+        for name, score in zip(CONDITIONS[task].values(), own, strict=True)
+    }
+    text = dial_text(replace(evidence, dev=dev))
+    assert "mean over source languages: 80.0, 60.0, 50.3 percent, where guessing gives 50;" in text
+
+
+def test_of_lures_it_is_said_what_values_alone_are_worth(evidence):
+    tasks = {"dial-base": "dial-lures-0", "dial-steps-2": "dial-lures-15", "dial-steps-3": "dial-lures-30"}
+    lured = replace(
+        evidence,
+        conditions={tasks[task]: own for task, own in CONDITIONS.items() if task in tasks},
+        complexity=evidence.complexity.replace({"task": tasks}),
+        dev={name: 90.0 for own in CONDITIONS.values() for name in own.values()},
+    )
+    assert "is enough for 100.0, 92.5, 85.0 percent" in dial_text(lured)
+    assert "is enough for" not in dial_text(replace(evidence, dev=lured.dev))
+
+
+def test_figures_show_what_there_is(evidence):
+    table = task_gaps(evidence, RULES)
+    axis = figures.complexity_gaps(table, evidence.dials, line(evidence)).axes[0]
+    assert sorted(text.get_text() for text in axis.texts) == sorted(BITS)
+    assert figures.complexity_gaps(table.assign(code_length=np.nan)).texts[0].get_text() == "nothing to compare yet"
+    gains = source_gains(evidence, RULES)
+    assert len(figures.source_gains(gains).axes[0].get_yticks()) == len(BITS)
+    assert figures.source_gains(gains.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+
+
+STUDY = {
+    "name": "complexity-tiny",
+    "title": "A faked study of complexity",
+    "encoder": {"name": "multilingual-e5-small"},
+    "seeds": [1, 2],
+    "data": {"source_languages": ["de"]},
+    "intermediates": [
+        "none",
+        *({"name": f"{task}-{code}", "tasks": [f"{task}{suffix}"]}
+          for task in ("intent", "nli", "qa") for code, suffix in (("en", ""), ("de", ".de"))),
+    ],
+    "targets": ["command-qa"],
+    "measures": {"complexity": {}, "tasks": ["slots"]},
+    "question": {
+        "number": 5, "text": "Does it?", "tests": {"gap": "It does.", "gap-complexity": "It does."}, "resamples": 100,
+    },
+}  # fmt: skip
+
+
+def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_them(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "_toc.yml").write_text("")
+    (tmp_path / "studies" / "complexity-tiny.yml").write_text(yaml.safe_dump(STUDY))
+    monkeypatch.chdir(tmp_path)
+    without = answer(open_section("complexity-tiny"))
+    assert "stilts run complexity-tiny" in without.learned.text
+    assert without.checks.empty
+    fill(workspace(start=tmp_path), "complexity-tiny")
+    found = answer(open_section("complexity-tiny"))
+    again = remeasured(found.evidence, [record for record in found.section.analysis.records if record.run.seed == 1])
+    assert (len(again.complexity), len(found.evidence.complexity)) == (7, 14)
+    assert again.scores is found.evidence.scores
+    assert [result.known for result in found.results] == [True, True]
+    assert found.evidence.complexity[["task", "language"]].drop_duplicates().to_numpy().tolist() == [
+        ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],
+        ["slots", "en"],
+    ]  # fmt: skip
+    assert found.learned.effect.test == HEADLINE
+    assert found.learned.text.startswith("English is set against German as the language of 3 intermediate tasks")
+
+
+def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence):
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    moved = redraw(evidence.scores, np.random.default_rng(0))
+    redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
+    alone, wider = TESTS["gap"](evidence, Rules()), TESTS["gap"](redrawn, Rules())
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

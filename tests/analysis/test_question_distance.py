@@ -1,0 +1,406 @@
+"""Question 2 on faked scores: known slopes are found, and none where none was planted."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from redrawing import redraw
+from scipy import stats
+
+from stilts.analysis.bootstrap import align, resample
+from stilts.analysis.languages.facts import DISTANCES, language, languages
+from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, caveats, run_tests, verdicts
+from stilts.analysis.questions.distance import (
+    CONTROLS,
+    FERTILITY,
+    SHARE,
+    TESTS,
+    Evidence,
+    combine,
+    example_noise,
+    gather,
+    mean_outcome,
+    predictors,
+    standardised,
+)
+from stilts.analysis.questions.distance_answer import (
+    collinearity_text,
+    correlations_text,
+    design_text,
+    family_text,
+    noise_text,
+)
+from stilts.analysis.questions.distance_models import (
+    collinearity,
+    correlations,
+    families,
+    joint_models,
+    language_means,
+    leave_one_family_out,
+    lines,
+    partial_correlation,
+    reliability,
+    slopes_by_target,
+    variance_inflation,
+    widely_known,
+)
+from stilts.publish.figures.questions import distance_scatter
+from stilts.study.errors import StiltsError
+from stilts.workspace.checkout import Workspace
+
+ROOT = Path(__file__).parents[2]
+ENCODER = "multilingual-e5-small"
+CODES = [
+    "af", "ar", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "es", "eu", "fi", "fr", "ga", "gl", "he", "hi", "hu",
+    "is", "it", "ko", "lt", "lv", "ml", "nb", "nl", "pl", "pt", "ro", "ru", "sl", "sr", "sv", "th", "uk", "vi",
+]  # fmt: skip
+TARGETS = ("intent", "command-nli")
+FAKES = 200
+FEWEST, MOST = stats.binom.ppf([0.0005, 0.9995], FAKES, 0.05)
+RULES = Rules({"gap-syntactic": "g", "gap-syntactic-controlled": "gc", "change-syntactic": "c"}, resamples=200)
+PREDICTORS = predictors(CODES, ENCODER)
+SYNTACTIC = standardised(PREDICTORS[["syntactic"]])["syntactic"]
+
+
+def scores(generator, gap=0.0, change=0.0, targets=TARGETS, conditions=("none", "nli", "qa"), seeds=3, codes=CODES):
+    """Fake scores: the gap grows by `gap` points a standard deviation of syntactic distance, and after intermediate
+    training by `change` points more, beside the luck of languages, of seeds, and of single runs."""
+    parts = []
+    far = SYNTACTIC[codes].to_numpy()
+    luck, own = generator.normal(0, 6, len(codes)), generator.normal(0, 3, len(codes))
+    for target in targets:
+        level = 60 + generator.normal(0, 5)
+        for condition in conditions:
+            after = condition != "none"
+            for seed in range(1, seeds + 1):
+                seed_luck, seed_slope = generator.normal(0, 1), generator.normal(0, 0.5)
+                lost = 20 + luck + (gap + change * after + seed_slope) * far + own * after
+                values = level - lost + seed_luck + generator.normal(0, 4, len(codes))
+                english = level + generator.normal(0, 4)
+                parts += [(condition, target, code, seed, score, 30.0)
+                          for code, score in zip([*codes, "en"], [*values, english], strict=True)]  # fmt: skip
+    return pd.DataFrame(parts, columns=list(OUTCOME_COLUMNS))
+
+
+@pytest.fixture(scope="module")
+def fake():
+    return scores(np.random.default_rng(0), gap=5.0, change=-4.0)
+
+
+@pytest.fixture(scope="module")
+def evidence(fake):
+    return gather(fake, ENCODER)
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def test_the_two_outcomes_are_kept_apart():
+    table = pd.DataFrame(
+        [
+            (condition, "intent", language, 1, score, 30.0)
+            for condition, of in {
+                "none": {"en": 80, "de": 70, "hi": 50}, "nli": {"en": 90, "de": 85, "hi": 50},
+                "qa": {"en": 70, "de": 65, "hi": 50},
+            }.items()
+            for language, score in of.items()
+        ],
+        columns=["condition", "target", "language", "seed", "score", "n"],
+    )  # fmt: skip
+    found = gather(table, ENCODER)
+    assert found.conditions == ("nli", "qa")
+    assert found.gap[1].to_dict() == pytest.approx({"de": 5, "hi": 30})  # the mean of nli and qa
+    assert found.change[1].to_dict() == pytest.approx({"de": -5, "hi": 0})
+    assert gather(table, ENCODER, ["nli"]).gap[1].to_dict() == pytest.approx({"de": 5, "hi": 40})
+    partly = table[(table["condition"] != "qa") | (table["target"] != "intent")]
+    more = pd.concat([table, partly.assign(target="command-nli")])
+    assert gather(more, ENCODER).conditions == ("nli",)
+
+
+def test_evidence_needs_a_baseline_a_condition_and_english(fake):
+    with pytest.raises(StiltsError, match="needs condition 'none' and an intermediate one.* found scores of nli, qa"):
+        gather(fake[fake["condition"] != "none"], ENCODER)
+    with pytest.raises(StiltsError, match="found scores of none"):
+        gather(fake[fake["condition"] == "none"], ENCODER)
+    with pytest.raises(StiltsError, match="no target task with records is tested in English"):
+        gather(fake[fake["language"] != "en"], ENCODER)
+
+
+def test_a_target_that_few_languages_have_does_not_tilt_the_average():
+    """French alone has the harder target: its gap there is what that target does to German, not what French does."""
+    first = pd.DataFrame({1: [10.0, 20.0]}, index=["de", "hi"])
+    second = pd.DataFrame({1: [40.0, 35.0]}, index=["de", "fr"])
+    assert combine({"a": first, "b": second})[1].to_dict() == pytest.approx({"de": 25, "fr": 20, "hi": 35})
+    assert combine({"a": first, "b": first + 4})[1].to_dict() == pytest.approx({"de": 12, "hi": 22})
+    with pytest.raises(StiltsError, match="targets a, b share too few languages"):
+        combine({"a": first, "b": second.drop(index="de")})
+
+
+def test_predictors_of_languages():
+    table = predictors(["de", "hr", "lb", "zh"], ENCODER)
+    assert list(table.columns) == [*DISTANCES, *CONTROLS]
+    assert table[SHARE].round(2).to_dict() == {"de": 6.06, "hr": 4.36, "lb": -3.32, "zh": 5.99}  # lb: none listed
+    assert table["syntactic"].isna().to_dict() == {"de": False, "hr": True, "lb": False, "zh": False}
+    assert table[FERTILITY].isna().to_dict() == {"de": False, "hr": False, "lb": True, "zh": False}
+    assert predictors(["de"], "an-encoder-not-measured")[FERTILITY].isna().all()
+
+
+def test_pretraining_text_is_that_of_the_published_table():
+    sizes = {code: language(code).cc100 for code in ("en", "ru", "zh", "my", "sw", "bs", "yo", "nn")}
+    assert sizes == {"en": 300.8, "ru": 278.0, "zh": 63.5, "my": 2.0, "sw": 1.6, "bs": 0.1, "yo": 0.0, "nn": None}
+    total = sum(row.cc100 or 0 for row in languages().values())
+    assert 2350 < total < 2500  # "more than two terabytes", 2.5 TB
+
+
+# --- Effects ---------------------------------------------------------------------------------------------------------
+
+
+def test_known_slopes_are_found_with_their_sign_and_size():
+    generator = np.random.default_rng(1)
+    found = [run_tests(TESTS, gather(scores(generator, 5.0, -4.0), ENCODER), RULES) for _ in range(12)]
+    means = np.mean([[result.estimate for result in results] for results in found], axis=0)
+    assert means == pytest.approx([1.0, 1.0, -4.0], abs=0.8)  # after training the gap grows by 5 - 4 = 1
+    signs = [np.sign(results[2].estimate) for results in found]
+    assert signs == [-1.0] * 12
+    assert sum(results[2].low <= -4.0 <= results[2].high for results in found) >= 10
+
+
+def test_a_gap_that_distance_makes_is_a_yes_and_a_change_that_it_does_not_make_is_none():
+    results = run_tests(TESTS, gather(scores(np.random.default_rng(3), gap=8.0), ENCODER), RULES)
+    table = verdicts(results, RULES)
+    assert table["verdict"].tolist() == ["supported", "supported", "no effect that matters"]
+    assert results[0].unit == "points for a standard deviation"
+    assert "`gap-syntactic`" not in caveats(results)
+
+
+def outcomes_without_a_slope(generator):
+    """Return evidence as `gather` makes it of `scores` without slopes, without the tables between."""
+
+    def drawn(by_language, by_seed, residual):
+        values = generator.normal(15, by_language, (len(CODES), 1)) + generator.normal(0, by_seed, 3)
+        values = values + generator.normal(0, by_seed / 2, 3) * SYNTACTIC[CODES].to_numpy()[:, None]
+        return pd.DataFrame(values + generator.normal(0, residual, values.shape), index=CODES, columns=[1, 2, 3])
+
+    return Evidence(drawn(6, 1, 4), drawn(3, 1.5, 5), {}, PREDICTORS, ("nli",))
+
+
+def test_without_a_slope_the_tests_are_positive_about_as_often_as_they_say():
+    generator = np.random.default_rng(2)
+    positive = np.zeros(3)
+    for _ in range(FAKES):
+        results = run_tests(TESTS, outcomes_without_a_slope(generator), RULES)
+        positive += [result.p < 0.05 for result in results]
+    assert (positive >= FEWEST).all(), positive
+    assert (positive <= MOST).all(), positive
+
+
+def test_from_scores_without_a_slope_few_are_positive():
+    generator = np.random.default_rng(2)
+    fakes = [gather(scores(generator, targets=("intent",), conditions=("none", "nli")), ENCODER) for _ in range(25)]
+    positive = sum(result.p < 0.05 for fake in fakes for result in run_tests(TESTS, fake, RULES))
+    assert positive <= stats.binom.ppf(0.9995, 75, 0.05)
+
+
+def test_a_study_may_choose_any_distance_and_is_told_where_too_few_languages_have_it(evidence):
+    assert set(TESTS) == {f"{o}-{d}{c}" for o in ("gap", "change") for d in DISTANCES for c in ("", "-controlled")}
+    few = Evidence(evidence.gap.iloc[:3], evidence.change, evidence.by_target, evidence.predictors, ("nli",))
+    result = run_tests(TESTS, few, Rules({"gap-genetic-controlled": "?"}))[0]
+    assert not result.known
+    assert result.unit == "points for a standard deviation"
+    assert result.notes[0].startswith("3 of 3 rows have all that the test needs, of 5 at least")
+
+
+# --- Correlations ----------------------------------------------------------------------------------------------------
+
+
+def test_partial_correlations_are_those_of_residuals():
+    values = np.random.default_rng(0).normal(size=(30, 4))
+    values[:, 1] += values[:, 2]
+    left = [values[:, i] - np.polyval(np.polyfit(values[:, 2], values[:, i], 1), values[:, 2]) for i in (0, 1)]
+    assert partial_correlation(values[:, :3]) == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert partial_correlation(values[:, :2]) == pytest.approx(stats.pearsonr(*values[:, :2].T).statistic)
+    assert partial_correlation(values[:, :2], "rank") == pytest.approx(stats.spearmanr(values[:, :2]).statistic)
+    assert partial_correlation(np.stack([values, values + 1])).shape == (2,)
+
+
+def test_correlations_that_cannot_be_are_missing():
+    x = np.arange(8.0)
+    assert partial_correlation(np.column_stack([x, -x])) == pytest.approx(-1)
+    assert np.isnan(partial_correlation(np.column_stack([x, np.ones(8)])))
+    assert np.isnan(partial_correlation(np.column_stack([x, x**2, 2 * x])))
+
+
+def test_the_table_of_correlations(evidence):
+    table = correlations(evidence, RULES)
+    assert len(table) == 2 * 2 * (len(DISTANCES) + 2)
+    row = table[(table["outcome"] == "change") & (table["predictor"] == "syntactic") & (table["kind"] == "linear")]
+    row = row.iloc[0]
+    assert row["low"] < row["r"] < row["high"] < 0
+    assert row["partial_low"] < row["partial"] < row["partial_high"] < 0
+    assert (row["languages"], row["partial_languages"]) == (len(CODES), len(CODES))
+    assert np.isnan(row["r_noise_free"])
+    assert "syntactic (\N{MINUS SIGN}0." in correlations_text(table).splitlines()[1]
+
+
+def test_noise_of_examples_lowers_what_is_reliable():
+    outcome = pd.DataFrame({1: [0.0, 10.0, 20.0], 2: [0.0, 10.0, 20.0]}, index=["de", "fr", "hi"])
+    assert reliability(outcome, pd.Series(25.0, index=outcome.index)) == pytest.approx(0.75)
+    assert reliability(outcome, pd.Series(200.0, index=outcome.index)) == 0.0
+    assert np.isnan(reliability(outcome, None))
+
+
+def test_noise_of_examples_is_that_of_a_mean_of_so_many():
+    generator = np.random.default_rng(0)
+    codes = ["de", "en", "fr", "hi"]
+
+    def answers():
+        return pd.DataFrame(
+            {"language": np.repeat(codes, 50), "example": np.tile(np.arange(50), 4)}
+            | {"matches": (generator.random(200) < 0.6).astype(float), "predicted": 1.0, "gold": 1.0}
+        )
+
+    runs = {("none", 1): answers(), ("nli", 1): answers()}
+    replicates = resample({"intent": align("intent", runs)}, 2000, np.random.default_rng(0))
+    table = pd.concat(
+        frame.groupby("language")["matches"].mean().mul(100).rename("score").reset_index()
+        .assign(condition=condition, target="intent", seed=seed, n=50.0)
+        for (condition, seed), frame in runs.items()
+    )  # fmt: skip
+    found = gather(table, ENCODER)
+    noise = example_noise(replicates, found)
+    assert list(noise.index) == ["de", "fr", "hi"]
+    assert noise["gap"].mean() == pytest.approx(100**2 * 0.24 / 50, rel=0.25)
+    assert noise["change"].mean() == pytest.approx(2 * 100**2 * 0.24 / 50, rel=0.25)
+    free = correlations(found, Rules(resamples=20), noise)
+    assert free["r_noise_free"].isna().all()  # three languages are too few, or all of it is noise
+    assert "percent of the variance of the gap" in noise_text(found, noise)
+
+
+# --- All distances at once -------------------------------------------------------------------------------------------
+
+
+def test_collinearity_is_shown():
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame(generator.normal(size=(60, 2)), columns=["a", "b"])
+    table["c"] = table["a"] + 0.1 * generator.normal(size=60)
+    inflation = variance_inflation(table)
+    assert inflation["b"] < 1.2
+    assert inflation["a"] > 50
+    assert variance_inflation(table.assign(d=table["a"] + table["b"])).tolist() == [np.inf] * 4
+    assert variance_inflation(table[["b"]]).tolist() == pytest.approx([1.0])
+    assert variance_inflation(table.iloc[:2]).isna().all()
+
+
+def test_the_joint_models(evidence):
+    known = widely_known(evidence)
+    assert "syntactic" in known
+    assert "phonological" not in known  # of 21 of 37 languages
+    shown = collinearity(evidence).set_index("predictor")
+    assert shown.loc["syntactic", "known"] == len(CODES)
+    assert np.isnan(shown.loc["phonological", "inflation"])
+    assert shown.loc["syntactic", "syntactic"] == pytest.approx(1.0)
+    assert "say much the same" in collinearity_text(shown.reset_index())
+    table, notes = joint_models(evidence, RULES)
+    rows = table[(table["outcome"] == "change") & (table["model"] == "widely known")]
+    assert rows["predictor"].tolist() == [*known, *CONTROLS]
+    assert rows["languages"].nunique() == 1
+    assert (rows["low"] < rows["slope"]).all()
+    assert any("predictors, too few for the model" in note for note in notes) or "all distances" in set(table["model"])
+
+
+# --- Families --------------------------------------------------------------------------------------------------------
+
+
+def test_families_and_branches():
+    assert families(["de", "hi", "sv", "eu", "fi"]) == {
+        "Basque (isolate)": ["eu"],
+        "Indo-European": ["de", "hi", "sv"],
+        "Indo-European: Germanic": ["de", "sv"],
+        "Indo-European: Indo-Iranian": ["hi"],
+        "Uralic": ["fi"],
+    }
+
+
+def test_each_family_is_left_out_once(evidence):
+    results = run_tests(TESTS, evidence, RULES)
+    table = leave_one_family_out(evidence, results, RULES)
+    first = table[table["test"] == "change-syntactic"]
+    assert first["without"].tolist() == ["none", *families(CODES)]
+    assert first["slope"].iloc[0] == pytest.approx(results[2].estimate)
+    germanic = first[first["without"] == "Indo-European: Germanic"].iloc[0]
+    assert (germanic["left_out"], germanic["languages"]) == (7, len(CODES) - 7)
+    assert "`change-syntactic`: the slope keeps its sign" in family_text(table)
+
+
+def test_slopes_by_target_and_condition(fake, evidence):
+    table = slopes_by_target(fake, evidence, RULES, "syntactic")
+    assert table[["target", "condition"]].to_numpy().tolist() == [
+        [target, condition] for target in TARGETS for condition in ("none", "nli", "qa")
+    ]
+    assert table["slope"].iloc[0] == pytest.approx(5.0, abs=3)
+    assert (table["english"] > 40).all()
+
+
+# --- Figure and sentences --------------------------------------------------------------------------------------------
+
+
+def test_the_scatter_names_every_language_once_a_panel(evidence):
+    table = language_means(evidence)
+    figure = distance_scatter(table, "syntactic", lines(evidence, "syntactic"))
+    names = sorted(table["name"])
+    for axis in figure.axes:
+        assert sorted(text.get_text() for text in axis.texts) == names
+        boxes = [text.get_window_extent() for text in axis.texts]
+        pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
+        assert not [1 for a, b in pairs if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1]
+    assert distance_scatter(table.assign(syntactic=np.nan), "syntactic", {}).texts[0].get_text() == (
+        "nothing to compare yet"
+    )
+
+
+def test_lines_are_least_squares(evidence):
+    intercept, slope = lines(evidence, "syntactic")["gap"]
+    means = evidence.gap.mean(axis=1)
+    reference = stats.linregress(evidence.predictors["syntactic"], means)
+    assert (intercept, slope) == pytest.approx((reference.intercept, reference.slope))
+
+
+def test_what_the_design_says(evidence):
+    text = design_text(evidence, RULES)
+    assert text.startswith(
+        "Both outcomes average 2 target tasks (`intent` and `command-nli`) and 2 conditions (`nli` and `qa`), over 37 "
+        "languages besides English and 3 seeds. The mean gap is +"
+    )
+    assert "hardly a degradation" not in text
+    level = Evidence(evidence.gap - 25, evidence.change, evidence.by_target, evidence.predictors, evidence.conditions)
+    assert design_text(level, RULES).endswith("hardly a degradation that distance could explain.")
+
+
+# --- Studies ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_studies_choose_the_same_tests_which_are_known():
+    blocks = [
+        yaml.safe_load((ROOT / "studies" / f"distance{suffix}.yml").read_text(encoding="utf-8"))["question"]
+        for suffix in ("", "-full", "-pilot", "-paper")
+    ]
+    assert all(block == blocks[0] for block in blocks)
+    assert set(blocks[0]["tests"]) <= set(TESTS)
+
+
+def test_the_recorded_study_computes_nothing_anew():
+    here = Workspace(ROOT)
+    recorded = {path.stem for path in (ROOT / "results" / "pocket-full" / "records").glob("*.json")}
+    assert {run.id for run in here.plan(here.study("distance-full")).runs} <= recorded
+
+
+def test_items_of_english_widen_a_mean_gap_and_no_slope(evidence, fake):
+    moved = redraw(fake, np.random.default_rng(0))
+    moved.loc[moved["language"] != "en", "score"] = 50.0
+    redrawn = gather(fake, ENCODER, redrawn=moved)
+    alone, wider = (mean_outcome(each, Rules(), "gap") for each in (evidence, redrawn))
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)
+    alone, wider = (TESTS["gap-syntactic"](each, Rules()) for each in (evidence, redrawn))
+    assert (wider.low, wider.high) == pytest.approx((alone.low, alone.high), abs=0.3)

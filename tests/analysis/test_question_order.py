@@ -1,0 +1,283 @@
+"""Question 1 on faked scores: known effects of order are found, and none where none was planted."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from faked_study import fill
+from redrawing import redraw
+from scipy import stats
+
+from stilts.analysis.questions import common
+from stilts.analysis.questions.chapters import open_section
+from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
+from stilts.analysis.questions.order import (
+    HEADLINE,
+    TESTS,
+    Evidence,
+    Plan,
+    answer,
+    by_language,
+    by_source,
+    forgetting_table,
+    forgetting_text,
+    forgotten,
+    gains,
+    plan_of,
+    seen_text,
+    summary,
+)
+from stilts.publish import figures
+from stilts.workspace.checkout import Workspace, workspace
+
+ROOT = Path(__file__).parents[2]
+FAKES = 200
+FEWEST, MOST = stats.binom.ppf([0.0005, 0.9995], FAKES, 0.05)
+RULES = Rules(dict.fromkeys(TESTS, "?"), resamples=200)
+OTHERS = ("de", "ru", "zh")
+UNSEEN = ["ar", "bg", "ca", "cs", "da", "el", "es", "eu", "fi", "fr", "he", "hi", "hu", "it", "ko", "nl", "pl", "th"]
+STAGES = {
+    "none": (),
+    "en": (("en",),),
+    "en-then-en": (("en",), ("en",)),
+    **{f"{code}-then-{code}": ((code,), (code,)) for code in OTHERS},
+    **{f"en-then-{code}": (("en",), (code,)) for code in OTHERS},
+    **{f"{code}-then-en": ((code,), ("en",)) for code in OTHERS},
+    **{f"mixed-{code}": (("en", code),) for code in OTHERS},
+}
+PLAN = Plan(STAGES)
+
+
+def fake(generator, last=0.0, seen=0.0, second=0.0, mixed=0.0, lost=0.0, seeds=3):
+    """Fake evidence: English last gains `last` points in unseen languages and `seen` in the other source language;
+    two languages gain `second` over English twice, mixed ones `mixed` more; `lost` points of dev score are forgotten.
+    Runs, languages and single scores have luck of their own."""
+    codes = [*UNSEEN, *OTHERS, "en"]
+    rows, dev = [], []
+    level = 60 + generator.normal(0, 8, len(codes))
+    for name, own in STAGES.items():
+        pair = len({code for stage in own for code in stage}) == 2
+        english_last = len(own) == 2 and pair and own[1] == ("en",)
+        taste = generator.normal(0, 1.5, len(codes))  # what a condition does to a language, beyond seeds
+        for seed in range(1, seeds + 1):
+            values = level + taste + generator.normal(0, 1) + generator.normal(0, 6, len(codes))
+            values += 5 * bool(own) + second * pair + mixed * (pair and len(own) == 1)
+            values += np.where(np.isin(codes, OTHERS), seen, last) * english_last
+            rows += [(name, "command-qa", code, seed, value, 30.0) for code, value in zip(codes, values, strict=True)]
+            if len(own) == 2:
+                before, drop = 90 + generator.normal(), lost * pair + generator.normal(0, 1.5)
+                dev.append((name, own[0][0], own[1][0], seed, before, before - drop))
+    columns = ["condition", "first", "second", "seed", "before", "after"]
+    return Evidence(PLAN, pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)), pd.DataFrame(dev, columns=columns))
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return fake(np.random.default_rng(0), last=6.0, seen=-8.0, second=3.0, mixed=-4.0, lost=7.0)
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------------
+
+
+def test_conditions_are_told_apart_by_their_stages():
+    assert PLAN.baseline == "none"
+    assert (PLAN.sources, PLAN.others) == (["de", "ru", "zh"], ["de", "ru", "zh"])
+    assert (PLAN.english_first("ru"), PLAN.english_last("ru")) == ("en-then-ru", "ru-then-en")
+    assert (PLAN.twice("en"), PLAN.twice("zh"), PLAN.mixed("de")) == ("en-then-en", "zh-then-zh", "mixed-de")
+    assert PLAN.named(["en"]) == "en"
+    assert PLAN.mixed("fr") is None
+    assert [PLAN.title(name) for name in ("none", "en", "en-then-en", "ru-then-en", "mixed-de")] == [
+        "none", "English, one stage", "English twice", "Russian, then English", "English and German, mixed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study", ["order", "order-full", "order-pilot", "order-paper"])
+def test_the_studies_hold_the_conditions_that_their_tests_need(study):
+    here = Workspace(ROOT)
+    settings = here.study(study)
+    plan = plan_of(settings)
+    assert set(settings.question.tests) == set(TESTS)
+    assert set(plan.others) == set(plan.sources) <= set(settings.data.source_languages)
+    assert len(plan.others) >= 2
+    assert None not in [plan.baseline, plan.twice("en"), *(plan.mixed(code) for code in plan.others)]
+
+
+def test_the_studies_choose_the_same_tests():
+    blocks = {
+        name: yaml.safe_load((ROOT / "studies" / f"{name}.yml").read_text(encoding="utf-8"))["question"]
+        for name in ("order-full", "order-pilot", "order-paper")
+    }
+    assert all(block == blocks["order-full"] for block in blocks.values())
+    assert Workspace(ROOT).study("order").question == Workspace(ROOT).study("order-full").question
+
+
+# --- Effects ---------------------------------------------------------------------------------------------------------
+
+
+def test_known_effects_are_found_with_their_sign_and_size():
+    generator = np.random.default_rng(1)
+    planted = {"last": 6.0, "seen": -8.0, "second": 3.0, "mixed": -4.0, "lost": 7.0}
+    found = [run_tests(TESTS, fake(generator, **planted), RULES) for _ in range(30)]
+    truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, 7.0]  # the mean of both orders has half of what the last gains
+    estimates = np.array([[result.estimate for result in results] for results in found])
+    assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.7)
+    assert (np.sign(estimates[:, [0, 2, 3, 4]]) == np.sign(truth)[[0, 2, 3, 4]]).all()
+    inside = np.array([[r.low <= t <= r.high for r, t in zip(results, truth, strict=True)] for results in found])
+    assert (inside.mean(axis=0) >= 0.8).all()
+
+
+def test_verdicts_on_planted_effects(evidence):
+    results = run_tests(TESTS, evidence, RULES)
+    table = verdicts(results, RULES).set_index("test")
+    assert table.loc[["order-unseen", "forgetting"], "verdict"].tolist() == ["supported", "supported"]
+    assert table.loc["order-unseen", "based on"] == f"{len(UNSEEN)} languages, 3 seeds"
+    assert table.loc["order-seen", "based on"] == "3 languages, 3 seeds"
+    assert "(German, Russian, Chinese)" in common.caveats(results)
+
+
+def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():
+    generator = np.random.default_rng(2)
+    positive = np.zeros(len(TESTS))
+    for _ in range(FAKES):
+        positive += [result.p < 0.05 for result in run_tests(TESTS, fake(generator), RULES)]
+    assert (positive <= MOST).all(), positive
+    assert (positive[[0, 2, 3]] >= FEWEST).all(), positive  # three rows alone make the other two careful
+
+
+def test_what_is_not_recorded_is_not_tested(evidence):
+    partly = Evidence(PLAN, evidence.scores[evidence.scores["condition"] != "ru-then-en"], evidence.dev.iloc[:0])
+    results = {result.test: result for result in run_tests(TESTS, partly, RULES)}
+    assert not any(result.known for result in results.values())
+    assert results["order-unseen"].notes == ("nothing is recorded yet of `ru-then-en`",)
+    assert results["forgetting"].notes == ("nothing is recorded yet of both stages",)
+    nothing = Evidence(PLAN, evidence.scores.iloc[:0], evidence.dev.iloc[:0])
+    assert summary(nothing, RULES) == ""
+    assert gains(nothing, RULES).empty
+    assert by_source(nothing, RULES).empty
+    assert by_language(nothing).empty
+    assert seen_text(by_source(nothing, RULES)) == "No language has both orders on record yet."
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_gains_keep_unseen_seen_and_english_apart(evidence):
+    table = gains(evidence, RULES).set_index(["condition", "languages"])
+    assert set(table.loc["en-then-en"].index) == {"unseen", "English"}
+    assert set(table.loc["mixed-ru"].index) == {"unseen", "seen", "English"}
+    means = evidence.scores[evidence.scores["language"].isin(UNSEEN)].groupby("condition")["score"].mean()
+    row = table.loc[("de-then-en", "unseen")]
+    assert row["gain"] == pytest.approx(means["de-then-en"] - means["none"])
+    assert row["over_english"] == pytest.approx(means["de-then-en"] - means["en-then-en"])
+    assert row["low"] < row["gain"] < row["high"]
+    assert table.loc[("mixed-ru", "unseen"), "over_english"] == pytest.approx(means["mixed-ru"] - means["en"])
+    assert np.isnan(table.loc[("en", "unseen"), "over_english"]) or table.loc[("en", "unseen"), "training"]
+    assert np.isnan(table.loc[("en-then-en", "unseen"), "over_english"])
+
+
+def test_the_effect_by_source_and_by_language(evidence):
+    table = by_source(evidence, RULES)
+    assert table["source"].tolist() == [name for name in ("German", "Russian", "Chinese") for _ in range(3)]
+    unseen = table[table["languages"] == "unseen"]
+    assert unseen["effect"].mean() == pytest.approx(run_tests(TESTS, evidence, RULES)[0].estimate)
+    assert unseen["rows"].tolist() == [len(UNSEEN)] * 3
+    assert seen_text(table).startswith("Of 9 intervals")
+    languages = by_language(evidence).set_index("code")
+    assert sorted(languages.index[languages["trained"]]) == ["de", "en", "ru", "zh"]
+    kept = evidence.scores[(evidence.scores["language"] == "fi") & (evidence.scores["condition"] == "none")]
+    assert languages.loc["fi", "none"] == pytest.approx(kept["score"].mean())
+    assert {"English twice", "English first", "English last", "mixed"} <= set(languages.columns)
+
+
+def test_forgetting_is_told_by_direction(evidence):
+    table = forgetting_table(evidence).set_index("condition")
+    assert table.loc["de-then-en", ["training", "language", "seeds"]].tolist() == ["German, then English", "German", 3]
+    assert table["lost"].tolist() == pytest.approx((table["before"] - table["after"]).tolist())
+    assert abs(table.loc["en-then-en", "lost"]) < 4 < table.loc["zh-then-en", "lost"]
+    text = forgetting_text(evidence)
+    assert re.fullmatch(r"English loses \d+\.\d points of .*; a language before English loses \d+\.\d points .*", text)
+    gained = replace(evidence, dev=evidence.dev.assign(before=evidence.dev["after"], after=evidence.dev["before"]))
+    assert forgetting_text(gained) == text.replace("loses", "gains")
+    one_order = Evidence(PLAN, evidence.scores, evidence.dev[evidence.dev["first"] == "en"])
+    assert forgotten(one_order).empty
+
+
+def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both():
+    rows = [
+        (name, target, code, 1, score, 10.0)
+        for name, more in {"en-then-de": 0.0, "de-then-en": 4.0, "en-then-ru": 0.0, "ru-then-en": 2.0}.items()
+        for target, codes in {"mlqa": {"hi": 50, "vi": 40}, "tydiqa": {"hi": 60, "fi": 30}}.items()
+        for code, level in codes.items()
+        for score in [level + more]
+    ]
+    stages = {name: STAGES[name] for name in ("none", "en-then-de", "de-then-en", "en-then-ru", "ru-then-en")}
+    scores = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
+    result = TESTS[HEADLINE](Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
+    assert (result.estimate, result.rows) == (pytest.approx(3.0), 3)
+
+
+# --- Figures and records ---------------------------------------------------------------------------------------------
+
+
+def test_figures_show_what_there_is(evidence):
+    table = gains(evidence, RULES)
+    axis = figures.order_gains(table).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(dict.fromkeys(table["training"]))
+    shown = figures.order_languages(by_language(evidence))
+    assert len(shown.axes[0].get_yticks()) == len(UNSEEN) + 4
+    lost = forgetting_table(evidence)
+    assert len(figures.forgetting(lost).axes[0].get_yticks()) == len(lost)
+    for draw, empty in ((figures.order_gains, table), (figures.forgetting, lost)):
+        assert draw(empty.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+    assert figures.order_languages(by_language(evidence).iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+
+
+STUDY = {
+    "name": "order-tiny",
+    "title": "A faked study of order",
+    "encoder": {"name": "multilingual-e5-small"},
+    "seeds": [1, 2],
+    "data": {"source_languages": ["de", "zh"]},
+    "intermediates": [
+        "none",
+        {"name": "en-then-en", "before": [["qa"]], "tasks": ["qa"]},
+        {"name": "en-then-de", "before": [["qa"]], "tasks": ["qa.de"]},
+        {"name": "de-then-en", "before": [["qa.de"]], "tasks": ["qa"]},
+        {"name": "en-then-zh", "before": [["qa"]], "tasks": ["qa.zh"]},
+        {"name": "zh-then-en", "before": [["qa.zh"]], "tasks": ["qa"]},
+        {"name": "mixed-de", "tasks": ["qa", "qa.de"]},
+        {"name": "mixed-zh", "tasks": ["qa", "qa.zh"]},
+    ],
+    "targets": ["command-qa"],
+    "question": {"number": 1, "text": "Does it?", "tests": dict.fromkeys(TESTS, "It does."), "resamples": 100},
+}
+
+
+def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_them(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "_toc.yml").write_text("")
+    (tmp_path / "studies" / "order-tiny.yml").write_text(yaml.safe_dump(STUDY))
+    monkeypatch.chdir(tmp_path)
+    without = answer(open_section("order-tiny"))
+    assert "stilts run order-tiny" in without.learned.text
+    assert (without.learned.verdict, without.checks.empty) == ("could not be tested", True)
+    fill(workspace(start=tmp_path), "order-tiny")
+    found = answer(open_section("order-tiny"))
+    assert [result.known for result in found.results] == [True] * 5
+    assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
+    assert found.learned.effect.test == HEADLINE
+    assert len(found.evidence.dev) == 5 * 2
+    assert not found.checks.empty
+
+
+def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence):
+    """Redrawn test items move all languages alike, which their spread does not show."""
+    moved = redraw(evidence.scores, np.random.default_rng(0))
+    redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
+    alone, wider = TESTS[HEADLINE](evidence, Rules()), TESTS[HEADLINE](redrawn, Rules())
+    assert wider.estimate == alone.estimate
+    assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -1,0 +1,641 @@
+"""The three phases on a tiny study: what they leave, and that nothing is lost or done twice."""
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from processes import largest_file
+
+from stilts.models.encoders import load_encoder
+from stilts.phases import sentence_retrieval, training
+from stilts.phases.runner import complete
+from stilts.sources.suite import Table, features, write_suite
+from stilts.study.checkpoints import Checkpoints
+from stilts.study.errors import StiltsError
+from stilts.study.records import PREDICTION_COLUMNS, Record
+from stilts.study.runs import Run
+from stilts.tasks import metrics, neighbours, registry
+from stilts.tasks.metrics import Counts, score
+from stilts.tasks.neighbours import Candidate
+from stilts.tasks.registry import get_target
+from stilts.tasks.splits import Split, load
+from stilts.training import loop
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.resolution import SUITES, Plan
+
+CHILD = ("zero-shot", "nli", "slots")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A checkout whose suite and encoder stand; its runs are done by no test."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
+        folder = tmp_path_factory.mktemp("phases")
+        workspace = tiny.checkout(folder / "checkout", tiny.write_encoder(folder / "encoder"))
+        workspace.prepare(workspace.study("tiny"))
+        yield workspace
+
+
+def fresh(prepared: Workspace, folder: Path, **changes) -> tuple[Workspace, Plan]:
+    """A checkout without runs, on the prepared suite and encoder."""
+    encoder = Path(prepared.study("tiny").encoder.name)
+    workspace = tiny.checkout(folder / "checkout", encoder, **changes)
+    workspace.runs.mkdir()
+    for name in ("data", "encoders"):
+        (workspace.runs / name).symlink_to(prepared.runs / name)
+    return workspace, workspace.plan(workspace.study("tiny"))
+
+
+@pytest.fixture
+def work(prepared, tmp_path):
+    return fresh(prepared, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def done(prepared, tmp_path_factory):
+    """The whole study, done without a disturbance, in the order of the plan: workspace, plan, records by place."""
+    workspace, plan = fresh(prepared, tmp_path_factory.mktemp("done"))
+    records = {place(run): complete(run, workspace, plan.by_id) for run in plan.runs}
+    return workspace, plan, records
+
+
+def place(run: Run) -> tuple[str, str, str | None]:
+    return run.phase, run.condition, run.target
+
+
+def run_at(plan: Plan, where: tuple[str, str, str | None]) -> Run:
+    (found,) = (run for run in plan.runs if place(run) == where)
+    return found
+
+
+def numbers(record: Record) -> tuple:
+    """What a run computes: all of its record but where and how fast."""
+    return record.run, record.metrics, record.history, record.predictions_sha256
+
+
+# --- what a study leaves ---------------------------------------------------------------------------------------------
+
+
+def test_every_run_of_a_study_leaves_its_record(done):
+    workspace, plan, records = done
+    assert len(plan.runs) == 17
+    assert {record.id for record in workspace.store()} == {run.id for run in plan.runs}
+    for run in plan.runs:
+        record = records[place(run)]
+        assert record.run == run
+        assert record == workspace.store().get(run.id)
+        provenance = record.provenance
+        assert (provenance.study, provenance.packages["torch"]) == ("tiny", version("torch"))
+        assert min(provenance.seconds, provenance.examples, provenance.tokens, provenance.peak_memory_mb) > 0
+        assert provenance.tokens_per_second == pytest.approx(provenance.tokens / provenance.seconds, rel=0.01)
+
+
+def test_only_checkpoints_that_others_may_need_are_left(done):
+    workspace, plan, _ = done
+    left = {path.name for path in workspace.checkpoints.root.iterdir()}
+    assert left == {run.id for run in plan.runs if run.phase == "intermediate"}
+    assert list((workspace.runs / "progress").iterdir()) == []
+
+
+def test_a_training_run_records_its_curve_and_its_dev_score(done):
+    *_, records = done
+    for record in records.values():
+        if record.run.phase == "zero-shot":
+            assert record.history == []
+            continue
+        scores = [point["dev_score"] for point in record.history if "dev_score" in point]
+        assert len(scores) == 2
+        guessed = {} if record.run.target in ("slots", "command-qa") else {"majority": record.metrics["en"]["majority"]}
+        assert record.metrics == {"en": {"score": max(scores), "n": 12, **guessed}}
+        assert all(100 / 3 <= share < 100 for share in guessed.values())
+        assert [point["update"] for point in record.history if "loss" in point] == list(range(1, 13))
+        assert record.provenance.examples == 4 * 24
+        assert record.predictions_sha256 is None
+
+
+def test_scores_are_those_of_the_counts_beside_them(done):
+    workspace, plan, records = done
+    for run in plan.runs:
+        if run.phase != "zero-shot":
+            continue
+        predictions, metrics = workspace.store().predictions(run.id), records[place(run)].metrics
+        assert tuple(predictions.columns) == PREDICTION_COLUMNS
+        for language, own in predictions.groupby("language", observed=True):
+            counts = Counts(own["matches"], own["predicted"], own["gold"])
+            assert metrics[language]["score"] == pytest.approx(score(counts), abs=1e-4)
+            assert metrics[language]["n"] == len(own)
+            assert own["example"].tolist() == list(range(len(own)))
+        assert set(metrics) == set(predictions["language"])
+
+
+def test_trained_tasks_are_evaluated_in_every_language_english_included(done):
+    workspace, plan, records = done
+    beside = {"intent": {"majority", "balanced"}, "slots": {"token_accuracy"}, "command-qa": {"exact_match"}}
+    for target, extra in beside.items():
+        metrics = records["zero-shot", "nli", target].metrics
+        assert {language: own.keys() for language, own in metrics.items()} == dict.fromkeys(
+            ("de", "en", "sw"), {"score", "n"} | extra
+        )
+        assert {own["n"] for own in metrics.values()} == {8}
+    predictions = workspace.store().predictions(run_at(plan, CHILD).id)
+    rows = predictions[predictions["language"] == "sw"]
+    words = [len(row["tokens"]) for row in tiny.slot_rows("sw")[:8]]
+    assert [len(tags.split()) for tags in rows["prediction"]] == words
+
+
+def pooled(texts: list[str], prepared: Workspace, layer: int) -> np.ndarray:
+    """Unit vectors of the untrained encoder, one text at a time."""
+    model, tokenizer = load_encoder(str(prepared.encoder_folder(prepared.study("tiny"))))
+    vectors = []
+    for text in texts:
+        with torch.inference_mode():
+            states = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
+        vectors.append(torch.nn.functional.normalize(states[layer][0].mean(0), dim=0).numpy())
+    return np.stack(vectors)
+
+
+def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepared):
+    """In fp32, so that the other way of computing it may be compared."""
+    workspace, plan, _ = done
+    run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
+    evaluation = {**run.settings["evaluation"], "precision": "fp32"}
+    run = run.model_copy(update={"settings": {**run.settings, "evaluation": evaluation}})
+    metrics, predictions = sentence_retrieval.retrieve_sentences(run, workspace, get_target("ui-retrieval"), None, {})
+    assert metrics.keys() == {"de", "sw"}
+    for language in ("de", "sw"):
+        rows = tiny.retrieval_rows(language)
+        for layer in (1, 2):
+            foreign, english = (
+                pooled([row[f"{side}_sentence"] for row in rows], prepared, layer) for side in ("source", "target")
+            )
+            found = (foreign @ english.T).argmax(1)
+            assert metrics[language][f"layer_{layer}"] == pytest.approx(100 * np.mean(found == np.arange(len(rows))))
+        assert predictions[predictions["language"] == language]["prediction"].tolist() == [str(i) for i in found]
+        assert metrics[language]["score"] == metrics[language]["layer_2"]
+        assert metrics[language]["n"] == len(rows) == 24
+
+
+@pytest.mark.parametrize("target", ["intent", "ui-retrieval", "ui-mining"])
+def test_an_evaluation_means_one_precision_whatever_the_machine(prepared, tmp_path, monkeypatch, target):
+    found = {}
+    for able in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
+        workspace, plan = fresh(prepared, tmp_path / str(able))
+        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        assert record.provenance.precision == "bf16"
+        found[able] = record
+    assert found[True].id == found[False].id
+    workspace, plan = fresh(prepared, tmp_path / "fp32", evaluation={"examples": 8, "precision": "fp32"})
+    single = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+    assert single.provenance.precision == "fp32"
+    assert single.id != found[True].id
+
+
+def test_retrieval_reads_the_chosen_layer(prepared, tmp_path, done):
+    *_, records = done
+    by_layer = records["zero-shot", "none", "ui-retrieval"].metrics
+    for layer in (1, -2):
+        workspace, plan = fresh(prepared, tmp_path / str(layer), evaluation={"retrieval_layer": layer})
+        record = complete(run_at(plan, ("zero-shot", "none", "ui-retrieval")), workspace, plan.by_id)
+        assert {language: own["score"] for language, own in record.metrics.items()} == {
+            language: own["layer_1"] for language, own in by_layer.items()
+        }
+
+
+@pytest.mark.parametrize("layer", [0, 3, -3])
+def test_a_layer_that_the_encoder_has_not_is_named(prepared, tmp_path, layer):
+    with pytest.raises(StiltsError, match=f"retrieval_layer is {layer}; this encoder has the layers 1 to 2, or -2"):
+        fresh(prepared, tmp_path, evaluation={"retrieval_layer": layer})
+
+
+def test_mining_finds_pairs_above_the_threshold_of_the_dev_set(done):
+    workspace, plan, records = done
+    run = run_at(plan, ("zero-shot", "nli", "ui-mining"))
+    metrics, predictions = records[place(run)].metrics, workspace.store().predictions(run.id)
+    assert metrics.keys() == {"de", "sw"}
+    for language in metrics:
+        assert metrics[language].keys() == {"score", "n", "threshold"}
+        assert metrics[language]["n"] == 18
+        own = predictions[predictions["language"] == language]
+        sources = [row for row in tiny.mining_rows(language) if row["lang"] == language]
+        assert own["gold"].tolist() == [float(bool(row["match"])) for row in sources]
+        assert own["predicted"].tolist() == [float(bool(found)) for found in own["prediction"]]
+        assert own["matches"].tolist() == [
+            float(bool(row["match"]) and row["match"] == found)
+            for row, found in zip(sources, own["prediction"], strict=True)
+        ]
+        # The dev set has the sentences of the test set here, so the threshold is the best for both.
+        assert own["matches"].sum() > 0
+
+
+def test_mining_candidates_carry_the_ids_of_the_sentences(monkeypatch):
+    rows = tiny.mining_rows("de")
+    lookup = type("Lookup", (), {"of": lambda self, texts, layer: np.eye(len(texts), 40)})()
+    candidates, gold, sources = sentence_retrieval._candidates(rows, "de", lookup, 1)
+    assert gold == {(f"de-{number}", f"en-{number}") for number in range(12)}
+    assert sources == [f"de-{n}" for n in range(12)] + [f"de-{n}" for n in range(12, 24) if n % 2 == 0]
+    assert candidates[:12] == [Candidate(f"de-{n}", f"en-{n}", candidates[0].score) for n in range(12)]
+
+
+@pytest.mark.parametrize("target", ["ui-retrieval", "ui-mining"])
+def test_what_is_held_at_a_time_changes_no_number(prepared, tmp_path, monkeypatch, target):
+    """In fp32: in bf16 the company that a text has in its batch changes the last places."""
+    found = []
+    for texts in (10_000, 40, 1):
+        monkeypatch.setattr(sentence_retrieval, "VECTOR_BYTES", texts * 32 * 4)  # vectors of one layer
+        workspace, plan = fresh(prepared, tmp_path / str(texts), evaluation={"precision": "fp32"})
+        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        thresholds = [own.pop("threshold", 0) for own in record.metrics.values()]
+        found.append((record.metrics, record.predictions_sha256, thresholds, record.provenance.tokens))
+    first, *others = found
+    for other in others:
+        assert other[:2] == first[:2]
+        assert other[2] == pytest.approx(first[2], rel=1e-5)
+        assert other[3] >= first[3]  # a text that several languages share is read for each of them
+
+
+class Vectors:
+    """Each different sentence has a direction of its own, the same one in both languages."""
+
+    def __init__(self, meanings: dict[str, int]):
+        self.meanings = meanings
+
+    def of(self, texts, layer):
+        return np.eye(max(self.meanings.values()) + 1)[[self.meanings[text] for text in texts]]
+
+
+def bucc_row(name: str, text: str, match: str = "") -> dict[str, str]:
+    return {"id": name, "sentence": text, "lang": name[:2], "match": match}
+
+
+MEANINGS = {"eins": 0, "one": 0, "zwei": 1, "two": 1, "drei": 2, "three": 2}
+
+
+@pytest.mark.parametrize(
+    ("repeated", "match"),
+    [
+        ([bucc_row("de-4", "eins", "en-1")], "de-1 de-4"),  # twice in German, both of one English sentence
+        ([bucc_row("en-4", "one", "de-1")], "de-1"),  # twice in English: the German sentence has two partners
+    ],
+)
+def test_repeated_sentences_are_mined_once_and_lose_no_pair(repeated, match):
+    second = " en-4" if repeated[0]["lang"] == "en" else ""
+    rows = [
+        bucc_row("de-1", "eins", "en-1" + second), bucc_row("de-2", "zwei", "en-2"), bucc_row("de-3", "drei", "en-3"),
+        bucc_row("en-1", "one", match), bucc_row("en-2", "two", "de-2"), bucc_row("en-3", "three", "de-3"), *repeated,
+    ]  # fmt: skip
+    candidates, gold, sources = sentence_retrieval._candidates(rows, "de", Vectors(MEANINGS), 1)
+    pairs = neighbours.select(candidates, neighbours.best_threshold(candidates, gold).threshold)
+    assert len(gold) == 4
+    assert pairs == gold
+    assert score(metrics.mining_counts(gold, pairs, sources)) == 100.0
+    assert sentence_retrieval._partners(pairs, sources)[0] == "en-1" + second
+
+
+def test_the_intermediate_phase_changes_what_follows(done):
+    *_, records = done
+    for target in ("intent", "slots", "command-qa"):
+        histories = [records["target", condition, target].history for condition in ("none", "nli")]
+        assert histories[0] != histories[1]
+    assert len({str(records["zero-shot", condition, "ui-retrieval"].metrics) for condition in ("none", "nli")}) == 2
+
+
+def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
+    pair = {"name": "pair", "tasks": ["nli", "slots"], "example_cap": 16}
+    workspace, plan = fresh(prepared, tmp_path, intermediates=["none", pair])
+    record = complete(run_at(plan, ("intermediate", "pair", None)), workspace, plan.by_id)
+    own = record.metrics["en"]
+    assert own.keys() == {"score", "n", "score.nli", "score.slots"}
+    assert own["score"] == pytest.approx((own["score.nli"] + own["score.slots"]) / 2)
+    assert (own["n"], record.provenance.examples) == (24, 4 * 32)
+    complete(run_at(plan, ("zero-shot", "pair", "slots")), workspace, plan.by_id)
+
+
+def test_windows_are_laid_as_the_training_of_a_target_says(prepared, tmp_path):
+    workspace, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
+    run = run_at(plan, ("zero-shot", "none", "command-qa"))
+    assert run.settings["doc_stride"] == 4
+    assert complete(run, workspace, plan.by_id).metrics.keys() == {"en", "de", "sw"}
+
+
+def test_chosen_languages_alone_are_evaluated(prepared, tmp_path):
+    workspace, plan = fresh(prepared, tmp_path)
+    (workspace.root / "studies" / "tiny.yml").unlink()
+    run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
+    chosen = run.model_copy(update={"settings": {**run.settings, "languages": ["sw", "fi"]}})
+    assert complete(chosen, workspace, plan.by_id).metrics.keys() == {"sw"}
+    none = run.model_copy(update={"settings": {**run.settings, "languages": ["fi"]}})
+    with pytest.raises(StiltsError, match="task 'ui-retrieval' has no test set in fi; its languages in .*: de, sw"):
+        complete(none, workspace, plan.by_id)
+
+
+# --- nothing is done twice -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_training():
+    """Whoever trains meanwhile fails."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "train", None)
+        yield
+
+
+def test_a_run_does_what_it_stands_on_first_and_computes_the_same(done, work, caplog):
+    *_, records = done
+    workspace, plan = work
+    with caplog.at_level(logging.INFO):
+        assert numbers(complete(run_at(plan, CHILD), workspace, plan.by_id)) == numbers(records[CHILD])
+    chain = [run_at(plan, where) for where in (("intermediate", "nli", None), ("target", "nli", "slots"), CHILD)]
+    assert {record.id for record in workspace.store()} == {run.id for run in chain}
+    for run in chain:
+        assert numbers(workspace.store().get(run.id)) == numbers(records[place(run)])
+    assert [message for message in caplog.messages if "runs, since" in message] == [
+        f"{chain[2].id}: runs, since it has no record",
+        f"{chain[1].id}: runs, since the next phase needs its checkpoint and there is none",
+        f"{chain[0].id}: runs, since the next phase needs its checkpoint and there is none",
+    ]
+
+
+def test_a_recorded_run_is_not_done_again(done, caplog):
+    workspace, plan, records = done
+    before = {path: path.stat().st_mtime_ns for path in (workspace.runs / "records").iterdir()}
+    with no_training(), caplog.at_level(logging.INFO):
+        for run in plan.runs:
+            assert complete(run, workspace, plan.by_id) == records[place(run)]
+            assert f"{run.id}: recorded, not run again" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in (workspace.runs / "records").iterdir()} == before
+
+
+def test_a_committed_record_is_not_done_again(done, work):
+    (recorded, _, records), (workspace, plan) = done, work
+    shutil.copytree(recorded.runs / "records", workspace.root / "results" / "tiny" / "records")
+    with no_training():
+        assert complete(run_at(plan, CHILD), workspace, plan.by_id) == records[CHILD]
+    assert not (workspace.runs / "records").exists()
+
+
+def test_a_lost_checkpoint_is_made_again_and_the_record_of_its_run_kept(done, prepared, tmp_path):
+    """The parents' records are committed ones; their checkpoints were made on another machine."""
+    recorded, plan, records = done
+    workspace, _ = fresh(prepared, tmp_path)
+    committed = workspace.root / "results" / "tiny" / "records"
+    shutil.copytree(recorded.runs / "records", committed)
+    child = run_at(plan, CHILD)
+    for path in committed.glob(f"{child.id}.*"):
+        path.unlink()
+    assert numbers(complete(child, workspace, plan.by_id)) == numbers(records[CHILD])
+    assert {path.stem for path in (workspace.runs / "records").iterdir()} == {child.id}
+
+
+def test_two_at_once_do_a_run_once(work, monkeypatch):
+    workspace, plan = work
+    run, trained = run_at(plan, ("target", "none", "intent")), []
+
+    def counted(*args, **options):
+        trained.append(run.id)
+        return loop.train(*args, **options)
+
+    monkeypatch.setattr(training, "train", counted)
+    with ThreadPoolExecutor(2) as pool:
+        records = [job.result() for job in [pool.submit(complete, run, workspace, plan.by_id) for _ in range(2)]]
+    assert records[0] == records[1]
+    assert len(trained) == 1
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def test_target_checkpoints_are_kept_where_the_study_says_so(work, done):
+    workspace, plan = work
+    keeping = Workspace(workspace.root, "tiny", keep_checkpoints=True, runs=workspace.runs)
+    child = run_at(plan, ("zero-shot", "none", "intent"))
+    complete(child, keeping, plan.by_id)
+    assert keeping.checkpoints.intact(child.parents[0])
+
+
+def test_a_checkpoint_that_serves_two_evaluations_outlives_the_first(prepared, tmp_path, monkeypatch):
+    """As MLQA is answered by the model that is trained for XQuAD, in whichever order the two are evaluated."""
+    again = replace(get_target("command-qa"), name="again", format="span_qa_mlqa", trained_as="command-qa")
+    monkeypatch.setitem(registry.TARGETS, "again", again)
+    targets = ["command-qa", "again"]
+    for number, order in enumerate((targets, targets[::-1])):
+        chosen = {"targets": targets, "intermediates": ["none"], "evaluation": {"examples": 8, "languages": ["de"]}}
+        workspace, plan = fresh(prepared, tmp_path / str(number), **chosen)
+        first, second = (run_at(plan, ("zero-shot", "none", target)) for target in order)
+        assert len(plan.runs) == 3
+        assert first.parents == second.parents
+        complete(first, workspace, plan.by_id)
+        assert workspace.checkpoints.intact(first.parents[0])
+        with no_training():
+            complete(second, workspace, plan.by_id)
+        assert not workspace.checkpoints.intact(first.parents[0])
+        scores = [workspace.store().get(run.id).metrics["de"] for run in (first, second)]
+        assert [own.keys() for own in scores] == [{"score", "n", "exact_match"}] * 2
+
+
+def flip_a_byte(folder: Path) -> None:
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+
+
+def cut_off(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        flip_a_byte,
+        cut_off,
+        lambda folder: (folder / "model.safetensors").unlink(),
+        lambda folder: (folder / "checkpoint.json").unlink(),
+        lambda folder: (folder / "checkpoint.json").write_text('{"sha256"'),
+        lambda folder: (folder / "checkpoint.json").write_text("[]"),
+    ],
+    ids=["flipped", "cut off", "no weights", "no checksum", "half a checksum", "other JSON"],
+)
+def test_a_damaged_checkpoint_is_set_aside_said_and_made_again(done, work, caplog, harm):
+    *_, records = done
+    workspace, plan = work
+    child = run_at(plan, ("zero-shot", "none", "intent"))
+    parent = plan.by_id[child.parents[0]]
+    complete(parent, workspace, plan.by_id)
+    first = (workspace.runs / "records" / f"{parent.id}.json").read_bytes()
+    harm(workspace.checkpoints.root / parent.id)
+    with caplog.at_level(logging.INFO):
+        assert numbers(complete(child, workspace, plan.by_id)) == numbers(records[place(child)])
+    assert f"checkpoint {parent.id} is damaged; set aside as {parent.id}.corrupt-1" in caplog.text
+    assert f"{parent.id}: runs, since the next phase needs its checkpoint" in caplog.text
+    assert (workspace.runs / "records" / f"{parent.id}.json").read_bytes() == first
+    assert [path.name for path in workspace.checkpoints.root.iterdir()] == [f"{parent.id}.corrupt-1"]
+
+
+def test_a_checkpoint_is_read_back_whole(tmp_path):
+    checkpoints, state = Checkpoints(tmp_path / "checkpoints"), {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
+    assert not checkpoints.intact("run")
+    with pytest.raises(StiltsError, match="run run has no checkpoint in"):
+        checkpoints.load("run")
+    checkpoints.save("run", state)
+    loaded = checkpoints.load("run")
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    checkpoints.discard("run")
+    checkpoints.discard("run")
+    assert list(checkpoints.root.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_removed(tmp_path):
+    (tmp_path / "run.part-1").mkdir()
+    (tmp_path / "run.part-1" / "model.safetensors").write_bytes(b"half")
+    Checkpoints(tmp_path).save("run", {"a": torch.ones(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+# --- interruptions ---------------------------------------------------------------------------------------------------
+
+
+def killed(act: Callable[[], object]) -> None:
+    """Do something in a process of its own, which must end by SIGKILL."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(120)
+        try:
+            act()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+class KillAt:
+    """Stands for a function; at its nth call the process is killed."""
+
+    def __init__(self, function: Callable, calls: int):
+        self.function, self.left = function, calls
+
+    def __call__(self, *args, **options):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.function(*args, **options)
+
+
+@pytest.mark.parametrize("moment", range(1, 7))
+def test_after_a_kill_the_same_command_finishes_with_the_same_numbers(done, work, moment, monkeypatch):
+    """Six files get their names on the way to an evaluation; the kill comes before each of them does."""
+    *_, records = done
+    workspace, plan = work
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", KillAt(os.replace, moment))
+        killed(lambda: complete(run_at(plan, CHILD), workspace, plan.by_id))
+    assert len(list((workspace.runs / "records").glob("*.json"))) == [0, 0, 1, 1, 2, 2][moment - 1]
+    check_all_is_whole(workspace, plan, records)
+
+
+@pytest.mark.parametrize("update", [1, 7, 14])
+def test_after_a_kill_while_training_too(done, work, update, monkeypatch):
+    *_, records = done
+    workspace, plan = work
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_update", KillAt(loop._update, update))
+        killed(lambda: complete(run_at(plan, CHILD), workspace, plan.by_id))
+    check_all_is_whole(workspace, plan, records)
+
+
+@pytest.mark.parametrize("moment", [1, 7, 14])
+def test_after_ctrl_c_the_same_command_finishes_with_the_same_numbers(done, work, moment, monkeypatch):
+    *_, records = done
+    workspace, plan = work
+    calls = iter(range(1, 100))
+
+    def interrupted(*args):
+        if next(calls) == moment:
+            raise KeyboardInterrupt
+        return update(*args)
+
+    with monkeypatch.context() as patched:
+        update = loop._update
+        patched.setattr(loop, "_update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            complete(run_at(plan, CHILD), workspace, plan.by_id)
+    check_all_is_whole(workspace, plan, records)
+
+
+def check_all_is_whole(workspace: Workspace, plan: Plan, records: dict) -> None:
+    """Complete the evaluation; its numbers and its parents' are those of an undisturbed study, and no part is left."""
+    assert numbers(complete(run_at(plan, CHILD), workspace, plan.by_id)) == numbers(records[CHILD])
+    for record in workspace.store():
+        assert numbers(record) == numbers(records[place(record.run)])
+    assert {path.name for path in workspace.checkpoints.root.iterdir()} == {
+        run_at(plan, ("intermediate", "nli", None)).id
+    }
+
+
+@pytest.mark.parametrize(
+    "where, size, message",
+    [
+        (("target", "none", "intent"), 10, "cannot write to .*/progress: File too large; free space"),
+        (("target", "none", "intent"), 5_000, "cannot write checkpoint .*File too large.*; free space and run again"),
+        (("zero-shot", "none", "ui-mining"), 1_000, "cannot write record .*File too large"),
+    ],
+)
+def test_a_full_disk_is_named_and_nothing_half_written_stays(done, work, where, size, message):
+    *_, records = done
+    workspace, plan = work
+    run = run_at(plan, where)
+    with largest_file(size), pytest.raises(StiltsError, match=message):
+        complete(run, workspace, plan.by_id)
+    assert run.id not in workspace.store()
+    assert not any(".part-" in path.name for path in workspace.runs.glob("*/*"))
+    assert numbers(complete(run, workspace, plan.by_id)) == numbers(records[where])
+
+
+def test_a_place_that_cannot_be_written_is_named(work):
+    workspace, plan = work
+    (workspace.root / "file").write_text("")
+    elsewhere = Workspace(workspace.root, "tiny", runs=workspace.root / "file" / "runs")
+    with pytest.raises(StiltsError, match="cannot write to .*file/runs/locks: Not a directory; .*STILTS_RUNS"):
+        complete(run_at(plan, CHILD), elsewhere, plan.by_id)
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_first_of_the_split_with_the_names_of_their_labels(prepared):
+    suite = prepared.suite_folder(prepared.study("tiny"))
+    assert load(suite, get_target("intent"), "de", "test", 3) == Split(
+        tiny.intent_rows("de")[:3], ["open", "close"]
+    )
+    whole = load(suite, get_target("slots"), "en", "train", 10**6)
+    assert (whole.rows, whole.labels) == (tiny.slot_rows("en"), tiny.TAGS)
+    assert load(suite, get_target("command-qa"), "sw", "test", 1) == Split(tiny.qa_rows("sw")[:1], [])
+
+
+def test_a_split_that_cannot_be_used_is_named(tmp_path):
+    text = [{"sentence1": "a", "label": 0}]
+    tables = [Table("slots.en", "train", features("classification", ["x"]), text)]
+    suite = write_suite(tables, tmp_path / "suite", {"fingerprint": "f"})
+    with pytest.raises(StiltsError, match="slots.en, train: column tags, tokens is missing; it has sentence1, label"):
+        load(suite, get_target("slots"), "en", "train", 5)
+    with pytest.raises(StiltsError, match="unknown split .* 'test'. Known: train"):
+        load(suite, get_target("slots"), "en", "test", 5)
+    empty = suite / "intent.en" / "train-00000-of-00001.parquet"
+    empty.parent.mkdir()
+    pd.DataFrame({"sentence1": [], "label": []}).to_parquet(empty)
+    with pytest.raises(StiltsError, match="intent.en, train: no rows; a split needs at least one"):
+        load(suite, get_target("intent"), "en", "train", 5)

@@ -1,0 +1,93 @@
+"""The registry of tasks and what a study's entries mean in it."""
+
+import pytest
+
+from stilts.sources.pocket import source
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.settings import Condition
+from stilts.tasks.formats import TRAINED, UNTRAINED
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, condition, get_intermediate, get_target, languages
+
+TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
+
+
+def test_every_task_has_a_format_and_its_place():
+    assert len({task.config for task in TASKS}) == len(TASKS)
+    for name, task in {**INTERMEDIATES, **TARGETS}.items():
+        assert task.name == name
+        assert task.format in (*TRAINED, *UNTRAINED)
+        assert task.trained == (task.format in TRAINED)
+    assert {name for name, task in TARGETS.items() if not task.trained} == {
+        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018"
+    }  # fmt: skip
+    assert all(task.trained for task in INTERMEDIATES.values())
+    assert get_target("slots").config_for("zh") == "slots.zh"
+    assert get_intermediate("slots").config_for("en") == "intermediate.slots.en"
+
+
+@pytest.mark.parametrize("task", [task for task in TARGETS.values() if task.trained_as], ids=lambda task: task.name)
+def test_a_task_that_shares_a_training_fits_its_head(task):
+    training = get_target(task.training_task, task.suite)
+    assert training.training_task == training.name
+    heads = [TRAINED[each.format].head(8, ["a", "b"]) for each in (task, training)]
+    assert [str(head) for head in heads] == [str(heads[0])] * 2
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task.suite == "pocket"], ids=lambda task: task.config)
+def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
+    columns = source.task_features(task.name).keys()
+    if task.trained:
+        form = TRAINED[task.format]
+        assert {*form.columns, *([form.label_column] if form.label_column else [])} <= columns
+    else:
+        assert columns == source.task_features(f"ui-{task.format}").keys()
+
+
+def test_an_unknown_task_gets_the_nearest_name():
+    with pytest.raises(UnknownName, match="unknown target task 'slot'. Did you mean 'slots'"):
+        get_target("slot")
+    with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
+        get_intermediate("nil")
+    with pytest.raises(UnknownName, match="unknown intermediate task 'mutli'. Did you mean 'multi'.*none"):
+        condition("mutli")
+    with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
+        condition(Condition(name="own", tasks=("qa", "nil")))
+    with pytest.raises(UnknownName, match="unknown intermediate task 'nli'. Did you mean 'mnli'"):
+        condition("nli", "xtreme")
+    with pytest.raises(UnknownName, match="unknown target task 'xnli'"):
+        get_target("xnli", "pocket")
+
+
+def test_what_an_entry_of_intermediates_means():
+    own = Condition(name="pair", tasks=("nli", "qa"), example_cap=9)
+    assert [condition(entry) for entry in ("none", "qa", "multi", own)] == [
+        Condition(name="none", tasks=()),
+        Condition(name="qa", tasks=("qa",)),
+        Condition(name="multi", tasks=("nli", "para", "qa", "intent", "slots", "dates")),
+        own,
+    ]
+    nine = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")
+    assert condition("multi", "xtreme") == Condition(name="multi", tasks=nine)
+
+
+@pytest.fixture
+def suite(tmp_path):
+    files = ("intent.de/test", "intent.en/test", "intent.zh/test", "intent.sw/train", "intermediate.intent.fi/test")
+    for name in files:
+        path = tmp_path / f"{name}-00000-of-00001.parquet"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def test_the_languages_of_a_task_are_those_with_a_test_set(suite):
+    task = get_target("intent")
+    assert languages(task, suite, "all") == ["de", "en", "zh"]
+    assert languages(task, suite, ["zh", "sw", "de"]) == ["zh", "de"]
+
+
+def test_a_task_without_a_language_is_named(suite):
+    with pytest.raises(StiltsError, match="suite .* has no test set of task 'slots'"):
+        languages(get_target("slots"), suite, "all")
+    with pytest.raises(StiltsError, match="task 'intent' has no test set in sw, yo; its languages in .*: de, en, zh"):
+        languages(get_target("intent"), suite, ["sw", "yo"])

@@ -1,0 +1,149 @@
+"""Several processes that train one model: real ones, on the CPU, against one process alone."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from stilts.phases import launch
+from stilts.phases.runner import complete
+from stilts.study.errors import StiltsError
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.resolution import SUITES, Plan
+
+# A batch of 8 goes through in three or four passes, so that two processes have an unequal number of them.
+IN_PASSES = {**tiny.TRAINING, "batch_tokens": 40}
+SECONDS = 120  # that a process may take to come or go on a busy machine
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture
+def opened(tmp_path, encoder, monkeypatch):
+    """Lays out a checkout whose intermediate training takes these settings; its suite and encoder stand."""
+    monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
+
+    def lay_out(name: str, training: dict, tasks: tuple[str, ...] = ("nli", "slots"), **how) -> tuple[Workspace, Plan]:
+        condition = {"name": "pair", "tasks": list(tasks)}
+        root = tmp_path / name
+        bare = tiny.checkout(root, encoder, intermediates=["none", condition], intermediate_training=training)
+        here = Workspace(root, "tiny", runs=bare.runs, **how)
+        plan = here.plan(here.study("tiny"))
+        here.prepare(plan.study)
+        return here, plan
+
+    return lay_out
+
+
+def train(here: Workspace, plan: Plan):
+    """Do the intermediate run; return its record and its weights."""
+    (run,) = (run for run in plan.runs if run.phase == "intermediate")
+    record = complete(run, here, plan.by_id)
+    return record, here.checkpoints.load(run.id)
+
+
+def losses(record) -> list[float]:
+    return [point["loss"] for point in record.history if "loss" in point]
+
+
+def test_two_processes_train_as_one_does_with_dropout_too(opened):
+    """Each pass draws from a seed of its own, so that it does not matter which process takes it."""
+    alone, weights = train(*opened("alone", IN_PASSES))
+    here, plan = opened("together", IN_PASSES, processes=2, state_minutes=0)
+    together, shared = train(here, plan)
+    assert together.id == alone.id
+    assert losses(together) == pytest.approx(losses(alone), rel=1e-4)
+    assert together.metrics == alone.metrics
+    assert [point["update"] for point in together.history] == [point["update"] for point in alone.history]
+    assert (together.provenance.examples, together.provenance.tokens) == (
+        alone.provenance.examples, alone.provenance.tokens,
+    )  # fmt: skip
+    assert together.provenance.device == f"2 x {alone.provenance.device}"
+    assert weights.keys() == shared.keys()
+    # Attention is the same whatever is added to every key: the gradients of keys' biases are rounding alone.
+    for name in (name for name in weights if "key.bias" not in name):
+        torch.testing.assert_close(shared[name], weights[name], rtol=1e-3, atol=1e-4)
+    assert not here.training_folder(together.id).exists()
+    assert [list((here.runs / name).iterdir()) for name in ("processes", "progress")] == [[], []]
+
+
+def test_a_training_ends_early_in_all_processes(opened, caplog):
+    """Each batch goes through in one pass, so that the second process has nothing but what it is told."""
+    settings = {
+        **tiny.TRAINING,
+        **{"batch_tokens": 10_000, "evaluate_every": 1, "patience": 2},
+        **{"learning_rate": 1e-9, "head_learning_rate": 1e-9},
+    }
+    with caplog.at_level(logging.INFO):
+        record, _ = train(*opened("checkout", settings, processes=2))
+    assert [point["update"] for point in record.history if "dev_score" in point] == [1, 2, 3]
+    assert "training ends after update 3 of 24: no gain in 2 evaluations" in caplog.messages
+
+
+def members(here: Workspace) -> dict[int, int]:
+    """Return the process ids of those that train, by rank."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = ((folder / part).read_bytes() for part in ("cmdline", "environ"))
+        except OSError:
+            continue
+        if str(here.runs / "processes").encode() in command and b"\0RANK=" in environment:
+            found[int(environment.split(b"\0RANK=")[1].split(b"\0")[0])] = int(folder.name)
+    return found
+
+
+def wait_for(happens) -> None:
+    end = time.monotonic() + SECONDS
+    while not happens():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_process_that_is_killed_ends_all_and_the_training_goes_on_from_there(opened, caplog):
+    """Without a bound for a pass, each takes an equal share of a batch."""
+    here, plan = opened("checkout", {**tiny.TRAINING, "epochs": 40}, processes=2, state_minutes=0)
+    (run,) = (run for run in plan.runs if run.phase == "intermediate")
+
+    def kill() -> None:
+        wait_for(lambda: list(here.training_folder(run.id).glob("update-[0-9]")))
+        os.kill(members(here)[1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    message = rf"process 2 of the 2 that train together was ended by SIGKILL .*{run.id}/process-1\.log"
+    with pytest.raises(StiltsError, match=message):
+        complete(run, here, plan.by_id)
+    killer.join()
+    assert members(here) == {}
+    assert run.id not in here.store()
+
+    alone = Workspace(here.root, "tiny", runs=here.runs)  # how many processes go on does not matter
+    with caplog.at_level(logging.INFO):
+        record, _ = train(alone, plan)
+    assert any("goes on after update" in line for line in caplog.messages)
+    assert record.provenance.examples == 40 * 48
+
+
+def test_a_mistake_in_a_process_is_told_as_if_it_were_the_only_one(opened):
+    here, plan = opened("checkout", {**IN_PASSES, "epochs": 0.01}, processes=2)
+    with pytest.raises(StiltsError, match="^0.01 epochs are less than one update of 8 examples; raise epochs$"):
+        train(here, plan)
+    assert members(here) == {}
+
+
+def test_more_processes_than_gpus_are_refused(opened, monkeypatch):
+    here, plan = opened("checkout", IN_PASSES, processes=4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(StiltsError, match="schedule.processes is 4, but there are 2 GPUs here; lower it to 2"):
+        launch.train_together(plan.runs[0], here)

@@ -1,0 +1,347 @@
+"""What a run is expected to cost."""
+
+import shutil
+
+import pytest
+from small_book import ROOT
+from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
+
+from stilts.models import adapters
+from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.sources.xtreme.official import BUCC_SENTENCES
+from stilts.study.records import Provenance, Record
+from stilts.study.runs import Run
+from stilts.study.settings import DataSettings, Study
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, speeds
+from stilts.workspace.disk import disk
+from stilts.workspace.forecast import ASSUMED_SECONDS, Estimate, Estimator, search_memory_mb
+from stilts.workspace.plan_report import PlanReport, duration, size
+from stilts.workspace.work import run_tokens
+
+
+def make_run(phase="target", condition="nli", target="slots", encoder="small", data="suite@1", **settings) -> Run:
+    settings = settings or {"training": {"examples": 100, "epochs": 2.0}}
+    settings["encoder"] = {"name": encoder}
+    return Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data=data)
+
+
+def record(run: Run, seconds: float, memory: float = 500, languages: int = 1) -> Record:
+    place = {"study": "s", "started": "", "device": "", "seconds": seconds, "peak_memory_mb": memory}
+    metrics = {f"language {number}": {"score": 50.0} for number in range(languages)}
+    return Record(run=run, metrics=metrics, provenance=Provenance(**place))
+
+
+def training(examples: int, epochs: float) -> dict:
+    return {"training": {"examples": examples, "epochs": epochs}}
+
+
+def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
+    study = Workspace(ROOT).study("paper")
+    large = encoder_shape("FacebookAI/xlm-roberta-large")
+    settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
+    runs = {target: make_run("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
+    reckoned = {target: search_memory_mb(run, study, large) for target, run in runs.items()}
+    sentences = BUCC_SENTENCES["ru"]
+    assert reckoned["xnli"] == 0
+    assert reckoned["bucc2018"] > 2 * sentences * 1024 * 4 / 1e6  # of one layer, made and searched
+    assert reckoned["tatoeba"] < reckoned["bucc2018"] < study.schedule.memory_mb
+    few = runs["bucc2018"].model_copy(update={"settings": {**runs["bucc2018"].settings, "languages": ["zh"]}})
+    assert search_memory_mb(few, study, large) < reckoned["bucc2018"]
+
+
+@pytest.mark.parametrize("phase", ASSUMED_SECONDS)
+def test_without_a_like_record_a_cost_is_assumed(phase):
+    run = make_run(phase)
+    assert Estimator([])(run) == Estimate(ASSUMED_SECONDS[phase], 0.0, measured=False)
+
+
+def test_training_is_scaled_by_examples_and_epochs():
+    expect = Estimator([record(make_run(), 10, memory=700)])
+    assert expect(make_run()) == Estimate(10, 700, measured=True)
+    assert expect(make_run(**training(300, 2.0))).seconds == pytest.approx(30)
+    assert expect(make_run(**training(100, 0.5))).seconds == pytest.approx(2.5)
+
+
+def test_pretraining_is_scaled_by_the_tokens_that_it_reads():
+    def pretraining(updates: int, tokens: int) -> Run:
+        return make_run("pretraining", "decoder", None, pretraining={"updates": updates, "batch_tokens": tokens})
+
+    expect = Estimator([record(pretraining(100, 512), 10)])
+    assert [expect(pretraining(*each)).seconds for each in ((100, 512), (300, 512), (300, 2048))] == [10, 30, 120]
+
+
+def test_evaluation_is_scaled_by_examples_and_retrieval_is_not():
+    run = make_run("zero-shot", evaluation={"examples": 10})
+    assert Estimator([record(run, 5)])(make_run("zero-shot", evaluation={"examples": 40})).seconds == pytest.approx(20)
+    retrieval = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": -1})
+    other = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": 3})
+    assert Estimator([record(retrieval, 5)])(other) == Estimate(5, 500, measured=True)
+
+
+def test_evaluation_is_scaled_by_languages():
+    def evaluation(languages: str | list[str]) -> Run:
+        return make_run("zero-shot", languages=languages, evaluation={"examples": 10})
+
+    whole = record(evaluation("all"), 30, languages=6)
+    few = record(evaluation(["en", "de"]), 10, languages=2)
+    assert [Estimator([whole, few])(evaluation(wanted)).seconds for wanted in ("all", ["en"])] == [30, 5]
+    assert Estimator([few])(evaluation(["en", "de", "sw"])).seconds == 15
+    assert Estimator([whole])(evaluation([*"abcdefgh"])).seconds == 30  # the task has six languages
+
+
+def test_of_several_records_the_median_time_and_the_most_memory_count():
+    records = [record(make_run(), seconds, memory) for seconds, memory in ((1, 900), (3, 500), (99, 600))]
+    assert Estimator(records)(make_run()) == Estimate(3, 900, measured=True)
+
+
+def test_a_condition_does_not_change_what_its_targets_cost():
+    assert Estimator([record(make_run(), 10)])(make_run(condition="qa")).seconds == 10
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"phase": "intermediate"},
+        {"target": "intent"},
+        {"encoder": "large"},
+        {"phase": "zero-shot", "data": "suite@2", "evaluation": {"examples": 100}},
+    ],
+    ids=str,
+)
+def test_unlike_runs_tell_nothing(other):
+    records = [record(make_run(), 10), record(make_run("zero-shot", evaluation={"examples": 100}), 10)]
+    assert not Estimator(records)(make_run(**other)).measured
+
+
+def test_intermediate_runs_are_told_apart_by_their_condition():
+    runs = {condition: make_run("intermediate", condition, None) for condition in ("nli", "qa")}
+    expect = Estimator([record(runs["nli"], 10), record(runs["qa"], 20)])
+    assert expect(runs["qa"]).seconds == 20
+    assert not expect(make_run("intermediate", "multi", None)).measured
+
+
+def test_training_data_of_another_suite_take_as_long():
+    assert Estimator([record(make_run(), 10)])(make_run(data="suite@2")).seconds == 10
+
+
+def test_runs_of_another_suite_are_unlike():
+    recorded = make_run(**training(100, 2.0) | {"suite": "pocket"})
+    assert not Estimator([record(recorded, 10)])(make_run(**training(100, 2.0) | {"suite": "xtreme"})).measured
+
+
+# --- reckoned from work ----------------------------------------------------------------------------------------------
+
+LARGE = encoder_shape("FacebookAI/xlm-roberta-large")
+SMALL = encoder_shape("multilingual-e5-small")
+
+
+def paper(**changes) -> Study:
+    """A small study of the paper's kind."""
+    settings = {"examples": 10**7, "epochs": 2, "batch_size": 32, "train_embeddings": True}
+    return Study.model_validate(
+        {
+            "name": "small-paper",
+            "title": "A small study of the paper's kind",
+            "encoder": {"name": "FacebookAI/xlm-roberta-large", "trim_vocabulary": False},
+            "data": {"suite": "xtreme", "folder": "no-data"},
+            "seeds": [1, 2],
+            "intermediates": ["none", "mnli", {"name": "mnli-mlm", "tasks": ["mnli", "mlm"]}],
+            "targets": ["xnli", "xquad", "mlqa", "udpos", "bucc2018", "tatoeba"],
+            "intermediate_training": settings,
+            "target_training": settings,
+            "evaluation": {"examples": 10**7},
+        }
+        | changes
+    )
+
+
+@pytest.fixture
+def here(tmp_path) -> Workspace:
+    """A checkout without data, encoder and records."""
+    return Workspace(tmp_path)
+
+
+def runs_at(here: Workspace, study: Study, phase: str, condition: str, target: str | None = None) -> Run:
+    plan = here.plan(study, provisional=True)
+    return next(run for run in plan.runs if (run.phase, run.condition, run.target) == (phase, condition, target))
+
+
+def test_the_shape_of_xlmr_large_has_its_weights():
+    assert LARGE.layer_weights == 24 * 12 * 1024**2 == 301_989_888
+    assert LARGE.weights == pytest.approx(558e6, rel=0.01)  # 560 million with biases, norms and positions
+
+
+CONFIGS = {
+    "bert": BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=50),
+    "gpt2": GPT2Config(n_embd=16, n_layer=2, n_head=2, n_inner=24, vocab_size=50),
+    "llama": LlamaConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+                         vocab_size=50),
+    "xglm": XGLMConfig(d_model=16, num_layers=2, attention_heads=2, ffn_dim=24, vocab_size=50),
+    "mt5": MT5Config(d_model=16, num_layers=2, num_decoder_layers=3, num_heads=2, d_kv=8, d_ff=24, vocab_size=50),
+    "mbart": MBartConfig(d_model=16, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
+                         decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, vocab_size=50),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_shape_of_every_family_has_the_matrices_of_its_layers(tmp_path, name):
+    CONFIGS[name].save_pretrained(tmp_path)
+    model = AutoModel.from_config(CONFIGS[name])
+    matrices = [weight.numel() for key, weight in model.named_parameters()
+                if weight.dim() == 2 and adapters.layer_number(key) is not None and "bias" not in key]  # fmt: skip
+    assert encoder_shape(str(tmp_path)).layer_weights == sum(matrices)
+
+
+def test_a_shape_is_read_from_a_folder(tmp_path):
+    assert encoder_shape(str(tmp_path)) is None
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 100}'
+    )
+    assert encoder_shape(str(tmp_path)) == Shape(2, 8, 16, 100)
+    assert Shape(2, 8, 16, 100).weights == 2 * (4 * 64 + 2 * 128) + 800
+
+
+@pytest.mark.parametrize(
+    "content", ["", "null", "[]", "5", '{"model_type": "bert"}', '{"model_type": "bert", "hidden_size": [8]}']
+)
+def test_a_folder_that_tells_no_shape_has_none(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    assert encoder_shape(str(tmp_path)) is None
+
+
+def test_tokens_of_runs_are_those_of_the_official_sets(here):
+    study = paper()
+    tokens = {
+        ("intermediate", "mnli", None): 2 * 392702 * 48,
+        ("intermediate", "mnli-mlm", None): 2 * 2**17 * (48 + 128),  # the cap holds where several tasks train together
+        ("target", "none", "xquad"): 2 * 87599 * 258,
+        ("zero-shot", "none", "xnli"): 15 * 5010 * 45,
+        ("zero-shot", "none", "udpos"): 33 * 2000 * 32,
+        ("zero-shot", "none", "tatoeba"): (28 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548) * 25,
+        ("zero-shot", "none", "bucc2018"): 2657642 * 35,
+    }
+    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+
+
+def test_a_task_in_another_language_is_as_long_as_in_english(here):
+    mixed = {"name": "mixed", "tasks": ["xquad-test", "xquad-test.de"]}
+    study = paper(intermediates=[{"name": "sw", "tasks": ["mnli.sw"]}, mixed],
+                  data={"suite": "xtreme", "folder": "no-data", "source_languages": ["de", "sw"]},
+                  targets=["mlqa"])  # fmt: skip
+    assert run_tokens(runs_at(here, study, "intermediate", "sw", None), study) == 2 * 392702 * 48
+    assert run_tokens(runs_at(here, study, "intermediate", "mixed", None), study) == 2 * 2 * 1190 * 258
+
+
+def test_caps_and_chosen_languages_make_runs_smaller(here):
+    study = paper(
+        data={"suite": "xtreme", "folder": "no-data", "sizes": {"train": 50, "retrieval": 10, "mining": 5}},
+        evaluation={"examples": 20, "languages": ["en", "de"]},
+    )
+    tokens = {
+        ("target", "none", "xnli"): 2 * 50 * 45,
+        ("zero-shot", "none", "xnli"): 2 * 20 * 45,
+        ("zero-shot", "none", "tatoeba"): 10 * 25,
+        ("zero-shot", "none", "bucc2018"): 8 * 5 * 35,
+    }
+    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+
+
+def test_time_without_a_like_record_is_work_over_speed(here):
+    study = paper()
+    expect = Estimator([], study, LARGE)
+    trained = runs_at(here, study, "intermediate", "mnli")
+    gpu = ASSUMED_GPUS[0]
+    seconds = 6 * 2 * 392702 * 48 * LARGE.layer_weights / gpu.training + 2 * 392702 / 32 * gpu.update_seconds
+    assert expect(trained).seconds == pytest.approx(seconds)
+    assert not expect(trained).measured
+    evaluated = runs_at(here, study, "zero-shot", "mnli", "xnli")
+    fast = Speed("a GPU", 1e12, 2e12)
+    assert expect(evaluated, fast).seconds == pytest.approx(2 * 15 * 5010 * 45 * LARGE.layer_weights / 2e12)
+
+
+def on(device: str, run: Run, tokens: int, seconds: float) -> Record:
+    made = record(run, seconds)
+    where = made.provenance.model_copy(update={"device": device, "tokens": tokens})
+    return made.model_copy(update={"provenance": where})
+
+
+def test_what_a_gpu_sustains_is_measured_from_its_records():
+    trained, evaluated = (make_run(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
+    records = [
+        *(on("NVIDIA L4", trained, 1000, seconds) for seconds in (1, 2, 9)),
+        on("NVIDIA L4", evaluated, 1000, 1),
+        on("NVIDIA T4", evaluated, 1000, 1),  # no training there to measure
+        on("a processor, 2 thread(s)", trained, 1000, 1),
+        on("NVIDIA L4", make_run(encoder="unknown"), 1000, 1),
+    ]
+    work = 1000 * SMALL.layer_weights
+    assert speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
+    assert speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1)]
+    assert speeds([], LARGE) == list(ASSUMED_GPUS)
+    assert speeds([], SMALL) == [ASSUMED_CORE]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_disk_holds_what_stands_at_once(here, keep):
+    study = paper(schedule={"keep_checkpoints": keep})
+    runs = here.plan(study, provisional=True).runs
+    needed = disk(runs, study, LARGE, 4, {"suite": 7})
+    first, second = 2 * 2, 3 * 2 * 3  # conditions that train, seeds; conditions, seeds, trained models
+    checkpoint = 4 * LARGE.weights
+    assert (needed.kept, needed.passing) == ((first + second, 0) if keep else (first, second))
+    assert (needed.states, needed.suite, needed.encoder) == (4 * 3 * checkpoint, 7, checkpoint)
+    assert needed.most - needed.least == (0 if keep else (second - 1) * checkpoint)
+    assert needed.least > (needed.kept + 4 * 3 + 1) * checkpoint
+
+
+def test_disk_holds_the_checkpoints_of_pretraining():
+    runs = [Run(phase="pretraining", condition="decoder", seed=seed, settings={}, data="suite@1") for seed in (1, 2)]
+    assert disk(runs, paper(), LARGE, 1, {}).kept == 2
+
+
+def test_a_large_study_is_planned_without_data_and_encoder(here):
+    study = paper(seeds=list(range(1, 41)))
+    report = PlanReport(here, here.plan(study, provisional=True))
+    headers, rows = report.summary()
+    assert headers == ("phase", "condition", "runs", "recorded", "expected")
+    assert [row[:4] for row in rows] == [
+        ("intermediate", "mnli", "40", "0"), ("intermediate", "mnli-mlm", "40", "0"), ("target", "none", "120", "0"),
+        ("target", "mnli", "120", "0"), ("target", "mnli-mlm", "120", "0"), ("zero-shot", "none", "162", "0"),
+        ("zero-shot", "mnli", "240", "0"), ("zero-shot", "mnli-mlm", "240", "0"),
+    ]  # fmt: skip
+    lines = list(report.lines())
+    assert lines[0].endswith("no-data is not here: all data are taken for granted, and the runs' ids will be others")
+    assert lines[1].startswith("1082 runs, 0 recorded, 1082 to do in ")
+    hours = sum(report.expect(run).seconds for run in report.plan.runs) / 3600
+    assert lines[2] == f"time: about {hours:,.0f} GPU-hours on {ASSUMED_GPUS[0]}"
+    assert lines[3].startswith("time: about ")
+    assert lines[3].endswith("GPU-hours on NVIDIA H100 (assumed: 297 TFLOP/s in training and 25 ms an update)")
+    assert lines[4] == (
+        "reckoned: 1082 of the runs, from the sizes of the official sets and 302 million weights in the encoder's "
+        "layers"
+    )
+    assert lines[6].startswith("disk: about ")
+    assert "checkpoints of 2.2 GB, 80 to stay and 360 to go once they are evaluated" in lines[6]
+
+
+def test_committed_records_of_an_earlier_suite_are_said(here):
+    committed = here.root / "results" / "pilot" / "records"
+    committed.mkdir(parents=True)
+    for path in sorted((ROOT / "results" / "pilot" / "records").glob("intermediate-*.json"))[:3]:
+        shutil.copy(path, committed)
+    study = Workspace(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
+    report = PlanReport(here, here.plan(study, provisional=True))
+    assert list(report.lines())[2] == (
+        "3 committed records of this study stand in results/pilot besides: they were made with other settings or "
+        "another suite, and pages show them until these runs are recorded"
+    )
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(42, "42 s"), (900, "15 min"), (36000, "10 h"), (3.6e7, "10,000 h")])
+def test_durations_read_well(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_sizes_read_well():
+    assert (size(20e6), size(2.25e9), size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")

@@ -1,0 +1,164 @@
+"""Real runs of Snakemake over pages that compute nothing: what it is asked for, and what is said when it fails."""
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+from tiny_checkout import study_settings, write_checkout
+
+from stilts.study.errors import StiltsError
+from stilts.study.records import Provenance, Record
+from stilts.workspace import scheduling
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.notebooks import jobs
+from stilts.workspace.resolution import Plan
+
+ODD = "x [1] {wildcards.job} {y} 'q' $HOME"
+PARAMETERS = 'study = ""  # a study\ncondition = ""  # one\nseed = 0  # one\ntargets = ""  # some'
+RECORD = """
+from pathlib import Path
+from test_scheduled import record
+from stilts.workspace.checkout import workspace
+here = workspace()
+plan = here.plan(here.study(study), study)
+for run in plan.runs:
+    if (run.phase, run.condition, run.seed) == (PHASE, condition, seed):
+        record(here, run)
+"""
+
+
+def record(here: Workspace, *runs) -> None:
+    provenance = Provenance(study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, device="a processor")
+    for run in runs:
+        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+
+
+def write_template(here: Workspace, name: str, source: str, parameters: str = PARAMETERS) -> None:
+    cells = [new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a"), new_code_cell(source, id="b")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    content = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(content, here.root / "notebooks" / f"{name}.ipynb")
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """Lays out a checkout whose phases run this code, and prepares nothing."""
+    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, Path(__file__).parents[:2])))
+
+    def lay_out(source: str, root: Path = tmp_path / "checkout", **changes) -> tuple[Workspace, Plan]:
+        here = write_checkout(root, study_settings("multilingual-e5-small", **changes))
+        for phase in ("intermediate", "target", "zero-shot"):
+            write_template(here, phase, source.replace("PHASE", repr(phase)))
+        monkeypatch.chdir(root)
+        name = changes.get("name", "tiny")
+        return here, here.plan(here.study(name), name)
+
+    return lay_out
+
+
+def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
+    monkeypatch.setenv("STILTS_RUNS", str(tmp_path / "runs {z} [2]"))
+    monkeypatch.delenv("HOME", raising=False)
+    here, plan = opened(RECORD, tmp_path / ODD, name="007")
+    record(here, *plan.runs[:2])
+    scheduling.run_plan(here, plan, "local")
+    assert all(run.id in here.store() for run in plan.runs)
+    assert [jobs.job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "runs {z} [2]"])
+
+
+def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
+    here, plan = opened("pass")
+    record(here, *plan.runs)
+    write_template(here, "transfer", "1 + 1", "")
+    pages = [jobs.job_notebook(here, job) for job in plan.jobs]
+    (analysis,) = jobs.analyses(here, plan)
+    for page in (*pages, analysis.notebook):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(new_notebook(), page)
+    written = analysis.notebook.stat().st_mtime_ns
+
+    pages[1].write_text(pages[1].read_text()[:20])
+    write_template(here, "zero-shot", "'other words'")
+    scheduling.run_plan(here, plan, "local", with_book=True)
+    assert all(jobs.job_notebook(here, job).exists() for job in plan.jobs)
+    assert jobs.job_notebook(here, plan.jobs[2]) != pages[2]
+    assert analysis.notebook.stat().st_mtime_ns == written  # it reads records alone
+
+
+def test_a_job_that_is_killed_is_named(opened):
+    here, plan = opened("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    record(here, *plan.runs[:2])
+    message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is "
+    with pytest.raises(StiltsError, match=message):
+        scheduling.run_plan(here, plan, "local")
+
+
+@pytest.mark.parametrize("with_book", [False, True])
+def test_what_snakemake_was_asked_for_is_counted(opened, monkeypatch, with_book):
+    here, plan = opened("pass")
+    record(here, *plan.runs[:2])
+    monkeypatch.setattr(scheduling, "_snakemake", lambda *_: None)
+    lacking = f"record {plan.runs[2].id}"
+    if with_book:
+        lacking += "".join(f", page {jobs.job_notebook(here, job)}" for job in plan.jobs)
+    message = (
+        f"Snakemake reported no error, but what was asked for is not all there: {lacking}; run the same command again. "
+        f"What its jobs printed: {here.runs}/logs"
+    )
+    with pytest.raises(StiltsError, match=f"^{re.escape(message)}$"):
+        scheduling.run_plan(here, plan, "local", with_book=with_book)
+
+
+def test_a_signal_that_ends_snakemake_is_named(opened):
+    here, plan = opened("pass")
+    killer = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    (here.root / "Snakefile").write_text(killer)
+    with pytest.raises(StiltsError, match=r"^Snakemake was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran"):
+        scheduling.run_plan(here, plan, "local")
+    assert list((here.runs / "home").iterdir())  # what it needed of a home is ours
+
+
+@pytest.mark.parametrize(
+    "executor, remedy", [("slurm", r"-c constraints.txt -e '.\[slurm\]'"), ("lsf", "snakemake-executor-plugin-lsf")]
+)
+def test_a_profile_whose_executor_is_not_installed_says_how_to_install_it(opened, monkeypatch, executor, remedy):
+    here, plan = opened("pass")
+    path = here.root / "profiles" / "slurm" / "config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "executor": executor}))
+    monkeypatch.setattr(scheduling, "find_spec", lambda _: None)  # the tests' environment has that of slurm
+    message = f"{path}: executor '{executor}' needs the package snakemake-executor-plugin-{executor}, .*{remedy}$"
+    with pytest.raises(StiltsError, match=message):
+        scheduling.run_plan(here, plan, "slurm")
+    assert not here.runs.exists()
+
+
+@pytest.mark.parametrize("text", ["executor: [", "\x00", "- a"])
+def test_a_profile_that_is_no_profile_is_said(opened, text):
+    here, plan = opened("pass")
+    (here.root / "profiles" / "local" / "config.yaml").write_text(text)
+    with pytest.raises(StiltsError, match=rf"Snakemake profile {here.root}/profiles/local/config.yaml"):
+        scheduling.run_plan(here, plan, "local")
+
+
+def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
+    here, plan = opened(RECORD)
+    dead = os.spawnv(os.P_NOWAIT, "/bin/true", ["true"])
+    os.waitpid(dead, 0)
+    left = here.runs / "records" / "x.json"
+    own = jobs.job_notebook(here, plan.jobs[0])
+    from stilts.study.leftovers import part_of
+
+    parts = [part_of(path) for path in (left, own)]
+    gone = [part.with_name(part.name.replace(str(os.getpid()), str(dead))) for part in parts]
+    for part in (*parts, *gone):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    record(here, *plan.runs)
+    scheduling.run_plan(here, plan, "local")
+    assert [part.exists() for part in (*parts, *gone)] == [True, True, False, False]

@@ -1,0 +1,296 @@
+"""What a checkout makes of a study: its plan, its folders, its locks; and what notebooks open."""
+
+import logging
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import yaml
+
+from stilts.phases import notebook
+from stilts.phases.notebook import open_study, run_phase
+from stilts.sources.pocket import source
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.settings import Study
+from stilts.workspace.checkout import Workspace
+from stilts.workspace.resolution import SUITES
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A folder that is fingerprinted and never loaded."""
+    return tiny.write_unread_encoder(tmp_path / "encoder")
+
+
+@pytest.fixture
+def here(tmp_path, encoder, monkeypatch) -> Workspace:
+    monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
+    pair = {"name": "pair", "tasks": ["nli", "qa"]}
+    own = {"slots": {"epochs": 3}, "pair": {"examples": 6, "epochs": 2}}
+    workspace = tiny.checkout(
+        tmp_path / "checkout", encoder, intermediates=["none", "nli", pair], per_task=own, seeds=[1, 2]
+    )
+    monkeypatch.chdir(workspace.root)
+    return workspace
+
+
+def plan(here: Workspace, **changes):
+    study = here.study("tiny")
+    return here.plan(Study.model_validate({**study.model_dump(), **changes}))
+
+
+# --- plans -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"targets": ["slot"]}, "unknown target task 'slot'. Did you mean 'slots'"),
+        ({"intermediates": ["nil"], "per_task": {}}, "unknown intermediate task 'nil'. Did you mean 'nli'"),
+        ({"per_task": {"pari": {}}}, "unknown task or condition of per_task 'pari'. Did you mean 'pa"),
+        ({"data": {"suite": "poket"}}, "unknown suite 'poket'. Did you mean 'pocket'"),
+        ({"data": {"languages": ["de", "dee"]}}, "unknown language of the pocket suite 'dee'. Did you mean 'de'"),
+        ({"data": {"sizes": {"tests": 5}}}, "unknown size of the suite 'tests'. Did you mean 'test'"),
+        ({"encoder": {"name": "multilingual-e5-smal"}}, "unknown encoder .* Did you mean 'multilingual-e5-small'"),
+    ],
+    ids=str,
+)
+def test_an_unknown_name_is_said_with_the_nearest_before_anything_runs(here, monkeypatch, changes, message):
+    if "data" in changes and "suite" not in changes["data"]:
+        monkeypatch.setitem(SUITES, "pocket", lambda folder: source)
+        changes = {**changes, "data": {"suite": "pocket", **changes["data"]}}
+    with pytest.raises(UnknownName, match=message):
+        plan(here, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"target_training": {**tiny.TRAINING, "max_length": 640}}, "target run of intent: max_length is 640"),
+        ({"intermediate_training": {**tiny.TRAINING, "max_length": 513}}, "intermediate run of nli: max_length is 513"),
+        ({"per_task": {"slots": {"max_length": 600}}}, "target run of slots: max_length is 600"),
+    ],
+    ids=str,
+)
+def test_inputs_longer_than_the_encoder_has_positions_are_refused_by_the_plan(here, encoder, changes, said):
+    for name in (str(encoder), "multilingual-e5-small"):
+        message = f"{said}, but encoder {name} has positions for 512 tokens; lower it to 512"
+        with pytest.raises(StiltsError, match=message):
+            plan(here, **changes, encoder={"name": name})
+    config = encoder / "config.json"
+    config.write_text(config.read_text().replace('"bert"', '"llama"'))  # positions are reckoned
+    assert plan(here, **changes).runs
+
+
+def test_a_condition_of_several_tasks_may_have_settings_of_its_own(here):
+    runs = [run for run in plan(here).runs if run.phase == "intermediate"]
+    assert {run.condition: run.settings["training"]["examples"] for run in runs} == {"nli": 24, "pair": 6}
+
+
+def test_parents_of_a_job_are_the_jobs_that_hold_its_runs_parents(here):
+    made = plan(here, schedule={"runs_per_job": 2})
+    by_run = {run.id: job for job in made.jobs for run in job.runs}
+    for job in made.jobs:
+        wanted = {by_run[parent].id for run in job.runs for parent in run.parents}
+        assert {parent.id for parent in made.parents(job)} == wanted
+        assert len(made.parents(job)) == len(wanted)
+    assert {job.phase for job in made.jobs if not made.parents(job)} == {"intermediate", "target", "zero-shot"}
+
+
+def test_runs_are_selected_by_phase_condition_seed_and_target(here):
+    made = plan(here)
+    chosen = made.select("zero-shot", "none", 2)
+    assert [(run.target, run.seed) for run in chosen] == [
+        ("ui-retrieval", 0), ("ui-mining", 0), ("intent", 2), ("slots", 2), ("command-qa", 2),
+    ]  # fmt: skip
+    assert [run.target for run in made.select("target", "nli", 1, ["slots"])] == ["slots"]
+    message = "study 'tiny' has no target run of condition 'nli' with seed 9 and target slots, intent"
+    with pytest.raises(StiltsError, match=message):
+        made.select("target", "nli", 9, ["slots", "intent"])
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_waited_for_and_said(here, caplog):
+    order, inside = [], threading.Event()
+
+    def second():
+        inside.wait()
+        with here.lock("run"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with caplog.at_level(logging.WARNING):
+        with here.lock("run"):
+            waiting.start()
+            inside.set()
+            waiting.join(timeout=1.5)
+            order.append("first")
+        waiting.join()
+    assert order == ["first", "second"]
+    assert "run is in use by another process; waiting for it" in caplog.text
+
+
+def test_a_lock_is_free_after_an_error_and_others_beside_it(here):
+    with pytest.raises(ValueError, match="oh"), here.lock("run"):
+        raise ValueError("oh")
+    with here.lock("run"), here.lock("another"):
+        pass
+
+
+# --- what notebooks open ---------------------------------------------------------------------------------------------
+
+
+def test_a_study_is_opened_as_it_is(here):
+    opened = open_study("tiny", target_training={"epochs": None, "examples": None}, evaluation={"languages": None})
+    assert opened == here.study("tiny")
+
+
+def test_a_changed_setting_holds_for_all_tasks_of_its_phase(here):
+    opened = open_study("tiny", target_training={"epochs": 5, "examples": 9})
+    assert {opened.training("target", task).epochs for task in opened.targets} == {5}
+    assert opened.training("intermediate", "pair") == here.study("tiny").training("intermediate", "pair")
+    opened = open_study("tiny", intermediate_training={"examples": 7})
+    assert opened.training("intermediate", "pair").examples == 7
+    assert opened.training("intermediate", "pair").epochs == 2
+    assert opened.training("target", "slots").epochs == 3
+
+
+def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
+    path = here.root / "studies" / "tiny.yml"
+    own = {"name": "long", "tasks": [], "target_training": {"epochs": 9, "examples": 3}}
+    content = here.study("tiny").model_dump(mode="json")
+    path.write_text(yaml.safe_dump({**content, "intermediates": [own], "per_task": {}}), encoding="utf-8")
+    opened = open_study("tiny", target_training={"epochs": 5}, intermediate_training={"examples": 7})
+    assert [each.target_training for each in opened.intermediates] == [{"examples": 3}]
+
+
+@pytest.mark.parametrize(
+    "block, settings, kept",
+    [
+        ("evaluation", {"examples": 3}, ("intermediate", "target")),
+        ("evaluation", {"languages": "de, sw"}, ("intermediate", "target")),
+        ("target_training", {"examples": 3, "epochs": 1, "evaluations": 1}, ("intermediate",)),
+    ],
+)
+def test_a_changed_setting_leaves_the_runs_before_its_phase(here, block, settings, kept):
+    """Else a notebook of a later phase would train everything before it anew."""
+    studies = here.study("tiny"), open_study("tiny", **{block: settings})
+    before, after = ([run for run in here.plan(study).runs if run.phase in kept] for study in studies)
+    assert before == after
+
+
+def test_languages_are_given_as_one_text(here):
+    assert open_study("tiny", evaluation={"languages": "de, sw"}).evaluation.languages == ("de", "sw")
+    assert open_study("tiny", evaluation={"languages": "all"}).evaluation.languages == "all"
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"target_training": {"examples": 0}}, r"parameter target_training.examples: .*greater than 0 \(got 0\)"),
+        ({"evaluation": {"examples": True}}, r"parameter evaluation.examples: true and false .* \(got True\)"),
+        ({"target_training": {"epochs": "many"}}, r"parameter target_training.epochs: .* number.*\(got 'many'\)"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(here, changes, message):
+    with pytest.raises(StiltsError, match=message):
+        open_study("tiny", **changes)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("target", "qa", 1), "study 'tiny' has no target run of condition 'qa' with seed 1"),
+        (("target", "nli", 1, "slot"), "unknown target task 'slot'. Did you mean 'slots'"),
+        (("target", "nli", 1, "slots, dates"), "unknown target task of study 'tiny' 'dates'"),
+        (("target", "nli", 1, "ui-mining"), "no target run of condition 'nli' with seed 1 and target ui-mining"),
+    ],
+)
+def test_runs_that_the_study_has_not_are_named_before_anything_is_prepared(here, arguments, message):
+    with pytest.raises(StiltsError, match=message):
+        run_phase(here.study("tiny"), *arguments)
+    assert not here.runs.exists()
+
+
+def test_a_target_may_be_trained_on_a_task_that_is_no_target(here, monkeypatch):
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: tiny.SOURCE)
+    study = Study.model_validate(
+        {**here.study("tiny").model_dump(), "data": {"suite": "xtreme"}, "intermediates": ["none"], "targets": ["mlqa"],
+         "per_task": {}, "seeds": [1]}
+    )  # fmt: skip
+    done = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setattr(notebook, "complete", lambda run, *_: SimpleNamespace(run=run, provenance=done))
+    (job, _) = here.plan(study).jobs
+    (record,) = run_phase(study, "target", "none", 1, ",".join(job.targets))
+    assert record.run.target == "xquad"
+
+
+# --- data that are not there -----------------------------------------------------------------------------------------
+
+
+def test_a_study_goes_on_without_a_licensed_task_and_says_so(here, monkeypatch, caplog):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {"ccg": "no folder ccg"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    conditions = ["none", "ccg", {"name": "two", "tasks": ["mnli", "ccg"]}]
+    found = plan(here, data={"suite": "xtreme"}, intermediates=conditions, targets=["xnli"], per_task={}, seeds=[1])
+    assert [run.settings["condition"]["tasks"] for run in found.runs if run.phase == "intermediate"] == [["mnli"]]
+    assert "condition two goes without ccg: no folder ccg" in caplog.messages
+    assert "condition ccg goes without ccg: no folder ccg" in caplog.messages
+
+
+def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monkeypatch, caplog):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {"ccg": "no folder ccg"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    # Of XQuAD's rows nothing that is trained comes before it, so they may be measured.
+    named = ["qqp", "ccg", "mnli", "xquad-test.de"]
+    found = plan(
+        here, data={"suite": "xtreme", "source_languages": ["de"]}, intermediates=["none", "mnli"], targets=["xquad"],
+        per_task={}, seeds=[1], measures={"complexity": {}, "tasks": named},
+    )  # fmt: skip
+    assert [run.condition for run in found.runs if run.phase == "measure"] == [
+        "complexity-mnli", "complexity-qqp", "complexity-xquad-test-de",
+    ]  # fmt: skip
+    assert [run.condition for run in found.runs if run.phase == "intermediate"] == ["mnli"]
+    assert "the study goes without condition measured-ccg" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "tasks, message",
+    [
+        (["slotz"], "unknown intermediate task 'slotz'. Did you mean 'slots'"),
+        (["qa.de"], r"unknown language of 'qa.de' \(condition measured-qa-de\) in data.source_languages 'de'"),
+        (["dial-base"], "task 'dial-base' is of family 'dial', which data.families does not ask for"),
+    ],
+    ids=str,
+)
+def test_a_measured_task_that_the_suite_has_not_is_said_before_anything_runs(here, tasks, message):
+    with pytest.raises(StiltsError, match=message):
+        plan(here, measures={"complexity": {}, "tasks": tasks})
+
+
+def test_tasks_without_a_measure_are_refused(here):
+    with pytest.raises(ValueError, match="tasks are named, but nothing is measured of them"):
+        plan(here, measures={"tasks": ["qa"]})
+
+
+@pytest.mark.parametrize("missing", ["mnli", "xnli"])
+def test_any_other_task_without_data_is_an_error_before_anything_runs(here, monkeypatch, missing):
+    source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {missing: "no folder of it"}.get})
+    monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
+    with pytest.raises(StiltsError, match=f"data are not there: {missing}: no folder of it"):
+        plan(here, data={"suite": "xtreme"}, intermediates=["none", "mnli"], targets=["xnli"], per_task={}, seeds=[1])
+
+
+def test_where_a_studys_data_are(here, monkeypatch):
+    monkeypatch.delenv("STILTS_DATA", raising=False)
+    study = here.study("tiny")
+    assert here.data_folder(study) is None
+    named = study.model_copy(update={"data": study.data.model_copy(update={"folder": "copies"})})
+    assert here.data_folder(named) == here.root / "copies"
+    monkeypatch.setenv("STILTS_DATA", "/elsewhere")
+    assert here.data_folder(named) == Path("/elsewhere")
