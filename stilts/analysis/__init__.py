@@ -1,0 +1,1 @@
+"""What records say: effects, verdicts, claims, languages and the five questions."""

@@ -1,0 +1,1 @@
+"""Encoders and heads: loading, preparing, trimming, adapters."""

@@ -1,0 +1,1 @@
+"""Doing one run, from its plan to its record."""

@@ -1,0 +1,1 @@
+"""What leaves the study: figures, pages, the site, a submission, an exported model."""

@@ -1,0 +1,1 @@
+"""A checkout and its plan: paths, locks, resolution, scheduling, forecasts, fetching."""

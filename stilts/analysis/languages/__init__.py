@@ -1,0 +1,1 @@
+"""Facts about languages, and how they were measured."""

@@ -1,0 +1,1 @@
+"""The pocket benchmark, built from packages that the index ships."""

@@ -1,0 +1,1 @@
+"""Notebooks as templates, executed by papermill."""
