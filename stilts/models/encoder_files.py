@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, reasons
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -376,10 +376,7 @@ def _validated(schema: type[BaseModel], content: Mapping[str, Any], path: Path, 
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        place = ".".join(map(str, item["loc"]))
-        got = "" if item["type"] == "missing" else f" (got {_shown(item['input'])})"
-        raise _wrong(path, name, f"{place}: {item['msg']}{got}") from error
+        raise _wrong(path, name, reasons(error)) from error
 
 
 def _require_file(path: Path, name: str) -> None:

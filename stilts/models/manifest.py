@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 
 MANIFEST = "stilts.json"
-
-
 TEXTS = "texts.npy"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stilts.phases.runner import complete
-from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.records import Record
 from stilts.study.settings import Phase, Study
 from stilts.tasks.registry import get_target, study_conditions
@@ -44,10 +44,7 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
     try:
         return Study(**content)
     except ValidationError as error:
-        item = error.errors()[0]
-        place = ".".join(str(part) for part in item["loc"])
-        reason = item["msg"].removeprefix("Value error, ")
-        raise StiltsError(f"parameter {place}: {reason} (got {item['input']!r})") from None
+        raise StiltsError(f"parameter {reasons(error)}") from None
 
 
 def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

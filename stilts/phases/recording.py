@@ -1,10 +1,10 @@
 """What every phase notes while it works, and the record that it leaves."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 
 State = dict[str, torch.Tensor]  # a model's weights by name
-
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 def precision_of(run: Run) -> str:

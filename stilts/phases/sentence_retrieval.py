@@ -1,13 +1,13 @@
 """Retrieval and mining by the encoder's vectors of sentences, after each layer."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from stilts.models.model import build_model
 from stilts.models.prepared import load_prepared_tokenizer
-from stilts.phases.recording import Key, State, concatenate, passing, prediction_table
+from stilts.phases.recording import State, concatenate, passing, prediction_table
 from stilts.sources.hub import load_split
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Run
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stilts.workspace.checkout import Workspace
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def retrieve_sentences(

@@ -18,10 +18,9 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, reasons
 from stilts.study.leftovers import is_part
 from stilts.study.runs import Job
-from stilts.study.settings import reasons
 from stilts.study.storage import replace_file, sha256
 from stilts.study.yaml_files import read_yaml
 from stilts.workspace.starting import ended_by_signal, environment, python, runs_folder

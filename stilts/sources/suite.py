@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.locks import hold
-from stilts.study.settings import reasons
 from stilts.study.storage import Unreadable, readable, set_aside, sha256
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ LICENCES = {
 Row = dict[str, Any]
 AnySizes = TypeVar("AnySizes", bound=BaseModel)
 Report = Callable[[str, str, int], None]
-
-
 Rows = Annotated[int, Field(gt=0, le=10**6)]  # of what is generated; more would take days
 
 
@@ -220,9 +217,7 @@ def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySiz
     try:
         return kind(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(["sizes", *map(str, first["loc"])])
-        raise StiltsError(f"{field}: {first['msg']} (given: {dict(given)})") from error
+        raise StiltsError(f"sizes.{reasons(error)} (given: {dict(given)})") from error
 
 
 def write_suite(

@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+MOST_REASONS = 5  # named of those why a content does not fit its schema; the others are counted
 
 
 class StiltsError(Exception):
@@ -28,6 +33,19 @@ class UnknownName(StiltsError):
         hint = f" Did you mean '{close[0]}'?" if close else ""
         super().__init__(f"unknown {kind} {shortened(name)}.{hint} Known: {', '.join(known)}")
         self.kind, self.name, self.known = kind, name, known
+
+
+def reasons(error: "ValidationError") -> str:
+    """Say in a line what does not fit, and where."""
+    found = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"])
+        reason = item["msg"].removeprefix("Value error, ")
+        # A check of several fields names them itself, and was given the whole file.
+        given = "" if item["type"] == "missing" else f" (got {shortened(item['input'])})"
+        found.append(f"{place}: {reason}{given}" if place else reason)
+    more = len(found) - MOST_REASONS
+    return "; ".join(found[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def shortened(value: Any, most: int = 120) -> str:

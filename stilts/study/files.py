@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from stilts.study.errors import StiltsError, UnknownName, shortened
-from stilts.study.settings import Condition, Study, reasons
+from stilts.study.errors import StiltsError, UnknownName, reasons, shortened
+from stilts.study.settings import Condition, Study
 from stilts.study.yaml_files import read_yaml
 
 EXTENDS = "extends"

@@ -7,18 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, reasons
 from stilts.study.runs import Job, Run
-from stilts.study.settings import (
-    MOST_NAME,
-    Condition,
-    EncoderSettings,
-    Phase,
-    Study,
-    TrainingSettings,
-    reasons,
-    task_name,
-)
+from stilts.study.settings import MOST_NAME, Condition, EncoderSettings, Phase, Study, TrainingSettings, task_name
 
 
 def plan_runs(

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from stilts.study.errors import StiltsError, UnknownName, shortened
+from stilts.study.errors import StiltsError, UnknownName, reasons
 
 Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -481,18 +481,3 @@ class Study(Settings):
     def encoder_of(self, condition: Condition) -> EncoderSettings:
         """Return the encoder that a condition starts from."""
         return self.encoder if condition.encoder is None else self.encoders[condition.encoder]
-
-
-MOST_REASONS = 5  # named of those why a study file does not fit; the others are counted
-
-
-def reasons(error: ValidationError) -> str:
-    """Say in a line what does not fit, and where."""
-    found = []
-    for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"])
-        reason = item["msg"].removeprefix("Value error, ")
-        # A check of several fields names them itself, and was given the whole file.
-        found.append(f"{place}: {reason} (got {shortened(item['input'])})" if place else reason)
-    more = len(found) - MOST_REASONS
-    return "; ".join(found[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")

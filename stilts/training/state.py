@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from stilts.models.model import MultiTaskModel
 from stilts.study.checkpoints import Checkpoints
-from stilts.study.errors import StiltsError
-from stilts.study.settings import reasons
+from stilts.study.errors import StiltsError, reasons
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import trained_weights
 

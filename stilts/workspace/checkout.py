@@ -45,8 +45,6 @@ from stilts.workspace.resolution import (
 from stilts.workspace.starting import runs_folder
 
 log = logging.getLogger(__name__)
-
-
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 
 

@@ -9,17 +9,9 @@ from stilts.study.settings import Study
 from stilts.workspace.work import test_rows
 
 BYTES_PER_WEIGHT = 4
-
-
 STATE_COPIES = 3  # of the weights, in the saved state of a training: themselves and AdamW's two moments
-
-
 SUITE_BYTES = {"xtreme": 1_500_000_000, "pocket": 20_000_000}  # assumed where the suite does not stand
-
-
 RECORD_BYTES = 6_000  # of a JSON record; mean of study pocket-full
-
-
 PREDICTION_BYTES = 15  # a row, compressed; study pocket-full has 5, tags and answers take more
 
 

@@ -17,8 +17,6 @@ from stilts.workspace.resolution import Plan, recorded_runs
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-
-
 REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
 
 

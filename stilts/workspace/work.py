@@ -6,14 +6,8 @@ from stilts.study.settings import Study, task_name
 from stilts.tasks.registry import TARGETS
 
 ASSUMED_ROWS = 2**17  # of a training set whose size is not known, such as texts for masked language modelling
-
-
 ASSUMED_TEST_ROWS = 2000  # of a test set whose size is not known (udpos)
-
-
 ASSUMED_TOKENS = 64
-
-
 UNLIMITED = 10**12
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -531,22 +532,26 @@ def breaks(**changed) -> dict:
 
 
 @pytest.mark.parametrize("document, message", [
-    (breaks(context=None), "data.0.paragraphs.0.context is null"), (breaks(context=3), "paragraphs.0.context is 3"),
-    (breaks(qa={"id": None}), "data.0.paragraphs.0.qas.0.id is null"),
-    (breaks(qa={"id": 3}), "data.0.paragraphs.0.qas.0.id is 3"), (breaks(qa={"id": ""}), "a question has the id ''"),
-    (breaks(qa={"question": ["?"]}), "qas.0.question is ['?']"),
-    (breaks(qa={"answers": []}), "qas.0.answers is []"), (breaks(qa={"answers": "A"}), "qas.0.answers is 'A'"),
-    (breaks(qa={"answers": {"answer_start": 0}}), "qas.0.answers is {"),
-    (breaks(qa={"answers": [{"answer_start": None}]}), "answers.0.answer_start is null"),
-    (breaks(qa={"answers": [{"answer_start": 0.5}]}), "answers.0.answer_start is 0.5"),
-    (breaks(qa={"answers": [{"answer_start": True}]}), "answers.0.answer_start is True"),
+    (breaks(context=None), r"data.0.paragraphs.0.context: .*got None"),
+    (breaks(context=3), r"paragraphs.0.context: .*got 3"),
+    (breaks(qa={"id": None}), r"data.0.paragraphs.0.qas.0.id: .*got None"),
+    (breaks(qa={"id": 3}), r"data.0.paragraphs.0.qas.0.id: .*got 3"),
+    (breaks(qa={"id": ""}), "a question has the id ''"),
+    (breaks(qa={"question": ["?"]}), r"qas.0.question: .*got \['\?'\]"),
+    (breaks(qa={"answers": []}), r"qas.0.answers: .*got \[\]"),
+    (breaks(qa={"answers": "A"}), r"qas.0.answers: .*got 'A'"),
+    (breaks(qa={"answers": {"answer_start": 0}}), r"qas.0.answers: .*got \{"),
+    (breaks(qa={"answers": [{"answer_start": None}]}), r"answers.0.answer_start: .*got None"),
+    (breaks(qa={"answers": [{"answer_start": 0.5}]}), r"answers.0.answer_start: .*got 0\.5"),
+    (breaks(qa={"answers": [{"answer_start": True}]}), r"answers.0.answer_start: .*got True"),
     (breaks(qa={"answers": [{"answer_start": 2**70}]}), "answer_start"),
     (breaks(qa={"answers": [{"answer_start": 4}]}), "paragraph 1, question q: answer_start 4 lies outside its context"),
     (breaks(qa={"answers": [{"answer_start": -1}]}), "paragraph 1, question q: answer_start -1 lies outside"),
     (breaks(qa={"answers": [{}]}), "answers.0.answer_start: Field required"),
     (breaks(sentence_breaks=[[0, 5]]), "paragraph 1 has a sentence outside its context"),
-    (breaks(sentence_breaks=[[0, "4"]]), "breaks.0.1 is '4'"), (breaks(sentence_breaks=None), "sentence_breaks is"),
-    (breaks(qas={}), "qas is {}"), ([], "the file is []"), ({"data": None}, "data is null"),
+    (breaks(sentence_breaks=[[0, "4"]]), r"breaks.0.1: .*got '4'"),
+    (breaks(sentence_breaks=None), r"sentence_breaks: .*got None"),
+    (breaks(qas={}), r"qas: .*got \{\}"), ([], "Input should be an object"), ({"data": None}, r"data: .*got None"),
     ({}, "data: Field required"),
     ({"data": [*breaks()["data"] * 2]}, "a question has the id 'q', which is empty or another's"),
 ])  # fmt: skip
@@ -554,7 +559,7 @@ def test_a_bad_file_of_the_authors_is_named(document, message, tmp_path):
     path = put_text(tmp_path / "de.json", json.dumps(document))
     told = outcome(lambda: lareqa.read_breaks(path))
     assert told.startswith(f"{path}: ")
-    assert message in told
+    assert re.search(message, told)
     assert len(told.splitlines()) == 1
 
 

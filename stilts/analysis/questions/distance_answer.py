@@ -12,8 +12,6 @@ from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.settings import BASELINE
 
 NONE_LEARNED = "no target was learned in English under every condition"
-
-
 HEADLINE = "gap-syntactic"  # the test that stands for the question
 
 

@@ -13,11 +13,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
 WIDELY_KNOWN = 0.75
-
-
 LEAST_RELIABLE = 0.25
-
-
 METHODS = ("linear", "rank")
 
 

@@ -17,8 +17,7 @@ from stilts.sources.columns import Schema
 from stilts.sources.hub import split_files
 from stilts.sources.tables import Split, read_split
 from stilts.sources.xtreme.official import published_rows
-from stilts.study.errors import StiltsError
-from stilts.study.settings import reasons
+from stilts.study.errors import StiltsError, reasons
 from stilts.study.storage import digest, replace_file, sha256
 
 if TYPE_CHECKING:

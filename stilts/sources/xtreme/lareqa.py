@@ -28,7 +28,7 @@ from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import LAREQA
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
 from stilts.sources.xtreme.pieces import Piece
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, reasons
 
 TASK = "lareqa"
 XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in LAREQA}
@@ -212,11 +212,9 @@ def read_breaks(path: Path) -> list[Paragraph]:
     try:
         document = _Document.model_validate_json(read_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        given = "" if first["type"] == "missing" else f" is {shown(first['input'])}"
-        raise StiltsError(f"{path}: no file of google-research-datasets/lareqa ({field}{given}: {first['msg']}); "
-                          "fetch it again") from error  # fmt: skip
+        raise StiltsError(
+            f"{path}: no file of google-research-datasets/lareqa ({reasons(error)}); fetch it again"
+        ) from error
     paragraphs = [paragraph for article in document.data for paragraph in article.paragraphs]
     _check_ids(path, [question.id for paragraph in paragraphs for question in paragraph.qas])
     for number, paragraph in enumerate(paragraphs, start=1):
