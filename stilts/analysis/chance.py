@@ -100,7 +100,7 @@ def guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
     return noted(records, [folder.parent for folder in store.recorded])
 
 
-def test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
+def floors_of_tests(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
     """Return what guessing scores on each target's test sets, in percent, mean over languages other than English.
 
     Targets of which nothing is noted are left out: no constant answer scores in F1.

@@ -69,8 +69,8 @@ class Analysis:
 
     @cached_property
     def floors(self) -> dict[str, float]:
-        """What guessing scores on the test sets of targets with labels, see `stilts.analysis.chance.test_floors`."""
-        return chance.test_floors(self.records, self.guessing)
+        """What guessing scores on test sets with labels, see `stilts.analysis.chance.floors_of_tests`."""
+        return chance.floors_of_tests(self.records, self.guessing)
 
     @cached_property
     def failed(self) -> dict[tuple[str, str], str]:

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.study.errors import StiltsError, reasons
+
+if TYPE_CHECKING:
+    import torch
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -259,6 +262,24 @@ def read_weights(folder: Path, name: str) -> Mapping[str, Weight]:
         status = path.stat()
         weights |= _header(path, status.st_size, status.st_mtime_ns, name)
     return weights
+
+
+def read_tensors(folder: Path, name: str, ending: str) -> "dict[str, torch.Tensor]":
+    """Return those of a folder's weights whose names end so, read alone; {} if there are none.
+
+    Raises
+    ------
+    StiltsError
+        As `read_weights`.
+    """
+    from safetensors import safe_open
+
+    found = {}
+    for path in _weight_files(folder, name):
+        with opening(name, str(path)), safe_open(path, framework="pt") as file:
+            wanted = [key for key in file.keys() if f".{key}".endswith(ending)]  # noqa: SIM118 - it is no mapping
+            found |= {key: file.get_tensor(key) for key in wanted}
+    return found
 
 
 def fingerprinted(folder: Path) -> list[Path]:

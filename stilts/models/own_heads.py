@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.models.encoder_files import opening, read_weights
+from stilts.models.encoder_files import opening, read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -82,22 +82,15 @@ def save_pooler(source: Path, name: str, folder: Path) -> None:
     Raises
     ------
     StiltsError
-        The checkpoint cannot be loaded with its pooler.
+        Its weights cannot be read.
     """
-    import torch
     from safetensors.torch import save_file
-    from transformers import AutoModel
-
-    from stilts.models.loading import load_config
 
     # In a file of the encoder alone the name has no prefix, in one with a head that of the encoder ("roberta").
-    if not any(f".{key}".endswith(".pooler.dense.weight") for key in read_weights(source, name)):
-        return
-    with opening(name, "the pooler"):
-        model = AutoModel.from_pretrained(
-            source, config=load_config(source, name), trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
-        save_file({key: value.contiguous() for key, value in model.pooler.state_dict().items()}, folder / POOLER)
+    parts = {part: read_tensors(source, name, f".pooler.{part}") for part in ("dense.weight", "dense.bias")}
+    if all(parts.values()):
+        pooler = {part: next(iter(found.values())).float().contiguous() for part, found in parts.items()}
+        save_file(pooler, folder / POOLER)
 
 
 def read_pooler(folder: Path) -> "Mapping[str, torch.Tensor] | None":

@@ -145,8 +145,8 @@ class _Embedder:
             model.load_encoder(state)
         self.encoder, self.tokenizer = model.encoder, load_prepared_tokenizer(folder)
         self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
-        self._length, self.passing = run.settings["max_length"], passing(run, workspace, model, texts)
-        self.measuring = measured
+        self._length, self._passing = run.settings["max_length"], passing(run, workspace, model, texts)
+        self._measured = measured
         measured.update(examples=0, tokens=0)
 
     def layer_number(self, layer: int) -> int:
@@ -182,9 +182,9 @@ class _Embedder:
         """Return the pooled vectors of every distinct text at some layers."""
         different = list(dict.fromkeys(texts))
         ids = subwords(self.tokenizer, different, truncation=True, max_length=self._length)
-        self.measuring["examples"] += len(ids)
-        self.measuring["tokens"] += sum(map(len, ids))
-        return _Vectors(different, layers, embed(self.encoder, ids, layers, **self.passing))
+        self._measured["examples"] += len(ids)
+        self._measured["tokens"] += sum(map(len, ids))
+        return _Vectors(different, layers, embed(self.encoder, ids, layers, **self._passing))
 
     def _bytes(self, texts: int, layers: Sequence[int]) -> int:
         return texts * len(layers) * self.encoder.config.hidden_size * np.dtype(np.float32).itemsize

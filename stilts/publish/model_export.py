@@ -137,8 +137,7 @@ def card(workspace: "Workspace", record: Record) -> str:
 
 
 def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
-    known = known_encoder(record.run.settings["encoder"]["name"])
-    licence = known.licence if known else None
+    known, licence = known_encoder(record.run.settings["encoder"]["name"]), _licence(record)
     return {
         "language": ["multilingual"],
         "license": licence or "other",
@@ -156,6 +155,11 @@ def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
             "limits": _limits(record, evaluated),
         },
     }
+
+
+def _licence(record: Record) -> str | None:
+    known = known_encoder(record.run.settings["encoder"]["name"])
+    return known.licence if known else None
 
 
 def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
@@ -287,8 +291,7 @@ def _scores(record: Record, evaluated: list[Record]) -> str:
 
 
 def _origin(record: Record) -> str:
-    known = known_encoder(record.run.settings["encoder"]["name"])
-    licence = known.licence if known else None
+    licence = _licence(record)
     versions = ", ".join(f"{name} {number}" for name, number in record.provenance.packages.items())
     return (
         f"## Licence and origin\n\nLicence of the encoder: {licence or 'not recorded here; see its own card'}. The "

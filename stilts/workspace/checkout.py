@@ -24,23 +24,13 @@ from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import names_in, new_folder, require_new, stands
-from stilts.tasks.registry import (
-    get_target,
-    measured_tasks,
-    study_conditions,
-)
-from stilts.workspace.limits import check_number, check_runs
+from stilts.workspace.limits import check_runs
 from stilts.workspace.resolution import (
     SUITES,
     Plan,
     Source,
-    check_families,
-    check_languages,
-    check_per_task,
-    check_source_languages,
-    refuse_missing,
     request_of,
-    that_can_be_had,
+    resolve_tasks,
 )
 from stilts.workspace.starting import runs_folder
 
@@ -147,18 +137,8 @@ class Workspace:
         """
         if study.data.suite not in SUITES:
             raise UnknownName("suite", study.data.suite, SUITES)
-        conditions, measured = study_conditions(study), measured_tasks(study)
-        check_per_task(study, conditions)
-        check_source_languages(study, conditions, study.targets)
-        check_source_languages(study, measured)
-        check_families(study, [*conditions, *measured])
-        targets = [get_target(name, study.data.suite) for name in study.targets]
-        check_number(len(study.seeds), len(conditions), len(targets))
-        source = self._source(study)
-        if self.has_data(study) or not provisional:
-            conditions, measured = (that_can_be_had(each, source) for each in (conditions, measured))
-            refuse_missing([task.name for task in targets], source)
-        check_languages(study, targets, [*conditions, *measured], source)
+        source, has_data = self._source(study), self.has_data(study) or not provisional
+        conditions, measured, targets = resolve_tasks(study, source, has_data=has_data)
         runs = plan_runs(
             study,
             conditions,

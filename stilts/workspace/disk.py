@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stilts.models.known_encoders import Shape
 from stilts.study.runs import Run
 from stilts.study.settings import Study
-from stilts.workspace.work import test_rows
+from stilts.workspace.work import tested_rows
 
 BYTES_PER_WEIGHT = 4
 STATE_COPIES = 3  # of the weights, in the saved state of a training: themselves and AdamW's two moments
@@ -68,7 +68,7 @@ def disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing
     first = sum(run.phase in ("pretraining", "intermediate") for run in runs)
     second = sum(run.phase == "target" for run in runs)
     kept = study.schedule.keep_checkpoints
-    rows = sum(sum(test_rows(run, study).values()) for run in evaluated)
+    rows = sum(sum(tested_rows(run, study).values()) for run in evaluated)
     return Disk(
         checkpoint=checkpoint,
         kept=first + (second if kept else 0),

@@ -18,7 +18,7 @@ from stilts.study.settings import Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.devices import RECKONED_PHASES, Speed, speeds
 from stilts.workspace.disk import BYTES_PER_WEIGHT
-from stilts.workspace.work import operations_per_weight, run_tokens, run_updates, test_rows
+from stilts.workspace.work import operations_per_weight, run_tokens, run_updates, tested_rows
 
 # Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
 ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
@@ -145,7 +145,7 @@ def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
     if run.phase != "zero-shot" or TARGETS[run.target].format not in ("retrieval", "mining"):
         return 0.0
     sides = 2 if TARGETS[run.target].format == "retrieval" else 1  # what is counted are pairs, or sentences
-    texts = sides * max(test_rows(run, study).values(), default=0)
+    texts = sides * max(tested_rows(run, study).values(), default=0)
     vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)
     weights = shape.weights * BYTES_PER_WEIGHT
     return (2 * vectors + 2 * weights + texts * ROW_BYTES + SEARCH_BYTES) / 1e6

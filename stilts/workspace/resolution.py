@@ -15,7 +15,18 @@ from stilts.study.planning import group_jobs
 from stilts.study.records import Store
 from stilts.study.runs import Job, Run
 from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
-from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, Task, check_sources, get_intermediate
+from stilts.tasks.registry import (
+    INTERMEDIATES,
+    MULTI,
+    TARGETS,
+    Task,
+    check_sources,
+    get_intermediate,
+    get_target,
+    measured_tasks,
+    study_conditions,
+)
+from stilts.workspace.limits import check_number
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +109,41 @@ class Plan:
         return found
 
 
-def that_can_be_had(conditions: list[Condition], source: Source) -> list[Condition]:
+def resolve_tasks(
+    study: Study, source: Source, *, has_data: bool
+) -> tuple[list[Condition], list[Condition], list[Task]]:
+    """Return a study's conditions, those that are measured besides, and its targets, as the source can give them.
+
+    Parameters
+    ----------
+    has_data : bool
+        Whether what the source lacks counts: without a data folder it lacks all.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        If the study names a task, a language or a condition that is not known, or what the source does not have.
+    """
+    conditions, measured = study_conditions(study), measured_tasks(study)
+    _check_per_task(study, conditions)
+    _check_source_languages(study, conditions, study.targets)
+    _check_source_languages(study, measured)
+    _check_families(study, [*conditions, *measured])
+    targets = [get_target(name, study.data.suite) for name in study.targets]
+    check_number(len(study.seeds), len(conditions), len(targets))
+    if has_data:
+        conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
+        _refuse_missing([task.name for task in targets], source)
+    _check_languages(study, targets, [*conditions, *measured], source)
+    return conditions, measured, targets
+
+
+def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condition]:
     """Return the conditions without the licensed tasks that are not there; StiltsError for any other missing task."""
     found = []
     for each in conditions:
         tasks = {reference: get_intermediate(reference) for reference in each.all_tasks}
-        refuse_missing([name for name, task in tasks.items() if not task.licensed], source)
+        _refuse_missing([name for name, task in tasks.items() if not task.licensed], source)
         absent = {name: reason for name in tasks if (reason := source.missing(name))}
         for name, reason in absent.items():
             log.warning("condition %s goes without %s: %s", each.name, name, reason)
@@ -115,22 +155,20 @@ def that_can_be_had(conditions: list[Condition], source: Source) -> list[Conditi
     return found
 
 
-def refuse_missing(tasks: list[str], source: Source) -> None:
-    """Raise StiltsError where the data of a task are not there."""
+def _refuse_missing(tasks: list[str], source: Source) -> None:
     reasons = [f"{task}: {reason}" for task in tasks if (reason := source.missing(task))]
     if reasons:
         raise StiltsError("the study names tasks whose data are not there: " + "; ".join(reasons))
 
 
-def check_per_task(study: Study, conditions: list[Condition]) -> None:
-    """Raise UnknownName where `per_task` names what is neither a task nor a condition of the study."""
+def _check_per_task(study: Study, conditions: list[Condition]) -> None:
     known = {*TARGETS, *INTERMEDIATES, MULTI, *(each.name for each in conditions)}
     for task in study.per_task:
         if task not in known:
             raise UnknownName("task or condition of per_task", task, known)
 
 
-def check_source_languages(study: Study, conditions: list[Condition], targets: Sequence[str] = ()) -> None:
+def _check_source_languages(study: Study, conditions: list[Condition], targets: Sequence[str] = ()) -> None:
     """Check the source languages of conditions, and that none has rows of the tests of a target that comes after it."""
     known = (SOURCE_LANGUAGE, *study.data.source_languages)
     for each in conditions:
@@ -142,7 +180,7 @@ def check_source_languages(study: Study, conditions: list[Condition], targets: S
                 raise UnknownName(kind, task.source_language, known)
 
 
-def check_languages(study: Study, targets: list[Task], conditions: list[Condition], source: Source) -> None:
+def _check_languages(study: Study, targets: list[Task], conditions: list[Condition], source: Source) -> None:
     """Check that what a study names of languages is there: a target keeps one at least, a language some task.
 
     Of the others a suite says, language by language, why a task lacks them.
@@ -190,8 +228,7 @@ def _check_evaluated(data: Sequence[str] | Literal["all"], evaluated: Sequence[s
             )
 
 
-def check_families(study: Study, conditions: list[Condition]) -> None:
-    """Raise StiltsError where a task is of a family that the study's data do not hold."""
+def _check_families(study: Study, conditions: list[Condition]) -> None:
     for each in conditions:
         for task in map(get_intermediate, each.all_tasks):
             if task.family and task.family not in study.data.families:

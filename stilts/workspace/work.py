@@ -14,7 +14,7 @@ UNLIMITED = 10**12
 def run_tokens(run: Run, study: Study) -> float:
     """Return the tokens that go through the encoder in a run of a study of XTREME, epochs counted."""
     if run.phase == "zero-shot":
-        return sum(test_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
+        return sum(tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
     tokens = sum(count * TOKENS.get(task_name(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings["training"]["epochs"] * tokens
@@ -38,7 +38,7 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
     return {task: min(cap, TRAIN_ROWS.get(task_name(task), ASSUMED_ROWS)) for task in tasks}
 
 
-def test_rows(run: Run, study: Study) -> dict[str, int]:
+def tested_rows(run: Run, study: Study) -> dict[str, int]:
     """Return what is evaluated of each language: rows; pairs of Tatoeba; sentences of BUCC."""
     wanted, sizes = run.settings["languages"], study.data.sizes
     cap = min(run.settings["evaluation"].get("examples", UNLIMITED), sizes.get("test", UNLIMITED))

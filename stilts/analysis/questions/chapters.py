@@ -4,7 +4,7 @@ A chapter shows several studies of one question: the recorded one, the one on re
 section, and a section whose study has no records yet says how to make them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from stilts.analysis.prose import scope
 from stilts.analysis.questions import common, crossed
 from stilts.analysis.questions.common import Level, Result, Rules, Test
 from stilts.analysis.verdicts import Verdict
-from stilts.study.settings import Study
+from stilts.study.settings import BASELINE, Study
 from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.markup import plain
 
@@ -156,6 +156,21 @@ def answer(
     paragraph = " ".join(filter(None, [text, _told(table)])) if section.analysis.recorded else section.scope
     learned = Learned(section.settings.name, paragraph, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)
+
+
+def answer_from_scores(
+    section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, summary: Callable[[Any, Rules], str]
+) -> Answer:
+    """Return the same of evidence with a table `scores`, whose effects are changes of the baseline's scores.
+
+    Parameters
+    ----------
+    summary : callable
+        Says from evidence and rules what goes before the answers of the tests.
+    """
+    evidence = common.with_redrawn_scores(evidence, section.analysis)
+    level = common.level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    return answer(section, evidence, tests, headline, summary(evidence, section.rules), level=level)
 
 
 def _told(table: pd.DataFrame) -> str:

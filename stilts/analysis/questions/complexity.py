@@ -33,11 +33,9 @@ from stilts.analysis.questions.common import (
     Rules,
     Test,
     clear,
-    level_of,
     outcomes,
     p_text,
     untested,
-    with_redrawn_scores,
 )
 from stilts.analysis.questions.contrasts import (
     Weights,
@@ -479,9 +477,7 @@ def line(evidence: Evidence) -> tuple[float, float] | None:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
-    evidence = with_redrawn_scores(evidence, section.analysis)
-    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
+    return chapters.answer_from_scores(section, evidence, TESTS, HEADLINE, summary)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:

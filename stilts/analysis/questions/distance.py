@@ -16,6 +16,7 @@ same for all languages, so that its noise moves no slope.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,25 +124,21 @@ def gather(
     targets = in_order(dict.fromkeys(english["target"]), TARGETS)
     if not targets:
         raise StiltsError("distance: no target task with records is tested in English")
-    by_target = _by_target(table, targets, chosen)
-    gap, change = (combine(by_target[name]) for name in OUTCOMES)
-    evidence = Evidence(gap, change, by_target, predictors(gap.index, encoder), chosen)
+    own = _outcomes(table, targets, chosen)
+    evidence = Evidence(**own, predictors=predictors(own[GAP].index, encoder), conditions=chosen)
     if redrawn is None:
         return evidence
-    drawn = _by_target(redrawn, targets, chosen)
-    gap, change = (combine(drawn[name]) for name in OUTCOMES)
-    return replace(evidence, redrawn=replace(evidence, gap=gap, change=change, by_target=drawn))
+    return replace(evidence, redrawn=replace(evidence, **_outcomes(redrawn, targets, chosen)))
 
 
-def _by_target(
-    table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]
-) -> dict[str, dict[str, pd.DataFrame]]:
-    """Return `Evidence.by_target` from outcomes."""
+def _outcomes(table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]) -> dict[str, Any]:
+    """Return `gap`, `change` and `by_target` of `Evidence` from outcomes."""
     after = dict.fromkeys(conditions, 1 / len(conditions))
-    return {
+    by_target = {
         GAP: {target: gap_to_english(differences(table, after, [target])) for target in targets},
         CHANGE: {target: gap_to_english(differences(table, {**after, BASELINE: -1}, [target])) for target in targets},
     }
+    return {**{name: combine(by_target[name]) for name in OUTCOMES}, "by_target": by_target}
 
 
 def learned_targets(analysis: Analysis) -> pd.DataFrame:

@@ -27,9 +27,7 @@ from stilts.analysis.questions.common import (
     Test,
     clear,
     learned_outcomes,
-    level_of,
     untested,
-    with_redrawn_scores,
 )
 from stilts.analysis.questions.contrasts import (
     Weights,
@@ -45,7 +43,7 @@ from stilts.analysis.questions.contrasts import (
 from stilts.analysis.questions.crossed import effect, effect_of
 from stilts.analysis.wording import count, listed, signed
 from stilts.study.records import Record
-from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
+from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
 
 HEADLINE = "order-unseen"
@@ -327,10 +325,10 @@ def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
 
 def _interval(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> dict[str, float]:
     """Value and interval; of one language and one seed the value alone."""
-    def build(found: Evidence) -> pd.DataFrame:
-        return of_languages(contrast(found.scores, weights), codes)
-
-    kept, result = build(evidence), effect_of(evidence, build, rules)
+    kept, redrawn = (
+        each and of_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
+    )
+    result = effect(kept, rules, redrawn=redrawn)
     return {"value": kept.mean(axis=None), "low": result.low, "high": result.high}
 
 
@@ -402,9 +400,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
-    evidence = with_redrawn_scores(evidence, section.analysis)
-    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, summary(evidence, section.rules), level=level)
+    return chapters.answer_from_scores(section, evidence, TESTS, HEADLINE, summary)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:
