@@ -6,12 +6,11 @@ size and SHA-256 of every file) and `texts.npy` (digests of the texts that its v
 
 import json
 from functools import lru_cache
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.study.errors import StiltsError
-from stilts.study.storage import ABSENT, readable, stands
+from stilts.study.storage import ABSENT, readable, sha256, stands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,5 +72,4 @@ def file_entry(path: Path) -> dict[str, int | str]:
 @lru_cache(maxsize=256)
 def _file_sha256(path: Path, size: int, modified: int) -> str:
     """Digest of a file; size and time of change stand in the key so that a changed file is read again."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return sha256(path)

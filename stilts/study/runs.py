@@ -5,7 +5,6 @@ its outcome: the settings, the data's fingerprint, the parents' ids and the vers
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
@@ -13,6 +12,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from stilts.study.settings import Heads, Phase, Settings
+from stilts.study.storage import digest
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
 PHASE_VERSIONS: Mapping[Phase, int] = {
@@ -45,9 +45,8 @@ class Run(Named):
     def id(self) -> str:
         """Readable slug and ten hexadecimal digits of a hash over all that decides the outcome."""
         decisive = {**self.model_dump(mode="json"), "version": PHASE_VERSIONS[self.phase]}
-        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:10]
         subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
-        return f"{self.phase}-{subject}-s{self.seed}-{digest}"
+        return f"{self.phase}-{subject}-s{self.seed}-{digest(decisive)[:10]}"
 
     @property
     def heads(self) -> Heads:
@@ -66,8 +65,8 @@ class Job(Named):
     @cached_property
     def id(self) -> str:
         """Readable slug and a hash of the ids of the job's runs."""
-        digest = hashlib.sha256(" ".join(run.id for run in self.runs).encode()).hexdigest()[:10]
-        return f"{self.phase}-{self.condition}-s{self.seed}-{digest}"
+        ids = " ".join(run.id for run in self.runs)
+        return f"{self.phase}-{self.condition}-s{self.seed}-{hashlib.sha256(ids.encode()).hexdigest()[:10]}"
 
     @property
     def targets(self) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.study.errors import StiltsError
-from stilts.study.leftovers import part_of, remove_leftovers
+from stilts.study.leftovers import part_of, remove, remove_leftovers
 
 # What says that a thing is not there; all other errors say that it cannot be read now.
 ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -152,10 +152,45 @@ def require_new(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Path]:
-    """Yield a path beside a folder's place, where a folder is to be made; it gets its name when the body has ended.
+def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
+    """Yield a new folder beside a folder's place; it gets its name, whole and on the disk, when the body has ended.
 
-    Its permissions are those that the umask gives.
+    Its permissions are those that the umask gives. If the body or the disk fails, nothing of it stays.
+
+    Parameters
+    ----------
+    alone : bool
+        Whether the caller holds a lock on the place. All that was left there is nobody's then, and is removed;
+        otherwise only what dead processes have left.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or something else stands in its place.
+    """
+    part = part_of(folder)
+    left = folder.parent.glob(f"{glob.escape(folder.name)}.part-*")
+    try:
+        if alone:
+            for path in left:
+                remove(path)
+        else:
+            remove_leftovers(left)
+        shutil.rmtree(part, ignore_errors=True)  # of a dead process that had this one's number
+        part.mkdir(parents=True)
+        yield part
+        share(part)
+        for path in part.rglob("*"):
+            if path.is_file():
+                _flush(path)
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Path]:
+    """Make a folder that the user has named, as `make_folder`.
 
     Parameters
     ----------
@@ -167,18 +202,13 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
     Raises
     ------
     StiltsError
-        If it cannot be written; nothing of it stays.
+        If it cannot be written.
     """
-    part = part_of(folder.with_name(f".{folder.name}"))
     try:
-        remove_leftovers(folder.parent.glob(f".{glob.escape(folder.name)}.part-*"))
-        yield part
-        share(part)
-        os.replace(part, folder)
+        with make_folder(folder) as part:
+            yield part
     except (OSError, *errors) as error:
         raise StiltsError(f"cannot write {what} {folder}: {error}; free space or name another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -186,8 +216,13 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     part = part_of(path)
     try:
         write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(part)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have a file's bytes on the disk: a name that outlives a power failure must not be that of an empty file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 This is where the rooms meet: it resolves a study against the task registry, the sources and the encoder.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ from stilts.study.planning import plan_runs, unique
 from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
-from stilts.study.storage import names_in, new_folder, require_new, stands
+from stilts.study.storage import digest, names_in, new_folder, require_new, stands
 from stilts.workspace.limits import check_runs
 from stilts.workspace.resolution import (
     SUITES,
@@ -193,9 +192,8 @@ class Workspace:
     def encoder_folder(self, of: Run | Study) -> Path:
         """Return where the prepared encoder of a run or a study stands."""
         run = of if isinstance(of, Run) else self.plan(of).runs[0]
-        decisive = json.dumps([run.settings["encoder"], run.data], sort_keys=True)
         slug = run.settings["encoder"]["name"].rstrip("/").rsplit("/", 1)[-1]
-        return self.runs / "encoders" / f"{slug}-{hashlib.sha256(decisive.encode()).hexdigest()[:10]}"
+        return self.runs / "encoders" / f"{slug}-{digest([run.settings['encoder'], run.data])[:10]}"
 
     def prepare(self, study: Study, report: Callable[[str], None] = log.info) -> None:
         """Build the study's suite and its encoders, trimmed to the suite's texts; what stands is reused."""
@@ -211,8 +209,6 @@ class Workspace:
     def _prepare_encoder(self, encoder: EncoderSettings, study: Study, suite: Path, folder: Path) -> None:
         from stilts.models.prepared import prepare_encoder
 
-        for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed; the lock is ours
-            shutil.rmtree(left)
         prepare_encoder(
             self.encoder_name(encoder),
             self._source(study).texts(suite),
@@ -241,7 +237,7 @@ class Workspace:
         with self.lock("prepare"):
             suite = self._build_suite(study, self.plan(study).runs[0], log.info)
         with new_folder(folder, "suite") as part:
-            shutil.copytree(suite, part)
+            shutil.copytree(suite, part, dirs_exist_ok=True)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

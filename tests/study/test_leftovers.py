@@ -10,7 +10,7 @@ import pytest
 
 from stilts.study.errors import StiltsError
 from stilts.study.leftovers import is_part, part_of, remove_leftovers, scratch_folder
-from stilts.study.storage import new_folder
+from stilts.study.storage import make_folder, new_folder
 
 WRITE = """
 import os, sys
@@ -60,12 +60,24 @@ def test_what_another_machine_s_process_left_is_removed_after_a_day(tmp_path):
 
 
 def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
-    dead, left = started(tmp_path / ".export", "folder")
+    dead, left = started(tmp_path / "export", "folder")
     dead.kill()
     dead.wait()
-    with new_folder(tmp_path / "export", "model") as part:
-        part.mkdir()
+    with new_folder(tmp_path / "export", "model"):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_who_holds_the_lock_on_a_folder_removes_all_that_was_left_of_it(tmp_path):
+    alive, written = started(tmp_path / "run", "folder")
+    (tmp_path / "run.part-00000000-5").mkdir()
+    with make_folder(tmp_path / "run"):
+        assert written.exists()
+    (tmp_path / "run").rmdir()
+    with make_folder(tmp_path / "run", alone=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    alive.communicate("", timeout=60)
 
 
 def test_no_place_for_temporary_files_is_said(tmp_path, monkeypatch):

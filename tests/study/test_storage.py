@@ -17,7 +17,7 @@ from stilts.sources.suite import MANIFEST, faults
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import CorruptRecord, OtherVersion, Store, read_record
-from stilts.study.storage import digest, names_in, new_folder, set_aside, stands
+from stilts.study.storage import digest, make_folder, names_in, new_folder, set_aside, stands
 
 DENIED = r"cannot be read: permission denied; ask its owner \(root\) to permit it, or name another folder by STILTS_"
 
@@ -42,7 +42,7 @@ def test_what_is_written_has_the_permissions_that_the_umask_gives(tmp_path, umas
     Checkpoints(tmp_path / "checkpoints").save("run", {"w": torch.zeros(2)}, {"a": 1})
     Store(tmp_path / "records").write(RECORD, PREDICTIONS)
     with new_folder(tmp_path / "model", "model") as part:
-        part.mkdir(mode=0o700)
+        part.chmod(0o700)
         (part / "inner").mkdir(mode=0o700)
         (part / "inner" / "file").touch(mode=0o600)
     encoder = write_encoder(tmp_path / "encoder")
@@ -52,6 +52,37 @@ def test_what_is_written_has_the_permissions_that_the_umask_gives(tmp_path, umas
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoints", "encoder", "model", "prepared", "records"
     ]  # fmt: skip
+
+
+# --- folders that are whole or not there ----------------------------------------------------------------------------
+
+
+def test_a_folder_gets_its_name_when_its_files_are_on_the_disk(tmp_path, monkeypatch):
+    flushed, flush = [], os.fsync
+    monkeypatch.setattr("stilts.study.storage.os.fsync", lambda file: (flush(file), flushed.append(os.fstat(file))))
+    with make_folder(tmp_path / "new") as part:
+        (part / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (part / name).write_text(name)
+        assert not (tmp_path / "new").exists()
+    names = ("a", "inner/b")
+    assert {state.st_ino for state in flushed} == {(tmp_path / "new" / name).stat().st_ino for name in names}
+    assert [(tmp_path / "new" / name).read_text() for name in names] == ["a", "inner/b"]
+
+
+def test_of_a_folder_that_failed_nothing_stays(tmp_path):
+    with pytest.raises(ValueError, match="half"), make_folder(tmp_path / "new") as part:
+        (part / "half").touch()
+        raise ValueError("half")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_stands_is_not_replaced(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine").touch()
+    with pytest.raises(OSError, match="not empty"), make_folder(tmp_path / "new") as part:
+        (part / "other").touch()
+    assert same(tmp_path) == ["new", "new/mine"]
 
 
 # --- what may not be read --------------------------------------------------------------------------------------------
