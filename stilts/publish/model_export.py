@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from stilts.models.known_encoders import known_encoder
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
@@ -15,6 +13,8 @@ from stilts.study.storage import new_folder, require_new
 from stilts.tasks.registry import Task, get_intermediate, get_target
 
 if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
     from stilts.workspace.checkout import Workspace
 
 HEADS = "heads.safetensors"
@@ -80,7 +80,7 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     _require(workspace, record)
     with new_folder(folder, "model", SafetensorError) as part:
         _write_model(workspace, record.run, part)
-        (part / "README.md").write_text(card(workspace, record), encoding="utf-8")
+        make_card(workspace, record).save(part / "README.md")
     return folder
 
 
@@ -127,33 +127,38 @@ def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
 # --- card ------------------------------------------------------------------------------------------------------------
 
 
-def card(workspace: "Workspace", record: Record) -> str:
+def make_card(workspace: "Workspace", record: Record) -> "ModelCard":
     """Return the model card: front matter as the Hub reads it, with the whole record, and what a reader must know."""
+    from huggingface_hub import ModelCard
+
     children = (other for other in workspace.store() if record.id in other.run.parents)
     evaluated = [child for child in children if child.run.phase == "zero-shot"]
-    header = yaml.safe_dump(_front_matter(record, evaluated), sort_keys=False, allow_unicode=True, width=10**6)
-    return f"---\n{header}---\n\n{_text(record, evaluated)}"
+    return ModelCard(f"---\n{_card_data(record, evaluated).to_yaml()}\n---\n\n{_text(record, evaluated)}")
 
 
-def _front_matter(record: Record, evaluated: list[Record]) -> dict[str, Any]:
+def _card_data(record: Record, evaluated: list[Record]) -> "ModelCardData":
+    from huggingface_hub import ModelCardData
+
     known, licence = known_encoder(record.run.settings["encoder"]["name"]), _licence(record)
-    return {
-        "language": ["multilingual"],
-        "license": licence or "other",
-        **({} if licence else {"license_name": "that-of-the-encoder", "license_link": "LICENSE"}),
-        **({"base_model": known.id} if known else {}),
-        "library_name": "transformers",
-        "pipeline_tag": "feature-extraction",
-        "tags": ["cross-lingual-transfer", "intermediate-task-training", "xtreme"],
-        "model-index": [{"name": record.id, "results": _results(record, evaluated)}],
-        "stilts": {
+    return ModelCardData(
+        language=["multilingual"],
+        license=licence or "other",
+        license_name=None if licence else "that-of-the-encoder",
+        license_link=None if licence else "LICENSE",
+        base_model=known.id if known else None,
+        library_name="transformers",
+        pipeline_tag="feature-extraction",
+        tags=["cross-lingual-transfer", "intermediate-task-training", "xtreme"],
+        model_name=record.id,
+        eval_results=_eval_results(record, evaluated),
+        stilts={
             **record.run.model_dump(mode="json"),
             "id": record.id,
             "metrics": record.metrics,
             "provenance": record.provenance.model_dump(mode="json"),
             "limits": _limits(record, evaluated),
         },
-    }
+    )
 
 
 def _licence(record: Record) -> str | None:
@@ -161,13 +166,14 @@ def _licence(record: Record) -> str | None:
     return known.licence if known else None
 
 
-def _results(record: Record, evaluated: list[Record]) -> list[dict[str, Any]]:
+def _eval_results(record: Record, evaluated: list[Record]) -> list["EvalResult"]:
+    """Return the dev score of each task, and the test scores of the runs that evaluated, by language."""
     dev = [
-        _result(task, record, task.source_language, "validation", _dev_score(record, task))
+        _eval_result(task, record, task.source_language, "validation", _dev_score(record, task))
         for task in tasks(record.run)
     ]
     test = [
-        _result(get_target(other.run.target), other, language, "test", own["score"])
+        _eval_result(get_target(other.run.target), other, language, "test", own["score"])
         for other in evaluated
         for language, own in other.metrics.items()
     ]
@@ -179,13 +185,20 @@ def _dev_score(record: Record, task: Task) -> float:
     return own.get(f"score.{task.name}", own["score"])
 
 
-def _result(task: Task, record: Record, language: str, split: str, value: float) -> dict[str, Any]:
-    place = {"name": f"{task.name}, {language}", "type": record.run.settings["suite"], "split": split}
-    return {
-        "task": {"type": task.group, "name": task.name},
-        "dataset": {**place, "config": task.config_for(language), "revision": record.run.data},
-        "metrics": [{"type": task.metric, "value": round(value, 4)}],
-    }
+def _eval_result(task: Task, record: Record, language: str, split: str, value: float) -> "EvalResult":
+    from huggingface_hub import EvalResult
+
+    return EvalResult(
+        task_type=task.group,
+        task_name=task.name,
+        dataset_type=record.run.settings["suite"],
+        dataset_name=f"{task.name}, {language}",
+        dataset_config=task.config_for(language),
+        dataset_split=split,
+        dataset_revision=record.run.data,
+        metric_type=task.metric,
+        metric_value=round(value, 4),
+    )
 
 
 def _limits(record: Record, evaluated: list[Record]) -> list[str]:

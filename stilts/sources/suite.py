@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stilts.study.errors import StiltsError, UnknownName, reasons
@@ -24,6 +23,7 @@ from stilts.study.storage import Unreadable, make_folder, readable, replace_file
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Features
+    from huggingface_hub import DatasetCard
 
 MANIFEST = "suite.json"
 CARD = "README.md"
@@ -367,7 +367,7 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Ca
         splits.setdefault(table.config, []).append(table.split)
         if report:
             report(table.config, table.split, len(table.rows))
-    (folder / CARD).write_text(_card(splits, card), encoding="utf-8")
+    _make_card(splits, card).save(folder / CARD)
 
 
 def _sign(folder: Path, about: Mapping[str, Any]) -> None:
@@ -393,19 +393,21 @@ def _write_table(table: Table, folder: Path) -> None:
     pq.write_table(rows, path, compression="zstd")
 
 
-def _card(splits: Mapping[str, Sequence[str]], card: Card) -> str:
+def _make_card(splits: Mapping[str, Sequence[str]], card: Card) -> "DatasetCard":
+    from huggingface_hub import DatasetCard, DatasetCardData
+
     data_files = {config: [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits[config]]
                   for config in sorted(splits)}
-    header = {
-        "pretty_name": card.title,
-        "language": sorted({config.rpartition(".")[2] for config in splits}),
-        "license": card.licence,
-        "license_name": card.licence_name,
-        "multilinguality": ["multilingual"],
-        "configs": [{"config_name": config, "data_files": files} for config, files in data_files.items()],
-    }
-    return (f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n\n"
-            f"# {card.title}\n\n{card.text}\n\n## Sources and licences\n\n{card.licences}\n")
+    data = DatasetCardData(
+        pretty_name=card.title,
+        language=sorted({config.rpartition(".")[2] for config in splits}),
+        license=card.licence,
+        license_name=card.licence_name,
+        multilinguality=["multilingual"],
+        configs=[{"config_name": config, "data_files": files} for config, files in data_files.items()],
+    )
+    text = f"# {card.title}\n\n{card.text}\n\n## Sources and licences\n\n{card.licences}\n"
+    return DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
 
 
 def publish(suite: Path, folder: Path) -> None:

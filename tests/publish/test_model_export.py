@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 import tiny
 import torch
-import yaml
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
@@ -15,7 +15,7 @@ from stilts.models.known_encoders import known_encoder
 from stilts.models.model import build_model, pad
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
-from stilts.publish.model_export import HEADS, card, export, find_checkpoint
+from stilts.publish.model_export import HEADS, export, find_checkpoint, make_card
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.formats import get_format
 from stilts.workspace.checkout import Workspace
@@ -88,8 +88,8 @@ def test_the_head_beside_it_gives_the_logits_of_the_study(here, exported):
 def test_the_card_carries_the_record(here, exported):
     run = run_of(here, "target")
     record = here.store().get(run.id)
-    _, header, text = (exported / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    front = yaml.safe_load(header)
+    card = ModelCard.load(exported / "README.md")
+    front, text = card.data.to_dict(), card.text
     held = front["stilts"]
     assert held["settings"] == run.settings
     assert (held["id"], held["data"], held["metrics"]) == (run.id, run.data, record.metrics)
@@ -101,6 +101,12 @@ def test_the_card_carries_the_record(here, exported):
     assert [result["dataset"]["config"] for result in results] == ["slots.en", "slots.de", "slots.en", "slots.sw"]
     dev = results[0]["metrics"][0]
     assert dev == {"type": "chunk F1", "value": round(record.metrics["en"]["score"], 4)}
+    assert card.data.model_name == run.id
+    scores = {(each.dataset_config, each.dataset_split): each.metric_value for each in card.data.eval_results}
+    tested = here.store().get(run_of(here, "zero-shot").id).metrics
+    assert scores == {("slots.en", "validation"): dev["value"]} | {
+        (f"slots.{language}", "test"): round(own["score"], 4) for language, own in tested.items()
+    }
     assert all(part in text for part in ("## Use", "## Scores", "## Limits", "## Licence and origin", run.id))
 
 
@@ -155,10 +161,9 @@ def test_a_stage_in_another_language_is_said_with_its_own_dev_scores(here):
         "de": {"score": 60.0, "n": 5, "score.nli": 60.0}, "sw": {"score": 50.0, "n": 4, "score.slots": 50.0},
         "en": {"score": 70.0, "n": 6, "score.nli": 70.0},
     }  # fmt: skip
-    _, header, text = card(here, record.model_copy(update={"run": run, "metrics": metrics})).split("---\n", 2)
-    results = yaml.safe_load(header)["model-index"][0]["results"]
-    assert [(each["dataset"]["name"], each["metrics"][0]["value"]) for each in results] == [
+    card = make_card(here, record.model_copy(update={"run": run, "metrics": metrics}))
+    assert [(each.dataset_name, each.metric_value) for each in card.data.eval_results] == [
         ("nli, en", 70.0), ("nli, de", 60.0), ("slots, sw", 50.0)
     ]  # fmt: skip
-    assert "- Dev score, de: 60.0 percent (5 examples)\n- Dev score, sw: 50.0 percent (4 examples)" in text
-    assert "- Trained on data in de, en, sw, but where the task's name says otherwise." in text
+    assert "- Dev score, de: 60.0 percent (5 examples)\n- Dev score, sw: 50.0 percent (4 examples)" in card.text
+    assert "- Trained on data in de, en, sw, but where the task's name says otherwise." in card.text

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Features, List, Value, load_dataset
+from huggingface_hub import DatasetCard
 from processes import printed_with_two_hash_seeds
 
 from stilts.sources.hub import available, load_split
@@ -69,9 +70,12 @@ def test_datasets_loads_a_config_through_the_card(folder, tmp_path):
     assert loaded["test"]["sentence1"] == ["licht an", "licht aus"]
 
 
-def test_the_card_names_the_licences(folder):
-    card = (folder / "README.md").read_text()
-    assert all(word in card for word in ("CC BY 4.0", "Unicode License v3", "BSD-3-Clause", "config_name: dates.de"))
+def test_the_card_names_the_licences_and_the_configs(folder):
+    card = DatasetCard.load(folder / "README.md")
+    assert all(word in card.text for word in ("CC BY 4.0", "Unicode License v3", "BSD-3-Clause"))
+    assert (card.data.language, card.data.license) == (["de"], "other")
+    assert [config["config_name"] for config in card.data.configs] == sorted({table.config for table in TABLES})
+    assert card.data.configs[0]["data_files"] == [{"split": "test", "path": "dates.de/test-*.parquet"}]
 
 
 def test_a_complete_suite_is_reused(folder):
