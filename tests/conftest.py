@@ -23,6 +23,14 @@ settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")
+def encoder(tmp_path_factory) -> Path:
+    """The folder of a tiny encoder with random weights; read it, do not change it."""
+    from tiny import write_encoder
+
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
 def book(tmp_path_factory) -> Path:
     """The folder of a small book, built once for all processes of a test run; read it, do not change it."""
     shared = tmp_path_factory.getbasetemp()

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from fakes import make_provenance
 
 from stilts.study.files import read_study
 from stilts.study.planning import plan_runs, unique
-from stilts.study.records import Provenance, Record, Store
+from stilts.study.records import Record, Store
 from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.tasks.registry import condition, get_intermediate, get_target, measured_tasks
@@ -43,6 +44,10 @@ EFFECTS = {
     "xnli-dev-translated": 0.08,
     ("xnli-dev-translated", "xnli"): 0.2,
 }
+NOTED = {
+    "seconds": 12.5, "examples": 1500, "tokens": 21000, "examples_per_second": 120.0, "tokens_per_second": 1680.0,
+    "peak_memory_mb": 900.0, "device": "a processor, 1 thread", "precision": "fp32", "packages": {"torch": "2.13.0"},
+}  # fmt: skip
 PARALLEL = ("ui-retrieval", "ui-mining", "tatoeba", "bucc2018")  # English is the other side of every pair
 PRETRAINED = {
     "score": 20.0, "n": 256.0, "training_tokens_read": 2_048_000.0, "training_tokens_predicted": 307_200.0,
@@ -119,23 +124,8 @@ def commit_pilot(root: Path, **changes: Any) -> None:
 def _write(store: Store, run: Run, study: str, languages, examples: int) -> None:
     generator = np.random.default_rng(zlib.crc32(run.id.encode()))
     metrics, history, predictions = _outcome(run, languages, examples, generator)
-    store.write(Record(run=run, metrics=metrics, history=history, provenance=_provenance(study)), predictions)
-
-
-def _provenance(study: str) -> Provenance:
-    return Provenance(
-        study=study,
-        started="2026-01-02T03:04:05Z",
-        seconds=12.5,
-        examples=1500,
-        tokens=21000,
-        examples_per_second=120.0,
-        tokens_per_second=1680.0,
-        peak_memory_mb=900.0,
-        device="a processor, 1 thread",
-        precision="fp32",
-        packages={"torch": "2.13.0"},
-    )
+    origin = make_provenance(study=study, **NOTED)
+    store.write(Record(run=run, metrics=metrics, history=history, provenance=origin), predictions)
 
 
 def _effect(run: Run) -> float:

@@ -1,19 +1,27 @@
 """What many tests make up: records, where they are from, and waiting for what a process does."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from stilts.study.records import Provenance, Record
 from stilts.study.runs import Run
+from stilts.workspace.checkout import Workspace
 
-ORIGIN = Provenance(study="s", started="2026-01-01T00:00:00Z", seconds=1.0, device="cpu")
+
+def make_provenance(**noted) -> Provenance:
+    """Return where a record is from: what is noted, and of the rest as little as a record may say."""
+    least = {"study": "s", "started": "2026-01-02T03:04:05+00:00", "seconds": 2.0, "device": "a processor"}
+    return Provenance(**least | noted)
+
+
+ORIGIN = make_provenance()
 """Of a record whose origin plays no part."""
 
-PROVENANCE = Provenance(
+PROVENANCE = make_provenance(
     study="a-study",
-    started="2026-01-02T03:04:05+00:00",
     seconds=1.5,
     examples=8,
     tokens=99,
@@ -55,6 +63,14 @@ def make_record(target: str | None = "slots", phase: str = "zero-shot", seed: in
 
 
 RECORD = make_record()
+
+
+def record_runs(here: Workspace, runs: Sequence[Run], **noted) -> list[str]:
+    """Write a record of each run, and return their ids; `noted` is of their provenance."""
+    for run in runs:
+        provenance = make_provenance(study="tiny", **noted)
+        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+    return [run.id for run in runs]
 
 
 def wait_until(condition, seconds: float = 60) -> None:

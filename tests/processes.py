@@ -1,4 +1,4 @@
-"""What surrounds a process: how large its files may grow, and the seed of its hashes."""
+"""What surrounds a process: whether it lives, how large its files may grow, and the seed of its hashes."""
 
 import os
 import resource
@@ -6,6 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+
+def lives(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager

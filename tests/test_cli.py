@@ -16,11 +16,11 @@ import pytest
 import tiny
 import yaml
 from datasets import load_dataset
+from fakes import record_runs
 from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
 
 from stilts import cli
 from stilts.sources.suite import faults
-from stilts.study.records import Provenance, Record
 from stilts.workspace import plan_report
 from stilts.workspace.checkout import Workspace, workspace
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
@@ -67,11 +67,7 @@ def record(here: Workspace, count: int, precisions: Sequence[str] = ("",)) -> li
     """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
     runs = here.plan(here.study("tiny")).runs[:count]
     for run, precision in zip(runs, itertools.cycle(precisions), strict=False):
-        provenance = Provenance(
-            study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, peak_memory_mb=700.0, device="a processor",
-            precision=precision,
-        )  # fmt: skip
-        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
+        record_runs(here, [run], peak_memory_mb=700.0, precision=precision)
     return [run.id for run in runs]
 
 
@@ -411,17 +407,6 @@ def test_a_note_of_progress_that_cannot_be_written_is_said(here):
     (here.runs / "progress" / "run.json").mkdir(parents=True)
     with pytest.raises(cli.StiltsError, match=r"cannot write to .*/progress: Is a directory; free space"):
         here.progress("run")(1, 2)
-
-
-def test_what_a_killed_process_left_of_the_encoder_is_removed(here, monkeypatch):
-    study = here.study("tiny")
-    write_suite(here, here.plan(study))
-    folder = here.encoder_folder(study)
-    left = folder.with_name(f".{folder.name}-killed")
-    left.mkdir(parents=True)
-    monkeypatch.setattr("stilts.models.prepared.prepare_encoder", lambda *_, **__: None)
-    here.prepare(study)
-    assert list(folder.parent.iterdir()) == []
 
 
 def test_settings_of_studies_that_are_committed_are_planned(door, monkeypatch):

@@ -6,10 +6,11 @@ from importlib.metadata import version
 
 import pytest
 from faked_study import fill
+from fakes import make_provenance
 
 from stilts.analysis import origins
 from stilts.study.errors import UnknownName
-from stilts.study.records import Provenance, Record
+from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.workspace.checkout import Workspace
 
@@ -20,15 +21,10 @@ def record(condition: str, started: str, target: str | None = None, **changes) -
     run = Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data="d1")
     origin = {
         "study": "pocket",
-        "started": started,
-        "seconds": 1800.0,
-        "device": "a processor",
-        "precision": "bf16",
-        "packages": {"torch": "2.13.0"},
-        "git_commit": "0123456789abcdef",
-        "git_dirty": False,
-    }
-    provenance = Provenance(**(origin | changes))
+        "started": started, "seconds": 1800.0, "precision": "bf16", "packages": {"torch": "2.13.0"},
+        "git_commit": "0123456789abcdef", "git_dirty": False,
+    }  # fmt: skip
+    provenance = make_provenance(**origin | changes)
     return Record(run=run, metrics={}, provenance=provenance, predictions_sha256="a" * 64 if target else None)
 
 

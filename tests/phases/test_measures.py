@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from fakes import ORIGIN
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
@@ -30,7 +31,7 @@ from stilts.publish import measure_pages
 from stilts.publish.run_pages import summary
 from stilts.sources.suite import Table, features, write_suite
 from stilts.study.errors import StiltsError
-from stilts.study.records import Provenance, Record
+from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import ComplexitySettings, SimilaritySettings, TrainingSettings
 from stilts.tasks import registry
@@ -324,9 +325,8 @@ def test_a_task_that_ranks_and_chooses_nothing_has_no_complexity(place, monkeypa
 def test_the_page_of_a_run_shows_its_numbers_and_its_table(similar, separable):
     settings = (similarity_run(["nli", "qa", "slots", "slots.de"], ["intent", "slots", "command-qa", "ui-retrieval"]),
                 complexity_run("para"))  # fmt: skip
-    provenance = Provenance(study="tiny", started="", seconds=1, device="")
     records = [
-        Record(run=run, metrics=found[0], provenance=provenance)
+        Record(run=run, metrics=found[0], provenance=ORIGIN)
         for run, found in zip(settings, (similar, separable), strict=True)
     ]
     tables = {record.id: found[1] for record, found in zip(records, (similar, separable), strict=True)}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 from datasets import Features, Value
+from fakes import ORIGIN
 from mirror import MIRROR, needs_mirror
 
 from stilts.phases.runner import complete
@@ -21,7 +22,7 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
-from stilts.study.records import Provenance, Record
+from stilts.study.records import Record
 from stilts.tasks import metrics
 from stilts.tasks.registry import get_target
 from stilts.workspace.checkout import Workspace
@@ -345,15 +346,13 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(here, plan, tmp_path):
 
 # --- the choice ------------------------------------------------------------------------------------------------------
 
-PLACE = Provenance(study="s", started="", seconds=1, device="")
-
 
 def chosen(here, scores: dict[tuple[str, str, int], float], target: str):
     """The choice for a target from dev scores by (condition, target, seed), of a study with two seeds."""
     study = here.study("tiny").model_copy(update={"intermediates": ("none", "mnli", "qqp"), "seeds": (1, 2)})
     plan = here.plan(study)
     records = {
-        run.id: Record(run=run, metrics={"en": {"score": value}}, provenance=PLACE)
+        run.id: Record(run=run, metrics={"en": {"score": value}}, provenance=ORIGIN)
         for run in plan.runs
         if (value := scores.get((run.condition, run.target, run.seed))) is not None and run.phase == "target"
     }

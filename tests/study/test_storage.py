@@ -71,9 +71,12 @@ def test_a_folder_gets_its_name_when_its_files_are_on_the_disk(tmp_path, monkeyp
 
 
 def test_of_a_folder_that_failed_nothing_stays(tmp_path):
-    with pytest.raises(ValueError, match="half"), make_folder(tmp_path / "new") as part:
+    def fail(part):
         (part / "half").touch()
         raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"), make_folder(tmp_path / "new") as part:
+        fail(part)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,11 +46,6 @@ def tokenizer():
     return tiny.tokenizer()
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
-
-
 # --- classification --------------------------------------------------------------------------------------------------
 
 

@@ -199,11 +199,6 @@ def test_a_pool_that_cannot_be_searched_is_named(ids, message):
 TRAINING = tiny.TRAINING | {"train_embeddings": True}
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> Path:
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
-
-
 def test_a_dual_encoder_learns_made_pairs(encoder):
     rows = pairs()
     model = build_model(encoder, {"lareqa": (FORM.name, ())}, seed=0)

@@ -4,12 +4,12 @@ import logging
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from fakes import wait_until
 
 from stilts.phases import launch
 from stilts.phases.runner import complete
@@ -20,11 +20,6 @@ from stilts.workspace.resolution import SUITES, Plan
 # A batch of 8 goes through in three or four passes, so that two processes have an unequal number of them.
 IN_PASSES = {**tiny.TRAINING, "batch_tokens": 40}
 SECONDS = 120  # that a process may take to come or go on a busy machine
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> Path:
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
 
 
 @pytest.fixture
@@ -102,20 +97,13 @@ def members(here: Workspace) -> dict[int, int]:
     return found
 
 
-def wait_for(happens) -> None:
-    end = time.monotonic() + SECONDS
-    while not happens():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
 def test_a_process_that_is_killed_ends_all_and_the_training_goes_on_from_there(opened, caplog):
     """Without a bound for a pass, each takes an equal share of a batch."""
     here, plan = opened("checkout", {**tiny.TRAINING, "epochs": 40}, processes=2, state_minutes=0)
     (run,) = (run for run in plan.runs if run.phase == "intermediate")
 
     def kill() -> None:
-        wait_for(lambda: list(here.training_folder(run.id).glob("update-[0-9]")))
+        wait_until(lambda: list(here.training_folder(run.id).glob("update-[0-9]")), SECONDS)
         os.kill(members(here)[1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

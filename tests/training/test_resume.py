@@ -55,11 +55,6 @@ def run_of(plan: Plan, place: tuple = TARGET):
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> Path:
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def prepared(tmp_path_factory, encoder):
     """A checkout in which the intermediate run is done, on which a target run stands."""
     with pytest.MonkeyPatch.context() as patched:

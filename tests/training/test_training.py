@@ -112,11 +112,6 @@ def test_no_input_makes_no_batch():
 # --- training --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return tiny.write_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def tasks() -> dict[str, TaskData]:
     return {name: TaskData(name, get_format(name).encode(ROWS[name][0], tiny.tokenizer(), 64)) for name in ROWS}
 

@@ -3,13 +3,14 @@
 import shutil
 
 import pytest
+from fakes import make_provenance
 from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
 from stilts.models import adapters
 from stilts.models.known_encoders import Shape, encoder_shape
 from stilts.sources.xtreme.official import BUCC_SENTENCES
-from stilts.study.records import Provenance, Record
+from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import DataSettings, Study
 from stilts.workspace.checkout import Workspace
@@ -27,9 +28,8 @@ def make_run(phase="target", condition="nli", target="slots", encoder="small", d
 
 
 def record(run: Run, seconds: float, memory: float = 500, languages: int = 1) -> Record:
-    place = {"study": "s", "started": "", "device": "", "seconds": seconds, "peak_memory_mb": memory}
     metrics = {f"language {number}": {"score": 50.0} for number in range(languages)}
-    return Record(run=run, metrics=metrics, provenance=Provenance(**place))
+    return Record(run=run, metrics=metrics, provenance=make_provenance(seconds=seconds, peak_memory_mb=memory))
 
 
 def training(examples: int, epochs: float) -> dict:

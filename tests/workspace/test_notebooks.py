@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from papermill.engines import papermill_engines
 from papermill.execute import execute_notebook
+from processes import lives
 from small_book import ROOT
 
 from stilts.study.errors import StiltsError, UnknownName
@@ -241,15 +242,8 @@ def test_an_interrupted_run_leaves_no_page_and_no_kernel(name, tmp_path):
         process.kill()
     process.communicate(timeout=60)
     assert process.returncode == -getattr(signal, name)
-    wait_until(lambda: not running(int(started.read_text())))
+    wait_until(lambda: not lives(int(started.read_text())))
     assert list(tmp_path.glob("page*")) == []
-
-
-def running(process: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
 
 
 def test_a_file_that_is_no_notebook_is_named(tmp_path):

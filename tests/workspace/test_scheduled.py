@@ -7,11 +7,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from fakes import record_runs
 from nbformat.v4 import new_code_cell, new_notebook
 from tiny_checkout import study_settings, write_checkout
 
 from stilts.study.errors import StiltsError
-from stilts.study.records import Provenance, Record
 from stilts.workspace import scheduling
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.notebooks import jobs
@@ -21,20 +21,13 @@ ODD = "x [1] {wildcards.job} {y} 'q' $HOME"
 PARAMETERS = 'study = ""  # a study\ncondition = ""  # one\nseed = 0  # one\ntargets = ""  # some'
 RECORD = """
 from pathlib import Path
-from test_scheduled import record
+from fakes import record_runs
 from stilts.workspace.checkout import workspace
 here = workspace()
 plan = here.plan(here.study(study), study)
-for run in plan.runs:
-    if (run.phase, run.condition, run.seed) == (PHASE, condition, seed):
-        record(here, run)
+place = (PHASE, condition, seed)
+record_runs(here, [run for run in plan.runs if (run.phase, run.condition, run.seed) == place])
 """
-
-
-def record(here: Workspace, *runs) -> None:
-    provenance = Provenance(study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, device="a processor")
-    for run in runs:
-        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
 
 
 def write_template(here: Workspace, name: str, source: str, parameters: str = PARAMETERS) -> None:
@@ -48,7 +41,7 @@ def write_template(here: Workspace, name: str, source: str, parameters: str = PA
 def opened(tmp_path, monkeypatch):
     """Lays out a checkout whose phases run this code, and prepares nothing."""
     monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, Path(__file__).parents[:2])))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
     def lay_out(source: str, root: Path = tmp_path / "checkout", **changes) -> tuple[Workspace, Plan]:
         here = write_checkout(root, study_settings("multilingual-e5-small", **changes))
@@ -65,7 +58,7 @@ def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
     monkeypatch.setenv("STILTS_RUNS", str(tmp_path / "runs {z} [2]"))
     monkeypatch.delenv("HOME", raising=False)
     here, plan = opened(RECORD, tmp_path / ODD, name="007")
-    record(here, *plan.runs[:2])
+    record_runs(here, plan.runs[:2])
     scheduling.run_plan(here, plan, "local")
     assert all(run.id in here.store() for run in plan.runs)
     assert [jobs.job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
@@ -74,7 +67,7 @@ def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
 
 def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
     here, plan = opened("pass")
-    record(here, *plan.runs)
+    record_runs(here, plan.runs)
     write_template(here, "transfer", "1 + 1", "")
     pages = [jobs.job_notebook(here, job) for job in plan.jobs]
     (analysis,) = jobs.analyses(here, plan)
@@ -93,7 +86,7 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
 
 def test_a_job_that_is_killed_is_named(opened):
     here, plan = opened("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
-    record(here, *plan.runs[:2])
+    record_runs(here, plan.runs[:2])
     message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is "
     with pytest.raises(StiltsError, match=message):
         scheduling.run_plan(here, plan, "local")
@@ -102,7 +95,7 @@ def test_a_job_that_is_killed_is_named(opened):
 @pytest.mark.parametrize("with_book", [False, True])
 def test_what_snakemake_was_asked_for_is_counted(opened, monkeypatch, with_book):
     here, plan = opened("pass")
-    record(here, *plan.runs[:2])
+    record_runs(here, plan.runs[:2])
     monkeypatch.setattr(scheduling, "_snakemake", lambda *_: None)
     lacking = f"record {plan.runs[2].id}"
     if with_book:
@@ -159,6 +152,6 @@ def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
     for part in (*parts, *gone):
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
-    record(here, *plan.runs)
+    record_runs(here, plan.runs)
     scheduling.run_plan(here, plan, "local")
     assert [part.exists() for part in (*parts, *gone)] == [True, True, False, False]

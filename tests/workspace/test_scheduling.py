@@ -8,17 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
-from fakes import wait_until
+from fakes import record_runs, wait_until
 from nbformat import write as write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from processes import lives
 from rich.console import Console
 from tiny_checkout import ROOT, study_settings, write_checkout
 
-from stilts.study.records import Provenance, Record
 from stilts.workspace import progress, resolution, scheduling
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.notebooks import jobs, templates
@@ -35,13 +34,6 @@ def plan(here) -> Plan:
     return here.plan(here.study("tiny"))
 
 
-def record(here: Workspace, plan: Plan, count: int) -> set[str]:
-    provenance = Provenance(study="tiny", started="2026-01-02T03:04:05+00:00", seconds=2.0, device="a processor")
-    for run in plan.runs[:count]:
-        here.store().write(Record(run=run, metrics={"en": {"score": 50.0, "n": 2}}, provenance=provenance))
-    return {run.id for run in plan.runs[:count]}
-
-
 def write_page(path: Path, executed: bool = True) -> None:
     cell = new_code_cell("1 + 1", execution_count=1 if executed else None)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,20 +44,12 @@ def reasons(here: Workspace, plan: Plan, with_book: bool = False) -> list[str]:
     return list(jobs.reasons_to_run(here, plan, resolution.recorded_runs(plan, here.store()), with_book))
 
 
-def lives(process: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be collected does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 # --- why jobs run ----------------------------------------------------------------------------------------------------
 
 
 def test_every_job_says_why_it_runs(here, plan):
     first, second, third = plan.jobs
-    record(here, plan, 2)
+    record_runs(here, plan.runs[:2])
     write_page(jobs.job_notebook(here, first))
     missing = f"job {third.id} runs: 1 of its 1 runs have no record"
     assert reasons(here, plan) == [missing]
@@ -97,7 +81,7 @@ def test_a_page_of_a_job_is_named_after_all_modules_that_its_template_calls(here
 
 
 def test_an_analysis_says_why_it_runs(here, plan):
-    record(here, plan, 3)
+    record_runs(here, plan.runs[:3])
     for job in plan.jobs:
         write_page(jobs.job_notebook(here, job))
     template = here.root / "notebooks" / "transfer.ipynb"
@@ -132,7 +116,7 @@ def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):
 
 
 def test_a_page_of_an_older_template_does_not_count(here, plan):
-    record(here, plan, 3)
+    record_runs(here, plan.runs[:3])
     for job in plan.jobs:
         write_page(jobs.job_notebook(here, job))
     template = here.root / "notebooks" / "target.ipynb"
@@ -144,7 +128,7 @@ def test_a_page_of_an_older_template_does_not_count(here, plan):
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 3}', '{"cells": [{"cell_type": "code"}]}', None])
 def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
-    record(here, plan, 3)
+    record_runs(here, plan.runs[:3])
     for job in plan.jobs:
         write_page(jobs.job_notebook(here, job))
     page = jobs.job_notebook(here, plan.jobs[2])
@@ -160,7 +144,7 @@ def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
 
 
 def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplog, monkeypatch):
-    record(here, plan, 3)
+    record_runs(here, plan.runs[:3])
     monkeypatch.setattr(Workspace, "prepare", None)
     monkeypatch.setattr(scheduling, "_snakemake", None)
     caplog.set_level("INFO")
@@ -176,7 +160,7 @@ def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplo
 def test_a_damaged_checkpoint_is_said_before_anything_runs(here, plan, caplog):
     run_id = plan.runs[0].id
     (here.runs / "checkpoints" / run_id).mkdir(parents=True)
-    scheduling._check_checkpoints(here, plan, resolution.pending(plan, record(here, plan, 2)))
+    scheduling._check_checkpoints(here, plan, resolution.pending(plan, record_runs(here, plan.runs[:2])))
     assert caplog.messages == [
         f"checkpoint {run_id} is damaged; set aside as {run_id}.corrupt-1, it will be made again"
     ]
@@ -264,7 +248,7 @@ def test_the_tally_counts_records_and_notes(here, plan):
     first, second, third = [run.id for run in plan.runs]
     tally = progress.Tally(here, plan)
     assert (tally.count(), str(tally), tally.total) == (0, "tiny: 0 of 3 runs", 95.0)
-    record(here, plan, 1)
+    record_runs(here, plan.runs[:1])
     here.progress(second)(1, 2)
     (here.runs / "progress" / f"{third}.json").write_text('{"done"')
     assert (tally.count(), str(tally)) == (45 + 30 / 2, "tiny: 1 of 3 runs")
@@ -275,13 +259,13 @@ def test_the_tally_counts_records_and_notes(here, plan):
 
 def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
     monkeypatch.setattr(progress, "POLL_SECONDS", 0.05)
-    record(here, plan, 1)
+    record_runs(here, plan.runs[:1])
     screen, stop = io.StringIO(), threading.Event()
     console = Console(file=screen, force_terminal=True, width=100)
     shown = threading.Thread(target=progress._show_bar, args=(progress.Tally(here, plan), stop, console))
     shown.start()
     wait_until(lambda: "tiny: 1 of 3 runs" in screen.getvalue())
-    record(here, plan, 3)
+    record_runs(here, plan.runs[:3])
     stop.set()
     shown.join()
     last = screen.getvalue().rpartition("tiny: 3 of 3 runs")[2]
@@ -295,7 +279,7 @@ def test_without_a_terminal_there_is_a_line_a_minute(here, plan, monkeypatch, ca
         pass
     assert (caplog.messages, capsys.readouterr()) == ([], ("", ""))
     monkeypatch.setattr(progress, "REPORT_SECONDS", 0.05)
-    record(here, plan, 1)
+    record_runs(here, plan.runs[:1])
     with progress.progress_bar(here, plan):
         wait_until(lambda: caplog.messages)
     assert set(caplog.messages) == {"tiny: 1 of 3 runs, 4 % of the expected time"}
@@ -350,10 +334,8 @@ def test_the_group_s_exit_code_is_returned_and_leftovers_end(tmp_path):
         "print(child.stdout.readline().decode()); sys.exit(3)"
     )
     assert scheduling._run_group([sys.executable, "-c", script, leftover], log) == 3
-    process, deadline = int(log.read_text()), time.monotonic() + 5
-    while lives(process) and time.monotonic() < deadline:  # the kernel ends a killed process a moment later
-        time.sleep(0.05)
-    assert not lives(process)
+    process = int(log.read_text())
+    wait_until(lambda: not lives(process), 5)  # the kernel ends a killed process a moment later
 
 
 def test_notes_are_json_of_done_and_total(here):
