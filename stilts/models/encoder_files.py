@@ -126,7 +126,7 @@ class Weight:
 
 
 @contextmanager
-def opening(name: str, file: str, remedy: str = REMEDY) -> Iterator[None]:
+def opening(name: str, file: str) -> Iterator[None]:
     """Turn whatever a library raises about an encoder's file into one line; panics of Rust code are no Exceptions.
 
     Parameters
@@ -142,7 +142,7 @@ def opening(name: str, file: str, remedy: str = REMEDY) -> Iterator[None]:
         panic = type(error).__name__ == "PanicException"
         if isinstance(error, StiltsError) or not (isinstance(error, Exception) or panic):
             raise
-        raise StiltsError(f"encoder {name} cannot be loaded: {file}: {first_line(error)}; {remedy}") from error
+        raise StiltsError(f"encoder {name} cannot be loaded: {file}: {first_line(error)}; {REMEDY}") from error
 
 
 def check_folder(folder: Path, name: str) -> None:

@@ -108,25 +108,6 @@ def prepare_encoder(
         raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
 
 
-def assert_covered(folder: Path | str, texts: Iterable[str]) -> None:
-    """Check that a prepared encoder was prepared for every text.
-
-    Parameters
-    ----------
-    folder : Path or str
-        As given to `prepare_encoder`.
-    texts : iterable of str
-        What is about to be encoded; of a text that is given as words, each word.
-
-    Raises
-    ------
-    StiltsError
-        The first text that it was not prepared for; or the folder is no prepared encoder.
-    """
-    if (keys := read_text_keys(Path(folder))) is not None:
-        coverage.assert_covered(keys, texts)
-
-
 def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
     """Save model, tokenizer and what the checkpoint has of a pooler and a head for masked tokens."""
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)

@@ -52,15 +52,15 @@ def make_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedTokenizer
     return tokenizer
 
 
-def build(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast", seed: int = 0) -> "PreTrainedModel":
-    """Return a model without a head, with weights drawn from `seed`, for a tokenizer of `make_tokenizer`.
+def build(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedModel":
+    """Return a model without a head, with weights drawn from seed 0, for a tokenizer of `make_tokenizer`.
 
     Raises
     ------
     StiltsError
         If the settings fit no model.
     """
-    return draw(make_config(settings, tokenizer), seed)
+    return draw(make_config(settings, tokenizer), 0)
 
 
 def draw(config: "PretrainedConfig", seed: int) -> "PreTrainedModel":

@@ -90,18 +90,13 @@ def split_files(
     return sorted(found)
 
 
-def read_tables(paths: Sequence[Path], columns: Collection[str] | None = None) -> "pa.Table":
+def read_tables(paths: Sequence[Path]) -> "pa.Table":
     """Rows of several parquet files of one split.
-
-    Parameters
-    ----------
-    columns : collection of str, optional
-        Those to read; all by default.
 
     Raises
     ------
     StiltsError
-        If a file is no parquet file or lacks a column, or the files differ in their columns.
+        If a file is no parquet file, or the files differ in their columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -110,9 +105,7 @@ def read_tables(paths: Sequence[Path], columns: Collection[str] | None = None) -
     for path in paths:
         check_regular(path)
         try:
-            present = pq.read_schema(path).names
-            check_columns(str(path), present, columns or ())
-            tables.append(pq.read_table(path, columns=list(columns) if columns else None, partitioning=None))
+            tables.append(pq.read_table(path, partitioning=None))
         except (pa.ArrowException, OSError) as error:
             raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
     try:

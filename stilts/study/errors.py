@@ -48,9 +48,9 @@ def reasons(error: "ValidationError") -> str:
     return "; ".join(found[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
-def shortened(value: Any, most: int = 120) -> str:
+def shortened(value: Any) -> str:
     """Return how Python writes a value, cut where it is long."""
-    return cut(_written(value), most)
+    return cut(_written(value))
 
 
 def cut(text: str, most: int = 120) -> str:

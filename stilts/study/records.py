@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need no
 log = logging.getLogger(__name__)
 
 _RECORD, _FOLDER = "record", "folder of records"  # in what is said
-PREDICTION_COLUMNS = ("language", "example", "prediction", "matches", "predicted", "gold")
 
 
 class Provenance(BaseModel):

@@ -195,13 +195,13 @@ class Workspace:
         slug = run.settings["encoder"]["name"].rstrip("/").rsplit("/", 1)[-1]
         return self.runs / "encoders" / f"{slug}-{digest([run.settings['encoder'], run.data])[:10]}"
 
-    def prepare(self, study: Study, report: Callable[[str], None] = log.info) -> None:
+    def prepare(self, study: Study) -> None:
         """Build the study's suite and its encoders, trimmed to the suite's texts; what stands is reused."""
         runs = self.plan(study).runs
         # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
         settings = {self.encoder_folder(run): run.settings["encoder"] for run in runs}
         with self.lock("prepare"):
-            suite = self._build_suite(study, runs[0], report)
+            suite = self._build_suite(study, runs[0])
             for folder, encoder in settings.items():
                 known = {key: value for key, value in encoder.items() if key != "fingerprint"}
                 self._prepare_encoder(EncoderSettings(**known), study, suite, folder)
@@ -218,12 +218,12 @@ class Workspace:
             scratch=encoder.scratch,
         )
 
-    def _build_suite(self, study: Study, run: Run, report: Callable[[str], None]) -> Path:
+    def _build_suite(self, study: Study, run: Run) -> Path:
         """Build the suite that a run is named after; one whose data have changed since would be another."""
         source, request = self._source(study), request_of(study)
         if source.fingerprint(request) != run.data:
             raise StiltsError(f"study '{study.name}': its data changed after it was planned; give the command again")
-        return source.build(self.suite_folder(run), request, report=report)
+        return source.build(self.suite_folder(run), request, report=log.info)
 
     def export_suite(self, study: Study, folder: Path) -> None:
         """Copy the study's suite, built first where it does not stand, to a new folder in the Hub's layout.
@@ -235,7 +235,7 @@ class Workspace:
         """
         require_new(folder)
         with self.lock("prepare"):
-            suite = self._build_suite(study, self.plan(study).runs[0], log.info)
+            suite = self._build_suite(study, self.plan(study).runs[0])
         with new_folder(folder, "suite") as part:
             shutil.copytree(suite, part, dirs_exist_ok=True)
 

@@ -7,7 +7,7 @@ the name of ours, no start-up file of IPython, no settings of matplotlib. And no
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from stilts.study.errors import StiltsError
@@ -36,24 +36,21 @@ def runs_folder(root: Path) -> Path:
     return root / (os.environ.get("STILTS_RUNS") or "runs")
 
 
-def environment(runs: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of every process that is started.
+def environment(runs: Path) -> dict[str, str]:
+    """Return the environment of every process that is started, made from that of this one.
 
     Parameters
     ----------
     runs : Path
         Folder of what this machine has made; folders that stand for the user's own are made in it.
-    given : mapping, optional
-        Environment of this process by default.
 
     Raises
     ------
     StiltsError
         If those folders cannot be made.
     """
-    given = os.environ if given is None else given
     home = runs / HOME
-    found = {name: value for name, value in given.items() if name not in OF_THE_USER}
+    found = {name: value for name, value in os.environ.items() if name not in OF_THE_USER}
     found |= {name: str(home / folder) for name, folder in OWN_FOLDERS.items()}
     found |= {"PYTHONSAFEPATH": "1"}  # for what those processes start
     _drop_relative_modules(found)

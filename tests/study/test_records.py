@@ -15,7 +15,6 @@ from processes import largest_file
 from stilts.study import runs
 from stilts.study.errors import StiltsError
 from stilts.study.records import (
-    PREDICTION_COLUMNS,
     CorruptRecord,
     Record,
     Store,
@@ -51,7 +50,6 @@ def test_a_record_is_read_back_whole(store):
 
 
 def test_predictions_are_read_back_whole(store):
-    assert tuple(PREDICTIONS.columns) == PREDICTION_COLUMNS
     pd.testing.assert_frame_equal(store.predictions(RECORD.id), PREDICTIONS)
 
 

@@ -81,30 +81,41 @@ def test_a_kernel_named_as_no_kernel_here_is_of_this_python(tmp_path):
     assert nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs[0].text == f"{sys.executable}\n"
 
 
-def test_without_a_home_that_can_be_written_there_is_one_of_ours(tmp_path):
+@pytest.fixture
+def environment_from(monkeypatch):
+    """Makes the environment of what is started from another one of this process."""
+
+    def make(runs: Path, given: dict[str, str]) -> dict[str, str]:
+        monkeypatch.setattr(os, "environ", given)
+        return environment(runs)
+
+    return make
+
+
+def test_without_a_home_that_can_be_written_there_is_one_of_ours(tmp_path, environment_from):
     runs = tmp_path / "runs"
     (tmp_path / "mine").mkdir()
     (tmp_path / "file").touch()
     ours = str(runs / "home")
     for home in ({}, {"HOME": ""}, {"HOME": str(tmp_path / "file")}, {"HOME": str(tmp_path / "nowhere")}):
-        assert environment(runs, {"XDG_CACHE_HOME": "/proc/cache", **home})["HOME"] == ours
-        assert "XDG_CACHE_HOME" not in environment(runs, {"XDG_CACHE_HOME": "/proc/cache", **home})
+        assert environment_from(runs, {"XDG_CACHE_HOME": "/proc/cache", **home})["HOME"] == ours
+        assert "XDG_CACHE_HOME" not in environment_from(runs, {"XDG_CACHE_HOME": "/proc/cache", **home})
     kept = {"HOME": str(tmp_path / "mine"), "XDG_CACHE_HOME": str(tmp_path)}
-    found = environment(runs, {**kept, "PATH": "/bin"})
+    found = environment_from(runs, {**kept, "PATH": "/bin"})
     assert kept.items() <= found.items()
     assert found["PATH"] == "/bin"
 
 
-def test_relative_entries_of_pythonpath_are_left_out(tmp_path):
+def test_relative_entries_of_pythonpath_are_left_out(tmp_path, environment_from):
     paths = {"": None, ":": None, "/a:": "/a", ":/a::b:/c/d": "/a:/c/d", ".": None}
-    assert {given: environment(tmp_path, {"PYTHONPATH": given}).get("PYTHONPATH") for given in paths} == paths
+    assert {given: environment_from(tmp_path, {"PYTHONPATH": given}).get("PYTHONPATH") for given in paths} == paths
 
 
-def test_a_folder_for_the_environment_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_for_the_environment_that_cannot_be_made_is_said(tmp_path, environment_from):
     (tmp_path / "file").touch()
     message = f"cannot make folder {tmp_path}/file/home/ipython: Not a directory; free space, or set STILTS_RUNS"
     with pytest.raises(StiltsError, match=message):
-        environment(tmp_path / "file", {})
+        environment_from(tmp_path / "file", {})
 
 
 @pytest.mark.parametrize("module", ["yaml", "typer", "logging", "json"])
@@ -117,10 +128,10 @@ def test_a_module_of_the_current_folder_is_not_run(tmp_path, module, start):
     )  # fmt: skip
 
 
-def test_what_is_started_takes_no_module_of_its_folder(tmp_path):
+def test_what_is_started_takes_no_module_of_its_folder(tmp_path, environment_from):
     (tmp_path / "json.py").write_text("raise SystemExit('run')")
     grandchild = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', 'import json'], check=True)"
-    env = environment(tmp_path / "runs", {"PATH": os.environ["PATH"]})
+    env = environment_from(tmp_path / "runs", {"PATH": os.environ["PATH"]})
     subprocess.run(python("-c", f"import json; {grandchild}"), cwd=tmp_path, env=env, check=True)
 
 

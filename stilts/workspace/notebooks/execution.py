@@ -4,8 +4,7 @@ A template in `notebooks/` has no outputs; its first code cell, tagged `paramete
 executed copy is written whole or not at all.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,13 @@ from stilts.study.storage import replace_file
 from stilts.workspace.notebooks.engine import BookEngine
 from stilts.workspace.notebooks.templates import check_parameters, default_parameters, remove_traces, repository_of
 
-Progress = Callable[[int, int, str], None]
-"""Called with the cells done, the cells of the notebook, and the last line that the running cell printed ("" first)."""
-
-
-class _LineSink:
-    """The file that papermill writes a cell's prints to: hands each last line to a callback."""
-
-    def __init__(self, show: Callable[[str], None]):
-        self.show = show
-
-    def write(self, text: str) -> None:
-        lines = re.split(r"[\r\n]", text.rstrip())
-        self.show(lines[-1])
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
 
 def parameters_of(template: Path) -> dict[str, Any]:
     """Return a template's parameters with their defaults; StiltsError if it cannot be read."""
     return default_parameters(_read(template), template.name)
 
 
-def execute(
-    template: Path, output: Path, parameters: Mapping[str, Any] | None = None, progress: Progress | None = None
-) -> None:
+def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> None:
     """Run a template in the repository's root and write the executed copy, in one step, when it is whole.
 
     Parameters
@@ -57,8 +37,6 @@ def execute(
         it as `<stem>.failed.ipynb`.
     parameters : mapping or None
         Values that replace the template's own.
-    progress : callable or None
-        See `Progress`.
 
     Raises
     ------
@@ -78,7 +56,6 @@ def execute(
             progress_bar=False,
             cwd=str(repository_of(template)),
             input_path=str(template),
-            **_reporting(notebook, progress),
         )
     except DeadKernelError as error:
         remove_traces(notebook)
@@ -103,21 +80,6 @@ def _prepared(template: Path, parameters: dict[str, Any]) -> NotebookNode:
     notebook = _read(template)
     check_parameters(default_parameters(notebook, template.name), parameters, template.name)
     return parameterize_notebook(notebook, parameters) if parameters else notebook
-
-
-def _reporting(notebook: NotebookNode, progress: Progress | None) -> dict[str, Any]:
-    """Return the options of papermill's client that call `progress`."""
-    if progress is None:
-        return {}
-    total, done = len(notebook.cells), 0
-
-    def start(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal done
-        done = cell_index
-        progress(done, total, "")
-
-    sink = _LineSink(lambda line: progress(done, total, line))
-    return {"on_cell_start": start, "stdout_file": sink, "stderr_file": sink}
 
 
 def _raise_for_error(notebook: NotebookNode, template: Path, failed: Path) -> None:
