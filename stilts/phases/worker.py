@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def take_part(request: Path) -> None:
     """Train as one of the processes that `train_together` starts, as its request says."""
     from stilts.phases.training import train_run
-    from stilts.training.processes import join
+    from stilts.training.processes import connect
     from stilts.workspace.checkout import Workspace
 
     content = json.loads(request.read_text())
@@ -21,4 +21,4 @@ def take_part(request: Path) -> None:
     paths = {name: Path(content["paths"][name]) for name in ("root", "runs")}
     workspace = Workspace(**paths, **content["workspace"])
     parent = workspace.checkpoints.load(run.parents[0]) if run.parents else None
-    train_run(run, workspace, parent, join(request.with_name("meeting")))
+    train_run(run, workspace, parent, connect(request.with_name("rendezvous")))

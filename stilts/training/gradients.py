@@ -60,9 +60,9 @@ class Gradients:
         """
         while True:
             loss, bound = self._own_passes(task, form, parts, update)
-            bound = self.processes.lowest(bound)
+            bound = self.processes.all_reduce_min(bound)
             if bound == self.batch_tokens:
-                return self.processes.add_up(loss, self.model.parameters())
+                return self.processes.all_reduce(loss, self.model.parameters())
             log.warning(
                 "the memory of %s is full; from update %d on at most %d tokens go through in one pass",
                 self.model.device, update, bound,

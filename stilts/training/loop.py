@@ -71,7 +71,7 @@ def train(
             f"{settings.epochs} epochs are less than one update of {settings.batch_size} examples; raise epochs"
         )
     state = _first_state(model, settings, seed, len(updates), processes)
-    if saved and (done := processes.told(saved.newest() if processes.is_main else 0)):
+    if saved and (done := processes.broadcast(saved.newest() if processes.is_main else 0)):
         saved.restore(state, done)
     stops = _stops(settings, len(updates))
     for task, positions in updates[state.done :]:
@@ -137,7 +137,7 @@ def _ends(
     """Look at the dev set in the main process; return to all whether the training is out of patience."""
     if processes.is_main:
         _evaluate(state, dev_scores, updates)
-    idle = processes.told(state.outcome.evaluations_without_gain)
+    idle = processes.broadcast(state.outcome.evaluations_without_gain)
     if patience is None or idle < patience:
         return False
     log.info("training ends after update %d of %d: no gain in %d evaluations", state.done, updates, idle)

@@ -1,4 +1,4 @@
-"""The processes that train one model together, and how they come to agree."""
+"""The processes that train one model together: how they connect, and their collectives."""
 
 import os
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Processes:
         """Whether this process evaluates and writes."""
         return self.rank == 0
 
-    def lowest(self, bound: int | None) -> int | None:
+    def all_reduce_min(self, bound: int | None) -> int | None:
         """Return the lowest bound of all processes; None is no bound."""
         if self.count == 1:
             return bound
@@ -42,7 +42,7 @@ class Processes:
         torch.distributed.all_reduce(own, torch.distributed.ReduceOp.MIN)
         return None if own.item() == NO_BOUND else int(own.item())
 
-    def told(self, number: int) -> int:
+    def broadcast(self, number: int) -> int:
         """Return the main process's number."""
         if self.count == 1:
             return number
@@ -50,8 +50,8 @@ class Processes:
         torch.distributed.broadcast(own, src=0)
         return int(own.item())
 
-    def add_up(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> float:
-        """Add up a loss, which is returned, and in place the gradients of weights.
+    def all_reduce(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> float:
+        """Sum a loss over all processes, and in place the gradients of weights; return the loss.
 
         A weight that no process has a gradient of is left without one, so that an optimizer leaves it alone.
         """
@@ -72,19 +72,19 @@ class Processes:
 ALONE = Processes()
 
 
-def join(meeting: Path) -> Processes:
-    """Meet the other processes of a training, and take a GPU each where this machine has any.
+def connect(rendezvous: Path) -> Processes:
+    """Connect this process with the others of a training; each takes a GPU where this machine has any.
 
     Parameters
     ----------
-    meeting : Path
+    rendezvous : Path
         File that all name and that none has written to yet.
     """
     from accelerate import PartialState
 
     state = PartialState(
         cpu=not torch.cuda.is_available(),
-        init_method=meeting.resolve().as_uri(),
+        init_method=rendezvous.resolve().as_uri(),
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=PATIENCE,

@@ -452,19 +452,19 @@ def test_a_batch_that_must_not_be_cut_and_does_not_fit_is_named(session, compare
         session.train(QUICK)
 
 
-class Told(Processes):
+class FirstOfTwo(Processes):
     """The main process of two, of which the other can hold 20 tokens in a pass."""
 
-    def lowest(self, bound: int | None) -> int | None:
+    def all_reduce_min(self, bound: int | None) -> int | None:
         return min(bound or 20, 20)
 
-    def add_up(self, loss: torch.Tensor, weights) -> float:
+    def all_reduce(self, loss: torch.Tensor, weights) -> float:
         return loss.item()
 
 
 def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     model, parts = without_dropout(encoder, "tagging"), inputs_of("tagging")
-    gradients = Gradients(model, "fp32", 1, None, Told(count=2, rank=0))
+    gradients = Gradients(model, "fp32", 1, None, FirstOfTwo(count=2, rank=0))
     share = gradients.compute("task", "tagging", parts, 1)
     assert gradients.batch_tokens == 20
     assert "from update 1 on at most 20 tokens go through in one pass" in caplog.text
