@@ -173,7 +173,7 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     study = str(shutil.move(here.root / "studies" / "tiny.yml", tmp_path / "tiny.yml"))  # from elsewhere, by its path
 
     preparing = start(here, "prepare", study)
-    preparing.wait_for("encoders/.*")
+    preparing.wait_for("encoders/*.part-*")
     assert preparing.signal(signal.SIGKILL) == -signal.SIGKILL
 
     first = start(here, "run", study)
