@@ -168,8 +168,8 @@ def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
     OSError
         If it cannot be written, or something else stands in its place.
     """
-    part = part_of(folder)
-    left = folder.parent.glob(f"{glob.escape(folder.name)}.part-*")
+    part = part_of(folder.with_name(f".{folder.name}"))  # in a folder of data all files count but hidden ones
+    left = folder.parent.glob(f".{glob.escape(folder.name)}.part-*")
     try:
         if alone:
             for path in left:

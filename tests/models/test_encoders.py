@@ -234,7 +234,7 @@ def test_a_place_that_cannot_be_written_is_named(tiny, tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tiny, tmp_path):
-    own = part_of(tmp_path / "out")
+    own = part_of(tmp_path / ".out")
     left = own.with_name(own.name.removesuffix(str(os.getpid())) + "4194304")  # no process has so high a number
     left.mkdir()
     (left / "config.json").write_text("{")

@@ -173,7 +173,7 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     study = str(shutil.move(here.root / "studies" / "tiny.yml", tmp_path / "tiny.yml"))  # from elsewhere, by its path
 
     preparing = start(here, "prepare", study)
-    preparing.wait_for("encoders/*.part-*")
+    preparing.wait_for("encoders/.*")
     assert preparing.signal(signal.SIGKILL) == -signal.SIGKILL
 
     first = start(here, "run", study)
@@ -341,7 +341,7 @@ def test_a_checkpoint_folder_that_is_a_file_is_said(tmp_path):
 def test_what_killed_processes_left_of_a_checkpoint_is_removed(tmp_path):
     import torch
 
-    left = tmp_path / "run.part-1"
+    left = tmp_path / ".run.part-1"
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half")
     Checkpoints(tmp_path).save("run", {"weight": torch.zeros(2)})

@@ -500,8 +500,8 @@ def test_a_checkpoint_is_read_back_whole(tmp_path):
 
 
 def test_what_a_killed_process_left_of_a_checkpoint_is_removed(tmp_path):
-    (tmp_path / "run.part-1").mkdir()
-    (tmp_path / "run.part-1" / "model.safetensors").write_bytes(b"half")
+    (tmp_path / ".run.part-1").mkdir()
+    (tmp_path / ".run.part-1" / "model.safetensors").write_bytes(b"half")
     Checkpoints(tmp_path).save("run", {"a": torch.ones(1)})
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

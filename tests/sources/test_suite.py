@@ -125,7 +125,7 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 
 def test_what_a_killed_process_left_is_replaced(tmp_path):
-    left = tmp_path / "suite.part-1"
+    left = tmp_path / ".suite.part-1"
     left.mkdir()
     (left / "half.parquet").write_bytes(b"PAR1")
     folder = write_suite(TABLES, tmp_path / "suite", ABOUT)

@@ -60,7 +60,7 @@ def test_what_another_machine_s_process_left_is_removed_after_a_day(tmp_path):
 
 
 def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
-    dead, left = started(tmp_path / "export", "folder")
+    dead, left = started(tmp_path / ".export", "folder")
     dead.kill()
     dead.wait()
     with new_folder(tmp_path / "export", "model"):
@@ -69,8 +69,8 @@ def test_a_new_folder_removes_what_was_left_of_it(tmp_path):
 
 
 def test_who_holds_the_lock_on_a_folder_removes_all_that_was_left_of_it(tmp_path):
-    alive, written = started(tmp_path / "run", "folder")
-    (tmp_path / "run.part-00000000-5").mkdir()
+    alive, written = started(tmp_path / ".run", "folder")
+    (tmp_path / ".run.part-00000000-5").mkdir()
     with make_folder(tmp_path / "run"):
         assert written.exists()
     (tmp_path / "run").rmdir()

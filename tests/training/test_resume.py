@@ -159,7 +159,7 @@ def test_a_damaged_state_is_set_aside_and_said_and_the_training_starts_again(cop
 
 
 def test_what_a_kill_left_of_a_state_half_written_does_not_matter(copy, undisturbed, caplog):
-    part = interrupt_before_update(copy, 6) / "update-7.part-1"
+    part = interrupt_before_update(copy, 6) / ".update-7.part-1"
     part.mkdir()
     (part / "model.safetensors").write_bytes(b"half")
     assert any("goes on after update 6" in line for line in finish(copy, undisturbed, caplog))
