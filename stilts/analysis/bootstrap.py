@@ -21,7 +21,7 @@ UNTRAINED_SEED = 0
 
 
 @dataclass(frozen=True)
-class Counts:
+class AlignedCounts:
     """What the runs of one target got right, example by example, aligned over the runs.
 
     Attributes
@@ -54,7 +54,7 @@ class Counts:
         return np.array([[float(run[0] == condition) for condition in self.conditions] for run in self.runs])
 
 
-def read_counts(store: Store, records: Iterable[Record]) -> dict[str, Counts]:
+def read_counts(store: Store, records: Iterable[Record]) -> dict[str, AlignedCounts]:
     """Return the counts of all zero-shot runs among the records, by target.
 
     Raises
@@ -75,7 +75,7 @@ def read_counts(store: Store, records: Iterable[Record]) -> dict[str, Counts]:
 
 def align(
     target: str, predictions: Mapping[tuple[str, int], pd.DataFrame], parallel: Literal["rows", "ids"] | None = None
-) -> Counts:
+) -> AlignedCounts:
     """Return the counts of one target from the predictions of its runs.
 
     Parameters
@@ -99,7 +99,7 @@ def align(
     denominators = np.column_stack([frame["predicted"] + frame["gold"] for frame in frames]).astype(float)
     languages, starts = np.unique(keys["language"].to_numpy(dtype=str), return_index=True)
     items = frames[0].get("item", keys["example"] if parallel == "rows" else None)
-    return Counts(
+    return AlignedCounts(
         target,
         tuple(predictions),
         tuple(map(str, languages)),
@@ -273,7 +273,9 @@ def _shrinkage(observed: np.ndarray, noise: np.ndarray) -> float:
     return float(np.sqrt(max(excess, 0.0) / observed.var()))
 
 
-def resample(counts: Mapping[str, Counts], resamples: int, generator: np.random.Generator) -> dict[str, Replicates]:
+def resample(
+    counts: Mapping[str, AlignedCounts], resamples: int, generator: np.random.Generator
+) -> dict[str, Replicates]:
     """Draw the bootstrap replicates from which every interval of the study is read.
 
     Each replicate draws languages other than English with replacement, the same ones for every target; and of each
@@ -308,7 +310,7 @@ def _times_drawn(count: int, resamples: int, generator: np.random.Generator) -> 
 
 
 def _resample_target(
-    counts: Counts, drawn_of: Mapping[str, np.ndarray], resamples: int, generator: np.random.Generator
+    counts: AlignedCounts, drawn_of: Mapping[str, np.ndarray], resamples: int, generator: np.random.Generator
 ) -> Replicates:
     share = counts.membership / counts.membership.sum(axis=0)
     run_scores, items = [], []
@@ -329,7 +331,7 @@ def _resample_target(
     )
 
 
-def _items_drawn(counts: Counts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _items_drawn(counts: AlignedCounts, resamples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield for each language how often each of its items is drawn, an array of shape (resamples, items)."""
     if not counts.items:
         for numerator in counts.numerators:

@@ -26,7 +26,7 @@ NOTEBOOK_SECONDS = 6.0  # a kernel that loads torch and transformers, on one cor
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """Expected cost of one run.
 
     Attributes
@@ -68,16 +68,16 @@ class Estimator:
             self._by_kind.setdefault(_kind(record.run), []).append(record)
         self._known: dict[tuple[str, ...], tuple[float, float]] = {}
 
-    def __call__(self, run: Run, speed: "Speed | None" = None) -> Estimate:
+    def __call__(self, run: Run, speed: "Speed | None" = None) -> Forecast:
         """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
             seconds = self._reckoned(run, speed or self.speeds[0])
-            return Estimate(seconds, search_memory_mb(run, self.study, self.shape), measured=False)
+            return Forecast(seconds, search_memory_mb(run, self.study, self.shape), measured=False)
         if not like:
-            return Estimate(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
+            return Forecast(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
         per_unit, memory = self._measured(_kind(run))
-        return Estimate(per_unit * _units(run) * _languages(run, like), memory, measured=True)
+        return Forecast(per_unit * _units(run) * _languages(run, like), memory, measured=True)
 
     def _measured(self, kind: tuple[str, ...]) -> tuple[float, float]:
         """Return the seconds a unit and the peak memory of the records of a kind; a plan asks for one many times."""

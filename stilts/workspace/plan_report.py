@@ -9,7 +9,7 @@ from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, disk
-from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimate, Estimator
+from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
 from stilts.workspace.resolution import Plan, pending
 from stilts.workspace.scheduling import jobs_at_once
 
@@ -86,12 +86,12 @@ class PlanReport:
         committed = (self.here.root / "results" / self.study.name / "records").glob("*.json")
         return sum(path.stem not in self.plan.by_id for path in committed)
 
-    def _in_words(self, estimate: Estimate) -> str:
+    def _in_words(self, estimate: Forecast) -> str:
         if estimate.measured:
             return duration(estimate.seconds)
         return f"{duration(estimate.seconds)} ({'reckoned' if self.expect.reckons else 'assumed'})"
 
-    def _time(self, estimates: list[Estimate]) -> Iterator[str]:
+    def _time(self, estimates: list[Forecast]) -> Iterator[str]:
         unlike = sum(not estimate.measured for estimate in estimates)
         if self.expect.reckons and self.expect.speeds[0].gpu:
             yield from (self._gpu_hours(speed) for speed in self.expect.speeds)
@@ -119,7 +119,7 @@ class PlanReport:
         hours = sum(self.expect(run, speed).seconds for run in self.todo) / 3600
         return f"time: about {hours:,.0f} GPU-hours on {speed}"
 
-    def _memory(self, estimates: list[Estimate]) -> str:
+    def _memory(self, estimates: list[Forecast]) -> str:
         reserved = self.study.schedule.memory_mb
         memory = max((estimate.memory_mb for estimate in estimates if estimate.measured), default=0)
         known = f"at most {memory:.0f} MB was used by runs like these" if memory else "none like these is recorded"

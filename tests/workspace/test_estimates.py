@@ -16,7 +16,7 @@ from stilts.study.settings import DataSettings, Study
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, speeds
 from stilts.workspace.disk import disk
-from stilts.workspace.forecast import ASSUMED_SECONDS, Estimate, Estimator, search_memory_mb
+from stilts.workspace.forecast import ASSUMED_SECONDS, Estimator, Forecast, search_memory_mb
 from stilts.workspace.plan_report import PlanReport, duration, size
 from stilts.workspace.work import run_tokens
 
@@ -53,12 +53,12 @@ def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
 def test_without_a_like_record_a_cost_is_assumed(phase):
     run = make_run(phase)
-    assert Estimator([])(run) == Estimate(ASSUMED_SECONDS[phase], 0.0, measured=False)
+    assert Estimator([])(run) == Forecast(ASSUMED_SECONDS[phase], 0.0, measured=False)
 
 
 def test_training_is_scaled_by_examples_and_epochs():
     expect = Estimator([record(make_run(), 10, memory=700)])
-    assert expect(make_run()) == Estimate(10, 700, measured=True)
+    assert expect(make_run()) == Forecast(10, 700, measured=True)
     assert expect(make_run(**training(300, 2.0))).seconds == pytest.approx(30)
     assert expect(make_run(**training(100, 0.5))).seconds == pytest.approx(2.5)
 
@@ -76,7 +76,7 @@ def test_evaluation_is_scaled_by_examples_and_retrieval_is_not():
     assert Estimator([record(run, 5)])(make_run("zero-shot", evaluation={"examples": 40})).seconds == pytest.approx(20)
     retrieval = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": -1})
     other = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": 3})
-    assert Estimator([record(retrieval, 5)])(other) == Estimate(5, 500, measured=True)
+    assert Estimator([record(retrieval, 5)])(other) == Forecast(5, 500, measured=True)
 
 
 def test_evaluation_is_scaled_by_languages():
@@ -92,7 +92,7 @@ def test_evaluation_is_scaled_by_languages():
 
 def test_of_several_records_the_median_time_and_the_most_memory_count():
     records = [record(make_run(), seconds, memory) for seconds, memory in ((1, 900), (3, 500), (99, 600))]
-    assert Estimator(records)(make_run()) == Estimate(3, 900, measured=True)
+    assert Estimator(records)(make_run()) == Forecast(3, 900, measured=True)
 
 
 def test_a_condition_does_not_change_what_its_targets_cost():
