@@ -384,6 +384,10 @@ class QuestionSettings(Settings):
     number: Annotated[int, Field(ge=1, le=5)] = Field(description="of the five questions")
     text: Line = Field(description="the question, one sentence")
     tests: dict[Line, Line] = Field(min_length=1, description="test -> its hypothesis in words")
+    headline: Line | None = Field(None, description="the test that stands for the question; None: none of these does")
+    beside: Slug | None = Field(
+        None, description="study whose records of full fine-tuning stand beside, where this one has none of its own"
+    )
     level: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals; 1 - level of the tests")
     correction: Literal["holm", "none"] = Field("holm", description="for the number of tests")
     resamples: Annotated[int, Field(ge=100, le=10**6)] = Field(2000, description="of the bootstrap")
@@ -395,6 +399,12 @@ class QuestionSettings(Settings):
         description="target -> percent that every model must reach without an intermediate task, on average over the "
         "languages besides English; where one does not, nothing can be tested",
     )
+
+    @model_validator(mode="after")
+    def _headline_is_a_test(self) -> "QuestionSettings":
+        if self.headline is not None and self.headline not in self.tests:
+            raise UnknownName("headline among the question's tests", self.headline, self.tests)
+        return self
 
 
 class Study(Settings):

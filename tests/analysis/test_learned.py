@@ -1,18 +1,27 @@
 """The page of answers and the questions' rows of the ledger, on the committed records."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from stilts.analysis.questions import learned
 from stilts.analysis.questions.common import untested
 from stilts.analysis.verdicts import Verdict
+from stilts.study.errors import UnknownName
+from stilts.study.settings import QuestionSettings
+from stilts.workspace.checkout import workspace
+
+QUESTIONS = ("order", "distance", "architecture", "adapters", "complexity")
 
 
 @pytest.fixture(scope="module", params=["full", "pilot"])
 def answers(request):
-    return learned.answers(request.param)
+    return learned.answers(f"{question}-{request.param}" for question in QUESTIONS)
 
 
 def test_every_question_has_an_answer_of_its_own_tests(answers):
+    assert tuple(answers) == QUESTIONS
     assert [answer.section.settings.question.number for answer in answers.values()] == [1, 2, 3, 4, 5]
     table = learned.verdicts(answers.values())
     for answer in answers.values():
@@ -38,10 +47,11 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
 
 
 def test_the_ledger_s_row_has_the_verdict_of_the_test_that_stands_for_the_question(answers):
-    claims = learned.claims(answers)
+    claims = [learned.claim(answer) for answer in answers.values()]
     assert [claim.id for claim in claims] == ["Q1", "Q2", "Q3", "Q4", "Q5"]
     for claim, (name, answer) in zip(claims, answers.items(), strict=True):
         effect = answer.learned.effect
+        assert effect.test == answer.section.settings.question.headline
         row = answer.verdicts.set_index("test").loc[effect.test]
         assert (claim.text, claim.verdict, claim.judgement.reason) == (row["hypothesis"], row["verdict"], row["reason"])
         assert claim.tested == f"Study `{answer.learned.study}`, test `{effect.test}`; chapter {name}."
@@ -55,6 +65,33 @@ def test_nothing_is_claimed_of_a_test_that_could_not_be_made(answers):
         type(answer.learned)("a-study", "Nothing.", untested("nothing is recorded"), Verdict.UNTESTABLE, "nothing"),
     )  # fmt: skip
     assert "Nothing is recorded yet that the test" in learned.paragraphs(empty)
-    (claim,) = learned.claims({"distance": empty})
+    claim = learned.claim(empty)
     assert (claim.verdict, claim.note) == (Verdict.UNTESTABLE, "")
     assert claim.tested == "Study `a-study`, of which nothing is recorded that its test could be made on."
+
+
+def test_no_study_is_named_in_the_code_that_answers():
+    """Which study stands beside another, and which test is the headline, is for the study files to say."""
+    names = {name for name in workspace().studies() if name not in (*QUESTIONS, *learned.SUITES)}
+    sources = Path(learned.__file__).parents[1].rglob("*.py")
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))]
+    said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    assert said & names == set()
+
+
+def test_a_headline_is_one_of_the_study_s_tests():
+    question = {"number": 1, "text": "?", "tests": {"gap": "It is wide."}}
+    assert QuestionSettings(**question).headline is None
+    assert QuestionSettings(**question, headline="gap").headline == "gap"
+    with pytest.raises(UnknownName, match="unknown headline among the question's tests 'gip'. Did you mean 'gap'"):
+        QuestionSettings(**question, headline="gip")
+
+
+def test_every_study_but_one_has_a_headline_and_no_run_is_named_by_its_question():
+    here = workspace()
+    asked = {name: here.study(name).question for name in here.studies()}
+    without = [name for name, question in asked.items() if question and question.headline is None]
+    assert without == ["complexity-dial"]  # a second look at a question whose headline it does not test
+    study = here.study("order")
+    other = study.model_copy(update={"question": study.question.model_copy(update={"headline": "mixed"})})
+    assert [run.id for run in here.plan(study).runs] == [run.id for run in here.plan(other).runs]

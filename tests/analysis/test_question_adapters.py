@@ -228,6 +228,7 @@ def test_conditions_are_the_study_files():
         assert {(FULL, task) for task in tasks} <= set(found.values())
         assert {(scheme, task) for scheme in SCHEMES for task in tasks} <= set(found.values())
         assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
+        assert study.question.beside == ("pocket-full" if name == "adapters-full" else None)
         assert "multi" not in found
     check_comparable(here.study("adapters-full"), here.study("pocket-full"))
     with pytest.raises(StiltsError, match="'adapters-full' and 'pocket' differ in seeds"):
@@ -361,7 +362,7 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
         ],
         "measures": {"similarity": {}},
         "evaluation": {"languages": ["en", "de", "fi", "hi", "sw", "tr"]},
-        "question": {"number": 4, "text": "?", "tests": dict(RULES.tests), "resamples": 100},
+        "question": {"number": 4, "text": "?", "tests": dict(RULES.tests), "headline": CHOSEN[4], "resamples": 100},
     }  # fmt: skip
     study = Study.model_validate(study)
     for task in tasks:
@@ -372,6 +373,7 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     faked_study.write(stores["lora"], study, languages=("en", "de", "fi", "hi", "sw", "tr"))
     opened = {name: Analysis(name, "pocket", store, tuple(store), True, 100, 0) for name, store in stores.items()}
     found = from_records(Section(study, opened["lora"], Rules.of(study.question)), full, opened["full"].records)
+    assert design_text(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
     results = {result.test: result for result in found.results}
     assert results["then-full-minus-full"].estimate == pytest.approx(15, abs=4)
     assert results["then-full-minus-full"].rows == 5

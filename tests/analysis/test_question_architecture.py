@@ -256,7 +256,7 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
         ],
         targets=["intent", "slots"],
         seeds=(1, 2, 3),
-        question={"number": 3, "text": "?", "tests": dict(RULES.tests), "resamples": 200},
+        question={"number": 3, "text": "?", "tests": dict(RULES.tests), "headline": CHOSEN[3], "resamples": 200},
     )
     for name, gain in zip(ARCHITECTURES, (0.2, 0.0, 0.0), strict=True):
         monkeypatch.setitem(faked_study.EFFECTS, f"{name}-nli", gain)

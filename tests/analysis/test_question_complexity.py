@@ -14,7 +14,6 @@ from scipy import stats
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
 from stilts.analysis.questions.complexity import (
-    HEADLINE,
     LEARNED,
     MEASURES,
     NOTHING_LEARNED,
@@ -189,8 +188,8 @@ def test_verdicts_and_what_the_test_can_show(evidence):
     results = run_tests(TESTS, evidence, RULES)
     table = verdicts(results, RULES).set_index("test")
     assert table["verdict"].tolist() == ["supported", "supported", "supported"]
-    assert table.loc[HEADLINE, "based on"] == "6 tasks, 3 seeds"
-    assert table.loc[HEADLINE, "unit"] == "points for a standard deviation"
+    assert table.loc["gap-complexity", "based on"] == "6 tasks, 3 seeds"
+    assert table.loc["gap-complexity", "unit"] == "points for a standard deviation"
     assert results[1].notes[0] == "with 6 tasks no p-value can be below 0.0014"
     assert "(English; German, Chinese)" in results[0].notes[-1]
 
@@ -210,7 +209,7 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert dial_text(unmeasured) == "- The levels of `dial-steps` are not all measured yet."
     natural = Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity)
     assert TESTS["gap-dial"](natural, RULES).notes == ("the study has no task with a dial",)
-    assert TESTS[HEADLINE](natural, RULES).notes[0].startswith("1 task have scores")
+    assert TESTS["gap-complexity"](natural, RULES).notes[0].startswith("1 task have scores")
 
 
 # --- Tables and figures ----------------------------------------------------------------------------------------------
@@ -306,7 +305,8 @@ STUDY = {
     "targets": ["command-qa"],
     "measures": {"complexity": {}, "tasks": ["slots"]},
     "question": {
-        "number": 5, "text": "Does it?", "tests": {"gap": "It does.", "gap-complexity": "It does."}, "resamples": 100,
+        "number": 5, "text": "Does it?", "tests": {"gap": "It does.", "gap-complexity": "It does."},
+        "headline": "gap-complexity", "resamples": 100,
     },
 }  # fmt: skip
 
@@ -329,7 +329,7 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
         ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],
         ["slots", "en"],
     ]  # fmt: skip
-    assert found.learned.effect.test == HEADLINE
+    assert found.learned.effect.test == "gap-complexity"
     assert found.learned.text.startswith("English is set against German as the language of 3 intermediate tasks")
 
 

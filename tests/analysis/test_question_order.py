@@ -16,7 +16,6 @@ from stilts.analysis.questions import common
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
 from stilts.analysis.questions.order import (
-    HEADLINE,
     TESTS,
     Evidence,
     Plan,
@@ -216,7 +215,7 @@ def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both()
     ]
     stages = {name: STAGES[name] for name in ("none", "en-then-de", "de-then-en", "en-then-ru", "ru-then-en")}
     scores = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
-    result = TESTS[HEADLINE](Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
+    result = TESTS["order-unseen"](Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
     assert (result.estimate, result.rows) == (pytest.approx(3.0), 3)
 
 
@@ -253,8 +252,11 @@ STUDY = {
         {"name": "mixed-zh", "tasks": ["qa", "qa.zh"]},
     ],
     "targets": ["command-qa"],
-    "question": {"number": 1, "text": "Does it?", "tests": dict.fromkeys(TESTS, "It does."), "resamples": 100},
-}
+    "question": {
+        "number": 1, "text": "Does it?", "tests": dict.fromkeys(TESTS, "It does."), "headline": "order-unseen",
+        "resamples": 100,
+    },
+}  # fmt: skip
 
 
 def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_them(tmp_path, monkeypatch):
@@ -269,7 +271,7 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     found = answer(open_section("order-tiny"))
     assert [result.known for result in found.results] == [True] * 5
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
-    assert found.learned.effect.test == HEADLINE
+    assert found.learned.effect.test == "order-unseen"
     assert len(found.evidence.dev) == 5 * 2
     assert not found.checks.empty
 
@@ -278,6 +280,6 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     """Redrawn test items move all languages alike, which their spread does not show."""
     moved = redraw(evidence.scores, np.random.default_rng(0))
     redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
-    alone, wider = TESTS[HEADLINE](evidence, Rules()), TESTS[HEADLINE](redrawn, Rules())
+    alone, wider = TESTS["order-unseen"](evidence, Rules()), TESTS["order-unseen"](redrawn, Rules())
     assert wider.estimate == alone.estimate
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -10,29 +10,31 @@ from stilts.analysis.opened import open_study
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.adapters import COMBINED, FULL, Evidence, conditions_of, gather, similarities
 from stilts.analysis.questions.adapters_tables import scheme_gains
-from stilts.analysis.questions.adapters_tests import HEADLINE, TESTS
+from stilts.analysis.questions.adapters_tests import TESTS
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.common import learned_outcomes, level_of, redrawn_outcomes
 from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Study
+from stilts.workspace.checkout import workspace
 
 
-def design_text(evidence: Evidence) -> str:
-    """Say which pairs there are, and what the gains are averages of."""
+def design_text(evidence: Evidence, beside: str | None = None) -> str:
+    """Say which pairs there are, what the gains are averages of, and the study whose records stand beside, if any."""
     if not evidence.pairs:
         return "There are no gains yet."
     tested = [len(evidence.gain(evidence.schemes[0], [pair])) for pair in evidence.pairs]
     fewest, most, seeds = min(tested), max(tested), len(evidence.seeds)
     alike = [f"{first} before {second}" for first, second in evidence.pairs if is_same_task([first], second)]
     said = f" Of the same task twice, and left out of the tests: {', '.join(alike)}." if alike else ""
+    full = f" Full fine-tuning is that of study {listed([beside])}." if beside else ""
     span = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     return (
         f"{len(evidence.intermediates)} intermediate tasks ({listed(evidence.intermediates)}) before "
         f"{len(evidence.targets)} target tasks ({listed(evidence.targets)}), in {count(evidence.schemes, 'way')} "
         f"({listed(evidence.schemes)}); each gain is over {span} languages besides English and {seeds} "
-        f"seed{'' if seeds == 1 else 's'}.{said}"
+        f"seed{'' if seeds == 1 else 's'}.{said}{full}"
     )
 
 
@@ -74,24 +76,25 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %".replace("-", "\N{MINUS SIGN}")
 
 
-def answer(section: Section, beside: Study | None = None) -> Answer:
-    """Answer the question from the records of an opened study, of which there may be none yet.
+def answer(section: Section) -> Answer:
+    """Answer the question from the records of an opened study, and of the study that its file sets beside it.
 
     Parameters
     ----------
     section : Section
-        Of a study with conditions with adapters, and a measure of similarity.
-    beside : Study or None
-        Whose records of full fine-tuning stand beside, where the study has none of its own: of the same encoder, suite
-        and training.
+        Of a study with conditions with adapters, and a measure of similarity; nothing may be recorded yet.
 
     Raises
     ------
+    UnknownName
+        If there is no study of the name that stands beside.
     StiltsError
-        If the two studies differ in anything else that scores depend on.
+        If the two studies differ in anything that scores depend on but conditions and languages.
     """
-    other = open_study(beside.name, section.rules.resamples, section.rules.seed).records if beside else ()
-    return from_records(section, beside, other)
+    name = section.settings.question.beside
+    if name is None:
+        return from_records(section, None, ())
+    return from_records(section, workspace().study(name), open_study(name).records)
 
 
 def from_records(section: Section, beside: Study | None, other: Sequence[Record]) -> Answer:
@@ -111,7 +114,7 @@ def from_records(section: Section, beside: Study | None, other: Sequence[Record]
     evidence = gather(table, conditions, measured, redrawn_outcomes(table, joined))
     text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
     level = level_of(table, [name for name, (_, task) in conditions.items() if task is None], joined.floors)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, text, level=level)
+    return chapters.answer(section, evidence, TESTS, text, level=level)
 
 
 def check_comparable(first: Study, second: Study) -> None:

@@ -10,7 +10,6 @@ from stilts.analysis.questions.common import Result, Rules, Test, untested
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.permutations import Orders, Relation, beyond_means, orders, relation, standardised
 
-HEADLINE = "similarity-adapters"
 SLOPE_UNIT = "points for a standard deviation of similarity"
 CORRELATION_UNIT = "hundredths of a correlation"
 SMALLEST_CORRELATION = 30.0  # hundredths: a medium one by Cohen (1988)

@@ -29,7 +29,6 @@ from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
 from stilts.tasks.registry import TARGETS
 
 ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
-HEADLINE = "decoder-minus-encoder"
 UNTRAINED = 0  # seed of runs that no training went before
 LEAST_SHARE = 0.5  # of the languages that must have a target for it to be averaged
 
@@ -383,7 +382,7 @@ def answer(section: Section) -> Answer:
     evidence = gather(table, conditions, redrawn_outcomes(table, analysis))
     text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
     level = level_of(table, [without for without, _ in conditions.values()], analysis.floors)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, text, below_gate(evidence, gate), level)
+    return chapters.answer(section, evidence, TESTS, text, below_gate(evidence, gate), level)
 
 
 def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:

@@ -16,8 +16,9 @@ from stilts.analysis.questions import common, crossed
 from stilts.analysis.questions.common import Level, Result, Rules, Test
 from stilts.analysis.verdicts import Verdict
 from stilts.study.settings import BASELINE, Study
-from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.markup import plain
+
+NO_HEADLINE = "the study does not test it"
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,10 @@ def open_section(study: str, seed: int = 0) -> Section:
     return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
 
 
-def study_beside(name: str) -> Study | None:
-    """Return the study whose records stand beside a section's, none for ""; UnknownName if there is none so called."""
-    return workspace().study(name) if name else None
-
-
 def answer(
     section: Section,
     evidence: Any,
     tests: Mapping[str, Test],
-    headline: str,
     text: str,
     obstacle: str = "",
     level: Level | None = None,
@@ -135,8 +130,6 @@ def answer(
     ----------
     tests : mapping
         The question's tests by id, of which the study file names those that are run.
-    headline : str
-        The test that stands for the question.
     text : str
         What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing can be said.
     obstacle : str
@@ -149,17 +142,18 @@ def answer(
         for each in common.run_tests(tests, evidence, section.rules)
     ]
     table = common.verdicts(results, section.rules)
-    chosen = next((each for each in results if each.test == headline), common.untested("the study does not test it"))
+    headline = section.settings.question.headline
+    chosen = next((each for each in results if each.test == headline), common.untested(NO_HEADLINE))
     found = table[table["test"] == headline]
     verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
-    reason = next(iter(found["reason"]), "the study does not test it")
+    reason = next(iter(found["reason"]), NO_HEADLINE)
     paragraph = " ".join(filter(None, [text, _told(table)])) if section.analysis.recorded else section.scope
     learned = Learned(section.settings.name, paragraph, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)
 
 
 def answer_from_scores(
-    section: Section, evidence: Any, tests: Mapping[str, Test], headline: str, summary: Callable[[Any, Rules], str]
+    section: Section, evidence: Any, tests: Mapping[str, Test], summary: Callable[[Any, Rules], str]
 ) -> Answer:
     """Return the same of evidence with a table `scores`, whose effects are changes of the baseline's scores.
 
@@ -170,7 +164,7 @@ def answer_from_scores(
     """
     evidence = common.with_redrawn_scores(evidence, section.analysis)
     level = common.level_of(evidence.scores, [BASELINE], section.analysis.floors)
-    return answer(section, evidence, tests, headline, summary(evidence, section.rules), level=level)
+    return answer(section, evidence, tests, summary(evidence, section.rules), level=level)
 
 
 def _told(table: pd.DataFrame) -> str:

@@ -53,7 +53,6 @@ from stilts.study.records import Record, Store, tidy
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
 
-HEADLINE = "gap-complexity"
 CODE_LENGTH = "code_bits_per_example"
 # As the records of phase `measure` name them, and as readers do.
 MEASURES = {
@@ -477,7 +476,7 @@ def line(evidence: Evidence) -> tuple[float, float] | None:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
-    return chapters.answer_from_scores(section, evidence, TESTS, HEADLINE, summary)
+    return chapters.answer_from_scores(section, evidence, TESTS, summary)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:

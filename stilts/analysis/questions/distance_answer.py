@@ -12,7 +12,6 @@ from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.settings import BASELINE
 
 NONE_LEARNED = "no target was learned in English under every condition"
-HEADLINE = "gap-syntactic"  # the test that stands for the question
 
 
 def design_text(evidence: Evidence, rules: Rules) -> str:
@@ -101,15 +100,15 @@ def answer(section: Section) -> Answer:
     """
     if not section.analysis.recorded:
         nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested("nothing is recorded yet"))
-        return chapters.answer(section, None, nothing, HEADLINE, "")
+        return chapters.answer(section, None, nothing, "")
     table = learned_targets(section.analysis)
     if table.empty:
         nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested(NONE_LEARNED))
-        return chapters.answer(section, None, nothing, HEADLINE, "")
+        return chapters.answer(section, None, nothing, "")
     redrawn = redrawn_outcomes(table, section.analysis, against_english=True)
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn)
     level = level_of(table, [BASELINE], section.analysis.floors)
-    return chapters.answer(section, evidence, TESTS, HEADLINE, mean_text(evidence, section.rules), level=level)
+    return chapters.answer(section, evidence, TESTS, mean_text(evidence, section.rules), level=level)
 
 
 def untested_text(answer: Answer) -> str:

@@ -8,46 +8,35 @@ from stilts.analysis.claims import UNJUDGED, Claim
 from stilts.analysis.questions import adapters_answer, architecture, complexity, distance_answer, order
 from stilts.analysis.questions.chapters import Answer, Section, open_section
 from stilts.analysis.verdicts import Judgement
-from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.markup import plain
 
-FULL_FINE_TUNING = {"adapters-full": "pocket-full"}
-"""Study with adapters -> the study that its runs without adapters are recorded in, where it has none of its own."""
+SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
 
-_SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
-
-
-def _adapters(section: Section) -> Answer:
-    beside = FULL_FINE_TUNING.get(section.settings.name)
-    return adapters_answer.answer(section, workspace().study(beside) if beside else None)
-
-
-QUESTIONS: Mapping[str, Callable[[Section], Answer]] = {
-    "order": order.answer,
-    "distance": distance_answer.answer,
-    "architecture": architecture.answer,
-    "adapters": _adapters,
-    "complexity": complexity.answer,
+QUESTIONS: Mapping[int, tuple[str, Callable[[Section], Answer]]] = {
+    1: ("order", order.answer),
+    2: ("distance", distance_answer.answer),
+    3: ("architecture", architecture.answer),
+    4: ("adapters", adapters_answer.answer),
+    5: ("complexity", complexity.answer),
 }
-"""Question, which its chapter and the beginning of its studies' names are called by -> what answers it from a study."""
+"""Number of a question in a study's file -> its chapter, and what answers it from a study."""
 
 
-def answers(scale: str, seed: int = 0) -> dict[str, Answer]:
-    """Return the answer to each question from the records of its study of a scale, of which there may be none yet.
-
-    Parameters
-    ----------
-    scale : str
-        `full` (the pocket benchmark, recorded) or `pilot` (rows of XTREME); studies are called <question>-<scale>.
-    seed : int
-        Draws bootstrap replicates.
-    """
-    return {name: answer(name, scale, seed) for name in QUESTIONS}
+def answers(studies: Iterable[str], seed: int = 0) -> dict[str, Answer]:
+    """Return the answers of studies that ask a question each, by chapter; `seed` draws bootstrap replicates."""
+    found = [answer(study, seed) for study in studies]
+    return {_chapter(each): each for each in found}
 
 
-def answer(question: str, study: str, seed: int = 0) -> Answer:
-    """Return the answer to a question from its study `<question>-<study>`."""
-    return QUESTIONS[question](open_section(f"{question}-{study}", seed))
+def answer(study: str, seed: int = 0) -> Answer:
+    """Return the answer to the question of a study from its records, of which there may be none yet."""
+    section = open_section(study, seed)
+    _, answer_from = QUESTIONS[section.settings.question.number]
+    return answer_from(section)
+
+
+def _chapter(answer: Answer) -> str:
+    return QUESTIONS[answer.section.settings.question.number][0]
 
 
 def paragraphs(*answers: Answer) -> str:
@@ -67,7 +56,7 @@ def _in_short(answers: Iterable[Answer]) -> str:
 
 
 def _suite(answer: Answer) -> str:
-    return _SUITES[answer.section.settings.data.suite]
+    return SUITES[answer.section.settings.data.suite]
 
 
 def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
@@ -77,16 +66,12 @@ def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
     return together[["study", *(column for column in together if column != "study")]]
 
 
-def claims(found: Mapping[str, Answer]) -> list[Claim]:
-    """Return a row of the ledger for each question: the hypothesis of the test that stands for it, and its verdict."""
-    return [_claim(name, answer) for name, answer in found.items()]
-
-
-def _claim(name: str, answer: Answer) -> Claim:
+def claim(answer: Answer) -> Claim:
+    """Return a question's row of the ledger: the hypothesis of the test that stands for it, and its verdict."""
     effect, question = answer.learned.effect, answer.section.settings.question
     tested, judgement = "of which nothing is recorded that its test could be made on.", UNJUDGED
     if answer.section.analysis.recorded and effect.hypothesis:
-        tested = f"test `{effect.test}`; chapter {name}."
+        tested = f"test `{effect.test}`; chapter {_chapter(answer)}."
         judgement = Judgement(answer.learned.verdict, answer.learned.reason, float("nan"))
     return Claim(
         f"Q{question.number}",

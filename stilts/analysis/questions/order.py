@@ -46,7 +46,6 @@ from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
 
-HEADLINE = "order-unseen"
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
 _WORDS = {"mixed": "both languages mixed"}  # groups of conditions that a sentence calls otherwise than a table
@@ -400,7 +399,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 def answer(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
-    return chapters.answer_from_scores(section, evidence, TESTS, HEADLINE, summary)
+    return chapters.answer_from_scores(section, evidence, TESTS, summary)
 
 
 def summary(evidence: Evidence, rules: Rules) -> str:
