@@ -24,7 +24,9 @@ from stilts.analysis.conditions import (
     is_same_task,
     single_tasks,
 )
-from stilts.analysis.effects import LEVEL, Estimate, contrast, difference, estimate_table, gain_weights, seed_tables
+from stilts.analysis.contrasts import Weights, added, averaged, evenly, gain, in_shared_languages, scaled
+from stilts.analysis.effects import estimate_contrast, estimate_layer, targets_with
+from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
@@ -212,8 +214,7 @@ class Evidence:
 
     def targets_of(self, *conditions: str, baseline: str = BASELINE) -> list[str]:
         """Return the targets that were learned in all of these conditions and with the baseline."""
-        wanted = {*conditions, baseline}
-        return [name for name, part in self.replicates.items() if wanted <= set(part.conditions)]
+        return targets_with(self.replicates, [*conditions, baseline])
 
     def others(self, condition: str, targets: Iterable[str]) -> list[str]:
         """Return those of the targets that are not the same task as one of a condition's."""
@@ -278,7 +279,7 @@ def _lost(found: Evidence, target: str) -> str:
 
 
 def _mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
-    return contrast(found.replicates, gain_weights(condition, targets), level)
+    return estimate_contrast(found.replicates, averaged(gain(condition), targets), level)
 
 
 def _large_gains(found: Evidence) -> Claim:
@@ -316,7 +317,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         best = max(gains, key=lambda name: gains[name])
         # The best of several is partly the luckiest: an interval at the level of all comparisons at once allows for it.
         level = 1 - (1 - LEVEL) / len(singles)
-        effect = contrast(found.replicates, gain_weights(MULTI, targets[best], baseline=best), level)
+        effect = estimate_contrast(found.replicates, averaged(gain(MULTI, best), targets[best]), level)
         text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
         yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
@@ -346,7 +347,7 @@ def _untrained_targets(found: Evidence) -> Claim:
         f"Gain on {listed(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each. "
         "Sentences are read after the layer that lies as deep as the paper's, the 14th of 24.",
         tuple(parts),
-        "; ".join(filter(None, [missing and _no_records(missing), *(_by_layer(found, each) for each in wanted)])),
+        "; ".join(filter(None, [missing and _no_records(missing), *(_layers_text(found, each) for each in wanted)])),
         bool(missing),
     )
 
@@ -355,16 +356,15 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
     conditions = found.english(target)
     if not conditions:
         return None
-    tables = _layer_tables(found, target)
-    if not tables:
+    scores, layers = _by_layer(found, target)
+    if not layers:
         said = found.no_room(WIDE_GAIN, [target]) or "it is recorded after the last layer alone"
         return Part(f"{target}, mean over tasks", _mean_over(found, conditions, target), WIDE_GAIN, obstacle=said)
-    layer = published_layer(len(tables))
-    level = float(tables[layer][BASELINE].to_numpy().mean())
+    layer = published_layer(len(layers))
+    level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
     full = no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
-    return Part(
-        f"{target} after layer {layer}, mean over tasks", _gain_at(tables[layer], conditions), WIDE_GAIN, obstacle=full
-    )
+    effect = estimate_layer(scores, f"layer_{layer}", added(evenly(conditions), {BASELINE: -1.0}))
+    return Part(f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
 
 
 def published_layer(layers: int) -> int:
@@ -372,31 +372,26 @@ def published_layer(layers: int) -> int:
     return max(1, round(PUBLISHED_DEPTH * layers))
 
 
-def _layer_tables(found: Evidence, target: str) -> dict[int, dict[str, pd.DataFrame]]:
-    """Return for each layer the accuracy of a retrieval target by condition, language and seed; {} where not noted."""
+def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:
+    """Return the scores of a retrieval target, and the layers after which they are noted; none of another target."""
     own = found.scores[found.scores["target"] == target] if len(found.scores) else found.scores
-    names = [name for name in own.columns if name.startswith("layer_") and own[name].notna().all()]
-    return {int(name[6:]): seed_tables(own, name) for name in names} if len(own) else {}
+    names = [name for name in own.columns if name.startswith("layer_") and len(own) and own[name].notna().all()]
+    return in_shared_languages(own) if names else own, sorted(int(name[6:]) for name in names)
 
 
-def _gain_at(tables: Mapping[str, pd.DataFrame], conditions: Sequence[str]) -> Estimate:
-    parts = [difference(tables[name], tables[BASELINE]) for name in conditions]
-    return estimate_table(sum(parts) / len(parts))
-
-
-def _by_layer(found: Evidence, target: str) -> str:
+def _layers_text(found: Evidence, target: str) -> str:
     """Say a retrieval target's mean gain after every layer, "" where it is not noted."""
-    conditions, tables = found.english(target), _layer_tables(found, target)
-    if not conditions or not tables:
+    conditions, (scores, layers) = found.english(target), _by_layer(found, target)
+    if not conditions or not layers:
         return ""
-    gains = {layer: _gain_at(tables[layer], conditions) for layer in sorted(tables)}
+    weights = added(evenly(conditions), {BASELINE: -1.0})
+    gains = {layer: estimate_layer(scores, f"layer_{layer}", weights) for layer in layers}
     return f"`{target}` by layer: " + ", ".join(f"{layer}: {signed(each.value)}" for layer, each in gains.items())
 
 
 def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
     """Gain on one target, averaged over conditions."""
-    weights = {(name, target): 1 / len(conditions) for name in conditions} | {(BASELINE, target): -1.0}
-    return contrast(found.replicates, weights)
+    return estimate_contrast(found.replicates, {target: added(evenly(conditions), {BASELINE: -1.0})})
 
 
 def _questions_and_inference(found: Evidence) -> Claim:
@@ -433,12 +428,9 @@ def _chosen_on_dev(found: Evidence) -> Claim:
     chosen = best_on_dev(found)
     parts = ()
     if chosen:
-        weights: dict[tuple[str, str], float] = {}
-        for target, name in chosen.items():
-            weights |= gain_weights(name, [target])
-        shared = {pair: weight / len(chosen) for pair, weight in weights.items()}
+        weights = {target: scaled(gain(name), 1 / len(chosen)) for target, name in chosen.items()}
         full = found.no_room(GAIN, list(chosen))
-        parts = (Part("chosen on English dev", contrast(found.replicates, shared), GAIN, 5.4, full),)
+        parts = (Part("chosen on English dev", estimate_contrast(found.replicates, weights), GAIN, 5.4, full),)
     named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
     return Claim(
         "C5",
@@ -493,7 +485,7 @@ def _english_is_enough(found: Evidence) -> Claim:
         untrained = [name for name in targets if not TARGETS[name].trained]
         for own, kind in ((trained, "that train"), (untrained, "without training, after the last layer")):
             if own:
-                effect = contrast(found.replicates, gain_weights(pair.condition, own, baseline=pair.against))
+                effect = estimate_contrast(found.replicates, averaged(gain(pair.condition, pair.against), own))
                 full = found.no_room(NO_DIFFERENCE, own, pair.against)
                 yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE, obstacle=full)
 
@@ -532,12 +524,11 @@ def _same_task_twice(found: Evidence) -> Claim:
     ]
     parts = ()
     if pairs:
-        weights = {}
+        weights: dict[str, Weights] = {}
         for name, target in pairs:
-            for key, weight in gain_weights(name, [target]).items():
-                weights[key] = weights.get(key, 0.0) + weight / len(pairs)
-        full = found.no_room(GAIN, [target for _, target in pairs])
-        parts = (Part(f"mean over {count(pairs, 'pair')}", contrast(found.replicates, weights), GAIN, obstacle=full),)
+            weights[target] = added(weights.get(target, {}), scaled(gain(name), 1 / len(pairs)))
+        effect, full = estimate_contrast(found.replicates, weights), found.no_room(GAIN, [own for _, own in pairs])
+        parts = (Part(f"mean over {count(pairs, 'pair')}", effect, GAIN, obstacle=full),)
     named = ", ".join(f"`{name}` before `{target}`" for name, target in pairs)
     return Claim(
         "Same task twice",

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.bootstrap import Replicates
-from stilts.analysis.effects import Weights, contrast, with_holm
+from stilts.analysis.contrasts import Weights, added, averaged, evenly, gain
+from stilts.analysis.effects import estimate_contrast, targets_with
+from stilts.analysis.estimates import with_holm
 from stilts.tasks.registry import INTERMEDIATES, MULTI
 
 if TYPE_CHECKING:
@@ -85,17 +87,17 @@ def _change(tasks: Sequence[str]) -> str:
     return ", ".join(changes)
 
 
-def comparisons(tasks: Tasks) -> dict[tuple[str, str], dict[str, float]]:
+def comparisons(tasks: Tasks) -> dict[tuple[str, str], Weights]:
     """Return what the page of conditions compares: (name, change) -> weights of the conditions in the difference.
 
     Each counterpart against its English condition; and all tasks together against the mean of the single ones, which
     needs no choice of a best one.
     """
-    found = {(str(pair), pair.change): {pair.condition: 1.0, pair.against: -1.0} for pair in counterparts(tasks)}
+    found = {(str(pair), pair.change): gain(pair.condition, pair.against) for pair in counterparts(tasks)}
     singles = single_tasks(tasks)
     if MULTI in tasks and singles:
         change = "all English tasks together, against the mean of the single ones"
-        found[f"{MULTI} \N{MINUS SIGN} single tasks", change] = {MULTI: 1.0} | dict.fromkeys(singles, -1 / len(singles))
+        found[f"{MULTI} \N{MINUS SIGN} single tasks", change] = added({MULTI: 1.0}, evenly(singles, -1.0))
     return found
 
 
@@ -109,37 +111,23 @@ def differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataF
         excludes_zero, survives_holm, languages (their number).
     """
     rows = [
-        _row(name, change, {(condition, target): weight for condition, weight in weights.items()}, replicates)
-        | {"target": target, "languages": len(part.others)}
+        {"comparison": name, "change": change, "target": target, "languages": len(replicates[target].others)}
+        | estimate_contrast(replicates, {target: weights}).row("difference")
         for (name, change), weights in comparisons(tasks).items()
-        for target, part in replicates.items()
-        if weights.keys() <= set(part.conditions)
+        for target in targets_with(replicates, weights)
     ]
     return _table(rows, ["target", "languages"])
 
 
 def average_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
     """Return the same averaged over the targets that have the comparison's conditions, with their number."""
-    rows = []
-    for (label, change), weights in comparisons(tasks).items():
-        targets = [target for target, part in replicates.items() if weights.keys() <= set(part.conditions)]
-        share = {(name, target): weight / len(targets) for name, weight in weights.items() for target in targets}
-        if targets:
-            rows.append(_row(label, change, share, replicates) | {"targets": len(targets)})
+    rows = [
+        {"comparison": name, "change": change, "targets": len(targets)}
+        | estimate_contrast(replicates, averaged(weights, targets)).row("difference")
+        for (name, change), weights in comparisons(tasks).items()
+        if (targets := targets_with(replicates, weights))
+    ]
     return _table(rows, ["targets"])
-
-
-def _row(name: str, change: str, weights: Weights, replicates: Mapping[str, Replicates]) -> dict[str, Any]:
-    effect = contrast(replicates, weights)
-    return {
-        "comparison": name,
-        "change": change,
-        "difference": effect.value,
-        "low": effect.low,
-        "high": effect.high,
-        "p": effect.p,
-        "excludes_zero": effect.excludes_zero,
-    }
 
 
 def _table(rows: list[dict[str, Any]], more: list[str]) -> "pd.DataFrame":

@@ -1,156 +1,42 @@
-"""Effects with intervals: what a condition gains over another, for other languages, other test items and other seeds.
+"""Tables of effects with intervals: what a condition gains over another, for other languages, test items and seeds."""
 
-Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gold))`` over a language's test items, so
-one bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1 alike. It draws languages and items. Seeds
-are too few to be drawn: their part of the variance is that of the effect from seed to seed, and the interval is
-Student's, with Satterthwaite's degrees of freedom, as in `stilts.analysis.questions.crossed`.
-"""
-
-import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.bootstrap import UNTRAINED_SEED, Replicates, Sample
-from stilts.analysis.wording import signed
+from stilts.analysis.bootstrap import Replicates, Sample
+from stilts.analysis.contrasts import Weights, averaged, by_target, gain, in_shared_languages
+from stilts.analysis.correlations import correlation_interval
+from stilts.analysis.estimates import LEVEL, Estimate, estimate, estimate_table, with_holm
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
-LEVEL = 0.95
-Weights = Mapping[tuple[str, str], float]
-"""(condition, target) -> weight in a linear contrast of scores."""
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """An effect in points with its interval and two-sided p-value, by Student's t.
-
-    Attributes
-    ----------
-    value, low, high, p : float
-    se, df : float
-        Standard error and degrees of freedom.
-    seeds : int
-        Seeds behind it; 1 where the standard error says nothing of another seed's luck.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-    se: float = math.nan
-    df: float = math.nan
-    seeds: int = 1
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
-    def __str__(self) -> str:
-        return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
-
-
-def estimate(sample: Sample, level: float = LEVEL) -> Estimate:
-    """Return an effect with its interval and p-value.
-
-    The variance has a part of languages and items, from the replicates; a part of the seeds, from the effect of each
-    seed by itself; and the residual that both contain, which is subtracted once. The reference is Student's t with the
-    degrees of freedom of `combine`. An effect of zero that never varies has p = 1.
-    """
-    of_rows, free_rows = float(np.nanvar(sample.draws)), max(len(sample.rows) - 1, 0) or math.inf
-    return _estimate(sample.value, of_rows, free_rows, sample.seeds, sample.deviations, level)
-
-
-def _estimate(
-    value: float, of_rows: float, free_rows: float, seeds: pd.Series | None, deviations: pd.DataFrame | None,
-    level: float,
+def estimate_contrast(
+    replicates: Mapping[str, Replicates], weights: Mapping[str, Weights], level: float = LEVEL
 ) -> Estimate:
-    """Return an effect from its variance by rows and from its value by seed; one seed or none says nothing of seeds."""
-    count = 0 if seeds is None else len(seeds)
-    if count < 2:
-        return _t_interval(value, of_rows, free_rows, level, count)
-    of_seeds = float(seeds.var()) / count
-    variance, df = combine(of_rows, of_seeds, _residual(deviations), free_rows, count - 1)
-    return _t_interval(value, variance, df, level, count)
-
-
-def _residual(deviations: pd.DataFrame) -> float:
-    """Return the variance that languages and seeds leave to a mean over both."""
-    rows, seeds = deviations.shape
-    if rows < 2:
-        return 0.0
-    left = deviations.sub(deviations.mean(axis="columns"), axis="index").to_numpy()
-    return float((left**2).sum() * rows / (rows - 1) / (seeds * (seeds - 1)))
-
-
-def combine(
-    of_rows: float, of_seeds: float, residual: float, free_rows: float, free_seeds: float
-) -> tuple[float, float]:
-    """Return the variance of an effect over rows and seeds that cross, and its degrees of freedom.
-
-    Satterthwaite's (1946), rounded down, but no fewer than those of the rows or of the seeds by themselves, and no more
-    than rows and seeds have together, (rows - 1)(seeds - 1), where the seeds count.
-
-    Parameters
-    ----------
-    of_rows, of_seeds : float
-        Variance by rows (languages) and by seeds; both hold the residual.
-    residual : float
-    free_rows, free_seeds : float
-        Degrees of freedom of either.
-    """
-    seeds_alone, rows_alone = max(of_seeds - residual, 0.0), max(of_rows - residual, 0.0)
-    variance = max(rows_alone + seeds_alone + residual, of_rows)
-    uncertain, least = of_rows**2 / free_rows, min(free_rows, free_seeds)
-    if seeds_alone:
-        uncertain += of_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
-    df = math.floor(variance**2 / uncertain) if uncertain else free_rows * free_seeds
-    return variance, float(min(max(df, least), free_rows * free_seeds))
-
-
-def _t_interval(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
-    se, low, high, p = t_interval(value, variance, df, level)
-    return Estimate(float(value), low, high, p, se, float(df), seeds)
-
-
-def t_interval(value: float, variance: float, df: float, level: float) -> tuple[float, float, float, float]:
-    """Return standard error, ends of the interval and two-sided p-value by Student's t; `df` may be infinite."""
-    from scipy.special import stdtr, stdtrit
-
-    se = math.sqrt(variance)
-    half = se * float(stdtrit(df, (1 + level) / 2))
-    p = 2 * float(stdtr(df, -abs(value) / se)) if se else float(value == 0)
-    return se, float(value - half), float(value + half), p
-
-
-def contrast(replicates: Mapping[str, Replicates], weights: Weights, level: float = LEVEL) -> Estimate:
-    """Return a weighted sum of mean scores over languages other than English.
+    """Return a contrast of mean scores over languages other than English, summed over targets.
 
     Parameters
     ----------
     replicates : mapping
-        Target -> replicates, as `resample` returns.
+        Target -> replicates, as `stilts.analysis.bootstrap.resample` returns.
     weights : mapping
-        (condition, target) -> weight; a gain has +1 and -1.
+        Target -> weights of its conditions; `stilts.analysis.contrasts.averaged` makes those of a mean over targets.
 
     Raises
     ------
     UnknownName
         If a target or a condition has no runs.
     """
-    by_target: dict[str, dict[str, float]] = {}
-    for (condition, target), weight in weights.items():
-        by_target.setdefault(target, {})[condition] = weight
     parts = []
-    for target, by_condition in by_target.items():
+    for target, own in weights.items():
         if target not in replicates:
             raise UnknownName("target with zero-shot records", target, replicates)
-        parts.append(replicates[target].mean(replicates[target].weights(by_condition)))
+        parts.append(replicates[target].mean(replicates[target].weights(own)))
     return estimate(_sum(parts), level)
 
 
@@ -158,10 +44,9 @@ def _sum(parts: Sequence[Sample]) -> Sample:
     return reduce(operator.add, parts)
 
 
-def gain_weights(condition: str, targets: Sequence[str], baseline: str = BASELINE) -> dict[tuple[str, str], float]:
-    """Return the contrast "condition minus baseline, averaged over targets"."""
-    share = 1 / len(targets)
-    return {(name, target): sign * share for target in targets for name, sign in ((condition, 1), (baseline, -1))}
+def targets_with(replicates: Mapping[str, Replicates], conditions: Collection[str]) -> list[str]:
+    """Return the targets that have all of some conditions."""
+    return [target for target, part in replicates.items() if set(conditions) <= set(part.conditions)]
 
 
 def gains(
@@ -188,11 +73,11 @@ def gains(
     for target, part in replicates.items():
         means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0), strict=True))
         for condition in _compared(part, baseline):
-            effect = contrast(replicates, gain_weights(condition, [target], baseline), level)
+            effect = estimate_contrast(replicates, {target: gain(condition, baseline)}, level)
             rows.append(
                 {"condition": condition, "target": target}
                 | {"baseline_score": means[baseline], "score": means[condition]}
-                | _as_row(effect)
+                | effect.row("gain")
                 | {"languages": len(part.others), "seeds": effect.seeds}
                 | {"learned": not {(condition, target), (baseline, target)} & lost}
             )
@@ -221,7 +106,7 @@ def average_gains(
     """
     rows = [
         {"condition": condition}
-        | _as_row(contrast(replicates, gain_weights(condition, targets, baseline), level))
+        | estimate_contrast(replicates, averaged(gain(condition, baseline), targets), level).row("gain")
         | {"targets": len(targets)}
         for condition, targets in comparable(replicates, baseline).items()
     ]
@@ -230,36 +115,13 @@ def average_gains(
 
 def comparable(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:
     """Return for each condition the targets on which it can be compared with the baseline."""
-    found: dict[str, list[str]] = {}
-    for target, part in replicates.items():
-        for condition in _compared(part, baseline):
-            found.setdefault(condition, []).append(target)
-    return found
+    conditions = dict.fromkeys(name for part in replicates.values() for name in _compared(part, baseline))
+    return {name: targets_with(replicates, [name, baseline]) for name in conditions}
 
 
 def _compared(part: Replicates, baseline: str) -> list[str]:
     """Conditions of a target that can be compared with the baseline."""
     return [name for name in part.conditions if name != baseline] if baseline in part.conditions else []
-
-
-def _as_row(effect: Estimate) -> dict[str, float | bool]:
-    return {
-        "gain": effect.value,
-        "low": effect.low,
-        "high": effect.high,
-        "p": effect.p,
-        "excludes_zero": effect.excludes_zero,
-    }
-
-
-def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Add p_holm and survives_holm: Holm's step-down correction (1979) of the column p for all rows of the table."""
-    from statsmodels.stats.multitest import multipletests
-
-    if table.empty:
-        return table
-    survives, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
-    return table.assign(p_holm=corrected, survives_holm=survives)
 
 
 def language_gains(
@@ -275,16 +137,17 @@ def language_gains(
     rows = []
     for target, part in replicates.items():
         for condition in _compared(part, baseline):
-            weights = part.weights({condition: 1, baseline: -1})
+            weights = part.weights(gain(condition, baseline))
             before, after = part.conditions.index(baseline), part.conditions.index(condition)
             for place, language in enumerate(part.languages):
                 effect = estimate(part.language(place, weights), level)
                 rows.append(
                     {"condition": condition, "target": target, "language": language}
                     | {"baseline_score": part.scores[place, before], "score": part.scores[place, after]}
-                    | {"gain": effect.value, "low": effect.low, "high": effect.high}
+                    | effect.row("gain")
                 )
-    return pd.DataFrame(rows)
+    columns = ["condition", "target", "language", "baseline_score", "score", "gain", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def average_language_gains(
@@ -307,15 +170,14 @@ def average_language_gains(
         for language in sorted({name for target in targets for name in replicates[target].languages}):
             members = [replicates[target] for target in targets if language in replicates[target].languages]
             parts = [
-                part.language(part.languages.index(language), part.weights({condition: 1, baseline: -1}))
+                part.language(part.languages.index(language), part.weights(gain(condition, baseline)))
                 for part in members
             ]
             effect = estimate(_sum(parts) * (1 / len(parts)), level)
             rows.append(
-                {"condition": condition, "language": language, "gain": effect.value, "low": effect.low}
-                | {"high": effect.high, "targets": len(members)}
+                {"condition": condition, "language": language} | effect.row("gain") | {"targets": len(members)}
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["condition", "language", "gain", "low", "high", "targets"])
 
 
 def baseline_by_language(cells: pd.DataFrame) -> pd.DataFrame:
@@ -352,22 +214,19 @@ def english_gaps(replicates: Mapping[str, Replicates], baseline: str = BASELINE,
         english = part.scores[part.languages.index(SOURCE_LANGUAGE)]
         others = part.scores[part.others].mean(axis=0)
         for place, condition in enumerate(part.conditions):
-            gap = _gap(part, {condition: 1}, level)
-            change = dict.fromkeys(("change", "change_low", "change_high"), np.nan)
+            row = {"condition": condition, "target": target, "english": english[place], "others": others[place]}
+            row |= _gap(part, {condition: 1.0}, level).ends("gap")
             if condition in _compared(part, baseline):
-                effect = _gap(part, {condition: 1, baseline: -1}, level)
-                change = {"change": effect.value, "change_low": effect.low, "change_high": effect.high}
-            rows.append(
-                {"condition": condition, "target": target, "english": english[place], "others": others[place]}
-                | {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
-                | change
-            )
+                row |= _gap(part, gain(condition, baseline), level).ends("change")
+            rows.append(row)
     if not rows:
         raise StiltsError("no target with records is tested in English; run a classification, tagging or QA target")
-    return pd.DataFrame(rows)
+    columns = ["condition", "target", "english", "others", "gap", "gap_low", "gap_high", "change", "change_low",
+               "change_high"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def _gap(part: Replicates, by_condition: Mapping[str, float], level: float) -> Estimate:
+def _gap(part: Replicates, by_condition: Weights, level: float) -> Estimate:
     weights = part.weights(by_condition)
     english = part.language(part.languages.index(SOURCE_LANGUAGE), weights)
     return estimate(english + part.mean(weights) * -1, level)
@@ -379,7 +238,8 @@ def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float 
     Parameters
     ----------
     scores : DataFrame
-        One row per run and language: condition, seed, language, and layer_1, layer_2, ... in percent.
+        One row per run and language of one target: condition, target, seed, language, and layer_1, layer_2, ... in
+        percent.
 
     Returns
     -------
@@ -388,48 +248,32 @@ def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float 
         missing for the baseline and where it has no run).
     """
     layers = sorted((name for name in scores.columns if name.startswith("layer_")), key=lambda name: int(name[6:]))
-    tables = {layer: seed_tables(scores, layer) for layer in layers}
+    shared = in_shared_languages(scores)
     conditions = list(dict.fromkeys(scores["condition"]))
     rows = []
     for condition in conditions:
         for layer in layers:
-            score = estimate_table(tables[layer][condition], level)
-            row = {"condition": condition, "layer": int(layer[6:]), "score": score.value}
-            row |= {"low": score.low, "high": score.high}
+            row = {"condition": condition, "layer": int(layer[6:])}
+            row |= estimate_layer(shared, layer, {condition: 1.0}, level).row("score")
             if condition != baseline and baseline in conditions:
-                gain = estimate_table(difference(tables[layer][condition], tables[layer][baseline]), level)
-                row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+                row |= estimate_layer(shared, layer, gain(condition, baseline), level).ends("gain")
             rows.append(row)
     columns = ["condition", "layer", "score", "low", "high", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def seed_tables(scores: pd.DataFrame, column: str = "score") -> dict[str, pd.DataFrame]:
-    """Return for each condition a column of scores: a row for each language that all have, a column for each seed."""
-    tables = {
-        str(condition): own.pivot(index="language", columns="seed", values=column).dropna()
-        for condition, own in scores.groupby("condition", sort=False)
-    }
-    shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
-    return {condition: table.loc[shared] for condition, table in tables.items()}
+def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights, level: float = LEVEL) -> Estimate:
+    """Return a contrast of the accuracy of one retrieval task after one hidden layer, with languages and seeds drawn.
 
-
-def difference(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """Return what one condition is ahead of another, seed by seed; one without training is the same for all seeds."""
-    if list(other.columns) == [UNTRAINED_SEED]:
-        return one.sub(other[UNTRAINED_SEED], axis="index")
-    return (one - other).dropna(axis="columns", how="all")
-
-
-def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
-    """Return the mean of a table of languages (rows) and seeds (columns) with its interval, both meant as drawn.
-
-    As `estimate`, with the items of a language among what sets it apart from others.
+    Parameters
+    ----------
+    scores : DataFrame
+        As `layer_profiles` takes them, of one target.
+    layer : str
+        Its column: layer_1, layer_2, ...
     """
-    rows = len(table)
-    of_rows = float(table.mean(axis="columns").var()) / rows if rows > 1 else 0.0
-    deviations = (table - table.mean()) / rows
-    return _estimate(table.to_numpy().mean(), of_rows, rows - 1 or math.inf, table.mean(), deviations, level)
+    (table,) = by_target(scores.assign(score=scores[layer]), weights).values()
+    return estimate_table(table.dropna(), level)
 
 
 def best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -488,21 +332,10 @@ def rank_correlations(
             table = values[[column, measure]].dropna()
             if min(table.nunique()) < 2:
                 continue
-            first, second = table.to_numpy(dtype=float).T
-            drawn = generator.integers(len(table), size=(resamples, len(table)))
-            low, high = np.nanquantile(_spearman(first[drawn], second[drawn]), [(1 - level) / 2, (1 + level) / 2])
+            known = table.to_numpy(dtype=float)
+            rho, low, high = correlation_interval(known, resamples, generator, level, "rank")
             rows.append(
-                {"by": column, "measure": measure, "rho": float(_spearman(first, second)), "low": low, "high": high}
+                {"by": column, "measure": measure, "rho": rho, "low": low, "high": high}
                 | {"languages": len(table)}
             )
     return pd.DataFrame(rows, columns=["by", "measure", "rho", "low", "high", "languages"])
-
-
-def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlation of the ranks along the last axis, ties at their mean rank; NaN where either does not vary."""
-    from scipy.stats import rankdata
-
-    ranks = [rankdata(values, axis=-1) for values in (first, second)]
-    first, second = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
-    scale = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    return np.divide((first * second).sum(axis=-1), scale, out=np.full_like(scale, np.nan), where=scale > 0)

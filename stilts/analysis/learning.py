@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import task_of
-from stilts.study.records import Record
+from stilts.study.records import Record, tidy
 from stilts.study.settings import BASELINE, Phase
 from stilts.tasks.guessing import LABELLED
 from stilts.tasks.registry import TARGETS, Task
@@ -80,6 +80,12 @@ def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = 
 def _without_labels(task: Task) -> float:
     """Return what guessing scores where answers are no labels; NaN where they are: the record should have noted it."""
     return math.nan if task.format in LABELLED else GUESSED_F1
+
+
+def intermediate_scores(records: Iterable[Record]) -> dict[str, float]:
+    """Return the dev score of each condition's intermediate training in percent, mean over seeds."""
+    table = tidy(records, "intermediate")
+    return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
 
 
 def by_cell(scores: "pd.DataFrame") -> "pd.DataFrame":

@@ -7,11 +7,11 @@ import pandas as pd
 from stilts.analysis import learning
 from stilts.analysis.claims import published_layer
 from stilts.analysis.costs import Throughput, throughput_table
-from stilts.analysis.effects import LEVEL
+from stilts.analysis.estimates import LEVEL, clear
 from stilts.analysis.languages.facts import language
 from stilts.analysis.opened import Analysis, in_order
 from stilts.analysis.published import Series
-from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.analysis.wording import count, in_words, listed, p_text, signed
 from stilts.study.provenance import precision_mix
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
@@ -107,7 +107,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
 
 def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
-    shown["p (Holm)"] = [f"{p:.3f}" if p >= 0.001 else "< 0.001" for p in table["p_holm"]]
+    shown["p (Holm)"] = [p_text(p) for p in table["p_holm"]]
     return shown.assign(targets=table["targets"])
 
 
@@ -237,7 +237,7 @@ def agreement(pairs: pd.DataFrame) -> str:
     if pairs.empty:
         return "There is nothing to compare yet."
     overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
-    both = pairs[((pairs["low_live"] > 0) | (pairs["high_live"] < 0)) & _clear(pairs)]
+    both = clear(clear(pairs, "low_live", "high_live"), "low_recorded", "high_recorded")
     same = (both["gain_live"] * both["gain_recorded"] > 0).sum()
     difference = (pairs["gain_live"] - pairs["gain_recorded"]).abs().mean()
     text = (
@@ -247,10 +247,6 @@ def agreement(pairs: pd.DataFrame) -> str:
     if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
         text += f", and their correlation is {pairs['gain_live'].corr(pairs['gain_recorded']):.2f}"
     return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {int(same)}."
-
-
-def _clear(pairs: pd.DataFrame) -> pd.Series:
-    return (pairs["low_recorded"] > 0) | (pairs["high_recorded"] < 0)
 
 
 def differences(table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from stilts.analysis import published
 from stilts.analysis.claims import evidence
 from stilts.analysis.conditions import single_tasks
-from stilts.analysis.effects import estimate
+from stilts.analysis.estimates import estimate
 from stilts.analysis.languages.facts import by_distance, language
 from stilts.analysis.opened import Analysis
 from stilts.study.settings import BASELINE

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, stdtr
 
-from stilts.analysis.effects import LEVEL, with_holm
+from stilts.analysis.estimates import LEVEL, with_holm
 from stilts.study.errors import StiltsError
 
 

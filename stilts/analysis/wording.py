@@ -1,6 +1,7 @@
 """Words for computed prose: counts, lists, effects, and what a notebook cell displays."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
 from stilts.workspace.notebooks.markup import code, harmless
@@ -18,9 +19,10 @@ def say(text: str) -> "Markdown":
     return shown
 
 
-def count(things: Sequence, noun: str) -> str:
+def count(things: Sized | int, noun: str) -> str:
     """Return how many there are, with the noun in its number: "1 seed", "3 seeds"."""
-    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
+    number = things if isinstance(things, int) else len(things)
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -38,3 +40,10 @@ def signed(value: float, decimals: int = 1) -> str:
 def in_words(value: float, low: float, high: float, unit: str = "points") -> str:
     """Write an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"."""
     return f"{signed(value)} {unit} ({signed(low)} to {signed(high)})"
+
+
+def p_text(value: float) -> str:
+    """Write a p-value for readers, who never see it as zero; an en dash where there is none."""
+    if math.isnan(value):
+        return "\N{EN DASH}"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -16,7 +16,7 @@ from stilts.analysis.claims import (
     summary,
 )
 from stilts.analysis.conditions import average_differences, comparisons, counterparts, differences, single_tasks
-from stilts.analysis.effects import Estimate
+from stilts.analysis.estimates import Estimate
 from stilts.analysis.verdicts import Judgement, Verdict
 
 LANGUAGES = ("de", "en", "hi", "ja", "sw", "tr", "vi", "zh")

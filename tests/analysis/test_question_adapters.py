@@ -264,9 +264,9 @@ def test_known_effects_are_found_with_sign_and_size(evidence):
     found = {result.test: result for result in run_tests(TESTS, evidence, RULES)}
     truth = {"then-full-minus-full": -3, "fresh-minus-full": -2, "continued-minus-fresh": 0, "similarity-adapters": 6}
     for name, size in truth.items():
-        assert found[name].estimate == pytest.approx(size, abs=1.3), name
-    assert found["similarity-full"].estimate == pytest.approx(0, abs=1.5)
-    assert found["similarity-adapters-minus-full"].estimate > 40
+        assert found[name].value == pytest.approx(size, abs=1.3), name
+    assert found["similarity-full"].value == pytest.approx(0, abs=1.5)
+    assert found["similarity-adapters-minus-full"].value > 40
     table = verdicts(list(found.values()), RULES).set_index("test")["verdict"]
     assert table[["similarity-adapters", "similarity-adapters-minus-full"]].tolist() == ["supported", "supported"]
     assert table["similarity-full"] != "yes"
@@ -375,9 +375,9 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     found = from_records(Section(study, opened["lora"], Rules.of(study.question)), full, opened["full"].records)
     assert design_text(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
     results = {result.test: result for result in found.results}
-    assert results["then-full-minus-full"].estimate == pytest.approx(15, abs=4)
+    assert results["then-full-minus-full"].value == pytest.approx(15, abs=4)
     assert results["then-full-minus-full"].rows == 5
-    assert results["continued-minus-fresh"].estimate == pytest.approx(0, abs=4)
+    assert results["continued-minus-fresh"].value == pytest.approx(0, abs=4)
     assert results["similarity-full"].method == "permutation of tasks, 36 orders"
     assert "allow no p-value below 0.028" in results["similarity-full"].notes[0]
     assert found.learned.effect == results["similarity-adapters"]
@@ -394,5 +394,5 @@ def test_items_that_languages_share_widen_the_interval_of_a_difference():
         TESTS["fresh-minus-full"](gather(table, CONDITIONS, alike, moved), Rules())
         for moved in (None, redraw(table, generator, spread=60.0))
     )
-    assert wider.estimate == alone.estimate
+    assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -17,13 +17,13 @@ from stilts.analysis.questions.architecture import (
     all_differences,
     answer,
     below_gate,
-    by_target,
     design_text,
     gather,
     language_gains,
     levels,
     levels_text,
     pairs,
+    target_gains,
     training,
 )
 from stilts.analysis.questions.chapters import Section
@@ -113,7 +113,7 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
     results = run_tests(TESTS, found, RULES)
     assert [result.known for result in results] == [False] * 5
     assert results[3].notes == ("no scores with and without the intermediate task of decoder and encoder",)
-    tables = (levels(found, RULES), by_target(found, RULES), all_differences(found, RULES), language_gains(found))
+    tables = (levels(found, RULES), target_gains(found, RULES), all_differences(found, RULES), language_gains(found))
     assert [len(table) for table in tables] == [0, 0, 0, 0]
     assert levels_text(tables[0]) == "There is nothing to compare yet."
     assert design_text(found) == "There are no scores yet that could be averaged."
@@ -143,7 +143,7 @@ def test_known_gains_and_differences_are_found_with_sign_and_size():
     truth = dict(zip(CHOSEN, (6.0, -4.0, 1.0, -10.0, -5.0), strict=True))
     found = [run_tests(TESTS, gather(scores(generator, (6.0, -4.0, 1.0)), CONDITIONS), RULES) for _ in range(20)]
     for place, (name, size) in enumerate(truth.items()):
-        estimates = [results[place].estimate for results in found]
+        estimates = [results[place].value for results in found]
         assert np.mean(estimates) == pytest.approx(size, abs=0.8), name
         assert all(np.sign(each) == np.sign(size) for each in estimates if abs(size) > 3)
 
@@ -196,7 +196,7 @@ def test_tables_hold_the_planted_levels_and_gains(evidence):
     assert (table["after"] - table["before"]).tolist() == pytest.approx(table["gain"].tolist())
     assert table["english_before"].tolist() == [80, 80, 80]
     assert levels_text(table).startswith("Without an intermediate task the encoder-decoder model is best (")
-    cells = by_target(evidence, RULES)
+    cells = target_gains(evidence, RULES)
     assert cells[["condition", "target"]].drop_duplicates().shape[0] == 12
     assert cells.groupby("condition")["gain"].mean().round(6).to_dict() == pytest.approx(
         table.set_index("group")["gain"].round(6).to_dict()
@@ -265,9 +265,9 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     analysis = Analysis("fake", "pocket", store, tuple(store), True, 200, 0)
     found = answer(Section(study, analysis, Rules.of(study.question)))
     assert found.verdicts["verdict"].iloc[0] == "supported"
-    assert found.results[0].estimate == pytest.approx(20, abs=4)
+    assert found.results[0].value == pytest.approx(20, abs=4)
     assert found.learned.effect.test == "decoder-minus-encoder"
-    assert found.learned.effect.estimate == pytest.approx(-20, abs=6)
+    assert found.learned.effect.value == pytest.approx(-20, abs=6)
     assert found.learned.verdict == found.verdicts["verdict"].iloc[3]
     assert found.learned.text.startswith("Without an intermediate task the ")
     assert "`gain-encoder` would find" in found.power
@@ -278,5 +278,5 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence,
     """Redrawn test items move all languages alike, which their spread does not show."""
     redrawn = gather(fake, CONDITIONS, redraw(fake, np.random.default_rng(0)))
     alone, wider = (TESTS["decoder-minus-encoder"](each, Rules()) for each in (evidence, redrawn))
-    assert wider.estimate == alone.estimate
+    assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

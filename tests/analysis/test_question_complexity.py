@@ -163,7 +163,7 @@ def test_complexity_is_measured_again_of_every_task_of_the_record_on_all_that_it
 def test_known_effects_are_found_with_their_sign_and_size():
     generator = np.random.default_rng(1)
     found = [run_tests(TESTS, fake(generator, gap=3.0, by_bit=5.0, by_level=8.0), RULES) for _ in range(20)]
-    estimates = np.array([[result.estimate for result in results] for results in found])
+    estimates = np.array([[result.value for result in results] for results in found])
     truth = [3.0, 5.0 * SD, 16.0]  # three levels are two steps
     assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.8)
     assert (estimates[:, 1:] > 0).all()
@@ -229,7 +229,7 @@ def test_tables(evidence):
     assert len(complexity_table(evidence)) == len(BITS) * len(SOURCES)
     described = slopes(evidence, RULES)
     assert described["measure"].tolist() == list(MEASURES.values())
-    assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].estimate
+    assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].value
     assert described.loc[0, "rank"] > 0.7
     said = again_text(described, described.assign(slope=1.5, low=-0.5, high=3.5, p=0.125))
     slope_again = "+1.5 points for a standard deviation (−0.5 to +3.5), p 0.125"
@@ -249,8 +249,8 @@ def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence)
     ]
     assert table.loc[table["task"] == "dial-slots-4", NOTHING_LEARNED].tolist() == [3, 3, 3]
     assert table.loc[table["task"] != "dial-slots-4", NOTHING_LEARNED].eq(0).all()
-    assert [(each.estimate, each.p) for each in run_tests(TESTS, more, RULES)] == [
-        (each.estimate, each.p) for each in run_tests(TESTS, evidence, RULES)
+    assert [(each.value, each.p) for each in run_tests(TESTS, more, RULES)] == [
+        (each.value, each.p) for each in run_tests(TESTS, evidence, RULES)
     ]
     assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
     assert "at any seed: `dial-slots-4`. Their" in unlearned_text(more)
@@ -338,5 +338,5 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     moved = redraw(evidence.scores, np.random.default_rng(0))
     redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
     alone, wider = TESTS["gap"](evidence, Rules()), TESTS["gap"](redrawn, Rules())
-    assert wider.estimate == alone.estimate
+    assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

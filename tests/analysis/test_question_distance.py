@@ -10,6 +10,7 @@ from redrawing import redraw
 from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
+from stilts.analysis.correlations import partial_correlation
 from stilts.analysis.languages.facts import DISTANCES, language, languages
 from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, caveats, run_tests, verdicts
 from stilts.analysis.questions.distance import (
@@ -40,7 +41,6 @@ from stilts.analysis.questions.distance_models import (
     language_means,
     leave_one_family_out,
     lines,
-    partial_correlation,
     reliability,
     slopes_by_target,
     variance_inflation,
@@ -160,9 +160,9 @@ def test_pretraining_text_is_that_of_the_published_table():
 def test_known_slopes_are_found_with_their_sign_and_size():
     generator = np.random.default_rng(1)
     found = [run_tests(TESTS, gather(scores(generator, 5.0, -4.0), ENCODER), RULES) for _ in range(12)]
-    means = np.mean([[result.estimate for result in results] for results in found], axis=0)
+    means = np.mean([[result.value for result in results] for results in found], axis=0)
     assert means == pytest.approx([1.0, 1.0, -4.0], abs=0.8)  # after training the gap grows by 5 - 4 = 1
-    signs = [np.sign(results[2].estimate) for results in found]
+    signs = [np.sign(results[2].value) for results in found]
     assert signs == [-1.0] * 12
     assert sum(results[2].low <= -4.0 <= results[2].high for results in found) >= 10
 
@@ -328,7 +328,7 @@ def test_each_family_is_left_out_once(evidence):
     table = leave_one_family_out(evidence, results, RULES)
     first = table[table["test"] == "change-syntactic"]
     assert first["without"].tolist() == ["none", *families(CODES)]
-    assert first["slope"].iloc[0] == pytest.approx(results[2].estimate)
+    assert first["slope"].iloc[0] == pytest.approx(results[2].value)
     germanic = first[first["without"] == "Indo-European: Germanic"].iloc[0]
     assert (germanic["left_out"], germanic["languages"]) == (7, len(CODES) - 7)
     assert "`change-syntactic`: the slope keeps its sign" in family_text(table)

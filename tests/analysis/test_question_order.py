@@ -122,7 +122,7 @@ def test_known_effects_are_found_with_their_sign_and_size():
     planted = {"last": 6.0, "seen": -8.0, "second": 3.0, "mixed": -4.0, "lost": 7.0}
     found = [run_tests(TESTS, fake(generator, **planted), RULES) for _ in range(30)]
     truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, 7.0]  # the mean of both orders has half of what the last gains
-    estimates = np.array([[result.estimate for result in results] for results in found])
+    estimates = np.array([[result.value for result in results] for results in found])
     assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.7)
     assert (np.sign(estimates[:, [0, 2, 3, 4]]) == np.sign(truth)[[0, 2, 3, 4]]).all()
     inside = np.array([[r.low <= t <= r.high for r, t in zip(results, truth, strict=True)] for results in found])
@@ -182,7 +182,7 @@ def test_the_effect_by_source_and_by_language(evidence):
     table = by_source(evidence, RULES)
     assert table["source"].tolist() == [name for name in ("German", "Russian", "Chinese") for _ in range(3)]
     unseen = table[table["languages"] == "unseen"]
-    assert unseen["effect"].mean() == pytest.approx(run_tests(TESTS, evidence, RULES)[0].estimate)
+    assert unseen["effect"].mean() == pytest.approx(run_tests(TESTS, evidence, RULES)[0].value)
     assert unseen["rows"].tolist() == [len(UNSEEN)] * 3
     assert seen_text(table).startswith("Of 9 intervals")
     languages = by_language(evidence).set_index("code")
@@ -216,7 +216,7 @@ def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both()
     stages = {name: STAGES[name] for name in ("none", "en-then-de", "de-then-en", "en-then-ru", "ru-then-en")}
     scores = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
     result = TESTS["order-unseen"](Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
-    assert (result.estimate, result.rows) == (pytest.approx(3.0), 3)
+    assert (result.value, result.rows) == (pytest.approx(3.0), 3)
 
 
 # --- Figures and records ---------------------------------------------------------------------------------------------
@@ -281,5 +281,5 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     moved = redraw(evidence.scores, np.random.default_rng(0))
     redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
     alone, wider = TESTS["order-unseen"](evidence, Rules()), TESTS["order-unseen"](redrawn, Rules())
-    assert wider.estimate == alone.estimate
+    assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -8,6 +8,7 @@ from fakes import ORIGIN
 from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
+from stilts.analysis.contrasts import by_target, contrast
 from stilts.analysis.questions.common import (
     OUTCOME_COLUMNS,
     Level,
@@ -16,17 +17,15 @@ from stilts.analysis.questions.common import (
     achieved_power,
     answers,
     caveats,
-    cells,
     detectable_effect,
-    differences,
     level_of,
-    open_question,
     outcomes,
     power_note,
     redrawn_outcomes,
     run_tests,
     shared_obstacle,
     shown,
+    study_with_question,
     untested,
     verdicts,
     with_room,
@@ -116,18 +115,32 @@ def test_differences_are_paired_and_averaged_over_targets():
             record("none", 2, {"de": 10}, target="para"), record("nli", 2, {"de": 10}, target="para"),
         ]
     )  # fmt: skip
-    assert cells(table, "nli", "intent").to_dict("index") == {"de": {1: 60, 2: 52}, "fr": {1: 40, 2: 44}}
-    assert differences(table, {"nli": 1, "none": -1}, ["intent"]).to_dict("index") == {
-        "de": {1: 10, 2: 2},
-        "fr": {1: 0, 2: 4},
-    }
-    both = differences(table, {"nli": 1, "none": -1}, ["intent", "para"])
-    assert both.loc["de"].tolist() == [15, 1]
-    assert both.loc["fr"].isna().all()
+    weights = {"nli": 1, "none": -1}
+    assert by_target(table, {"nli": 1})["intent"].to_dict("index") == {"de": {1: 60, 2: 52}, "fr": {1: 40, 2: 44}}
+    found = by_target(table, weights)
+    assert found["intent"].to_dict("index") == {"de": {1: 10, 2: 2}, "fr": {1: 0, 2: 4}}
+    assert contrast(table, weights).to_dict("index") == {"de": {1: 15, 2: 1}, "fr": {1: 0, 2: 4}}
+    assert list(by_target(table[(table["condition"] == "none") | (table["target"] == "para")], weights)) == ["para"]
     with pytest.raises(UnknownName, match="unknown condition with zero-shot scores 'nil'. Did you mean 'nli'"):
-        differences(table, {"nil": 1, "none": -1}, ["intent"])
-    with pytest.raises(UnknownName, match="Did you mean 'intent'"):
-        differences(table, {"nli": 1}, ["intend"])
+        by_target(table, {"nil": 1, "none": -1})
+
+
+def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
+    table = outcomes(
+        [
+            record("none", 1, {"de": 50, "fr": 40}), record("nli", 1, {"de": 60}),
+            record("none", 2, {"de": 50}), record("nli", 3, {"de": 60}),
+        ]
+    )  # fmt: skip
+    found = by_target(table, {"nli": 1, "none": -1})["intent"]
+    assert found.fillna(-99).to_dict("index") == {"de": {1: 10}, "fr": {1: -99}}
+    assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10}}
+
+
+def test_scores_without_any_training_stand_for_every_seed_of_the_others():
+    table = outcomes([record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})])
+    assert by_target(table, {"nli": 1, "none": -1})["intent"].to_dict("index") == {"de": {1: 10, 2: 8}}
+    assert by_target(table, {"none": 1})["intent"].to_dict("index") == {"de": {0: 50}}
 
 
 # --- The primary test ------------------------------------------------------------------------------------------------
@@ -137,11 +150,11 @@ def test_with_one_seed_it_is_least_squares():
     table, predictors = fake(np.random.default_rng(0), 2.0, 1.0, rows=12, seeds=1)
     mean = crossed(table)["mean"]
     reference = stats.ttest_1samp(table[1], 0.0)
-    assert (mean.estimate, mean.p) == pytest.approx((table[1].mean(), reference.pvalue))
+    assert (mean.value, mean.p) == pytest.approx((table[1].mean(), reference.pvalue))
     assert (mean.low, mean.high) == pytest.approx(tuple(reference.confidence_interval()))
     slope = crossed(table, predictors)["x"]
     line = stats.linregress(predictors["x"], table[1])
-    assert (slope.estimate, slope.se, slope.p, slope.df) == pytest.approx((line.slope, line.stderr, line.pvalue, 10))
+    assert (slope.value, slope.se, slope.p, slope.df) == pytest.approx((line.slope, line.stderr, line.pvalue, 10))
 
 
 def test_of_a_mean_it_is_the_quasi_f_of_crossed_effects():
@@ -154,8 +167,6 @@ def test_of_a_mean_it_is_the_quasi_f_of_crossed_effects():
     residual = (left**2).sum() / ((rows - 1) * (seeds - 1))
     fit = crossed(table)["mean"]
     assert fit.se**2 == pytest.approx((by_row + by_seed - residual) / (rows * seeds))
-    assert fit.components.standard_error() == pytest.approx(fit.se)
-    assert fit.components.standard_error(seeds=1e9) < fit.components.standard_error(seeds=2) < fit.se
     assert 2 <= fit.df < 10
 
 
@@ -184,10 +195,10 @@ def test_a_known_effect_is_found_with_its_sign_and_size():
     generator = np.random.default_rng(1)
     fits = [crossed(*fake(generator, effect=-6.0, slope=5.0)) for _ in range(FAKES)]
     for name, truth in (("mean", -6.0), ("x", 5.0)):
-        assert np.mean([fit[name].estimate for fit in fits]) == pytest.approx(truth, abs=0.4)
+        assert np.mean([fit[name].value for fit in fits]) == pytest.approx(truth, abs=0.4)
         covered = sum(fit[name].low <= truth <= fit[name].high for fit in fits)
         assert FEWEST <= FAKES - covered <= MOST
-        assert all(np.sign(fit[name].estimate) == np.sign(truth) for fit in fits)
+        assert all(np.sign(fit[name].value) == np.sign(truth) for fit in fits)
 
 
 def with_shared_items(generator, items=60, rows=10, seeds=4, draws=200):
@@ -214,7 +225,6 @@ def test_noise_that_moves_all_rows_alike_widens_a_mean_and_no_slope():
     together = pd.DataFrame(np.tile([[-3.0, 3.0] * 20], (8, 1)), index=table.index)
     alone, wider = crossed(table, predictors), crossed(table, predictors, redrawn=together)
     assert wider["mean"].se ** 2 == pytest.approx(alone["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
-    assert wider["mean"].components.items == pytest.approx(7 / 8 * together.iloc[0].var())
     assert wider["x"].se == pytest.approx(alone["x"].se, rel=0.05)
     one = crossed(table[[1]], redrawn=together)["mean"]
     assert one.se ** 2 == pytest.approx(crossed(table[[1]])["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
@@ -260,7 +270,7 @@ def test_too_few_rows_give_no_numbers_but_a_reason():
 def test_the_mixed_model_finds_the_effect_and_the_spread():
     table, predictors = fake(np.random.default_rng(2), 6.0, 5.0, rows=30)
     fit, _ = mixed(table, predictors, "x")
-    assert fit.estimate == pytest.approx(crossed(table, predictors)["x"].estimate, rel=1e-4)  # balanced data
+    assert fit.value == pytest.approx(crossed(table, predictors)["x"].value, rel=1e-4)  # balanced data
     assert fit.low < 5.0 < fit.high
     assert 5 < fit.row_sd < 11
     assert 3 < fit.residual_sd < 5
@@ -271,7 +281,7 @@ def test_a_singular_mixed_model_says_so():
     table -= table.mean() - table.mean().mean()  # seeds that do not differ at all
     fit, notes = mixed(table)
     assert "the variance of the seeds is estimated as zero" in notes
-    assert fit.estimate == pytest.approx(table.mean(axis=None))
+    assert fit.value == pytest.approx(table.mean(axis=None))
 
 
 def test_a_mixed_model_that_fails_gives_its_reason(monkeypatch):
@@ -281,7 +291,7 @@ def test_a_mixed_model_that_fails_gives_its_reason(monkeypatch):
     monkeypatch.setattr("stilts.analysis.questions.crossed._fit_mixed", broken)
     table, _ = fake(np.random.default_rng(2), rows=5)
     fit, notes = mixed(table)
-    assert np.isnan(fit.estimate)
+    assert np.isnan(fit.value)
     assert notes == ("the mixed model could not be fitted: Singular matrix",)
     found = checks([effect(table, Rules(resamples=50))], Rules(resamples=50))
     assert found["agrees"].tolist()[:2] == ["yes", "no fit"]
@@ -293,7 +303,7 @@ def test_the_bootstrap_varies_as_much_as_the_standard_error_says():
     fits = crossed(table, predictors)
     assert draws.shape == (1500, 2)
     assert draws.std(axis=0) == pytest.approx([fits["mean"].se, fits["x"].se], rel=0.2)
-    assert draws.mean(axis=0) == pytest.approx([fits["mean"].estimate, fits["x"].estimate], abs=0.3)
+    assert draws.mean(axis=0) == pytest.approx([fits["mean"].value, fits["x"].value], abs=0.3)
 
 
 def test_checks_set_three_methods_side_by_side():
@@ -320,7 +330,7 @@ def test_checks_set_three_methods_side_by_side():
 
 
 def result(estimate, half, p, **more):
-    return Result(estimate, estimate - half, estimate + half, p, 40, 3, **more)
+    return Result(estimate, estimate - half, estimate + half, p, rows=40, **({"seeds": 3} | more))
 
 
 @pytest.mark.parametrize(
@@ -401,7 +411,7 @@ def test_rules_are_the_study_files():
 
 def test_a_study_without_a_question_says_so():
     with pytest.raises(StiltsError, match="study 'pocket-full' has no question"):
-        open_question("pocket-full")
+        study_with_question("pocket-full")
 
 
 def test_nothing_tested():

@@ -20,11 +20,8 @@ def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     for scheme in evidence.schemes if evidence.different else ():
         result = mean_gain(evidence, rules, scheme, evidence.different)
         beside = mean_gain(evidence, rules, scheme, alike) if alike else untested("no such pair")
-        rows.append(
-            {"group": scheme, "gain": result.estimate, "low": result.low, "high": result.high, "p": result.p}
-            | {"languages": result.rows, "same_gain": beside.estimate}
-            | {"same_low": beside.low, "same_high": beside.high}
-        )
+        same = {"same_gain": beside.value, "same_low": beside.low, "same_high": beside.high}
+        rows.append({"group": scheme, "languages": result.rows, **same} | result.row("gain"))
     columns = ["group", "gain", "low", "high", "p", "languages", "same_gain", "same_low", "same_high"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -56,8 +53,8 @@ def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
                 values[COMBINED] = np.nan
             rows.append(
                 {"scheme": scheme, "intermediate": first, "target": second, "same": is_same_task([first], second)}
-                | {"gain": result.estimate, "low": result.low, "high": result.high}
-                | {"excludes_zero": result.low > 0 or result.high < 0, **values}
+                | values
+                | result.row("gain")
             )
     columns = ["scheme", "intermediate", "target", "same", "gain", "low", "high", "excludes_zero", *alike]
     return pd.DataFrame(rows, columns=columns)

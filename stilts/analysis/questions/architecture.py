@@ -14,9 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
+import numpy as np
 import pandas as pd
 
-from stilts.analysis.effects import with_holm
+from stilts.analysis.contrasts import by_target, for_every_seed, missing
+from stilts.analysis.estimates import with_holm
+from stilts.analysis.learning import intermediate_scores
 from stilts.analysis.opened import in_order
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
@@ -29,7 +32,6 @@ from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
 from stilts.tasks.registry import TARGETS
 
 ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
-UNTRAINED = 0  # seed of runs that no training went before
 LEAST_SHARE = 0.5  # of the languages that must have a target for it to be averaged
 
 Scores = Mapping[str, Mapping[str, pd.DataFrame]]
@@ -44,12 +46,11 @@ class Evidence:
     ----------
     before, after : dict
         Architecture -> target -> scores in percent without the intermediate task and after it, tables of shape
-        (languages, seeds), English among the languages. Every architecture has the same targets; one that lacks its
-        scores is missing.
+        (languages, seeds), English among the languages. An architecture that lacks scores of either kind is missing.
     targets : tuple of str
-        Those that are averaged.
+        Those that are averaged, which every architecture has.
     alone : tuple of str
-        Those that too few languages have.
+        Those that every architecture has, but too few languages.
     redrawn : Evidence or None
         See `stilts.analysis.questions.crossed.Redrawable`.
     """
@@ -77,6 +78,10 @@ class Evidence:
         """Return `before` or `after` averaged over targets, of shape (languages, seeds), English among them."""
         chosen = targets or self.targets
         return sum(scores[architecture][target] for target in chosen) / len(chosen)
+
+    def level(self, scores: Scores, architecture: str, targets: Sequence[str] = ()) -> float:
+        """Return the mean of `score` over languages besides English, and over seeds."""
+        return _others(self.score(scores, architecture, targets)).mean(axis=None)
 
 
 def _others(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,46 +131,34 @@ def gather(
     redrawn : DataFrame, optional
         As `stilts.analysis.questions.common.redrawn_outcomes` returns it.
     """
-    wide = table.pivot(index="language", columns=["condition", "target", "seed"], values="score")
-    scored = {condition: set(own["target"]) for condition, own in table.groupby("condition")}
-    complete = {name: pair for name, pair in conditions.items() if all(each in scored for each in pair)}
-    shared = [scored[each] for pair in complete.values() for each in pair]
-    targets = in_order(set.intersection(*shared) if shared else (), TARGETS)
-    seeds = sorted(set(table["seed"]) - {UNTRAINED})
+    table = for_every_seed(table)
+    complete = {name: pair for name, pair in conditions.items() if not missing(table, pair)}
     before, after = (
-        {
-            name: {target: _for_each(seeds, wide[pair[place]][target]) for target in targets}
-            for name, pair in complete.items()
-        }
-        for place in (0, 1)
+        {name: by_target(table, {pair[place]: 1.0}) for name, pair in complete.items()} for place in (0, 1)
     )
-    counts = {target: min(len(_others(scores[target])) for scores in after.values()) for target in targets}
+    scored = [set(own) for scores in (before, after) for own in scores.values()]
+    targets = in_order(set.intersection(*scored) if scored else (), TARGETS)
+    counts = {target: min(len(_others(own[target])) for own in after.values()) for target in targets}
     averaged = tuple(name for name in targets if counts[name] >= LEAST_SHARE * max(counts.values()))
     alone = tuple(name for name in targets if name not in averaged)
-    return Evidence(before, after, averaged, alone, None if redrawn is None else gather(redrawn, conditions))
-
-
-def _for_each(seeds: Sequence[int], scores: pd.DataFrame) -> pd.DataFrame:
-    """Return scores by seed; what no training went before has one score, which stands for every seed."""
-    if list(scores.columns) == [UNTRAINED] and seeds:
-        return pd.DataFrame({seed: scores[UNTRAINED] for seed in seeds})
-    return scores
+    again = None if redrawn is None else gather(redrawn, conditions)
+    return Evidence(before, after, averaged, alone, again)
 
 
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
+def mean_gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
     """Return an architecture's mean gain over languages and seeds; the hypothesis is that it is above zero."""
-    if missing := _missing(evidence, [architecture]):
-        return untested(missing, expected=1)
+    if lacking := _missing(evidence, [architecture]):
+        return untested(lacking, expected=1)
     return effect_of(evidence, lambda found: found.gain(architecture, targets), rules, expected=1)
 
 
 def difference(evidence: Evidence, rules: Rules, first: str, second: str, targets: Sequence[str] = ()) -> Result:
     """Return how much more the first architecture gains than the second."""
-    if missing := _missing(evidence, [first, second]):
-        return untested(missing)
+    if lacking := _missing(evidence, [first, second]):
+        return untested(lacking)
     return effect_of(evidence, lambda found: _difference(found, first, second, targets), rules)
 
 
@@ -179,7 +172,7 @@ def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
 
 
 def _gain_test(architecture: str) -> Test:
-    return lambda evidence, rules: gain(evidence, rules, architecture)
+    return lambda evidence, rules: mean_gain(evidence, rules, architecture)
 
 
 def _difference_test(first: str, second: str) -> Test:
@@ -217,16 +210,13 @@ def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     rows = []
     for name in evidence.architectures:
-        result = gain(evidence, rules, name)
-        scores = {
-            "before": _others(evidence.score(evidence.before, name)).mean(axis=None),
-            "after": _others(evidence.score(evidence.after, name)).mean(axis=None),
-        }
+        result = mean_gain(evidence, rules, name)
         english = {
             "english_before": _english(evidence.before[name], evidence.targets),
             "english_after": _english(evidence.after[name], evidence.targets),
         }
-        rows.append({"group": name, **scores, **_interval(result), **english})
+        scores = {kind: evidence.level(getattr(evidence, kind), name) for kind in ("before", "after")}
+        rows.append({"group": name, **scores, **result.row("gain"), **english})
     columns = ["group", "before", "after", "gain", "low", "high", "p", "english_before", "english_after"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -236,11 +226,7 @@ def _english(scores: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> floa
     return float(pd.Series(tested, dtype=float).mean())
 
 
-def _interval(result: Result) -> dict[str, float]:
-    return {"gain": result.estimate, "low": result.low, "high": result.high, "p": result.p}
-
-
-def by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the gain of each architecture on each target, corrected together.
 
     Returns
@@ -252,12 +238,11 @@ def by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for name in evidence.architectures:
         for target in (*evidence.targets, *evidence.alone):
-            result = gain(evidence, rules, name, [target])
-            score = _others(evidence.score(evidence.before, name, [target])).mean(axis=None)
+            result = mean_gain(evidence, rules, name, [target])
+            score = evidence.level(evidence.before, name, [target])
             rows.append(
-                {"condition": name, "target": target, "score without": score}
-                | _interval(result)
-                | {"excludes_zero": result.low > 0 or result.high < 0, "languages": result.rows}
+                {"condition": name, "target": target, "score without": score, "languages": result.rows}
+                | result.row("gain")
             )
     columns = ["condition", "target", "score without", "gain", "low", "high", "p", "excludes_zero", "languages"]
     return with_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
@@ -271,17 +256,12 @@ def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     names = evidence.architectures
     rows = [
         {"first": first, "second": second, "target": target or "average"}
-        | _renamed(difference(evidence, rules, first, second, [target] if target else ()))
+        | difference(evidence, rules, first, second, [target] if target else ()).row("difference")
         for place, first in enumerate(names)
         for second in names[place + 1 :]
         for target in ("", *evidence.targets, *evidence.alone)
     ]
     return pd.DataFrame(rows, columns=["first", "second", "target", "difference", "low", "high", "p"])
-
-
-def _renamed(result: Result) -> dict[str, float]:
-    found = _interval(result)
-    return {"difference": found.pop("gain"), **found}
 
 
 def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -302,9 +282,10 @@ def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]
         objectives), intermediate (English dev score of the intermediate task, percent). A model that was not pretrained
         here has the last alone.
     """
+    dev = intermediate_scores(records)
     rows = [
-        {"group": name, **_pretrained(records, name), "intermediate": _dev_score(records, pair[1])}
-        for name, pair in conditions.items()
+        {"group": name, **_pretrained(records, name), "intermediate": dev.get(after, np.nan)}
+        for name, (_, after) in conditions.items()
     ]
     found = pd.DataFrame(rows)
     found[_COUNTS] = found[_COUNTS].round().astype("Int64")  # a mean over seeds, where they differ
@@ -320,21 +301,10 @@ _COUNTS = [title for title in _PRETRAINED if title != "bits per token"]
 
 def _pretrained(records: Sequence[Record], encoder: str) -> dict[str, float]:
     """Return the numbers of an encoder's pretraining, each the mean over seeds; missing without one."""
-    own = [record.metrics for record in records if _is(record, "pretraining", encoder)]
+    own = [record.metrics for record in records if (record.run.phase, record.run.condition) == ("pretraining", encoder)]
     all_languages = pd.DataFrame([metrics["mul"] for metrics in own], columns=list(_PRETRAINED.values()), dtype=float)
     means = all_languages.mean()
     return {"seeds": len(own), **{title: float(means[name]) for title, name in _PRETRAINED.items()}}
-
-
-def _dev_score(records: Sequence[Record], condition: str) -> float:
-    scores = [
-        record.metrics[SOURCE_LANGUAGE]["score"] for record in records if _is(record, "intermediate", condition)
-    ]
-    return float(pd.Series(scores, dtype=float).mean())
-
-
-def _is(record: Record, phase: str, condition: str) -> bool:
-    return (record.run.phase, record.run.condition) == (phase, condition)
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
@@ -390,7 +360,7 @@ def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
     low = {}
     for target, least in gate.items():
         scored = [name for name in evidence.architectures if target in evidence.before[name]]
-        means = {name: _others(evidence.before[name][target]).mean(axis=None) for name in scored}
+        means = {name: evidence.level(evidence.before, name, [target]) for name in scored}
         for name in (name for name, score in means.items() if score < least):
             low.setdefault(name, []).append(f"{means[name]:.1f} on {target} of {least:g}")
     said = "; ".join(f"{name} {', '.join(scores)}" for name, scores in low.items())

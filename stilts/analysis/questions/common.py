@@ -16,9 +16,10 @@ import pandas as pd
 from scipy import optimize, stats
 
 from stilts.analysis.bootstrap import Replicates
-from stilts.analysis.opened import Analysis, open_analysis
+from stilts.analysis.estimates import Estimate
+from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, Verdict, judge, no_room
-from stilts.analysis.wording import in_words, signed
+from stilts.analysis.wording import count, in_words, p_text
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record, tidy
 from stilts.study.settings import SOURCE_LANGUAGE, QuestionSettings, Study
@@ -82,17 +83,16 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Result:
-    """The outcome of one test.
+class Result(Estimate):
+    """The outcome of one test: an effect, in `unit`, whose p-value is two-sided and before any correction.
+
+    All numbers are missing (NaN) where the records do not allow the test; `se` and `df` are so for a test of another
+    kind than a t-test, which has no power note.
 
     Attributes
     ----------
-    estimate, low, high : float
-        The effect and its interval, in `unit`; missing (NaN) where the records do not allow the test.
-    p : float
-        Two-sided, before any correction.
-    rows, seeds : int
-        Languages (or what else `row_kind` says) and seeds behind it.
+    rows : int
+        Languages (or what else `row_kind` says) behind it.
     test, hypothesis : str
         Filled in by `run_tests`.
     unit : str
@@ -100,8 +100,6 @@ class Result:
         What the rows are, in the singular.
     expected : int
         Sign of the effect that the hypothesis says: 1, -1, or 0 for either.
-    se, df : float
-        Standard error and degrees of freedom of a t-test; NaN for a test of another kind, which has no power note.
     smallest_effect : float or None
         In the result's unit, where that is not points.
     method : str
@@ -115,19 +113,12 @@ class Result:
         there is none.
     """
 
-    estimate: float
-    low: float
-    high: float
-    p: float
-    rows: int
-    seeds: int
+    rows: int = 0
     test: str = ""
     hypothesis: str = ""
     unit: str = POINTS
     row_kind: str = "language"
     expected: int = 0
-    se: float = float("nan")
-    df: float = float("nan")
     smallest_effect: float | None = None
     method: str = ""
     notes: tuple[str, ...] = ()
@@ -137,45 +128,24 @@ class Result:
     @property
     def known(self) -> bool:
         """Whether the records allowed the test."""
-        return not np.isnan(self.estimate)
+        return not np.isnan(self.value)
 
     @property
     def based_on(self) -> str:
         """How many languages (or other rows) and seeds it rests on: "43 languages, 3 seeds"."""
-        return f"{_number(self.rows, self.row_kind)}, {_number(self.seeds, 'seed')}"
+        return f"{count(self.rows, self.row_kind)}, {count(self.seeds, 'seed')}"
 
     def __str__(self) -> str:
-        if not self.known:
-            return "not tested"
-        return f"{signed(self.estimate)} [{signed(self.low)}, {signed(self.high)}]"
+        return super().__str__() if self.known else "not tested"
 
 
 Test = Callable[[Any, Rules], Result]
 """A test of a question: its evidence and the rules -> the result."""
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
 def untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
     """Return the result of a test that the records do not allow, with the reason."""
-    missing = float("nan")
-    return Result(missing, missing, missing, missing, 0, 0, unit=unit, expected=expected, notes=(reason,))
-
-
-def open_question(study: str, seed: int = 0) -> tuple[Study, Analysis, Rules]:
-    """Open a study with a question: its settings, its records, and the rules of its tests; `seed` draws replicates.
-
-    Raises
-    ------
-    UnknownName
-        If there is no study of that name.
-    StiltsError
-        If its file has no block `question`, or it has no zero-shot record yet.
-    """
-    settings = study_with_question(study)
-    return settings, open_analysis(study, settings.question.resamples, seed), Rules.of(settings.question, seed)
+    return Result(*4 * (float("nan"),), seeds=0, unit=unit, expected=expected, notes=(reason,))
 
 
 def study_with_question(name: str) -> Study:
@@ -233,6 +203,11 @@ def _redrawn(part: Replicates, against_english: bool) -> pd.DataFrame:
     return pd.DataFrame({"score": scores.ravel()}, index=index).reset_index().assign(target=part.target)
 
 
+def sources_note(names: str) -> tuple[str]:
+    """Return the note of a test that is of these source languages, which were chosen and not drawn."""
+    return (f"the interval is of the source languages at hand ({names}) and says nothing of others",)
+
+
 def with_redrawn_scores(evidence: Any, analysis: Analysis) -> Any:
     """Return evidence that has a table `scores`, with the same of redrawn items as its `redrawn`."""
     drawn = redrawn_outcomes(evidence.scores, analysis)
@@ -278,43 +253,6 @@ def with_room(result: Result, rules: Rules, level: Level | None) -> Result:
     return replace(result, obstacle=no_room(_hypothesis(result, rules), level.score, level.guessed))
 
 
-def cells(table: pd.DataFrame, condition: str, target: str) -> pd.DataFrame:
-    """Return the scores of one condition on one target: a row for each language, a column for each seed."""
-    chosen = table[(table["condition"] == condition) & (table["target"] == target)]
-    return chosen.pivot(index="language", columns="seed", values="score")
-
-
-def differences(table: pd.DataFrame, weights: Mapping[str, float], targets: Sequence[str]) -> pd.DataFrame:
-    """Return a weighted sum of conditions, averaged over targets, paired by target, language and seed.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `outcomes` returns it.
-    weights : mapping
-        Condition -> weight: {"nli": 1, "none": -1} for a gain.
-    targets : sequence of str
-        Languages and seeds that one of them lacks under one of the conditions are missing (NaN) in the result.
-
-    Returns
-    -------
-    DataFrame
-        A row for each language, a column for each seed, in points.
-
-    Raises
-    ------
-    UnknownName
-        If a condition or a target has no score.
-    """
-    for kind, names, column in (("condition", weights, "condition"), ("target task", targets, "target")):
-        known = set(table[column])
-        for name in names:
-            if name not in known:
-                raise UnknownName(f"{kind} with zero-shot scores", name, known)
-    parts = [sum(weight * cells(table, name, target) for name, weight in weights.items()) for target in targets]
-    return sum(parts) / len(parts)
-
-
 def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Result]:
     """Return the results of exactly the tests that the rules name, in their order.
 
@@ -351,22 +289,11 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     judged = judge([(_hypothesis(each, rules), _measurement(each)) for each in results], rules.level, rules.corrects)
     together = judged_together(results, rules)
     rows = [
-        {
-            "test": result.test,
-            "hypothesis": result.hypothesis,
-            "estimate": result.estimate,
-            "low": result.low,
-            "high": result.high,
-            "unit": result.unit,
-            "p": result.p,
-            "p_holm": judgement.p,
-            "verdict": str(judgement.verdict),
-            "reason": judgement.reason,
-            "based on": result.based_on,
-            "detectable": detectable(result, rules, together),
-            "smallest effect": smallest_effect(result, rules),
-            "method": result.method,
-        }
+        {"test": result.test, "hypothesis": result.hypothesis, "unit": result.unit, "method": result.method}
+        | result.row("estimate")
+        | {"p_holm": judgement.p, "verdict": str(judgement.verdict), "reason": judgement.reason}
+        | {"based on": result.based_on, "detectable": detectable(result, rules, together)}
+        | {"smallest effect": smallest_effect(result, rules)}
         for result, judgement in zip(results, judged, strict=True)
     ]
     columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "reason", "based on",
@@ -388,7 +315,7 @@ def _measurement(result: Result) -> Measurement:
     if result.known and not np.isfinite([result.low, result.high]).all():
         unknown = f"{result.based_on} allow no interval"
     p = None if is_t_test or not result.known else result.p
-    return Measurement(result.estimate, se, df, result.seeds, unknown or result.obstacle, p=p)
+    return Measurement(result.value, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
 def judged_together(results: Sequence[Result], rules: Rules) -> int:
@@ -427,7 +354,7 @@ def power_note(results: Sequence[Result], rules: Rules) -> str:
         return "No test was chosen."
     lines.append(
         "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
-        f"correction for the {_number(together, 'test')} that could be made."
+        f"correction for the {count(together, 'test')} that could be made."
     )
     return "\n".join(lines)
 
@@ -469,25 +396,17 @@ def _answer(row: Mapping[str, Any]) -> str:
 
 def _effect(row: Mapping[str, Any]) -> str:
     """Say an effect and what it is from, "" where there is none."""
-    if np.isnan(row["estimate"]):
-        return ""
-    corrected = "" if np.isnan(row["p_holm"]) else f", corrected p {p_text(row['p_holm'])}"
-    return f"{_interval(row)}{corrected}, from {row['based on']}"
+    return "" if np.isnan(row["estimate"]) else f"{_corrected(row)}, from {row['based on']}"
 
 
-def _interval(row: Mapping[str, Any]) -> str:
-    return in_words(row["estimate"], row["low"], row["high"], row["unit"])
+def _corrected(row: Mapping[str, Any]) -> str:
+    said = in_words(row["estimate"], row["low"], row["high"], row["unit"])
+    return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {p_text(row['p_holm'])}"
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
     """Say the effect of a row of `verdicts` with its interval, and why the verdict is what it is."""
-    corrected = "" if np.isnan(row["p_holm"]) else f", corrected p {p_text(row['p_holm'])}"
-    return f"{_interval(row)}{corrected}; {row['reason']}"
-
-
-def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
-    """Return the rows whose interval, of these columns, leaves zero out."""
-    return table[(table[low] > 0) | (table[high] < 0)]
+    return f"{_corrected(row)}; {row['reason']}"
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -497,13 +416,6 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
         found.insert(5 + place, title, [p_text(value) for value in table[name]])
     return found
-
-
-def p_text(value: float) -> str:
-    """Write a p-value for readers, who never see it as zero; an en dash where there is none."""
-    if np.isnan(value):
-        return "\N{EN DASH}"
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def detectable_effect(se: float, df: float, level: float = 0.95, tests: int = 1, power: float = POWER) -> float:

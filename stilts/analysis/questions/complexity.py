@@ -25,31 +25,16 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis import chance, learning
+from stilts.analysis.contrasts import Weights, added, contrast, evenly, gain, missing, of_languages, scaled, unseen
+from stilts.analysis.estimates import clear
 from stilts.analysis.languages.facts import language
 from stilts.analysis.questions import chapters, permutations
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import (
-    Result,
-    Rules,
-    Test,
-    clear,
-    outcomes,
-    p_text,
-    untested,
-)
-from stilts.analysis.questions.contrasts import (
-    Weights,
-    added,
-    contrasts,
-    evenly,
-    mean_effect,
-    missing,
-    sources_note,
-    unseen,
-)
-from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.analysis.questions.common import Result, Rules, Test, outcomes, sources_note, untested
+from stilts.analysis.questions.crossed import mean_effect
+from stilts.analysis.wording import count, in_words, listed, p_text, signed
 from stilts.study.errors import StiltsError
-from stilts.study.records import Record, Store, tidy
+from stilts.study.records import Record, Store
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
 
@@ -171,7 +156,7 @@ def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
         conditions,
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
         measured(records),
-        dev_scores(records),
+        learning.intermediate_scores(records),
         _unlearned(conditions, learning.dev_scores(records, noted, "intermediate"), failed, lost),
     )
 
@@ -230,23 +215,18 @@ def remeasured(evidence: Evidence, records: Sequence[Record]) -> Evidence:
     return replace(evidence, complexity=measured(records))
 
 
-def dev_scores(records: Sequence[Record]) -> dict[str, float]:
-    """Return `Evidence.dev` from the records of the intermediate phase."""
-    table = tidy(records, "intermediate")
-    return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
-
-
 def unit_gaps(evidence: Evidence) -> pd.DataFrame:
     """Return the gap of each unit, averaged over its tasks and over test languages: a row a unit, a column a seed.
 
     Units with a task that is not recorded as a whole are left out.
     """
     weights = {
-        unit: added(*(_scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks))
+        unit: added(*(scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks))
         for unit, tasks in evidence.units.items() if all(evidence.recorded(task) for task in tasks)
     }  # fmt: skip
-    tables = contrasts(evidence.scores, weights)
-    rows = {unit: table.loc[table.index.isin(evidence.unseen)].mean() for unit, table in tables.items()}
+    rows = {
+        unit: of_languages(contrast(evidence.scores, own), evidence.unseen).mean() for unit, own in weights.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
 
 
@@ -273,17 +253,13 @@ def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
     return gaps.loc[units], complexity.loc[units]
 
 
-def _scaled(weights: Weights, by: float) -> dict[str, float]:
-    return {name: weight * by for name, weight in weights.items()}
-
-
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
 def gap(evidence: Evidence, rules: Rules) -> Result:
     """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
     units = evidence.units
-    parts = [_scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
+    parts = [scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
     return mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
 
 
@@ -317,8 +293,8 @@ def _slope(evidence: Evidence, rules: Rules, gaps: pd.DataFrame, predictor: pd.S
     method = f"permutation of tasks, {len(orders)} orders" + ("" if orders.all else " drawn")
     notes = (f"with {len(units)} tasks no p-value can be below {1 / len(orders):.2g}", *_chosen(evidence))
     return Result(
-        found.slope, found.low, found.high, found.p, len(units), gaps.shape[1], unit=PER_SD, row_kind="task",
-        se=found.se, df=len(units) - 2.0, method=method, notes=notes,
+        found.slope, found.low, found.high, found.p, found.se, len(units) - 2.0, gaps.shape[1], len(units), unit=PER_SD,
+        row_kind="task", method=method, notes=notes,
     )  # fmt: skip
 
 
@@ -331,7 +307,7 @@ def gap_dial(evidence: Evidence, rules: Rules) -> Result:
     if lost := [evidence.unlearned[task] for task in levels if task in evidence.unlearned]:
         return untested("; ".join(lost), OVER_DIAL)
     parts = [
-        _scaled(evidence.gap(task), share / len(dials))
+        scaled(evidence.gap(task), share / len(dials))
         for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
     ]  # fmt: skip
     result = mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
@@ -376,8 +352,8 @@ def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     for task in filter(evidence.recorded, evidence.conditions):
         result = mean_effect(evidence, evidence.gap(task), evidence.unseen, rules)
         rows.append(
-            {"task": task, "code_length": float(lengths.get(task, np.nan)), "gap": result.estimate}
-            | {"low": result.low, "high": result.high, "languages": result.rows}
+            {"task": task, "code_length": float(lengths.get(task, np.nan)), "languages": result.rows}
+            | result.row("gap")
         )
     return pd.DataFrame(rows, columns=["task", "code_length", "gap", "low", "high", "languages"])
 
@@ -396,9 +372,9 @@ def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         for code, name in own.items():
             if missing(evidence.scores, [name, BASELINE]):
                 continue
-            result = mean_effect(evidence, {name: 1.0, BASELINE: -1.0}, evidence.unseen, rules)
+            result = mean_effect(evidence, gain(name), evidence.unseen, rules)
             dev = evidence.dev.get(name, np.nan)
-            rows.append((task, language(code).name, dev, result.estimate, result.low, result.high))
+            rows.append((task, language(code).name, dev, result.value, result.low, result.high))
     return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
 
 
@@ -448,7 +424,7 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     for name, title in MEASURES.items():
         result = _slope(evidence, rules, gaps, complexity[name])
         rank = float(spearmanr(gaps.mean(axis=1), complexity[name]).statistic) if result.known else np.nan
-        rows.append((title, result.estimate, result.low, result.high, result.p, rank, result.rows))
+        rows.append((title, result.value, result.low, result.high, result.p, rank, result.rows))
     return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
 
 

@@ -29,15 +29,17 @@ apart from them, one seed fewer than there are (Rao and Wu 1988). Both are repor
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from stilts.analysis.effects import combine, t_interval
+from stilts.analysis.contrasts import Weights, contrast, missing, of_languages
+from stilts.analysis.estimates import Estimate, combine, t_estimate
 from stilts.analysis.questions.common import Result, Rules, untested
+from stilts.analysis.wording import listed
 from stilts.study.errors import StiltsError
 
 MEAN = "mean"
@@ -46,43 +48,6 @@ NOT_CONVERGED = "the fit did not converge"
 OPTIMIZERS = ("bfgs", "lbfgs", "cg", "powell", "nm")
 _RETRY, _FAILED = "Retrying MixedLM optimization with ", "Maximum Likelihood optimization failed"
 ONE_SEED = "with one seed the interval says nothing of another seed's luck"
-
-
-@dataclass(frozen=True)
-class Components:
-    """Parts of the variance of an estimate, in squared units: rows, seeds, residual, test items that rows share."""
-
-    rows: float
-    seeds: float
-    residual: float
-    items: float = 0.0
-
-    def standard_error(self, rows: float = 1.0, seeds: float = 1.0) -> float:
-        """Return the standard error with so many times the rows and so many times the seeds, and the same items."""
-        return float(np.sqrt(self.rows / rows + self.seeds / seeds + self.residual / (rows * seeds) + self.items))
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One coefficient: its estimate, standard error, degrees of freedom, interval and p-value.
-
-    Attributes
-    ----------
-    name : str
-        `mean` for the mean of the rows; else the predictor.
-    estimate, se, df, low, high, p : float
-    components : Components
-        NaN for rows and seeds where the table has one seed or one row, which leaves them mingled.
-    """
-
-    name: str
-    estimate: float
-    se: float
-    df: float
-    low: float
-    high: float
-    p: float
-    components: Components
 
 
 @dataclass(frozen=True)
@@ -100,7 +65,7 @@ def crossed(
     predictors: pd.DataFrame | None = None,
     level: float = 0.95,
     redrawn: pd.DataFrame | None = None,
-) -> dict[str, Fit]:
+) -> dict[str, Estimate]:
     """Return the primary test of every coefficient, by name.
 
     Parameters
@@ -122,31 +87,29 @@ def crossed(
     """
     values, design, names = _arrays(table, predictors)
     rows, seeds = values.shape
-    if names == [MEAN] and rows == 1 and seeds > 1:
-        return {MEAN: _seeds_alone(values[0], level)}
-    if rows <= len(names):
+    if names == [MEAN] and rows == 1 and seeds > 1:  # its seeds alone
+        return {MEAN: t_estimate(values[0].mean(), values[0].var(ddof=1) / seeds, seeds - 1, level, seeds)}
+    free = rows - len(names)
+    if free < 1:
         raise StiltsError(f"{rows} rows are too few for {len(names)} coefficients ({', '.join(names)})")
     solve = np.linalg.pinv(design)  # coefficients x rows
     spread = (solve**2).sum(axis=1)
     means = values.mean(axis=1)
     estimates = solve @ means
-    by_rows = ((means - design @ estimates) ** 2).sum() / (rows - len(names)) * spread
+    by_rows = ((means - design @ estimates) ** 2).sum() / free * spread
     shared = _shared_noise(solve, table.index, redrawn)
     if seeds == 1:
-        mingled = [Components(*3 * (np.nan,), items) for items in shared]
-        return {
-            name: _fit(name, estimates[i], by_rows[i] + shared[i], rows - len(names), mingled[i], level)
-            for i, name in enumerate(names)
-        }
-    by_seed = solve @ values  # coefficients x seeds
-    by_seeds = by_seed.var(axis=1, ddof=1) / seeds
-    left = values - means[:, None] - design @ (by_seed - estimates[:, None])
-    residual = (left**2).sum() / ((rows - len(names)) * (seeds - 1)) / seeds * spread
+        parts = [(variance, free) for variance in by_rows]
+    else:
+        by_seed = solve @ values  # coefficients x seeds
+        by_seeds = by_seed.var(axis=1, ddof=1) / seeds
+        left = values - means[:, None] - design @ (by_seed - estimates[:, None])
+        residual = (left**2).sum() / (free * (seeds - 1)) / seeds * spread
+        parts = [combine(*each, free, seeds - 1) for each in zip(by_rows, by_seeds, residual, strict=True)]
+    # The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
     return {
-        name: _combine(
-            name, estimates[i], (by_rows[i], by_seeds[i], residual[i]), (rows - len(names), seeds), level, shared[i]
-        )
-        for i, name in enumerate(names)
+        name: t_estimate(estimates[i], variance + shared[i], df, level, seeds)
+        for i, (name, (variance, df)) in enumerate(zip(names, parts, strict=True))
     }
 
 
@@ -175,29 +138,6 @@ def _arrays(table: pd.DataFrame, predictors: pd.DataFrame | None) -> tuple[np.nd
     if np.isnan(design).any() or np.linalg.matrix_rank(design) < len(names):
         raise StiltsError(f"the predictors {', '.join(names[1:])} have gaps, do not vary, or follow from one another")
     return values, design, names
-
-
-def _combine(
-    name: str, estimate: float, parts: tuple[float, float, float], shape: tuple[int, int], level: float, shared: float
-) -> Fit:
-    """Add up the parts of the variance; `parts` of rows and of seeds hold the residual as well.
-
-    The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
-    """
-    by_rows, by_seeds, residual = parts
-    variance, df = combine(*parts, shape[0], shape[1] - 1)
-    components = Components(max(by_rows - residual, 0.0), max(by_seeds - residual, 0.0), residual, shared)
-    return _fit(name, estimate, variance + shared, df, components, level)
-
-
-def _seeds_alone(values: np.ndarray, level: float) -> Fit:
-    variance = values.var(ddof=1) / len(values)
-    return _fit(MEAN, values.mean(), variance, len(values) - 1, Components(*3 * (np.nan,)), level)
-
-
-def _fit(name: str, estimate: float, variance: float, df: float, components: Components, level: float) -> Fit:
-    se, low, high, p = t_interval(estimate, variance, df, level)
-    return Fit(name, float(estimate), se, float(df), low, high, p, components)
 
 
 def complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -252,21 +192,10 @@ def effect(
     rows, seeds = kept.shape
     notes += (ONE_SEED,) if seeds == 1 else ()
     return Result(
-        fit.estimate,
-        fit.low,
-        fit.high,
-        fit.p,
-        rows,
-        seeds,
-        unit=unit,
-        row_kind=row_kind,
-        expected=expected,
-        se=fit.se,
-        df=fit.df,
-        method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom",
-        notes=notes,
+        fit.value, fit.low, fit.high, fit.p, fit.se, fit.df, seeds, rows, unit=unit, row_kind=row_kind,
+        expected=expected, method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom", notes=notes,
         basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient, redrawn),
-    )
+    )  # fmt: skip
 
 
 class Redrawable(Protocol):
@@ -286,6 +215,26 @@ def effect_of(
     """Return `effect` of the table that is built from evidence, with the noise of the items that its rows share."""
     redrawn = None if evidence.redrawn is None else build(evidence.redrawn)
     return effect(build(evidence), rules, redrawn=redrawn, **options)
+
+
+class Scored(Redrawable, Protocol):
+    """Evidence with a table of scores as `stilts.analysis.questions.common.outcomes` returns it."""
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The scores."""
+
+
+def mean_effect(
+    evidence: Scored, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
+) -> Result:
+    """Return the primary test of a contrast of conditions over languages, or why there is none yet."""
+    if not weights:
+        return untested("the study has no conditions for it")
+    if absent := missing(evidence.scores, weights):
+        return untested(f"nothing is recorded yet of {listed(absent)}")
+    result = effect_of(evidence, lambda found: of_languages(contrast(found.scores, weights), languages), rules)
+    return replace(result, notes=(*result.notes, *notes)) if result.known else result
 
 
 # --- Checks ----------------------------------------------------------------------------------------------------------
@@ -317,7 +266,7 @@ def bootstrap(
 class MixedFit:
     """A coefficient of the mixed model, its Wald interval and p-value, and the standard deviations."""
 
-    estimate: float
+    value: float
     low: float
     high: float
     p: float
@@ -416,13 +365,13 @@ def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
 
 
 def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
-    first = {"method": PRIMARY, "estimate": result.estimate, "low": result.low, "high": result.high, "p": result.p}
+    first = {"method": PRIMARY, "estimate": result.value, "low": result.low, "high": result.high, "p": result.p}
     model, said = mixed(basis.table, basis.predictors, basis.coefficient, rules.level)
-    second = {"method": MIXED, "estimate": model.estimate, "low": model.low, "high": model.high, "p": model.p}
+    second = {"method": MIXED, "estimate": model.value, "low": model.low, "high": model.high, "p": model.p}
     names = [MEAN, *(basis.predictors.columns if basis.predictors is not None else ())]
     drawn = bootstrap(basis.table, basis.predictors, rules.resamples, rules.generator())
     draws = drawn[:, names.index(basis.coefficient)]
-    third = {"method": BOOTSTRAP, "estimate": result.estimate, **_bootstrap_interval(result.estimate, draws, rules)}
+    third = {"method": BOOTSTRAP, "estimate": result.value, **_bootstrap_interval(result.value, draws, rules)}
     lost = int(np.isnan(draws).sum())
     notes = ("; ".join(result.notes), "; ".join(said), f"{lost} replicates without a fit" if lost else "")
     if NOT_CONVERGED in said:

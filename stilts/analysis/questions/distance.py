@@ -22,16 +22,10 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis.bootstrap import Replicates
+from stilts.analysis.contrasts import Weights, added, by_target, evenly
 from stilts.analysis.languages.facts import DISTANCES, language, language_table
 from stilts.analysis.opened import Analysis, in_order
-from stilts.analysis.questions.common import (
-    Result,
-    Rules,
-    Test,
-    differences,
-    outcomes,
-    untested,
-)
+from stilts.analysis.questions.common import Result, Rules, Test, outcomes, untested
 from stilts.analysis.questions.crossed import effect_of
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
@@ -133,12 +127,14 @@ def gather(
 
 def _outcomes(table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]) -> dict[str, Any]:
     """Return `gap`, `change` and `by_target` of `Evidence` from outcomes."""
-    after = dict.fromkeys(conditions, 1 / len(conditions))
-    by_target = {
-        GAP: {target: gap_to_english(differences(table, after, [target])) for target in targets},
-        CHANGE: {target: gap_to_english(differences(table, {**after, BASELINE: -1}, [target])) for target in targets},
-    }
-    return {**{name: combine(by_target[name]) for name in OUTCOMES}, "by_target": by_target}
+    tables = {name: by_target(table, own) for name, own in _weights(conditions).items()}
+    gaps = {name: {target: gap_to_english(own[target]) for target in targets} for name, own in tables.items()}
+    return {**{name: combine(own) for name, own in gaps.items()}, "by_target": gaps}
+
+
+def _weights(conditions: Sequence[str]) -> dict[str, Weights]:
+    """Return, for each outcome, the weights of the scores that its gap to English is taken of."""
+    return {GAP: evenly(conditions), CHANGE: added(evenly(conditions), {BASELINE: -1.0})}
 
 
 def learned_targets(analysis: Analysis) -> pd.DataFrame:
@@ -209,8 +205,7 @@ def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> p
     DataFrame
         A row for each language; columns `gap` and `change`.
     """
-    after = dict.fromkeys(evidence.conditions, 1 / len(evidence.conditions))
-    weights = {GAP: after, CHANGE: {**after, BASELINE: -1}}
+    weights = _weights(evidence.conditions)
     rows = {}
     for code in evidence.languages:
         members = [replicates[name] for name in evidence.targets if code in replicates[name].languages]
@@ -221,7 +216,7 @@ def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> p
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(OUTCOMES))
 
 
-def _draws(part: Replicates, code: str, weights: Mapping[str, float]) -> np.ndarray:
+def _draws(part: Replicates, code: str, weights: Weights) -> np.ndarray:
     return part.items[:, part.languages.index(code)] @ part.weights(weights)
 
 

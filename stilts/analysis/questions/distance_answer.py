@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from stilts.analysis.estimates import clear
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import Result, Rules, clear, level_of, redrawn_outcomes, untested
+from stilts.analysis.questions.common import Result, Rules, level_of, redrawn_outcomes, untested
 from stilts.analysis.questions.distance import OUTCOMES, TESTS, Evidence, gather, learned_targets, mean_outcome
 from stilts.analysis.questions.distance_models import reliability
 from stilts.analysis.verdicts import Verdict
@@ -33,7 +34,7 @@ def design_text(evidence: Evidence, rules: Rules) -> str:
 def _in_points(result: Result) -> str:
     if not result.known:
         return "not known"
-    return in_words(result.estimate, result.low, result.high)
+    return in_words(result.value, result.low, result.high)
 
 
 def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from stilts.analysis.contrasts import by_target
+from stilts.analysis.correlations import correlation_interval
 from stilts.analysis.languages.facts import DISTANCES, language, language_table
-from stilts.analysis.questions.common import Result, Rules, cells
+from stilts.analysis.questions.common import Result, Rules
 from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed_coefficients
 from stilts.analysis.questions.distance import CONTROLS, OUTCOMES, Evidence, gap_to_english, standardised
 from stilts.study.errors import StiltsError
@@ -77,46 +79,10 @@ def reliability(outcome: pd.DataFrame, noise: pd.Series | None) -> float:
 
 def _correlated(table: pd.DataFrame, rules: Rules, kind: str) -> dict[str, float | int]:
     values = table.dropna().to_numpy(dtype=float)
-    found: dict[str, float | int] = {"r": np.nan, "low": np.nan, "high": np.nan, "languages": len(values)}
-    if len(values) < values.shape[1] + 2:
-        return found
-    drawn = values[rules.generator().integers(len(values), size=(rules.resamples, len(values)))]
-    draws = partial_correlation(drawn, kind)
-    found["r"] = float(partial_correlation(values, kind))
-    if not np.isnan(draws).all():
-        found["low"], found["high"] = np.nanquantile(draws, [(1 - rules.level) / 2, (1 + rules.level) / 2])
-    return found
-
-
-def partial_correlation(values: np.ndarray, kind: str = "linear") -> np.ndarray:
-    """Return the correlation of the first two columns with the others held constant.
-
-    Parameters
-    ----------
-    values : array of shape (..., rows, columns)
-    kind : str
-        `linear` (Pearson), or `rank`: of the ranks of all columns (Spearman), ties at their mean rank.
-
-    Returns
-    -------
-    array of shape (...)
-        NaN where a column does not vary or follows from the others.
-    """
-    from scipy.stats import rankdata
-
-    if kind == "rank":
-        values = rankdata(values, axis=-2)
-    centred = values - values.mean(axis=-2, keepdims=True)
-    spread = np.sqrt((centred**2).sum(axis=-2, keepdims=True))
-    scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
-    matrix = np.swapaxes(scaled, -1, -2) @ scaled
-    usable = np.linalg.matrix_rank(matrix, tol=1e-9) == matrix.shape[-1]
-    if matrix.shape[-1] == 2:  # a perfect correlation of two columns is one
-        usable = np.diagonal(matrix, axis1=-1, axis2=-2).min(axis=-1) > 0.5
-        return np.where(usable, matrix[..., 0, 1], np.nan)
-    inverse = np.linalg.inv(np.where(usable[..., None, None], matrix, np.eye(matrix.shape[-1])))
-    partial = -inverse[..., 0, 1] / np.sqrt(inverse[..., 0, 0] * inverse[..., 1, 1])
-    return np.where(usable, partial, np.nan)
+    r, low, high = np.nan, np.nan, np.nan
+    if len(values) >= values.shape[1] + 2:
+        r, low, high = correlation_interval(values, rules.resamples, rules.generator(), rules.level, kind)
+    return {"r": r, "low": low, "high": high, "languages": len(values)}
 
 
 def lines(evidence: Evidence, distance: str) -> dict[str, tuple[float, float]]:
@@ -203,7 +169,7 @@ def _joint_model(
     fitted, notes = mixed_coefficients(table, chosen, rules.level)
     inflation = variance_inflation(chosen)
     rows = [
-        {"predictor": name, "slope": row.estimate, "low": row.low, "high": row.high, "p": row.p}
+        {"predictor": name, "slope": row.value, "low": row.low, "high": row.high, "p": row.p}
         | {"p_crossed": primary[name].p, "inflation": inflation[name], "languages": len(table)}
         for name, row in fitted.items()
         if name in inflation.index
@@ -243,8 +209,8 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
             again = effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
             rows.append(
                 {"test": result.test, "without": group, "left_out": len(members), "languages": len(kept)}
-                | {"slope": again.estimate, "low": again.low, "high": again.high}
-                | {"keeps_sign": again.known and again.estimate * result.estimate > 0}
+                | again.row("slope")
+                | {"keeps_sign": again.known and again.value * result.value > 0}
             )
     columns = ["test", "without", "left_out", "languages", "slope", "low", "high", "keeps_sign"]
     return pd.DataFrame(rows, columns=columns)
@@ -264,15 +230,17 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
         target, condition, english (percent), gap (mean over languages), slope, low, high, languages.
     """
     chosen = standardised(evidence.predictors[[distance]])
+    scores = {name: by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
     rows = []
     for target in evidence.targets:
-        for condition in (BASELINE, *evidence.conditions):
-            scores = cells(table, condition, target)
-            gap = gap_to_english(scores)
+        for condition, own in scores.items():
+            gap = gap_to_english(own[target])
+            english = own[target].loc[SOURCE_LANGUAGE].mean()
             result = effect(gap, rules, chosen, distance)
             rows.append(
-                {"target": target, "condition": condition, "english": scores.loc[SOURCE_LANGUAGE].mean()}
-                | {"gap": gap.mean(axis=None)}
-                | {"slope": result.estimate, "low": result.low, "high": result.high, "languages": result.rows}
+                {"target": target, "condition": condition, "english": english, "gap": gap.mean(axis=None)}
+                | result.row("slope")
+                | {"languages": result.rows}
             )
-    return pd.DataFrame(rows)
+    columns = ["target", "condition", "english", "gap", "slope", "low", "high", "languages"]
+    return pd.DataFrame(rows, columns=columns)

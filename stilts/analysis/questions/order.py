@@ -14,33 +14,17 @@ beside English, each of which has both orders.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from stilts.analysis.contrasts import Weights, added, contrast, evenly, gain, missing, of_languages, scaled, unseen
+from stilts.analysis.estimates import Estimate, clear
 from stilts.analysis.languages.facts import language, language_table
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import (
-    Result,
-    Rules,
-    Test,
-    clear,
-    learned_outcomes,
-    untested,
-)
-from stilts.analysis.questions.contrasts import (
-    Weights,
-    added,
-    contrast,
-    evenly,
-    mean_effect,
-    missing,
-    of_languages,
-    sources_note,
-    unseen,
-)
-from stilts.analysis.questions.crossed import effect, effect_of
+from stilts.analysis.questions.common import Result, Rules, Test, learned_outcomes, sources_note, untested
+from stilts.analysis.questions.crossed import effect, effect_of, mean_effect
 from stilts.analysis.wording import count, listed, signed
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
@@ -153,7 +137,7 @@ class Evidence:
 
     def order(self, code: str) -> Weights:
         """Return the weights of English last minus English first, for one language beside English."""
-        return {self.plan.english_last(code): 1.0, self.plan.english_first(code): -1.0}
+        return gain(self.plan.english_last(code), self.plan.english_first(code))
 
     def both_orders(self) -> list[str]:
         """Conditions with English and another language in two stages."""
@@ -201,7 +185,7 @@ def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
 def order_unseen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in languages that no condition trains on in the intermediate phase."""
     others = evidence.plan.others
-    weights = added(*({name: sign / len(others) for name, sign in evidence.order(code).items()} for code in others))
+    weights = added(*(scaled(evidence.order(code), 1 / len(others)) for code in others))
     return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
 
 
@@ -300,13 +284,11 @@ def gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
 def _gain_row(evidence: Evidence, rules: Rules, name: str, kind: str) -> dict[str, str | float]:
     plan, codes = evidence.plan, _of_kind(evidence, name, kind)
     row = {"condition": name, "training": plan.title(name), "languages": kind, "rows": len(codes)}
-    row["score"] = _interval(evidence, {name: 1.0}, codes, rules)["value"]
-    over = _interval(evidence, {name: 1.0, plan.baseline: -1.0}, codes, rules)
-    row |= {"gain": over["value"], "low": over["low"], "high": over["high"]}
+    row["score"] = _estimate(evidence, {name: 1.0}, codes, rules).value
+    row |= _estimate(evidence, gain(name, plan.baseline), codes, rules).row("gain")
     alone = _english_alone(plan, name)
     if alone is not None and alone != name and not missing(evidence.scores, [alone]):
-        against = _interval(evidence, {name: 1.0, alone: -1.0}, codes, rules)
-        row |= {f"over_english{end}": against[key] for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))}
+        row |= _estimate(evidence, gain(name, alone), codes, rules).ends("over_english")
     return row
 
 
@@ -322,13 +304,12 @@ def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
     return sorted(own - {SOURCE_LANGUAGE}) if kind == SEEN else [SOURCE_LANGUAGE]
 
 
-def _interval(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> dict[str, float]:
+def _estimate(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> Estimate:
     """Value and interval; of one language and one seed the value alone."""
     kept, redrawn = (
         each and of_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
     )
-    result = effect(kept, rules, redrawn=redrawn)
-    return {"value": kept.mean(axis=None), "low": result.low, "high": result.high}
+    return replace(effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
 
 
 def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -346,11 +327,8 @@ def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
             continue
         for kind in KINDS:
             codes = _of_kind(evidence, evidence.plan.english_last(code), kind)
-            found = _interval(evidence, evidence.order(code), codes, rules)
-            rows.append(
-                {"source": language(code).name, "languages": kind, "effect": found["value"]}
-                | {"low": found["low"], "high": found["high"], "rows": len(codes)}
-            )
+            found = _estimate(evidence, evidence.order(code), codes, rules).row("effect")
+            rows.append({"source": language(code).name, "languages": kind, "rows": len(codes)} | found)
     return pd.DataFrame(rows, columns=["source", "languages", "effect", "low", "high", "rows"])
 
 

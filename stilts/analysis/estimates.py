@@ -1,0 +1,151 @@
+"""An effect with its interval and p-value, by Student's t: languages, test items and seeds add to its variance.
+
+Seeds are too few to be drawn: their part of the variance is that of the effect from seed to seed, and the interval is
+Student's, with Satterthwaite's degrees of freedom, as in `stilts.analysis.questions.crossed`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis.bootstrap import Sample
+from stilts.analysis.wording import signed
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An effect in points with its interval and two-sided p-value, by Student's t.
+
+    Attributes
+    ----------
+    value, low, high, p : float
+    se, df : float
+        Standard error and degrees of freedom.
+    seeds : int
+        Seeds behind it; 1 where the standard error says nothing of another seed's luck.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    se: float = math.nan
+    df: float = math.nan
+    seeds: int = 1
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    def row(self, name: str) -> dict[str, float | bool]:
+        """Return the row of a table: the effect under a name, low, high, p, excludes_zero."""
+        ends = {"low": self.low, "high": self.high}
+        return {name: self.value, **ends, "p": self.p, "excludes_zero": self.excludes_zero}
+
+    def ends(self, name: str) -> dict[str, float]:
+        """Return the effect under a name, with `<name>_low` and `<name>_high`: for tables of several effects."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+    def __str__(self) -> str:
+        return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
+
+
+def estimate(sample: Sample, level: float = LEVEL) -> Estimate:
+    """Return an effect with its interval and p-value.
+
+    The variance has a part of languages and items, from the replicates; a part of the seeds, from the effect of each
+    seed by itself; and the residual that both contain, which is subtracted once. The reference is Student's t with the
+    degrees of freedom of `combine`. An effect of zero that never varies has p = 1.
+    """
+    of_rows, free_rows = float(np.nanvar(sample.draws)), max(len(sample.rows) - 1, 0) or math.inf
+    return _estimate(sample.value, of_rows, free_rows, sample.seeds, sample.deviations, level)
+
+
+def _estimate(
+    value: float, of_rows: float, free_rows: float, seeds: pd.Series | None, deviations: pd.DataFrame | None,
+    level: float,
+) -> Estimate:
+    """Return an effect from its variance by rows and from its value by seed; one seed or none says nothing of seeds."""
+    count = 0 if seeds is None else len(seeds)
+    if count < 2:
+        return t_estimate(value, of_rows, free_rows, level, count)
+    of_seeds = float(seeds.var()) / count
+    variance, df = combine(of_rows, of_seeds, _residual(deviations), free_rows, count - 1)
+    return t_estimate(value, variance, df, level, count)
+
+
+def _residual(deviations: pd.DataFrame) -> float:
+    """Return the variance that languages and seeds leave to a mean over both."""
+    rows, seeds = deviations.shape
+    if rows < 2:
+        return 0.0
+    left = deviations.sub(deviations.mean(axis="columns"), axis="index").to_numpy()
+    return float((left**2).sum() * rows / (rows - 1) / (seeds * (seeds - 1)))
+
+
+def combine(
+    of_rows: float, of_seeds: float, residual: float, free_rows: float, free_seeds: float
+) -> tuple[float, float]:
+    """Return the variance of an effect over rows and seeds that cross, and its degrees of freedom.
+
+    Satterthwaite's (1946), rounded down, but no fewer than those of the rows or of the seeds by themselves, and no more
+    than rows and seeds have together, (rows - 1)(seeds - 1), where the seeds count.
+
+    Parameters
+    ----------
+    of_rows, of_seeds : float
+        Variance by rows (languages) and by seeds; both hold the residual.
+    residual : float
+    free_rows, free_seeds : float
+        Degrees of freedom of either.
+    """
+    seeds_alone, rows_alone = max(of_seeds - residual, 0.0), max(of_rows - residual, 0.0)
+    variance = max(rows_alone + seeds_alone + residual, of_rows)
+    uncertain, least = of_rows**2 / free_rows, min(free_rows, free_seeds)
+    if seeds_alone:
+        uncertain += of_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
+    df = math.floor(variance**2 / uncertain) if uncertain else free_rows * free_seeds
+    return variance, float(min(max(df, least), free_rows * free_seeds))
+
+
+def t_estimate(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
+    """Return an effect with its interval and two-sided p-value by Student's t; `df` may be infinite."""
+    from scipy.special import stdtr, stdtrit
+
+    se = math.sqrt(variance)
+    half = se * float(stdtrit(df, (1 + level) / 2))
+    p = 2 * float(stdtr(df, -abs(value) / se)) if se else float(value == 0)
+    return Estimate(float(value), float(value - half), float(value + half), p, se, float(df), seeds)
+
+
+def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
+    """Return the mean of a table of languages (rows) and seeds (columns) with its interval, both meant as drawn.
+
+    As `estimate`, with the items of a language among what sets it apart from others.
+    """
+    rows = len(table)
+    of_rows = float(table.mean(axis="columns").var()) / rows if rows > 1 else 0.0
+    deviations = (table - table.mean()) / rows
+    return _estimate(table.to_numpy().mean(), of_rows, rows - 1 or math.inf, table.mean(), deviations, level)
+
+
+def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+    """Add p_holm and survives_holm: Holm's step-down correction (1979) of the column p for all rows of the table."""
+    from statsmodels.stats.multitest import multipletests
+
+    if table.empty:
+        return table
+    survives, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
+    return table.assign(p_holm=corrected, survives_holm=survives)
+
+
+
+
+def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
+    """Return the rows whose interval, of these columns, leaves zero out."""
+    return table[(table[low] > 0) | (table[high] < 0)]
