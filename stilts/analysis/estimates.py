@@ -106,11 +106,11 @@ def combine(
     """
     seeds_alone, rows_alone = max(of_seeds - residual, 0.0), max(of_rows - residual, 0.0)
     variance = max(rows_alone + seeds_alone + residual, of_rows)
-    uncertain, least = of_rows**2 / free_rows, min(free_rows, free_seeds)
+    uncertain, least, most = of_rows**2 / free_rows, min(free_rows, free_seeds), free_rows * free_seeds
     if seeds_alone:
         uncertain += of_seeds**2 / free_seeds + residual**2 / (free_rows * free_seeds)
-    df = math.floor(variance**2 / uncertain) if uncertain else free_rows * free_seeds
-    return variance, float(min(max(df, least), free_rows * free_seeds))
+    df = variance**2 / uncertain if uncertain else most
+    return variance, float(most if df >= most else max(math.floor(df), least))
 
 
 def t_estimate(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:

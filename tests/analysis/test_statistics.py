@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stilts.analysis.bootstrap import Sample, align, resample
@@ -250,6 +250,7 @@ def test_few_seeds_widen_an_interval_as_students_t_does():
     )
 
 
+@example(parts=(1e-157, 0.0, 1.0), rows=1, seeds=1)  # whose degrees of freedom have no end before they are bounded
 @given(parts=st.tuples(*3 * [st.floats(0, 100)]), rows=st.integers(1, 60), seeds=st.integers(1, 20))
 def test_degrees_of_freedom_lie_between_those_of_one_and_of_both_together(parts, rows, seeds):
     variance, df = combine(*parts, rows, seeds)
