@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stilts.analysis.questions import learned
-from stilts.analysis.questions.common import untested
+from stilts.analysis.questions.testing import untested
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import UnknownName
 from stilts.study.settings import QuestionSettings

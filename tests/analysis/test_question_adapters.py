@@ -37,8 +37,9 @@ from stilts.analysis.questions.adapters_tables import (
 )
 from stilts.analysis.questions.adapters_tests import TESTS
 from stilts.analysis.questions.chapters import Section
-from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.permutations import beyond_means, orders, predicted, relation, standardised
+from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import group_gains, scheme_matrices, similarity_scatter
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store

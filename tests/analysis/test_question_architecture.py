@@ -27,8 +27,9 @@ from stilts.analysis.questions.architecture import (
     training,
 )
 from stilts.analysis.questions.chapters import Section
-from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
 from stilts.analysis.questions.crossed import checks
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
+from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import group_gains
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store

@@ -12,7 +12,6 @@ from redrawing import redraw
 from scipy import stats
 
 from stilts.analysis.questions.chapters import open_section
-from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
 from stilts.analysis.questions.complexity import (
     LEARNED,
     MEASURES,
@@ -38,6 +37,8 @@ from stilts.analysis.questions.complexity import (
     unit_gaps,
     unlearned_text,
 )
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
+from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
 from stilts.sources.pocket.commands import dials
 from stilts.workspace.checkout import Workspace, workspace

@@ -12,7 +12,6 @@ from scipy import stats
 from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.correlations import partial_correlation
 from stilts.analysis.languages.facts import DISTANCES, language, languages
-from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, caveats, run_tests, verdicts
 from stilts.analysis.questions.distance import (
     CONTROLS,
     FERTILITY,
@@ -46,6 +45,9 @@ from stilts.analysis.questions.distance_models import (
     variance_inflation,
     widely_known,
 )
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
+from stilts.analysis.questions.sentences import caveats
+from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import distance_scatter
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Workspace

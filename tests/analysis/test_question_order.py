@@ -12,9 +12,8 @@ from faked_study import fill
 from redrawing import redraw
 from scipy import stats
 
-from stilts.analysis.questions import common
 from stilts.analysis.questions.chapters import open_section
-from stilts.analysis.questions.common import OUTCOME_COLUMNS, Rules, run_tests, verdicts
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.order import (
     TESTS,
     Evidence,
@@ -30,6 +29,8 @@ from stilts.analysis.questions.order import (
     seen_text,
     summary,
 )
+from stilts.analysis.questions.sentences import caveats
+from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
 from stilts.workspace.checkout import Workspace, workspace
 
@@ -135,7 +136,7 @@ def test_verdicts_on_planted_effects(evidence):
     assert table.loc[["order-unseen", "forgetting"], "verdict"].tolist() == ["supported", "supported"]
     assert table.loc["order-unseen", "based on"] == f"{len(UNSEEN)} languages, 3 seeds"
     assert table.loc["order-seen", "based on"] == "3 languages, 3 seeds"
-    assert "(German, Russian, Chinese)" in common.caveats(results)
+    assert "(German, Russian, Chinese)" in caveats(results)
 
 
 def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():

@@ -9,28 +9,20 @@ from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.contrasts import by_target, contrast
-from stilts.analysis.questions.common import (
-    OUTCOME_COLUMNS,
-    Level,
+from stilts.analysis.questions.chapters import open_section
+from stilts.analysis.questions.crossed import bootstrap, checks, complete, crossed, disagreements, effect, mixed
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, level_of, outcomes, redrawn_outcomes
+from stilts.analysis.questions.sentences import answers, caveats, power_note, shared_obstacle, shown
+from stilts.analysis.questions.testing import (
     Result,
     Rules,
     achieved_power,
-    answers,
-    caveats,
     detectable_effect,
-    level_of,
-    outcomes,
-    power_note,
-    redrawn_outcomes,
     run_tests,
-    shared_obstacle,
-    shown,
-    study_with_question,
     untested,
     verdicts,
     with_room,
 )
-from stilts.analysis.questions.crossed import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
 from stilts.study.runs import Run
@@ -379,7 +371,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         "leaves zero out.",
         "- *C?* **Could not be tested**: no record.",
     ]
-    assert power_note(results, rules).splitlines()[:2] == [
+    assert power_note(table, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
         "- `a` would find an effect of 4.8 points in four of five tries: too coarse for 2.0, the smallest that "
         "matters.",
@@ -411,12 +403,12 @@ def test_rules_are_the_study_files():
 
 def test_a_study_without_a_question_says_so():
     with pytest.raises(StiltsError, match="study 'pocket-full' has no question"):
-        study_with_question("pocket-full")
+        open_section("pocket-full")
 
 
 def test_nothing_tested():
     assert verdicts([], Rules()).empty
-    assert answers(verdicts([], Rules())) == power_note([], Rules()) == "No test was chosen."
+    assert answers(verdicts([], Rules())) == power_note(verdicts([], Rules()), Rules()) == "No test was chosen."
 
 
 def test_the_detectable_effect_is_found_in_four_of_five_tries():

@@ -171,14 +171,14 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.common.learned_outcomes` returns it; it may be empty.
+        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; it may be empty.
     conditions : mapping
         Condition -> its scheme and its intermediate task, as `conditions_of` returns them. ``full`` and ``then-full``
         share the baseline of ``full``, the other two that of ``fresh``.
     similarity : DataFrame
         As `similarities` returns it.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.common.redrawn_outcomes` returns it.
+        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it.
     """
     known = table[table["condition"].isin(list(conditions)) & (table["language"] != SOURCE_LANGUAGE)]
     seeds, languages = (tuple(sorted(set(known[name]))) for name in ("seed", "language"))

@@ -12,7 +12,7 @@ from stilts.analysis.questions.adapters import COMBINED, FULL, Evidence, conditi
 from stilts.analysis.questions.adapters_tables import scheme_gains
 from stilts.analysis.questions.adapters_tests import TESTS
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import learned_outcomes, level_of, redrawn_outcomes
+from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
 from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record

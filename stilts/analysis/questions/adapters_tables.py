@@ -6,8 +6,8 @@ import pandas as pd
 from stilts.analysis.conditions import is_same_task
 from stilts.analysis.questions.adapters import COMBINED, FULL, GROUPS, Evidence
 from stilts.analysis.questions.adapters_tests import mean_gain, orders_of, relation_to, why_too_few
-from stilts.analysis.questions.common import Rules, untested
 from stilts.analysis.questions.permutations import beyond_means, predicted, relation, standardised
+from stilts.analysis.questions.testing import Rules, untested
 
 
 def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:

@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 
 from stilts.analysis.questions.adapters import COMBINED, FULL, GROUPS, SCHEMES, Evidence, Pair
-from stilts.analysis.questions.common import Result, Rules, Test, untested
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.permutations import Orders, Relation, beyond_means, orders, relation, standardised
+from stilts.analysis.questions.testing import Result, Rules, Test, untested
 
 SLOPE_UNIT = "points for a standard deviation of similarity"
 CORRELATION_UNIT = "hundredths of a correlation"
@@ -89,7 +89,7 @@ def _as_result(
     found: Relation, evidence: Evidence, rules: Rules, unit: str, smallest: float | None = None
 ) -> Result:
     """Return a relation as the result of a test, with a power note where the orders allow a verdict at all."""
-    coarse = 1 / found.orders >= (1 - rules.level) / rules.tests_together
+    coarse = 1 / found.orders >= (1 - rules.level) / rules.together(len(rules.tests))
     notes = (
         f"the {found.orders} orders of so few tasks allow no p-value below {1 / found.orders:.3f}, which the "
         "correction for all tests asks for",

@@ -23,8 +23,9 @@ from stilts.analysis.learning import intermediate_scores
 from stilts.analysis.opened import in_order
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import Result, Rules, Test, learned_outcomes, level_of, redrawn_outcomes, untested
 from stilts.analysis.questions.crossed import effect_of
+from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
+from stilts.analysis.questions.testing import Result, Rules, Test, untested
 from stilts.analysis.wording import in_words, listed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -125,11 +126,11 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.common.learned_outcomes` returns it; it may be empty.
+        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; it may be empty.
     conditions : mapping
         Architecture -> its conditions without and with the intermediate task, as `pairs` returns them.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.common.redrawn_outcomes` returns it.
+        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it.
     """
     table = for_every_seed(table)
     complete = {name: pair for name, pair in conditions.items() if not missing(table, pair)}

@@ -12,11 +12,13 @@ import pandas as pd
 
 from stilts.analysis.opened import Analysis, open_study
 from stilts.analysis.prose import scope
-from stilts.analysis.questions import common, crossed
-from stilts.analysis.questions.common import Level, Result, Rules, Test
+from stilts.analysis.questions import crossed, sentences, testing
+from stilts.analysis.questions.evidence import Level, level_of, with_redrawn_scores
+from stilts.analysis.questions.testing import Result, Rules, Test, run_tests, untested
 from stilts.analysis.verdicts import Verdict
+from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, Study
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.checkout import workspace
 
 NO_HEADLINE = "the study does not test it"
 
@@ -81,7 +83,7 @@ class Answer:
     results : list of Result
         Of the study file's tests, in their order.
     verdicts : DataFrame
-        See `stilts.analysis.questions.common.verdicts`.
+        See `stilts.analysis.questions.testing.verdicts`.
     learned : Learned
     """
 
@@ -92,6 +94,16 @@ class Answer:
     learned: Learned
 
     @property
+    def said(self) -> str:
+        """Of each test its hypothesis, verdict and effect, a line each."""
+        return sentences.answers(self.verdicts)
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The verdicts for readers, without what `said` has."""
+        return sentences.shown(self.verdicts)
+
+    @property
     def checks(self) -> pd.DataFrame:
         """Each effect by the mixed model and the cluster bootstrap too, see `crossed.checks`."""
         return crossed.checks(self.results, self.section.rules)
@@ -99,7 +111,12 @@ class Answer:
     @property
     def power(self) -> str:
         """Which effect the design could have seen."""
-        return common.power_note(self.results, self.section.rules)
+        return sentences.power_note(self.verdicts, self.section.rules)
+
+    @property
+    def caveats(self) -> str:
+        """What the tests left out or do not cover."""
+        return sentences.caveats(self.results)
 
 
 def open_section(study: str, seed: int = 0) -> Section:
@@ -112,7 +129,9 @@ def open_section(study: str, seed: int = 0) -> Section:
     StiltsError
         If its file has no block `question`.
     """
-    settings = common.study_with_question(study)
+    settings = workspace().study(study)
+    if settings.question is None:
+        raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
     return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
 
 
@@ -138,17 +157,18 @@ def answer(
         Of the models that effects are changes of: near floor or ceiling no test can be made.
     """
     results = [
-        common.with_room(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
-        for each in common.run_tests(tests, evidence, section.rules)
+        testing.with_room(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
+        for each in run_tests(tests, evidence, section.rules)
     ]
-    table = common.verdicts(results, section.rules)
+    table = testing.verdicts(results, section.rules)
     headline = section.settings.question.headline
-    chosen = next((each for each in results if each.test == headline), common.untested(NO_HEADLINE))
+    chosen = next((each for each in results if each.test == headline), untested(NO_HEADLINE))
     found = table[table["test"] == headline]
     verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
     reason = next(iter(found["reason"]), NO_HEADLINE)
-    paragraph = " ".join(filter(None, [text, _told(table)])) if section.analysis.recorded else section.scope
-    learned = Learned(section.settings.name, paragraph, chosen, verdict, reason)
+    said = " ".join(filter(None, [text, sentences.paragraph(table)]))
+    recorded = section.analysis.recorded
+    learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)
 
 
@@ -162,20 +182,6 @@ def answer_from_scores(
     summary : callable
         Says from evidence and rules what goes before the answers of the tests.
     """
-    evidence = common.with_redrawn_scores(evidence, section.analysis)
-    level = common.level_of(evidence.scores, [BASELINE], section.analysis.floors)
+    evidence = with_redrawn_scores(evidence, section.analysis)
+    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
     return answer(section, evidence, tests, summary(evidence, section.rules), level=level)
-
-
-def _told(table: pd.DataFrame) -> str:
-    """Say of each test its hypothesis and verdict; a reason why none could be made is said once."""
-    if reason := common.shared_obstacle(table):
-        return f"None of the {len(table)} tests could be made: {reason}."
-    return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
-
-
-def _short(row: Mapping[str, Any]) -> str:
-    verdict = str(row["verdict"]).capitalize()
-    if pd.isna(row["estimate"]):
-        return f"{verdict}: {row['reason']}."
-    return f"{verdict}: {common.effect_text(row)}."

@@ -26,12 +26,13 @@ import pandas as pd
 
 from stilts.analysis import chance, learning
 from stilts.analysis.contrasts import Weights, added, contrast, evenly, gain, missing, of_languages, scaled, unseen
-from stilts.analysis.estimates import clear
 from stilts.analysis.languages.facts import language
 from stilts.analysis.questions import chapters, permutations
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import Result, Rules, Test, outcomes, sources_note, untested
 from stilts.analysis.questions.crossed import mean_effect
+from stilts.analysis.questions.evidence import outcomes
+from stilts.analysis.questions.sentences import uncorrected
+from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
 from stilts.analysis.wording import count, in_words, listed, p_text, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
@@ -73,7 +74,7 @@ class Evidence:
     conditions : dict
         Task -> source language -> condition, of tasks that have English and other source languages, English first.
     scores : DataFrame
-        As `stilts.analysis.questions.common.outcomes` returns it; may be empty.
+        As `stilts.analysis.questions.evidence.outcomes` returns it; may be empty.
     complexity : DataFrame
         A row for each task, source language and seed that is measured, with conditions or without: task, language,
         seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.phases.measures.complexity.Reached`.
@@ -528,10 +529,5 @@ def _shortcut_text(tasks: Sequence[str]) -> str:
 
 def targets_text(table: pd.DataFrame) -> str:
     """Say of `gaps_by_target` in how many cells the interval leaves zero out."""
-    chosen = clear(table)
-    if table.empty:
-        return "Nothing can be compared yet."
-    if chosen.empty:
-        return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
-    said = listed([f"{row['task']} before {row['target']}" for row in chosen.to_dict("records")])
-    return f"Of {len(table)} intervals, which nothing is corrected for, {len(chosen)} leave zero out: {said}."
+    named = [f"{row['task']} before {row['target']}" for row in table.to_dict("records")]
+    return uncorrected(table, named, "Nothing can be compared yet.")

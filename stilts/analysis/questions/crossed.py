@@ -15,7 +15,7 @@ reference is Student's t with Satterthwaite's (1946) degrees of freedom, rounded
 rows or of the seeds by themselves, and no more than (rows - 1)(seeds - 1): with three seeds they fall to two where the
 seeds decide, which a Wald test forgets.
 For a mean this is the quasi-F of crossed random effects (Clark 1973). Its size is proved by simulation in
-`tests/analysis/test_questions_common.py`.
+`tests/analysis/test_questions_shared.py`.
 
 Test items that rows share (translations of one another; the English ones, where rows are gaps to English) move these
 rows alike, which their spread does not show. The covariance that drawing such items anew gives to different rows is
@@ -30,7 +30,7 @@ apart from them, one seed fewer than there are (Rao and Wu 1988). Both are repor
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,8 @@ from scipy.special import ndtr
 
 from stilts.analysis.contrasts import Weights, contrast, missing, of_languages
 from stilts.analysis.estimates import Estimate, combine, t_estimate
-from stilts.analysis.questions.common import Result, Rules, untested
+from stilts.analysis.questions.evidence import Redrawable, Scored
+from stilts.analysis.questions.testing import Result, Rules, untested
 from stilts.analysis.wording import listed
 from stilts.study.errors import StiltsError
 
@@ -165,7 +166,7 @@ def effect(
     Parameters
     ----------
     table : DataFrame of shape (rows, seeds)
-        Paired differences in points, as `stilts.analysis.questions.common.differences` returns them; rows with gaps are
+        Paired differences in points, a contrast say; rows with gaps are
         left out, and the result says which.
     predictors : DataFrame or None
         A row for each row of the table, by index.
@@ -198,14 +199,6 @@ def effect(
     )  # fmt: skip
 
 
-class Redrawable(Protocol):
-    """Evidence of a question, and the same with test items drawn anew."""
-
-    @property
-    def redrawn(self) -> Self | None:
-        """The evidence with a column for each draw of the items that rows share, in place of seeds; None if none do."""
-
-
 Gathered = TypeVar("Gathered", bound=Redrawable)
 
 
@@ -215,14 +208,6 @@ def effect_of(
     """Return `effect` of the table that is built from evidence, with the noise of the items that its rows share."""
     redrawn = None if evidence.redrawn is None else build(evidence.redrawn)
     return effect(build(evidence), rules, redrawn=redrawn, **options)
-
-
-class Scored(Redrawable, Protocol):
-    """Evidence with a table of scores as `stilts.analysis.questions.common.outcomes` returns it."""
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """The scores."""
 
 
 def mean_effect(

@@ -25,8 +25,9 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.contrasts import Weights, added, by_target, evenly
 from stilts.analysis.languages.facts import DISTANCES, language, language_table
 from stilts.analysis.opened import Analysis, in_order
-from stilts.analysis.questions.common import Result, Rules, Test, outcomes, untested
 from stilts.analysis.questions.crossed import effect_of
+from stilts.analysis.questions.evidence import outcomes
+from stilts.analysis.questions.testing import Result, Rules, Test, untested
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
@@ -94,13 +95,13 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.common.outcomes` returns it.
+        As `stilts.analysis.questions.evidence.outcomes` returns it.
     encoder : str
         Whose tokenizer's fertility is the control.
     conditions : sequence of str or None
         Intermediate conditions to average; None for all that have the targets and seeds that the baseline has.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.common.redrawn_outcomes` returns it, against English.
+        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it, against English.
 
     Raises
     ------

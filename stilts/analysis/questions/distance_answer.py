@@ -5,9 +5,10 @@ import pandas as pd
 from stilts.analysis.estimates import clear
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import Result, Rules, level_of, redrawn_outcomes, untested
 from stilts.analysis.questions.distance import OUTCOMES, TESTS, Evidence, gather, learned_targets, mean_outcome
 from stilts.analysis.questions.distance_models import reliability
+from stilts.analysis.questions.evidence import level_of, redrawn_outcomes
+from stilts.analysis.questions.testing import Result, Rules, untested
 from stilts.analysis.verdicts import Verdict
 from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.settings import BASELINE

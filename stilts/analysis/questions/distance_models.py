@@ -8,9 +8,9 @@ import pandas as pd
 from stilts.analysis.contrasts import by_target
 from stilts.analysis.correlations import correlation_interval
 from stilts.analysis.languages.facts import DISTANCES, language, language_table
-from stilts.analysis.questions.common import Result, Rules
 from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed_coefficients
 from stilts.analysis.questions.distance import CONTROLS, OUTCOMES, Evidence, gap_to_english, standardised
+from stilts.analysis.questions.testing import Result, Rules
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
@@ -222,7 +222,7 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.common.outcomes` returns it.
+        As `stilts.analysis.questions.evidence.outcomes` returns it.
 
     Returns
     -------

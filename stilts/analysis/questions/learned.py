@@ -60,7 +60,7 @@ def _suite(answer: Answer) -> str:
 
 
 def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return the tests of several studies as `common.verdicts` has them, with the study first."""
+    """Return the tests of several studies as `testing.verdicts` has them, with the study first."""
     tables = [answer.verdicts.assign(study=answer.learned.study) for answer in answers]
     together = pd.concat(tables, ignore_index=True)
     return together[["study", *(column for column in together if column != "study")]]

@@ -23,9 +23,11 @@ from stilts.analysis.estimates import Estimate, clear
 from stilts.analysis.languages.facts import language, language_table
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.common import Result, Rules, Test, learned_outcomes, sources_note, untested
 from stilts.analysis.questions.crossed import effect, effect_of, mean_effect
-from stilts.analysis.wording import count, listed, signed
+from stilts.analysis.questions.evidence import learned_outcomes
+from stilts.analysis.questions.sentences import uncorrected
+from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
+from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
@@ -117,7 +119,7 @@ class Evidence:
     ----------
     plan : Plan
     scores : DataFrame
-        As `stilts.analysis.questions.common.learned_outcomes` returns it; may be empty.
+        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; may be empty.
     dev : DataFrame
         A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
         (dev score of the first stage's language in percent, after the first and after the second stage).
@@ -400,19 +402,10 @@ def summary(evidence: Evidence, rules: Rules) -> str:
 
 def seen_text(table: pd.DataFrame) -> str:
     """Say of `by_source` where the order matters by itself."""
-    chosen = clear(table)
-    if table.empty:
-        return "No language has both orders on record yet."
-    if chosen.empty:
-        return f"None of the {len(table)} intervals leaves zero out."
-    said = [
-        f"{row['source']}, {row['languages']}: {signed(row['effect'])} ({signed(row['low'])} to {signed(row['high'])})"
-        for row in chosen.to_dict("records")
-    ]
-    return (
-        f"Of {len(table)} intervals, which nothing is corrected for, these leave zero out: {'; '.join(said)}. Positive "
-        "is better with English last."
-    )
+    named = [f"{row['source']}, {row['languages']}: {in_words(row['effect'], row['low'], row['high'])}"
+             for row in table.to_dict("records")]  # fmt: skip
+    said = uncorrected(table, named, "No language has both orders on record yet.")
+    return f"{said} Positive is better with English last." if len(clear(table)) else said
 
 
 def forgetting_text(evidence: Evidence) -> str:

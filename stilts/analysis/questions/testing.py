@@ -1,12 +1,10 @@
-"""What the five questions share: the table of outcomes, the result of a test, and the table of tests with verdicts.
+"""The tests of a question: the rules by which they are done, their results, and what a design could have seen.
 
-How a verdict is reached
-------------------------
 A question's tests stand in its study file. Each gives an effect with its standard error; `stilts.analysis.verdicts`
 judges all the tests of the file together. Intervals are each test's own, not corrected.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
@@ -15,23 +13,16 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.estimates import Estimate
-from stilts.analysis.opened import Analysis
-from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, Verdict, judge, no_room
-from stilts.analysis.wording import count, in_words, p_text
+from stilts.analysis.questions.evidence import Level
+from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, judge, no_room
+from stilts.analysis.wording import count
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.records import Record, tidy
-from stilts.study.settings import SOURCE_LANGUAGE, QuestionSettings, Study
-from stilts.tasks.registry import TARGETS
-from stilts.workspace.checkout import workspace
-from stilts.workspace.notebooks.markup import plain
+from stilts.study.settings import QuestionSettings
 
 POINTS = "points"
 POWER = 0.8  # of four of five tries
 QUANTILES = 2000  # of the estimated standard error
-REDRAWN = 400  # draws of test items that tell how alike they move the rows of a table
-OUTCOME_COLUMNS = ("condition", "target", "language", "seed", "score", "n")
 
 
 @dataclass(frozen=True)
@@ -72,10 +63,9 @@ class Rules:
         """Whether p-values are corrected for the number of tests."""
         return self.correction == "holm"
 
-    @property
-    def tests_together(self) -> int:
-        """Number of tests that p-values are corrected for: 1 without correction."""
-        return max(len(self.tests), 1) if self.corrects else 1
+    def together(self, tests: int) -> int:
+        """Return how many of so many tests p-values are corrected for: all of them, or 1 without correction."""
+        return max(tests, 1) if self.corrects else 1
 
     def generator(self) -> np.random.Generator:
         """Return a fresh random generator; each starts in the same state."""
@@ -148,102 +138,9 @@ def untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
     return Result(*4 * (float("nan"),), seeds=0, unit=unit, expected=expected, notes=(reason,))
 
 
-def study_with_question(name: str) -> Study:
-    """Return a study; StiltsError if its file has no block `question`, UnknownName if there is none of that name."""
-    settings = workspace().study(name)
-    if settings.question is None:
-        raise StiltsError(f"study '{name}' has no question: its file lacks the block `question` with its tests")
-    return settings
-
-
-def outcomes(records: Iterable[Record]) -> pd.DataFrame:
-    """Return the zero-shot scores of records: condition, target, language, seed, score (percent) and n (examples)."""
-    table = tidy(records)[list(OUTCOME_COLUMNS)]
-    return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
-
-
-def redrawn_outcomes(
-    table: pd.DataFrame, analysis: Analysis, *, against_english: bool = False
-) -> pd.DataFrame | None:
-    """Return outcomes as they would be with other test items, where rows of a table share these.
-
-    Items that are translations of one another are drawn together for all languages; and where every row is measured
-    against English, the items of English are shared by all. What no two rows share stays as it is: its noise is in what
-    sets the rows apart.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `outcomes` returns it.
-    analysis : Analysis
-        Of the same records.
-    against_english : bool
-        Whether rows are gaps to English.
-
-    Returns
-    -------
-    DataFrame or None
-        condition, target, language, seed (the number of the draw), score (mean over the seeds of the condition); None
-        where no items are shared.
-    """
-    kept = table[["condition", "target", "language"]].drop_duplicates()
-    targets = list(kept["target"].unique())
-    parallel = [target for target in targets if TARGETS[target].parallel]  # of others no replicates are needed
-    if not targets or not (against_english or any(analysis.replicates[target].shares_items for target in parallel)):
-        return None
-    drawn = [_redrawn(analysis.replicates[target], against_english) for target in targets]
-    return kept.merge(pd.concat(drawn), on=["condition", "target", "language"])
-
-
-def _redrawn(part: Replicates, against_english: bool) -> pd.DataFrame:
-    shared = [part.shares_items or against_english and name == SOURCE_LANGUAGE for name in part.languages]
-    scores = np.where(np.array(shared)[:, None], part.items[:REDRAWN], part.scores)
-    axes = [range(1, len(scores) + 1), part.languages, part.conditions]
-    index = pd.MultiIndex.from_product(axes, names=["seed", "language", "condition"])
-    return pd.DataFrame({"score": scores.ravel()}, index=index).reset_index().assign(target=part.target)
-
-
 def sources_note(names: str) -> tuple[str]:
     """Return the note of a test that is of these source languages, which were chosen and not drawn."""
     return (f"the interval is of the source languages at hand ({names}) and says nothing of others",)
-
-
-def with_redrawn_scores(evidence: Any, analysis: Analysis) -> Any:
-    """Return evidence that has a table `scores`, with the same of redrawn items as its `redrawn`."""
-    drawn = redrawn_outcomes(evidence.scores, analysis)
-    return evidence if drawn is None else replace(evidence, redrawn=replace(evidence, scores=drawn))
-
-
-def learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, str]]) -> pd.DataFrame:
-    """Return the `outcomes` of records, without the conditions and targets of the cells that were not learned."""
-    table = outcomes(records)
-    kept = [pair not in failed for pair in zip(table["condition"], table["target"], strict=True)]
-    return table.loc[kept].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
-class Level:
-    """What models score before what a question is about, and what guessing would, in percent."""
-
-    score: float
-    guessed: float
-
-
-def level_of(table: pd.DataFrame, baselines: Sequence[str], floors: Mapping[str, float]) -> Level | None:
-    """Return the level of conditions in languages other than English, mean over targets; None without their scores.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `outcomes` returns it.
-    floors : mapping
-        Target -> what guessing scores; 0 where it is not named.
-    """
-    rows = table[table["condition"].isin(list(baselines)) & (table["language"] != SOURCE_LANGUAGE)]
-    by_target = rows.groupby("target")["score"].mean()
-    if by_target.empty:
-        return None
-    return Level(float(by_target.mean()), float(np.mean([floors.get(str(target), 0.0) for target in by_target.index])))
 
 
 def with_room(result: Result, rules: Rules, level: Level | None) -> Result:
@@ -286,8 +183,9 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
         reason, based on, detectable (the effect that this design would find in four of five tries), smallest effect,
         method. A test that the records do not allow has no numbers, and no part in the correction.
     """
-    judged = judge([(_hypothesis(each, rules), _measurement(each)) for each in results], rules.level, rules.corrects)
-    together = judged_together(results, rules)
+    pairs = [(_hypothesis(each, rules), _measurement(each)) for each in results]
+    judged = judge(pairs, rules.level, rules.corrects)
+    together = rules.together(sum(not measured.obstacle for _, measured in pairs))
     rows = [
         {"test": result.test, "hypothesis": result.hypothesis, "unit": result.unit, "method": result.method}
         | result.row("estimate")
@@ -318,104 +216,17 @@ def _measurement(result: Result) -> Measurement:
     return Measurement(result.value, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
-def judged_together(results: Sequence[Result], rules: Rules) -> int:
-    """Return the number of tests that p-values are corrected for: those that could be made; 1 without correction."""
-    made = [result for result in results if not _measurement(result).obstacle]
-    return max(len(made), 1) if rules.corrects else 1
-
-
 def detectable(result: Result, rules: Rules, together: int) -> float:
     """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test.
 
     Parameters
     ----------
     together : int
-        As `judged_together` returns it.
+        Of the tests that could be made, as `Rules.together` returns it.
     """
     if np.isnan(result.se) or np.isnan(result.df):
         return float("nan")
     return detectable_effect(result.se, result.df, rules.level, together)
-
-
-def power_note(results: Sequence[Result], rules: Rules) -> str:
-    """Say of each test which effect its design could have seen, beside the smallest one that matters."""
-    lines, together = [], judged_together(results, rules)
-    for result in results:
-        seen, smallest = detectable(result, rules, together), smallest_effect(result, rules)
-        if np.isnan(seen):
-            lines.append(f"- `{result.test}`: no power can be reckoned for it.")
-            continue
-        line = f"- `{result.test}` would find an effect of {seen:.1f} {result.unit} in four of five tries"
-        if smallest is not None:
-            fine = "fine enough" if seen <= smallest else "too coarse"
-            line += f": {fine} for {smallest:.1f}, the smallest that matters"
-        lines.append(line + ".")
-    if not lines:
-        return "No test was chosen."
-    lines.append(
-        "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
-        f"correction for the {count(together, 'test')} that could be made."
-    )
-    return "\n".join(lines)
-
-
-def caveats(results: Sequence[Result]) -> str:
-    """Say what the tests left out or do not cover, each note once with the tests that it is of."""
-    tests: dict[str, list[str]] = {}
-    for result in results:
-        for note in result.notes:
-            tests.setdefault(note, []).append(f"`{result.test}`")
-    return "\n".join(f"- {', '.join(names)}: {note}." for note, names in tests.items()) or "Nothing was left out."
-
-
-def answers(table: pd.DataFrame) -> str:
-    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict.
-
-    A reason for which none of the tests could be made is said once, before them.
-    """
-    reason, rows = shared_obstacle(table), table.to_dict("records")
-    if reason:
-        said = [f"- *{row['hypothesis']}* {effect}".rstrip() for row in rows for effect in [_effect(row)]]
-        return "\n".join([f"None of the {len(rows)} tests could be made: {reason}.", "", *said])
-    return "\n".join(f"- {_answer(row)}" for row in rows) or "No test was chosen."
-
-
-def shared_obstacle(table: pd.DataFrame) -> str:
-    """Return the reason for which none of several tests could be made, "" where one could or reasons differ."""
-    if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
-        return str(table["reason"].iloc[0])
-    return ""
-
-
-def _answer(row: Mapping[str, Any]) -> str:
-    start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
-    if np.isnan(row["estimate"]):
-        return f"{start}: {row['reason']}."
-    return f"{start}: {_effect(row)}; {row['reason']}."
-
-
-def _effect(row: Mapping[str, Any]) -> str:
-    """Say an effect and what it is from, "" where there is none."""
-    return "" if np.isnan(row["estimate"]) else f"{_corrected(row)}, from {row['based on']}"
-
-
-def _corrected(row: Mapping[str, Any]) -> str:
-    said = in_words(row["estimate"], row["low"], row["high"], row["unit"])
-    return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {p_text(row['p_holm'])}"
-
-
-def effect_text(row: Mapping[str, Any]) -> str:
-    """Say the effect of a row of `verdicts` with its interval, and why the verdict is what it is."""
-    return f"{_corrected(row)}; {row['reason']}"
-
-
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `verdicts` for readers: p-values that are not zero; without the hypotheses, which `answers` has."""
-    columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
-    found = table[columns].copy()
-    for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
-        found.insert(5 + place, title, [p_text(value) for value in table[name]])
-    return found
 
 
 def detectable_effect(se: float, df: float, level: float = 0.95, tests: int = 1, power: float = POWER) -> float:

@@ -1,0 +1,117 @@
+"""Sentences and the table for readers, made from the tests of a question with their verdicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stilts.analysis.estimates import clear
+from stilts.analysis.questions.testing import Result, Rules
+from stilts.analysis.verdicts import Verdict
+from stilts.analysis.wording import count, in_words, p_text
+from stilts.workspace.notebooks.markup import plain
+
+
+def answers(table: pd.DataFrame) -> str:
+    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict.
+
+    A reason for which none of the tests could be made is said once, before them.
+    """
+    reason, rows = shared_obstacle(table), table.to_dict("records")
+    if reason:
+        said = [f"- *{row['hypothesis']}* {effect}".rstrip() for row in rows for effect in [_effect(row)]]
+        return "\n".join([f"None of the {len(rows)} tests could be made: {reason}.", "", *said])
+    return "\n".join(f"- {_answer(row)}" for row in rows) or "No test was chosen."
+
+
+def shared_obstacle(table: pd.DataFrame) -> str:
+    """Return the reason for which none of several tests could be made, "" where one could or reasons differ."""
+    if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
+        return str(table["reason"].iloc[0])
+    return ""
+
+
+def paragraph(table: pd.DataFrame) -> str:
+    """Say the same in a paragraph: of each test its hypothesis, verdict, effect and the verdict's reason."""
+    if reason := shared_obstacle(table):
+        return f"None of the {len(table)} tests could be made: {reason}."
+    return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    effect = "" if np.isnan(row["estimate"]) else f"{_corrected(row)}; "
+    return f"{row['verdict'].capitalize()}: {effect}{row['reason']}."
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
+    if np.isnan(row["estimate"]):
+        return f"{start}: {row['reason']}."
+    return f"{start}: {_effect(row)}; {row['reason']}."
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    """Say an effect and what it is from, "" where there is none."""
+    return "" if np.isnan(row["estimate"]) else f"{_corrected(row)}, from {row['based on']}"
+
+
+def _corrected(row: Mapping[str, Any]) -> str:
+    said = in_words(row["estimate"], row["low"], row["high"], row["unit"])
+    return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {p_text(row['p_holm'])}"
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `verdicts` for readers: p-values that are not zero; without the hypotheses, which `answers` has."""
+    columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
+    found = table[columns].copy()
+    for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
+        found.insert(5 + place, title, [p_text(value) for value in table[name]])
+    return found
+
+
+def power_note(table: pd.DataFrame, rules: Rules) -> str:
+    """Say of each row of `verdicts` which effect its design could have seen, beside the smallest that matters."""
+    if table.empty:
+        return "No test was chosen."
+    together = rules.together(int((table["verdict"] != Verdict.UNTESTABLE).sum()))
+    return "\n".join(
+        [
+            *(f"- `{row['test']}`{_seen(row)}." for row in table.to_dict("records")),
+            "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
+            f"correction for the {count(together, 'test')} that could be made.",
+        ]
+    )
+
+
+def _seen(row: Mapping[str, Any]) -> str:
+    seen, smallest = row["detectable"], row["smallest effect"]
+    if np.isnan(seen):
+        return ": no power can be reckoned for it"
+    said = f" would find an effect of {seen:.1f} {row['unit']} in four of five tries"
+    if np.isnan(smallest):
+        return said
+    fine = "fine enough" if seen <= smallest else "too coarse"
+    return f"{said}: {fine} for {smallest:.1f}, the smallest that matters"
+
+
+def caveats(results: Sequence[Result]) -> str:
+    """Say what the tests left out or do not cover, each note once with the tests that it is of."""
+    tests: dict[str, list[str]] = {}
+    for result in results:
+        for note in result.notes:
+            tests.setdefault(note, []).append(f"`{result.test}`")
+    return "\n".join(f"- {', '.join(names)}: {note}." for note, names in tests.items()) or "Nothing was left out."
+
+
+def uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:
+    """Say which rows of a table, by their names, have intervals that leave zero out; `nothing` is said of an empty one.
+
+    Nothing is corrected for, and the sentence says so.
+    """
+    if table.empty:
+        return nothing
+    chosen = clear(table.assign(name=list(names)))["name"]
+    if chosen.empty:
+        return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
+    return f"Of {len(table)} intervals, which nothing is corrected for, these leave zero out: {'; '.join(chosen)}."
