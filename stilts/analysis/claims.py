@@ -31,8 +31,7 @@ from stilts.analysis.languages.facts import language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
 from stilts.analysis.wording import count, listed, signed
-from stilts.study.records import Record
-from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+from stilts.study.settings import BASELINE
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, of_suite
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ class Evidence:
     replicates : dict
         Target -> replicates of the conditions in which it was learned, see `stilts.analysis.learning.learned_parts`.
     dev_scores : DataFrame
-        condition, target, score: English dev scores averaged over seeds.
+        condition, target, score: English dev scores, see `stilts.analysis.learning.dev_scores`.
     tasks : dict
         Condition -> its intermediate tasks.
     scores : DataFrame
@@ -242,7 +241,7 @@ class Evidence:
 def evidence(analysis: Analysis) -> Evidence:
     """Return the evidence that a study's records give."""
     return Evidence(
-        analysis.suite, analysis.learned, english_dev_scores(analysis.records), analysis.conditions, analysis.scores,
+        analysis.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
         analysis.failed, analysis.floors,
     )  # fmt: skip
 
@@ -450,28 +449,14 @@ def best_on_dev(found: Evidence) -> dict[str, str]:
     A target that is trained as another task has that one's dev score. The baseline and the target's own task do not
     stand for choice. Of equal scores the first in the study's order is taken.
     """
-    chosen, scores = {}, found.dev_scores
+    chosen = {}
+    scores = found.dev_scores.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
     for target in found.replicates:
         usable = found.english(target)
         rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
         if len(rows):
             chosen[target] = rows.loc[rows["score"].idxmax(), "condition"]
     return chosen
-
-
-def english_dev_scores(records: Iterable[Record]) -> pd.DataFrame:
-    """Return condition, target, score: English dev scores of the targets that train, averaged over seeds.
-
-    Conditions keep the order of the records.
-    """
-    rows = [
-        {"condition": record.run.condition, "target": record.run.target}
-        | {"score": record.metrics[SOURCE_LANGUAGE]["score"]}
-        for record in records
-        if record.run.phase == "target"
-    ]
-    table = pd.DataFrame(rows, columns=["condition", "target", "score"])
-    return table.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
 
 
 def _english_is_enough(found: Evidence) -> Claim:

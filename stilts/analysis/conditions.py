@@ -134,6 +134,4 @@ def _table(rows: list[dict[str, Any]], more: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
     columns = ["comparison", "change", "difference", "low", "high", "p", "excludes_zero", *more]
-    if not rows:
-        return pd.DataFrame(columns=[*columns, "p_holm", "survives_holm"])
     return with_holm(pd.DataFrame(rows, columns=columns))

@@ -14,6 +14,8 @@ from stilts.analysis.estimates import LEVEL, Estimate, estimate, estimate_table,
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
+GAIN = ("gain", "low", "high", "p", "excludes_zero")
+
 
 def estimate_contrast(
     replicates: Mapping[str, Replicates], weights: Mapping[str, Weights], level: float = LEVEL
@@ -81,9 +83,8 @@ def gains(
                 | {"languages": len(part.others), "seeds": effect.seeds}
                 | {"learned": not {(condition, target), (baseline, target)} & lost}
             )
-    table = pd.DataFrame(rows)
-    if table.empty:
-        return table
+    columns = ["condition", "target", "baseline_score", "score", *GAIN, "languages", "seeds", "learned"]
+    table = pd.DataFrame(rows, columns=columns).astype({"learned": bool})
     corrected = with_holm(table[table["learned"]], level)[["p_holm", "survives_holm"]]
     table = table.join(corrected.reindex(table.index))
     return table.assign(survives_holm=table["survives_holm"].eq(True))
@@ -110,7 +111,7 @@ def average_gains(
         | {"targets": len(targets)}
         for condition, targets in comparable(replicates, baseline).items()
     ]
-    return with_holm(pd.DataFrame(rows), level)
+    return with_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets"]), level)
 
 
 def comparable(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:

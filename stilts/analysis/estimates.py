@@ -139,7 +139,7 @@ def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     from statsmodels.stats.multitest import multipletests
 
     if table.empty:
-        return table
+        return table.assign(p_holm=0.0, survives_holm=False)
     survives, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
     return table.assign(p_holm=corrected, survives_holm=survives)
 
@@ -149,3 +149,8 @@ def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
     """Return the rows whose interval, of these columns, leaves zero out."""
     return table[(table[low] > 0) | (table[high] < 0)]
+
+
+def sides(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[int, int]:
+    """Return how many rows have an interval, of these columns, above zero and below it."""
+    return int((table[low] > 0).sum()), int((table[high] < 0).sum())

@@ -1,9 +1,8 @@
 """Tables of gains that several notebooks show."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stilts.analysis.effects import average_gains, baseline_by_language, by_language_and_condition, gains
+from stilts.analysis.effects import baseline_by_language, by_language_and_condition, gains
 from stilts.analysis.languages.facts import language_table
 from stilts.analysis.opened import Analysis
 from stilts.study.errors import StiltsError, UnknownName
@@ -13,31 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-GAIN_COLUMNS = {
-    **dict.fromkeys(("condition", "target"), str),
-    **dict.fromkeys(("baseline_score", "score", "gain", "low", "high", "p", "p_holm"), float),
-    **dict.fromkeys(("excludes_zero", "survives_holm", "learned"), bool),
-}
-
-
 def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
     """Return the gains of an analysis as `stilts.analysis.effects.gains` does; no row where nothing can be compared."""
-    return _with_columns(gains(analysis.replicates, analysis.failed) if analysis else None, GAIN_COLUMNS)
-
-
-def average_gains_of(analysis: Analysis) -> "pd.DataFrame":
-    """Return the gains averaged over the targets that were learned as `stilts.analysis.effects.average_gains` does."""
-    dropped = ("target", "baseline_score", "score", "learned")
-    columns = {name: kind for name, kind in GAIN_COLUMNS.items() if name not in dropped}
-    return _with_columns(average_gains(analysis.learned), {**columns, "targets": int})
-
-
-def _with_columns(table: "pd.DataFrame | None", columns: Mapping[str, type]) -> "pd.DataFrame":
-    import pandas as pd
-
-    if table is not None and len(table):
-        return table
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+    return gains(analysis.replicates, analysis.failed) if analysis else gains({})
 
 
 def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":

@@ -7,7 +7,7 @@ import pandas as pd
 from stilts.analysis import learning
 from stilts.analysis.claims import published_layer
 from stilts.analysis.costs import Throughput, throughput_table
-from stilts.analysis.estimates import LEVEL, clear
+from stilts.analysis.estimates import LEVEL, clear, sides
 from stilts.analysis.languages.facts import language
 from stilts.analysis.opened import Analysis, in_order
 from stilts.analysis.published import Series
@@ -51,11 +51,11 @@ def matrix(cells: pd.DataFrame) -> str:
     cells = cells[cells["learned"]]
     if cells.empty:
         return "Of no cell was the target learned in English."
-    up, down = cells[cells["low"] > 0], cells[cells["high"] < 0]
+    up, down = sides(cells)
     chance = (1 - LEVEL) / 2 * len(cells)
     apart = f" {lost} more are pale: their target was not learned in English, and they count nowhere." if lost else ""
     return (
-        f"Of {count(cells, 'cell')}, {len(up)} have an interval above zero and {len(down)} one below; were there no "
+        f"Of {count(cells, 'cell')}, {up} have an interval above zero and {down} one below; were there no "
         f"effects at all, about {chance:.0f} of either kind would be expected. After Holm's correction "
         f"{int(cells['survives_holm'].sum())} remain. {_extreme(cells, 'largest', 'idxmax')} "
         f"{_extreme(cells, 'lowest', 'idxmin')}{apart}"
@@ -123,9 +123,10 @@ def by_language(averages: pd.DataFrame) -> str:
     if others.empty:
         return "There is no language besides English yet."
     most, least = (others.loc[place] for place in (others["gain"].idxmax(), others["gain"].idxmin()))
+    up, down = sides(others)
     text = (
-        f"Of {count(others, 'language')} besides English, {int((others['low'] > 0).sum())} have an interval above zero "
-        f"and {int((others['high'] < 0).sum())} one below. {_named(most)} gains most, {_named(least)} least"
+        f"Of {count(others, 'language')} besides English, {up} have an interval above zero and {down} one below. "
+        f"{_named(most)} gains most, {_named(least)} least"
     )
     english = averages[averages["language"] == SOURCE_LANGUAGE]
     return f"{text}; {_named(english.iloc[0])}." if len(english) else f"{text}."
@@ -142,12 +143,12 @@ def gaps(table: pd.DataFrame) -> str:
     if before.empty or after.empty:
         return "No condition can be compared with `none` yet."
     widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
+    wider, narrower = sides(after, "change_low", "change_high")
     return (
         f"Without an intermediate task English is ahead by {before['gap'].mean():.0f} points on average, most in "
         f"`{widest['target']}` ({widest['gap']:.0f}) and least in `{narrowest['target']}` ({narrowest['gap']:.0f}). Of "
-        f"{count(after, 'comparison')} with a condition, {int((after['change_high'] < 0).sum())} narrow the gap and "
-        f"{int((after['change_low'] > 0).sum())} widen it by an interval that leaves zero out; the others cannot be "
-        "told from no change."
+        f"{count(after, 'comparison')} with a condition, {narrower} narrow the gap and {wider} widen it by an interval "
+        "that leaves zero out; the others cannot be told from no change."
     )
 
 
@@ -183,10 +184,8 @@ def _reversal(gained: pd.DataFrame) -> str:
 
 def _every_layer(gained: pd.DataFrame) -> str:
     """Say at each layer how many conditions have an interval above and below zero."""
-    said = [
-        f"{layer}: {int((rows['gain_low'] > 0).sum())} and {int((rows['gain_high'] < 0).sum())}"
-        for layer, rows in gained.groupby("layer")
-    ]
+    by_layer = {layer: sides(rows, "gain_low", "gain_high") for layer, rows in gained.groupby("layer")}
+    said = [f"{layer}: {up} and {down}" for layer, (up, down) in by_layer.items()]
     return (
         "Conditions whose interval, over languages and seeds, lies above zero and below it, layer by layer: "
         f"{'; '.join(said)}."
@@ -261,7 +260,7 @@ def differences(table: pd.DataFrame) -> str:
         return "No two conditions can be compared yet."
     lines = []
     for (name, change), rows in table.groupby(["comparison", "change"], sort=False):
-        up, down = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
+        up, down = sides(rows)
         holm = int(rows["survives_holm"].sum())
         lines.append(
             f"- `{name}` ({change}): over {count(rows, 'target')}, {up} with an interval above zero and {down} with "

@@ -14,8 +14,8 @@ from faked_study import LANGUAGES, PILOT_SUITE, commit_pilot, fill
 
 from stilts.analysis import omissions, prose, published, score_report, suite_report
 from stilts.analysis.costs import Throughput, costs_by_phase, read_throughput, run_costs, throughput_table
-from stilts.analysis.effects import average_language_gains
-from stilts.analysis.gain_tables import average_gains_of, gains_of, retrieval_scores, rows_of, well_covered
+from stilts.analysis.effects import average_gains, average_language_gains
+from stilts.analysis.gain_tables import gains_of, retrieval_scores, rows_of, well_covered
 from stilts.analysis.opened import find_records, open_analysis, open_if_recorded, open_study
 from stilts.analysis.verdicts import Verdict
 from stilts.publish.tables import show
@@ -522,7 +522,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     analysis = open_study("pilot", resamples=50)
     assert gains_of(analysis)[["condition", "target"]].to_numpy().tolist() == [["mnli", "xnli"], ["squad", "tatoeba"]]
-    averages = average_gains_of(analysis)
+    averages = average_gains(analysis.learned)
     assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
     assert prose.averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
     assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS

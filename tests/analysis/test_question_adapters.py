@@ -15,27 +15,24 @@ from scipy import stats
 
 from stilts.analysis.conditions import is_same_task
 from stilts.analysis.opened import Analysis
-from stilts.analysis.questions.adapters import FULL, SCHEMES, conditions_of, gather, similarities
+from stilts.analysis.questions.adapters import FULL, SCHEMES, TESTS, conditions_of, gather, similarities
 from stilts.analysis.questions.adapters_answer import (
-    agreement_text,
-    check_comparable,
-    design_text,
-    from_records,
-    prediction_text,
-    schemes_text,
-)
-from stilts.analysis.questions.adapters_tables import (
     agreement,
+    agreement_text,
     beyond_means_points,
     by_measure,
+    check_comparable,
     cross_validated,
+    design_text,
+    from_records,
     language_gains,
     pair_gains,
     prediction,
+    prediction_text,
     reliability,
     scheme_gains,
+    schemes_text,
 )
-from stilts.analysis.questions.adapters_tests import TESTS
 from stilts.analysis.questions.chapters import Section
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.permutations import beyond_means, orders, predicted, relation, standardised

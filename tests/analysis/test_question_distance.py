@@ -26,20 +26,18 @@ from stilts.analysis.questions.distance import (
     standardised,
 )
 from stilts.analysis.questions.distance_answer import (
+    collinearity,
     collinearity_text,
+    correlations,
     correlations_text,
     design_text,
-    family_text,
-    noise_text,
-)
-from stilts.analysis.questions.distance_models import (
-    collinearity,
-    correlations,
     families,
+    family_text,
     joint_models,
     language_means,
     leave_one_family_out,
     lines,
+    noise_text,
     reliability,
     slopes_by_target,
     variance_inflation,

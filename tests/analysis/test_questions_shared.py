@@ -12,7 +12,8 @@ from stilts.analysis.contrasts import by_target, contrast
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.questions.crossed import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, level_of, outcomes, redrawn_outcomes
-from stilts.analysis.questions.sentences import answers, caveats, power_note, shared_obstacle, shown
+from stilts.analysis.questions.sentences import answers, caveats, power_note, shared_obstacle
+from stilts.analysis.questions.tables import shown
 from stilts.analysis.questions.testing import (
     Result,
     Rules,

@@ -12,6 +12,7 @@ of them does better from the start stays out. A target that fewer than half of t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -25,6 +26,7 @@ from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
+from stilts.analysis.questions.tables import language_means
 from stilts.analysis.questions.testing import Result, Rules, Test, untested
 from stilts.analysis.wording import in_words, listed
 from stilts.study.errors import StiltsError
@@ -172,17 +174,12 @@ def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
     return f"no scores with and without the intermediate task of {' and '.join(absent)}" if absent else ""
 
 
-def _gain_test(architecture: str) -> Test:
-    return lambda evidence, rules: mean_gain(evidence, rules, architecture)
-
-
-def _difference_test(first: str, second: str) -> Test:
-    return lambda evidence, rules: difference(evidence, rules, first, second)
-
-
 TESTS: dict[str, Test] = {
-    **{f"gain-{name}": _gain_test(name) for name in ARCHITECTURES},
-    **{f"{first}-minus-{second}": _difference_test(first, second) for first, second in permutations(ARCHITECTURES, 2)},
+    **{f"gain-{name}": partial(mean_gain, architecture=name) for name in ARCHITECTURES},
+    **{
+        f"{first}-minus-{second}": partial(difference, first=first, second=second)
+        for first, second in permutations(ARCHITECTURES, 2)
+    },
 }
 """`gain-<architecture>`, and `<architecture>-minus-<architecture>`: the difference of two gains."""
 
@@ -192,12 +189,7 @@ TESTS: dict[str, Test] = {
 
 def language_gains(evidence: Evidence) -> pd.DataFrame:
     """Return the gain of each architecture in each language, mean over targets and seeds: group, language, gain."""
-    rows = [
-        {"group": name, "language": code, "gain": value}
-        for name in evidence.architectures
-        for code, value in evidence.gain(name).mean(axis=1).items()
-    ]
-    return pd.DataFrame(rows, columns=["group", "language", "gain"])
+    return language_means({name: evidence.gain(name) for name in evidence.architectures})
 
 
 def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from stilts.analysis.opened import Analysis, open_study
 from stilts.analysis.prose import scope
-from stilts.analysis.questions import crossed, sentences, testing
+from stilts.analysis.questions import crossed, sentences, tables, testing
 from stilts.analysis.questions.evidence import Level, level_of, with_redrawn_scores
 from stilts.analysis.questions.testing import Result, Rules, Test, run_tests, untested
 from stilts.analysis.verdicts import Verdict
@@ -101,7 +101,7 @@ class Answer:
     @property
     def shown(self) -> pd.DataFrame:
         """The verdicts for readers, without what `said` has."""
-        return sentences.shown(self.verdicts)
+        return tables.shown(self.verdicts)
 
     @property
     def checks(self) -> pd.DataFrame:

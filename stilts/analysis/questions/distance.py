@@ -16,6 +16,7 @@ same for all languages, so that its noise moves no slope.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from stilts.analysis.languages.facts import DISTANCES, language, language_table
 from stilts.analysis.opened import Analysis, in_order
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.evidence import outcomes
-from stilts.analysis.questions.testing import Result, Rules, Test, untested
+from stilts.analysis.questions.testing import Result, Rules, Test
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
@@ -228,11 +229,10 @@ def slope(evidence: Evidence, rules: Rules, outcome: str, distance: str, control
     """Return the slope of an outcome on a distance, with controls held constant if there are any."""
     expected = 1 if outcome == GAP else 0
     chosen = standardised(evidence.predictors[[distance, *controls]])
-    options = {"predictors": chosen, "coefficient": distance, "expected": expected, "unit": UNIT}
-    result = effect_of(evidence, lambda found: found.outcome(outcome), rules, **options)
-    if result.known:
-        return result
-    return untested("; ".join(result.notes), UNIT, expected)
+    return effect_of(
+        evidence, lambda found: found.outcome(outcome), rules, predictors=chosen, coefficient=distance,
+        expected=expected, unit=UNIT,
+    )  # fmt: skip
 
 
 def mean_outcome(evidence: Evidence, rules: Rules, outcome: str) -> Result:
@@ -247,19 +247,10 @@ def standardised(table: pd.DataFrame) -> pd.DataFrame:
     return (kept - kept.mean()) / spread.where(spread > 0, 1.0)
 
 
-def _slope_test(outcome: str, distance: str, controls: Sequence[str]) -> Test:
-    return lambda evidence, rules: slope(evidence, rules, outcome, distance, controls)
-
-
-def _tests() -> dict[str, Test]:
-    kinds: dict[str, Sequence[str]] = {"": (), "-controlled": CONTROLS}
-    return {
-        f"{outcome}-{distance}{suffix}": _slope_test(outcome, distance, controls)
-        for outcome in OUTCOMES
-        for distance in DISTANCES
-        for suffix, controls in kinds.items()
-    }
-
-
-TESTS: dict[str, Test] = _tests()
+TESTS: dict[str, Test] = {
+    f"{outcome}-{distance}{suffix}": partial(slope, outcome=outcome, distance=distance, controls=controls)
+    for outcome in OUTCOMES
+    for distance in DISTANCES
+    for suffix, controls in (("", ()), ("-controlled", CONTROLS))
+}
 """`<outcome>-<distance>`, and the same with `-controlled` for pretraining text and fertility held constant."""

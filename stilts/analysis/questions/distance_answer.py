@@ -1,17 +1,269 @@
-"""The answer to question 2, in sentences."""
+"""Question 2, answered: what explains a gap besides the tested distance, in tables, and sentences."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
+from stilts.analysis.contrasts import by_target
+from stilts.analysis.correlations import correlation_interval
 from stilts.analysis.estimates import clear
+from stilts.analysis.languages.facts import DISTANCES, language, language_table
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.distance import OUTCOMES, TESTS, Evidence, gather, learned_targets, mean_outcome
-from stilts.analysis.questions.distance_models import reliability
+from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed_coefficients
+from stilts.analysis.questions.distance import (
+    CONTROLS,
+    OUTCOMES,
+    TESTS,
+    Evidence,
+    gap_to_english,
+    gather,
+    learned_targets,
+    mean_outcome,
+    standardised,
+)
 from stilts.analysis.questions.evidence import level_of, redrawn_outcomes
 from stilts.analysis.questions.testing import Result, Rules, untested
 from stilts.analysis.verdicts import Verdict
 from stilts.analysis.wording import count, in_words, listed, signed
-from stilts.study.settings import BASELINE
+from stilts.study.errors import StiltsError
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+
+WIDELY_KNOWN = 0.75
+LEAST_RELIABLE = 0.25
+METHODS = ("linear", "rank")
+
+
+def language_means(evidence: Evidence) -> pd.DataFrame:
+    """Return one row for each language: code, name, family, gap, change (points, over seeds), and its predictors."""
+    facts = language_table(evidence.languages)[["code", "name", "family", "branch", "script"]].set_index("code")
+    means = pd.DataFrame({name: evidence.outcome(name).mean(axis=1) for name in OUTCOMES})
+    return facts.join(means).join(evidence.predictors).rename_axis("code").reset_index()
+
+
+def correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the correlation of each outcome with each predictor, plain and with the controls held constant.
+
+    Intervals are percentile intervals of a bootstrap over languages. Each language is drawn with the noise of its test
+    examples, so that the intervals hold that noise; what it takes off the correlation itself is given apart.
+
+    Parameters
+    ----------
+    noise : DataFrame or None
+        As `example_noise` returns it.
+
+    Returns
+    -------
+    DataFrame
+        outcome, predictor, kind (linear: Pearson; rank: Spearman), r, low, high, languages, partial, partial_low,
+        partial_high, partial_languages (missing for the controls themselves), and for the linear one `r_noise_free`:
+        r over the square root of the share of the outcome's variance that is not noise (missing without `noise`, and
+        where less than a quarter is not noise, since it then says nothing).
+    """
+    table = language_means(evidence)
+    rows = []
+    for outcome in OUTCOMES:
+        reliable = reliability(evidence.outcome(outcome), None if noise is None else noise[outcome])
+        for predictor in (*DISTANCES, *CONTROLS):
+            for kind in METHODS:
+                told = kind == "linear" and reliable >= LEAST_RELIABLE
+                plain = _correlated(table[[outcome, predictor]], rules, kind)
+                partial = dict.fromkeys(("r", "low", "high"), np.nan) | {"languages": 0}
+                if predictor not in CONTROLS:
+                    partial = _correlated(table[[outcome, predictor, *CONTROLS]], rules, kind)
+                free = plain["r"] / np.sqrt(reliable) if told else np.nan
+                rows.append(
+                    {"outcome": outcome, "predictor": predictor, "kind": kind}
+                    | plain
+                    | {"r_noise_free": free, "partial": partial.pop("r")}
+                    | {f"partial_{name}": value for name, value in partial.items()}
+                )
+    return pd.DataFrame(rows)
+
+
+def reliability(outcome: pd.DataFrame, noise: pd.Series | None) -> float:
+    """Return the share of an outcome's variance over languages that is not the noise of test examples; NaN if unknown.
+
+    0 where the noise explains all of it.
+    """
+    if noise is None:
+        return float("nan")
+    observed = outcome.mean(axis=1).var(ddof=1)
+    return float(max(1 - noise.reindex(outcome.index).mean() / observed, 0.0)) if observed else 0.0
+
+
+def _correlated(table: pd.DataFrame, rules: Rules, kind: str) -> dict[str, float | int]:
+    values = table.dropna().to_numpy(dtype=float)
+    r, low, high = np.nan, np.nan, np.nan
+    if len(values) >= values.shape[1] + 2:
+        r, low, high = correlation_interval(values, rules.resamples, rules.generator(), rules.level, kind)
+    return {"r": r, "low": low, "high": high, "languages": len(values)}
+
+
+def lines(evidence: Evidence, distance: str) -> dict[str, tuple[float, float]]:
+    """Return intercept and slope of each outcome's least-squares line on a distance; none where too few have it."""
+    known = evidence.predictors[distance].dropna()
+    found = {}
+    for outcome in OUTCOMES:
+        means = evidence.outcome(outcome).mean(axis=1).reindex(known.index)
+        if known.nunique() > 2:
+            slope, intercept = np.polyfit(known, means, 1)
+            found[outcome] = (float(intercept), float(slope))
+    return found
+
+
+def widely_known(evidence: Evidence, share: float = WIDELY_KNOWN) -> list[str]:
+    """Return the distances that are known for such a share of the languages."""
+    known = evidence.predictors[list(DISTANCES)].notna().mean()
+    return [name for name in DISTANCES if known[name] >= share]
+
+
+def collinearity(evidence: Evidence) -> pd.DataFrame:
+    """Return the linear correlations of the predictors with each other, each over the languages that have both.
+
+    Columns: predictor, `known` (languages), `inflation` (variance inflation factor among the widely known distances and
+    the controls; missing for the others), and one column for each predictor.
+    """
+    table = evidence.predictors
+    inflation = variance_inflation(table[[*widely_known(evidence), *CONTROLS]])
+    shown = table.corr(min_periods=3)
+    shown.insert(0, "inflation", inflation.reindex(shown.index))
+    shown.insert(0, "known", table.notna().sum())
+    return shown.rename_axis("predictor").reset_index()
+
+
+def variance_inflation(table: pd.DataFrame) -> pd.Series:
+    """Return each predictor's variance inflation factor over the complete rows: 1 alone, infinite where it follows."""
+    kept = table.dropna()
+    matrix = kept.corr().to_numpy()
+    if len(kept) < 3 or np.isnan(matrix).any():
+        return pd.Series(np.nan, index=table.columns)
+    if np.linalg.matrix_rank(matrix, tol=1e-9) < len(matrix):
+        return pd.Series(np.inf, index=table.columns)
+    return pd.Series(np.diag(np.linalg.inv(matrix)), index=table.columns)
+
+
+def joint_models(evidence: Evidence, rules: Rules) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the slopes of all distances and controls at once, by the mixed model and by the primary test.
+
+    Two models for each outcome: of the distances that are widely known, and of all, which fewer languages have.
+
+    Returns
+    -------
+    table : DataFrame
+        outcome, model, predictor, slope, low, high, p (mixed model), p_crossed (of the primary test, which counts the
+        small number of seeds), inflation, languages.
+    notes : tuple of str
+        What went wrong in a fit, and which model too few languages allow.
+    """
+    sets = {"widely known": widely_known(evidence), "all distances": list(DISTANCES)}
+    if sets["widely known"] == sets["all distances"]:
+        del sets["all distances"]
+    tables, notes = [], []
+    for outcome in OUTCOMES:
+        for name, distances in sets.items():
+            found, said = _joint_model(evidence, rules, outcome, [*distances, *CONTROLS])
+            notes += [f"{outcome}, {name}: {note}" for note in said]
+            tables.append(found.assign(outcome=outcome, model=name))
+    columns = ["outcome", "model", "predictor", "slope", "low", "high", "p", "p_crossed", "inflation", "languages"]
+    return pd.concat(tables, ignore_index=True).reindex(columns=columns), tuple(notes)
+
+
+def _joint_model(
+    evidence: Evidence, rules: Rules, outcome: str, names: Sequence[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    chosen = standardised(evidence.predictors[list(names)])
+    table = evidence.outcome(outcome).loc[chosen.index].dropna()
+    chosen = chosen.loc[table.index]
+    if len(table) < len(names) + 3:
+        return pd.DataFrame(), (f"{len(table)} languages have all {len(names)} predictors, too few for the model",)
+    try:
+        primary = crossed(table, chosen, rules.level, evidence.redrawn and evidence.redrawn.outcome(outcome))
+    except StiltsError as error:
+        return pd.DataFrame(), (str(error),)
+    fitted, notes = mixed_coefficients(table, chosen, rules.level)
+    inflation = variance_inflation(chosen)
+    rows = [
+        {"predictor": name, "slope": row.value, "low": row.low, "high": row.high, "p": row.p}
+        | {"p_crossed": primary[name].p, "inflation": inflation[name], "languages": len(table)}
+        for name, row in fitted.items()
+        if name in inflation.index
+    ]
+    return pd.DataFrame(rows), notes
+
+
+def families(codes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the languages of each family, and of each branch of Indo-European as "Indo-European: <branch>"."""
+    groups: dict[str, list[str]] = {}
+    for code in codes:
+        known = language(code)
+        name = f"{known.name} (isolate)" if known.family == "isolate" else known.family
+        groups.setdefault(name, []).append(code)
+        if known.branch:
+            groups.setdefault(f"{name}: {known.branch}", []).append(code)
+    return dict(sorted(groups.items()))
+
+
+def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: Rules) -> pd.DataFrame:
+    """Return each test's slope again without the languages of one family, or of one branch of Indo-European.
+
+    Returns
+    -------
+    DataFrame
+        test, without, left_out and languages (their numbers), slope, low, high, keeps_sign. The first row of a test is
+        the slope with all. A family whose removal leaves too few languages has a row without numbers.
+    """
+    rows = []
+    for result in results:
+        if not isinstance(result.basis, Basis):
+            continue
+        basis, table, chosen = result.basis, result.basis.table, result.basis.predictors
+        for group, members in {"none": [], **families(list(table.index))}.items():
+            kept = table.drop(index=members)
+            fewer = standardised(chosen.loc[kept.index])
+            again = effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
+            rows.append(
+                {"test": result.test, "without": group, "left_out": len(members), "languages": len(kept)}
+                | again.row("slope")
+                | {"keeps_sign": again.known and again.value * result.value > 0}
+            )
+    columns = ["test", "without", "left_out", "languages", "slope", "low", "high", "keeps_sign"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, distance: str) -> pd.DataFrame:
+    """Return the gap and its slope on a distance for each target and condition, the baseline first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `stilts.analysis.questions.evidence.outcomes` returns it.
+
+    Returns
+    -------
+    DataFrame
+        target, condition, english (percent), gap (mean over languages), slope, low, high, languages.
+    """
+    chosen = standardised(evidence.predictors[[distance]])
+    scores = {name: by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
+    rows = []
+    for target in evidence.targets:
+        for condition, own in scores.items():
+            gap = gap_to_english(own[target])
+            english = own[target].loc[SOURCE_LANGUAGE].mean()
+            result = effect(gap, rules, chosen, distance)
+            rows.append(
+                {"target": target, "condition": condition, "english": english, "gap": gap.mean(axis=None)}
+                | result.row("slope")
+                | {"languages": result.rows}
+            )
+    columns = ["target", "condition", "english", "gap", "slope", "low", "high", "languages"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# --- Sentences -------------------------------------------------------------------------------------------------------
+
 
 NONE_LEARNED = "no target was learned in English under every condition"
 
@@ -100,13 +352,10 @@ def answer(section: Section) -> Answer:
     StiltsError
         If its records lack the baseline, or hold no intermediate condition.
     """
-    if not section.analysis.recorded:
-        nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested("nothing is recorded yet"))
-        return chapters.answer(section, None, nothing, "")
     table = learned_targets(section.analysis)
     if table.empty:
-        nothing = dict.fromkeys(TESTS, lambda evidence, rules: untested(NONE_LEARNED))
-        return chapters.answer(section, None, nothing, "")
+        reason = NONE_LEARNED if section.analysis.recorded else "nothing is recorded yet"
+        return chapters.answer(section, None, dict.fromkeys(TESTS, lambda *_: untested(reason)), "")
     redrawn = redrawn_outcomes(table, section.analysis, against_english=True)
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn)
     level = level_of(table, [BASELINE], section.analysis.floors)

@@ -1,4 +1,4 @@
-"""Sentences and the table for readers, made from the tests of a question with their verdicts."""
+"""Sentences that all questions say, made from the table of their tests with verdicts, and of other effects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,15 +59,6 @@ def _effect(row: Mapping[str, Any]) -> str:
 def _corrected(row: Mapping[str, Any]) -> str:
     said = in_words(row["estimate"], row["low"], row["high"], row["unit"])
     return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {p_text(row['p_holm'])}"
-
-
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `verdicts` for readers: p-values that are not zero; without the hypotheses, which `answers` has."""
-    columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
-    found = table[columns].copy()
-    for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
-        found.insert(5 + place, title, [p_text(value) for value in table[name]])
-    return found
 
 
 def power_note(table: pd.DataFrame, rules: Rules) -> str:

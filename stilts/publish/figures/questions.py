@@ -33,7 +33,7 @@ def distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[
     Parameters
     ----------
     table : DataFrame
-        As `distance_models.language_means` returns it: code, name, script, gap, change (points) and
+        As `distance_answer.language_means` returns it: code, name, script, gap, change (points) and
         the distances. Languages without this distance are left out. Without any the figure says so.
     distance : str
         Column that is on the horizontal axis.
@@ -126,7 +126,7 @@ def scheme_matrices(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.adapters_tables.pair_gains` returns it: scheme, intermediate, target, same, gain,
+        As `stilts.analysis.questions.adapters_answer.pair_gains` returns it: scheme, intermediate, target, same, gain,
         excludes_zero. Bold where the interval leaves zero out; a frame where both are the same task. Without any it
         says so.
     """
@@ -168,7 +168,7 @@ def similarity_scatter(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `adapters_tables.beyond_means_points` returns it: group, intermediate, target, similarity,
+        As `adapters_answer.beyond_means_points` returns it: group, intermediate, target, similarity,
         gain. Marks tell the intermediate tasks apart, and each point is named after its target. Without any it says so.
     """
     with study_style():
