@@ -147,7 +147,7 @@ def test_a_perfect_relation_is_found_and_its_interval_is_its_size():
     alike = np.random.default_rng(0).normal(size=(6, 6))
     over = orders(DIAGONAL, 100, np.random.default_rng(0))
     found = relation(5 * standardised(alike, DIAGONAL), alike, DIAGONAL, over)
-    assert (found.slope, found.r, found.low, found.high) == pytest.approx((5, 1, 5, 5))
+    assert (found.value, found.r, found.low, found.high) == pytest.approx((5, 1, 5, 5))
     assert (found.p, found.cells, found.df) == (pytest.approx(1 / 720), 30, 18)
     with pytest.raises(StiltsError, match="without any variation"):
         relation(alike, np.ones((6, 6)), DIAGONAL, over)

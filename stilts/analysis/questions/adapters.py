@@ -18,7 +18,7 @@ and shown beside.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import product
 
@@ -33,6 +33,7 @@ from stilts.analysis.questions.permutations import (
     Orders,
     Relation,
     beyond_means,
+    degrees_of_freedom,
     orders,
     relation,
     standardised,
@@ -297,8 +298,7 @@ def why_too_few(evidence: Evidence, schemes: Sequence[str], measure: str) -> str
         return f"no gains of {' and '.join(missing)}"
     if not (evidence.measures if measure == COMBINED else measure in evidence.measures):
         return "similarity is not measured for every pair"
-    free = int(evidence.used().sum()) - len(evidence.intermediates) - len(evidence.targets)
-    if free < 1:
+    if degrees_of_freedom(evidence.used()) < 1:
         return f"{len(evidence.different)} pairs are too few beside the means of their tasks"
     return ""
 
@@ -331,21 +331,12 @@ def _as_result(
         f"the {found.orders} orders of so few tasks allow no p-value below {1 / found.orders:.3f}, which the "
         "correction for all tests asks for",
     )
-    return Result(
-        found.slope,
-        found.low,
-        found.high,
-        found.p,
-        *(2 * (float("nan"),) if coarse else (found.se, found.df)),
-        len(evidence.seeds),
-        found.cells,
-        unit=unit,
-        row_kind="pair",
-        expected=1,
-        smallest_effect=smallest,
-        method=f"permutation of tasks, {found.orders} orders",
-        notes=notes if coarse else (),
-    )
+    if coarse:
+        found = replace(found, se=float("nan"), df=float("nan"))
+    return Result.of(
+        replace(found, seeds=len(evidence.seeds)), found.cells, unit=unit, row_kind="pair", expected=1,
+        smallest_effect=smallest, method=f"permutation of tasks, {found.orders} orders", notes=notes if coarse else (),
+    )  # fmt: skip
 
 
 TESTS: dict[str, Test] = {

@@ -149,7 +149,7 @@ def by_measure(evidence: Evidence, rules: Rules) -> pd.DataFrame:
                 if with_same and np.isnan(evidence.alike(measure, True)[evidence.used(True)]).any():
                     continue
                 found = relation_to(evidence, rules, left, measure, with_same)
-                rows.append((group, measure, with_same, found.slope, found.low, found.high, found.r, found.p,
+                rows.append((group, measure, with_same, found.value, found.low, found.high, found.r, found.p,
                              found.cells))  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

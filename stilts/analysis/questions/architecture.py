@@ -162,11 +162,9 @@ def difference(evidence: Evidence, rules: Rules, first: str, second: str, target
     """Return how much more the first architecture gains than the second."""
     if lacking := _missing(evidence, [first, second]):
         return untested(lacking)
-    return effect_of(evidence, lambda found: _difference(found, first, second, targets), rules)
-
-
-def _difference(evidence: Evidence, first: str, second: str, targets: Sequence[str] = ()) -> pd.DataFrame:
-    return _others(evidence.gain(first, targets) - evidence.gain(second, targets))
+    return effect_of(
+        evidence, lambda found: _others(found.gain(first, targets) - found.gain(second, targets)), rules
+    )
 
 
 def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:

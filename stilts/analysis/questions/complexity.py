@@ -20,6 +20,7 @@ the gaps of a dial's levels, from the lowest to the highest, averaged over dials
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -264,11 +265,6 @@ def gap(evidence: Evidence, rules: Rules) -> Result:
     return mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
 
 
-def gap_complexity(evidence: Evidence, rules: Rules) -> Result:
-    """The gap's slope on the logarithm of the code length, over tasks, by permutation of these."""
-    return slope(evidence, rules, CODE_LENGTH)
-
-
 def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
     """Return the slope of the gap on a measure, in points for a standard deviation of it over tasks.
 
@@ -293,10 +289,8 @@ def _slope(evidence: Evidence, rules: Rules, gaps: pd.DataFrame, predictor: pd.S
         return untested(str(error), PER_SD)
     method = f"permutation of tasks, {len(orders)} orders" + ("" if orders.all else " drawn")
     notes = (f"with {len(units)} tasks no p-value can be below {1 / len(orders):.2g}", *_chosen(evidence))
-    return Result(
-        found.slope, found.low, found.high, found.p, found.se, len(units) - 2.0, gaps.shape[1], len(units), unit=PER_SD,
-        row_kind="task", method=method, notes=notes,
-    )  # fmt: skip
+    found = replace(found, df=len(units) - 2.0, seeds=gaps.shape[1])
+    return Result.of(found, len(units), unit=PER_SD, row_kind="task", method=method, notes=notes)
 
 
 def gap_dial(evidence: Evidence, rules: Rules) -> Result:
@@ -332,7 +326,7 @@ def _other_sources(evidence: Evidence) -> str:
     return ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
 
 
-TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": gap_complexity, "gap-dial": gap_dial}
+TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": partial(slope, measure=CODE_LENGTH), "gap-dial": gap_dial}
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------

@@ -192,9 +192,9 @@ def effect(
     fit = crossed(kept, predictors, rules.level, redrawn)[coefficient]
     rows, seeds = kept.shape
     notes += (ONE_SEED,) if seeds == 1 else ()
-    return Result(
-        fit.value, fit.low, fit.high, fit.p, fit.se, fit.df, seeds, rows, unit=unit, row_kind=row_kind,
-        expected=expected, method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom", notes=notes,
+    return Result.of(
+        fit, rows, unit=unit, row_kind=row_kind, expected=expected, notes=notes,
+        method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom",
         basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient, redrawn),
     )  # fmt: skip
 
@@ -247,42 +247,15 @@ def bootstrap(
     return replicates
 
 
-@dataclass(frozen=True)
-class MixedFit:
-    """A coefficient of the mixed model, its Wald interval and p-value, and the standard deviations."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-    row_sd: float
-    seed_sd: float
-    residual_sd: float
-
-
 def mixed(
-    table: pd.DataFrame, predictors: pd.DataFrame | None = None, coefficient: str = MEAN, level: float = 0.95
-) -> tuple[MixedFit, tuple[str, ...]]:
-    """Fit a mixed model with rows and seeds as crossed random effects, by REML; return a coefficient and notes.
+    table: pd.DataFrame, predictors: pd.DataFrame | None = None, varying: str | None = None, level: float = 0.95
+) -> tuple[dict[str, Estimate], tuple[str, ...]]:
+    """Fit a mixed model with rows and seeds as crossed random effects, by REML; return every coefficient, and notes.
 
-    A predictor's slope varies with the seed as well, apart from the seed's level; `seed_sd` is then the slope's. Every
-    warning of the fit is among the notes; so is a variance that is estimated as zero. A fit that fails gives no
-    numbers, and its reason as a note.
+    Seeds differ in level; the slope of the predictor `varying`, if one is named, varies with the seed as well, apart
+    from the level. Every warning of the fit is among the notes; so is a variance that is estimated as zero. A fit that
+    fails gives no numbers, and its reason as a note.
     """
-    fits, notes = _mixed_fits(table, predictors, None if coefficient == MEAN else coefficient, level)
-    return fits[coefficient], notes
-
-
-def mixed_coefficients(
-    table: pd.DataFrame, predictors: pd.DataFrame, level: float = 0.95
-) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
-    """Fit the same with seeds that differ in level alone; return every coefficient, by name, and notes."""
-    return _mixed_fits(table, predictors, None, level)
-
-
-def _mixed_fits(
-    table: pd.DataFrame, predictors: pd.DataFrame | None, varying: str | None, level: float
-) -> tuple[dict[str, MixedFit], tuple[str, ...]]:
     values, design, names = _arrays(table, predictors)
     rows, seeds = values.shape
     row_of, seed_of = np.repeat(np.arange(rows), seeds), np.tile(np.arange(seeds), rows)
@@ -296,16 +269,16 @@ def _mixed_fits(
     try:
         fit, notes = _fit_mixed(values.ravel() / scale, design[row_of], groups)
     except (np.linalg.LinAlgError, ValueError) as error:
-        nothing = MixedFit(*7 * (float("nan"),))
-        return dict.fromkeys(names, nothing), (f"the mixed model could not be fitted: {error}",)
+        return dict.fromkeys(names, Estimate(*4 * (float("nan"),))), (f"the mixed model could not be fitted: {error}",)
     residual = scale * float(np.sqrt(fit.scale))
     sds = dict(zip(groups, scale * np.sqrt(np.maximum(fit.vcomp, 0.0)), strict=True)) if groups else {}
     zero = [name for name, sd in sds.items() if sd < residual / 100]
     notes += tuple(f"the variance of the {name} is estimated as zero" for name in zero)
-    sizes = (float(sds.get("rows", np.nan)), float(sds.get("slopes", sds.get("seeds", np.nan))), residual)
     intervals = scale * np.asarray(fit.conf_int(alpha=1 - level))
     return {
-        name: MixedFit(scale * float(fit.params[i]), *map(float, intervals[i]), float(fit.pvalues[i]), *sizes)
+        name: Estimate(
+            scale * float(fit.params[i]), *map(float, intervals[i]), float(fit.pvalues[i]), scale * float(fit.bse[i])
+        )
         for i, name in enumerate(names)
     }, notes
 
@@ -350,9 +323,10 @@ def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
 
 
 def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
-    first = {"method": PRIMARY, "estimate": result.value, "low": result.low, "high": result.high, "p": result.p}
-    model, said = mixed(basis.table, basis.predictors, basis.coefficient, rules.level)
-    second = {"method": MIXED, "estimate": model.value, "low": model.low, "high": model.high, "p": model.p}
+    first = {"method": PRIMARY} | result.row("estimate")
+    varying = None if basis.coefficient == MEAN else basis.coefficient
+    fits, said = mixed(basis.table, basis.predictors, varying, rules.level)
+    second = {"method": MIXED} | fits[basis.coefficient].row("estimate")
     names = [MEAN, *(basis.predictors.columns if basis.predictors is not None else ())]
     drawn = bootstrap(basis.table, basis.predictors, rules.resamples, rules.generator())
     draws = drawn[:, names.index(basis.coefficient)]

@@ -11,7 +11,7 @@ from stilts.analysis.estimates import clear
 from stilts.analysis.languages.facts import DISTANCES, language, language_table
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed_coefficients
+from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed
 from stilts.analysis.questions.distance import (
     CONTROLS,
     OUTCOMES,
@@ -182,7 +182,7 @@ def _joint_model(
         primary = crossed(table, chosen, rules.level, evidence.redrawn and evidence.redrawn.outcome(outcome))
     except StiltsError as error:
         return pd.DataFrame(), (str(error),)
-    fitted, notes = mixed_coefficients(table, chosen, rules.level)
+    fitted, notes = mixed(table, chosen, level=rules.level)
     inflation = variance_inflation(chosen)
     rows = [
         {"predictor": name, "slope": row.value, "low": row.low, "high": row.high, "p": row.p}

@@ -13,12 +13,14 @@ unrelated to S; each order of tasks rejects all b outside of an interval that ha
 ends the ones with the share `1 - level` are taken.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
 import numpy as np
 
+from stilts.analysis.estimates import Estimate
 from stilts.study.errors import StiltsError
 
 MOST_TASKS = 8  # whose orders are listed
@@ -50,33 +52,24 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Relation:
-    """How one matrix goes with another.
+class Relation(Estimate):
+    """How one matrix goes with another: what a standard deviation of the second brings the first, in the first's unit.
+
+    The ends of the interval are infinite where there are too few orders for the level. The p-value is the share of the
+    orders in which the relation is at least as strong. The standard error, the standard deviation of the slope over the
+    orders once the relation is taken off, and the degrees of freedom, which the means of rows and of columns leave, are
+    for a power note, not for the test.
 
     Attributes
     ----------
-    slope, low, high : float
-        What a standard deviation of the second brings the first, in the first's unit, and its interval; infinite ends
-        where there are too few orders for the level.
     r : float
         Correlation over the cells that are used.
-    p : float
-        Two-sided, share of the orders in which the relation is at least as strong.
     cells, orders : int
-    se, df : float
-        Standard deviation of the slope over the orders once the relation is taken off, and the degrees of freedom that
-        the means of rows and of columns leave; for a power note, not for the test.
     """
 
-    slope: float
-    low: float
-    high: float
-    r: float
-    p: float
-    cells: int
-    orders: int
-    se: float
-    df: float
+    r: float = math.nan
+    cells: int = 0
+    orders: int = 0
 
 
 def orders(used: np.ndarray, draws: int, generator: np.random.Generator) -> Orders:
@@ -212,7 +205,7 @@ def relation(first: np.ndarray, second: np.ndarray, used: np.ndarray, over: Orde
     free = slopes - slope * own
     df = degrees_of_freedom(used)
     r = slope / spread if spread > 0 else 0.0
-    return Relation(slope, low, high, r, p, count, len(over), float(free.std()), float(df))
+    return Relation(slope, low, high, p, float(free.std()), float(df), r=r, cells=count, orders=len(over))
 
 
 def _interval(slope: float, slopes: np.ndarray, own: np.ndarray, level: float) -> tuple[float, float]:

@@ -115,6 +115,11 @@ class Result(Estimate):
     obstacle: str = ""
     basis: Any = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def of(cls, found: Estimate, rows: int, **more: Any) -> "Result":
+        """Return an estimate from so many rows as the result of a test; `more` are the other attributes."""
+        return cls(found.value, found.low, found.high, found.p, found.se, found.df, found.seeds, rows, **more)
+
     @property
     def known(self) -> bool:
         """Whether the records allowed the test."""
