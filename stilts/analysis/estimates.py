@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect in points with its interval and two-sided p-value, by Student's t.
+    """An effect with its interval and two-sided p-value; in points, where nothing else is said.
 
     Attributes
     ----------
@@ -142,8 +142,6 @@ def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
         return table.assign(p_holm=0.0, survives_holm=False)
     survives, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
     return table.assign(p_holm=corrected, survives_holm=survives)
-
-
 
 
 def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:

@@ -68,7 +68,7 @@ class Evidence:
     similarity : DataFrame
         measure, intermediate, target, value: mean over seeds.
     redrawn : Evidence or None
-        See `stilts.analysis.questions.crossed.Redrawable`.
+        See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
     intermediates: tuple[str, ...]

@@ -55,7 +55,7 @@ class Evidence:
     alone : tuple of str
         Those that every architecture has, but too few languages.
     redrawn : Evidence or None
-        See `stilts.analysis.questions.crossed.Redrawable`.
+        See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
     before: Scores

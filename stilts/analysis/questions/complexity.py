@@ -84,7 +84,7 @@ class Evidence:
     unlearned : dict
         Task -> why it is in no test, a clause: in a source language it was not learned itself, or a target after it.
     redrawn : Evidence or None
-        See `stilts.analysis.questions.crossed.Redrawable`.
+        See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
     conditions: Mapping[str, Mapping[str, str]]

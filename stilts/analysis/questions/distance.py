@@ -57,7 +57,7 @@ class Evidence:
     conditions : tuple of str
         Intermediate conditions that are averaged.
     redrawn : Evidence or None
-        See `stilts.analysis.questions.crossed.Redrawable`.
+        See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
     gap: pd.DataFrame

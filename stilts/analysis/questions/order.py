@@ -124,7 +124,7 @@ class Evidence:
         A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
         (dev score of the first stage's language in percent, after the first and after the second stage).
     redrawn : Evidence or None
-        See `stilts.analysis.questions.crossed.Redrawable`.
+        See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
     plan: Plan
