@@ -11,6 +11,7 @@ from stilts.analysis.wording import listed, say
 from stilts.workspace.notebooks.markup import code, harmless, plain
 
 MARKUP = [
+    "+++% a comment",
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<!-- gone", "&lt;b&gt;", "a & b", "{doc}`/index`",
     "{raw}`x`", "```{raw} html\n<b>\n```", ":::{include} /etc/passwd\n:::", "[text](javascript:alert(1))",
     "![x](y.png)", "[x]: http://example.org", "% a comment", "+++", "# heading #", "- item", "1. item", "2) item",

@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     r"|(?P<code>(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`))"  # in code type, within a line
     r"|(?P<markup>[\\`<>&{}\[\]$~|^!])"
     r"|(?P<fence>:(?=::))"
-    r"|(?P<start>^[ \t>*+-]*(?:[%#=(]|\+(?=\+\+)|-(?=-)))",
+    r"|(?P<start>^[ \t>*+-]*?(?:[%#=(]|\+(?=\+\+)|-(?=-)))",
     re.MULTILINE,
 )
 
