@@ -24,18 +24,17 @@ from torch import nn
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 
 from stilts.models.encoders import load_encoder
-from stilts.models.model import MultiTaskModel, build_model, pad, resolve_precision
+from stilts.models.model import Batch, MultiTaskModel, build_model, pad, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
+from stilts.sources.splits import load
 from stilts.study import provenance
 from stilts.study.settings import TrainingSettings
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.base import EncodedSplit, encode_split
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import Counts, score
 from stilts.tasks.registry import TARGETS, Task
-from stilts.tasks.splits import Split, load
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
-from stilts.training.prediction import dev_counts
+from stilts.training.prediction import count_predictions
 from stilts.workspace.checkout import workspace
 
 PADDED_LENGTH = 128  # tokens of every input in the XTREME scripts' classification and tagging recipes
@@ -51,8 +50,8 @@ class WithLoss(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, mask: torch.Tensor, number: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the loss of a batch."""
-        logits = self.model(self.task.name, input_ids, mask)
-        parts, form = [self.inputs[i] for i in number.tolist()], get_format(self.task.format)
+        logits = self.model(self.task.name, Batch(input_ids, mask))
+        parts, form = [self.inputs[i] for i in number.tolist()], self.task.format
         return {"loss": form.loss(logits.float(), parts) / form.weight(parts)}
 
 
@@ -102,8 +101,7 @@ def measured(
     description: str,
     model: MultiTaskModel,
     task: Task,
-    encode: Callable[[Split], list[Input]],
-    dev: Split,
+    dev: EncodedSplit,
     examples: float,
     fit: Callable[[], None],
 ) -> dict:
@@ -112,10 +110,8 @@ def measured(
     start = time.perf_counter()
     fit()
     seconds = time.perf_counter() - start
-    counts = dev_counts(
-        model, task.name, task.format, dev.rows, encode(dev), dev.labels, "en",
-        batch_tokens=4096, precision=resolve_precision("auto", model.device),
-    )  # fmt: skip
+    precision = resolve_precision("auto", model.device)
+    counts = count_predictions(model, task.name, dev, batch_tokens=4096, precision=precision)
     row = {
         "name": name, "description": description, "seconds": seconds, "examples": examples,
         "examples_per_second": examples / seconds, "dev_score": score(counts), "dev_interval": interval(counts),
@@ -134,8 +130,8 @@ def run(study_name: str, task_name: str, threads: int, examples: int, epochs: in
     suite, folder = here.suite_folder(study), here.encoder_folder(study)
     settings = study.training("target", task_name).model_copy(update={"examples": examples, "epochs": epochs})
     train_split = load(suite, task, "en", "train", settings.examples)
-    dev = load(suite, task, "en", "validation", 10**6)
-    form = get_format(task.format)
+    dev_split = load(suite, task, "en", "validation", 10**6)
+    form = task.format
     rows = []
     for name, bf16, padded, description in (
         ("xtreme", False, True, "fp32, padded to 128 tokens, whole embedding (XTREME scripts)"),
@@ -149,24 +145,20 @@ def run(study_name: str, task_name: str, threads: int, examples: int, epochs: in
         def fit(model=model, inputs=inputs, bf16=bf16, padded=padded) -> None:
             with_trainer(model, task, inputs, settings, bf16=bf16, padded=padded)
 
-        def encode(split: Split, tokenizer=tokenizer) -> list[Input]:
-            return form.encode(split.rows, tokenizer, settings.max_length)
-
-        rows.append(measured(name, description, model, task, encode, dev, len(inputs) * epochs, fit))
+        dev = encode_split(form, dev_split, tokenizer, settings.max_length)
+        rows.append(measured(name, description, model, task, dev, len(inputs) * epochs, fit))
         del model, encoder, fit
     tokenizer = load_prepared_tokenizer(folder)
     model = build_model(folder, {task.name: (task.format, train_split.labels)}, seed=1)
-    inputs = form.encode(train_split.rows, tokenizer, settings.max_length)
-    data = {task.name: TaskData(task.format, inputs)}
+    data = {task.name: encode_split(form, train_split, tokenizer, settings.max_length)}
     rows.append(
         measured(
             "stilts",
             "the study's loop: bf16, grouped by length, trimmed and frozen embedding, lowest layers frozen",
             model,
             task,
-            lambda split: form.encode(split.rows, tokenizer, settings.max_length),
-            dev,
-            len(inputs) * epochs,
+            encode_split(form, dev_split, tokenizer, settings.max_length),
+            len(data[task.name].inputs) * epochs,
             lambda: train(model, data, settings, seed=1, dev_scores=lambda: {task.name: 0.0}),
         )  # fmt: skip
     )

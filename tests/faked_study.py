@@ -13,7 +13,7 @@ from fakes import make_provenance
 from stilts.study.files import read_study
 from stilts.study.planning import plan_runs, unique
 from stilts.study.records import Record, Store
-from stilts.study.runs import Run
+from stilts.study.runs import ComplexityRunSettings, Run
 from stilts.study.settings import Study
 from stilts.tasks.registry import condition, get_intermediate, get_target, measured_tasks
 from stilts.workspace.checkout import Workspace
@@ -135,7 +135,7 @@ def _effect(run: Run) -> float:
 def _outcome(run: Run, languages, examples, generator):
     if run.phase == "pretraining":
         return {"mul": {**PRETRAINED, "bits_per_token": 6 + generator.random()}}, [], None
-    if run.phase == "measure" and run.settings["measure"]["kind"] == "complexity":
+    if isinstance(run.settings, ComplexityRunSettings):
         return _complexity(run, generator)
     if run.phase == "measure":
         return _measured(run, generator)
@@ -156,8 +156,8 @@ def _measured(run: Run, generator):
         (measure, first, second, np.random.default_rng(zlib.crc32(f"{first}{second}".encode())).random()
          + generator.normal(0, 0.1))
         for measure in ("text", "fisher", "gradient")
-        for first in run.settings["intermediates"]
-        for second in run.settings["targets"]
+        for first in run.settings.intermediates
+        for second in run.settings.targets
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["measure", "intermediate", "target", "value"])
     return {"en": {"n": float(len(rows) // 3)}}, [], table
@@ -165,19 +165,18 @@ def _measured(run: Run, generator):
 
 def _complexity(run: Run, generator):
     """Return measures of a task whose code is the longer the longer its name, and a learning curve."""
-    bits = len(run.settings["task"].partition(".")[0]) * generator.uniform(0.9, 1.1)
+    bits = len(run.settings.task.partition(".")[0]) * generator.uniform(0.9, 1.1)
     measures = {
         "code_bits_per_example": bits, "code_bits_per_label": bits / 2, "examples_to_share": 10 * bits,
         "tokens_per_example": 20.0, "label_entropy": 1.5, "n": 200.0, "score": 80.0, "chance": 33.0, "censored": 0.0,
     }  # fmt: skip
     curve = pd.DataFrame({"examples": [0, 16, 200], "score": [33.0, 50.0, 80.0]})
-    return {get_intermediate(run.settings["task"]).source_language: measures}, [], curve
+    return {get_intermediate(run.settings.task).source_language: measures}, [], curve
 
 
 def _dev_scores(run: Run, generator) -> dict[str, dict[str, float]]:
     """Return dev scores in the languages of all stages; those of earlier stages are lower."""
-    condition = run.settings["condition"]
-    stages = [*condition.get("before", ()), condition["tasks"]]
+    stages = [*run.settings.condition.before, run.settings.condition.tasks]
     codes = {get_intermediate(task).source_language: place for place, stage in enumerate(stages, 1) for task in stage}
     best = 100 * (0.7 + _effect(run))
     drops = {code: (len(stages) - place) * generator.uniform(4, 6) for code, place in codes.items()}

@@ -48,16 +48,40 @@ PREDICTIONS = pd.DataFrame(
 )
 
 
+def make_settings(phase: str, **given) -> dict:
+    """Settings of a run as a plan resolves them; of a block that is given, its values replace others."""
+    blocks = {
+        "pretraining": {"pretraining": {}},
+        "intermediate": {"condition": {"name": "nli", "tasks": []}, "training": {}},
+        "target": {"condition": {"name": "nli", "tasks": []}, "training": {}},
+        "zero-shot": {
+            "condition": {"name": "nli", "tasks": []}, "evaluation": {"batch_tokens": 4096}, "languages": "all",
+            "max_length": 128,
+        },
+        "measure": {"measure": {"kind": "similarity"}, "intermediates": [], "targets": []},
+    }  # fmt: skip
+    base = {"encoder": {"name": "small", "fingerprint": "e1"}, "suite": "pocket", **blocks[phase]}
+    merged = {name: {**base[name], **value} if isinstance(base.get(name), dict) else value for name, value in
+              given.items()}  # fmt: skip
+    return {**base, **merged}
+
+
+def make_run(phase: str = "zero-shot", condition: str = "nli", /, target: str | None = None, seed: int = 1,
+             parents: tuple[str, ...] = (), data: str = "d", **settings) -> Run:  # fmt: skip
+    """A run of a phase with the settings that matter to a test."""
+    return Run(phase=phase, condition=condition, target=target, seed=seed, settings=make_settings(phase, **settings),
+               parents=parents, data=data)  # fmt: skip
+
+
+def change_settings(run: Run, **changes) -> Run:
+    """A run with other settings, and so with an id of its own; blocks are replaced whole."""
+    return Run(**{**run.model_dump(), "settings": {**run.settings.model_dump(mode="json"), **changes}})
+
+
 def make_record(target: str | None = "slots", phase: str = "zero-shot", seed: int = 1, **metrics) -> Record:
-    run = Run(
-        phase=phase,
-        condition="nli",
-        target=target,
-        seed=seed,
-        settings={"evaluation": {"examples": 8}, "languages": ["de", "sw"], "note": "größe"},
-        parents=("target-nli.slots-s1-0123456789",),
-        data="suite@1",
-    )
+    settings = {"evaluation": {"examples": 8}, "languages": ["de", "sw"]} if phase == "zero-shot" else {}
+    parents = ("target-nli.slots-s1-0123456789",)
+    run = make_run(phase, "nli", target, seed, parents, "suite@1", suite="größe", **settings)
     metrics = metrics or {"de": {"score": 50.0, "n": 2.0}, "sw": {"score": 100 / 3, "n": 1.0}}
     return Record(run=run, metrics=metrics, history=[{"update": 1.0, "loss": 0.1}], provenance=PROVENANCE)
 

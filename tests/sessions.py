@@ -5,7 +5,8 @@ import torch
 
 from stilts.models.model import build_model
 from stilts.study.settings import TrainingSettings
-from stilts.training.batches import TaskData
+from stilts.tasks.formats import get_format
+from stilts.tasks.formats.base import EncodedSplit
 from stilts.training.loop import train
 
 ROWS = {
@@ -21,9 +22,9 @@ QUICK = TrainingSettings(batch_size=8, learning_rate=1e-3, precision="fp32", eva
 class Session:
     """A new model and what its training saw."""
 
-    def __init__(self, encoder, tasks: dict[str, TaskData], model_seed: int = 0):
+    def __init__(self, encoder, tasks: dict[str, EncodedSplit], model_seed: int = 0):
         self.tasks = tasks
-        self.model = build_model(encoder, {name: (name, ROWS[name][1]) for name in tasks}, model_seed)
+        self.model = build_model(encoder, {name: (get_format(name), ROWS[name][1]) for name in tasks}, model_seed)
         self.states: list[dict[str, torch.Tensor]] = []
         self.progress: list[tuple[int, int]] = []
 

@@ -5,7 +5,9 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tiny
 from datasets import ClassLabel, Features, Value
+from format_rules import Example, check_format
 from small_book import ROOT
 
 from stilts.sources.hub import load_split
@@ -13,6 +15,7 @@ from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.registry import INTERMEDIATES, condition
 from stilts.workspace.notebooks.pages import book_pages
 
@@ -69,6 +72,24 @@ def test_rows_with_other_labels_are_refused(registered, tmp_path):
     source = Suite(write_hub_copy(tmp_path / "data", labels=(0, -1)))
     with pytest.raises(StiltsError, match=r"rte/train-00000-of-00001.parquet"):
         source.build(tmp_path / "suite", Request(0), report=lambda line: None)
+
+
+@pytest.fixture
+def shown_format():
+    """Execute the example of a new format; take its entry out again."""
+    exec(compile(block("### A new format", "python"), "extending.md", "exec"), {})
+    yield FORMATS["multi_label"]
+    del FORMATS["multi_label"]
+
+
+def test_a_new_format_keeps_the_promise_of_every_format(shown_format, tmp_path):
+    def rows(language: str) -> list[dict]:
+        intents = tiny.intent_rows(language)
+        return [{"text": row["sentence1"], "labels": [row["label"], 2][: 1 + number % 2]} for number, row in
+                enumerate(intents)]  # fmt: skip
+
+    example = Example({key: rows(key)[:8] for key in ("en", "de")}, rows("en"), ["open", "close", "odd"])
+    check_format(shown_format, example, tiny.write_encoder(tmp_path / "encoder"), tmp_path / "suite")
 
 
 def test_the_shown_page_is_one_of_the_book():

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "stilts"
 FLOORS = {
-    "study": 1, "sources": 2, "tasks": 3, "models": 4, "training": 5, "workspace": 5, "phases": 6, "analysis": 6,
+    "study": 1, "tasks": 2, "sources": 3, "models": 4, "training": 5, "workspace": 5, "phases": 6, "analysis": 6,
     "publish": 7, "cli": 8,
 }  # fmt: skip
 MODULES = {

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from itertools import product
@@ -13,7 +13,11 @@ from typing import Any
 import yaml
 
 from stilts.sources.pocket import source
-from stilts.sources.suite import Request, Table, features, write_suite
+from stilts.sources.suite import Request, Table, write_suite
+from stilts.study.settings import ScratchSettings
+from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING, get_format
+from stilts.tasks.formats.base import EncodedSplit, encode_split
+from stilts.tasks.formats.evaluation import Split
 from stilts.workspace.checkout import Workspace
 
 LANGUAGES = ("en", "de", "sw")
@@ -53,6 +57,21 @@ def write_encoder(folder: Path) -> Path:
     config = BertConfig(vocab_size=len(tokenizer()), pad_token_id=1, max_position_embeddings=256, **ENCODER)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_encoder_decoder(folder: Path) -> Path:
+    """Save an encoder-decoder with random weights and a tokenizer with sentinel tokens."""
+    from transformers import AutoTokenizer
+
+    from stilts.models import scratch
+
+    tokenizer().save_pretrained(folder)
+    own = scratch.make_tokenizer(AutoTokenizer.from_pretrained(folder))
+    sizes = ScratchSettings(architecture="encoder-decoder", hidden=32, layers=2, heads=2, parameters=39_400,
+                            positions=256, dropout=0)  # fmt: skip
+    scratch.build(sizes, own).save_pretrained(folder)
+    own.save_pretrained(folder)
     return folder
 
 
@@ -141,21 +160,26 @@ def parallel(language: str) -> list[str]:
 
 
 FORMATS = {
-    "intent": ("classification", intent_rows, ["open", "close"], False),
-    "nli": ("classification", nli_rows, NLI, True),
-    "slots": ("tagging", slot_rows, TAGS, False),
-    "command-qa": ("span_qa", qa_rows, (), False),
-    "ui-retrieval": ("retrieval", retrieval_rows, (), False),
-    "ui-mining": ("mining", mining_rows, (), False),
+    "intent": (CLASSIFICATION, intent_rows, ["open", "close"], False),
+    "nli": (CLASSIFICATION, nli_rows, NLI, True),
+    "slots": (TAGGING, slot_rows, TAGS, False),
+    "command-qa": (SPAN_QA, qa_rows, (), False),
+    "ui-retrieval": (RETRIEVAL, retrieval_rows, (), False),
+    "ui-mining": (MINING, mining_rows, (), False),
 }
+
+
+def encoded(form: str, rows: Sequence[dict], labels: Sequence[str] = (), max_length: int = 64) -> EncodedSplit:
+    """Rows as a format encodes them for the tiny encoder."""
+    return encode_split(get_format(form), Split(rows, labels), tokenizer(), max_length)
 
 
 # --- suite and study -------------------------------------------------------------------------------------------------
 
 
 def _table(config: str, split: str, task: str, language: str) -> Table:
-    name, rows, labels, pairs = FORMATS[task]
-    return Table(config, split, features(name, labels, pairs=pairs), rows(language))
+    form, rows, labels, pairs = FORMATS[task]
+    return Table(config, split, form.features(labels, pairs=pairs), rows(language))
 
 
 def tables() -> Iterator[Table]:

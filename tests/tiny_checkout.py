@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 
 from stilts.sources import suite
+from stilts.sources.pocket.source import TRACES
+from stilts.tasks.formats import CLASSIFICATION
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import Plan
 
@@ -62,7 +64,7 @@ def write_checkout(root: Path, *settings: dict) -> Workspace:
 
 def write_suite(here: Workspace, plan: Plan) -> Path:
     """Put a suite of one task where that of a plan would be built: made by hand, since building takes seconds."""
-    features = suite.features("classification", LABELS, traced=True)
+    features = suite.with_texts(CLASSIFICATION.features(LABELS), *TRACES)
     tables = [
         suite.Table(config, split, features, _rows(language, start, count))
         for config, split, language, start, count in (

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stilts.sources.splits import load
 from stilts.study.records import Record, Store
 from stilts.study.runs import Run
 from stilts.study.settings import SOURCE_LANGUAGE
-from stilts.tasks.guessing import LABELLED, balanced_accuracy, gold_labels, majority
+from stilts.tasks.guessing import balanced_accuracy, majority
 from stilts.tasks.registry import Task, get_intermediate, get_target
-from stilts.tasks.splits import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class GoldLabels:
 
 
 def _labels(suite: Path, task: Task, language: str, split: str) -> tuple[str, ...]:
-    return tuple(gold_labels(load(suite, task, language, split, sys.maxsize)))
+    return tuple(task.format.gold_labels(load(suite, task, language, split, sys.maxsize)))
 
 
 def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":
@@ -57,10 +57,10 @@ def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame
     gold, rows = GoldLabels(suite_of), []
     for record in store:
         task = task_of(record.run)
-        if task is None or task.format not in LABELLED:
+        if task is None or not task.format.answers_are_labels:
             continue
         if record.run.phase != "zero-shot":
-            most = record.run.settings["training"]["dev_examples"]
+            most = record.run.settings.training.dev_examples
             own = majority(gold.of(record.run, task, task.source_language, "validation", most))
             rows.append((record.id, task.source_language, own, np.nan))
             continue
@@ -75,8 +75,8 @@ def task_of(run: Run) -> Task | None:
     """Return the one task that a run trains or tests; None for a run of another kind."""
     if run.phase in ("target", "zero-shot"):
         return get_target(str(run.target))
-    if run.phase == "intermediate" and len(run.settings["condition"]["tasks"]) == 1:
-        return get_intermediate(run.settings["condition"]["tasks"][0])
+    if run.phase == "intermediate" and len(run.settings.condition.tasks) == 1:
+        return get_intermediate(run.settings.condition.tasks[0])
     return None
 
 

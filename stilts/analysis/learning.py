@@ -13,7 +13,6 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import task_of
 from stilts.study.records import Record, tidy
 from stilts.study.settings import BASELINE, Phase
-from stilts.tasks.guessing import LABELLED
 from stilts.tasks.registry import TARGETS, Task
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = 
 
 def _without_labels(task: Task) -> float:
     """Return what guessing scores where answers are no labels; NaN where they are: the record should have noted it."""
-    return math.nan if task.format in LABELLED else GUESSED_F1
+    return math.nan if task.format.answers_are_labels else GUESSED_F1
 
 
 def intermediate_scores(records: Iterable[Record]) -> dict[str, float]:

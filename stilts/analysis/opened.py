@@ -95,7 +95,7 @@ class Analysis:
     @property
     def conditions(self) -> dict[str, tuple[str, ...]]:
         """Conditions with a record, in the order of the study, and the intermediate tasks of each."""
-        return {record.run.condition: tuple(record.run.settings["condition"]["tasks"]) for record in self.records}
+        return {record.run.condition: record.run.settings.condition.tasks for record in self.records}
 
     @property
     def languages(self) -> list[str]:

@@ -94,8 +94,8 @@ def inputs(records: Sequence[Record]) -> "pd.DataFrame":
     """Return one row per suite and encoder that runs stand on, with its fingerprint."""
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
-        suite, encoder = record.run.settings["suite"], record.run.settings["encoder"]
-        for row in (("suite", suite, record.run.data), ("encoder", encoder["name"], encoder["fingerprint"])):
+        suite, encoder = record.run.settings.suite, record.run.settings.encoder
+        for row in (("suite", suite, record.run.data), ("encoder", encoder.name, encoder.fingerprint)):
             counts[row] = counts.get(row, 0) + 1
     rows = [
         {"input": kind, "name": name, "fingerprint": fingerprint, "runs": count}

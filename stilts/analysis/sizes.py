@@ -59,8 +59,8 @@ def _named(run: Run) -> str:
 
 def _settings(run: Run) -> tuple:
     if run.phase == "zero-shot":
-        return (run.settings["evaluation"].get("examples"),)  # retrieval and mining read all rows
-    return tuple(run.settings["training"].get(name) for name in TRAINING)
+        return (run.settings.evaluation.examples,)  # retrieval and mining read all rows
+    return tuple(getattr(run.settings.training, name) for name in TRAINING)
 
 
 def shown(table: "pd.DataFrame") -> "pd.DataFrame":

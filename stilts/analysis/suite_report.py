@@ -8,9 +8,9 @@ import pandas as pd
 
 from stilts.analysis.languages.facts import DISTANCES, by_distance, language, language_table
 from stilts.analysis.wording import listed
+from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
-from stilts.tasks.examples import SHOWN
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, of_suite, tasks_read
 from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.markup import plain
@@ -246,9 +246,9 @@ def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> 
         Which row of the test set.
     """
     task = get_target(target)
-    tested = read_manifest(suite)["rows"]
+    tested, splits = read_manifest(suite)["rows"], SuiteSplits(suite, task)
     rows = [
-        {"language": language(code).name} | SHOWN[task.format](suite, task, code, place)
+        {"language": language(code).name} | task.format.show(splits, code, place)
         for code in codes
         if "test" in tested.get(task.config_for(code), {})
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +17,9 @@ from stilts.models.encoders import load_encoder
 from stilts.models.own_heads import read_masked_head, read_pooler
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads, TrainingSettings, task_name
-from stilts.tasks.formats import MaskedLM, get_format
-from stilts.tasks.formats.base import Input
-from stilts.tasks.formats.heads import MeanHead, PooledHead, Pooler
-from stilts.tasks.formats.language_model import LanguageModel
+from stilts.tasks.formats.base import TrainedFormat
+from stilts.tasks.formats.heads import Pooler, mean_pool
+from stilts.tasks.formats.inputs import Input
 
 State = Mapping[str, torch.Tensor]  # a model's weights by name
 
@@ -56,38 +56,11 @@ class MultiTaskModel(nn.Module):
 
     def logits(self, task: str, parts: Sequence[Input]) -> torch.Tensor:
         """Return a task's logits for a batch of inputs, padded to the longest."""
-        pad_id, device = self.encoder.config.pad_token_id, self.device
-        written = pad_arrays([part.written for part in parts], pad_id).to(device) if _writes(parts) else None
-        return self(task, *pad(parts, pad_id, device), head_positions(parts, device), word_ends(parts, device), written)
+        return self(task, Batch.of(parts, self.encoder.config.pad_token_id, self.device))
 
-    def forward(
-        self,
-        task: str,
-        input_ids: torch.Tensor,
-        mask: torch.Tensor,
-        positions: torch.Tensor | None = None,
-        ends: torch.Tensor | None = None,
-        written: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return a task's logits for token ids and attention mask, both (sequences, tokens).
-
-        Where `positions` (chosen, 2) are given, rows and columns of tokens, only those go through the head, which
-        decodes them by the input embeddings: the logits of all tokens over a vocabulary would fill the memory. They are
-        positions in `written` (sequences, written tokens) where that is given, see `Backbone.token_states`. `ends`
-        (sequences, tokens) are of use to a decoder alone: the tokens whose states stand for those in their places.
-        """
-        head = self.heads[task_name(task)]
-        if isinstance(head, MeanHead):
-            return head(self.backbone.text_states(input_ids, mask), self.backbone.text_weights(mask))
-        hidden = self.backbone.token_states(input_ids, mask, written)
-        if isinstance(head, PooledHead):
-            return head(self.pooler(hidden))
-        if positions is not None:
-            embeddings = self.encoder.get_input_embeddings().weight
-            return head(hidden[positions[:, 0], positions[:, 1]], embeddings)
-        if ends is not None and self.backbone.architecture == "decoder":
-            hidden = hidden.gather(1, ends.unsqueeze(-1).expand_as(hidden))
-        return head(hidden, self.backbone.input_weights(mask))
+    def forward(self, task: str, batch: "Batch") -> torch.Tensor:
+        """Return a task's logits for a batch."""
+        return self.heads[task_name(task)](States(self, batch))
 
     def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str) -> None:
         """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
@@ -126,6 +99,72 @@ class MultiTaskModel(nn.Module):
         return self.encoder.device
 
 
+class Batch(NamedTuple):
+    """Inputs as tensors: token ids and attention mask of all their sequences, (sequences, tokens).
+
+    Attributes
+    ----------
+    positions : Tensor (chosen, 2), optional
+        Rows and columns of the tokens that alone go through a head that asks for them: the logits of all tokens over a
+        vocabulary would fill the memory. They are positions in `written` where that is given.
+    ends : Tensor (sequences, tokens), optional
+        Of use to a decoder alone: the tokens whose states stand for those in their places.
+    written : Tensor (sequences, written tokens), optional
+        See `stilts.models.backbones.Backbone.token_states`.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor | None = None
+    ends: torch.Tensor | None = None
+    written: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Input], pad_id: int, device: torch.device) -> "Batch":
+        """Return inputs as one batch, padded to the longest sequence."""
+        written = None if parts[0].written is None else pad_arrays([part.written for part in parts], pad_id).to(device)
+        return cls(*pad(parts, pad_id, device), head_positions(parts, device), word_ends(parts, device), written)
+
+
+class States:
+    """What a model makes of a batch, see `stilts.tasks.formats.heads.BatchStates`."""
+
+    def __init__(self, model: MultiTaskModel, batch: Batch):
+        self._model, self._batch = model, batch
+
+    def tokens(self) -> torch.Tensor:
+        """Return a state for each token, (sequences, tokens, hidden); of a decoder those of the words' ends."""
+        hidden, ends = self._hidden(), self._batch.ends
+        if ends is None or self._model.backbone.architecture != "decoder":
+            return hidden
+        return hidden.gather(1, ends.unsqueeze(-1).expand_as(hidden))
+
+    def token_weights(self) -> torch.Tensor:
+        """Return what each of these counts where one vector stands for an input, (sequences, tokens)."""
+        return self._model.backbone.input_weights(self._batch.mask)
+
+    def text_vectors(self) -> torch.Tensor:
+        """Return the vectors by which texts are compared, (sequences, hidden), float32."""
+        backbone, batch = self._model.backbone, self._batch
+        return mean_pool(backbone.text_states(batch.ids, batch.mask), backbone.text_weights(batch.mask))
+
+    def pooled(self) -> torch.Tensor:
+        """Return what the pooler makes of each input, (sequences, hidden)."""
+        return self._model.pooler(self._hidden())
+
+    def chosen(self) -> torch.Tensor:
+        """Return the states at the batch's positions, (chosen, hidden)."""
+        rows, columns = self._batch.positions.T
+        return self._hidden()[rows, columns]
+
+    def embeddings(self) -> torch.Tensor:
+        """Return the input embeddings, (vocabulary, hidden)."""
+        return self._model.encoder.get_input_embeddings().weight
+
+    def _hidden(self) -> torch.Tensor:
+        return self._model.backbone.token_states(self._batch.ids, self._batch.mask, self._batch.written)
+
+
 def encoder_part(state: State) -> dict[str, torch.Tensor]:
     """Return the weights of a model's encoder, named as in the encoder."""
     return _part(state, "encoder.")
@@ -136,7 +175,7 @@ def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
 
 
 def build_model(
-    encoder_folder: Path, heads: Mapping[str, tuple[str, Sequence[str]]], seed: int, style: Heads = "mean"
+    encoder_folder: Path, heads: Mapping[str, tuple[TrainedFormat, Sequence[str]]], seed: int, style: Heads = "mean"
 ) -> MultiTaskModel:
     """Load a prepared encoder and give it new heads, drawn from `seed`.
 
@@ -144,7 +183,7 @@ def build_model(
     ----------
     encoder_folder : Path
         Folder in the layout of `transformers`.
-    heads : mapping of str to (format name, labels)
+    heads : mapping of str to (format, labels)
         Tasks that need a head.
     seed : int
         Decides the heads' first weights, those of a pooler that the encoder does not bring along, and nothing else.
@@ -167,10 +206,16 @@ def build_model(
     return MultiTaskModel(encoder, modules, pooler).to(default_device())
 
 
-def _head(encoder: PreTrainedModel, folder: Path, form: str, labels: Sequence[str], style: Heads) -> nn.Module:
-    if isinstance(get_format(form), LanguageModel):
-        return _vocabulary_head(encoder, folder, form)
-    return get_format(form).head(encoder.config.hidden_size, labels, style)
+def _head(
+    encoder: PreTrainedModel, folder: Path, form: TrainedFormat, labels: Sequence[str], style: Heads
+) -> nn.Module:
+    hidden = encoder.config.hidden_size
+    if not form.predicts_tokens:
+        return form.head(hidden, labels, style)
+    head = form.head(hidden, range(_decodable_tokens(encoder, folder, form)))
+    if form.takes_checkpoint_head and (own := read_masked_head(folder)):
+        head.load_state_dict(own)
+    return head
 
 
 def _pooler(encoder: PreTrainedModel, folder: Path) -> Pooler:
@@ -181,19 +226,16 @@ def _pooler(encoder: PreTrainedModel, folder: Path) -> Pooler:
     return pooler
 
 
-def _vocabulary_head(encoder: PreTrainedModel, folder: Path, form: str) -> nn.Module:
-    """Return a head that chooses among all tokens: for masked ones the checkpoint's own, if it has one; else new."""
+def _decodable_tokens(encoder: PreTrainedModel, folder: Path, form: TrainedFormat) -> int:
+    """Return the size of the vocabulary; StiltsError if the embeddings cannot decode the last layer's states."""
     vocabulary, width = encoder.get_input_embeddings().weight.shape
     hidden = encoder.config.hidden_size
     if width != hidden:
         raise StiltsError(
             f"encoder {folder}: its embeddings have {width} dimensions and its last layer {hidden}, so they cannot "
-            f"decode tokens; leave tasks of the format {form} out of the study"
+            f"decode tokens; leave tasks of the format {form.name} out of the study"
         )
-    head = get_format(form).head(hidden, range(vocabulary))
-    if form == MaskedLM.name and (own := read_masked_head(folder)):
-        head.load_state_dict(own)
-    return head
+    return vocabulary
 
 
 def default_device() -> torch.device:
@@ -221,10 +263,6 @@ def word_ends(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | N
     if inputs[0].ends is None:
         return None
     return pad_arrays([part.ends for part in inputs], 0).to(device)
-
-
-def _writes(inputs: Sequence[Input]) -> bool:
-    return inputs[0].written is not None
 
 
 def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:

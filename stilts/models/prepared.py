@@ -137,7 +137,7 @@ def _tokenizer_for(
     name: str, revision: str | None, texts: list[str], trim: bool
 ) -> "tuple[PreTrainedTokenizerFast, list[int] | None]":
     """Return a tokenizer and the ids that it keeps of the public one's; None where that is all."""
-    from stilts.tasks.formats.base import takes_words_alone
+    from stilts.tasks.formats.subwords import takes_words_alone
 
     tokenizer = load_tokenizer(name, revision)
     if not trim:

@@ -24,12 +24,13 @@ from stilts.models.scratch import draw
 from stilts.sources.hub import load_split
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture, PretrainingSettings, ScratchSettings, TrainingSettings
-from stilts.tasks.formats.base import Input, Row, special_tokens, subwords
+from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.causal_lm import CausalLM
+from stilts.tasks.formats.inputs import Input, Row
 from stilts.tasks.formats.language_model import LanguageModel
 from stilts.tasks.formats.masked_lm import MaskedLM
 from stilts.tasks.formats.span_corruption import SpanCorruption
-from stilts.training.batches import TaskData
+from stilts.tasks.formats.subwords import special_tokens, subwords
 from stilts.training.loop import train
 from stilts.training.prediction import token_batches
 from stilts.training.processes import ALONE, Processes
@@ -122,14 +123,14 @@ def pretrain(
     _check_length(settings, scratch)
     objective = objective_of(scratch.architecture, settings)
     tokenizer = load_prepared_tokenizer(folder)
-    model = build_model(folder, {TASK: (objective.name, ())}, seed)
+    model = build_model(folder, {TASK: (objective, ())}, seed)
     _draw_again(model, seed)
     inputs = training_inputs(blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
                              settings, seed)  # fmt: skip
     held_out = _HeldOut(blocks(_rows(suite, "validation"), tokenizer, settings.length), objective, tokenizer, settings)
     outcome = train(
         model,
-        {TASK: TaskData(objective.name, inputs)},
+        {TASK: EncodedSplit(objective, inputs)},
         _as_training(settings),
         seed=seed,
         dev_scores=lambda: {TASK: -held_out.losses(model)[ALL_LANGUAGES].bits_per_token},

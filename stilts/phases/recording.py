@@ -1,22 +1,17 @@
 """What every phase notes while it works, and the record that it leaves."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from stilts.models.model import MultiTaskModel, default_device, resolve_precision
-from stilts.study import provenance
+from stilts.models.model import default_device, resolve_precision
+from stilts.study.provenance import RunClock, Work, clocked, collect_provenance
 from stilts.study.records import Record
-from stilts.study.runs import Run
-from stilts.study.settings import EVALUATION_PRECISION
-from stilts.tasks.metrics import Counts
-from stilts.training.prediction import counted
-from stilts.training.state import Outcome
+from stilts.study.runs import PretrainingRunSettings, Run, SimilarityRunSettings, ZeroShotRunSettings
+from stilts.tasks.formats.evaluation import Scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,39 +20,36 @@ if TYPE_CHECKING:
 
 
 State = dict[str, torch.Tensor]  # a model's weights by name
+Metrics = dict[str, dict[str, float]]
 
 
 def precision_of(run: Run) -> str:
     """Return the precision that a run computes in; where it trains nothing it is the same on all machines."""
-    if "training" in run.settings:
-        return resolve_precision(run.settings["training"]["precision"], default_device())
-    settings = run.settings["evaluation" if run.phase == "zero-shot" else "measure"]
-    return settings.get("precision", EVALUATION_PRECISION)
+    match run.settings:
+        case ZeroShotRunSettings(evaluation=evaluation):
+            return evaluation.precision
+        case SimilarityRunSettings(measure=measure):
+            return measure.precision
+        case PretrainingRunSettings(pretraining=trained):
+            return resolve_precision(trained.precision, default_device())
+        case settings:
+            return resolve_precision(settings.training.precision, default_device())
 
 
-def passing(run: Run, workspace: "Workspace", model: MultiTaskModel, count: int) -> dict[str, Any]:
-    """Return how an evaluation passes so many inputs through its model: options of `head_outputs` and `embed`."""
-    return {
-        "batch_tokens": run.settings["evaluation"]["batch_tokens"],
-        "precision": precision_of(run),
-        "progress": counted(workspace.progress(run.id), count),
-    }
-
-
-def prediction_table(
-    language: str, numbers: Sequence[int], predictions: Sequence[str], counts: Counts
-) -> "pd.DataFrame":
+def prediction_table(scored: Scored) -> "pd.DataFrame":
     """Return a language's rows of the table of predictions that a record keeps."""
     import pandas as pd
 
+    counts, items = scored.counts, {} if scored.items is None else {"item": list(scored.items)}
     return pd.DataFrame(
         {
-            "language": language,
-            "example": np.asarray(numbers, dtype=np.int32),
-            "prediction": list(predictions),
+            "language": scored.language,
+            "example": np.arange(len(scored.predictions), dtype=np.int32),
+            "prediction": list(scored.predictions),
             "matches": counts.matches.astype(np.float32),
             "predicted": counts.predicted.astype(np.float32),
             "gold": counts.gold.astype(np.float32),
+            **items,
         }
     )
 
@@ -70,33 +62,38 @@ def concatenate(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
 
 
 @contextmanager
-def measuring(run: Run, workspace: "Workspace"):
-    """Yield a dict that holds start and wall clock afterwards; the body adds examples and tokens."""
-    measured: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+def clocked_in(workspace: "Workspace") -> Iterator[RunClock]:
+    """Compute with the threads of a job, and yield a clock of the run."""
     torch.set_num_threads(workspace.threads)
-    start = time.perf_counter()
-    yield measured
-    measured["seconds"] = time.perf_counter() - start
+    with clocked() as clock:
+        yield clock
 
 
 def write_record(
     run: Run,
     workspace: "Workspace",
-    metrics: dict,
-    measured: dict[str, Any],
-    precision: str,
-    outcome: Outcome | None = None,
-    predictions: "pd.DataFrame | None" = None,
+    metrics: Metrics,
+    clock: RunClock,
+    work: Work,
+    *,
+    history: Sequence[dict[str, float]] = (),
+    table: "pd.DataFrame | None" = None,
 ) -> Record:
-    """Write the record of a run and return it; one that is done again for its checkpoint keeps its first record."""
+    """Write the record of a run and return it; one that is done again for its checkpoint keeps its first record.
+
+    Parameters
+    ----------
+    table : DataFrame, optional
+        The predictions, or what a measure found.
+    """
     record = Record(
         run=run,
         metrics=metrics,
-        history=outcome.history if outcome else [],
-        provenance=provenance.collect(workspace.root, workspace.study_name, precision=precision, **measured),
+        history=list(history),
+        provenance=collect_provenance(workspace.root, workspace.study_name, clock, work, precision_of(run)),
     )
     store = workspace.store()
     if run.id not in store:  # a run that is done again for its checkpoint keeps its first record
-        record = store.write(record, predictions)
+        record = store.write(record, table)
     workspace.forget_progress(run.id)
     return record

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from stilts.phases.measures import measure
-from stilts.phases.recording import State, measuring, precision_of, write_record
+from stilts.phases.recording import State, clocked_in, write_record
 from stilts.phases.training import train_phase
 from stilts.phases.zero_shot import evaluate_zero_shot
 from stilts.study.records import Record
@@ -66,9 +66,9 @@ def _weights(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> State:
 
 
 def _measure_tasks(run: Run, workspace: "Workspace", parent: State | None) -> Record:
-    with measuring(run, workspace) as measured:
-        metrics, table = measure(run, workspace, parent, measured)
-    return write_record(run, workspace, metrics, measured, precision_of(run), None, table)
+    with clocked_in(workspace) as clock:
+        metrics, table, work = measure(run, workspace, parent)
+    return write_record(run, workspace, metrics, clock, work, table=table)
 
 
 _PHASES = {

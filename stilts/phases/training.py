@@ -1,8 +1,8 @@
 """The phases that train: pretraining, intermediate and target training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,20 +11,20 @@ from stilts.models.model import MultiTaskModel, build_model, encoder_part, resol
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.launch import train_together
 from stilts.phases.pretraining import pretrain
-from stilts.phases.recording import State, measuring, write_record
+from stilts.phases.recording import Metrics, State, clocked_in, write_record
+from stilts.sources.splits import load
+from stilts.study.provenance import RunClock, Work
 from stilts.study.records import Record
 from stilts.study.runs import Run
-from stilts.study.settings import PretrainingSettings, ScratchSettings, TrainingSettings
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
-from stilts.tasks.guessing import LABELLED, gold_labels, majority
+from stilts.study.settings import TrainingSettings
+from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
+from stilts.tasks.formats.evaluation import Split
+from stilts.tasks.guessing import majority
 from stilts.tasks.metrics import score
 from stilts.tasks.registry import Task, get_intermediate, get_target
-from stilts.tasks.splits import load
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
 from stilts.training.optimization import trained_count
-from stilts.training.prediction import dev_counts
+from stilts.training.prediction import count_predictions
 from stilts.training.processes import ALONE, Processes
 from stilts.training.state import Outcome, SavedStates
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from stilts.workspace.checkout import Workspace
+
+
+DEV_BATCH_TOKENS = 4096  # of one pass over a dev set
 
 
 def train_phase(run: Run, workspace: "Workspace", parent: State | None) -> Record:
@@ -50,11 +53,11 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
     if run.phase == "pretraining":
         return _pretrain(run, workspace, processes)
     tasks, earlier = _trained_tasks(run), _earlier_tasks(run)
-    settings = TrainingSettings(**run.settings["training"])
+    settings = run.settings.training
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
     tokenizer = load_prepared_tokenizer(folder)
     saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
-    with measuring(run, workspace) as measured:
+    with clocked_in(workspace) as clock:
         splits = {
             name: load(suite, task, task.source_language, "train", settings.examples) for name, task in tasks.items()
         }
@@ -64,77 +67,60 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
         model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
         if parent is not None and run.phase == "intermediate":  # a stage goes on with what the one before it trained
             model.load_heads(parent)
-        data = {
-            name: TaskData(
-                task.format,
-                get_format(task.format, doc_stride=settings.doc_stride).encode(
-                    splits[name].rows, tokenizer, settings.max_length
-                ),
-            )
-            for name, task in tasks.items()
-        }
+        data = {name: _encode(task, splits[name], tokenizer, settings) for name, task in tasks.items()}
         outcome = train(
             model,
             data,
             settings,
             seed=run.seed,
             dev_scores=lambda: dev.scores(model, tasks),
-            example_cap=run.settings["condition"]["example_cap"],
+            example_cap=run.settings.condition.example_cap,
             progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,
             processes=processes,
         )
-        measured.update(
-            examples=outcome.examples,
-            tokens=outcome.tokens,
-            processes=processes.count,
-            trained_weights=trained_count(model),
-        )
     if not processes.is_main:
         return None
     metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
-    return _keep(run, workspace, model, metrics, measured, settings.precision, outcome, saved)
+    work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(model))
+    return _save_and_record(run, workspace, model, metrics, clock, work, outcome, saved)
 
 
 def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record | None:
     """Train an encoder with random weights on texts, save the checkpoint, and record the held-out loss."""
-    settings = PretrainingSettings(**run.settings["pretraining"])
+    settings = run.settings.pretraining
     saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
-    with measuring(run, workspace) as measured:
+    with clocked_in(workspace) as clock:
         done = pretrain(
             workspace.suite_folder(run),
             workspace.encoder_folder(run),
             settings,
-            ScratchSettings(**run.settings["encoder"]["scratch"]),
+            run.settings.encoder.scratch,
             seed=run.seed,
             progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,
             processes=processes,
         )
-        measured.update(
-            examples=done.outcome.examples,
-            tokens=done.outcome.tokens,
-            processes=processes.count,
-            trained_weights=trained_count(done.model),
-        )
     if not processes.is_main:
         return None
-    return _keep(run, workspace, done.model, done.metrics, measured, settings.precision, done.outcome, saved)
+    outcome = done.outcome
+    work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(done.model))
+    return _save_and_record(run, workspace, done.model, done.metrics, clock, work, outcome, saved)
 
 
-def _keep(
+def _save_and_record(
     run: Run,
     workspace: "Workspace",
     model: MultiTaskModel,
-    metrics: dict,
-    measured: dict[str, Any],
-    precision: str,
+    metrics: Metrics,
+    clock: RunClock,
+    work: Work,
     outcome: Outcome,
     saved: SavedStates,
 ) -> Record:
     """Save the checkpoint that a training ends with, then its record, and only then forget how far it was."""
     workspace.checkpoints.save(run.id, model.state_dict())
-    record = write_record(run, workspace, metrics, measured, resolve_precision(precision, model.device), outcome)
+    record = write_record(run, workspace, metrics, clock, work, history=outcome.history)
     saved.forget()
     return record
 
@@ -143,12 +129,12 @@ def _goes_on_with_adapters(run: Run, parent: State | None) -> bool:
     """Whether a run trains the adapters of its parent on: all stages of phase 1 train the same ones."""
     if run.phase == "intermediate":
         return parent is not None and has_adapters(encoder_part(parent))
-    return run.settings["condition"].get("adapters") == "continued"
+    return run.settings.condition.adapters == "continued"
 
 
 def _trained_tasks(run: Run) -> dict[str, Task]:
     if run.phase == "intermediate":
-        return {name: get_intermediate(name) for name in run.settings["condition"]["tasks"]}
+        return {name: get_intermediate(name) for name in run.settings.condition.tasks}
     return {run.target: get_target(run.target)}
 
 
@@ -157,10 +143,17 @@ def _earlier_tasks(run: Run) -> dict[str, Task]:
 
     Target training leaves the heads of intermediate tasks behind.
     """
-    condition = run.settings["condition"]
-    stages = condition.get("before", ()) if run.phase == "intermediate" else ()
+    condition = run.settings.condition
+    stages = condition.before if run.phase == "intermediate" else ()
     names = dict.fromkeys(name for stage in stages for name in stage)
-    return {name: get_intermediate(name) for name in names if name not in condition["tasks"]}
+    return {name: get_intermediate(name) for name in names if name not in condition.tasks}
+
+
+def _encode(
+    task: Task, split: Split, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
+) -> EncodedSplit:
+    form = task.format.with_options(doc_stride=settings.doc_stride)
+    return encode_split(form, split, tokenizer, settings.max_length)
 
 
 class _Dev:
@@ -170,19 +163,14 @@ class _Dev:
         self, tasks: dict[str, Task], suite: Path, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
     ):
         self.tasks, self.precision = tasks, settings.precision
-        self.splits = {
+        splits = {
             name: load(suite, task, task.source_language, "validation", settings.dev_examples)
             for name, task in tasks.items()
         }
-        self.inputs: dict[str, list[Input]] = {
-            name: get_format(task.format, doc_stride=settings.doc_stride).encode(
-                self.splits[name].rows, tokenizer, settings.max_length
-            )
-            for name, task in tasks.items()
-        }
+        self.splits = {name: _encode(task, splits[name], tokenizer, settings) for name, task in tasks.items()}
 
     @property
-    def heads(self) -> dict[str, tuple[str, list[str]]]:
+    def heads(self) -> dict[str, tuple[TrainedFormat, Sequence[str]]]:
         """Format and labels of the heads that the tasks need, by name."""
         return {task.name: (task.format, self.splits[name].labels) for name, task in self.tasks.items()}
 
@@ -191,19 +179,9 @@ class _Dev:
         return {name: self._score(model, name) for name in names}
 
     def _score(self, model: MultiTaskModel, name: str) -> float:
-        split, task = self.splits[name], self.tasks[name]
+        precision = resolve_precision(self.precision, model.device)
         return score(
-            dev_counts(
-                model,
-                name,
-                task.format,
-                split.rows,
-                self.inputs[name],
-                split.labels,
-                task.source_language,
-                batch_tokens=4096,
-                precision=resolve_precision(self.precision, model.device),
-            )
+            count_predictions(model, name, self.splits[name], batch_tokens=DEV_BATCH_TOKENS, precision=precision)
         )
 
     def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -214,6 +192,6 @@ class _Dev:
             each = {f"score.{self.tasks[name].name}": scores[name] for name in own} if len(scores) > 1 else {}
             size = sum(len(self.splits[name].rows) for name in own)
             found[language] = {"score": float(np.mean([scores[name] for name in own])), "n": size, **each}
-            if len(own) == 1 and self.tasks[own[0]].format in LABELLED:
-                found[language]["majority"] = majority(gold_labels(self.splits[own[0]]))
+            if len(own) == 1 and (gold := self.splits[own[0]].gold_labels()):
+                found[language]["majority"] = majority(gold)
         return found

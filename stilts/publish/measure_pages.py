@@ -17,7 +17,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 def plot(records: Sequence[Record], store: Store) -> list[Figure]:
     """Plot what each run measured: a matrix for each similarity, or a task's learning curve and code length."""
     plots = {"similarity": _similarities, "complexity": _complexity}
-    return [plots[record.run.settings["measure"]["kind"]](record, store.table(record.id)) for record in records]
+    return [plots[record.run.settings.measure.kind](record, store.table(record.id)) for record in records]
 
 
 def scalars(records: Sequence[Record]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def scalars(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _similarities(record: Record, table: pd.DataFrame) -> Figure:
-    intermediates, targets = (record.run.settings[role] for role in ("intermediates", "targets"))
+    intermediates, targets = (record.run.settings.intermediates, record.run.settings.targets)
     size = (1.6 + 0.55 * len(targets), (0.9 + 0.38 * len(intermediates)) * len(MEASURES))
     figure, axes = plt.subplots(len(MEASURES), 1, figsize=size, sharex=True, layout="constrained")
     for axis, name in zip(axes, MEASURES, strict=True):
@@ -56,7 +56,7 @@ def _matrix(axis: Axes, values: pd.DataFrame, name: str) -> None:
 def _complexity(record: Record, curve: pd.DataFrame) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     (metrics,) = record.metrics.values()
-    _learning_curve(left, metrics, curve[curve["examples"] > 0], record.run.settings["measure"]["share"])
+    _learning_curve(left, metrics, curve[curve["examples"] > 0], record.run.settings.measure.share)
     _code_lengths(right, metrics, curve[curve["block_labels"] > 0])
     return figure
 

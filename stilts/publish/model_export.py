@@ -1,14 +1,14 @@
 """A checkpoint as a folder that plain `transformers` loads, with its heads and a model card beside it."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stilts.models.known_encoders import known_encoder
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
-from stilts.study.runs import Run
+from stilts.study.runs import Run, TrainingRunSettings
+from stilts.study.settings import LoraSettings
 from stilts.study.storage import new_folder, require_new
 from stilts.tasks.registry import Task, get_intermediate, get_target
 
@@ -112,16 +112,16 @@ def tasks(run: Run) -> list[Task]:
     """Return the tasks whose heads a run leaves: its own and those of the stages before; of pretraining none."""
     if run.target is not None:
         return [get_target(run.target)]
-    condition = run.settings.get("condition", {"tasks": ()})
-    stages = (*condition.get("before", ()), condition["tasks"])
-    return [get_intermediate(name) for name in dict.fromkeys(name for stage in stages for name in stage)]
+    if not isinstance(run.settings, TrainingRunSettings):
+        return []
+    return [get_intermediate(name) for name in run.settings.condition.all_tasks]
 
 
 def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
-    from stilts.tasks.splits import load
+    from stilts.sources.splits import load
 
     labels = load(workspace.suite_folder(run), task, task.source_language, "train", 1).labels
-    return {"format": task.format, "labels": labels}
+    return {"format": task.format.name, "labels": labels}
 
 
 # --- card ------------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def make_card(workspace: "Workspace", record: Record) -> "ModelCard":
 def _card_data(record: Record, evaluated: list[Record]) -> "ModelCardData":
     from huggingface_hub import ModelCardData
 
-    known, licence = known_encoder(record.run.settings["encoder"]["name"]), _licence(record)
+    known, licence = known_encoder(record.run.settings.encoder.name), _licence(record)
     return ModelCardData(
         language=["multilingual"],
         license=licence or "other",
@@ -162,7 +162,7 @@ def _card_data(record: Record, evaluated: list[Record]) -> "ModelCardData":
 
 
 def _licence(record: Record) -> str | None:
-    known = known_encoder(record.run.settings["encoder"]["name"])
+    known = known_encoder(record.run.settings.encoder.name)
     return known.licence if known else None
 
 
@@ -191,7 +191,7 @@ def _eval_result(task: Task, record: Record, language: str, split: str, value: f
     return EvalResult(
         task_type=task.group,
         task_name=task.name,
-        dataset_type=record.run.settings["suite"],
+        dataset_type=record.run.settings.suite,
         dataset_name=f"{task.name}, {language}",
         dataset_config=task.config_for(language),
         dataset_split=split,
@@ -202,7 +202,7 @@ def _eval_result(task: Task, record: Record, language: str, split: str, value: f
 
 
 def _limits(record: Record, evaluated: list[Record]) -> list[str]:
-    trimmed = record.run.settings["encoder"]["trim_vocabulary"]
+    trimmed = record.run.settings.encoder.trim_vocabulary
     languages = sorted({language for other in evaluated for language in other.metrics})
     return [
         *(["The vocabulary is trimmed to the texts of the study: a word that they lack is cut into other pieces than "
@@ -217,23 +217,23 @@ def _limits(record: Record, evaluated: list[Record]) -> list[str]:
 def _training_limits(run: Run) -> list[str]:
     if run.phase == "pretraining":
         return [
-            f"One seed ({run.seed}), {run.settings['pretraining']['updates']} updates on texts, from random weights; "
+            f"One seed ({run.seed}), {run.settings.pretraining.updates} updates on texts, from random weights; "
             "the head is that of the objective."
         ]
-    training, languages = run.settings["training"], sorted({task.source_language for task in tasks(run)})
+    training, languages = run.settings.training, sorted({task.source_language for task in tasks(run)})
     return [
-        f"One seed ({run.seed}), at most {training['examples']} training examples a task, inputs of at most "
-        f"{training['max_length']} tokens; longer ones are cut or split.",
-        *_merging(training.get("lora")),
+        f"One seed ({run.seed}), at most {training.examples} training examples a task, inputs of at most "
+        f"{training.max_length} tokens; longer ones are cut or split.",
+        *_merging(training.lora),
         f"Trained on data in {', '.join(languages)}, but where the task's name says otherwise.",
     ]
 
 
-def _merging(lora: Mapping[str, Any] | None) -> list[str]:
+def _merging(lora: LoraSettings | None) -> list[str]:
     if lora is None:
         return []
     return [
-        f"Trained with low-rank adapters (LoRA, rank {lora['rank']}, alpha {lora['alpha']:g}), which are merged into "
+        f"Trained with low-rank adapters (LoRA, rank {lora.rank}, alpha {lora.alpha:g}), which are merged into "
         "the weights: they equal those of the study but for rounding, and the adapters cannot be taken out again."
     ]
 
@@ -269,20 +269,20 @@ def _text(record: Record, evaluated: list[Record]) -> str:
 
 def _what(record: Record) -> str:
     run = record.run
-    place = f"Run `{record.id}`, data {run.settings['suite']}-{run.data}. The front matter holds the whole record."
+    place = f"Run `{record.id}`, data {run.settings.suite}-{run.data}. The front matter holds the whole record."
     named = f"of study `{record.provenance.study}`"
-    encoder = run.settings["encoder"]["name"]
+    encoder = run.settings.encoder.name
     if run.phase == "pretraining":
         return (
             f"# {run.condition}, pretraining, seed {run.seed}\n\n"
-            f"An encoder with random weights ({run.settings['encoder']['scratch']['architecture']}) over the tokenizer "
+            f"An encoder with random weights ({run.settings.encoder.scratch.architecture}) over the tokenizer "
             f"of {encoder}, after the pretraining phase {named}, trained on texts alone. {place}"
         )
     names = ", ".join(task.reference for task in tasks(run))
     return (
         f"# {run.condition}, {names}, seed {run.seed}\n\n"
         f"The encoder {encoder} after the {run.phase} phase {named}, trained on {names}; intermediate tasks: "
-        f"{', '.join(run.settings['condition']['tasks']) or 'none'}. {place}"
+        f"{', '.join(run.settings.condition.tasks) or 'none'}. {place}"
     )
 
 

@@ -140,9 +140,9 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
 
 def settings(records: Sequence[Record]) -> pd.DataFrame:
     """Return the resolved settings, one row each, a column for each target task (or condition)."""
+    flat = [pd.json_normalize(record.run.settings.model_dump(mode="json")).iloc[0].map(str) for record in records]
     columns = {
-        record.run.target or record.run.condition: pd.json_normalize(record.run.settings).iloc[0].map(str)
-        for record in records
+        record.run.target or record.run.condition: own for record, own in zip(records, flat, strict=True)
     }
     return pd.DataFrame(columns).rename_axis("setting")
 

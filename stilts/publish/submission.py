@@ -9,19 +9,21 @@ no test score and no score of another language has a part in the choice.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from stilts.sources.splits import label_names
 from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.study.storage import new_folder, require_new
-from stilts.tasks.metrics import DEFAULT_CHUNK_RULE
+from stilts.tasks.formats.inputs import Row
+from stilts.tasks.formats.official_files import row_numbers
 from stilts.tasks.registry import Task, get_target
 
 if TYPE_CHECKING:
@@ -43,15 +45,6 @@ RULES = {
     "targets without training: their mean), in which no test set has a part; the others' dev scores stand beside it",
 }
 
-# What a language's score is; of tagging, chunks as the run read them.
-METRICS = {
-    "classification": "accuracy",
-    "tagging": "F1 over chunks, all of a language together",
-    "span_qa": "F1 over the words of an answer, the mean over questions",
-    "span_qa_mlqa": "F1 over the words of an answer by MLQA's rules for its language, the mean over questions",
-    "retrieval": "accuracy",
-    "mining": "F1 over pairs",
-}
 AVERAGES = {
     "task": "as XTREME's evaluate.py: the mean over all languages of the task, English among them; of question "
     "answering the mean of exact match and F1",
@@ -64,7 +57,6 @@ HUB_TREEBANKS = (
     "into the data folder and build the suite again"
 )
 
-Row = Mapping[str, Any]
 DevScores = dict[str, dict[int, float]]  # condition -> seed -> English dev score
 
 
@@ -220,7 +212,6 @@ def _over_targets(by_target: Mapping[str, DevScores]) -> DevScores:
 def _lay_out(submission: Submission, task: Task, predictions: "pd.DataFrame", suite: Path) -> None:
     """Add a target's files, and what they lack."""
     parts = dict(iter(predictions.groupby("language", observed=True)))
-    form = _FORMS[task.format]
     for language, official in TEST_ROWS[task.name].items():
         place = f"{task.name}, {language}"
         if language not in parts:
@@ -228,10 +219,18 @@ def _lay_out(submission: Submission, task: Task, predictions: "pd.DataFrame", su
             continue
         test = _read_test_set(suite, task, language)
         given = parts[language].sort_values("example")["prediction"].tolist()
-        submission.gaps += [f"{place}: {gap}" for gap in _gaps(test, form, len(given), official)]
+        submission.gaps += [f"{place}: {gap}" for gap in _gaps(test, len(given), official)]
         if test.has_ids:
-            path = f"{FOLDERS[task.name]}/test-{language}.{form.suffix}"
-            submission.files[path] = form.text(test, given)
+            path = f"{FOLDERS[task.name]}/test-{language}.{task.format.suffix}"
+            submission.files[path] = _text(test, given, place)
+
+
+def _text(test: "_TestSet", predictions: Sequence[str], place: str) -> str:
+    names = dict(zip(test.labels, LABELS.get(test.task.name, ()), strict=False))
+    try:
+        return test.task.format.write_predictions(test.asked, predictions, names)
+    except StiltsError as error:
+        raise StiltsError(f"{place}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -252,26 +251,12 @@ def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
     from stilts.sources.hub import load_split
 
     data = load_split(suite, None, task.config_for(language), "test")
-    column = {"classification": "label", "tagging": "tags"}.get(task.format)
-    feature = data.features[column] if column else None
-    labels = getattr(feature, "feature", feature).names if feature else []
-    rows, pairs = data.to_list(), None
-    if task.format == "mining":
-        rows = [row for row in rows if row["lang"] == language]
-        pairs = sum(len(row["match"].split()) for row in rows)
-    return _TestSet(task, rows, labels, pairs)
+    form = task.format
+    labels = label_names(data.features, form) if form.trained else []
+    return _TestSet(task, form.asked_rows(data, language), labels, form.true_pairs(data, language))
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How one format is written: the text of a file, its suffix, and whether ids are numbers of lines."""
-
-    text: Callable[[_TestSet, Sequence[str]], str]
-    suffix: str = "tsv"
-    numbered: bool = True
-
-
-def _gaps(test: _TestSet, form: _Form, given: int, official: int | None) -> Iterator[str]:
+def _gaps(test: _TestSet, given: int, official: int | None) -> Iterator[str]:
     """Say in what a language falls short of the official test set."""
     asked = len(test.asked)
     if not test.has_ids:
@@ -282,68 +267,11 @@ def _gaps(test: _TestSet, form: _Form, given: int, official: int | None) -> Iter
     if test.pairs is not None and all(row["match"] for row in test.asked):
         yield "every sentence has a partner: the corpora that pairs are mined from are not in the suite"
     held, what = (asked, "rows") if test.pairs is None else (test.pairs, "true pairs")
-    missing = 1 + max(_numbers(test.asked)) - asked if form.numbered else 0
+    missing = 1 + max(row_numbers(test.asked)) - asked if test.task.format.numbered else 0
     if official not in (None, held):
         yield f"{held:,} {what} in the suite, {official:,} in the official test set (data.sizes, or the data folder)"
     elif missing:
         yield f"{missing:,} rows before the last one are not in the suite (data.sizes, or the data folder)"
-
-
-def _numbers(rows: Iterable[Row]) -> list[int]:
-    return [int(row["id"]) for row in rows]
-
-
-def _in_order(test: _TestSet, lines: Iterable[str]) -> list[str]:
-    """Undo the suite's order: as many of the first rows as there are lines, by their numbers in the official file."""
-    return [line for _, line in sorted(zip(_numbers(test.asked), lines, strict=False))]
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _classes(test: _TestSet, predictions: Sequence[str]) -> str:
-    official = dict(zip(test.labels, LABELS[test.task.name], strict=True))
-    return _lines(_in_order(test, (official[name] for name in predictions)))
-
-
-def _tags(test: _TestSet, predictions: Sequence[str]) -> str:
-    """One tag a line, an empty line between two sentences."""
-    for row, tags in zip(test.asked, predictions, strict=False):
-        if len(tags.split()) != len(row["tokens"]):
-            raise StiltsError(f"{test.task.name}, row {row['id']}: {len(tags.split())} tags are recorded for its "
-                              f"{len(row['tokens'])} tokens; the suite is not that of the run")  # fmt: skip
-    return "\n".join(_in_order(test, (_lines(tags.split()) for tags in predictions)))
-
-
-def _answers(test: _TestSet, predictions: Sequence[str]) -> str:
-    answers = {row["id"]: answer for row, answer in zip(test.asked, predictions, strict=False)}
-    return json.dumps(answers, indent=1, ensure_ascii=False) + "\n"
-
-
-def _nearest(test: _TestSet, predictions: Sequence[str]) -> str:
-    """The line of the foreign file that each English sentence found; these stand in the order of their texts.
-
-    XTREME sorts the English side so, by code points, and leaves the foreign one as it is (utils_preprocess.py).
-    """
-    numbers = _numbers(test.asked)
-    order = sorted(range(len(predictions)), key=lambda i: (test.asked[i]["target_sentence"].strip(), numbers[i]))
-    return _lines(str(numbers[int(predictions[i])]) for i in order)
-
-
-def _pairs(test: _TestSet, predictions: Sequence[str]) -> str:
-    found = zip(test.asked, predictions, strict=False)
-    return _lines(sorted(f"{row['id']}\t{partner}" for row, partners in found for partner in partners.split()))
-
-
-_FORMS = {
-    "classification": _Form(_classes),
-    "tagging": _Form(_tags),
-    "span_qa": _Form(_answers, "json", numbered=False),
-    "span_qa_mlqa": _Form(_answers, "json", numbered=False),
-    "retrieval": _Form(_nearest),
-    "mining": _Form(_pairs, numbered=False),
-}
 
 
 # --- manifest --------------------------------------------------------------------------------------------------------
@@ -416,8 +344,8 @@ def _about(choice: Choice, record: Record, submission: Submission, target: str) 
             condition: {str(seed): score for seed, score in seeds.items()}
             for condition, seeds in choice.dev_scores.items()
         },
-        "metric": METRICS[get_target(target).format],
-        **_chunk_rule(record, target),
+        "metric": get_target(target).format.rule,
+        **_scoring_options(record, target),
         "score": mean(scores.values()) if scores else None,
         "scores": scores,
         **({"exact match": exact} if exact else {}),
@@ -425,11 +353,10 @@ def _about(choice: Choice, record: Record, submission: Submission, target: str) 
     }
 
 
-def _chunk_rule(record: Record, target: str) -> dict[str, str]:
-    """Return the rule by which a run read tags as chunks, where its task has any: versions of seqeval differ."""
-    if get_target(target).format != "tagging":
-        return {}
-    return {"chunk rule": record.run.settings["evaluation"].get("chunk_rule", DEFAULT_CHUNK_RULE)}
+def _scoring_options(record: Record, target: str) -> dict[str, str]:
+    """Return by what further rules a run counted its score."""
+    rule = record.run.settings.evaluation.chunk_rule
+    return get_target(target).format.with_options(chunk_rule=rule).scoring_options()
 
 
 def _official(target: str, scores: Mapping[str, float], exact: Mapping[str, float]) -> float | None:

@@ -144,41 +144,11 @@ POCKET_CARD = Card(
 )
 
 
-def features(format_name: str, labels: Sequence[str] = (), *, pairs: bool = False, traced: bool = False) -> "Features":
-    """Column layout of a task format.
+def with_texts(columns: "Features", *names: str) -> "Features":
+    """Return columns with further ones that hold texts."""
+    from datasets import Features, Value
 
-    Parameters
-    ----------
-    format_name : str
-        "classification", "tagging", "span_qa", "retrieval", "mining" or "mlm".
-    labels : sequence of str
-        Label names in the order of their numbers; BIO tags for "tagging". Unused by the last four.
-    pairs : bool
-        Whether a "classification" example has two sentences.
-    traced : bool
-        Whether rows also hold the id of their `template` and their `meaning`.
-
-    Raises
-    ------
-    UnknownName
-        If no format has that name.
-    """
-    from datasets import ClassLabel, Features, List, Value
-
-    text = Value("string")
-    label = ClassLabel(names=list(labels)) if labels else None
-    layouts = {
-        "classification": {"sentence1": text} | ({"sentence2": text} if pairs else {}) | {"label": label},
-        "tagging": {"tokens": List(text), "tags": List(label)},
-        "span_qa": {"id": text, "context": text, "question": text,
-                    "answers": {"text": List(text), "answer_start": List(Value("int32"))}},
-        "retrieval": {name: text for name in ("source_sentence", "target_sentence", "source_lang", "target_lang")},
-        "mining": {name: text for name in ("id", "sentence", "lang", "match")},
-        "mlm": {"text": text, "lang": text},
-    }
-    if format_name not in layouts:
-        raise UnknownName("task format", format_name, layouts)
-    return Features(layouts[format_name] | ({"template": text, "meaning": text} if traced else {}))
+    return Features({**columns, **dict.fromkeys(names, Value("string"))})
 
 
 def choose(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -425,14 +395,3 @@ def publish(suite: Path, folder: Path) -> None:
         replace_file(folder / MANIFEST, lambda part: part.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise StiltsError(f"cannot write {folder / MANIFEST}: {error.strerror or error}") from error
-
-
-class Pool(NamedTuple):
-    """Where a suite holds a task's candidates: what stands for the language in the config's name, split, columns."""
-
-    config: str = "candidates"
-    split: str = "pool"
-    columns: tuple[str, ...] = ("id", "passage", "lang")
-
-
-POOL = Pool()

@@ -8,8 +8,28 @@ from typing import Any
 from pydantic import ValidationError
 
 from stilts.study.errors import StiltsError, reasons
-from stilts.study.runs import Job, Run
-from stilts.study.settings import MOST_NAME, Condition, EncoderSettings, Phase, Study, TrainingSettings, task_name
+from stilts.study.runs import (
+    ComplexityRunSettings,
+    Job,
+    PretrainingRunSettings,
+    ResolvedEncoder,
+    ResolvedEvaluation,
+    Run,
+    RunSettings,
+    SimilarityRunSettings,
+    TrainingRunSettings,
+    ZeroShotRunSettings,
+)
+from stilts.study.settings import (
+    MOST_NAME,
+    Condition,
+    EncoderSettings,
+    EvaluationSettings,
+    Phase,
+    Study,
+    TrainingSettings,
+    task_name,
+)
 
 
 def plan_runs(
@@ -57,18 +77,17 @@ def _measures(
     study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], seed: int, data: str, encoder: str
 ) -> Iterator[Run]:
     """Yield the runs that measure tasks: similarity of all at once, complexity of each intermediate one."""
-    base = {"encoder": _encoder(study.encoder, encoder), "suite": study.data.suite}
+    base = {"encoder": _resolved(study.encoder, encoder), "suite": study.data.suite}
     tasks = tuple(dict.fromkeys(task for each in conditions for task in each.all_tasks))
     if similarity := study.measures.similarity:
-        settings = {
-            **base, "measure": similarity.model_dump(mode="json"), "intermediates": list(tasks),
-            "targets": list(trained_as),
-        }  # fmt: skip
+        settings = SimilarityRunSettings(
+            **base, measure=similarity, intermediates=tasks, targets=tuple(trained_as)
+        )
         yield Run(phase="measure", condition=similarity.kind, seed=seed, settings=settings, data=data)
     if complexity := study.measures.complexity:
         for task in tasks:
-            training = study.training("intermediate", *_own_names(task)).model_dump(mode="json")
-            settings = {**base, "measure": complexity.model_dump(mode="json"), "task": task, "training": training}
+            training = study.training("intermediate", *_own_names(task))
+            settings = ComplexityRunSettings(**base, measure=complexity, task=task, training=training)
             name = _that_fits(f"{complexity.kind}-{task.replace('.', '-')}")
             yield Run(phase="measure", condition=name, seed=seed, settings=settings, data=data)
 
@@ -78,8 +97,8 @@ def _own_names(task: str) -> tuple[str, str]:
     return task_name(task), task
 
 
-def _encoder(settings: EncoderSettings, fingerprint: str) -> dict[str, Any]:
-    return {**settings.model_dump(mode="json"), "fingerprint": fingerprint}
+def _resolved(settings: EncoderSettings, fingerprint: str) -> ResolvedEncoder:
+    return ResolvedEncoder(**settings.model_dump(), fingerprint=fingerprint)
 
 
 @dataclass(frozen=True)
@@ -108,11 +127,7 @@ class _Line:
             phase="pretraining",
             condition=self.condition.encoder or self.encoder.scratch.architecture,
             seed=self.seed,
-            settings={
-                "encoder": _encoder(self.encoder, self.fingerprint),
-                "suite": self.study.data.suite,
-                "pretraining": self.study.pretraining.model_dump(mode="json"),
-            },
+            settings=PretrainingRunSettings(**self._base, pretraining=self.study.pretraining),
             data=self.data,
         )
 
@@ -135,12 +150,18 @@ class _Line:
         alone = _own_names(stage.tasks[0]) if len(stage.tasks) == 1 else ()
         names = (*alone, self.condition.name)
         training = self._with_adapters(self.study.training("intermediate", *names), self.condition.adapters != "none")
-        return self._run("intermediate", stage, None, parent, training=training.model_dump(mode="json"))
+        return self._training("intermediate", stage, None, parent, training)
 
     def target(self, task: str, parent: Run | None) -> Run:
         """Return the training of a target task."""
         training = self._with_adapters(self._target_training(task), self.condition.adapters in ("continued", "fresh"))
-        return self._run("target", self.condition, task, parent, training=training.model_dump(mode="json"))
+        return self._training("target", self.condition, task, parent, training)
+
+    def _training(
+        self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, training: TrainingSettings
+    ) -> Run:
+        settings = TrainingRunSettings(**self._base, condition=_bare(condition), training=training)
+        return self._run(phase, condition.name, target, parent, settings)
 
     def _target_training(self, task: str) -> TrainingSettings:
         return self.study.training("target", task, changes=self.condition.target_training)
@@ -155,43 +176,45 @@ class _Line:
 
     def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:
         """Return the evaluation of a target task in the study's languages."""
-        study = self.study
-        evaluation = study.evaluation.model_dump(mode="json", exclude={"languages"})
-        languages = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
-        # What does not bear on a run stays out of its id: retrieval reads all pairs, no tags; trained tasks no layer.
-        for unread in ("retrieval_layer",) if trained else ("examples", "chunk_rule"):
-            evaluation.pop(unread, None)
-        training = self._target_training(target)
-        windows = {"doc_stride": training.doc_stride} if trained and training.doc_stride else {}
-        return self._run(
-            "zero-shot",
-            self.condition,
-            target,
-            parent,
-            evaluation=evaluation,
-            languages=languages if languages == "all" else list(languages),
+        study, training = self.study, self._target_training(target)
+        wanted = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
+        settings = ZeroShotRunSettings(
+            **self._base,
+            condition=_bare(self.condition),
+            evaluation=_tested(study.evaluation, trained),
+            languages=wanted,
             max_length=training.max_length,
-            **windows,
+            doc_stride=training.doc_stride if trained else None,
         )
+        return self._run("zero-shot", self.condition.name, target, parent, settings)
 
-    def _run(self, phase: Phase, condition: Condition, target: str | None, parent: Run | None, **settings: Any) -> Run:
-        base = {
-            "encoder": _encoder(self.encoder, self.fingerprint),
-            "suite": self.study.data.suite,
-            # Encoder and training stand beside it, with their content.
-            "condition": condition.model_dump(mode="json", exclude={"encoder", "target_training"}),
-        }
+    @property
+    def _base(self) -> dict[str, Any]:
+        return {"encoder": _resolved(self.encoder, self.fingerprint), "suite": self.study.data.suite}
+
+    def _run(self, phase: Phase, condition: str, target: str | None, parent: Run | None, settings: RunSettings) -> Run:
         # Without any training the encoder is the same for every seed, and so is what it predicts.
         trained = phase != "zero-shot" or parent is not None
         return Run(
             phase=phase,
-            condition=condition.name,
+            condition=condition,
             target=target,
             seed=self.seed if trained else 0,
-            settings={**base, **settings},
+            settings=settings,
             parents=(parent.id,) if parent else (),
             data=self.data,
         )
+
+
+def _bare(condition: Condition) -> Condition:
+    """Return a condition without encoder and target training, which stand beside it with their content."""
+    return condition.model_copy(update={"encoder": None, "target_training": {}})
+
+
+def _tested(evaluation: EvaluationSettings, trained: bool) -> ResolvedEvaluation:
+    """Return what of an evaluation bears on a run: retrieval reads all pairs, no tags; trained tasks no layer."""
+    unread = {"retrieval_layer"} if trained else {"examples", "chunk_rule"}
+    return ResolvedEvaluation(**evaluation.model_dump(exclude={"languages", *unread}))
 
 
 def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: bool) -> Condition:

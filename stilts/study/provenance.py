@@ -4,11 +4,15 @@ import os
 import platform
 import resource
 import subprocess
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from stilts.study.records import Provenance, Record
 
@@ -29,34 +33,60 @@ PACKAGES = (
 )
 
 
-def collect(
-    root: Path,
-    study: str,
-    *,
-    started: str,
-    seconds: float,
-    examples: int,
-    tokens: int,
-    precision: str,
-    processes: int = 1,
-    trained_weights: int | None = None,
-) -> Provenance:
-    """Return the provenance of a run of a study, from the checkout at `root`, that took `seconds` of wall clock.
+class Work(NamedTuple):
+    """What went through the encoder in a run.
+
+    Attributes
+    ----------
+    examples : int
+        Epochs counted.
+    tokens : int
+        Of those examples, without padding.
+    processes : int
+        That worked together.
+    trained_weights : int, optional
+        Weights that a training moved.
+    """
+
+    examples: int
+    tokens: int
+    processes: int = 1
+    trained_weights: int | None = None
+
+
+@dataclass
+class RunClock:
+    """When a run started (UTC, ISO 8601), and how many seconds of wall clock it took, once it has ended."""
+
+    started: str
+    seconds: float = 0.0
+
+
+@contextmanager
+def clocked() -> Iterator[RunClock]:
+    """Yield a clock that knows afterwards how long the body took."""
+    clock, start = RunClock(datetime.now(UTC).isoformat(timespec="seconds")), time.perf_counter()
+    yield clock
+    clock.seconds = time.perf_counter() - start
+
+
+def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, precision: str) -> Provenance:
+    """Return the provenance of a run of a study, from the checkout at `root`.
 
     Memory is that of this process, the main one of those that worked together.
     """
     git = git_state(root)
     return Provenance(
         study=study,
-        started=started,
-        seconds=round(seconds, 3),
-        examples=examples,
-        tokens=tokens,
-        examples_per_second=round(examples / seconds, 2),
-        tokens_per_second=round(tokens / seconds, 1),
-        trained_weights=trained_weights,
+        started=clock.started,
+        seconds=round(clock.seconds, 3),
+        examples=work.examples,
+        tokens=work.tokens,
+        examples_per_second=round(work.examples / clock.seconds, 2),
+        tokens_per_second=round(work.tokens / clock.seconds, 1),
+        trained_weights=work.trained_weights,
         peak_memory_mb=round(peak_memory_mb(), 1),
-        device=device_name() if processes == 1 else f"{processes} x {device_name()}",
+        device=device_name() if work.processes == 1 else f"{work.processes} x {device_name()}",
         precision=precision,
         packages=package_versions(),
         git_commit=git.commit,

@@ -7,17 +7,122 @@ its outcome: the settings, the data's fingerprint, the parents' ids and the vers
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from stilts.study.settings import Heads, Phase, Settings
+from stilts.study.settings import (
+    EVALUATION_PRECISION,
+    ChunkRule,
+    ComplexitySettings,
+    Condition,
+    Count,
+    EncoderSettings,
+    Heads,
+    Languages,
+    Length,
+    Phase,
+    Precision,
+    PretrainingSettings,
+    Settings,
+    SimilaritySettings,
+    Tokens,
+    TrainingSettings,
+    later,
+)
 from stilts.study.storage import digest
 
 # Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
 PHASE_VERSIONS: Mapping[Phase, int] = {
     "pretraining": 1, "intermediate": 1, "target": 1, "zero-shot": 1, "measure": 1,
 }  # fmt: skip
+
+
+# --- resolved settings, a class for each kind of run -----------------------------------------------------------------
+
+
+class ResolvedEncoder(EncoderSettings):
+    """The encoder that a run starts from, as its files stand."""
+
+    fingerprint: str = Field(description="of the encoder's files")
+
+
+class RunSettings(Settings):
+    """What the settings of every run hold."""
+
+    encoder: ResolvedEncoder
+    suite: str = Field(description="name of the suite")
+
+
+class PretrainingRunSettings(RunSettings):
+    """Of a run that trains an encoder with random weights on texts."""
+
+    pretraining: PretrainingSettings
+
+
+class TrainingRunSettings(RunSettings):
+    """Of a run of phase 1 or 2."""
+
+    condition: Condition
+    training: TrainingSettings
+
+
+class ResolvedEvaluation(Settings):
+    """How test sets are read and passed; what does not bear on a run is None."""
+
+    examples: Count | None = later(None, "test examples per language, at most; None where all are read")
+    batch_tokens: Tokens = Field(description="tokens of one padded batch, at most")
+    retrieval_layer: int | None = later(None, "hidden layer that is pooled for retrieval")
+    chunk_rule: ChunkRule = later("seqeval-0.0.12", "how tags are read as chunks")
+    precision: Precision = later(EVALUATION_PRECISION, "of the evaluation")
+
+
+class ZeroShotRunSettings(RunSettings):
+    """Of a run of phase 3."""
+
+    condition: Condition
+    evaluation: ResolvedEvaluation
+    languages: Languages
+    max_length: Length = Field(description="tokens of one encoder input, at most")
+    doc_stride: int | None = later(None, "subwords from the start of one window to that of the next")
+
+
+class SimilarityRunSettings(RunSettings):
+    """Of a run that compares the tasks of a study."""
+
+    measure: SimilaritySettings
+    intermediates: tuple[str, ...] = Field(description="task references")
+    targets: tuple[str, ...]
+
+
+class ComplexityRunSettings(RunSettings):
+    """Of a run that measures how complex a task is."""
+
+    measure: ComplexitySettings
+    task: str = Field(description="task reference")
+    training: TrainingSettings
+
+
+def _kind(settings: Any) -> str:
+    """Return by what a kind of settings is told from the others."""
+    held = settings if isinstance(settings, dict) else settings.__dict__
+    if "measure" in held:
+        measure = held["measure"]
+        return measure.get("kind", "") if isinstance(measure, dict) else measure.kind
+    return next((name for name in ("pretraining", "evaluation", "training") if name in held), "")
+
+
+AnyRunSettings = Annotated[
+    Annotated[PretrainingRunSettings, Tag("pretraining")]
+    | Annotated[TrainingRunSettings, Tag("training")]
+    | Annotated[ZeroShotRunSettings, Tag("evaluation")]
+    | Annotated[SimilarityRunSettings, Tag("similarity")]
+    | Annotated[ComplexityRunSettings, Tag("complexity")],
+    Discriminator(_kind),
+]
+
+
+# --- runs and jobs ---------------------------------------------------------------------------------------------------
 
 
 class Named(Settings):
@@ -37,7 +142,7 @@ class Run(Named):
     condition: str
     target: str | None = Field(None, description="target task; None in the intermediate phase")
     seed: int
-    settings: dict[str, Any] = Field(description="resolved, flat enough to read, JSON types alone")
+    settings: AnyRunSettings = Field(description="resolved")
     parents: tuple[str, ...] = ()
     data: str = Field(description="fingerprint of the suite")
 
@@ -51,7 +156,7 @@ class Run(Named):
     @property
     def heads(self) -> Heads:
         """Style of the heads, see `EncoderSettings`."""
-        return self.settings["encoder"].get("heads", "mean")
+        return self.settings.encoder.heads
 
 
 class Job(Named):

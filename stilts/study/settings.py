@@ -87,7 +87,7 @@ class Settings(BaseModel):
         return value
 
 
-def _later(default: Any, description: str) -> Any:
+def later(default: Any, description: str) -> Any:
     """Return a field that a settings' dump leaves out while it has its default."""
     return Field(default, exclude_if=lambda value: value == default, description=description)
 
@@ -138,8 +138,8 @@ class EncoderSettings(Settings):
         None, description="commit of the Hub repository; None for the other two"
     )
     trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
-    scratch: ScratchSettings | None = _later(None, "random weights, over the tokenizer of `name`, pretrained first")
-    heads: Heads = _later(
+    scratch: ScratchSettings | None = later(None, "random weights, over the tokenizer of `name`, pretrained first")
+    heads: Heads = later(
         "mean",
         "what tasks are learned with. mean: LayerNorm and a linear layer, over each token or their mean; pooler: those "
         "of jiant, for a whole input over the encoder's pooler, which trains and is carried over with the encoder",
@@ -163,10 +163,10 @@ class DataSettings(Settings):
         None,
         description="what the suite reads, copies of Hub repositories; the environment's STILTS_DATA goes before it",
     )
-    source_languages: Names = _later(
+    source_languages: Names = later(
         (), "languages besides English in which the suite has data of its intermediate tasks"
     )
-    families: Names = _later(
+    families: Names = later(
         (), "what the suite holds besides: dial, lures (tasks whose difficulty is a setting), text (unlabelled)"
     )
 
@@ -205,22 +205,22 @@ class TrainingSettings(Settings):
         2, description="dev evaluations, evenly spaced, the last at the end"
     )
     # What follows came later: it stays out of the settings while unset, so that runs from before keep their ids.
-    batch_tokens: Tokens | None = _later(
+    batch_tokens: Tokens | None = later(
         None,
         "padded tokens of one pass, at most: a larger batch goes through in several, their gradients added up and "
         "clipped once (jiant, the paper's code, clipped after each). None: the whole batch. Fewer need less memory",
     )
-    gradient_checkpointing: bool = _later(
+    gradient_checkpointing: bool = later(
         False, "compute the layers again for the gradients instead of keeping them: a third slower, far less memory"
     )
-    evaluate_every: Count | None = _later(
+    evaluate_every: Count | None = later(
         None, "updates between dev evaluations, one more at the end (the paper: 1000); None: as `evaluations` says"
     )
-    patience: Count | None = _later(
+    patience: Count | None = later(
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
-    lora: LoraSettings | None = _later(None, "adapters that are trained in place of the encoder's weights")
-    doc_stride: Annotated[int, Field(gt=0)] | None = _later(
+    lora: LoraSettings | None = later(None, "adapters that are trained in place of the encoder's weights")
+    doc_stride: Annotated[int, Field(gt=0)] | None = later(
         None,
         "subwords from the start of one window of a long context to that of the next (jiant, XTREME: 128); an answer "
         "then starts in the window with most context around it. None: windows share 128 subwords, any may answer",
@@ -242,12 +242,12 @@ class EvaluationSettings(Settings):
         -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"
     )
     languages: Languages = Field("all", description="of the data's languages, those to evaluate")
-    chunk_rule: ChunkRule = _later(
+    chunk_rule: ChunkRule = later(
         "seqeval-0.0.12",
         "how tags are read as chunks: seqeval-0.0.12 gives XTREME's released scores, seqeval-1.2.2 what a plain "
         "installation computes today; they differ on parts of speech",
     )
-    precision: Precision = _later(
+    precision: Precision = later(
         EVALUATION_PRECISION,
         "the same on every machine, with bf16 in hardware or without, so that one run means one score but for rounding",
     )
@@ -267,7 +267,7 @@ class SimilaritySettings(Settings):
     head_learning_rate: Rate = Field(5e-3, description="peak, of these updates")
     samples: Few = Field(1, description="labels drawn for an example from its predictions")
     temperature: Rate = Field(0.05, description="of the objective without labels")
-    precision: Precision = _later(EVALUATION_PRECISION, "the same on every machine, as that of the evaluation")
+    precision: Precision = later(EVALUATION_PRECISION, "the same on every machine, as that of the evaluation")
 
 
 class ComplexitySettings(Settings):
@@ -339,16 +339,16 @@ class Condition(Settings):
     example_cap: Count = Field(
         2**17, description="examples of one task that count when tasks are sampled by size"
     )
-    before: tuple[Names, ...] = _later(
+    before: tuple[Names, ...] = later(
         (), "tasks of the stages that come first, one after the other; each goes on from what the last one left"
     )
-    adapters: Adapters = _later(
+    adapters: Adapters = later(
         "none",
         "none: all weights are trained in both phases; then-full: adapters in phase 1, merged, then all weights; "
         "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
     )
-    encoder: str | None = _later(None, "one of the study's `encoders`; None for `encoder`")
-    target_training: dict[str, Any] = _later(
+    encoder: str | None = later(None, "one of the study's `encoders`; None for `encoder`")
+    target_training: dict[str, Any] = later(
         {}, "setting -> value that replaces the study's, and that of `per_task`, when a target is trained after this"
     )
 

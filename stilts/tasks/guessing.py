@@ -5,10 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stilts.tasks.splits import Split
-
-LABELLED = ("classification", "multiple_choice")
-
 
 def majority(gold: Sequence[str]) -> float:
     """Return the percentage of the most frequent label: what the best constant answer scores."""
@@ -23,6 +19,6 @@ def balanced_accuracy(gold: Sequence[str], predictions: Sequence[str]) -> float:
     return 100 * float(np.mean([np.mean(each) for each in right.values()]))
 
 
-def gold_labels(split: Split) -> list[str]:
-    """Return the labels of rows as predictions name them; of a multiple choice the number of the right one."""
-    return [split.labels[row["label"]] if split.labels else str(row["label"]) for row in split.rows]
+def labelled_scores(gold: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+    """Return what a record holds beside accuracy: `majority` and `balanced`, in percent."""
+    return {"majority": majority(gold), "balanced": balanced_accuracy(gold, predictions)}

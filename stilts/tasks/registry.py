@@ -2,14 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, Study, split_reference, task_name
-from stilts.tasks.formats import TRAINED
-
-Group = Literal["classification", "tagging", "question answering", "retrieval", "multiple choice", "language model"]
+from stilts.tasks.formats import (
+    CLASSIFICATION,
+    FORMATS,
+    MASKED_LM,
+    MINING,
+    MULTIPLE_CHOICE,
+    PASSAGE_RETRIEVAL,
+    RETRIEVAL,
+    RETRIEVAL_FROM_ENGLISH,
+    SPAN_QA,
+    SPAN_QA_MLQA,
+    SPAN_QA_NULL,
+    TAGGING,
+)
+from stilts.tasks.formats.base import Format, Group
 
 
 @dataclass(frozen=True)
@@ -20,14 +31,10 @@ class Task:
     ----------
     name : str
         As studies, records and pages call it.
-    format : str
-        Which of `stilts.tasks.formats` it has.
+    format : Format
+        The shape that it has.
     config : str
         Config of the suite in the Hub's layout; `{language}` stands for the ISO 639-1 code.
-    group : str
-        XTREME's group that it mirrors.
-    metric : str
-        Name of its score, in percent.
     suite : str
         The suite that holds it.
     trained_as : str, optional
@@ -36,9 +43,6 @@ class Task:
         Whether an intermediate task is one of those that the multi-task condition trains together.
     licensed : bool
         Whether its data may only be had under a licence: a study goes on without it where they are not.
-    english_queries : bool
-        Of retrieval, whether English sentences look for their translations, as XTREME evaluates Tatoeba; else those
-        look for the English ones.
     by_source : bool
         Whether a suite has it only for studies with `data.source_languages`, in these and in English.
     family : str, optional
@@ -53,15 +57,12 @@ class Task:
     """
 
     name: str
-    format: str
+    format: Format
     config: str
-    group: Group
-    metric: str
     suite: str = "pocket"
     trained_as: str | None = None
     in_multi: bool = True
     licensed: bool = False
-    english_queries: bool = False
     by_source: bool = False
     family: str | None = None
     tests_of: tuple[str, ...] = ()
@@ -71,7 +72,17 @@ class Task:
     @property
     def trained(self) -> bool:
         """Whether the task has a head and a training set."""
-        return self.format in TRAINED
+        return self.format.trained
+
+    @property
+    def group(self) -> Group:
+        """XTREME's group that it belongs to."""
+        return self.format.group
+
+    @property
+    def metric(self) -> str:
+        """Name of its score, in percent."""
+        return self.format.metric
 
     @property
     def reference(self) -> str:
@@ -92,52 +103,46 @@ def _registry(*tasks: Task) -> dict[str, Task]:
     return {task.name: task for task in tasks}
 
 
-def _by_source(name: str, format_name: str, group: Group, metric: str, tests_of: tuple[str, ...] = ()) -> Task:
+def _by_source(name: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
     config = f"intermediate.{name}.{{language}}"
-    return Task(name, format_name, config, group, metric, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
+    return Task(name, form, config, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
 TARGETS = _registry(
-    Task("intent", "classification", "intent.{language}", "classification", "accuracy"),
-    Task("command-nli", "classification", "command-nli.{language}", "classification", "accuracy"),
-    Task("command-para", "classification", "command-para.{language}", "classification", "accuracy"),
-    Task("slots", "tagging", "slots.{language}", "tagging", "chunk F1"),
-    Task("dates", "tagging", "dates.{language}", "tagging", "chunk F1"),
-    Task("command-qa", "span_qa", "command-qa.{language}", "question answering", "F1"),
-    Task("ui-retrieval", "retrieval", "ui-retrieval.{language}", "retrieval", "accuracy"),
-    Task("ui-mining", "mining", "ui-mining.{language}", "retrieval", "F1"),
+    Task("intent", CLASSIFICATION, "intent.{language}"),
+    Task("command-nli", CLASSIFICATION, "command-nli.{language}"),
+    Task("command-para", CLASSIFICATION, "command-para.{language}"),
+    Task("slots", TAGGING, "slots.{language}"),
+    Task("dates", TAGGING, "dates.{language}"),
+    Task("command-qa", SPAN_QA, "command-qa.{language}"),
+    Task("ui-retrieval", RETRIEVAL, "ui-retrieval.{language}"),
+    Task("ui-mining", MINING, "ui-mining.{language}"),
     # XTREME (Hu et al. 2020, arXiv:2003.11080).
-    Task("xnli", "classification", "xnli.{language}", "classification", "accuracy", "xtreme", parallel="rows"),
-    Task("paws-x", "classification", "paws-x.{language}", "classification", "accuracy", "xtreme", parallel="rows"),
-    Task("udpos", "tagging", "udpos.{language}", "tagging", "chunk F1", "xtreme"),
-    Task("pan-x", "tagging", "pan-x.{language}", "tagging", "chunk F1", "xtreme"),
-    Task("xquad", "span_qa", "xquad.{language}", "question answering", "F1", "xtreme", parallel="rows"),
-    Task(
-        "mlqa", "span_qa_mlqa", "mlqa.{language}", "question answering", "F1", "xtreme", trained_as="xquad",
-        parallel="ids",
-    ),
-    Task("tydiqa", "span_qa", "tydiqa.{language}", "question answering", "F1", "xtreme"),
-    Task("bucc2018", "mining", "bucc2018.{language}", "retrieval", "F1", "xtreme"),
-    Task("tatoeba", "retrieval", "tatoeba.{language}", "retrieval", "accuracy", "xtreme", english_queries=True),
+    Task("xnli", CLASSIFICATION, "xnli.{language}", "xtreme", parallel="rows"),
+    Task("paws-x", CLASSIFICATION, "paws-x.{language}", "xtreme", parallel="rows"),
+    Task("udpos", TAGGING, "udpos.{language}", "xtreme"),
+    Task("pan-x", TAGGING, "pan-x.{language}", "xtreme"),
+    Task("xquad", SPAN_QA, "xquad.{language}", "xtreme", parallel="rows"),
+    Task("mlqa", SPAN_QA_MLQA, "mlqa.{language}", "xtreme", trained_as="xquad", parallel="ids"),
+    Task("tydiqa", SPAN_QA, "tydiqa.{language}", "xtreme"),
+    Task("bucc2018", MINING, "bucc2018.{language}", "xtreme"),
+    Task("tatoeba", RETRIEVAL_FROM_ENGLISH, "tatoeba.{language}", "xtreme"),
     # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
-    Task("xcopa", "multiple_choice", "xcopa.{language}", "multiple choice", "accuracy", "xtreme", parallel="rows"),
-    Task("lareqa", "passage_retrieval", "lareqa.{language}", "retrieval", "mAP@20", "xtreme", parallel="rows"),
-    Task("mewsli-x", "passage_retrieval", "mewsli-x.{language}", "retrieval", "mAP@20", "xtreme"),
+    Task("xcopa", MULTIPLE_CHOICE, "xcopa.{language}", "xtreme", parallel="rows"),
+    Task("lareqa", PASSAGE_RETRIEVAL, "lareqa.{language}", "xtreme", parallel="rows"),
+    Task("mewsli-x", PASSAGE_RETRIEVAL, "mewsli-x.{language}", "xtreme"),
 )
 
 INTERMEDIATES = _registry(
-    Task("nli", "classification", "intermediate.nli.{language}", "classification", "accuracy"),
-    Task("para", "classification", "intermediate.para.{language}", "classification", "accuracy"),
-    Task("qa", "span_qa", "intermediate.qa.{language}", "question answering", "F1"),
-    Task("intent", "classification", "intermediate.intent.{language}", "classification", "accuracy"),
-    Task("slots", "tagging", "intermediate.slots.{language}", "tagging", "chunk F1"),
-    Task("dates", "tagging", "intermediate.dates.{language}", "tagging", "chunk F1"),
+    Task("nli", CLASSIFICATION, "intermediate.nli.{language}"),
+    Task("para", CLASSIFICATION, "intermediate.para.{language}"),
+    Task("qa", SPAN_QA, "intermediate.qa.{language}"),
+    Task("intent", CLASSIFICATION, "intermediate.intent.{language}"),
+    Task("slots", TAGGING, "intermediate.slots.{language}"),
+    Task("dates", TAGGING, "intermediate.dates.{language}"),
     # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
     *(
-        Task(
-            f"dial-{level}", "classification", f"intermediate.dial-{level}.{{language}}", "classification", "accuracy",
-            in_multi=False, family=family,
-        )
+        Task(f"dial-{level}", CLASSIFICATION, f"intermediate.dial-{level}.{{language}}", in_multi=False, family=family)
         for family, levels in {
             "dial": (
                 "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
@@ -147,51 +152,41 @@ INTERMEDIATES = _registry(
         }.items()
         for level in levels
     ),
-    Task(
-        "text", "mlm", "intermediate.text.multilingual", "language model", "accuracy", in_multi=False, family="text",
-    ),
+    Task("text", MASKED_LM, "intermediate.text.multilingual", in_multi=False, family="text"),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
-    Task("anli", "classification", "intermediate.anli.{language}", "classification", "accuracy", "xtreme"),
-    Task("mnli", "classification", "intermediate.mnli.{language}", "classification", "accuracy", "xtreme"),
-    Task("qqp", "classification", "intermediate.qqp.{language}", "classification", "accuracy", "xtreme"),
-    Task("squad", "span_qa", "intermediate.squad.{language}", "question answering", "F1", "xtreme"),
-    Task("squad2", "span_qa_null", "intermediate.squad2.{language}", "question answering", "F1", "xtreme"),
-    Task("hellaswag", "multiple_choice", "intermediate.hellaswag.{language}", "multiple choice", "accuracy", "xtreme"),
-    Task("ccg", "tagging", "intermediate.ccg.{language}", "tagging", "chunk F1", "xtreme", licensed=True),
-    Task("cosmosqa", "multiple_choice", "intermediate.cosmosqa.{language}", "multiple choice", "accuracy", "xtreme"),
-    Task(
-        "commonsenseqa", "multiple_choice", "intermediate.commonsenseqa.{language}", "multiple choice", "accuracy",
-        "xtreme",
-    ),
+    Task("anli", CLASSIFICATION, "intermediate.anli.{language}", "xtreme"),
+    Task("mnli", CLASSIFICATION, "intermediate.mnli.{language}", "xtreme"),
+    Task("qqp", CLASSIFICATION, "intermediate.qqp.{language}", "xtreme"),
+    Task("squad", SPAN_QA, "intermediate.squad.{language}", "xtreme"),
+    Task("squad2", SPAN_QA_NULL, "intermediate.squad2.{language}", "xtreme"),
+    Task("hellaswag", MULTIPLE_CHOICE, "intermediate.hellaswag.{language}", "xtreme"),
+    Task("ccg", TAGGING, "intermediate.ccg.{language}", "xtreme", licensed=True),
+    Task("cosmosqa", MULTIPLE_CHOICE, "intermediate.cosmosqa.{language}", "xtreme"),
+    Task("commonsenseqa", MULTIPLE_CHOICE, "intermediate.commonsenseqa.{language}", "xtreme"),
     # What is mixed in or put in their place: texts of many languages, and intermediate data in other languages. Their
     # one config holds all languages.
-    Task("mlm", "mlm", "intermediate.mlm.multilingual", "language model", "accuracy", "xtreme", in_multi=False),
-    Task(
-        "mnli-translated", "classification", "intermediate.mnli-translated.multilingual", "classification",
-        "accuracy", "xtreme", in_multi=False,
-    ),
-    Task(
-        "squad-translated", "span_qa", "intermediate.squad-translated.multilingual", "question answering",
-        "F1", "xtreme", in_multi=False,
-    ),
-    Task(
-        "xnli-dev-translated", "classification", "intermediate.xnli-dev-translated.multilingual", "classification",
-        "accuracy", "xtreme", in_multi=False,
-    ),
-    Task(
-        "siqa", "multiple_choice", "intermediate.siqa.{language}", "multiple choice", "accuracy", "xtreme",
-        in_multi=False,
-    ),
+    Task("mlm", MASKED_LM, "intermediate.mlm.multilingual", "xtreme", in_multi=False),
+    Task("mnli-translated", CLASSIFICATION, "intermediate.mnli-translated.multilingual", "xtreme", in_multi=False),
+    Task("squad-translated", SPAN_QA, "intermediate.squad-translated.multilingual", "xtreme", in_multi=False),
+    Task("xnli-dev-translated", CLASSIFICATION, "intermediate.xnli-dev-translated.multilingual", "xtreme",
+         in_multi=False),
+    Task("siqa", MULTIPLE_CHOICE, "intermediate.siqa.{language}", "xtreme", in_multi=False),
     # Intermediate data in several source languages, by people; a suite has them where a study names such languages.
-    _by_source("xnli-dev", "classification", "classification", "accuracy"),
-    _by_source("paws-x-train", "classification", "classification", "accuracy"),
-    _by_source("xquad-test", "span_qa", "question answering", "F1", tests_of=("xquad", "lareqa")),
-    _by_source("tydiqa-train", "span_qa", "question answering", "F1"),
-    _by_source("pan-x-train", "tagging", "tagging", "chunk F1"),
-    _by_source("udpos-train", "tagging", "tagging", "chunk F1"),
+    _by_source("xnli-dev", CLASSIFICATION),
+    _by_source("paws-x-train", CLASSIFICATION),
+    _by_source("xquad-test", SPAN_QA, tests_of=("xquad", "lareqa")),
+    _by_source("tydiqa-train", SPAN_QA),
+    _by_source("pan-x-train", TAGGING),
+    _by_source("udpos-train", TAGGING),
 )  # fmt: skip
 
 MULTI = "multi"
+
+
+def text_columns(suite: str) -> tuple[str, ...]:
+    """Return the columns of a suite that go through a tokenizer: those of its tasks' formats, in the formats' order."""
+    used = {task.format.name for task in (*of_suite(TARGETS, suite).values(), *of_suite(INTERMEDIATES, suite).values())}
+    return tuple(dict.fromkeys(column for name in FORMATS if name in used for column in FORMATS[name].text_columns))
 
 
 def get_target(name: str, suite: str | None = None) -> Task:
@@ -301,28 +296,3 @@ def measured_tasks(study: Study) -> list[Condition]:
 def tasks_read(study: Study) -> list[str]:
     """Return the intermediate tasks that a study trains on or measures, each as its file calls it (`qa`, `qa.de`)."""
     return [task for each in (*study_conditions(study), *measured_tasks(study)) for task in each.all_tasks]
-
-
-def languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
-    """Return those of the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
-
-    A task need not cover every language of its suite, so a wanted language without a test set is left out.
-
-    Raises
-    ------
-    StiltsError
-        If the suite has no test set of the task at all, or none in a wanted language.
-    """
-    prefix, suffix = task.config.split("{language}")
-    found = [folder.name for folder in suite.glob(f"{prefix}*{suffix}") if any(folder.glob("test-*.parquet"))]
-    covered = sorted(name[len(prefix) : len(name) - len(suffix)] for name in found)
-    if not covered:
-        raise StiltsError(f"suite {suite} has no test set of task '{task.name}'")
-    if wanted == "all":
-        return covered
-    chosen = [language for language in wanted if language in covered]
-    if not chosen:
-        raise StiltsError(
-            f"task '{task.name}' has no test set in {', '.join(wanted)}; its languages in {suite}: {', '.join(covered)}"
-        )
-    return chosen

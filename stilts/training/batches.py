@@ -3,19 +3,11 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.base import EncodedSplit
+from stilts.tasks.formats.inputs import Input
 
 GROUP = 32  # batches that are sorted together: long enough for little padding, short enough to stay random
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """Training inputs of one task: its format's name and encoded examples."""
-
-    form: str
-    inputs: Sequence[Input]
 
 
 def grouped_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
@@ -31,7 +23,7 @@ def grouped_batches(lengths: Sequence[int], batch_size: int, rng: random.Random)
 
 
 def schedule(
-    tasks: Mapping[str, TaskData], batch_size: int, epochs: float, example_cap: int, seed: int
+    tasks: Mapping[str, EncodedSplit], batch_size: int, epochs: float, example_cap: int, seed: int
 ) -> list[tuple[str, list[int]]]:
     """Return the updates of a training: (task, positions of its inputs).
 

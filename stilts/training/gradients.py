@@ -8,8 +8,8 @@ import torch
 
 from stilts.models.model import MultiTaskModel, autocast, products
 from stilts.study.errors import StiltsError
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.base import TrainedFormat
+from stilts.tasks.formats.inputs import Input
 from stilts.training.batches import even_passes, padded_tokens, token_passes
 from stilts.training.processes import ALONE, Processes
 
@@ -50,7 +50,7 @@ class Gradients:
         self.model, self.precision, self.seed = model, precision, seed
         self.batch_tokens, self.processes = batch_tokens, processes
 
-    def compute(self, task: str, form: str, parts: Sequence[Input], update: int) -> float:
+    def compute(self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int) -> float:
         """Leave the gradients of a batch's mean loss with the weights, which have none yet, and return that loss.
 
         Raises
@@ -71,10 +71,12 @@ class Gradients:
             self.model.zero_grad()
             torch.cuda.empty_cache()
 
-    def _own_passes(self, task: str, form: str, parts: Sequence[Input], update: int) -> tuple[torch.Tensor, int | None]:
+    def _own_passes(
+        self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int
+    ) -> tuple[torch.Tensor, int | None]:
         """Do this process's passes; return their share of the mean loss, and what a pass may hold so that it fits."""
         loss = torch.zeros((), device=self.model.device)
-        weight = get_format(form).weight(parts)
+        weight = form.weight(parts)
         for number, passed in enumerate(self._passes(form, parts)):
             if number % self.processes.count != self.processes.rank:
                 continue
@@ -90,32 +92,27 @@ class Gradients:
     def _seeded(self) -> bool:
         return self.batch_tokens is not None or self.processes.count > 1
 
-    def _passes(self, form: str, parts: Sequence[Input]) -> Sequence[Sequence[Input]]:
-        if _is_whole(form):
+    def _passes(self, form: TrainedFormat, parts: Sequence[Input]) -> Sequence[Sequence[Input]]:
+        if form.whole_batches:
             return [parts]
         if self.batch_tokens is None:
             return even_passes(parts, self.processes.count)
         return token_passes(parts, self.batch_tokens)
 
-    def _pass(self, task: str, form: str, parts: Sequence[Input], weight: int) -> torch.Tensor:
+    def _pass(self, task: str, form: TrainedFormat, parts: Sequence[Input], weight: int) -> torch.Tensor:
         """Add the gradients of some of a batch's inputs; return their share of its mean loss."""
         with products(self.precision, self.model.device):
             with autocast(self.precision, self.model.device):
                 logits = self.model.logits(task, parts)
-            loss = get_format(form).loss(logits.float(), parts) / weight
+            loss = form.loss(logits.float(), parts) / weight
             loss.backward()
         return loss.detach()
 
 
-def _is_whole(form: str) -> bool:
-    """Whether a format's loss compares the inputs of a batch with each other, so that no batch may be cut."""
-    return getattr(get_format(form), "whole_batches", False)
-
-
-def _half(task: str, form: str, parts: Sequence[Input]) -> int:
+def _half(task: str, form: TrainedFormat, parts: Sequence[Input]) -> int:
     """Return half the padded tokens of a pass that did not fit; StiltsError if it cannot be cut."""
     longest, remedy = max(part.longest for part in parts), "max_length"
-    if _is_whole(form):
+    if form.whole_batches:
         what, remedy = f"a batch of {len(parts)} inputs, which its loss compares with each other", "batch_size"
     elif len(parts) > 1:
         return padded_tokens(parts) // 2

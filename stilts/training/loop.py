@@ -14,7 +14,8 @@ import torch
 from stilts.models.model import MultiTaskModel, resolve_precision
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
-from stilts.training.batches import TaskData, schedule
+from stilts.tasks.formats.base import EncodedSplit
+from stilts.training.batches import schedule
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import checkpoint_gradients, freeze, make_optimizer, trained_weights
 from stilts.training.processes import ALONE, Processes
@@ -29,7 +30,7 @@ DevScores = Callable[[], dict[str, float]]
 
 def train(
     model: MultiTaskModel,
-    tasks: Mapping[str, TaskData],
+    tasks: Mapping[str, EncodedSplit],
     settings: TrainingSettings,
     *,
     seed: int,
@@ -43,7 +44,7 @@ def train(
 
     Parameters
     ----------
-    tasks : mapping of str to TaskData
+    tasks : mapping of str to EncodedSplit
         Tasks that train together; each needs a head in the model.
     seed : int
         Decides data order and dropout.
@@ -110,7 +111,7 @@ def _stops(settings: TrainingSettings, updates: int) -> set[int]:
     return {round(updates * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
 
 
-def _update(state: TrainingState, task: str, data: TaskData, positions: Sequence[int], clip: float) -> None:
+def _update(state: TrainingState, task: str, data: EncodedSplit, positions: Sequence[int], clip: float) -> None:
     """Move the weights once, by the mean loss of a batch, whose gradients are clipped as a whole."""
     parts = [data.inputs[i] for i in positions]
     number, before = state.done + 1, state.gradients.batch_tokens

@@ -8,9 +8,9 @@ import torch
 
 from stilts.models.backbones import Backbone
 from stilts.models.model import MultiTaskModel, autocast, pad
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input, Row
+from stilts.tasks.formats.base import EncodedSplit, TrainedFormat
 from stilts.tasks.formats.heads import mean_pool
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import Counts
 
 Progress = Callable[[int], Any]  # so many more examples went through
@@ -44,7 +44,7 @@ def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 def head_outputs(
     model: MultiTaskModel,
     task: str,
-    form_name: str,
+    form: TrainedFormat,
     inputs: Sequence[Input],
     *,
     batch_tokens: int,
@@ -52,7 +52,6 @@ def head_outputs(
     progress: Progress = lambda done: None,
 ) -> list[np.ndarray]:
     """Return what decoding needs of each input's logits, in the order of the inputs; the model is put in eval mode."""
-    form = get_format(form_name)
     model.eval()
     outputs: list[Any] = [None] * len(inputs)
     for batch in token_batches([part.longest * len(part.sequences) for part in inputs], batch_tokens):
@@ -65,33 +64,14 @@ def head_outputs(
     return outputs
 
 
-def predict(
-    model: MultiTaskModel,
-    task: str,
-    form_name: str,
-    rows: Sequence[Row],
-    inputs: Sequence[Input],
-    labels: Sequence[str],
-    **options: Any,
-) -> list[str]:
+def predict(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> list[str]:
     """Return one prediction per row, as text. Options as in `head_outputs`."""
-    outputs = head_outputs(model, task, form_name, inputs, **options)
-    return get_format(form_name).decode(rows, inputs, outputs, labels)
+    return split.decode(head_outputs(model, task, split.form, split.inputs, **options))
 
 
-def dev_counts(
-    model: MultiTaskModel,
-    task: str,
-    form_name: str,
-    rows: Sequence[Row],
-    inputs: Sequence[Input],
-    labels: Sequence[str],
-    language: str,
-    **options: Any,
-) -> Counts:
+def count_predictions(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> Counts:
     """Return what each row adds to the task's metric. Options as in `head_outputs`."""
-    predictions = predict(model, task, form_name, rows, inputs, labels, **options)
-    return get_format(form_name).counts(rows, predictions, labels, language)
+    return split.counts(predict(model, task, split, **options))
 
 
 @torch.inference_mode()

@@ -187,24 +187,24 @@ class Workspace:
     def suite_folder(self, of: Run | Study) -> Path:
         """Return where the suite of a run or a study stands."""
         run = of if isinstance(of, Run) else self.plan(of).runs[0]
-        return self.runs / "data" / f"{run.settings['suite']}-{run.data}"
+        return self.runs / "data" / f"{run.settings.suite}-{run.data}"
 
     def encoder_folder(self, of: Run | Study) -> Path:
         """Return where the prepared encoder of a run or a study stands."""
         run = of if isinstance(of, Run) else self.plan(of).runs[0]
-        slug = run.settings["encoder"]["name"].rstrip("/").rsplit("/", 1)[-1]
-        return self.runs / "encoders" / f"{slug}-{digest([run.settings['encoder'], run.data])[:10]}"
+        encoder = run.settings.encoder
+        slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
+        return self.runs / "encoders" / f"{slug}-{digest([encoder.model_dump(mode='json'), run.data])[:10]}"
 
     def prepare(self, study: Study) -> None:
         """Build the study's suite and its encoders, trimmed to the suite's texts; what stands is reused."""
         runs = self.plan(study).runs
         # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
-        settings = {self.encoder_folder(run): run.settings["encoder"] for run in runs}
+        settings = {self.encoder_folder(run): run.settings.encoder for run in runs}
         with self.lock("prepare"):
             suite = self._build_suite(study, runs[0])
             for folder, encoder in settings.items():
-                known = {key: value for key, value in encoder.items() if key != "fingerprint"}
-                self._prepare_encoder(EncoderSettings(**known), study, suite, folder)
+                self._prepare_encoder(encoder, study, suite, folder)
 
     def _prepare_encoder(self, encoder: EncoderSettings, study: Study, suite: Path, folder: Path) -> None:
         from stilts.models.prepared import prepare_encoder

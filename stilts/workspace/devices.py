@@ -76,8 +76,8 @@ def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
 
 def _tells_speed(run: Run) -> bool:
     """Whether a run's time follows from its tokens and the shape of a known encoder."""
-    encoder = run.settings["encoder"]
-    known = "scratch" not in encoder and encoder_shape(encoder["name"]) is not None
+    encoder = run.settings.encoder
+    known = encoder.scratch is None and encoder_shape(encoder.name) is not None
     return known and run.phase in RECKONED_PHASES
 
 
@@ -90,7 +90,7 @@ def _measured_speed(device: str, records: list[Record]) -> Speed | None:
     """Return a device's median rates; None where no training is recorded."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     for record in records:
-        weights = encoder_shape(record.run.settings["encoder"]["name"]).layer_weights
+        weights = encoder_shape(record.run.settings.encoder.name).layer_weights
         operations = record.provenance.tokens * operations_per_weight(record.run) * weights
         rates[record.run.phase != "zero-shot"].append(operations / record.provenance.seconds)
     if not rates[True]:

@@ -6,15 +6,22 @@ over the length and the embeddings left out), and what each update takes besides
 from its records, else assumed.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from stilts.models.known_encoders import Shape
 from stilts.study.records import Record
-from stilts.study.runs import Run
-from stilts.study.settings import Study
+from stilts.study.runs import (
+    ComplexityRunSettings,
+    PretrainingRunSettings,
+    Run,
+    SimilarityRunSettings,
+    TrainingRunSettings,
+    ZeroShotRunSettings,
+)
+from stilts.study.settings import Languages, Study
+from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.devices import RECKONED_PHASES, Speed, speeds
 from stilts.workspace.disk import BYTES_PER_WEIGHT
@@ -100,28 +107,33 @@ class Estimator:
 def _kind(run: Run) -> tuple[str, ...]:
     # The suite's fingerprint stands for the languages and sizes of the test sets.
     evaluated = run.data if run.phase == "zero-shot" else ""
-    encoder, suite = run.settings["encoder"], run.settings.get("suite", "")
-    built = json.dumps(encoder.get("scratch"), sort_keys=True)
-    return run.phase, run.target or run.condition, encoder["name"], built, suite, evaluated
+    encoder = run.settings.encoder
+    return run.phase, run.target or run.condition, encoder.name, repr(encoder.scratch), run.settings.suite, evaluated
 
 
 def _units(run: Run) -> float:
     """Training or measured examples, tokens of pretraining, test examples per language; 1 where the suite decides."""
-    if run.phase == "measure":
-        return run.settings["measure"]["examples"]
-    if run.phase == "pretraining":
-        return run.settings["pretraining"]["updates"] * run.settings["pretraining"]["batch_tokens"]
-    if "training" in run.settings:
-        return run.settings["training"]["examples"] * run.settings["training"]["epochs"]
-    return run.settings["evaluation"].get("examples", 1)
+    match run.settings:
+        case SimilarityRunSettings(measure=measure) | ComplexityRunSettings(measure=measure):
+            return measure.examples
+        case PretrainingRunSettings(pretraining=pretraining):
+            return pretraining.updates * pretraining.batch_tokens
+        case TrainingRunSettings(training=training):
+            return training.examples * training.epochs
+        case ZeroShotRunSettings(evaluation=evaluation):
+            return evaluation.examples or 1
 
 
 def _languages(run: Run, like: Sequence[Record]) -> int:
     """Return how many languages a run will evaluate, as far as like records tell how many its task has."""
-    wanted = run.settings.get("languages", "all")
+    wanted = _languages_asked(run)
     if wanted == "all":
         return max(map(_scored, like))
-    return min([len(wanted), *(_scored(record) for record in like if record.run.settings.get("languages") == "all")])
+    return min([len(wanted), *(_scored(record) for record in like if _languages_asked(record.run) == "all")])
+
+
+def _languages_asked(run: Run) -> Languages:
+    return run.settings.languages if isinstance(run.settings, ZeroShotRunSettings) else "all"
 
 
 def _scored(record: Record) -> int:
@@ -131,7 +143,6 @@ def _scored(record: Record) -> int:
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
-VECTOR_BYTES = 2**30  # of sentence vectors that an evaluation makes of several languages, or layers, at a time
 SEARCH_BYTES = 400_000_000  # of a process that searches, besides: libraries, and the cosines of a block of either side
 ROW_BYTES = 1_500  # of a sentence: its row as Python holds it, its tokens, its place among the vectors
 
@@ -142,10 +153,9 @@ def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
     All sentences of a split of one language are held at once, as vectors of one layer: once as they were made, and once
     as the two sides that are searched. The weights are held twice while a model is loaded.
     """
-    if run.phase != "zero-shot" or TARGETS[run.target].format not in ("retrieval", "mining"):
+    if run.phase != "zero-shot" or TARGETS[run.target].trained:
         return 0.0
-    sides = 2 if TARGETS[run.target].format == "retrieval" else 1  # what is counted are pairs, or sentences
-    texts = sides * max(tested_rows(run, study).values(), default=0)
+    texts = TARGETS[run.target].format.searched_sides * max(tested_rows(run, study).values(), default=0)
     vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)
     weights = shape.weights * BYTES_PER_WEIGHT
     return (2 * vectors + 2 * weights + texts * ROW_BYTES + SEARCH_BYTES) / 1e6

@@ -5,17 +5,22 @@ A run that passed here would end in an error hours later, or would do in silence
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from stilts.models.known_encoders import Shape
 from stilts.study.errors import StiltsError
-from stilts.study.runs import Run
-from stilts.study.settings import ScratchSettings
+from stilts.study.runs import (
+    ComplexityRunSettings,
+    PretrainingRunSettings,
+    Run,
+    RunSettings,
+    SimilarityRunSettings,
+    TrainingRunSettings,
+    ZeroShotRunSettings,
+)
+from stilts.study.settings import ComplexitySettings, PretrainingSettings, ScratchSettings, TrainingSettings
 from stilts.tasks.registry import get_intermediate, get_target
 
 MOST_RUNS = 10**6  # of a study
-# Formats that make one input of one example: of the others a training may have more updates than examples tell.
-ONE_INPUT = ("classification", "multiple_choice")
 
 
 def check_number(seeds: int, conditions: int, targets: int) -> None:
@@ -45,28 +50,28 @@ def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapp
     checked = set()
     for run in runs:
         # Thousands of runs may share their settings.
-        decisive = (run.phase, run.target, repr({**run.settings, "languages": None}))
+        decisive = (run.phase, run.target, run.settings.model_dump_json(exclude={"languages"}))
         if decisive not in checked:
             checked.add(decisive)
             _check(run, shapes, positions)
 
 
 def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) -> None:
-    settings, encoder = run.settings, run.settings["encoder"]
-    scratch = ScratchSettings(**encoder["scratch"]) if encoder.get("scratch") else None
+    settings, encoder = run.settings, run.settings.encoder
+    scratch = encoder.scratch
     where = f"{run.phase} run of {run.target or run.condition}"
     try:
         if scratch:
             _check_scratch(scratch, settings)
-        elif encoder["name"] in positions:
-            _check_positions(settings, encoder["name"], positions[encoder["name"]])
-        shape = _shape_of(scratch) if scratch else shapes.get(encoder["name"])
+        elif encoder.name in positions:
+            _check_positions(settings, encoder.name, positions[encoder.name])
+        shape = _shape_of(scratch) if scratch else shapes.get(encoder.name)
         if shape:
             _check_shape(settings, shape)
-        if run.phase in ("intermediate", "target"):
+        if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
-        if "first" in settings.get("measure", {}):
-            _check_portions(settings["measure"])
+        if isinstance(settings, ComplexityRunSettings):
+            _check_portions(settings.measure)
     except StiltsError as error:
         raise StiltsError(f"{where}: {error}") from None
 
@@ -76,60 +81,77 @@ def _shape_of(scratch: ScratchSettings) -> Shape:
     return Shape(scratch.layers, scratch.hidden, 0, 0, cross=halves)
 
 
-def _check_scratch(scratch: ScratchSettings, settings: Mapping[str, Any]) -> None:
+def _check_scratch(scratch: ScratchSettings, settings: RunSettings) -> None:
     if scratch.hidden % scratch.heads:
         raise StiltsError(f"scratch.heads is {scratch.heads}, which does not divide scratch.hidden, {scratch.hidden}")
     if scratch.architecture == "encoder-decoder" and scratch.layers % 2:
         raise StiltsError(f"scratch.layers is {scratch.layers}; an encoder-decoder has half of them in each half")
-    block = settings.get("pretraining", {})
-    lengths = {"pretraining.length": block.get("length"), **_lengths(settings)}
-    for name, length in lengths.items():
-        if length is not None and length > scratch.positions:
+    for name, length in _lengths(settings).items():
+        if length > scratch.positions:
             raise StiltsError(
                 f"{name} is {length}, but the encoder has {scratch.positions} positions; lower it, or raise "
                 "scratch.positions"
             )
-    if block and block["batch_tokens"] < block["length"]:
+    if isinstance(settings, PretrainingRunSettings):
+        _check_blocks(settings.pretraining)
+
+
+def _check_blocks(pretraining: PretrainingSettings) -> None:
+    if pretraining.batch_tokens < pretraining.length:
         raise StiltsError(
-            f"pretraining.batch_tokens is {block['batch_tokens']}, less than one block of {block['length']} tokens"
+            f"pretraining.batch_tokens is {pretraining.batch_tokens}, less than one block of {pretraining.length} "
+            "tokens"
         )
-    if block and block["evaluations"] > block["updates"]:
-        raise StiltsError(f"pretraining.evaluations is {block['evaluations']}, of {block['updates']} updates")
+    if pretraining.evaluations > pretraining.updates:
+        raise StiltsError(f"pretraining.evaluations is {pretraining.evaluations}, of {pretraining.updates} updates")
 
 
-def _check_positions(settings: Mapping[str, Any], encoder: str, positions: int) -> None:
+def _check_positions(settings: RunSettings, encoder: str, positions: int) -> None:
     for name, length in _lengths(settings).items():
-        if length is not None and length > positions:
+        if length > positions:
             raise StiltsError(
                 f"{name} is {length}, but encoder {encoder} has positions for {positions} tokens; lower it to "
                 f"{positions}"
             )
 
 
-def _lengths(settings: Mapping[str, Any]) -> dict[str, int | None]:
-    """Return all settings that bound the tokens of one input, by their names."""
-    return {
-        "max_length": settings.get("max_length", settings.get("training", {}).get("max_length")),
-        "measures.similarity.max_length": settings.get("measure", {}).get("max_length"),
-    }
+def _lengths(settings: RunSettings) -> dict[str, int]:
+    """Return the setting that bounds the tokens of one input, by its name."""
+    match settings:
+        case PretrainingRunSettings(pretraining=pretraining):
+            return {"pretraining.length": pretraining.length}
+        case SimilarityRunSettings(measure=measure):
+            return {"measures.similarity.max_length": measure.max_length}
+        case ZeroShotRunSettings(max_length=most):
+            return {"max_length": most}
+        case _:
+            return {"max_length": settings.training.max_length}
 
 
-def _check_shape(settings: Mapping[str, Any], shape: Shape) -> None:
-    training, evaluation, hidden = settings.get("training", {}), settings.get("evaluation", {}), shape.hidden
+def _check_shape(settings: RunSettings, shape: Shape) -> None:
     # The halves of an encoder-decoder are counted each from their first layer; vectors are those of the encoder's.
     read = shape.layers - shape.cross
     layers = max(read, shape.cross)
-    lora, frozen = training.get("lora"), training.get("frozen_layers", 0)
+    match settings:
+        case TrainingRunSettings(training=training) | ComplexityRunSettings(training=training):
+            _check_trained_layers(training, layers, shape.hidden)
+        case SimilarityRunSettings(measure=measure) if measure.layers > read:
+            raise StiltsError(f"measures.similarity.layers is {measure.layers}, but the encoder has {read} layers")
+        case ZeroShotRunSettings(evaluation=evaluation):
+            _check_retrieval_layer(evaluation.retrieval_layer, read)
+
+
+def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) -> None:
+    lora, frozen = training.lora, training.frozen_layers
     if frozen > layers:
         raise StiltsError(f"frozen_layers is {frozen}, but the encoder has {layers} layers")
     if lora and frozen == layers:
         raise StiltsError(f"frozen_layers is {frozen}, all that the encoder has, which leaves no layer for adapters")
-    if lora and lora["rank"] > hidden:
-        raise StiltsError(f"lora.rank is {lora['rank']}, but the encoder's hidden size is {hidden}; lower the rank")
-    compared = settings.get("measure", {}).get("layers", 0)
-    if compared > read:
-        raise StiltsError(f"measures.similarity.layers is {compared}, but the encoder has {read} layers")
-    layer = evaluation.get("retrieval_layer")
+    if lora and lora.rank > hidden:
+        raise StiltsError(f"lora.rank is {lora.rank}, but the encoder's hidden size is {hidden}; lower the rank")
+
+
+def _check_retrieval_layer(layer: int | None, read: int) -> None:
     if layer is not None and not 1 <= abs(layer) <= read:
         raise StiltsError(
             f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {read}, or -{read} to -1 "
@@ -137,36 +159,35 @@ def _check_shape(settings: Mapping[str, Any], shape: Shape) -> None:
         )
 
 
-def _check_portions(measure: Mapping[str, Any]) -> None:
-    if measure["examples"] <= measure["first"]:
+def _check_portions(measure: ComplexitySettings) -> None:
+    if measure.examples <= measure.first:
         raise StiltsError(
-            f"measures.complexity.first is {measure['first']}, and leaves none of {measure['examples']} examples; "
+            f"measures.complexity.first is {measure.first}, and leaves none of {measure.examples} examples; "
             "lower it, or raise examples"
         )
 
 
 def _check_updates(run: Run) -> None:
-    training = run.settings["training"]
+    training = run.settings.training
     most = _most_updates(run)
     if most is None:
         return
     given = (
-        f"{training['epochs']:g} epochs of at most {training['examples']} examples in batches of "
-        f"{training['batch_size']}"
+        f"{training.epochs:g} epochs of at most {training.examples} examples in batches of {training.batch_size}"
     )
     if not most:
         raise StiltsError(f"{given} are less than one update; raise epochs")
-    if not training.get("evaluate_every") and training["evaluations"] > most:
-        raise StiltsError(f"evaluations is {training['evaluations']}, but {given} are {most} updates; lower it")
+    if not training.evaluate_every and training.evaluations > most:
+        raise StiltsError(f"evaluations is {training.evaluations}, but {given} are {most} updates; lower it")
 
 
 def _most_updates(run: Run) -> int | None:
     """Return the updates that a training has if its data have as many examples as it takes; None if not known."""
-    training, condition = run.settings["training"], run.settings["condition"]
-    tasks = [get_target(run.target)] if run.target else [get_intermediate(name) for name in condition["tasks"]]
-    if any(task.format not in ONE_INPUT for task in tasks):
+    training, condition = run.settings.training, run.settings.condition
+    tasks = [get_target(run.target)] if run.target else [get_intermediate(name) for name in condition.tasks]
+    if not all(task.format.one_input for task in tasks):  # more updates than examples tell
         return None
-    examples = min(training["examples"], condition["example_cap"]) if len(tasks) > 1 else training["examples"]
-    per_epoch = len(tasks) * math.ceil(examples / training["batch_size"])
-    whole = math.floor(training["epochs"])
-    return whole * per_epoch + round(per_epoch * (training["epochs"] - whole))
+    examples = min(training.examples, condition.example_cap) if len(tasks) > 1 else training.examples
+    per_epoch = len(tasks) * math.ceil(examples / training.batch_size)
+    whole = math.floor(training.epochs)
+    return whole * per_epoch + round(per_epoch * (training.epochs - whole))

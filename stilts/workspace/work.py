@@ -1,14 +1,14 @@
 """How much work a run is: tokens, updates, operations for a weight."""
 
-from stilts.sources.xtreme.official import BUCC_SENTENCES, TEST_ROWS, TOKENS, TRAIN_ROWS
+from stilts.sources.xtreme.official import EVALUATED_ROWS, TOKENS, TRAIN_ROWS
 from stilts.study.runs import Run
 from stilts.study.settings import Study, task_name
+from stilts.tasks.formats.base import UNLIMITED
 from stilts.tasks.registry import TARGETS
 
 ASSUMED_ROWS = 2**17  # of a training set whose size is not known, such as texts for masked language modelling
 ASSUMED_TEST_ROWS = 2000  # of a test set whose size is not known (udpos)
 ASSUMED_TOKENS = 64
-UNLIMITED = 10**12
 
 
 def run_tokens(run: Run, study: Study) -> float:
@@ -17,38 +17,36 @@ def run_tokens(run: Run, study: Study) -> float:
         return sum(tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
     tokens = sum(count * TOKENS.get(task_name(task), ASSUMED_TOKENS) for task, count in rows.items())
-    return run.settings["training"]["epochs"] * tokens
+    return run.settings.training.epochs * tokens
 
 
 def run_updates(run: Run, study: Study) -> float:
     """Return the updates of a run of a study of XTREME; none where nothing is trained."""
     if run.phase == "zero-shot":
         return 0.0
-    training = run.settings["training"]
-    return training["epochs"] * sum(_training_rows(run, study).values()) / training["batch_size"]
+    training = run.settings.training
+    return training.epochs * sum(_training_rows(run, study).values()) / training.batch_size
 
 
 def _training_rows(run: Run, study: Study) -> dict[str, int]:
     """Return the training examples of each task in an epoch; where several train together, the study's cap holds."""
-    tasks = [run.target] if run.target else run.settings["condition"]["tasks"]
+    tasks = [run.target] if run.target else run.settings.condition.tasks
     size = study.data.sizes.get("train" if run.target else "intermediate_train", UNLIMITED)
-    cap = min(run.settings["training"]["examples"], size)
+    cap = min(run.settings.training.examples, size)
     if len(tasks) > 1:
-        cap = min(cap, run.settings["condition"]["example_cap"])
+        cap = min(cap, run.settings.condition.example_cap)
     return {task: min(cap, TRAIN_ROWS.get(task_name(task), ASSUMED_ROWS)) for task in tasks}
 
 
 def tested_rows(run: Run, study: Study) -> dict[str, int]:
     """Return what is evaluated of each language: rows; pairs of Tatoeba; sentences of BUCC."""
-    wanted, sizes = run.settings["languages"], study.data.sizes
-    cap = min(run.settings["evaluation"].get("examples", UNLIMITED), sizes.get("test", UNLIMITED))
-    rows = {language: min(cap, count or ASSUMED_TEST_ROWS) for language, count in TEST_ROWS.get(run.target, {}).items()}
-    if TARGETS[run.target].format == "retrieval":
-        rows = {language: min(sizes.get("retrieval", UNLIMITED), count) for language, count in rows.items()}
-    if TARGETS[run.target].format == "mining":
-        # Two splits of pairs and of as many sentences without a partner, on both sides.
-        rows = {language: min(8 * sizes.get("mining", UNLIMITED), BUCC_SENTENCES[language]) for language in rows}
-    return {language: count for language, count in rows.items() if wanted == "all" or language in wanted}
+    wanted, form = run.settings.languages, TARGETS[run.target].format
+    most = min(run.settings.evaluation.examples or UNLIMITED, form.suite_rows(study.data.sizes))
+    return {
+        language: min(most, count or ASSUMED_TEST_ROWS)
+        for language, count in EVALUATED_ROWS.get(run.target, {}).items()
+        if wanted == "all" or language in wanted
+    }
 
 
 def operations_per_weight(run: Run) -> int:

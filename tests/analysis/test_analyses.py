@@ -23,7 +23,7 @@ from stilts.sources.pocket.source import task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.tasks import examples
+from stilts.tasks.formats.tagging import name_chunks
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite
 from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.execution import execute, parameters_of
@@ -289,7 +289,7 @@ def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
 
 def test_chunks_of_a_tagged_sentence():
     tags = ["O", "B-area", "I-area", "I-name", "B-name", "O", "I-area"]
-    assert examples.chunks("abcdefg", tags) == ["area: b c", "name: d", "name: e", "area: g"]
+    assert name_chunks("abcdefg", tags) == ["area: b c", "name: d", "name: e", "area: g"]
 
 
 def test_a_study_without_records_says_what_to_run(root, monkeypatch):

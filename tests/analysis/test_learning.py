@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import ORIGIN
+from fakes import ORIGIN, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
@@ -11,13 +11,11 @@ from scipy.stats import binom
 from stilts.analysis import chance, learning
 from stilts.analysis.bootstrap import align, resample
 from stilts.study.records import Record, Store
-from stilts.study.runs import Run
 from stilts.tasks import guessing
 
 
 def trained(condition, target, seed, score, n=200, majority=None, phase="target"):
-    settings = {"condition": {"tasks": [condition]}}
-    run = Run(phase=phase, condition=condition, target=target, seed=seed, settings=settings, data="d")
+    run = make_run(phase, condition, target, seed, condition={"tasks": [condition]})
     noted = {} if majority is None else {"majority": majority}
     return Record(run=run, metrics={"en": {"score": score, "n": float(n), **noted}}, provenance=ORIGIN)
 

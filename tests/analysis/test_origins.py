@@ -6,19 +6,17 @@ from importlib.metadata import version
 
 import pytest
 from faked_study import fill
-from fakes import make_provenance
+from fakes import make_provenance, make_run
 
 from stilts.analysis import origins
 from stilts.study.errors import UnknownName
 from stilts.study.records import Record
-from stilts.study.runs import Run
 from stilts.workspace.checkout import Workspace
 
 
 def record(condition: str, started: str, target: str | None = None, **changes) -> Record:
-    settings = {"suite": "pocket", "encoder": {"name": "small", "fingerprint": "e1"}}
     phase = "zero-shot" if target else "intermediate"
-    run = Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data="d1")
+    run = make_run(phase, condition, target, data="d1")
     origin = {
         "study": "pocket",
         "started": started, "seconds": 1800.0, "precision": "bf16", "packages": {"torch": "2.13.0"},

@@ -6,7 +6,7 @@ import faked_study
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import ORIGIN
+from fakes import ORIGIN, make_run
 from redrawing import redraw
 from scipy import stats
 
@@ -33,7 +33,6 @@ from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import group_gains
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
-from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Workspace
 
@@ -226,12 +225,12 @@ def pretraining_record(architecture, seed):
         "training_tokens_read": 1000, "training_tokens_predicted": 150, "bits_per_token": 6.0 + seed,
         "parameters": 3_300_000, "embeddings": 900_000, "score": 20.0, "n": 9,
     }  # fmt: skip
-    run = Run(phase="pretraining", condition=architecture, seed=seed, settings={}, data="d")
+    run = make_run("pretraining", architecture, seed=seed)
     return Record(run=run, metrics={"mul": metrics}, provenance=ORIGIN)
 
 
 def test_what_models_learned_before_any_target():
-    run = Run(phase="intermediate", condition="decoder-nli", seed=1, settings={}, data="d")
+    run = make_run("intermediate", "decoder-nli")
     dev = Record(run=run, metrics={"en": {"score": 70.0, "n": 9}}, provenance=ORIGIN)
     records = [*(pretraining_record(name, seed) for name in ("encoder", "decoder") for seed in (1, 2)), dev]
     found = training(records, CONDITIONS).set_index("group")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import ORIGIN
+from fakes import ORIGIN, make_run
 from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
@@ -26,7 +26,6 @@ from stilts.analysis.questions.testing import (
 )
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
-from stilts.study.runs import Run
 from stilts.study.settings import QuestionSettings
 from stilts.tasks.registry import TARGETS
 
@@ -50,7 +49,7 @@ def fake(generator, effect=0.0, slope=0.0, spread=SPREADS[0], rows=40, seeds=3):
 
 
 def record(condition, seed, scores, phase="zero-shot", target="intent"):
-    run = Run(phase=phase, condition=condition, target=target, seed=seed, settings={}, data="d")
+    run = make_run(phase, condition, target, seed)
     metrics = {language: {"score": score, "n": 30.0} for language, score in scores.items()}
     return Record(run=run, metrics=metrics, provenance=ORIGIN)
 

@@ -1,10 +1,10 @@
 """Sizes and settings of studies, from their records."""
 
 import pandas as pd
+from fakes import make_run
 
 from stilts.analysis.sizes import difference, shown, sizes
 from stilts.study.records import Provenance, Record
-from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, EvaluationSettings, Study, TrainingSettings
 
 ORIGIN = Provenance(
@@ -14,11 +14,11 @@ ORIGIN = Provenance(
 
 
 def training(**changes) -> dict:
-    return {"training": TrainingSettings(**changes).model_dump(mode="json")}
+    return {"training": changes}
 
 
 def record(phase: str, condition: str, seed: int, settings: dict, target: str | None = None) -> Record:
-    run = Run(phase=phase, condition=condition, target=target, seed=seed, settings=settings, data="d")
+    run = make_run(phase, condition, target, seed, **settings)
     return Record(run=run, metrics={}, provenance=ORIGIN, predictions_sha256=None)
 
 

@@ -16,15 +16,15 @@ from transformers import AutoModel, AutoTokenizer
 
 from stilts.models import adapters
 from stilts.models.adapters import adaptable_layers, has_adapters, layer_number, load_merged
-from stilts.models.model import build_model, encoder_part
+from stilts.models.model import Batch, build_model, encoder_part
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
 from stilts.publish.model_export import export
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Run
 from stilts.study.settings import LoraSettings, TrainingSettings
-from stilts.tasks.formats import get_format
-from stilts.training.batches import TaskData
+from stilts.tasks.formats import TAGGING
+from stilts.tasks.formats.base import EncodedSplit
 from stilts.training.optimization import freeze, make_optimizer, trained_count
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import SUITES, Plan
@@ -163,10 +163,10 @@ def test_new_adapters_change_nothing_and_merged_ones_what_they_changed(make):
 
 
 @pytest.fixture(scope="module")
-def data() -> dict[str, TaskData]:
+def data() -> dict[str, EncodedSplit]:
     rows = ROWS["classification"][0]
     return {
-        "classification": TaskData("classification", get_format("classification").encode(rows, tiny.tokenizer(), 64))
+        "classification": tiny.encoded("classification", rows)
     }
 
 
@@ -248,11 +248,12 @@ def test_a_draw_is_the_same_whatever_was_drawn_before_and_leaves_the_heads_as_th
 def test_a_state_with_adapters_is_loaded_merged(trained, begun):
     with torch.inference_mode():
         trained.model.eval()
-        expected = trained.model("classification", torch.arange(3, 23).reshape(2, 10), torch.ones(2, 10).long())
+        batch = Batch(torch.arange(3, 23).reshape(2, 10), torch.ones(2, 10).long())
+        expected = trained.model("classification", batch)
     loaded = begun(QUICK)
     loaded.model.load(trained.state())
     with torch.inference_mode():
-        found = loaded.model.eval()("classification", torch.arange(3, 23).reshape(2, 10), torch.ones(2, 10).long())
+        found = loaded.model.eval()("classification", batch)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(hidden(loaded), hidden(trained), rtol=1e-5, atol=1e-5)
     assert not has_adapters(encoder_part(loaded.state()))
@@ -384,6 +385,7 @@ import os, signal, sys
 sys.path[:0] = {folders!r}
 import test_adapters
 from stilts.training import loop
+from stilts.tasks.formats.base import EncodedSplit
 update = loop._update
 def killed(state, *args):
     if state.done == 5:
@@ -469,7 +471,7 @@ def test_records_have_the_number_of_trained_weights(done):
     here, runs = done
     counts = {key: here.store().get(run.id).provenance.trained_weights for key, run in runs.items()}
     heads = build_model(
-        here.encoder_folder(runs["target", "none", "slots"]), {"slots": ("tagging", tiny.TAGS)}, 0
+        here.encoder_folder(runs["target", "none", "slots"]), {"slots": (TAGGING, tiny.TAGS)}, 0
     ).heads
     head = sum(weight.numel() for weight in heads.parameters())
     for how in ("continued", "fresh", "baseline"):
@@ -505,7 +507,7 @@ def test_an_exported_checkpoint_is_merged_and_says_so(done, tmp_path):
     run = runs["target", "continued", "slots"]
     exported = export(here, run.id, tmp_path / "model")
     own = build_model(here.encoder_folder(run), {}, 0)
-    own.begin(here.checkpoints.load(run.id), TrainingSettings(**run.settings["training"]), goes_on=True, draw="")
+    own.begin(here.checkpoints.load(run.id), run.settings.training, goes_on=True, draw="")
     own.eval()
     batch = load_prepared_tokenizer(here.encoder_folder(run))(TEXTS, padding=True, return_tensors="pt")
     theirs = AutoTokenizer.from_pretrained(exported)(TEXTS, padding=True, return_tensors="pt")

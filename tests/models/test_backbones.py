@@ -1,6 +1,7 @@
 """Encoders, decoders and encoder-decoders through one door: loaded from folders, their states and pools, trained."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,10 +28,9 @@ from stilts.models.model import build_model, pad_arrays
 from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats import CLASSIFICATION, TAGGING, get_format
+from stilts.tasks.formats.inputs import Input
 from stilts.training import prediction
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
 from stilts.training.optimization import checkpoint_gradients, freeze
 
@@ -149,7 +149,7 @@ def test_a_vector_of_a_decoder_counts_later_tokens_more(folders, name):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_tied_weights_stand_once_in_a_state_which_is_read_back_whole(folders, name, tmp_path):
-    heads = {"intent": ("classification", ["a", "b"])}
+    heads = {"intent": (CLASSIFICATION, ["a", "b"])}
     model = build_model(folders / name, heads, seed=1)
     with torch.no_grad():
         model.encoder.get_input_embeddings().weight.add_(1)
@@ -187,12 +187,12 @@ TASKS = {
 @pytest.mark.parametrize("name", ["gpt2", "xglm", "t5", "mbart"])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_architecture_trains_with_layers_computed_again_and_part_of_it_frozen(folders, name, task):
-    model = build_model(folders / name, {task: (task, TASKS[task][1])}, seed=1)
-    inputs = get_format(task).encode(TASKS[task][0], tiny.tokenizer(), 64)
+    data = tiny.encoded(task, *TASKS[task])
+    model = build_model(folders / name, {task: (data.form, data.labels)}, seed=1)
     before = copy.deepcopy(model.state_dict())
     settings = TrainingSettings(**tiny.TRAINING | {"epochs": 1, "evaluations": 1}, frozen_layers=1,
                                 gradient_checkpointing=True)  # fmt: skip
-    train(model, {task: TaskData(task, inputs)}, settings, seed=1, dev_scores=lambda: {task: 0.0})
+    train(model, {task: data}, settings, seed=1, dev_scores=lambda: {task: 0.0})
     moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     layers = {"gpt2": "h", "xglm": "layers", "t5": "block", "mbart": "layers"}[name]
     assert any(f"{layers}.1." in key for key in moved)
@@ -205,7 +205,7 @@ def test_layers_computed_again_give_the_same_gradients(folders):
     inputs = get_format("classification").encode(tiny.nli_rows("en")[:4], tiny.tokenizer(), 64)
     found = []
     for again in (False, True):
-        model = build_model(folders / "mbart", {"nli": ("classification", tiny.NLI)}, seed=1).eval()
+        model = build_model(folders / "mbart", {"nli": (CLASSIFICATION, tiny.NLI)}, seed=1).eval()
         freeze(model, TrainingSettings())
         if again:
             checkpoint_gradients(model)
@@ -222,10 +222,10 @@ def test_with_a_decoder_a_word_is_tagged_by_the_state_of_its_last_subword(folder
     ends[first] = second - 1
     assert part.ends.tolist() == ends
     for name in ("gpt2", "bert", "t5"):
-        model = build_model(folders / name, {"slots": ("tagging", tiny.TAGS)}, seed=1).eval()
+        model = build_model(folders / name, {"slots": (TAGGING, tiny.TAGS)}, seed=1).eval()
         with torch.inference_mode():
             logits = model.logits("slots", [part])[0]
-            plain = model("slots", torch.tensor(part.input_ids)[None], torch.ones(1, len(part.input_ids)).long())[0]
+            plain = model.logits("slots", [replace(part, ends=None)])[0]
         expected = plain[ends] if name == "gpt2" else plain
         torch.testing.assert_close(logits, expected)
 

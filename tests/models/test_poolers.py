@@ -1,18 +1,20 @@
 """Heads of the style "pooler": those of jiant, over the pooler that the encoder brings along."""
 
+from types import SimpleNamespace
+
 import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stilts.models.model import build_model, pad
+from stilts.models.model import Batch, build_model, pad
 from stilts.models.prepared import load_prepared_tokenizer, prepare_encoder
 from stilts.phases.runner import complete
 from stilts.publish.model_export import HEADS, export
 from stilts.study.errors import StiltsError
 from stilts.study.settings import EncoderSettings, LoraSettings, TrainingSettings
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import CLASSIFICATION, SPAN_QA, TAGGING, get_format
 from stilts.training.optimization import freeze, make_optimizer
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import SUITES
@@ -39,7 +41,7 @@ def checkpoint(request, tmp_path_factory):
 
 
 def classifier(encoder, seed=1):
-    return build_model(encoder, {"nli": ("classification", tiny.NLI)}, seed, "pooler")
+    return build_model(encoder, {"nli": (CLASSIFICATION, tiny.NLI)}, seed, "pooler")
 
 
 def linear(weights, layer: str, states: torch.Tensor) -> torch.Tensor:
@@ -53,7 +55,7 @@ def test_an_input_is_classified_by_the_encoder_s_own_pooler(checkpoint):
     mine = classifier(prepared).eval()
     head = mine.heads["nli"]
     expected = head.project(torch.tanh(head.dense(theirs(**batch).pooler_output)))
-    torch.testing.assert_close(mine("nli", batch["input_ids"], batch["attention_mask"]), expected)
+    torch.testing.assert_close(mine("nli", Batch(batch["input_ids"], batch["attention_mask"])), expected)
 
 
 def test_a_pooler_that_the_encoder_lacks_begins_as_the_seed_says(tmp_path):
@@ -66,11 +68,11 @@ def test_a_pooler_that_the_encoder_lacks_begins_as_the_seed_says(tmp_path):
 
 def test_heads_of_tokens_are_a_linear_layer_alone(tmp_path):
     encoder = tiny.write_encoder(tmp_path / "encoder")
-    model = build_model(encoder, {"slots": ("tagging", tiny.TAGS), "qa": ("span_qa", ())}, 1, "pooler").eval()
+    model = build_model(encoder, {"slots": (TAGGING, tiny.TAGS), "qa": (SPAN_QA, ())}, 1, "pooler").eval()
     hidden = torch.randn(2, 3, tiny.ENCODER["hidden_size"])
     for head, outputs in ((model.heads["slots"], len(tiny.TAGS)), (model.heads["qa"], 2)):
         assert [name for name, _ in head.named_parameters()] == ["project.weight", "project.bias"]
-        logits = head(hidden, torch.ones(2, 3))
+        logits = head(SimpleNamespace(tokens=lambda: hidden))
         assert logits.shape == (2, 3, outputs)
         assert torch.equal(logits, head.project(hidden))
 
@@ -150,7 +152,7 @@ def test_it_is_exported_beside_the_heads(here, tmp_path):
     assert torch.equal(heads["pooler.dense.weight"], state["pooler.dense.weight"])
     assert "`pooler.dense`" in (folder / "README.md").read_text()
     labels = state["heads.intent.project.bias"].shape[0]
-    own = build_model(here.encoder_folder(run), {"intent": ("classification", range(labels))}, 0, "pooler").eval()
+    own = build_model(here.encoder_folder(run), {"intent": (CLASSIFICATION, range(labels))}, 0, "pooler").eval()
     own.load_state_dict(state)
     tokenizer = load_prepared_tokenizer(here.encoder_folder(run))
     inputs = get_format("classification").encode(tiny.intent_rows("de")[:4], tokenizer, 64)
@@ -159,4 +161,4 @@ def test_it_is_exported_beside_the_heads(here, tmp_path):
         hidden = AutoModel.from_pretrained(folder).eval()(input_ids=ids, attention_mask=mask).last_hidden_state
         pooled = torch.tanh(linear(heads, "pooler.dense", hidden[:, 0]))
         logits = linear(heads, "intent.project", torch.tanh(linear(heads, "intent.dense", pooled)))
-        torch.testing.assert_close(logits, own("intent", ids, mask))
+        torch.testing.assert_close(logits, own("intent", Batch(ids, mask)))

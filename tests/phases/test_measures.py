@@ -29,15 +29,15 @@ from stilts.phases.measures.similarity import (
 )
 from stilts.publish import measure_pages
 from stilts.publish.run_pages import summary
-from stilts.sources.suite import Table, features, write_suite
+from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import ComplexitySettings, SimilaritySettings, TrainingSettings
 from stilts.tasks import registry
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
-from stilts.tasks.formats.terms import drawn, label_entropy, terms_of, uniform_bits
+from stilts.tasks.formats import CLASSIFICATION, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING, get_format
+from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.terms import drawn, label_entropy, uniform_bits
 from stilts.tasks.registry import Task, get_target
 
 SIMILARITY = SimilaritySettings(examples=16, batch_size=8, layers=1, head_updates=4)
@@ -64,12 +64,12 @@ def qa(start: int, count: int) -> list[dict]:
 def suite_tables():
     yield from tiny.tables()
     for name, noise in (("para", False), ("intent", True)):
-        kind = features("classification", ["open", "close"], pairs=False)
+        kind = CLASSIFICATION.features(["open", "close"], pairs=False)
         yield Table(f"intermediate.{name}.en", "train", kind, coloured(0, 64, noise=noise))
         yield Table(f"intermediate.{name}.en", "validation", kind, coloured(64, 24, noise=noise))
     for split in ("train", "validation"):
-        yield Table("intermediate.qa.en", split, features("span_qa", ()), qa(0, 24))
-        yield Table("intermediate.slots.de", split, features("tagging", tiny.TAGS), tiny.slot_rows("de"))
+        yield Table("intermediate.qa.en", split, SPAN_QA.features(), qa(0, 24))
+        yield Table("intermediate.slots.de", split, TAGGING.features(tiny.TAGS), tiny.slot_rows("de"))
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +89,21 @@ def place(tmp_path_factory):
     )
 
 
+HELD = {"encoder": {"name": "tiny", "fingerprint": "f"}, "suite": "pocket"}
+
+
 def complexity_run(task: str, seed: int = 1, **changes) -> Run:
     settings = {
-        "encoder": {},
-        "measure": COMPLEXITY.model_copy(update=changes).model_dump(mode="json"),
+        **HELD,
+        "measure": COMPLEXITY.model_copy(update=changes),
         "task": task,
-        "training": TRAINING.model_dump(mode="json"),
+        "training": TRAINING,
     }
     return Run(phase="measure", condition=f"complexity-{task}", seed=seed, settings=settings, data="measures")
 
 
 def similarity_run(intermediates: list[str], targets: list[str], seed: int = 1) -> Run:
-    settings = {
-        "encoder": {}, "measure": SIMILARITY.model_dump(mode="json"), "intermediates": intermediates, "targets": targets
-    }  # fmt: skip
+    settings = {**HELD, "measure": SIMILARITY, "intermediates": intermediates, "targets": targets}
     return Run(phase="measure", condition="similarity", seed=seed, settings=settings, data="measures")
 
 
@@ -112,13 +113,11 @@ def similarity_run(intermediates: list[str], targets: list[str], seed: int = 1) 
 @pytest.fixture(scope="module")
 def similar(place):
     run = similarity_run(["nli", "qa", "slots", "slots.de"], ["intent", "slots", "command-qa", "ui-retrieval"])
-    measured = {}
-    metrics, table = measure(run, place, None, measured)
-    return metrics, table, measured
+    return measure(run, place, None)
 
 
 def test_every_pair_has_every_measure_that_its_tasks_allow(similar):
-    metrics, table, measured = similar
+    metrics, table, work = similar
     assert list(table.columns) == ["measure", "intermediate", "target", "value"]
     assert metrics["en"]["n"] == 16
     counts = table.groupby("measure")["target"].value_counts().unstack(fill_value=0)
@@ -127,7 +126,7 @@ def test_every_pair_has_every_measure_that_its_tasks_allow(similar):
     assert list(table["measure"].unique()) == list(MEASURES)
     assert table["value"].between(-1, 1).all()
     assert (table.loc[table["measure"] == "fisher", "value"] > 0).all()
-    assert 5 * measured["examples"] < measured["tokens"] < 30 * measured["examples"]
+    assert 5 * work.examples < work.tokens < 30 * work.examples
 
 
 def test_the_same_examples_in_both_roles_have_similarity_one(similar):
@@ -148,7 +147,7 @@ def test_similarities_are_summed_up_in_the_record(similar):
 
 
 def test_a_seed_decides_every_similarity(place):
-    tables = [measure(similarity_run(["nli"], ["intent", "slots"], seed), place, None, {})[1] for seed in (1, 1, 2)]
+    tables = [measure(similarity_run(["nli"], ["intent", "slots"], seed), place, None)[1] for seed in (1, 1, 2)]
     pd.testing.assert_frame_equal(tables[0], tables[1])
     unlike = tables[0]["value"] != tables[2]["value"]
     assert dict(zip(tables[0]["measure"], unlike, strict=True)) == {"text": False, "fisher": True, "gradient": True}
@@ -158,10 +157,10 @@ def test_the_weights_to_start_from_can_be_given(place):
     run = similarity_run(["nli"], ["intent", "command-qa"])
     model = build_model(place.encoder, {}, 1)
     state = model.state_dict()
-    pd.testing.assert_frame_equal(measure(run, place, state, {})[1], measure(run, place, None, {})[1])
+    pd.testing.assert_frame_equal(measure(run, place, state)[1], measure(run, place, None)[1])
     torch.manual_seed(3)
     other = {name: value + 0.1 * torch.randn_like(value) for name, value in state.items()}
-    assert (measure(run, place, other, {})[1]["value"] != measure(run, place, None, {})[1]["value"]).all()
+    assert (measure(run, place, other)[1]["value"] != measure(run, place, None)[1]["value"]).all()
 
 
 @pytest.mark.parametrize("name", ["ui-retrieval", "ui-mining"])
@@ -176,7 +175,7 @@ def test_the_text_of_a_long_context_is_its_first_window(place):
     long = SIMILARITY.model_copy(update={"max_length": 32})
     task = get_target("command-qa")
     sample = read_sample(place.suite, task, tiny.tokenizer(), long)
-    inputs = get_format(task.format).encode(tiny.qa_rows("en")[:16], tiny.tokenizer(), 32)
+    inputs = task.format.encode(tiny.qa_rows("en")[:16], tiny.tokenizer(), 32)
     assert len(sample.texts) == 16
     assert sample.texts[0].input_ids.tolist() == inputs[0].input_ids.tolist()
 
@@ -184,7 +183,8 @@ def test_the_text_of_a_long_context_is_its_first_window(place):
 def test_the_fisher_information_of_a_sure_head_is_small(place):
     """Where a prediction cannot be otherwise, its gradient is nothing: the bias says the same of every input."""
     sample = read_sample(place.suite, get_target("intent"), tiny.tokenizer(), SIMILARITY)
-    model = build_model(place.encoder, {"text": ("passage_retrieval", ()), "task": (sample.form, sample.labels)}, 1)
+    heads = {"text": (PASSAGE_RETRIEVAL, ()), "task": (sample.split.form, sample.split.labels)}
+    model = build_model(place.encoder, heads, 1)
     unsure = profile(model, sample, SIMILARITY, 1).fisher.sum()
     sure = SIMILARITY.model_copy(update={"head_learning_rate": 1e-9})
     with torch.no_grad():
@@ -238,13 +238,12 @@ def test_the_objective_without_labels_is_the_cross_entropy_of_finding_the_same_t
 @pytest.fixture(scope="module")
 def separable(place):
     place.notes.clear()
-    measured = {}
-    return (*measure(complexity_run("para"), place, None, measured), measured, list(place.notes))
+    return (*measure(complexity_run("para"), place, None), list(place.notes))
 
 
 def test_a_separable_task_is_sent_in_few_bits_and_noise_in_as_many_as_uniform(place, separable):
     metrics, _, _, _ = separable
-    noise = measure(complexity_run("intent"), place, None, {})[0]["en"]
+    noise = measure(complexity_run("intent"), place, None)[0]["en"]
     assert metrics["en"]["uniform_bits_per_label"] == noise["uniform_bits_per_label"] == 1
     assert metrics["en"]["code_bits_per_label"] < 0.3
     assert 0.9 < noise["code_bits_per_label"] < 1.2
@@ -254,7 +253,7 @@ def test_a_separable_task_is_sent_in_few_bits_and_noise_in_as_many_as_uniform(pl
 
 
 def test_the_table_of_a_task_is_its_learning_curve_and_its_portions(separable):
-    metrics, curve, measured, _ = separable
+    metrics, curve, work, _ = separable
     found = metrics["en"]
     assert curve["examples"].tolist() == [0, 8, 23, 64]
     assert curve["block_examples"].tolist() == [8, 15, 41, 0]
@@ -265,8 +264,8 @@ def test_the_table_of_a_task_is_its_learning_curve_and_its_portions(separable):
     assert found["code_bits_per_example"] == pytest.approx(curve["block_bits"].sum() / 64)
     assert found["compression"] == pytest.approx(64 / curve["block_bits"].sum())
     assert found["score"] == curve["score"].iloc[-1]
-    assert measured["examples"] == 48 * 8 + 16 * 23 + 8 * 64
-    assert measured["tokens"] > 5 * measured["examples"]
+    assert work.examples == 48 * 8 + 16 * 23 + 8 * 64
+    assert work.tokens > 5 * work.examples
 
 
 def test_what_needs_no_training_is_counted(separable):
@@ -289,7 +288,7 @@ def test_progress_rises_to_all_examples(separable):
 
 def test_a_seed_decides_a_complexity(place):
     few = {"examples": 24, "growth": 4.0, "updates": 8}
-    first, again, other = (measure(complexity_run("para", seed, **few), place, None, {}) for seed in (1, 1, 2))
+    first, again, other = (measure(complexity_run("para", seed, **few), place, None) for seed in (1, 1, 2))
     assert first[0] == again[0]
     pd.testing.assert_frame_equal(first[1], again[1])
     assert first[0]["en"]["code_bits_per_example"] != other[0]["en"]["code_bits_per_example"]
@@ -297,7 +296,7 @@ def test_a_seed_decides_a_complexity(place):
 
 @pytest.mark.parametrize("task, language, terms", [("qa", "en", 2), ("slots.de", "de", None)])
 def test_spans_and_tags_are_coded_term_by_term(place, task, language, terms):
-    (found,) = measure(complexity_run(task, examples=20, growth=4.0, updates=8), place, None, {})[0].items()
+    (found,) = measure(complexity_run(task, examples=20, growth=4.0, updates=8), place, None)[0].items()
     assert found[0] == language
     if terms:
         assert found[1]["labels"] == terms * found[1]["n"]
@@ -309,14 +308,14 @@ def test_spans_and_tags_are_coded_term_by_term(place, task, language, terms):
 
 def test_a_task_with_too_few_examples_is_refused(place):
     with pytest.raises(StiltsError, match=r"complexity of task 'para': it has 8 examples, and `first` .* takes 8"):
-        measure(complexity_run("para", examples=8), place, None, {})
+        measure(complexity_run("para", examples=8), place, None)
 
 
 def test_a_task_that_ranks_and_chooses_nothing_has_no_complexity(place, monkeypatch):
-    ranking = Task("ranks", "passage_retrieval", "intermediate.ranks.{language}", "retrieval", "mAP@20")
+    ranking = Task("ranks", PASSAGE_RETRIEVAL, "intermediate.ranks.{language}")
     monkeypatch.setitem(registry.INTERMEDIATES, "ranks", ranking)
     with pytest.raises(StiltsError, match="task 'ranks': its format 'passage_retrieval' predicts no labels"):
-        measure(complexity_run("ranks"), place, None, {})
+        measure(complexity_run("ranks"), place, None)
 
 
 # --- the page of a run -----------------------------------------------------------------------------------------------
@@ -419,7 +418,7 @@ every_format = pytest.mark.parametrize("form", INPUTS)
 
 @every_format
 def test_terms_read_and_replace_an_inputs_symbols(form):
-    terms, part = terms_of(form), INPUTS[form]
+    terms, part = get_format(form).terms, INPUTS[form]
     labels = 12 if form == "mlm" else 4
     assert terms.symbols(part).tolist() == SYMBOLS[form]
     assert terms.options(part, labels).tolist() == OPTIONS[form]
@@ -431,7 +430,7 @@ def test_terms_read_and_replace_an_inputs_symbols(form):
 
 @every_format
 def test_the_loss_of_a_format_is_that_of_its_terms(form):
-    terms, part = terms_of(form), INPUTS[form]
+    terms, part = get_format(form).terms, INPUTS[form]
     logits = torch.randn(OUTPUTS[form], generator=torch.Generator().manual_seed(1))
     by_term = torch.nn.functional.cross_entropy(
         terms.logits(logits, part), torch.tensor(SYMBOLS[form]), reduction="sum"
@@ -442,7 +441,7 @@ def test_the_loss_of_a_format_is_that_of_its_terms(form):
 
 @every_format
 def test_drawn_symbols_follow_the_predictions(form):
-    terms, part = terms_of(form), INPUTS[form]
+    terms, part = get_format(form).terms, INPUTS[form]
     logits = torch.full(OUTPUTS[form], -50.0)
     axis = {"multiple_choice": 0, "span_qa": 1}.get(form, -1)  # of the options
     logits.moveaxis(axis, -1)[..., :2] = torch.tensor([math.log(3), 0.0])
@@ -454,13 +453,13 @@ def test_drawn_symbols_follow_the_predictions(form):
 
 def test_starts_and_ends_have_an_entropy_each():
     spans = [replace(INPUTS["span_qa"], target=target) for target in [(1, 4), (2, 4), (1, 4), (2, 4)]]
-    assert label_entropy(terms_of("span_qa"), spans) == pytest.approx(0.5)  # one bit for starts, none for ends
-    assert label_entropy(terms_of("tagging"), [INPUTS["tagging"]]) == pytest.approx(1)
+    assert label_entropy(get_format("span_qa").terms, spans) == pytest.approx(0.5)  # one bit for starts, none for ends
+    assert label_entropy(get_format("tagging").terms, [INPUTS["tagging"]]) == pytest.approx(1)
 
 
 def test_chance_is_what_a_blind_prediction_gets():
     classes = [replace(INPUTS["classification"], target=target) for target in (0, 0, 1, 0)]
-    assert terms_of("classification").chance(classes) == 75
-    assert terms_of("multiple_choice").chance([INPUTS["multiple_choice"]]) == pytest.approx(100 / 3)
-    assert [terms_of(form).chance([INPUTS[form]]) for form in ("tagging", "span_qa")] == [0, 0]
-    assert terms_of("passage_retrieval") is None
+    assert get_format("classification").terms.chance(classes) == 75
+    assert get_format("multiple_choice").terms.chance([INPUTS["multiple_choice"]]) == pytest.approx(100 / 3)
+    assert [get_format(form).terms.chance([INPUTS[form]]) for form in ("tagging", "span_qa")] == [0, 0]
+    assert get_format("passage_retrieval").terms is None

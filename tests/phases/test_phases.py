@@ -16,23 +16,25 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from fakes import PREDICTIONS
+from fakes import PREDICTIONS, change_settings
 from processes import largest_file
 
 from stilts.models.encoders import load_encoder
-from stilts.phases import sentence_retrieval, training
+from stilts.phases import training, zero_shot
 from stilts.phases.runner import complete
-from stilts.sources.suite import Table, features, write_suite
+from stilts.sources.splits import SuiteSplits, covered_languages, load
+from stilts.sources.suite import Table, write_suite
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.tasks import metrics, neighbours, registry
+from stilts.tasks.formats import CLASSIFICATION, SPAN_QA_MLQA, mining
+from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.metrics import Counts, score
 from stilts.tasks.neighbours import Candidate
 from stilts.tasks.registry import get_target
-from stilts.tasks.splits import Split, load
-from stilts.training import loop
+from stilts.training import evaluated_model, loop
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import SUITES, Plan
 
@@ -172,9 +174,13 @@ def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepa
     """In fp32, so that the other way of computing it may be compared."""
     workspace, plan, _ = done
     run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
-    evaluation = {**run.settings["evaluation"], "precision": "fp32"}
-    run = run.model_copy(update={"settings": {**run.settings, "evaluation": evaluation}})
-    metrics, predictions = sentence_retrieval.retrieve_sentences(run, workspace, get_target("ui-retrieval"), None, {})
+    evaluation = run.settings.evaluation.model_copy(update={"precision": "fp32"})
+    run = change_settings(run, evaluation=evaluation)
+    suite, task = workspace.suite_folder(run), get_target("ui-retrieval")
+    splits = SuiteSplits(suite, task, covered_languages(task, suite, "all"))
+    model = zero_shot.open_model(run, workspace, splits, None)
+    scored = {each.language: each for each in task.format.evaluate(splits, model)}
+    metrics = {language: each.metrics for language, each in scored.items()}
     assert metrics.keys() == {"de", "sw"}
     for language in ("de", "sw"):
         rows = tiny.retrieval_rows(language)
@@ -184,7 +190,7 @@ def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepa
             )
             found = (foreign @ english.T).argmax(1)
             assert metrics[language][f"layer_{layer}"] == pytest.approx(100 * np.mean(found == np.arange(len(rows))))
-        assert predictions[predictions["language"] == language]["prediction"].tolist() == [str(i) for i in found]
+        assert list(scored[language].predictions) == [str(i) for i in found]
         assert metrics[language]["score"] == metrics[language]["layer_2"]
         assert metrics[language]["n"] == len(rows) == 24
 
@@ -245,7 +251,7 @@ def test_mining_finds_pairs_above_the_threshold_of_the_dev_set(done):
 def test_mining_candidates_carry_the_ids_of_the_sentences(monkeypatch):
     rows = tiny.mining_rows("de")
     lookup = type("Lookup", (), {"of": lambda self, texts, layer: np.eye(len(texts), 40)})()
-    candidates, gold, sources = sentence_retrieval._candidates(rows, "de", lookup, 1)
+    candidates, gold, sources = mining.mine_candidates(rows, "de", lookup, 1)
     assert gold == {(f"de-{number}", f"en-{number}") for number in range(12)}
     assert sources == [f"de-{n}" for n in range(12)] + [f"de-{n}" for n in range(12, 24) if n % 2 == 0]
     assert candidates[:12] == [Candidate(f"de-{n}", f"en-{n}", candidates[0].score) for n in range(12)]
@@ -256,7 +262,7 @@ def test_what_is_held_at_a_time_changes_no_number(prepared, tmp_path, monkeypatc
     """In fp32: in bf16 the company that a text has in its batch changes the last places."""
     found = []
     for texts in (10_000, 40, 1):
-        monkeypatch.setattr(sentence_retrieval, "VECTOR_BYTES", texts * 32 * 4)  # vectors of one layer
+        monkeypatch.setattr(evaluated_model, "VECTOR_BYTES", texts * 32 * 4)  # vectors of one layer
         workspace, plan = fresh(prepared, tmp_path / str(texts), evaluation={"precision": "fp32"})
         record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
         thresholds = [own.pop("threshold", 0) for own in record.metrics.values()]
@@ -298,12 +304,12 @@ def test_repeated_sentences_are_mined_once_and_lose_no_pair(repeated, match):
         bucc_row("de-1", "eins", "en-1" + second), bucc_row("de-2", "zwei", "en-2"), bucc_row("de-3", "drei", "en-3"),
         bucc_row("en-1", "one", match), bucc_row("en-2", "two", "de-2"), bucc_row("en-3", "three", "de-3"), *repeated,
     ]  # fmt: skip
-    candidates, gold, sources = sentence_retrieval._candidates(rows, "de", Vectors(MEANINGS), 1)
+    candidates, gold, sources = mining.mine_candidates(rows, "de", Vectors(MEANINGS), 1)
     pairs = neighbours.select(candidates, neighbours.best_threshold(candidates, gold).threshold)
     assert len(gold) == 4
     assert pairs == gold
     assert score(metrics.mining_counts(gold, pairs, sources)) == 100.0
-    assert sentence_retrieval._partners(pairs, sources)[0] == "en-1" + second
+    assert mining.join_partners(pairs, sources)[0] == "en-1" + second
 
 
 def test_the_intermediate_phase_changes_what_follows(done):
@@ -328,7 +334,7 @@ def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
 def test_windows_are_laid_as_the_training_of_a_target_says(prepared, tmp_path):
     workspace, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
     run = run_at(plan, ("zero-shot", "none", "command-qa"))
-    assert run.settings["doc_stride"] == 4
+    assert run.settings.doc_stride == 4
     assert complete(run, workspace, plan.by_id).metrics.keys() == {"en", "de", "sw"}
 
 
@@ -336,9 +342,9 @@ def test_chosen_languages_alone_are_evaluated(prepared, tmp_path):
     workspace, plan = fresh(prepared, tmp_path)
     (workspace.root / "studies" / "tiny.yml").unlink()
     run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
-    chosen = run.model_copy(update={"settings": {**run.settings, "languages": ["sw", "fi"]}})
+    chosen = change_settings(run, languages=["sw", "fi"])
     assert complete(chosen, workspace, plan.by_id).metrics.keys() == {"sw"}
-    none = run.model_copy(update={"settings": {**run.settings, "languages": ["fi"]}})
+    none = change_settings(run, languages=["fi"])
     with pytest.raises(StiltsError, match="task 'ui-retrieval' has no test set in fi; its languages in .*: de, sw"):
         complete(none, workspace, plan.by_id)
 
@@ -429,7 +435,7 @@ def test_target_checkpoints_are_kept_where_the_study_says_so(work, done):
 
 def test_a_checkpoint_that_serves_two_evaluations_outlives_the_first(prepared, tmp_path, monkeypatch):
     """As MLQA is answered by the model that is trained for XQuAD, in whichever order the two are evaluated."""
-    again = replace(get_target("command-qa"), name="again", format="span_qa_mlqa", trained_as="command-qa")
+    again = replace(get_target("command-qa"), name="again", format=SPAN_QA_MLQA, trained_as="command-qa")
     monkeypatch.setitem(registry.TARGETS, "again", again)
     targets = ["command-qa", "again"]
     for number, order in enumerate((targets, targets[::-1])):
@@ -620,16 +626,16 @@ def test_a_place_that_cannot_be_written_is_named(work):
 def test_rows_are_the_first_of_the_split_with_the_names_of_their_labels(prepared):
     suite = prepared.suite_folder(prepared.study("tiny"))
     assert load(suite, get_target("intent"), "de", "test", 3) == Split(
-        tiny.intent_rows("de")[:3], ["open", "close"]
+        tiny.intent_rows("de")[:3], ["open", "close"], "de"
     )
     whole = load(suite, get_target("slots"), "en", "train", 10**6)
     assert (whole.rows, whole.labels) == (tiny.slot_rows("en"), tiny.TAGS)
-    assert load(suite, get_target("command-qa"), "sw", "test", 1) == Split(tiny.qa_rows("sw")[:1], [])
+    assert load(suite, get_target("command-qa"), "sw", "test", 1) == Split(tiny.qa_rows("sw")[:1], [], "sw")
 
 
 def test_a_split_that_cannot_be_used_is_named(tmp_path):
     text = [{"sentence1": "a", "label": 0}]
-    tables = [Table("slots.en", "train", features("classification", ["x"]), text)]
+    tables = [Table("slots.en", "train", CLASSIFICATION.features(["x"]), text)]
     suite = write_suite(tables, tmp_path / "suite", {"fingerprint": "f"})
     with pytest.raises(StiltsError, match="slots.en, train: column tags, tokens is missing; it has sentence1, label"):
         load(suite, get_target("slots"), "en", "train", 5)

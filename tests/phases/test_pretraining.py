@@ -226,7 +226,7 @@ def test_what_was_pretrained_is_what_target_training_starts_from(here, done):
 def test_a_pretraining_repeats_to_the_bit_and_goes_on_where_it_was_interrupted(here, done, tmp_path):
     plan, records = done
     record = records["pretraining", "encoder-decoder", None, 1]
-    settings = PretrainingSettings(**record.run.settings["pretraining"])
+    settings = record.run.settings.pretraining
     where = (here.suite_folder(record.run), here.encoder_folder(record.run), settings,
              ScratchSettings(**ENCODERS["encoder-decoder"]))  # fmt: skip
 

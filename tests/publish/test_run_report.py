@@ -1,19 +1,16 @@
 """The page of one job: which of its trainings did not learn their task."""
 
 import pytest
-from fakes import ORIGIN
+from fakes import ORIGIN, make_run
 
 from stilts.publish.run_pages import learned_text
 from stilts.study.records import Record, Store
-from stilts.study.runs import Run
 
 
 def record(phase, task, score=0.0, majority=50.0, parents=(), seed=1):
     condition = {"tasks": [task] if phase == "intermediate" else ["qa"]}
-    run = Run(
-        phase=phase, condition="qa", target=None if phase == "intermediate" else task, seed=seed,
-        settings={"condition": condition}, parents=parents, data="d",
-    )  # fmt: skip
+    target = None if phase == "intermediate" else task
+    run = make_run(phase, "qa", target, seed, parents, condition=condition)
     metrics = {"en": {"score": score, "n": 100.0, "majority": majority}}
     return Record(run=run, metrics=metrics, provenance=ORIGIN)
 

@@ -9,16 +9,17 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from fakes import make_run
 from processes import largest_file
 from small_book import ROOT, write_page
 
 from stilts.publish.site import assemble, build, check, run_pages, toc_pages, update_toc
 from stilts.study.errors import StiltsError
-from stilts.study.runs import Job, Run
+from stilts.study.runs import Job
 
 
 def job(phase: str, condition: str, number: int) -> Job:
-    run = Run(phase=phase, condition=condition, seed=number, settings={}, data="x")
+    run = make_run(phase, condition, seed=number)
     return Job(phase=phase, condition=condition, seed=number, runs=(run,))
 
 

@@ -16,7 +16,7 @@ from stilts.phases.runner import complete
 from stilts.publish import submission
 from stilts.publish.submission import MANIFEST, choose, submit
 from stilts.sources.hub import load_split
-from stilts.sources.suite import Table, features, write_suite
+from stilts.sources.suite import Table, write_suite
 from stilts.sources.xtreme import source
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
@@ -24,6 +24,7 @@ from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.tasks import metrics
+from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING
 from stilts.tasks.registry import get_target
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import SUITES
@@ -60,14 +61,14 @@ def official_rows(target: str, language: str) -> list[dict]:
 def layout(target: str):
     """Columns of a target in the suite; those that name rows by number get them in `id`."""
     form, labels, pairs = {
-        "xnli": ("classification", tiny.NLI, True),
-        "paws-x": ("classification", ["different", "paraphrase"], True),
-        "udpos": ("tagging", UPOS, False),
-        "pan-x": ("tagging", NER, False),
-        "bucc2018": ("mining", (), False),
-        "tatoeba": ("retrieval", (), False),
-    }.get(target, ("span_qa", (), False))
-    return features(form, labels, pairs=pairs)
+        "xnli": (CLASSIFICATION, tiny.NLI, True),
+        "paws-x": (CLASSIFICATION, ["different", "paraphrase"], True),
+        "udpos": (TAGGING, UPOS, False),
+        "pan-x": (TAGGING, NER, False),
+        "bucc2018": (MINING, (), False),
+        "tatoeba": (RETRIEVAL, (), False),
+    }.get(target, (SPAN_QA, (), False))
+    return form.features(labels, pairs=pairs)
 
 
 def suite_tables(ids: bool = True):

@@ -15,9 +15,10 @@ from stilts.sources.columns import TEXT, Schema
 from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite, folder, languages, source, tags, unlabelled
 from stilts.sources.xtreme.folder import DataFolder, Place, read_fetched
-from stilts.sources.xtreme.pieces import Piece, layout
+from stilts.sources.xtreme.pieces import Piece
 from stilts.sources.xtreme.recipes import RECIPES, Recipe
 from stilts.study.errors import StiltsError
+from stilts.tasks.formats import MASKED_LM
 
 GERMAN = "google/xtreme/tatoeba.deu/validation-00000-of-00001.parquet"
 
@@ -141,7 +142,7 @@ def test_a_recipe_reads_what_is_hashed_whoever_owns_it(root, monkeypatch):
     place = Place("somebody/else", "config", "train")
 
     def read(data, languages):
-        yield Piece("mlm", "intermediate.mlm.multilingual", "train", layout("mlm"),
+        yield Piece("mlm", "intermediate.mlm.multilingual", "train", MASKED_LM.features(),
                     data.read(place, Schema({"source_sentence": TEXT})).rename_columns(["text"]))  # fmt: skip
 
     monkeypatch.setitem(RECIPES, "mlm", Recipe(read, ((place,),)))

@@ -15,14 +15,16 @@ from processes import printed_with_two_hash_seeds
 from stilts.sources.hub import available, load_split
 from stilts.sources.pocket import source, texts
 from stilts.sources.pocket.overlap import Census, trace
-from stilts.sources.suite import Request, Sizes, Table, faults, features, read_manifest, read_sizes, write_suite
+from stilts.sources.pocket.source import TRACES
+from stilts.sources.suite import Request, Sizes, Table, faults, read_manifest, read_sizes, with_texts, write_suite
 from stilts.study.errors import StiltsError, UnknownName
+from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING
 
-TAGGING = features("tagging", ["O", "B-day"], traced=True)
+TAGS = with_texts(TAGGING.features(["O", "B-day"]), *TRACES)
 TAGGED = [{"tokens": ["on", "5"], "tags": ["O", "B-day"], "template": "t", "meaning": "5"}]
-INTENT = features("classification", ["off", "on"])
+INTENT = CLASSIFICATION.features(["off", "on"])
 INTENTS = [{"sentence1": "licht an", "label": "on"}, {"sentence1": "licht aus", "label": 0}]
-TABLES = [Table("dates.de", "test", TAGGING, TAGGED), Table("intent.de", "test", INTENT, INTENTS)]
+TABLES = [Table("dates.de", "test", TAGS, TAGGED), Table("intent.de", "test", INTENT, INTENTS)]
 ABOUT = {"fingerprint": "abc", "seed": 7}
 
 
@@ -38,26 +40,21 @@ def never():
 
 def test_column_layouts():
     text, label = Value("string"), ClassLabel(names=["no", "yes"])
-    assert features("classification", ["no", "yes"], pairs=True) == Features(
+    assert CLASSIFICATION.features(["no", "yes"], pairs=True) == Features(
         {"sentence1": text, "sentence2": text, "label": label})
-    assert features("tagging", ["no", "yes"]) == Features({"tokens": List(text), "tags": List(label)})
-    assert features("span_qa", traced=True) == Features({
+    assert TAGGING.features(["no", "yes"]) == Features({"tokens": List(text), "tags": List(label)})
+    assert with_texts(SPAN_QA.features(), *TRACES) == Features({
         "id": text, "context": text, "question": text,
         "answers": {"text": List(text), "answer_start": List(Value("int32"))}, "template": text, "meaning": text})
-    assert features("retrieval") == Features(
+    assert RETRIEVAL.features() == Features(
         dict.fromkeys(["source_sentence", "target_sentence", "source_lang", "target_lang"], text))
-    assert features("mining") == Features(dict.fromkeys(["id", "sentence", "lang", "match"], text))
-
-
-def test_unknown_format_gives_the_nearest():
-    with pytest.raises(UnknownName, match="Did you mean 'tagging'"):
-        features("taging")
+    assert MINING.features() == Features(dict.fromkeys(["id", "sentence", "lang", "match"], text))
 
 
 def test_what_is_written_is_read_back(folder):
     assert available(folder) == {"dates.de": ["test"], "intent.de": ["test"]}
     tagged = load_split(folder, None, "dates.de", "test")
-    assert tagged.features == TAGGING
+    assert tagged.features == TAGS
     assert tagged.to_list() == [{**TAGGED[0], "tags": [0, 1]}]
     assert load_split(folder, None, "intent.de", "test").to_list() == [
         {"sentence1": "licht an", "label": 1}, {"sentence1": "licht aus", "label": 0}]
@@ -223,7 +220,7 @@ def test_census_counts_what_sets_share():
     def table(config, split, *rows):
         made = [{"sentence1": text, "label": 0, "template": template, "meaning": meaning}
                 for text, template, meaning in rows]
-        return Table(config, split, features("classification", ["a"], traced=True), made)
+        return Table(config, split, with_texts(CLASSIFICATION.features(["a"]), *TRACES), made)
 
     census = Census()
     list(census.watch([

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import PREDICTIONS, PROVENANCE, RECORD, make_record
+from fakes import PREDICTIONS, PROVENANCE, RECORD, make_record, make_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import largest_file
@@ -22,7 +22,6 @@ from stilts.study.records import (
     read_record,
     tidy,
 )
-from stilts.study.runs import Run
 
 
 @pytest.fixture
@@ -71,14 +70,14 @@ JSON = st.recursive(
 RECORDS = st.builds(
     Record,
     run=st.builds(
-        Run,
-        phase=st.sampled_from(["intermediate", "target", "zero-shot"]),
-        condition=st.sampled_from(["none", "nli"]),
+        make_run,
+        st.sampled_from(["pretraining", "intermediate", "target", "zero-shot", "measure"]),
+        st.sampled_from(["none", "nli"]),
         target=st.none() | st.just("slots"),
         seed=st.integers(-5, 10**20),
-        settings=st.dictionaries(st.sampled_from("abc"), st.lists(JSON, max_size=2)),
         parents=st.lists(st.text("ab-", min_size=1), max_size=2).map(tuple),
         data=st.text("abc@"),
+        suite=TEXT,
     ),
     metrics=st.dictionaries(st.sampled_from(["en", "de"]), st.dictionaries(st.sampled_from(["score", "n"]), NUMBERS)),
     history=st.lists(st.dictionaries(st.sampled_from(["update", "loss"]), NUMBERS), max_size=3),

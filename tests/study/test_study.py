@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from fakes import make_run
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -173,17 +174,17 @@ def test_equal_settings_and_no_other_give_equal_ids(one, other):
 
 
 def test_an_id_is_readable_and_the_same_in_every_process():
-    run = Run(phase="target", condition="nli", target="slots", seed=3, settings={"b": 1, "a": [2]}, data="d")
-    assert run.id == "target-nli.slots-s3-8e2a210cdf"
-    reordered = run.model_copy(update={"settings": {"a": [2], "b": 1}})
-    assert reordered.id == run.id
+    run = make_run("target", "nli", "slots", 3)
+    assert run.id == "target-nli.slots-s3-be5211b85e"
+    content = run.model_dump(mode="json")
+    assert Run(**{**content, "settings": dict(reversed(content["settings"].items()))}).id == run.id
     assert Run.model_validate_json(run.model_dump_json()) == run
 
 
 def test_ids_are_told_apart_by_phase_target_seed_and_parents():
     assert len({run.id for run in PLAN}) == len(set(EVERY))
-    settings = {"phase": "target", "condition": "nli", "target": "slots", "seed": 1, "settings": {}, "data": "d"}
-    assert Run(**settings, parents=("a",)).id != Run(**settings, parents=("b",)).id
+    first, second = (make_run("target", "nli", "slots", parents=(parent,)) for parent in "ab")
+    assert first.id != second.id
 
 
 # --- plan ------------------------------------------------------------------------------------------------------------
@@ -235,10 +236,11 @@ def test_adapters_with_trained_embeddings_are_refused_by_the_plan():
 def test_settings_of_a_task_replace_those_of_its_phase():
     own = {"slots": {"epochs": 3, "learning_rate": 1e-3}, "nli": {"examples": 7}, "multi": {"batch_size": 2}}
     runs = plan(per_task=own, intermediates=["none", "nli", "slots", "multi"], target_training={"epochs": 2})
-    training = {(run.phase, run.condition, run.target): run.settings.get("training") for run in runs}
+    training = {(run.phase, run.condition, run.target): run.settings.training for run in runs
+                if run.phase in ("intermediate", "target")}  # fmt: skip
 
     def resolved(**changes):
-        return TrainingSettings(**changes).model_dump(mode="json")
+        return TrainingSettings(**changes)
 
     assert training["intermediate", "nli", None] == resolved(examples=7)
     assert training["intermediate", "slots", None] == resolved(epochs=3, learning_rate=1e-3)
@@ -265,11 +267,11 @@ def test_a_condition_may_train_its_targets_otherwise_and_shares_its_stage_with_t
     trained = {(run.condition, run.target): run for run in runs if run.phase == "target"}
 
     def resolved(**changes):
-        return TrainingSettings(**changes).model_dump(mode="json")
+        return TrainingSettings(**changes)
 
-    assert trained["slow", "intent"].settings["training"] == resolved(learning_rate=1e-5)
-    assert trained["slow", "slots"].settings["training"] == resolved(epochs=3, learning_rate=1e-5)
-    assert trained["long", "slots"].settings["training"] == resolved(epochs=5, learning_rate=2e-4)
+    assert trained["slow", "intent"].settings.training == resolved(learning_rate=1e-5)
+    assert trained["slow", "slots"].settings.training == resolved(epochs=3, learning_rate=1e-5)
+    assert trained["long", "slots"].settings.training == resolved(epochs=5, learning_rate=2e-4)
     assert trained["slow", "intent"].parents == trained["long", "intent"].parents
     assert trained["nli", "intent"].id == by_place(plan(intermediates=["nli"], **study))["target", "nli", "intent", 1]
 
@@ -287,7 +289,7 @@ def test_settings_of_a_condition_that_do_not_fit_are_named():
 @given(st.integers(1, 12), st.integers(1, 7), st.integers(1, 2))
 def test_jobs_hold_every_run_once_in_even_parts(targets, most, seeds):
     runs = [
-        Run(phase=phase, condition="nli", target=f"t{number}", seed=seed, settings={}, data="d")
+        make_run(phase, "nli", f"t{number}", seed)
         for seed in range(seeds)
         for number in range(targets)
         for phase in ("target", "zero-shot")

@@ -12,21 +12,33 @@ from hypothesis import strategies as st
 from mirror import MIRROR, NONE_HERE
 
 from stilts.models.encoders import load_tokenizer
-from stilts.models.model import MultiTaskModel, build_model, head_positions, pad
+from stilts.models.model import MultiTaskModel, build_model
 from stilts.models.prepared import prepare_encoder
+from stilts.sources.splits import load
 from stilts.sources.suite import Request
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import TrainingSettings
 from stilts.tasks import metrics
-from stilts.tasks.formats import TRAINED, Classification, SpanQA, Tagging, get_format, span_qa
-from stilts.tasks.formats.base import Format, Input, by_example
+from stilts.tasks.formats import (
+    CLASSIFICATION,
+    FORMATS,
+    MASKED_LM,
+    PASSAGE_RETRIEVAL,
+    TAGGING,
+    Classification,
+    SpanQA,
+    Tagging,
+    get_format,
+    span_qa,
+)
+from stilts.tasks.formats.base import Format, encode_split
+from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.formats.heads import mean_pool
+from stilts.tasks.formats.inputs import Input, by_example
 from stilts.tasks.formats.tagging import IGNORED
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, of_suite
-from stilts.tasks.splits import Split, load
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
-from stilts.training.prediction import embed, head_outputs, predict
+from stilts.training.prediction import count_predictions, embed, head_outputs, predict
 from stilts.workspace.resolution import SUITES
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -283,7 +295,7 @@ def test_an_answer_begins_in_the_window_with_most_context_alone(tokenizer):
     context = " ".join(["kitchen"] * 60)
     rows = [question(context, "kitchen")]
     for doc_stride, expected in ((None, 1), (8, 2)):
-        form = get_format("span_qa_mlqa", doc_stride=doc_stride)
+        form = get_format("span_qa_mlqa").with_options(doc_stride=doc_stride)
         inputs = form.encode(rows, tokenizer, 40)
         outputs = [np.zeros((1 + len(part.detail.positions), 2), np.float32) for part in inputs]
         outputs[0][-1] = 9, 1  # the last subword of the first window, which stands in others too
@@ -609,7 +621,7 @@ def test_the_head_of_a_public_checkpoint_is_gone_on_with(pretrained, trim, tmp_p
     prepare_encoder(str(source), [LONG_TEXT], tmp_path / "prepared", trim=trim)
     small, whole = load_tokenizer(str(tmp_path / "prepared")), tiny.tokenizer()
     assert (len(small) < len(whole)) == trim
-    mine = build_model(tmp_path / "prepared", {"mlm": ("mlm", ())}, seed=1).eval()
+    mine = build_model(tmp_path / "prepared", {"mlm": (MASKED_LM, ())}, seed=1).eval()
     ids = small([LONG_TEXT])["input_ids"][0]
     part = Input(0, ids, None, positions=np.arange(len(ids)))
     expected = checkpoint(input_ids=torch.tensor([whole(LONG_TEXT)["input_ids"]])).logits[0]
@@ -619,7 +631,7 @@ def test_the_head_of_a_public_checkpoint_is_gone_on_with(pretrained, trim, tmp_p
 
 def test_an_encoder_without_a_head_for_masked_tokens_gets_a_new_one(encoder, tmp_path):
     prepare_encoder(str(encoder), [], tmp_path / "prepared", trim=False)
-    head = build_model(tmp_path / "prepared", {"mlm": ("mlm", ())}, seed=1).heads["mlm"]
+    head = build_model(tmp_path / "prepared", {"mlm": (MASKED_LM, ())}, seed=1).heads["mlm"]
     assert head.bias.tolist() == [0] * len(tiny.tokenizer())
 
 
@@ -645,9 +657,9 @@ def test_counts_are_those_of_the_official_metrics():
 
 
 def test_an_unknown_format_gets_the_nearest_name():
-    with pytest.raises(UnknownName, match="unknown trained format 'taging'. Did you mean 'tagging'"):
+    with pytest.raises(UnknownName, match="unknown format 'taging'. Did you mean 'tagging'"):
         get_format("taging")
-    assert {name: get_format(name).name for name in TRAINED} == {name: name for name in TRAINED}
+    assert {name: get_format(name).name for name in FORMATS} == {name: name for name in FORMATS}
 
 
 def choice_rows() -> list[dict]:
@@ -673,12 +685,12 @@ ROWS = {
 
 
 def logits_of(model: MultiTaskModel, name: str, inputs: list[Input]) -> torch.Tensor:
-    return model(name, *pad(inputs, 1, model.device), head_positions(inputs, model.device))
+    return model.logits(name, inputs)
 
 
 @pytest.fixture(scope="module")
 def model(encoder) -> MultiTaskModel:
-    return build_model(encoder, {name: (name, labels) for name, (_, labels) in ROWS.items()}, seed=0)
+    return build_model(encoder, {name: (get_format(name), labels) for name, (_, labels) in ROWS.items()}, seed=0)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -701,17 +713,17 @@ def test_padding_changes_no_logit(name, model, tokenizer):
 @pytest.mark.parametrize("name", ROWS)
 def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(name, model, tokenizer):
     rows, labels = ROWS[name]
-    inputs = get_format(name).encode(rows, tokenizer, 64)
     done = []
     model.train()
     options = {"precision": "fp32", "progress": done.append}
-    few = predict(model, name, name, rows, inputs, labels, batch_tokens=64, **options)
-    assert sum(done) == len(inputs)
+    whole = tiny.encoded(name, rows, labels)
+    few = predict(model, name, whole, batch_tokens=64, **options)
+    assert sum(done) == len(whole.inputs)
     assert len(done) > 5
     assert not model.training
-    assert predict(model, name, name, rows, inputs, labels, batch_tokens=10**6, **options) == few
-    assert [predict(model, name, name, [row], get_format(name).encode([row], tokenizer, 64), labels, batch_tokens=64,
-                    precision="fp32")[0] for row in rows[:5]] == few[:5]  # fmt: skip
+    assert predict(model, name, whole, batch_tokens=10**6, **options) == few
+    single = [tiny.encoded(name, [row], labels) for row in rows[:5]]
+    assert [predict(model, name, each, batch_tokens=64, precision="fp32")[0] for each in single] == few[:5]
 
 
 def test_heads_have_an_output_for_each_label(model):
@@ -726,7 +738,7 @@ def test_heads_have_an_output_for_each_label(model):
 
 
 def test_heads_begin_as_the_seed_says(encoder):
-    heads = {"intent": ("classification", ["a", "b"])}
+    heads = {"intent": (CLASSIFICATION, ["a", "b"])}
     one, same, other = (build_model(encoder, heads, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
     differing = {name for name in one if not torch.equal(one[name], other[name])}
@@ -734,7 +746,7 @@ def test_heads_begin_as_the_seed_says(encoder):
 
 
 def test_the_encoder_alone_is_taken_from_another_model(encoder, model):
-    heads = {"intent": ("classification", ["a", "b"])}
+    heads = {"intent": (CLASSIFICATION, ["a", "b"])}
     target = build_model(encoder, heads, seed=1)
     head = {name: value.clone() for name, value in target.state_dict().items() if name.startswith("heads.")}
     changed = {name: value + 1 for name, value in model.state_dict().items()}
@@ -771,16 +783,17 @@ def mean_loss(model: MultiTaskModel, name: str, form: Format, inputs: list[Input
 @pytest.mark.parametrize("name", LEARNT)
 def test_every_format_learns_its_rows_and_scores_its_predictions(name, encoder, tokenizer):
     form, (rows, labels) = get_format(name), LEARNT[name]
-    learner = build_model(encoder, {name: (name, labels)}, seed=1)
-    inputs = form.encode(rows, tokenizer, 64)
+    learner = build_model(encoder, {name: (form, labels)}, seed=1)
+    split = tiny.encoded(name, rows, labels)
+    inputs = split.inputs
     assert form.weight(inputs) > 0
     before = mean_loss(learner, name, form, inputs)
     settings = TrainingSettings(**tiny.TRAINING | {"epochs": 6, "evaluations": 1} | LEARNING.get(name, {}))
-    outcome = train(learner, {name: TaskData(name, inputs)}, settings, seed=1, dev_scores=lambda: {name: 0.0})
+    outcome = train(learner, {name: split}, settings, seed=1, dev_scores=lambda: {name: 0.0})
     after = mean_loss(learner, name, form, inputs)
     assert after < 0.8 * before
     assert outcome.tokens == 6 * sum(part.tokens for part in inputs)
-    predictions = predict(learner, name, name, rows, inputs, labels, batch_tokens=512, precision="fp32")
+    predictions = predict(learner, name, split, batch_tokens=512, precision="fp32")
     counts = form.counts(rows, predictions, labels, "en")
     assert len(predictions) == len(counts) == len(rows)
     assert all(isinstance(prediction, str) for prediction in predictions)
@@ -803,7 +816,7 @@ def benchmark_suite(tmp_path_factory):
 
 def few_rows(suite: Path, task: Task) -> dict[tuple[str, str], Split]:
     """What the suite holds of a task, by language and split; test sets that ask for a pool are no rows of a format."""
-    splits = SPLITS[:2] if task.format == "passage_retrieval" else SPLITS
+    splits = SPLITS[:2] if task.format == PASSAGE_RETRIEVAL else SPLITS
     places = {(suite / task.config_for(language) / split): (language, split) for language in ("en", "de", "zh")
               for split in splits}  # fmt: skip
     held = {place: key for place, key in places.items() if any(place.parent.glob(f"{place.name}-*.parquet"))}
@@ -813,19 +826,19 @@ def few_rows(suite: Path, task: Task) -> dict[tuple[str, str], Split]:
 @pytest.mark.parametrize("name", [name for name, task in BENCHMARK.items() if task.trained])
 def test_real_rows_of_the_benchmark_go_through_their_format(name, benchmark_suite, encoder, tokenizer):
     task = BENCHMARK[name]
-    form, splits = get_format(task.format), few_rows(benchmark_suite, task)
+    form, splits = task.format, few_rows(benchmark_suite, task)
     if not splits:
         pytest.skip(f"the mirror holds nothing of {name}")
     labels = next(iter(splits.values())).labels
     model = build_model(encoder, {name: (task.format, labels)}, seed=1)
-    for (language, split), held in splits.items():
+    for (_, split), held in splits.items():
         assert held.labels == labels
-        inputs = form.encode(held.rows, tokenizer, 128)
-        assert max(part.longest for part in inputs) <= 128
+        encoded = encode_split(form, held, tokenizer, 128)
+        assert max(part.longest for part in encoded.inputs) <= 128
         if split != "test":
-            assert 0 < mean_loss(model, name, form, inputs) < 100
-        predictions = predict(model, name, task.format, held.rows, inputs, labels, batch_tokens=2048, precision="fp32")
-        assert 0 <= metrics.score(form.counts(held.rows, predictions, labels, language)) <= 100
+            assert 0 < mean_loss(model, name, form, encoded.inputs) < 100
+        counts = count_predictions(model, name, encoded, batch_tokens=2048, precision="fp32")
+        assert 0 <= metrics.score(counts) <= 100
 
 
 # --- sentence vectors ------------------------------------------------------------------------------------------------
@@ -859,4 +872,4 @@ def test_sentence_vectors_are_means_of_hidden_states(model, tokenizer):
 
 
 def test_outputs_of_no_input_are_none(model):
-    assert head_outputs(model, "tagging", "tagging", [], batch_tokens=64, precision="fp32") == []
+    assert head_outputs(model, "tagging", TAGGING, [], batch_tokens=64, precision="fp32") == []

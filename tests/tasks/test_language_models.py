@@ -11,9 +11,9 @@ from stilts.models.model import MultiTaskModel
 from stilts.study.errors import StiltsError
 from stilts.study.settings import ScratchSettings, TrainingSettings
 from stilts.tasks.formats import get_format
+from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.span_corruption import SENTINEL
 from stilts.tasks.metrics import score
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
 
 TEXTS = [{"text": row["context"]} for row in tiny.qa_rows("en")]
@@ -113,5 +113,5 @@ def test_an_objective_is_learned_by_its_architecture(tokenizer, architecture, pa
     rates = {"learning_rate": 1e-2, "head_learning_rate": 1e-2, "train_embeddings": True, "precision": "fp32"}
     how = TrainingSettings(batch_size=8, epochs=30, evaluations=1, **rates)
     before = accuracy()
-    train(model, {"text": TaskData(objective, inputs)}, how, seed=1, dev_scores=lambda: {"text": 0.0})
+    train(model, {"text": EncodedSplit(get_format(objective), inputs)}, how, seed=1, dev_scores=lambda: {"text": 0.0})
     assert before < 10 < 50 < accuracy()

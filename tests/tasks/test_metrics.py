@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from stilts.study.settings import ChunkRule, EvaluationSettings
 from stilts.tasks import metrics
 from stilts.tasks.formats import Tagging
+from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.metrics import Counts, score
 
 EARLY, LATE = "seqeval-0.0.12", "seqeval-1.2.2"
@@ -204,7 +205,7 @@ def test_the_format_of_tagging_scores_by_a_rule(rule, expected):
     tags = ["CCONJ", "SCONJ", "NOUN"]
     rows = [{"tokens": ["and", "dogs"], "tags": [0, 2]}]
     assert score(Tagging(rule).counts(rows, ["SCONJ NOUN"], tags, "en")) == expected
-    assert Tagging(rule).token_accuracy(rows, ["SCONJ NOUN"], tags) == 50.0
+    assert Tagging(rule).extra_scores(Split(rows, tags), ["SCONJ NOUN"]) == {"token_accuracy": 50.0}
 
 
 def test_token_accuracy_needs_a_token():

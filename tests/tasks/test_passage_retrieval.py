@@ -16,13 +16,12 @@ from stilts.sources.suite import Table, write_suite
 from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.passage_retrieval import MAX_QUERY, TEMPERATURE, PassageRetrieval, check_pool
 from stilts.tasks.metrics import score
 from stilts.tasks.neighbours import rank, ranking_counts
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
-from stilts.training.prediction import dev_counts, head_outputs
+from stilts.training.prediction import count_predictions, head_outputs
 from stilts.workspace.resolution import SUITES
 
 FORM = PassageRetrieval()
@@ -201,16 +200,14 @@ TRAINING = tiny.TRAINING | {"train_embeddings": True}
 
 def test_a_dual_encoder_learns_made_pairs(encoder):
     rows = pairs()
-    model = build_model(encoder, {"lareqa": (FORM.name, ())}, seed=0)
+    model = build_model(encoder, {"lareqa": (FORM, ())}, seed=0)
     assert list(model.heads["lareqa"].parameters()) == []
-    inputs = FORM.encode(rows, tiny.tokenizer(), 64)
+    data = {"lareqa": tiny.encoded("passage_retrieval", rows)}
 
     def found() -> float:
-        counts = dev_counts(model, "lareqa", FORM.name, rows, inputs, (), "en", batch_tokens=512, precision="fp32")
-        return score(counts)
+        return score(count_predictions(model, "lareqa", data["lareqa"], batch_tokens=512, precision="fp32"))
 
     before = found()
-    data = {"lareqa": TaskData(FORM.name, inputs)}
     settings = TrainingSettings(**TRAINING | {"epochs": 30, "batch_size": 16})
     outcome = train(model, data, settings, seed=1, dev_scores=lambda: {"lareqa": found()})
     assert before < 30 < 80 < outcome.best_score
@@ -219,11 +216,11 @@ def test_a_dual_encoder_learns_made_pairs(encoder):
 
 @torch.inference_mode()
 def test_a_vector_does_not_depend_on_its_batch(encoder):
-    model = build_model(encoder, {"lareqa": (FORM.name, ())}, seed=0)
+    model = build_model(encoder, {"lareqa": (FORM, ())}, seed=0)
     inputs = [*FORM.encode(pairs(9), tiny.tokenizer(), 64), *FORM.encode_pool(["a", "b c " * 20], tiny.tokenizer(), 64)]
     options = {"precision": "fp32"}
     few, many = (
-        head_outputs(model, "lareqa", FORM.name, inputs, batch_tokens=most, **options) for most in (32, 10_000)
+        head_outputs(model, "lareqa", FORM, inputs, batch_tokens=most, **options) for most in (32, 10_000)
     )
     assert [vectors.shape for vectors in few] == [(2, 32)] * 9 + [(1, 32)] * 2
     for one, other in zip(few, many, strict=True):

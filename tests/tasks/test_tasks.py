@@ -3,10 +3,11 @@
 import pytest
 
 from stilts.sources.pocket import source
+from stilts.sources.splits import covered_languages
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Condition
-from stilts.tasks.formats import TRAINED, UNTRAINED
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, condition, get_intermediate, get_target, languages
+from stilts.tasks.formats import FORMATS
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, condition, get_intermediate, get_target
 
 TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
 
@@ -15,8 +16,7 @@ def test_every_task_has_a_format_and_its_place():
     assert len({task.config for task in TASKS}) == len(TASKS)
     for name, task in {**INTERMEDIATES, **TARGETS}.items():
         assert task.name == name
-        assert task.format in (*TRAINED, *UNTRAINED)
-        assert task.trained == (task.format in TRAINED)
+        assert FORMATS[task.format.name] is task.format
     assert {name for name, task in TARGETS.items() if not task.trained} == {
         "ui-retrieval", "ui-mining", "tatoeba", "bucc2018"
     }  # fmt: skip
@@ -29,18 +29,14 @@ def test_every_task_has_a_format_and_its_place():
 def test_a_task_that_shares_a_training_fits_its_head(task):
     training = get_target(task.training_task, task.suite)
     assert training.training_task == training.name
-    heads = [TRAINED[each.format].head(8, ["a", "b"]) for each in (task, training)]
+    heads = [each.format.head(8, ["a", "b"]) for each in (task, training)]
     assert [str(head) for head in heads] == [str(heads[0])] * 2
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task.suite == "pocket"], ids=lambda task: task.config)
 def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
     columns = source.task_features(task.name).keys()
-    if task.trained:
-        form = TRAINED[task.format]
-        assert {*form.columns, *([form.label_column] if form.label_column else [])} <= columns
-    else:
-        assert columns == source.task_features(f"ui-{task.format}").keys()
+    assert {*task.format.test_columns, *getattr(task.format, "columns", ())} <= columns
 
 
 def test_an_unknown_task_gets_the_nearest_name():
@@ -82,12 +78,12 @@ def suite(tmp_path):
 
 def test_the_languages_of_a_task_are_those_with_a_test_set(suite):
     task = get_target("intent")
-    assert languages(task, suite, "all") == ["de", "en", "zh"]
-    assert languages(task, suite, ["zh", "sw", "de"]) == ["zh", "de"]
+    assert covered_languages(task, suite, "all") == ["de", "en", "zh"]
+    assert covered_languages(task, suite, ["zh", "sw", "de"]) == ["zh", "de"]
 
 
 def test_a_task_without_a_language_is_named(suite):
     with pytest.raises(StiltsError, match="suite .* has no test set of task 'slots'"):
-        languages(get_target("slots"), suite, "all")
+        covered_languages(get_target("slots"), suite, "all")
     with pytest.raises(StiltsError, match="task 'intent' has no test set in sw, yo; its languages in .*: de, en, zh"):
-        languages(get_target("intent"), suite, ["sw", "yo"])
+        covered_languages(get_target("intent"), suite, ["sw", "yo"])

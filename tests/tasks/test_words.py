@@ -12,7 +12,7 @@ from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.tasks import coverage
 from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import pair_layout, special_tokens, takes_words_alone, word_subwords
+from stilts.tasks.formats.subwords import pair_layout, special_tokens, takes_words_alone, word_subwords
 
 CORPUS = ["the kitchen door is open", "open the kitchen and the hall 42 , please .", "it 's the küche"] * 20
 SPECIAL = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]

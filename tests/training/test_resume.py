@@ -31,6 +31,7 @@ sys.path[:0] = {folders!r}
 import test_resume
 from stilts.training import loop
 from stilts.phases.runner import complete
+from stilts.tasks.formats.base import EncodedSplit
 update = loop._update
 def killed(state, *args):
     if state.done == {last}:
@@ -224,10 +225,9 @@ def test_what_memory_taught_is_not_forgotten(tmp_path, encoder):
     """A training that had to make its passes smaller goes on with small ones, and to the same bits."""
     from sessions import QUICK, ROWS, Session, shrink_memory
 
-    from stilts.tasks.formats import get_format
-    from stilts.training.batches import TaskData
+    
 
-    data = TaskData("tagging", get_format("tagging").encode(ROWS["tagging"][0], tiny.tokenizer(), 64))
+    data = tiny.encoded("tagging", *ROWS["tagging"])
     states, histories = [], []
     for stop in (None, 3):
         session = Session(encoder, {"tagging": data})

@@ -12,23 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sessions import QUICK, ROWS, Session, same, shrink_memory
 
-from stilts.models.model import MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
+from stilts.models.model import Batch, MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.base import EncodedSplit
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import score
-from stilts.training.batches import GROUP, TaskData, even_passes, grouped_batches, padded_tokens, schedule, token_passes
+from stilts.training.batches import GROUP, even_passes, grouped_batches, padded_tokens, schedule, token_passes
 from stilts.training.gradients import Gradients
 from stilts.training.loop import train
 from stilts.training.optimization import freeze, make_optimizer
-from stilts.training.prediction import dev_counts, token_batches
+from stilts.training.prediction import count_predictions, token_batches
 from stilts.training.processes import Processes
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 
 
-def data_of(size: int, length: int = 3) -> TaskData:
-    return TaskData("classification", [Input(i, [0] * length, 0) for i in range(size)])
+def data_of(size: int, length: int = 3) -> EncodedSplit:
+    return EncodedSplit(get_format("classification"), [Input(i, [0] * length, 0) for i in range(size)])
 
 
 # --- data order ------------------------------------------------------------------------------------------------------
@@ -112,8 +113,8 @@ def test_no_input_makes_no_batch():
 # --- training --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def tasks() -> dict[str, TaskData]:
-    return {name: TaskData(name, get_format(name).encode(ROWS[name][0], tiny.tokenizer(), 64)) for name in ROWS}
+def tasks() -> dict[str, EncodedSplit]:
+    return {name: tiny.encoded(name, rows, labels) for name, (rows, labels) in ROWS.items()}
 
 
 @pytest.fixture
@@ -124,12 +125,9 @@ def session(encoder, tasks) -> Session:
 @pytest.mark.parametrize("name", ROWS)
 def test_every_format_is_learned(encoder, tasks, name):
     session = Session(encoder, {name: tasks[name]})
-    rows, labels = ROWS[name]
 
     def dev() -> dict[str, float]:
-        counts = dev_counts(session.model, name, name, rows, tasks[name].inputs, labels, "en", batch_tokens=4096,
-                            precision="fp32")  # fmt: skip
-        return {name: score(counts)}
+        return {name: score(count_predictions(session.model, name, tasks[name], batch_tokens=4096, precision="fp32"))}
 
     before = dev()[name]
     settings = QUICK.model_copy(update={"epochs": 20.0, "learning_rate": 3e-3, "head_learning_rate": 1e-2})
@@ -329,7 +327,7 @@ def inputs_of(form: str) -> list[Input]:
 
 def without_dropout(encoder, form: str) -> MultiTaskModel:
     labels = ROWS.get(form, ((), ()))[1]
-    model = build_model(encoder, {"task": (form, labels)}, 0)
+    model = build_model(encoder, {"task": (get_format(form), labels)}, 0)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -342,7 +340,7 @@ CUT = ("classification", "tagging", "span_qa", "span_qa_mlqa", "span_qa_null", "
 
 def gradients_of(model: MultiTaskModel, form: str, parts: list[Input], **options):
     model.zero_grad()
-    loss = Gradients(model, "fp32", 1, **options).compute("task", form, parts, 1)
+    loss = Gradients(model, "fp32", 1, **options).compute("task", get_format(form), parts, 1)
     return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
@@ -465,7 +463,7 @@ class FirstOfTwo(Processes):
 def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     model, parts = without_dropout(encoder, "tagging"), inputs_of("tagging")
     gradients = Gradients(model, "fp32", 1, None, FirstOfTwo(count=2, rank=0))
-    share = gradients.compute("task", "tagging", parts, 1)
+    share = gradients.compute("task", get_format("tagging"), parts, 1)
     assert gradients.batch_tokens == 20
     assert "from update 1 on at most 20 tokens go through in one pass" in caplog.text
     mine = [part for passed in token_passes(parts, 20)[::2] for part in passed]
@@ -531,4 +529,4 @@ def test_half_precision_is_used_where_it_is_set(session):
     ids, mask = pad(session.tasks["classification"].inputs[:2], 1, default_device())
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         with autocast(precision, default_device()):
-            assert session.model("classification", ids, mask).dtype == dtype
+            assert session.model("classification", Batch(ids, mask)).dtype == dtype

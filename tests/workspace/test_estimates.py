@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from fakes import make_provenance
+from fakes import change_settings, make_provenance, make_run
 from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
@@ -21,10 +21,10 @@ from stilts.workspace.plan_report import PlanReport, duration, size
 from stilts.workspace.work import run_tokens
 
 
-def make_run(phase="target", condition="nli", target="slots", encoder="small", data="suite@1", **settings) -> Run:
-    settings = settings or {"training": {"examples": 100, "epochs": 2.0}}
-    settings["encoder"] = {"name": encoder}
-    return Run(phase=phase, condition=condition, target=target, seed=1, settings=settings, data=data)
+def run_of(phase="target", condition="nli", target="slots", encoder="small", data="suite@1", **settings) -> Run:
+    if phase in ("intermediate", "target"):
+        settings = settings or training(100, 2.0)
+    return make_run(phase, condition, target, data=data, encoder={"name": encoder}, **settings)
 
 
 def record(run: Run, seconds: float, memory: float = 500, languages: int = 1) -> Record:
@@ -40,48 +40,48 @@ def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
     study = Workspace(ROOT).study("paper")
     large = encoder_shape("FacebookAI/xlm-roberta-large")
     settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
-    runs = {target: make_run("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
+    runs = {target: run_of("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
     reckoned = {target: search_memory_mb(run, study, large) for target, run in runs.items()}
     sentences = BUCC_SENTENCES["ru"]
     assert reckoned["xnli"] == 0
     assert reckoned["bucc2018"] > 2 * sentences * 1024 * 4 / 1e6  # of one layer, made and searched
     assert reckoned["tatoeba"] < reckoned["bucc2018"] < study.schedule.memory_mb
-    few = runs["bucc2018"].model_copy(update={"settings": {**runs["bucc2018"].settings, "languages": ["zh"]}})
+    few = change_settings(runs["bucc2018"], languages=["zh"])
     assert search_memory_mb(few, study, large) < reckoned["bucc2018"]
 
 
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
 def test_without_a_like_record_a_cost_is_assumed(phase):
-    run = make_run(phase)
+    run = run_of(phase)
     assert Estimator([])(run) == Forecast(ASSUMED_SECONDS[phase], 0.0, measured=False)
 
 
 def test_training_is_scaled_by_examples_and_epochs():
-    expect = Estimator([record(make_run(), 10, memory=700)])
-    assert expect(make_run()) == Forecast(10, 700, measured=True)
-    assert expect(make_run(**training(300, 2.0))).seconds == pytest.approx(30)
-    assert expect(make_run(**training(100, 0.5))).seconds == pytest.approx(2.5)
+    expect = Estimator([record(run_of(), 10, memory=700)])
+    assert expect(run_of()) == Forecast(10, 700, measured=True)
+    assert expect(run_of(**training(300, 2.0))).seconds == pytest.approx(30)
+    assert expect(run_of(**training(100, 0.5))).seconds == pytest.approx(2.5)
 
 
 def test_pretraining_is_scaled_by_the_tokens_that_it_reads():
     def pretraining(updates: int, tokens: int) -> Run:
-        return make_run("pretraining", "decoder", None, pretraining={"updates": updates, "batch_tokens": tokens})
+        return run_of("pretraining", "decoder", None, pretraining={"updates": updates, "batch_tokens": tokens})
 
     expect = Estimator([record(pretraining(100, 512), 10)])
     assert [expect(pretraining(*each)).seconds for each in ((100, 512), (300, 512), (300, 2048))] == [10, 30, 120]
 
 
 def test_evaluation_is_scaled_by_examples_and_retrieval_is_not():
-    run = make_run("zero-shot", evaluation={"examples": 10})
-    assert Estimator([record(run, 5)])(make_run("zero-shot", evaluation={"examples": 40})).seconds == pytest.approx(20)
-    retrieval = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": -1})
-    other = make_run("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": 3})
+    run = run_of("zero-shot", evaluation={"examples": 10})
+    assert Estimator([record(run, 5)])(run_of("zero-shot", evaluation={"examples": 40})).seconds == pytest.approx(20)
+    retrieval = run_of("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": -1})
+    other = run_of("zero-shot", target="ui-retrieval", evaluation={"retrieval_layer": 3})
     assert Estimator([record(retrieval, 5)])(other) == Forecast(5, 500, measured=True)
 
 
 def test_evaluation_is_scaled_by_languages():
     def evaluation(languages: str | list[str]) -> Run:
-        return make_run("zero-shot", languages=languages, evaluation={"examples": 10})
+        return run_of("zero-shot", languages=languages, evaluation={"examples": 10})
 
     whole = record(evaluation("all"), 30, languages=6)
     few = record(evaluation(["en", "de"]), 10, languages=2)
@@ -91,12 +91,12 @@ def test_evaluation_is_scaled_by_languages():
 
 
 def test_of_several_records_the_median_time_and_the_most_memory_count():
-    records = [record(make_run(), seconds, memory) for seconds, memory in ((1, 900), (3, 500), (99, 600))]
-    assert Estimator(records)(make_run()) == Forecast(3, 900, measured=True)
+    records = [record(run_of(), seconds, memory) for seconds, memory in ((1, 900), (3, 500), (99, 600))]
+    assert Estimator(records)(run_of()) == Forecast(3, 900, measured=True)
 
 
 def test_a_condition_does_not_change_what_its_targets_cost():
-    assert Estimator([record(make_run(), 10)])(make_run(condition="qa")).seconds == 10
+    assert Estimator([record(run_of(), 10)])(run_of(condition="qa")).seconds == 10
 
 
 @pytest.mark.parametrize(
@@ -110,24 +110,24 @@ def test_a_condition_does_not_change_what_its_targets_cost():
     ids=str,
 )
 def test_unlike_runs_tell_nothing(other):
-    records = [record(make_run(), 10), record(make_run("zero-shot", evaluation={"examples": 100}), 10)]
-    assert not Estimator(records)(make_run(**other)).measured
+    records = [record(run_of(), 10), record(run_of("zero-shot", evaluation={"examples": 100}), 10)]
+    assert not Estimator(records)(run_of(**other)).measured
 
 
 def test_intermediate_runs_are_told_apart_by_their_condition():
-    runs = {condition: make_run("intermediate", condition, None) for condition in ("nli", "qa")}
+    runs = {condition: run_of("intermediate", condition, None) for condition in ("nli", "qa")}
     expect = Estimator([record(runs["nli"], 10), record(runs["qa"], 20)])
     assert expect(runs["qa"]).seconds == 20
-    assert not expect(make_run("intermediate", "multi", None)).measured
+    assert not expect(run_of("intermediate", "multi", None)).measured
 
 
 def test_training_data_of_another_suite_take_as_long():
-    assert Estimator([record(make_run(), 10)])(make_run(data="suite@2")).seconds == 10
+    assert Estimator([record(run_of(), 10)])(run_of(data="suite@2")).seconds == 10
 
 
 def test_runs_of_another_suite_are_unlike():
-    recorded = make_run(**training(100, 2.0) | {"suite": "pocket"})
-    assert not Estimator([record(recorded, 10)])(make_run(**training(100, 2.0) | {"suite": "xtreme"})).measured
+    recorded = run_of(**training(100, 2.0) | {"suite": "pocket"})
+    assert not Estimator([record(recorded, 10)])(run_of(**training(100, 2.0) | {"suite": "xtreme"})).measured
 
 
 # --- reckoned from work ----------------------------------------------------------------------------------------------
@@ -267,13 +267,13 @@ def on(device: str, run: Run, tokens: int, seconds: float) -> Record:
 
 
 def test_what_a_gpu_sustains_is_measured_from_its_records():
-    trained, evaluated = (make_run(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
+    trained, evaluated = (run_of(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
     records = [
         *(on("NVIDIA L4", trained, 1000, seconds) for seconds in (1, 2, 9)),
         on("NVIDIA L4", evaluated, 1000, 1),
         on("NVIDIA T4", evaluated, 1000, 1),  # no training there to measure
         on("a processor, 2 thread(s)", trained, 1000, 1),
-        on("NVIDIA L4", make_run(encoder="unknown"), 1000, 1),
+        on("NVIDIA L4", run_of(encoder="unknown"), 1000, 1),
     ]
     work = 1000 * SMALL.layer_weights
     assert speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
@@ -296,7 +296,7 @@ def test_disk_holds_what_stands_at_once(here, keep):
 
 
 def test_disk_holds_the_checkpoints_of_pretraining():
-    runs = [Run(phase="pretraining", condition="decoder", seed=seed, settings={}, data="suite@1") for seed in (1, 2)]
+    runs = [make_run("pretraining", "decoder", seed=seed) for seed in (1, 2)]
     assert disk(runs, paper(), LARGE, 1, {}).kept == 2
 
 

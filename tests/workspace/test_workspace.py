@@ -86,7 +86,7 @@ def test_inputs_longer_than_the_encoder_has_positions_are_refused_by_the_plan(he
 
 def test_a_condition_of_several_tasks_may_have_settings_of_its_own(here):
     runs = [run for run in plan(here).runs if run.phase == "intermediate"]
-    assert {run.condition: run.settings["training"]["examples"] for run in runs} == {"nli": 24, "pair": 6}
+    assert {run.condition: run.settings.training.examples for run in runs} == {"nli": 24, "pair": 6}
 
 
 def test_parents_of_a_job_are_the_jobs_that_hold_its_runs_parents(here):
@@ -238,7 +238,7 @@ def test_a_study_goes_on_without_a_licensed_task_and_says_so(here, monkeypatch, 
     monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
     conditions = ["none", "ccg", {"name": "two", "tasks": ["mnli", "ccg"]}]
     found = plan(here, data={"suite": "xtreme"}, intermediates=conditions, targets=["xnli"], per_task={}, seeds=[1])
-    assert [run.settings["condition"]["tasks"] for run in found.runs if run.phase == "intermediate"] == [["mnli"]]
+    assert [run.settings.condition.tasks for run in found.runs if run.phase == "intermediate"] == [("mnli",)]
     assert "condition two goes without ccg: no folder ccg" in caplog.messages
     assert "condition ccg goes without ccg: no folder ccg" in caplog.messages
 

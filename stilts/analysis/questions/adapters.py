@@ -40,6 +40,7 @@ from stilts.analysis.questions.permutations import (
 )
 from stilts.analysis.questions.testing import Result, Rules, Test, untested
 from stilts.study.records import Record, Store
+from stilts.study.runs import SimilarityRunSettings
 from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, study_conditions
 
@@ -237,7 +238,7 @@ def similarities(records: Sequence[Record], store: Store) -> pd.DataFrame:
 
     Columns: measure, intermediate, target, value; no row where nothing was measured.
     """
-    found = [record for record in records if record.run.settings.get("measure", {}).get("kind") == "similarity"]
+    found = [record for record in records if isinstance(record.run.settings, SimilarityRunSettings)]
     columns = ["measure", "intermediate", "target", "value"]
     if not found:
         return pd.DataFrame(columns=columns).astype({"value": float})

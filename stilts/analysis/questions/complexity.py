@@ -37,6 +37,7 @@ from stilts.analysis.questions.testing import Result, Rules, Test, sources_note,
 from stilts.analysis.wording import count, in_words, listed, p_text, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
+from stilts.study.runs import ComplexityRunSettings
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import get_intermediate, study_conditions
 
@@ -205,8 +206,8 @@ def measured(records: Sequence[Record]) -> pd.DataFrame:
     """Return `Evidence.complexity` from the records of phase `measure`."""
     rows = []
     for record in records:
-        if record.run.phase == "measure" and record.run.settings["measure"]["kind"] == "complexity":
-            task = get_intermediate(record.run.settings["task"])
+        if isinstance(record.run.settings, ComplexityRunSettings):
+            task = get_intermediate(record.run.settings.task)
             found = record.metrics[task.source_language]
             rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in _MEASURED)))
     return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stilts.phases.measures.complexity import complexity
 from stilts.phases.measures.similarity import similarity
+from stilts.study.provenance import Work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,19 +23,15 @@ _KINDS = {"similarity": similarity, "complexity": complexity}
 
 
 def measure(
-    run: "Run", workspace: "Workspace", state: Mapping[str, Any] | None, measured: dict[str, Any]
-) -> "tuple[Metrics, pd.DataFrame]":
-    """Return the metrics and the table of a run of phase `measure`.
+    run: "Run", workspace: "Workspace", state: Mapping[str, Any] | None
+) -> "tuple[Metrics, pd.DataFrame, Work]":
+    """Return the metrics and the table of a run of phase `measure`, and what went through the encoder.
 
     Parameters
     ----------
     run : Run
-        Its settings hold `encoder` and `suite` as every run's, `measure` (`SimilaritySettings` or `ComplexitySettings`,
-        dumped); for similarity `intermediates` and `targets`, lists of task references; for complexity `task`, a task
-        reference, and `training`, the settings that the study trains it with.
+        With the settings of one of the two kinds.
     state : mapping of str to Tensor, optional
         Weights to start from in place of the prepared encoder's.
-    measured : dict
-        Gets `examples` and `tokens` that went through the encoder, for the record's provenance.
     """
-    return _KINDS[run.settings["measure"]["kind"]](run, workspace, state, measured)
+    return _KINDS[run.settings.measure.kind](run, workspace, state)

@@ -15,23 +15,23 @@ number at which the curve, interpolated, has come a stated share of the way from
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from stilts.models.model import MultiTaskModel, autocast, build_model, default_device, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
+from stilts.sources.splits import load
 from stilts.study.errors import StiltsError
+from stilts.study.provenance import Work
 from stilts.study.runs import Run
 from stilts.study.settings import ComplexitySettings, TrainingSettings
-from stilts.tasks.formats import get_format
-from stilts.tasks.formats.base import Input
-from stilts.tasks.formats.terms import label_entropy, terms_of, uniform_bits
+from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
+from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.terms import label_entropy, uniform_bits
 from stilts.tasks.metrics import score
 from stilts.tasks.registry import get_intermediate
-from stilts.tasks.splits import load
-from stilts.training.batches import TaskData
 from stilts.training.loop import train
 from stilts.training.prediction import token_batches
 
@@ -63,8 +63,8 @@ class Reached(NamedTuple):
 
 
 def complexity(
-    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None, measured: dict[str, Any]
-) -> "tuple[dict[str, dict[str, float]], pd.DataFrame]":
+    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None
+) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return the complexity of one intermediate task, and its learning curve.
 
     Metrics, under the language of the task's data:
@@ -93,16 +93,15 @@ def complexity(
     """
     import pandas as pd
 
-    settings = ComplexitySettings(**run.settings["measure"])
+    settings = run.settings.measure
     learner = _Learner(run, workspace, state, settings)
     ends = portions(learner.size, settings.first, settings.growth, learner.task.reference)
     rows = [learner.uncoded(ends[0])]
     note, visits = workspace.progress(run.id), [round(end * learner.training(end).epochs) for end in ends]
     for number, (end, stop) in enumerate(zip(ends, [*ends[1:], ends[-1]], strict=True)):
         rows.append(learner.learn(end, stop, _share_of(note, visits, number)))
-    measured.update(examples=learner.examples, tokens=learner.tokens)
-    curve = pd.DataFrame(rows)
-    return {learner.task.source_language: _metrics(learner, curve, settings.share)}, curve
+    curve, work = pd.DataFrame(rows), Work(learner.examples, learner.tokens)
+    return {learner.task.source_language: _metrics(learner, curve, settings.share)}, curve, work
 
 
 def _share_of(note: Progress, visits: Sequence[int], number: int) -> Progress:
@@ -175,7 +174,7 @@ def chance_noise(chance: float, dev_examples: int) -> float:
 
 @torch.inference_mode()
 def code_bits(
-    model: MultiTaskModel, form: str, inputs: Sequence[Input], precision: str, temperatures: Sequence[float]
+    model: MultiTaskModel, form: TrainedFormat, inputs: Sequence[Input], precision: str, temperatures: Sequence[float]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return what the true labels of all inputs cost by a model's predictions, and the head's outputs.
 
@@ -191,18 +190,17 @@ def code_bits(
     float64 array (temperatures,)
         Bits.
     list of arrays
-        What decoding needs of each input, see `stilts.tasks.formats.base.Format.outputs`.
+        What decoding needs of each input, see `stilts.tasks.formats.base.TrainedFormat.outputs`.
     """
     model.eval()
-    kind = get_format(form)
     nats, outputs = np.zeros(len(temperatures)), dict[int, np.ndarray]()
     for batch in token_batches([part.longest * len(part.sequences) for part in inputs], BATCH_TOKENS):
         parts = [inputs[i] for i in batch]
         with autocast(precision, model.device):
             logits = model.logits("task", parts)
         logits = logits.float()
-        nats += [float(kind.loss(logits / temperature, parts)) for temperature in temperatures]
-        outputs |= zip(batch, kind.outputs(logits, parts), strict=True)
+        nats += [float(form.loss(logits / temperature, parts)) for temperature in temperatures]
+        outputs |= zip(batch, form.outputs(logits, parts), strict=True)
     return nats / math.log(2), [outputs[place] for place in range(len(inputs))]
 
 
@@ -217,7 +215,7 @@ class _Learner:
         Training examples.
     inputs : list of Input
         Of all training examples, in the order in which they are sent.
-    dev_rows : list of mapping
+    dev : EncodedSplit
     examples, tokens : int
         That went through the encoder in the trainings so far.
     """
@@ -229,23 +227,25 @@ class _Learner:
         state: Mapping[str, torch.Tensor] | None,
         settings: ComplexitySettings,
     ):
-        self.task = task = get_intermediate(run.settings["task"])
-        if (terms := terms_of(task.format)) is None:
-            raise StiltsError(f"complexity of task '{task.reference}': its format '{task.format}' predicts no labels")
-        self.terms = terms
+        self.task = task = get_intermediate(run.settings.task)
+        self._training = run.settings.training
+        self._form = task.format.with_options(doc_stride=self._training.doc_stride)
+        if self._form.terms is None:
+            raise StiltsError(
+                f"complexity of task '{task.reference}': its format '{self._form.name}' predicts no labels"
+            )
+        self.terms = self._form.terms
         self._seed, self._heads, self._state, self._least = run.seed, run.heads, state, settings.updates
-        self._training = TrainingSettings(**run.settings["training"])
         self._precision = resolve_precision(self._training.precision, default_device())
         suite, self._folder = workspace.suite_folder(run), workspace.encoder_folder(run)
         tokenizer = load_prepared_tokenizer(self._folder)
-        form = get_format(task.format, doc_stride=self._training.doc_stride)
         split = load(suite, task, task.source_language, "train", settings.examples)
         rows = random.Random(run.seed).sample(split.rows, len(split.rows))
         self.size, self._labels = len(rows), split.labels
-        self.inputs = form.encode(rows, tokenizer, self._training.max_length)
+        self.inputs = self._form.encode(rows, tokenizer, self._training.max_length)
         self._options = len(split.labels) or len(tokenizer)  # the head for masked tokens chooses among all tokens
-        self.dev_rows = load(suite, task, task.source_language, "validation", settings.dev_examples).rows
-        self._dev_inputs = form.encode(self.dev_rows, tokenizer, self._training.max_length)
+        dev = load(suite, task, task.source_language, "validation", settings.dev_examples)
+        self.dev = encode_split(self._form, dev, tokenizer, self._training.max_length)
         self.examples = self.tokens = 0
 
     @property
@@ -266,13 +266,13 @@ class _Learner:
 
     def learn(self, size: int, stop: int, progress: Progress) -> dict[str, float]:
         """Train on the first `size` examples, code those before `stop`; return a row of the curve's table."""
-        heads = {"task": (self.task.format, self._labels)}
+        heads = {"task": (self._form, self._labels)}
         model = build_model(self._folder, heads, self._seed, self._heads)
         if self._state is not None:
             model.load_encoder(self._state)
         outcome = train(
             model,
-            {"task": TaskData(self.task.format, self.part(0, size))},
+            {"task": EncodedSplit(self._form, self.part(0, size))},
             self.training(size),
             seed=self._seed,
             dev_scores=lambda: {"task": 0.0},  # the one evaluation is at the end: the last weights stay
@@ -298,29 +298,26 @@ class _Learner:
         uniform = uniform_bits(self.terms, inputs, self._options)
         return {
             "block_examples": stop - start,
-            "block_labels": get_format(self.task.format).weight(inputs),
+            "block_labels": self._form.weight(inputs),
             "block_bits": self._bits(model, inputs, [temperature])[0][0] if model else uniform,
             "block_uniform_bits": uniform,
         }
 
     def _dev(self, model: MultiTaskModel) -> tuple[float, float]:
         """Return a model's dev score in percent, and the temperature at which the dev set's labels cost least."""
-        bits, outputs = self._bits(model, self._dev_inputs, TEMPERATURES)
-        form = get_format(self.task.format)
-        predictions = form.decode(self.dev_rows, self._dev_inputs, outputs, self._labels)
-        counts = form.counts(self.dev_rows, predictions, self._labels, self.task.source_language)
-        return score(counts), TEMPERATURES[int(np.argmin(bits))]
+        bits, outputs = self._bits(model, self.dev.inputs, TEMPERATURES)
+        return score(self.dev.counts(self.dev.decode(outputs))), TEMPERATURES[int(np.argmin(bits))]
 
     def _bits(
         self, model: MultiTaskModel, inputs: Sequence[Input], temperatures: Sequence[float]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        return code_bits(model, self.task.format, inputs, self._precision, temperatures)
+        return code_bits(model, self._form, inputs, self._precision, temperatures)
 
 
 def _metrics(learner: _Learner, curve: "pd.DataFrame", share: float) -> dict[str, float]:
     bits, labels = curve["block_bits"].sum(), curve["block_labels"].sum()
     uniform, trained = curve["block_uniform_bits"].sum(), curve[curve["examples"] > 0]
-    noise = chance_noise(learner.chance, len(learner.dev_rows))
+    noise = chance_noise(learner.chance, len(learner.dev.rows))
     reached = examples_to_share(trained["examples"].tolist(), trained["score"].tolist(), learner.chance, share, noise)
     found = {
         "n": learner.size,

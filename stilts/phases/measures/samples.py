@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.sources.hub import available, load_split
-from stilts.study.settings import SOURCE_LANGUAGE, SimilaritySettings
-from stilts.tasks.formats import MaskedLM, get_format
-from stilts.tasks.formats.base import Input, subwords
-from stilts.tasks.formats.terms import Terms, terms_of
-from stilts.tasks.registry import Task, get_target, languages
-from stilts.tasks.splits import load
+from stilts.sources.splits import covered_languages, load
+from stilts.study.settings import SimilaritySettings
+from stilts.tasks.formats.base import EncodedSplit, encode_split
+from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.terms import Terms
+from stilts.tasks.registry import Task, get_target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -33,22 +34,17 @@ class Sample:
     ----------
     texts : list of Input
         One sequence an example, without a target.
-    form : str, optional
-        The task's format, where it has a head.
-    labels : list of str
-    inputs : list of Input
-        What the head is trained on; none without a head.
+    split : EncodedSplit, optional
+        What the task's head is trained on, where it has one.
     """
 
     texts: list[Input]
-    form: str | None = None
-    labels: Sequence[str] = ()
-    inputs: Sequence[Input] = ()
+    split: EncodedSplit | None = None
 
     @property
     def terms(self) -> Terms | None:
         """What the head chooses; None where it has none or chooses no labels."""
-        return terms_of(self.form) if self.form else None
+        return self.split.form.terms if self.split else None
 
 
 def read_sample(suite: Path, task: Task, tokenizer: "PreTrainedTokenizerFast", settings: SimilaritySettings) -> Sample:
@@ -58,28 +54,15 @@ def read_sample(suite: Path, task: Task, tokenizer: "PreTrainedTokenizerFast", s
         return Sample(_as_inputs(subwords(tokenizer, sentences, truncation=True, max_length=settings.max_length)))
     source = get_target(task.training_task) if task.trained_as else task
     split = load(suite, source, source.source_language, "train", settings.examples)
-    inputs = get_format(source.format).encode(split.rows, tokenizer, settings.max_length)
-    first = {part.example: part for part in reversed(inputs)}
-    texts = _as_inputs([_shown(source.format, first[example]) for example in sorted(first)])
-    return Sample(texts, source.format, split.labels, inputs)
+    encoded = encode_split(source.format, split, tokenizer, settings.max_length)
+    first = {part.example: part for part in reversed(encoded.inputs)}
+    return Sample(_as_inputs([source.format.read_tokens(first[example]) for example in sorted(first)]), encoded)
 
 
 def _english_sentences(suite: Path, task: Task, most: int) -> list[str]:
-    config = task.config_for(languages(task, suite, "all")[0])
+    config = task.config_for(covered_languages(task, suite, "all")[0])
     split = "validation" if "validation" in available(suite)[config] else "test"
-    rows = load_split(suite, None, config, split)
-    if task.format == "retrieval":
-        return rows["target_sentence"][:most]
-    return [row["sentence"] for row in rows if row["lang"] == SOURCE_LANGUAGE][:most]
-
-
-def _shown(form: str, part: Input) -> np.ndarray:
-    """Return the first sequence of an input, (tokens,); of a text whose tokens are hidden, the text itself."""
-    if form != MaskedLM.name:
-        return part.input_ids
-    ids = part.input_ids.copy()
-    ids[part.positions] = part.target
-    return ids
+    return task.format.english_sentences(load_split(suite, None, config, split))[:most]
 
 
 def _as_inputs(sequences: Sequence[np.ndarray]) -> list[Input]:

@@ -27,7 +27,7 @@ highest `layers` layers, the first without dropout and the second with it.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -35,13 +35,15 @@ import torch
 from stilts.models.model import MultiTaskModel, autocast, build_model, products
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.measures.samples import Sample, read_sample
+from stilts.study.provenance import Work
 from stilts.study.runs import Run
 from stilts.study.settings import EVALUATION_PRECISION, SOURCE_LANGUAGE, SimilaritySettings, TrainingSettings
-from stilts.tasks.formats import PassageRetrieval, get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats import PASSAGE_RETRIEVAL
+from stilts.tasks.formats.base import TrainedFormat
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.terms import drawn
 from stilts.tasks.registry import get_intermediate, get_target
-from stilts.training.batches import TaskData, schedule
+from stilts.training.batches import schedule
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import freeze
 from stilts.training.prediction import Progress, counted, head_outputs
@@ -74,19 +76,19 @@ class Profile:
 
 
 def similarity(
-    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None, measured: dict[str, Any]
-) -> "tuple[dict[str, dict[str, float]], pd.DataFrame]":
+    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None
+) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return how alike each intermediate and each target task of a study are.
 
     The metrics, under "en", are `n`, the number of pairs, and for each measure the mean and the standard deviation over
     its pairs: `mean_text`, `deviation_text` and so on. The table has a row for each measure and pair: `measure`,
     `intermediate` and `target` (task references), `value`.
     """
-    settings = SimilaritySettings(**run.settings["measure"])
+    settings = run.settings.measure
     suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
     tokenizer = load_prepared_tokenizer(folder)
-    tasks = {("intermediate", name): get_intermediate(name) for name in run.settings["intermediates"]}
-    tasks |= {("target", name): get_target(name) for name in run.settings["targets"]}
+    tasks = {("intermediate", name): get_intermediate(name) for name in run.settings.intermediates}
+    tasks |= {("target", name): get_target(name) for name in run.settings.targets}
     samples = {key: read_sample(suite, task, tokenizer, settings) for key, task in tasks.items()}
     passes = {key: _passes(sample, settings) for key, sample in samples.items()}
     count = counted(workspace.progress(run.id), sum(passes.values()))
@@ -95,9 +97,8 @@ def similarity(
         for key, sample in samples.items()
     }
     tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
-    measured.update(examples=sum(passes.values()), tokens=round(tokens))
     table = compare(profiles)
-    return {SOURCE_LANGUAGE: _summary(table)}, table
+    return {SOURCE_LANGUAGE: _summary(table)}, table, Work(sum(passes.values()), round(tokens))
 
 
 def profile(
@@ -133,7 +134,7 @@ def mean_text(
 ) -> np.ndarray:
     """Return the mean over texts of their mean-pooled last hidden states, float64 (hidden,)."""
     vectors = head_outputs(
-        model, "text", PassageRetrieval.name, texts, batch_tokens=BATCH_TOKENS, precision=precision,
+        model, "text", PASSAGE_RETRIEVAL, texts, batch_tokens=BATCH_TOKENS, precision=precision,
         progress=count,
     )  # fmt: skip
     return np.concatenate(vectors).mean(0, dtype=np.float64)
@@ -188,8 +189,8 @@ def fit_head(
     head.train()
     torch.manual_seed(seed)
     for number, positions in enumerate(_batches(sample, settings, seed)):
-        parts = [sample.inputs[i] for i in positions]
-        gradients.compute("task", sample.form, parts, number)
+        parts = [sample.split.inputs[i] for i in positions]
+        gradients.compute("task", sample.split.form, parts, number)
         optimizer.step()
         optimizer.zero_grad()
         rates.step()
@@ -215,8 +216,8 @@ def fisher_embedding(
     matrices = [weight for weight in weights if weight.dim() > 1]
     sums = [torch.zeros(len(weight), dtype=torch.float64) for weight in matrices]
     generator = torch.Generator().manual_seed(seed)
-    form = get_format(sample.form)
-    for part in sample.inputs:
+    form, inputs = sample.split.form, sample.split.inputs
+    for part in inputs:
         logits = _outputs(model, "task", [part], settings.precision)
         for _ in range(settings.samples):
             loss = form.loss(logits, [drawn(sample.terms, part, logits, generator)])
@@ -224,7 +225,7 @@ def fisher_embedding(
             for total, gradient in zip(sums, gradients, strict=True):
                 total += gradient.square().flatten(1).mean(1).cpu()
         count(1)
-    return (torch.cat(sums) / (len(sample.inputs) * settings.samples)).numpy()
+    return (torch.cat(sums) / (len(inputs) * settings.samples)).numpy()
 
 
 def compare(profiles: Mapping[tuple[str, str], Profile]) -> "pd.DataFrame":
@@ -278,9 +279,9 @@ def _summary(table: "pd.DataFrame") -> dict[str, float]:
 
 def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | None, run: Run) -> MultiTaskModel:
     """Return the encoder with the heads of one task: a new one each time, so that equal tasks get equal heads."""
-    heads: dict[str, tuple[str, Sequence[str]]] = {"text": (PassageRetrieval.name, ())}
+    heads: dict[str, tuple[TrainedFormat, Sequence[str]]] = {"text": (PASSAGE_RETRIEVAL, ())}
     if sample.terms:
-        heads["task"] = (sample.form, sample.labels)
+        heads["task"] = (sample.split.form, sample.split.labels)
     model = build_model(folder, heads, run.seed, run.heads)
     if state is not None:
         model.load_encoder(state)
@@ -301,14 +302,14 @@ def _outputs(model: MultiTaskModel, head: str, parts: Sequence[Input], precision
 
 def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[list[int]]:
     """Return the positions of the inputs of each update that fits the head."""
-    data = {"task": TaskData(sample.form, sample.inputs)}
-    epochs = settings.head_updates / -(-len(sample.inputs) // settings.batch_size)
-    return [positions for _, positions in schedule(data, settings.batch_size, epochs, len(sample.inputs), seed)]
+    count = len(sample.split.inputs)
+    epochs = settings.head_updates / -(-count // settings.batch_size)
+    return [positions for _, positions in schedule({"task": sample.split}, settings.batch_size, epochs, count, seed)]
 
 
 def _passes(sample: Sample, settings: SimilaritySettings) -> int:
     """Return about how many examples go through the encoder for one task."""
-    headed = len(sample.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
+    headed = len(sample.split.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
     return 3 * len(sample.texts) + headed
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,10 @@ from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.pocket import texts as unlabelled
 from stilts.sources.pocket.commands import dials, parallel
 from stilts.sources.pocket.overlap import Census
-from stilts.sources.suite import Request, Row, Table, choose, features, read_manifest, read_sizes, write_suite
-from stilts.study.errors import StiltsError, UnknownName
+from stilts.sources.suite import Request, Row, Table, choose, read_manifest, read_sizes, with_texts, write_suite
+from stilts.sources.texts import read_texts
+from stilts.study.errors import UnknownName
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, text_columns
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -43,11 +44,7 @@ FAMILIES = (*dials.FAMILIES, "text")
 
 _VERSION = 1  # raise it when the same rows are laid out in another way
 _PAIRS = ("nli", "para")
-_FORMATS = {"intent": "classification", "nli": "classification", "para": "classification", "slots": "tagging",
-            "dates": "tagging", "qa": "span_qa", "ui-retrieval": "retrieval", "ui-mining": "mining", "text": "mlm",
-            **dict.fromkeys(dials.LEVELS, "classification")}
-_TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence",
-                 "text", "tokens")
+TRACES = ("template", "meaning")  # ids by which rows are made, so that what sets share can be counted
 
 
 def languages() -> tuple[str, ...]:
@@ -112,29 +109,8 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
 
 
 def texts(folder: Path) -> Iterator[str]:
-    """All different texts of a suite, in a fixed order: sentences, contexts, questions, words of tagging tasks.
-
-    Raises
-    ------
-    StiltsError
-        If a file of the suite cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    seen: set[str] = set()
-    for path in sorted(Path(folder).glob("*/*.parquet")):
-        try:
-            table = pq.read_table(path, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
-        for column in _TEXT_COLUMNS:
-            if column in table.column_names:
-                values = table[column].to_pylist()
-                for text in chain.from_iterable(values) if column == "tokens" else values:
-                    if text not in seen:
-                        seen.add(text)
-                        yield text
+    """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
+    return read_texts(folder, text_columns("pocket"))
 
 
 def missing(task: str) -> str | None:
@@ -186,15 +162,21 @@ def _without_commands(languages: Sequence[str]) -> dict[str, str]:
 @cache
 def task_features(name: str) -> "Features":
     """Columns of a target ("command-nli"), an intermediate task ("nli", "dial-base") or the texts ("text")."""
-    kind = commands.TARGETS.get(name, name)
-    if kind not in _FORMATS:
-        raise UnknownName("task of the pocket suite", name, {*TASKS, *_FORMATS})
-    if kind in ("ui-retrieval", "ui-mining", "text"):
-        return features(_FORMATS[kind])
+    if name in ("ui-retrieval", "ui-mining"):
+        return TARGETS[name].format.features()
+    if name == "text":
+        return with_texts(INTERMEDIATES[name].format.features(), "lang")
+    return with_texts(_labelled(commands.TARGETS.get(name, name)), *TRACES)
+
+
+def _labelled(kind: str) -> "Features":
+    known = of_suite(INTERMEDIATES, "pocket")
+    if kind not in known:
+        raise UnknownName("task of the pocket suite", kind, {*TASKS, *known})
     if kind in dials.LEVELS:
-        return features(_FORMATS[kind], dials.DIAL_LABELS, pairs=True, traced=True)
+        return known[kind].format.features(dials.DIAL_LABELS, pairs=True)
     labels = dates.TAGS if kind == "dates" else commands.label_names(kind)
-    return features(_FORMATS[kind], labels, pairs=kind in _PAIRS, traced=True)
+    return known[kind].format.features(labels, pairs=kind in _PAIRS)
 
 
 def _chosen(languages: Sequence[str] | None) -> list[str]:

@@ -16,13 +16,13 @@ from random import Random
 
 from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.suite import Row, Sizes, Table
+from stilts.tasks.registry import text_columns
 
 VERSION = 1  # raise it when the same settings give other rows
 CONFIG = "intermediate.text.multilingual"
 _HELD_OUT = 20
 _MOST, _FEWER = 0.4, 0.25
 _ATTEMPTS = 4
-_TEXT_COLUMNS = ("sentence1", "sentence2", "context", "question", "source_sentence", "target_sentence", "sentence")
 
 
 def generate(
@@ -64,10 +64,9 @@ def evaluated_texts(table: Table) -> Iterator[str]:
     """What the texts of a table say, as `letters` gives it; nothing of a training set."""
     if table.split == "train" or table.config.startswith("intermediate."):
         return
+    columns = text_columns("pocket")
     for row in table.rows:
-        yield from (letters(row[column]) for column in _TEXT_COLUMNS if column in row)
-        if "tokens" in row:
-            yield letters("".join(row["tokens"]))
+        yield from (letters("".join(row[column])) for column in columns if column in row)
 
 
 def _texts(language: str, count: int, seed: int, evaluated: Collection[str]) -> list[str]:

@@ -9,8 +9,9 @@ from stilts.sources.columns import ID, TEXT, Schema, Text, shown, squad_answers
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MLQA, TRANSLATED_SQUAD, TYDIQA, XQUAD
-from stilts.sources.xtreme.pieces import Piece, layout
+from stilts.sources.xtreme.pieces import Piece
 from stilts.study.errors import StiltsError
+from stilts.tasks.formats import SPAN_QA, SPAN_QA_NULL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,7 @@ def xquad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 def mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """MLQA's test sets, question and context in one language; the model is the one that XQuAD's training made."""
     for language, place in data.each("mlqa", {key: MLQA_PLACES[key] for key in MLQA if key in languages}):
-        yield _piece(data, "mlqa", f"mlqa.{language}", "test", place, "span_qa_mlqa")
+        yield _piece(data, "mlqa", f"mlqa.{language}", "test", place)
 
 
 def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -87,13 +88,13 @@ def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
                         f"{held_out + english['train'].num_rows} questions, since the published dev set is the test "
                         "set")  # fmt: skip
     for split, part in english.items():
-        yield Piece("tydiqa", "tydiqa.en", split, layout("span_qa"), part)
+        yield Piece("tydiqa", "tydiqa.en", split, SPAN_QA.features(), part)
     rows = _read(data, "tydiqa", TYDIQA_PLACES["validation"], _TYDIQA)
     for language in TYDIQA:
         if language in languages:
             part = _of_language(rows, language)
             if part.num_rows:
-                yield Piece("tydiqa", f"tydiqa.{language}", "test", layout("span_qa"), part)
+                yield Piece("tydiqa", f"tydiqa.{language}", "test", SPAN_QA.features(), part)
             else:
                 data.leave_out("tydiqa", language, f"{TYDIQA_PLACES['validation']} has no rows of it")
 
@@ -107,7 +108,7 @@ def squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """SQuAD 2.0; a question without an answer has empty lists."""
     for split, place in SQUAD2.items():
         rows = _read(data, "squad2", place, _ANSWERED_OR_NOT)
-        yield Piece("squad2", "intermediate.squad2.en", split, layout("span_qa_null"), rows)
+        yield Piece("squad2", "intermediate.squad2.en", split, SPAN_QA_NULL.features(), rows)
 
 
 def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -119,7 +120,7 @@ def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Pie
         wanted = {language: place for language, place in places.items() if language in languages}
         parts = [_translated(data, task, place) for _, place in data.each(task, wanted)]
         if parts:
-            yield Piece(task, f"intermediate.{task}.multilingual", split, layout("span_qa"), pa.concat_tables(parts))
+            yield Piece(task, f"intermediate.{task}.multilingual", split, SPAN_QA.features(), pa.concat_tables(parts))
 
 
 def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -127,7 +128,7 @@ def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Pi
     for split, places in SQUAD_TRANSLATED.items():
         for language in languages:
             rows = _translated(data, "squad", places[language])
-            yield Piece("squad", f"intermediate.squad.{language}", split, layout("span_qa"), rows)
+            yield Piece("squad", f"intermediate.squad.{language}", split, SPAN_QA.features(), rows)
 
 
 def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -139,7 +140,7 @@ def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         rows = _read(data, task, XQUAD_PLACES[language])
         held_out = [number % _HELD_OUT == _HELD_OUT - 1 for number in _paragraphs(rows["context"].to_pylist())]
         for split, part in _split(rows, held_out).items():
-            yield Piece(task, f"intermediate.{task}.{language}", split, layout("span_qa"), part)
+            yield Piece(task, f"intermediate.{task}.{language}", split, SPAN_QA.features(), part)
 
 
 def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -151,7 +152,7 @@ def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
                     "set has their article")  # fmt: skip
     for language in languages:
         for split, part in _by_article(_of_language(new, language)).items():
-            yield Piece(task, f"intermediate.{task}.{language}", split, layout("span_qa"), part)
+            yield Piece(task, f"intermediate.{task}.{language}", split, SPAN_QA.features(), part)
 
 
 def tydiqa_languages(data: DataFolder) -> list[str]:
@@ -237,8 +238,8 @@ def _translated(data: DataFolder, task: str, place: Place) -> "pa.Table":
     return _where(found.rows, [row not in lost for row in range(len(answers))])
 
 
-def _piece(data: DataFolder, task: str, config: str, split: str, place: Place, format_name: str = "span_qa") -> Piece:
-    return Piece(task, config, split, layout(format_name), _read(data, task, place))
+def _piece(data: DataFolder, task: str, config: str, split: str, place: Place) -> Piece:
+    return Piece(task, config, split, SPAN_QA.features(), _read(data, task, place))
 
 
 def _read(data: DataFolder, task: str, place: Place, schema: Schema = ANSWERED) -> "pa.Table":

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from stilts.sources.columns import TEXT, Fields, Items, NamedLabel, Number, Schema, Text, label, shown
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import XCOPA
-from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.pieces import Piece, table
+from stilts.tasks.formats import MULTIPLE_CHOICE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +114,7 @@ def _asked(task: str, split: str, rows: "pa.Table") -> Piece:
 
 def _piece(task: str, config: str, split: str, prompts, choices, labels) -> Piece:
     columns = {"prompt": prompts, "choices": choices, "label": labels}
-    return Piece(task, config, split, layout("multiple_choice"), table(columns))
+    return Piece(task, config, split, MULTIPLE_CHOICE.features(), table(columns))
 
 
 def _joined(first: "pa.ChunkedArray", second: "pa.ChunkedArray") -> "pa.ChunkedArray":

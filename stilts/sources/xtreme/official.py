@@ -75,6 +75,9 @@ those of the tasks by source language are those of the targets that their rows a
 BUCC_SENTENCES: Mapping[str, int] = {"de": 813206, "fr": 641680, "ru": 1019259, "zh": 183497}
 """Language -> sentences of both sides of BUCC's training corpora, XTREME's test set; remembered and not confirmed."""
 
+EVALUATED_ROWS: Mapping[str, Mapping[str, int | None]] = {**TEST_ROWS, "bucc2018": BUCC_SENTENCES}
+"""Target -> language -> what an evaluation reads: rows; pairs of Tatoeba; sentences of BUCC."""
+
 # Of repositories that hold one set, and whose splits are whole files.
 _SPLITS: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("google/xtreme", "XNLI"): {"validation": 37350, "test": 75150},

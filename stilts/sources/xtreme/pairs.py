@@ -9,8 +9,9 @@ from stilts.sources.files import read_lines
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import BUCC, TATOEBA
-from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.pieces import Piece, table
 from stilts.study.errors import StiltsError
+from stilts.tasks.formats import MINING, RETRIEVAL_FROM_ENGLISH
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,7 @@ def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         count = rows.num_rows
         columns = {name: pc.utf8_rtrim(rows[name], "\r\n") for name in _TATOEBA.columns}
         columns |= {"source_lang": pa.repeat(language, count), "target_lang": pa.repeat("en", count)}
-        yield Piece("tatoeba", f"tatoeba.{language}", "test", layout("retrieval"), table(columns))
+        yield Piece("tatoeba", f"tatoeba.{language}", "test", RETRIEVAL_FROM_ENGLISH.features(), table(columns))
 
 
 def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -174,7 +175,7 @@ def _mining_piece(
         for name, text in texts.items()
     ]
     columns = dict(zip(_SIDES, zip(*rows, strict=True), strict=True))
-    return Piece("bucc2018", f"bucc2018.{language}", split, layout("mining"), table(columns))
+    return Piece("bucc2018", f"bucc2018.{language}", split, MINING.features(), table(columns))
 
 
 def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stilts.sources.suite import POOL
-from stilts.sources.xtreme.pieces import Piece, layout
+from stilts.sources.xtreme.pieces import Piece
+from stilts.tasks.formats import PASSAGE_RETRIEVAL
+from stilts.tasks.formats.passage_retrieval import POOL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,23 +16,17 @@ if TYPE_CHECKING:
 
 def pair_piece(task: str, split: str, rows: "Rows") -> Piece:
     """A training or dev set: query, passage."""
-    return _piece(task, f"{task}.en", split, layout("passage_retrieval"), rows)
+    return _piece(task, f"{task}.en", split, PASSAGE_RETRIEVAL.features(), rows)
 
 
 def query_piece(task: str, language: str, rows: "Rows") -> Piece:
     """The test set of a language: id, query, gold (ids of candidates)."""
-    from datasets import Features, List, Value
-
-    columns = Features({"id": Value("string"), "query": Value("string"), "gold": List(Value("string"))})
-    return _piece(task, f"{task}.{language}", "test", columns, rows)
+    return _piece(task, f"{task}.{language}", "test", PASSAGE_RETRIEVAL.query_features(), rows)
 
 
 def pool_piece(task: str, rows: "Rows") -> Piece:
     """The candidates of all languages: id, passage, lang."""
-    from datasets import Features, Value
-
-    columns = Features(dict.fromkeys(POOL.columns, Value("string")))
-    return _piece(task, f"{task}.{POOL.config}", POOL.split, columns, rows)
+    return _piece(task, f"{task}.{POOL.config}", POOL.split, PASSAGE_RETRIEVAL.pool_features(), rows)
 
 
 def _piece(task: str, config: str, split: str, columns: "Features", rows: "Rows") -> Piece:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from stilts.sources.columns import TEXT, NamedLabel, Schema, Text, label
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAWS_X, XNLI
-from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, layout, table
+from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, table
+from stilts.tasks.formats import CLASSIFICATION
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,7 @@ def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     for split, place in QQP.items():
         rows = data.read(place, _QQP)
         columns = {"sentence1": rows["question1"], "sentence2": rows["question2"], "label": rows["label"]}
-        yield Piece("qqp", "intermediate.qqp.en", split, layout("classification", DUPLICATE, True), table(columns))
+        yield Piece("qqp", "intermediate.qqp.en", split, CLASSIFICATION.features(DUPLICATE, pairs=True), table(columns))
 
 
 def mnli_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
@@ -171,7 +172,7 @@ def _parted(rows: "pa.Table", every: int, together: int) -> dict[str, "pa.Table"
 
 
 def _nli_piece(task: str, config: str, split: str, rows: "pa.Table") -> Piece:
-    return Piece(task, config, split, layout("classification", NLI, True), rows)
+    return Piece(task, config, split, CLASSIFICATION.features(NLI, pairs=True), rows)
 
 
 def _numbered_nli(data: DataFolder, place: Place) -> "pa.Table":
@@ -200,4 +201,4 @@ def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
 
 def _paws_x_piece(data: DataFolder, task: str, config: str, split: str, place: Place) -> Piece:
     rows = data.read(place, _PAWS_X)
-    return Piece(task, config, split, layout("classification", PARAPHRASE, True), rows)
+    return Piece(task, config, split, CLASSIFICATION.features(PARAPHRASE, pairs=True), rows)

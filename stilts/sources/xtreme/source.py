@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from stilts.sources.suite import Card, Request, Table, choose, read_manifest, read_sizes, write_suite
+from stilts.sources.texts import read_texts
 from stilts.sources.xtreme.folder import DataFolder, stands
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.pairs import fewer_pairs
@@ -20,6 +21,7 @@ from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
 from stilts.sources.xtreme.tables import decisive_tables
 from stilts.study.errors import StiltsError, UnknownName
+from stilts.tasks.registry import text_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
 _Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
 
 VERSION = 2  # raise it when the same files and tables give other rows: a changed converter, order or layout
-_TEXT_COLUMNS = (
-    "sentence1", "sentence2", "context", "question", "prompt", "choices", "text", "query", "passage",
-    "source_sentence", "target_sentence", "sentence", "tokens",
-)  # fmt: skip
 _CARD = Card(
     "XTREME with English intermediate tasks",
     "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets\n"
@@ -137,26 +135,8 @@ class Suite:
         return Path(folder)
 
     def texts(self, folder: Path) -> Iterator[str]:
-        """Yield the texts of a suite, each column's once, in a fixed order; of tagging tasks, words.
-
-        Raises
-        ------
-        StiltsError
-            If a file of the suite cannot be read.
-        """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        for path in sorted(Path(folder).glob("*/*.parquet")):
-            try:
-                file = pq.ParquetFile(path)
-                for column in (name for name in _TEXT_COLUMNS if name in file.schema_arrow.names):
-                    values = file.read([column])[column]
-                    flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
-                    yield from (text.as_py() for text in pc.unique(flat))
-            except (pa.ArrowException, OSError) as error:
-                raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error
+        """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
+        return read_texts(folder, text_columns("xtreme"))
 
     def missing(self, task: str) -> str | None:
         """Return why a task cannot be had from the folder, None if it can.
@@ -213,7 +193,7 @@ def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
     decisive = {
         "version": VERSION,
         "tables": decisive_tables(),
-        "text columns": _TEXT_COLUMNS,
+        "text columns": text_columns("xtreme"),
         "seed": request.seed,
         "sizes": read_sizes(request.sizes, Sizes).model_dump(),
         "languages": _chosen(request.languages),

@@ -8,9 +8,10 @@ from stilts.sources.files import read_lines
 from stilts.sources.xtreme import treebanks
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAN_X, UDPOS
-from stilts.sources.xtreme.pieces import Piece, layout, table
+from stilts.sources.xtreme.pieces import Piece, table
 from stilts.sources.xtreme.treebanks import UPOS
 from stilts.study.errors import StiltsError
+from stilts.tasks.formats import TAGGING
 
 NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 SPLITS = ("train", "validation", "test")
@@ -159,7 +160,7 @@ def _hub_piece(
 ) -> Piece:
     schema = Schema({"tokens": TOKENS, column: Items(label(labels))}, together=("tokens", column))
     rows = data.read(place, schema).rename_columns(["tokens", "tags"])
-    return Piece(task, config, split, layout("tagging", tuple(labels)), rows)
+    return Piece(task, config, split, TAGGING.features(tuple(labels)), rows)
 
 
 def _treebank_piece(files: Sequence[Path], language: str, split: str) -> Piece:
@@ -177,4 +178,4 @@ def _named_piece(
         "tokens": pa.array([words for words, _ in sentences], pa.list_(pa.string())),
         "tags": pa.array([[numbers[tag] for tag in tags] for _, tags in sentences], pa.list_(pa.int64())),
     }
-    return Piece(task, config, split, layout("tagging", labels), table(columns))
+    return Piece(task, config, split, TAGGING.features(labels), table(columns))

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.sources.columns import TEXT, Schema
+from stilts.sources.suite import with_texts
 from stilts.sources.tables import read_batches
 from stilts.sources.xtreme import tags
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import ALL, UNSPACED
-from stilts.sources.xtreme.pieces import Piece, layout
+from stilts.sources.xtreme.pieces import Piece
 from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV, xnli_dev_languages
+from stilts.tasks.formats import MASKED_LM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,13 +32,14 @@ def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     in languages that are written without.
     """
     for split, rows in _splits(data, languages, "mlm").items():
-        yield Piece("mlm", _CONFIG, split, layout("mlm"), rows.select(["text"]))
+        yield Piece("mlm", _CONFIG, split, MASKED_LM.features(), rows.select(["text"]))
 
 
 def text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """The same texts with their languages, all of them, for encoders that are pretrained on them."""
+    columns = with_texts(MASKED_LM.features(), "lang")
     for split, rows in _splits(data, languages, "text").items():
-        yield Piece("text", _TEXT_CONFIG, split, layout("text"), rows)
+        yield Piece("text", _TEXT_CONFIG, split, columns, rows)
 
 
 def languages(data: DataFolder) -> list[str]:

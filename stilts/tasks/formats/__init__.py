@@ -1,47 +1,55 @@
-"""The few shapes a task can have; each holds its features, head, decoding and metric in one place."""
+"""The few shapes a task can have; each holds all that the study asks of it in one class."""
 
 from stilts.study.errors import UnknownName
 from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.causal_lm import CausalLM
 from stilts.tasks.formats.classification import Classification
 from stilts.tasks.formats.masked_lm import MaskedLM
+from stilts.tasks.formats.mining import Mining
 from stilts.tasks.formats.multiple_choice import MultipleChoice
 from stilts.tasks.formats.passage_retrieval import PassageRetrieval
+from stilts.tasks.formats.retrieval import Retrieval
 from stilts.tasks.formats.span_corruption import SpanCorruption
 from stilts.tasks.formats.span_qa import SpanQA
 from stilts.tasks.formats.tagging import Tagging
 
-_FORMATS: tuple[Format, ...] = (
-    Classification(),
-    Tagging(),
-    SpanQA(),
-    SpanQA("span_qa_mlqa", by_language=True),
-    SpanQA("span_qa_null", unanswerable=True),
-    MultipleChoice(),
-    MaskedLM(),
-    CausalLM(),
-    SpanCorruption(),
-    PassageRetrieval(),
-)
-TRAINED = {form.name: form for form in _FORMATS}
-UNTRAINED = ("retrieval", "mining")
+CLASSIFICATION = Classification()
+SPAN_QA = SpanQA()
+SPAN_QA_MLQA = SpanQA("span_qa_mlqa", by_language=True)
+SPAN_QA_NULL = SpanQA("span_qa_null", unanswerable=True)
+MULTIPLE_CHOICE = MultipleChoice()
+MASKED_LM = MaskedLM()
+CAUSAL_LM = CausalLM()
+SPAN_CORRUPTION = SpanCorruption()
+PASSAGE_RETRIEVAL = PassageRetrieval()
+RETRIEVAL = Retrieval()
+RETRIEVAL_FROM_ENGLISH = Retrieval("retrieval_from_english", english_queries=True)
+MINING = Mining()
+TAGGING = Tagging()
+
+# In an order that the fingerprints of suites hold: that of the formats' text columns.
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        CLASSIFICATION,
+        SPAN_QA,
+        SPAN_QA_MLQA,
+        SPAN_QA_NULL,
+        MULTIPLE_CHOICE,
+        MASKED_LM,
+        CAUSAL_LM,
+        SPAN_CORRUPTION,
+        PASSAGE_RETRIEVAL,
+        RETRIEVAL,
+        RETRIEVAL_FROM_ENGLISH,
+        MINING,
+        TAGGING,
+    )
+}
 
 
-def get_format(name: str, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> Format:
-    """Return a format that is trained; UnknownName if there is none of that name.
-
-    Parameters
-    ----------
-    chunk_rule : str, optional
-        How tags are read as chunks; of no meaning where there are none.
-    doc_stride : int, optional
-        How windows of a long context are laid, see `SpanQA`; of no meaning where there are none.
-    """
-    if name not in TRAINED:
-        raise UnknownName("trained format", name, TRAINED)
-    form = TRAINED[name]
-    if doc_stride is not None and isinstance(form, SpanQA):
-        return form.with_stride(doc_stride)
-    if chunk_rule is not None and isinstance(form, Tagging):
-        return Tagging(chunk_rule)
-    return form
+def get_format(name: str) -> Format:
+    """Return a registered format; UnknownName if there is none of that name."""
+    if name not in FORMATS:
+        raise UnknownName("format", name, FORMATS)
+    return FORMATS[name]

@@ -1,217 +1,299 @@
-"""What every task format shares: an encoder input, and the promise that a format keeps."""
+"""What a format is: all that the study asks of a shape that tasks can have.
 
+A new format is one class in a file of this folder, and an entry in `FORMATS`. Nothing else in the package asks which
+format a task has.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
-from stilts.study.settings import Heads
-from stilts.tasks.coverage import check_covered
+from stilts.study.settings import SOURCE_LANGUAGE, Heads
+from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Split, Splits
+from stilts.tasks.formats.inputs import Input, Row
+from stilts.tasks.formats.terms import Terms
 from stilts.tasks.metrics import Counts
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset, Features
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
-Row = Mapping[str, Any]
+Group = Literal["classification", "tagging", "question answering", "retrieval", "multiple choice", "language model"]
 
-BLOCK = 1024  # rows that are tokenised at once: a tokenizer's own output takes twenty times the memory of the ids
+UNLIMITED = 10**12
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Input:
-    """One sequence that goes through the encoder; a long example becomes several.
-
-    Token ids are kept as arrays: a million inputs as lists of Python's integers do not fit beside a model.
+class Format(ABC):
+    """A shape that a task can have.
 
     Attributes
     ----------
-    example : int
-        Row of the split that this input is a part of.
-    input_ids : int32 array (tokens,)
-        With special tokens, at most the maximal length; given as any sequence.
-    target : Any
-        What the head is trained on; its form is the format's.
-    detail : Any
-        What decoding needs besides the head's output.
-    alternatives : tuple of int32 arrays
-        Further sequences that are scored against the first one: the other choices of a multiple-choice question.
-    positions : int32 array (chosen,), optional
-        The tokens of the first sequence that alone go through the head; all where it is None.
-    ends : int32 array (tokens,), optional
-        For each token of the first sequence, where its word ends: the token whose state stands for it with a model that
-        reads from left to right. None: each stands for itself.
-    written : int32 array (written,), optional
-        What an encoder-decoder is to write when it has read the first sequence; `positions` are then among these.
+    name : str
+        In the registry of formats, and in exported models.
+    group : str
+        XTREME's group that its tasks belong to.
+    metric : str
+        What a task's score is called; it is in percent.
+    rule : str
+        How the score is counted, in words.
+    text_columns : tuple of str
+        Columns whose texts, lists of texts or words go through the tokenizer.
+    test_columns : tuple of str
+        Columns that a row of a test set must have.
+    trained : bool
+        Whether it has a head and training sets.
+    answers_are_labels : bool
+        Whether an answer is one of a few labels, so that the most frequent one is what guessing scores.
+    suffix : str
+        Of the files in which the XTREME leaderboard takes its predictions.
+    numbered : bool
+        Whether a test row's `id` is its number in the official file.
     """
 
-    example: int
-    input_ids: np.ndarray
-    target: Any
-    detail: Any = None
-    alternatives: tuple[np.ndarray, ...] = ()
-    positions: np.ndarray | None = None
-    ends: np.ndarray | None = None
-    written: np.ndarray | None = None
-
-    def __post_init__(self):
-        object.__setattr__(self, "input_ids", np.asarray(self.input_ids, dtype=np.int32))
-        others = tuple(np.asarray(sequence, dtype=np.int32) for sequence in self.alternatives)
-        object.__setattr__(self, "alternatives", others)
-
-    @property
-    def sequences(self) -> tuple[np.ndarray, ...]:
-        """All that goes through the encoder, a row of a padded batch each."""
-        return (self.input_ids, *self.alternatives)
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest sequence."""
-        return max(map(len, self.sequences))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all sequences, and of what is to be written."""
-        return sum(map(len, self.sequences)) + (0 if self.written is None else len(self.written))
-
-
-class Format(Protocol):
-    """A shape that a task can have: from rows to encoder inputs, and from the head's outputs back to predictions."""
-
     name: str
-    columns: tuple[str, ...]
-    label_column: str | None
-    # Whether `loss` compares the inputs of a batch with each other, so that no batch may be cut; False where left out.
-    whole_batches: bool = False
+    group: Group
+    metric: str
+    rule: str
+    text_columns: tuple[str, ...]
+    test_columns: tuple[str, ...]
+    trained: ClassVar[bool] = False
+    answers_are_labels: ClassVar[bool] = False
+    suffix: ClassVar[str] = "tsv"
+    numbered: ClassVar[bool] = True
 
+    def __repr__(self) -> str:
+        return f"<format {self.name}>"
+
+    @abstractmethod
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
+        """Return the columns that a suite holds of an example.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            Names in the order of their numbers (BIO tags for tagging); of no use where answers are no labels.
+        pairs : bool
+            Whether an example of classification has two sentences.
+        """
+
+    @abstractmethod
+    def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
+        """Predict and score the test sets of all languages of a task."""
+
+    @abstractmethod
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """Return `example` and `answer` of a row of a language's test set, as a reader sees them."""
+
+    def with_options(self, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> Self:
+        """Return this format with a study's options; those that it has no use for, and None, change nothing.
+
+        Parameters
+        ----------
+        chunk_rule : str, optional
+            How tags are read as chunks, see `stilts.tasks.metrics.chunk_counts`.
+        doc_stride : int, optional
+            How windows of a long context are laid, see `stilts.tasks.formats.span_qa`.
+        """
+        return self
+
+    def suite_rows(self, sizes: Mapping[str, int]) -> int:
+        """Return how many rows of a test set a suite of these sizes holds at most."""
+        return sizes.get("test", UNLIMITED)
+
+    # --- what the XTREME leaderboard takes
+
+    def asked_rows(self, data: "Dataset", language: str) -> list[Row]:
+        """Return the rows of a test set that have a prediction each, in their order."""
+        return data.to_list()
+
+    def true_pairs(self, data: "Dataset", language: str) -> int | None:
+        """Return the pairs that a test set hides; None where it hides none."""
+        return None
+
+    def scoring_options(self) -> dict[str, str]:
+        """Return by what further rules a score is counted: name -> value."""
+        return {}
+
+    def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
+        """Return the text of the file in which the leaderboard takes the predictions of `asked_rows`.
+
+        Parameters
+        ----------
+        predictions : sequence of str
+            Those of the first rows.
+        names : mapping of str to str
+            Label -> what the official files call it; empty where a task is not one of theirs.
+
+        Raises
+        ------
+        StiltsError
+            If the leaderboard has no task of this format.
+        """
+        raise StiltsError(f"the XTREME leaderboard has no task of the format {self.name}")
+
+
+class SearchFormat(Format):
+    """A format without training: sentences look for their translations by the vectors of the encoder as it is.
+
+    Attributes
+    ----------
+    searched_sides : int
+        Sentences that a search holds for each row that is counted.
+    """
+
+    searched_sides: ClassVar[int]
+
+    @abstractmethod
+    def english_sentences(self, data: "Dataset") -> list[str]:
+        """Return the English sentences of a split."""
+
+
+class TrainedFormat(Format):
+    """A format with a head: from rows to encoder inputs, and from the head's outputs back to predictions.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Columns that a row of a training or dev set must have; of a test set, too, where nothing else is said.
+    label_column : str, optional
+        The one that holds the numbers of labels.
+    one_input : bool
+        Whether each example makes one input, so that their number tells that of the updates.
+    whole_batches : bool
+        Whether `loss` compares the inputs of a batch with each other, so that no batch may be cut.
+    predicts_tokens : bool
+        Whether the labels of its head are the tokens of the vocabulary.
+    takes_checkpoint_head : bool
+        Whether its head goes on with the weights that a checkpoint brings along for masked tokens.
+    terms : Terms, optional
+        What its head chooses; None where it ranks and chooses nothing.
+    """
+
+    columns: tuple[str, ...]
+    label_column: str | None = None
+    trained: ClassVar[bool] = True
+    one_input: ClassVar[bool] = False
+    whole_batches: bool = False
+    predicts_tokens: ClassVar[bool] = False
+    takes_checkpoint_head: ClassVar[bool] = False
+    terms: Terms | None = None
+
+    @property
+    def test_columns(self) -> tuple[str, ...]:
+        """Columns that a row of a test set must have."""
+        return self.columns
+
+    @abstractmethod
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """Return the encoder inputs of all rows, in their order."""
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
-        """Return a new head: (sequences, tokens, hidden), mask (sequences, tokens) -> logits.
+    @abstractmethod
+    def head(self, hidden_size: int, labels: Sequence[Any], style: Heads = "mean") -> "nn.Module":
+        """Return a new head, see `stilts.tasks.formats.heads`.
 
-        For inputs that have `positions`: (chosen, hidden), embeddings (vocabulary, hidden) -> (chosen, vocabulary). Of
-        the style "pooler" that of a whole input takes what the pooler makes of it: (sequences, hidden) -> logits. A
-        format whose head is of one style alone passes over the other.
+        Parameters
+        ----------
+        labels : sequence
+            What the head chooses among.
+        style : {"mean", "pooler"}
+            A format whose head is of one style alone passes over the other.
         """
 
+    @abstractmethod
     def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":
         """Return the summed loss of inputs; divided by the sum of their `weight`, it is the mean loss of a batch."""
 
+    @abstractmethod
     def weight(self, inputs: Sequence[Input]) -> int:
         """Return the number of terms that `loss` sums: inputs, tagged or masked tokens, span ends."""
 
-    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "list[np.ndarray]":
+    @abstractmethod
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Return what decoding needs of each input's logits, without padding."""
 
+    @abstractmethod
     def decode(
-        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: "Sequence[np.ndarray]", labels: Sequence[str]
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
     ) -> list[str]:
         """Return one prediction per row, as text."""
 
+    @abstractmethod
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Return what each row adds to the metric."""
 
+    def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
+        """Return further numbers that a record holds of a test set, in percent, by name."""
+        return {}
 
-def blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield rows in pieces of `BLOCK`, each with the number of its first row."""
-    for start in range(0, len(rows), BLOCK):
-        yield start, rows[start : start + BLOCK]
+    def gold_labels(self, split: Split) -> list[str] | None:
+        """Return the labels of rows as predictions name them; None where answers are no labels."""
+        return None
+
+    def read_tokens(self, part: Input) -> np.ndarray:
+        """Return the tokens of an input's text before anything of it was hidden, (tokens,)."""
+        return part.input_ids
+
+    def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
+        """Predict the test sets of all languages in one pass, so that batches of like length fill up."""
+        tests = [splits.read(language) for language in splits.languages]
+        rows = [row for split in tests for row in split.rows]
+        inputs = self.encode(rows, model.tokenizer, model.max_length)
+        outputs = model.outputs(inputs, len(rows))
+        yield from self.scored(tests, self.decode(rows, inputs, outputs, tests[0].labels), splits.parallel)
+
+    def scored(self, tests: Iterable[Split], predictions: Sequence[str], parallel: bool) -> Iterator[Scored]:
+        """Score the predictions of all languages' rows, which follow each other."""
+        start = 0
+        for split in tests:
+            own = predictions[start : start + len(split.rows)]
+            counts = self.counts(split.rows, own, split.labels, split.language)
+            items = [str(row["id"]) for row in split.rows] if parallel else None
+            yield Scored(split.language, own, counts, self.extra_scores(split, own), items)
+            start += len(own)
 
 
-def subwords(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **options: Any) -> list[np.ndarray]:
-    """Return the token ids of texts, or of (text, text) pairs, each (tokens,) of int32; options as the tokenizer's.
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A split as its format has encoded it: what is trained on, or predicted and scored.
 
-    Raises
-    ------
-    StiltsError
-        If the encoder was not prepared for a text, see `stilts.tasks.coverage.check_covered`.
+    Rows and labels are not needed where there is nothing to score.
     """
-    check_covered(tokenizer, (text for each in texts for text in ((each,) if isinstance(each, str) else each)))
-    return [
-        np.array(ids, dtype=np.int32)
-        for _, block in blocks(texts)
-        for ids in tokenizer(list(block), **options)["input_ids"]
-    ]
+
+    form: TrainedFormat
+    inputs: Sequence[Input]
+    rows: Sequence[Row] = ()
+    labels: Sequence[str] = ()
+    language: str = SOURCE_LANGUAGE
+
+    def decode(self, outputs: Sequence[np.ndarray]) -> list[str]:
+        """Return one prediction per row from what `TrainedFormat.outputs` gave for each input."""
+        return self.form.decode(self.rows, self.inputs, outputs, self.labels)
+
+    def counts(self, predictions: Sequence[str]) -> Counts:
+        """Return what each row adds to the metric."""
+        return self.form.counts(self.rows, predictions, self.labels, self.language)
+
+    def gold_labels(self) -> list[str] | None:
+        """Return the labels of rows as predictions name them; None where answers are no labels."""
+        return self.form.gold_labels(Split(self.rows, self.labels, self.language))
 
 
-def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
-    """Return the special tokens that a tokenizer sets before and after a text; StiltsError if it cuts none up."""
-    before, _, after = _layout(tokenizer, "a")
-    return before, after
+def encode_split(
+    form: TrainedFormat, split: Split, tokenizer: "PreTrainedTokenizerFast", max_length: int
+) -> EncodedSplit:
+    """Return a split with its rows as encoder inputs of at most so many tokens."""
+    inputs = form.encode(split.rows, tokenizer, max_length)
+    return EncodedSplit(form, inputs, split.rows, split.labels, split.language)
 
 
-def pair_layout(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int], list[int]]:
-    """Return the special tokens that a tokenizer sets before, between and after the two texts of a pair."""
-    return _layout(tokenizer, "a", "a")
-
-
-def _layout(tokenizer: "PreTrainedTokenizerFast", *texts: str) -> tuple[list[int], list[int], list[int]]:
-    encoding = tokenizer(*texts)
-    ids, sides = encoding["input_ids"], encoding.sequence_ids()
-    own = [[place for place, side in enumerate(sides) if side == number] for number in range(len(texts))]
-    if not all(own):
-        raise StiltsError(f"the encoder's tokenizer {tokenizer.name_or_path} makes no token of the text 'a'")
-    return ids[: own[0][0]], ids[own[0][-1] + 1 : own[-1][0]], ids[own[-1][-1] + 1 :]
-
-
-def word_subwords(
-    tokenizer: "PreTrainedTokenizerFast", sentences: Iterable[Sequence[str]]
-) -> Iterator[list[list[int]]]:
-    """Yield the token ids of each word of each sentence, those that it has in running text.
-
-    Where a tokenizer marks a word's beginning by the space before it (those of GPT-2, RoBERTa, ModernBERT, BLOOM, Qwen,
-    Gemma), a word by itself would have other pieces, as if it went on with the one before. So the words are joined by
-    spaces, and each gets the tokens that begin in it or at the space before it. A word that a token of the one before
-    it holds too gets those that it has after a space alone. An empty word may have none.
-
-    Raises
-    ------
-    StiltsError
-        If the encoder was not prepared for a word.
-    """
-    cut = _alone if takes_words_alone(tokenizer) else _in_text
-    for words in sentences:
-        check_covered(tokenizer, words)
-        yield cut(tokenizer, words) if words else []
-
-
-def takes_words_alone(tokenizer: "PreTrainedTokenizerFast") -> bool:
-    """Whether words have by themselves the pieces that they have in running text (BERT's, XLM-R's)."""
-    words = ("a", "a", "b")
-    return _alone(tokenizer, words) == _in_text(tokenizer, words)
-
-
-def _alone(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[list[int]]:
-    encoding = tokenizer(list(words), is_split_into_words=True, add_special_tokens=False)
-    return _gathered(encoding["input_ids"], encoding.word_ids(), len(words))
-
-
-def _in_text(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[list[int]]:
-    encoding = tokenizer(" ".join(words), add_special_tokens=False, return_offsets_mapping=True)
-    lengths = np.array([len(word) + 1 for word in words[:-1]], dtype=int)
-    begins = np.concatenate([[0], np.cumsum(lengths) - 1])  # of each word, the space before it included
-    starts = np.array([start for start, _ in encoding["offset_mapping"]], dtype=int)
-    found = _gathered(encoding["input_ids"], np.searchsorted(begins, starts, side="right") - 1, len(words))
-    return [
-        own or tokenizer(f" {word}" if word else word, add_special_tokens=False)["input_ids"]
-        for own, word in zip(found, words, strict=True)
-    ]
-
-
-def _gathered(ids: Sequence[int], owners: Sequence[int], count: int) -> list[list[int]]:
-    words: list[list[int]] = [[] for _ in range(count)]
-    for token, owner in zip(ids, owners, strict=True):
-        words[owner].append(token)
-    return words
-
-
-def by_example(count: int, inputs: Sequence[Input], values: Sequence[Any]) -> list[list[tuple[Input, Any]]]:
-    """Gather inputs and what belongs to them by example: a list for each of the `count` rows, in input order."""
-    gathered: list[list[tuple[Input, Any]]] = [[] for _ in range(count)]
-    for part, value in zip(inputs, values, strict=True):
-        gathered[part.example].append((part, value))
-    return gathered
+def row_at(rows: Sequence[Row], place: int, config: str) -> Row:
+    """Return a row of the test set of a config; StiltsError if it has no such row."""
+    if not 0 <= place < len(rows):
+        raise StiltsError(f"test set {config} has rows 0 to {len(rows) - 1}; 'place' asks for {place}")
+    return rows[place]

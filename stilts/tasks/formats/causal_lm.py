@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
 
 

@@ -1,23 +1,43 @@
 """Classification of a sentence or of a pair of sentences; accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import Input, Row, subwords
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import Split, Splits
+from stilts.tasks.formats.inputs import Input, Row
+from stilts.tasks.formats.official_files import in_official_order, join_lines
+from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.terms import ClassTerms
+from stilts.tasks.guessing import labelled_scores
 from stilts.tasks.metrics import Counts, classification_counts
 
 
-class Classification:
+class Classification(TrainedFormat):
     """Rows `sentence1`, `sentence2` (pairs alone), `label` (number).
 
     An input that is too long loses the end of its longer sentence.
     """
 
     name = "classification"
+    group = "classification"
+    metric = "accuracy"
+    rule = "accuracy"
+    text_columns = ("sentence1", "sentence2")
     columns = ("sentence1", "label")
     label_column = "label"
+    one_input = True
+    answers_are_labels = True
+    terms = ClassTerms()
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """One sentence or two, and a label."""
+        from datasets import ClassLabel, Features, Value
+
+        texts = ("sentence1", "sentence2") if pairs else ("sentence1",)
+        return Features({**dict.fromkeys(texts, Value("string")), "label": ClassLabel(names=list(labels))})
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row; target: the label's number."""
@@ -54,3 +74,22 @@ class Classification:
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Accuracy."""
         return classification_counts([labels[row["label"]] for row in rows], predictions)
+
+    def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
+        """What guessing scores, and accuracy with every label counting the same."""
+        return labelled_scores(self.gold_labels(split), predictions)
+
+    def gold_labels(self, split: Split) -> list[str]:
+        """Names of the labels."""
+        return [split.labels[row["label"]] for row in split.rows]
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """The sentences, and the label's name."""
+        data = splits.data(language)
+        row = row_at(data, place, splits.config(language))
+        texts = [row[column] for column in self.text_columns if column in row]
+        return {"example": " / ".join(texts), "answer": data.features["label"].int2str(row["label"])}
+
+    def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
+        """One label a line."""
+        return join_lines(in_official_order(rows, (names[label] for label in predictions)))

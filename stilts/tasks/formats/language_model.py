@@ -4,14 +4,20 @@ Of a text, some tokens are hidden and predicted, or each from those before it. O
 head, which decodes by the input embeddings.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import Input, Row, by_example, subwords
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import Splits
+from stilts.tasks.formats.inputs import Input, Row, by_example
+from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.terms import most_frequent
 from stilts.tasks.metrics import Counts
 
 if TYPE_CHECKING:
@@ -19,15 +25,51 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class LanguageModel:
+class TokenTerms:
+    """The tokens that are predicted."""
+
+    kinds = 1
+
+    def symbols(self, part: Input) -> np.ndarray:
+        """Return their ids, (predicted,)."""
+        return np.asarray(part.target)
+
+    def options(self, part: Input, labels: int) -> np.ndarray:
+        """Return the size of the vocabulary for each, (predicted,)."""
+        return np.full(len(part.target), labels)
+
+    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
+        """Return the head's output as it is, (predicted, vocabulary)."""
+        return logits
+
+    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
+        """Return the input with other tokens to predict."""
+        return replace(part, target=symbols)
+
+    def chance(self, inputs: Sequence[Input]) -> float:
+        """Return the share of the most frequent token."""
+        return most_frequent(self, inputs)
+
+
+class LanguageModel(TrainedFormat):
     """Rows `text`; a text that is too long loses its end.
 
     A subclass says with `predict` which tokens are predicted, and what is shown in their place.
     """
 
-    name: str
+    group = "language model"
+    metric = "accuracy"
+    rule = "accuracy on the predicted tokens"
+    text_columns = ("text",)
     columns = ("text",)
-    label_column = None
+    predicts_tokens = True
+    terms = TokenTerms()
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """A text."""
+        from datasets import Features, Value
+
+        return Features({"text": Value("string")})
 
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One input per row, none for a text without any token; target: the true ids at `positions`.
@@ -43,6 +85,7 @@ class LanguageModel:
         sequences = subwords(tokenizer, texts, truncation=True, max_length=max_length)
         return self.predict(sequences, tokenizer, map(_generator, texts))
 
+    @abstractmethod
     def predict(
         self,
         sequences: Sequence[np.ndarray],
@@ -61,7 +104,6 @@ class LanguageModel:
         StiltsError
             As `encode`.
         """
-        raise NotImplementedError
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head over the vocabulary; `labels` are its tokens."""
@@ -98,6 +140,10 @@ class LanguageModel:
         right = [sum(guess == true for guess, true in own) for own in pairs]
         sizes = list(map(len, pairs))
         return Counts(np.array(right), np.array(sizes), np.array(sizes))
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """The text; what of it is predicted is drawn when it is encoded."""
+        return {"example": row_at(splits.data(language), place, splits.config(language))["text"], "answer": ""}
 
 
 def _generator(text: str) -> np.random.Generator:

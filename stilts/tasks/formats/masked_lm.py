@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from stilts.study.errors import StiltsError
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
 
 SHARE = 0.15  # of a text's tokens are predicted (Devlin et al. 2019, arXiv:1810.04805)
@@ -32,6 +32,7 @@ class MaskedLM(LanguageModel):
     """
 
     name = "mlm"
+    takes_checkpoint_head = True
 
     def __init__(self, share: float = SHARE):
         self.share = share
@@ -51,6 +52,12 @@ class MaskedLM(LanguageModel):
                 positions, shown = _mask(ids, eligible, self.share, tokenizer.mask_token_id, ordinary, generator)
                 inputs.append(Input(i, shown, ids[positions], positions=positions))
         return inputs
+
+    def read_tokens(self, part: Input) -> np.ndarray:
+        """The text's own tokens in the places of the hidden ones."""
+        ids = part.input_ids.copy()
+        ids[part.positions] = part.target
+        return ids
 
 
 def _mask(

@@ -5,18 +5,43 @@ trained, so a question may have any number of them (Radford et al. 2018; XCOPA, 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import Input, Row, pair_layout, subwords
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import Split, Splits
+from stilts.tasks.formats.inputs import Input, Row
+from stilts.tasks.formats.subwords import pair_layout, subwords
+from stilts.tasks.formats.terms import ClassTerms
+from stilts.tasks.guessing import labelled_scores
 from stilts.tasks.metrics import Counts, classification_counts
+
+if TYPE_CHECKING:
+    import torch
 
 UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
 
 
-class MultipleChoice:
+class ChoiceTerms(ClassTerms):
+    """The right one of a question's choices, whose order says nothing."""
+
+    def options(self, part: Input, labels: int) -> np.ndarray:
+        """Return the number of choices, (1,)."""
+        return np.array([len(part.sequences)])
+
+    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
+        """Return the logits of the choices, (1, choices)."""
+        return logits.T
+
+    def chance(self, inputs: Sequence[Input]) -> float:
+        """Return what a choice by lot scores."""
+        return 100 * float(np.mean([1 / len(part.sequences) for part in inputs]))
+
+
+class MultipleChoice(TrainedFormat):
     """Rows `prompt`, `choices` (texts, two or more), `label` (number of the right choice; -1 or None: not given).
 
     A prompt that is too long loses its beginning: what is asked, or what has to be continued, stands at its end. The
@@ -25,8 +50,20 @@ class MultipleChoice:
     """
 
     name = "multiple_choice"
+    group = "multiple choice"
+    metric = "accuracy"
+    rule = "accuracy"
+    text_columns = ("prompt", "choices")
     columns = ("prompt", "choices", "label")
-    label_column = None
+    one_input = True
+    answers_are_labels = True
+    terms = ChoiceTerms()
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """A prompt, its choices, and the number of the right one."""
+        from datasets import Features, List, Value
+
+        return Features({"prompt": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
@@ -92,6 +129,19 @@ class MultipleChoice:
         if UNLABELLED in gold:
             raise StiltsError(f"row {gold.index(UNLABELLED)} has no label, so its prediction cannot be scored")
         return classification_counts([str(label) for label in gold], predictions)
+
+    def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
+        """What guessing scores, and accuracy with every number of a choice counting the same."""
+        return labelled_scores(self.gold_labels(split), predictions)
+
+    def gold_labels(self, split: Split) -> list[str]:
+        """Numbers of the right choices."""
+        return [str(row["label"]) for row in split.rows]
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """The prompt with its choices, and the right one."""
+        row = row_at(splits.data(language), place, splits.config(language))
+        return {"example": " / ".join([row["prompt"], *row["choices"]]), "answer": row["choices"][row["label"]]}
 
 
 def _label(row: Row, number: int) -> int:

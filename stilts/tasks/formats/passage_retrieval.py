@@ -26,22 +26,39 @@ list is empty; utils_lareqa.py prints the mean over the questions of all languag
 Mewsli-X is MRR@20; with one right candidate the two are the same number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import Input, Row, subwords
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
+from stilts.tasks.formats.inputs import Input, Row
+from stilts.tasks.formats.subwords import subwords
 from stilts.tasks.metrics import Counts
 from stilts.tasks.neighbours import rank, ranking_counts
 
-QUERY_COLUMNS = ("id", "query", "gold")  # of a test set
+if TYPE_CHECKING:
+    from datasets import Features
+
 TEMPERATURE = 0.01  # XTREME-R's scale of 100 at the start of its training
 MAX_QUERY = 96  # subwords of a query (XTREME-R's LAReQA; its Mewsli-X has 64, which the study's max_length then says)
 
 
-class PassageRetrieval:
+class Pool(NamedTuple):
+    """Where a suite holds a task's candidates: what stands for the language in the config's name, split, columns."""
+
+    config: str = "candidates"
+    split: str = "pool"
+    columns: tuple[str, ...] = ("id", "passage", "lang")
+
+
+POOL = Pool()
+
+
+class PassageRetrieval(TrainedFormat):
     """Rows `query`, `passage` where there is something to train on; `query`, `gold` where a pool is searched.
 
     The loss of a query depends on the other passages of its batch: cut into parts, a batch would be another, easier
@@ -50,9 +67,32 @@ class PassageRetrieval:
     """
 
     name = "passage_retrieval"
+    group = "retrieval"
+    metric = "mAP@20"
+    rule = "mean average precision at 20"
+    text_columns = ("query", "passage")
     columns = ("query", "passage")
-    label_column = None
+    test_columns = ("id", "query", "gold")
+    one_input = True
     whole_batches = True
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """A query and its passage, as training and dev sets hold them."""
+        from datasets import Features, Value
+
+        return Features({"query": Value("string"), "passage": Value("string")})
+
+    def query_features(self) -> "Features":
+        """Columns of a test set."""
+        from datasets import Features, List, Value
+
+        return Features({"id": Value("string"), "query": Value("string"), "gold": List(Value("string"))})
+
+    def pool_features(self) -> "Features":
+        """Columns of a pool."""
+        from datasets import Features, Value
+
+        return Features(dict.fromkeys(POOL.columns, Value("string")))
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row: the query, cut after 96 subwords, and its passage, where the row has one."""
@@ -123,6 +163,29 @@ class PassageRetrieval:
             numbers = _numbers(rows)
             gold = [[str(numbers[row["passage"]])] for row in rows]
         return ranking_counts([prediction.split() for prediction in predictions], gold)
+
+
+    def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
+        """Rank the candidates of all languages, one pool, for the queries of each language."""
+        tests = [splits.read(language) for language in splits.languages]
+        rows = [row for split in tests for row in split.rows]
+        pool = splits.data(POOL.config, POOL.split, POOL.columns)
+        check_pool(rows, pool["id"], splits.place)
+        inputs = [
+            *self.encode(rows, model.tokenizer, model.max_length),
+            *self.encode_pool(pool["passage"], model.tokenizer, model.max_length),
+        ]
+        vectors = model.outputs(inputs, len(inputs))
+        queries, candidates = np.concatenate(vectors[: len(rows)]), np.concatenate(vectors[len(rows) :])
+        yield from self.scored(tests, self.search(queries, candidates, pool["id"]), splits.parallel)
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """A query with its right candidate, of several the first in the query's language."""
+        row = row_at(splits.data(language), place, splits.config(language))
+        pool = splits.data(POOL.config, POOL.split, POOL.columns)
+        right = [candidate for candidate in pool if candidate["id"] in row["gold"]]
+        first = min(right, key=lambda candidate: candidate["lang"] != language)
+        return {"example": row["query"], "answer": first["passage"]}
 
 
 def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:

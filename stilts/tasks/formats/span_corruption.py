@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from stilts.study.errors import StiltsError
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
 
 SHARE = 0.15  # of a text's tokens are hidden

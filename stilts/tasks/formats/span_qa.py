@@ -10,18 +10,25 @@ stands in several windows may begin an answer only in the one where the smaller 
 greatest (BERT's rule of maximal context, `token_is_max_context` in its run_squad.py).
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from stilts.study.settings import Heads
 from stilts.tasks.coverage import check_covered
-from stilts.tasks.formats.base import Input, Row, blocks, by_example
-from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa_counts
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import Split, Splits
+from stilts.tasks.formats.inputs import Input, Row, by_example
+from stilts.tasks.formats.subwords import blocks
+from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa_counts, score
+
+if TYPE_CHECKING:
+    import torch
 
 OVERLAP = 128  # subwords that two windows share where no `doc_stride` is set
 MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
@@ -43,7 +50,33 @@ class Window(NamedTuple):
     begins: np.ndarray | None = None
 
 
-class SpanQA:
+class SpanTerms:
+    """Start and end of an answer, among all tokens of the input."""
+
+    kinds = 2
+
+    def symbols(self, part: Input) -> np.ndarray:
+        """Return the positions of start and end, (2,)."""
+        return np.array(part.target)
+
+    def options(self, part: Input, labels: int) -> np.ndarray:
+        """Return the number of tokens twice, (2,)."""
+        return np.full(2, len(part.input_ids))
+
+    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
+        """Return the logits of start and end, (2, tokens)."""
+        return logits[0].T
+
+    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
+        """Return the input with another answer."""
+        return replace(part, target=(int(symbols[0]), int(symbols[1])))
+
+    def chance(self, inputs: Sequence[Input]) -> float:
+        """Return 0: the same span of every context hardly ever shares a word with the answer."""
+        return 0.0
+
+
+class SpanQA(TrainedFormat):
     """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset.
 
     Parameters
@@ -61,8 +94,13 @@ class SpanQA:
         Subwords from the beginning of one window to that of the next; None: windows share `OVERLAP`.
     """
 
+    group = "question answering"
+    metric = "F1"
+    suffix = "json"
+    numbered = False
+    text_columns = ("context", "question")
     columns = ("id", "context", "question", "answers")
-    label_column = None
+    terms = SpanTerms()
 
     def __init__(
         self,
@@ -77,11 +115,27 @@ class SpanQA:
         self.unanswerable = unanswerable
         self.doc_stride = doc_stride
 
-    def with_stride(self, doc_stride: int | None) -> "SpanQA":
+    @property
+    def rule(self) -> str:
+        """How the score is counted, in words."""
+        compared = " by MLQA's rules for its language" if self.by_language else ""
+        return f"F1 over the words of an answer{compared}, the mean over questions"
+
+    def with_options(self, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> "SpanQA":
         """Return this format with other windows."""
+        if doc_stride is None:
+            return self
         return SpanQA(
             self.name, by_language=self.by_language, unanswerable=self.unanswerable, doc_stride=doc_stride
         )
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """Context, question and its answers."""
+        from datasets import Features, List, Value
+
+        text = Value("string")
+        answers = {"text": List(text), "answer_start": List(Value("int32"))}
+        return Features({"id": text, "context": text, "question": text, "answers": answers})
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
@@ -138,6 +192,21 @@ class SpanQA:
     def exact_match(self, rows: Sequence[Row], predictions: Sequence[str], language: str) -> Counts:
         """Exact match of each answer."""
         return exact_match_counts(self._golds(rows), predictions, self._comparison(language))
+
+    def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
+        """Exact match."""
+        return {"exact_match": score(self.exact_match(split.rows, predictions, split.language))}
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """Context and question, and the first answer, if there is one."""
+        row = row_at(splits.data(language), place, splits.config(language))
+        answer, *_ = [*row["answers"]["text"], "(none)"]
+        return {"example": f"{row['context']} / {row['question']}", "answer": answer}
+
+    def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
+        """A JSON object: id of a question -> its answer."""
+        answers = {row["id"]: answer for row, answer in zip(rows, predictions, strict=False)}
+        return json.dumps(answers, indent=1, ensure_ascii=False) + "\n"
 
     def _golds(self, rows: Sequence[Row]) -> list[list[str]]:
         """Gold answers; SQuAD 2.0 leaves out those without words, and of a question without others "" is the answer."""

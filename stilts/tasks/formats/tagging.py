@@ -5,33 +5,85 @@ last one, which alone has seen the whole token. A sentence too long for one inpu
 are joined again, so that no gold token is ever dropped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import Input, Row, by_example, special_tokens, word_subwords
+from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.evaluation import Split, Splits
+from stilts.tasks.formats.inputs import Input, Row, by_example
+from stilts.tasks.formats.official_files import in_official_order, join_lines
+from stilts.tasks.formats.subwords import special_tokens, word_subwords
 from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORED = -100  # target of tokens that the loss leaves out
 
 
-class Tagging:
+class TagTerms:
+    """A tag a word."""
+
+    kinds = 1
+
+    def symbols(self, part: Input) -> np.ndarray:
+        """Return the tags, (words,)."""
+        return np.asarray(part.target)[part.detail]
+
+    def options(self, part: Input, labels: int) -> np.ndarray:
+        """Return the number of tags for each word, (words,)."""
+        return np.full(len(part.detail), labels)
+
+    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
+        """Return the logits of the words' first subwords, (words, tags)."""
+        return logits[0, part.detail]
+
+    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
+        """Return the input with other tags."""
+        target = np.array(part.target)
+        target[part.detail] = symbols
+        return replace(part, target=target)
+
+    def chance(self, inputs: Sequence[Input]) -> float:
+        """Return 0: the same tag for every word is no chunk."""
+        return 0.0
+
+
+class Tagging(TrainedFormat):
     """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word).
 
     Parameters
     ----------
-    rule : str
+    chunk_rule : str
         How tags are read as chunks, see `stilts.tasks.metrics.chunk_counts`.
     """
 
     name = "tagging"
+    group = "tagging"
+    metric = "chunk F1"
+    rule = "F1 over chunks, all of a language together"
+    text_columns = ("tokens",)
     columns = ("tokens", "tags")
     label_column = "tags"
+    terms = TagTerms()
 
-    def __init__(self, rule: str = DEFAULT_CHUNK_RULE):
-        self.rule = rule
+    def __init__(self, chunk_rule: str = DEFAULT_CHUNK_RULE):
+        self.chunk_rule = chunk_rule
+
+    def with_options(self, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> "Tagging":
+        """Return this format with another way to read tags as chunks."""
+        return self if chunk_rule is None else Tagging(chunk_rule)
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+        """Words, and a tag for each."""
+        from datasets import ClassLabel, Features, List, Value
+
+        return Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=list(labels)))})
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
@@ -78,11 +130,46 @@ class Tagging:
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Chunks of each sentence: in both, predicted, gold."""
-        return chunk_counts(*_named(rows, predictions, labels), self.rule)
+        return chunk_counts(*_named(rows, predictions, labels), self.chunk_rule)
 
-    def token_accuracy(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]) -> float:
-        """Share of words with the right tag in percent, which the F1 of chunks is not."""
-        return token_accuracy(*_named(rows, predictions, labels))
+    def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
+        """Share of words with the right tag, which the F1 of chunks is not."""
+        return {"token_accuracy": token_accuracy(*_named(split.rows, predictions, split.labels))}
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """The words, and the labelled chunks."""
+        data = splits.data(language)
+        row = row_at(data, place, splits.config(language))
+        tags = data.features["tags"].feature.int2str(row["tags"])
+        return {"example": " ".join(row["tokens"]), "answer": "; ".join(name_chunks(row["tokens"], tags))}
+
+    def scoring_options(self) -> dict[str, str]:
+        """Versions of seqeval differ in how they read tags as chunks."""
+        return {"chunk rule": self.chunk_rule}
+
+    def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
+        """One tag a line, an empty line between two sentences; StiltsError if a row has not a tag for each token."""
+        for row, tags in zip(rows, predictions, strict=False):
+            if len(tags.split()) != len(row["tokens"]):
+                raise StiltsError(
+                    f"row {row['id']}: {len(tags.split())} tags are recorded for its {len(row['tokens'])} tokens; the "
+                    "suite is not that of the run"
+                )
+        return "\n".join(in_official_order(rows, (join_lines(tags.split()) for tags in predictions)))
+
+
+def name_chunks(tokens: Sequence[str], tags: Iterable[str]) -> list[str]:
+    """Return the labelled chunks of a BIO-tagged sentence as "label: its tokens"."""
+    found: list[list[str]] = []
+    inside = None
+    for token, tag in zip(tokens, tags, strict=True):
+        prefix, _, label = tag.partition("-")
+        if prefix == "B" or (prefix == "I" and label != inside):
+            found.append([f"{label}:", token])
+        elif prefix == "I":
+            found[-1].append(token)
+        inside = label if prefix in "BI" else None
+    return [" ".join(parts) for parts in found]
 
 
 def _named(

@@ -10,10 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.stats import entropy
 
-from stilts.tasks.formats import Classification, MaskedLM, MultipleChoice, SpanQA, Tagging, get_format
-from stilts.tasks.formats.base import Input
+from stilts.tasks.formats.inputs import Input
 
 if TYPE_CHECKING:
     import torch
@@ -46,117 +44,30 @@ class Terms(Protocol):
         """Return the score, in percent, of the best prediction that does not look at an input."""
 
 
-class _Class:
-    """One label a text."""
+class ClassTerms:
+    """One label an input."""
 
     kinds = 1
 
     def symbols(self, part: Input) -> np.ndarray:
+        """Return the label, (1,)."""
         return np.array([part.target])
 
     def options(self, part: Input, labels: int) -> np.ndarray:
+        """Return the number of labels, (1,)."""
         return np.array([labels])
 
     def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
+        """Return the head's output as it is, (1, labels)."""
         return logits
 
     def replaced(self, part: Input, symbols: np.ndarray) -> Input:
+        """Return the input with another label."""
         return replace(part, target=int(symbols[0]))
 
     def chance(self, inputs: Sequence[Input]) -> float:
-        return _most_frequent(self, inputs)
-
-
-class _Choice(_Class):
-    """The right one of a question's choices, whose order says nothing."""
-
-    def options(self, part: Input, labels: int) -> np.ndarray:
-        return np.array([len(part.sequences)])
-
-    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        return logits.T
-
-    def chance(self, inputs: Sequence[Input]) -> float:
-        return 100 * float(np.mean([1 / len(part.sequences) for part in inputs]))
-
-
-class _Tags:
-    """A tag a word."""
-
-    kinds = 1
-
-    def symbols(self, part: Input) -> np.ndarray:
-        return np.asarray(part.target)[part.detail]
-
-    def options(self, part: Input, labels: int) -> np.ndarray:
-        return np.full(len(part.detail), labels)
-
-    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        return logits[0, part.detail]
-
-    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
-        target = np.array(part.target)
-        target[part.detail] = symbols
-        return replace(part, target=target)
-
-    def chance(self, inputs: Sequence[Input]) -> float:
-        return 0.0  # the same tag for every word is no chunk
-
-
-class _Span:
-    """Start and end of an answer, among all tokens of the input."""
-
-    kinds = 2
-
-    def symbols(self, part: Input) -> np.ndarray:
-        return np.array(part.target)
-
-    def options(self, part: Input, labels: int) -> np.ndarray:
-        return np.full(2, len(part.input_ids))
-
-    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        return logits[0].T
-
-    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
-        return replace(part, target=(int(symbols[0]), int(symbols[1])))
-
-    def chance(self, inputs: Sequence[Input]) -> float:
-        return 0.0  # the same span of every context hardly ever shares a word with the answer
-
-
-class _Tokens:
-    """The hidden tokens of a text."""
-
-    kinds = 1
-
-    def symbols(self, part: Input) -> np.ndarray:
-        return np.asarray(part.target)
-
-    def options(self, part: Input, labels: int) -> np.ndarray:
-        return np.full(len(part.target), labels)
-
-    def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        return logits
-
-    def replaced(self, part: Input, symbols: np.ndarray) -> Input:
-        return replace(part, target=symbols)
-
-    def chance(self, inputs: Sequence[Input]) -> float:
-        return _most_frequent(self, inputs)
-
-
-_TERMS: dict[type, Terms] = {
-    Classification: _Class(),
-    MultipleChoice: _Choice(),
-    Tagging: _Tags(),
-    SpanQA: _Span(),
-    MaskedLM: _Tokens(),
-}
-
-
-def terms_of(form: str) -> Terms | None:
-    """Return the terms of a trained format; None where its head ranks and chooses nothing (passage retrieval)."""
-    return _TERMS.get(type(get_format(form)))
+        """Return the share of the most frequent label."""
+        return most_frequent(self, inputs)
 
 
 def uniform_bits(terms: Terms, inputs: Sequence[Input], labels: int) -> float:
@@ -170,6 +81,8 @@ def label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
     It is that of the observed shares, which is too low where symbols are many and examples few. Of several kinds of
     terms the mean is given.
     """
+    from scipy.stats import entropy
+
     symbols = np.concatenate([terms.symbols(part) for part in inputs]).reshape(-1, terms.kinds)
     counts = [np.unique(column, return_counts=True)[1] for column in symbols.T]
     return float(np.mean([entropy(own, base=2) for own in counts]))
@@ -191,7 +104,7 @@ def drawn(terms: Terms, part: Input, logits: "torch.Tensor", generator: "torch.G
     return terms.replaced(part, torch.multinomial(shares, 1, generator=generator).squeeze(1).numpy())
 
 
-def _most_frequent(terms: Terms, inputs: Sequence[Input]) -> float:
+def most_frequent(terms: Terms, inputs: Sequence[Input]) -> float:
     """Return the share of the most frequent symbol, in percent."""
     counts = np.unique(np.concatenate([terms.symbols(part) for part in inputs]), return_counts=True)[1]
     return 100 * float(counts.max() / counts.sum())

@@ -1,0 +1,115 @@
+"""The splits of a task in a suite, as the phases read them before they compute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stilts.sources.hub import load_split
+from stilts.study.errors import StiltsError
+from stilts.tasks.formats.base import UNLIMITED, TrainedFormat
+from stilts.tasks.formats.evaluation import Split
+from stilts.tasks.registry import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+
+@dataclass(frozen=True)
+class SuiteSplits:
+    """The splits of one task in a suite, see `stilts.tasks.formats.evaluation.Splits`.
+
+    Parameters
+    ----------
+    suite : Path
+        Folder of a suite.
+    task : Task
+    languages : sequence of str
+        In which the task is tested.
+    most : int
+        Rows of a test set that are evaluated.
+    """
+
+    suite: Path
+    task: Task
+    languages: Sequence[str] = field(default=())
+    most: int = UNLIMITED
+
+    @property
+    def parallel(self) -> bool:
+        """Whether the test items of different languages are translations of one another."""
+        return self.task.parallel is not None
+
+    @property
+    def place(self) -> str:
+        """Suite and task, as messages name them."""
+        return f"{self.suite}, task '{self.task.name}'"
+
+    def config(self, language: str) -> str:
+        """Return the config that holds the task in a language."""
+        return self.task.config_for(language)
+
+    def read(self, language: str) -> Split:
+        """Return the test set of a language, at most `most` rows."""
+        return load(self.suite, self.task, language, "test", self.most)
+
+    def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
+        """Return all rows of a split."""
+        return load_split(self.suite, None, self.config(language), split, columns=columns)
+
+
+def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
+    """Return the first `most` rows of a split, which must have the columns of the task's format."""
+    form = task.format
+    columns = form.test_columns if split == "test" else form.columns
+    data = load_split(suite, None, task.config_for(language), split, columns=columns)
+    return first_rows(data, form, language, most)
+
+
+def first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:
+    """Return the first `most` rows of a data set, and the names of its labels."""
+    return Split(data.select(range(min(most, len(data)))).to_list(), label_names(data.features, form), language)
+
+
+def label_names(features: "Features", form: TrainedFormat) -> list[str]:
+    """Return the names of a split's labels in the order of their numbers; none where answers are no labels.
+
+    Raises
+    ------
+    StiltsError
+        If the labels are numbers without names.
+    """
+    if form.label_column is None:
+        return []
+    feature = getattr(features[form.label_column], "feature", features[form.label_column])
+    if not hasattr(feature, "names"):
+        raise StiltsError(
+            f"column {form.label_column} holds {feature}, which names no labels; make it a datasets.ClassLabel with "
+            "their names"
+        )
+    return feature.names
+
+
+def covered_languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
+    """Return those of the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
+
+    A task need not cover every language of its suite, so a wanted language without a test set is left out.
+
+    Raises
+    ------
+    StiltsError
+        If the suite has no test set of the task at all, or none in a wanted language.
+    """
+    prefix, suffix = task.config.split("{language}")
+    found = [folder.name for folder in suite.glob(f"{prefix}*{suffix}") if any(folder.glob("test-*.parquet"))]
+    covered = sorted(name[len(prefix) : len(name) - len(suffix)] for name in found)
+    if not covered:
+        raise StiltsError(f"suite {suite} has no test set of task '{task.name}'")
+    if wanted == "all":
+        return covered
+    chosen = [language for language in wanted if language in covered]
+    if not chosen:
+        raise StiltsError(
+            f"task '{task.name}' has no test set in {', '.join(wanted)}; its languages in {suite}: {', '.join(covered)}"
+        )
+    return chosen

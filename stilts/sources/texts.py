@@ -1,0 +1,29 @@
+"""The texts of a suite: what an encoder's vocabulary is trimmed to."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stilts.study.errors import StiltsError
+
+
+def read_texts(folder: Path, columns: Sequence[str]) -> Iterator[str]:
+    """Yield the texts of some columns of a suite, each once a file and column, in a fixed order; of lists each text.
+
+    Raises
+    ------
+    StiltsError
+        If a file of the suite cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for path in sorted(Path(folder).glob("*/*.parquet")):
+        try:
+            file = pq.ParquetFile(path)
+            for column in (name for name in columns if name in file.schema_arrow.names):
+                values = file.read([column])[column]
+                flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
+                yield from (text.as_py() for text in pc.unique(flat))
+        except (pa.ArrowException, OSError) as error:
+            raise StiltsError(f"{path}: cannot be read as parquet ({error}); build the suite again") from error

@@ -1,0 +1,98 @@
+"""Retrieval of translations: for each sentence the one of the other language that is nearest by cosine; accuracy.
+
+Nothing is trained. The vectors are means of hidden states, after every layer of the encoder.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stilts.tasks.formats.base import UNLIMITED, SearchFormat, row_at
+from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
+from stilts.tasks.formats.inputs import Row
+from stilts.tasks.formats.official_files import join_lines, row_numbers
+from stilts.tasks.metrics import score
+from stilts.tasks.neighbours import nearest, nearest_counts
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+SIDES = ("source_sentence", "target_sentence")
+
+
+class Retrieval(SearchFormat):
+    """Rows `source_sentence`, `target_sentence` (English), `source_lang`, `target_lang`.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry of formats.
+    english_queries : bool
+        Whether English sentences look for their translations, as XTREME evaluates Tatoeba; else those look for the
+        English ones.
+    """
+
+    group = "retrieval"
+    metric = "accuracy"
+    rule = "accuracy"
+    text_columns = SIDES
+    test_columns = SIDES
+    searched_sides = 2
+
+    def __init__(self, name: str = "retrieval", *, english_queries: bool = False):
+        self.name = name
+        self.english_queries = english_queries
+
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
+        """Two sentences and their languages."""
+        from datasets import Features, Value
+
+        return Features(dict.fromkeys((*SIDES, "source_lang", "target_lang"), Value("string")))
+
+    def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
+        """Find the translation of each sentence by cosine, at every hidden layer."""
+        tests = {language: splits.data(language) for language in splits.languages}
+        model.expect(sum(2 * len(data) for data in tests.values()))
+        for group in model.groups({language: 2 * len(data) for language, data in tests.items()}, model.layers):
+            texts = {language: tests[language].select_columns(list(SIDES)).to_dict() for language in group}
+            for language, by_layer in self._nearest_by_layer(model, texts).items():
+                counts = {layer: nearest_counts(rows) for layer, rows in by_layer.items()}
+                scores = {f"layer_{layer}": score(own) for layer, own in counts.items()}
+                yield Scored(language, by_layer[model.layer].astype(str).tolist(), counts[model.layer], scores)
+
+    def _nearest_by_layer(
+        self, model: ModelUnderTest, texts: Mapping[str, Mapping[str, list[str]]]
+    ) -> dict[str, dict[int, np.ndarray]]:
+        """Return language -> layer -> the row of the index that is nearest to each query, (queries,)."""
+        query, index = reversed(SIDES) if self.english_queries else SIDES
+        found: dict[str, dict[int, np.ndarray]] = {language: {} for language in texts}
+        every = [text for own in texts.values() for pair in zip(*own.values(), strict=True) for text in pair]
+        for layers in model.layer_groups(every):
+            vectors = model.vectors(every, layers)
+            for language, own in texts.items():
+                for layer in layers:
+                    found[language][layer], _ = nearest(vectors.of(own[query], layer), vectors.of(own[index], layer))
+        return found
+
+    def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
+        """A sentence and its translation."""
+        row = row_at(splits.data(language), place, splits.config(language))
+        return {"example": row["source_sentence"], "answer": row["target_sentence"]}
+
+    def english_sentences(self, data: "Dataset") -> list[str]:
+        """Return the English side."""
+        return list(data["target_sentence"])
+
+    def suite_rows(self, sizes: Mapping[str, int]) -> int:
+        """Return how many pairs a suite of these sizes holds at most."""
+        return sizes.get("retrieval", UNLIMITED)
+
+    def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
+        """The line of the foreign file that each English sentence found; these stand in the order of their texts.
+
+        XTREME sorts the English side so, by code points, and leaves the foreign one as it is (utils_preprocess.py).
+        """
+        numbers = row_numbers(rows)
+        order = sorted(range(len(predictions)), key=lambda i: (rows[i]["target_sentence"].strip(), numbers[i]))
+        return join_lines(str(numbers[int(predictions[i])]) for i in order)

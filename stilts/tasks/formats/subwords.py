@@ -1,0 +1,107 @@
+"""Texts and words as a tokenizer cuts them: what all formats make their inputs of."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stilts.study.errors import StiltsError
+from stilts.tasks.coverage import check_covered
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+BLOCK = 1024  # rows that are tokenised at once: a tokenizer's own output takes twenty times the memory of the ids
+
+
+def blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield rows in pieces of `BLOCK`, each with the number of its first row."""
+    for start in range(0, len(rows), BLOCK):
+        yield start, rows[start : start + BLOCK]
+
+
+def subwords(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **options: Any) -> list[np.ndarray]:
+    """Return the token ids of texts, or of (text, text) pairs, each (tokens,) of int32; options as the tokenizer's.
+
+    Raises
+    ------
+    StiltsError
+        If the encoder was not prepared for a text, see `stilts.tasks.coverage.check_covered`.
+    """
+    check_covered(tokenizer, (text for each in texts for text in ((each,) if isinstance(each, str) else each)))
+    return [
+        np.array(ids, dtype=np.int32)
+        for _, block in blocks(texts)
+        for ids in tokenizer(list(block), **options)["input_ids"]
+    ]
+
+
+def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer sets before and after a text; StiltsError if it cuts none up."""
+    before, _, after = _layout(tokenizer, "a")
+    return before, after
+
+
+def pair_layout(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int], list[int]]:
+    """Return the special tokens that a tokenizer sets before, between and after the two texts of a pair."""
+    return _layout(tokenizer, "a", "a")
+
+
+def _layout(tokenizer: "PreTrainedTokenizerFast", *texts: str) -> tuple[list[int], list[int], list[int]]:
+    encoding = tokenizer(*texts)
+    ids, sides = encoding["input_ids"], encoding.sequence_ids()
+    own = [[place for place, side in enumerate(sides) if side == number] for number in range(len(texts))]
+    if not all(own):
+        raise StiltsError(f"the encoder's tokenizer {tokenizer.name_or_path} makes no token of the text 'a'")
+    return ids[: own[0][0]], ids[own[0][-1] + 1 : own[-1][0]], ids[own[-1][-1] + 1 :]
+
+
+def word_subwords(
+    tokenizer: "PreTrainedTokenizerFast", sentences: Iterable[Sequence[str]]
+) -> Iterator[list[list[int]]]:
+    """Yield the token ids of each word of each sentence, those that it has in running text.
+
+    Where a tokenizer marks a word's beginning by the space before it (those of GPT-2, RoBERTa, ModernBERT, BLOOM, Qwen,
+    Gemma), a word by itself would have other pieces, as if it went on with the one before. So the words are joined by
+    spaces, and each gets the tokens that begin in it or at the space before it. A word that a token of the one before
+    it holds too gets those that it has after a space alone. An empty word may have none.
+
+    Raises
+    ------
+    StiltsError
+        If the encoder was not prepared for a word.
+    """
+    cut = _alone if takes_words_alone(tokenizer) else _in_text
+    for words in sentences:
+        check_covered(tokenizer, words)
+        yield cut(tokenizer, words) if words else []
+
+
+def takes_words_alone(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    """Whether words have by themselves the pieces that they have in running text (BERT's, XLM-R's)."""
+    words = ("a", "a", "b")
+    return _alone(tokenizer, words) == _in_text(tokenizer, words)
+
+
+def _alone(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[list[int]]:
+    encoding = tokenizer(list(words), is_split_into_words=True, add_special_tokens=False)
+    return _gathered(encoding["input_ids"], encoding.word_ids(), len(words))
+
+
+def _in_text(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[list[int]]:
+    encoding = tokenizer(" ".join(words), add_special_tokens=False, return_offsets_mapping=True)
+    lengths = np.array([len(word) + 1 for word in words[:-1]], dtype=int)
+    begins = np.concatenate([[0], np.cumsum(lengths) - 1])  # of each word, the space before it included
+    starts = np.array([start for start, _ in encoding["offset_mapping"]], dtype=int)
+    found = _gathered(encoding["input_ids"], np.searchsorted(begins, starts, side="right") - 1, len(words))
+    return [
+        own or tokenizer(f" {word}" if word else word, add_special_tokens=False)["input_ids"]
+        for own, word in zip(found, words, strict=True)
+    ]
+
+
+def _gathered(ids: Sequence[int], owners: Sequence[int], count: int) -> list[list[int]]:
+    words: list[list[int]] = [[] for _ in range(count)]
+    for token, owner in zip(ids, owners, strict=True):
+        words[owner].append(token)
+    return words

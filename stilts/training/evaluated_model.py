@@ -1,0 +1,126 @@
+"""A model in the hands of a format's evaluation: outputs of its head, sentence vectors within bounds of memory."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from stilts.models.model import MultiTaskModel
+from stilts.study.errors import StiltsError
+from stilts.tasks.formats.base import Format
+from stilts.tasks.formats.evaluation import VECTOR_BYTES
+from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.subwords import subwords
+from stilts.training.prediction import counted, embed, head_outputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class EvaluatedModel:
+    """What `stilts.tasks.formats.evaluation.ModelUnderTest` promises, by a model of ours.
+
+    Parameters
+    ----------
+    task : str
+        Name of the head.
+    retrieval_layer : int
+        Hidden layer by whose vectors sentences are compared: 1 is the first, -1 the last.
+    batch_tokens : int
+        Tokens of one padded batch, at most.
+    precision : {"bf16", "fp32"}
+    progress : callable
+        Called with inputs done and all inputs.
+
+    Attributes
+    ----------
+    examples, tokens : int
+        That went through so far.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        task: str,
+        form: Format,
+        tokenizer: "PreTrainedTokenizerFast",
+        max_length: int,
+        *,
+        retrieval_layer: int | None = None,
+        batch_tokens: int = 4096,
+        precision: str = "fp32",
+        progress: Callable[[int, int], Any] = lambda done, total: None,
+    ):
+        self.model, self.task, self.form = model, task, form
+        self.tokenizer, self.max_length = tokenizer, max_length
+        self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
+        self.examples = self.tokens = 0
+        self._layer, self._progress = retrieval_layer, progress
+        self._options = {"batch_tokens": batch_tokens, "precision": precision}
+
+    @property
+    def layer(self) -> int:
+        """The layer by whose vectors sentences are compared, from the first; StiltsError if there is none."""
+        layer, count = self._layer or -1, len(self.layers)
+        if abs(layer) > count:
+            raise StiltsError(
+                f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {count}, "
+                f"or -{count} to -1 counted from the last"
+            )
+        return self.layers[layer if layer < 0 else layer - 1]
+
+    def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
+        """Return what decoding needs of the task's head for each input; these are of so many examples."""
+        self.examples += examples
+        self.tokens += sum(part.tokens for part in inputs)
+        progress = counted(self._progress, len(inputs))
+        return head_outputs(self.model, self.task, self.form, inputs, progress=progress, **self._options)
+
+    def expect(self, texts: int) -> None:
+        """Take note how many texts `vectors` will be asked for in all."""
+        self._noted = counted(self._progress, texts)
+
+    def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "Vectors":
+        """Return the pooled vectors of every distinct text at some layers."""
+        different = list(dict.fromkeys(texts))
+        ids = subwords(self.tokenizer, different, truncation=True, max_length=self.max_length)
+        self.examples += len(ids)
+        self.tokens += sum(map(len, ids))
+        return Vectors(different, layers, embed(self.model.encoder, ids, layers, progress=self._noted, **self._options))
+
+    def groups(self, sizes: Mapping[Key, int], layers: Sequence[int]) -> Iterator[list[Key]]:
+        """Yield the keys of sets of texts of these sizes in their order, as many at a time as may be held together."""
+        group: list[Key] = []
+        held = 0
+        for key, size in sizes.items():
+            if group and self._bytes(held + size, layers) > VECTOR_BYTES:
+                yield group
+                group, held = [], 0
+            group.append(key)
+            held += size
+        if group:
+            yield group
+
+    def layer_groups(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the layers, as many at a time as may be held of these texts."""
+        most = max(1, VECTOR_BYTES // self._bytes(len(set(texts)), [0]))
+        for start in range(0, len(self.layers), most):
+            yield self.layers[start : start + most]
+
+    def _bytes(self, texts: int, layers: Sequence[int]) -> int:
+        return texts * len(layers) * self.model.encoder.config.hidden_size * np.dtype(np.float32).itemsize
+
+
+class Vectors:
+    """Pooled vectors of texts by hidden layer."""
+
+    def __init__(self, texts: Sequence[str], layers: Sequence[int], vectors: np.ndarray):
+        self._place = {text: place for place, text in enumerate(texts)}
+        self._layer = {layer: place for place, layer in enumerate(layers)}
+        self._vectors = vectors  # (layers, texts, hidden)
+
+    def of(self, texts: Sequence[str], layer: int) -> np.ndarray:
+        """Return the vectors (texts, hidden) of one layer."""
+        return self._vectors[self._layer[layer], [self._place[text] for text in texts]]
