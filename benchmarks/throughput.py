@@ -126,8 +126,9 @@ def run(study_name: str, task_name: str, threads: int, examples: int, epochs: in
     torch.set_num_threads(threads)
     here = workspace()
     study, task = here.study(study_name), TARGETS[task_name]
-    here.prepare(study)
-    suite, folder = here.suite_folder(study), here.encoder_folder(study)
+    plan = here.plan(study)
+    here.prepare(plan)
+    suite, folder = here.suite_folder(plan.runs[0]), here.encoder_folder(plan.runs[0])
     settings = study.training("target", task_name).model_copy(update={"examples": examples, "epochs": epochs})
     train_split = load(suite, task, "en", "train", settings.examples)
     dev_split = load(suite, task, "en", "validation", 10**6)

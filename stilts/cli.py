@@ -122,9 +122,9 @@ def fetch(
 def prepare(study: StudyName = "pocket") -> None:
     """Build a study's suite and its encoder, so that its runs need nothing but this machine."""
     here, plan = _open(study)
-    here.prepare(plan.study)
+    here.prepare(plan)
     console.print(
-        f"suite: {here.suite_folder(plan.study)}\nencoder: {here.encoder_folder(plan.study)}", soft_wrap=True
+        f"suite: {here.suite_folder(plan.runs[0])}\nencoder: {here.encoder_folder(plan.runs[0])}", soft_wrap=True
     )
 
 
@@ -147,7 +147,7 @@ def export_suite(
 ) -> None:
     """Write a study's suite as a folder that `datasets.load_dataset` and others read."""
     here, plan = _open(study)
-    here.export_suite(plan.study, folder)
+    here.export_suite(plan, folder)
     console.print(f"read it: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
 
 
@@ -235,7 +235,7 @@ def record(study: StudyName) -> None:
     here, plan = _open(study)
     folder = here.root / "results" / plan.study.name
     publish(here.store(), [run.id for run in plan.runs], folder)
-    suite.publish(here.suite_folder(plan.study), folder)
+    suite.publish(here.suite_folder(plan.runs[0]), folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}", soft_wrap=True)
 

@@ -393,6 +393,16 @@ def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, t
     assert "is or lies in a file, and must be a folder; remove the file, or name another folder by STILTS_RUNS" in err
 
 
+def test_a_study_is_planned_once_for_a_command(here, door, monkeypatch):
+    planned = []
+    whole = Workspace.plan
+    monkeypatch.setattr(Workspace, "plan", lambda *given, **options: planned.append(1) or whole(*given, **options))
+    monkeypatch.setattr(Workspace, "_build_suite", lambda *_: None)
+    monkeypatch.setattr(Workspace, "_prepare_encoder", lambda *_: None)
+    assert door("prepare", "tiny")[0] == 0
+    assert planned == [1]
+
+
 def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
     monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
     (here.runs / "snakemake-tiny.log").mkdir(parents=True)

@@ -59,7 +59,7 @@ def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_p
     assert source.missing("rte") is None
     suite = source.build(tmp_path / "suite", Request(0), report=lambda line: None)
     assert read_manifest(suite)["rows"] == {"intermediate.rte.en": {"train": 3, "validation": 3}}
-    rows = load_split(suite, None, INTERMEDIATES["rte"].config_for("en"), "validation")
+    rows = load_split(suite, INTERMEDIATES["rte"].config_for("en"), "validation")
     assert sorted(zip(rows["sentence1"], rows["sentence2"], rows["label"], strict=True)) == [
         ("a 0", "validation 0", 0), ("a 1", "validation 1", 1), ("a 2", "validation 2", 1),
     ]  # fmt: skip

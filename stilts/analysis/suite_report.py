@@ -28,10 +28,10 @@ Manifest = Mapping[str, Any]
 def open_suite(study: str) -> Path:
     """Return the folder of a study's suite; one that is not there yet is built first, which takes minutes."""
     here = workspace()
-    settings = here.study(study)
-    folder = here.suite_folder(settings)
+    plan = here.plan(here.study(study))
+    folder = here.suite_folder(plan.runs[0])
     if not (folder / MANIFEST).exists():
-        here.prepare(settings)
+        here.prepare(plan)
     return folder
 
 

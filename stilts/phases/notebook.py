@@ -84,7 +84,7 @@ def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: st
     plan = here.plan(study)
     wanted = None if phase not in ("target", "zero-shot") or targets == "all" else _target_names(targets, study)
     runs = plan.select(phase, condition, seed, wanted)
-    here.prepare(study)
+    here.prepare(plan)
     records = []
     for run in runs:
         record = complete(run, here, plan.by_id)

@@ -151,7 +151,7 @@ def objective_of(architecture: Architecture, settings: PretrainingSettings) -> L
 
 
 def _rows(suite: Path, split: str) -> list[Row]:
-    return load_split(suite, None, CONFIG, split, columns=("text",)).to_list()
+    return load_split(suite, CONFIG, split, columns=("text",)).to_list()
 
 
 def _check_length(settings: PretrainingSettings, scratch: ScratchSettings) -> None:

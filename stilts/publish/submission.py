@@ -250,7 +250,7 @@ class _TestSet:
 def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
     from stilts.sources.hub import load_split
 
-    data = load_split(suite, None, task.config_for(language), "test")
+    data = load_split(suite, task.config_for(language), "test")
     form = task.format
     labels = label_names(data.features, form) if form.trained else []
     return _TestSet(task, form.asked_rows(data, language), labels, form.true_pairs(data, language))

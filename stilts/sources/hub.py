@@ -1,4 +1,4 @@
-"""One split of one config: from a folder in the Hub's layout, or from the Hub itself.
+"""One split of one config, from a folder in the Hub's layout.
 
 Folders are read with pyarrow, which needs no cache and runs no code; ClassLabel names come from the `datasets` metadata
 of the parquet schema.
@@ -38,33 +38,33 @@ def available(root: Path) -> dict[str, list[str]]:
     return {config: sorted(found[config]) for config in sorted(found)}
 
 
-def load_split(
-    root: Path | None, repo: str | None, config: str, split: str, revision: str | None = None,
-    columns: Collection[str] = (),
-) -> "Dataset":
+def load_split(root: Path, config: str, split: str, columns: Collection[str] = ()) -> "Dataset":
     """One split as a `datasets.Dataset`.
 
     Parameters
     ----------
-    root : Path, optional
-        A folder ``<root>/<config>/<split>-*.parquet``. Read where it is given.
-    repo : str, optional
-        A dataset of the Hub, "owner/name". Read where there is no `root`.
+    root : Path
+        A folder ``<root>/<config>/<split>-*.parquet``.
     config, split : str
         For example "intent.de" and "test".
-    revision : str, optional
-        Commit of `repo`; needed with it, so that a run says what it read.
     columns : collection of str
         Columns that the caller will use.
 
     Raises
     ------
     StiltsError
-        If neither place is given; if the config, the split or a column is missing (with what is there); if the split
-        has no rows; if a file is no parquet file; if the Hub cannot be reached.
+        If the config, the split or a column is missing (with what is there); if the split has no rows; if a file is no
+        parquet file.
     """
-    dataset = _local(Path(root), config, split) if root is not None else _remote(repo, config, split, revision)
-    place = f"{root if root is not None else repo}, {config}, {split}"
+    from datasets import Dataset
+
+    known = available(root)
+    if config not in known:
+        raise UnknownName(f"config of {root}", config, known)
+    if split not in known[config]:
+        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
+    dataset = Dataset(read_tables(split_files(Path(root), config, split)))  # its features are in the schema's metadata
+    place = f"{root}, {config}, {split}"
     if not len(dataset):
         raise StiltsError(f"{place}: no rows; a split needs at least one")
     check_columns(place, dataset.column_names, columns)
@@ -128,28 +128,3 @@ def _split_of(path: Path, config: Path) -> str:
         return path.parent.name
     parts = path.stem.rsplit("-", 3)
     return parts[0] if len(parts) == 4 and parts[2] == "of" else path.stem
-
-
-def _local(root: Path, config: str, split: str) -> "Dataset":
-    from datasets import Dataset
-
-    known = available(root)
-    if config not in known:
-        raise UnknownName(f"config of {root}", config, known)
-    if split not in known[config]:
-        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    return Dataset(read_tables(split_files(root, config, split)))  # takes the features from the schema's metadata
-
-
-def _remote(repo: str | None, config: str, split: str, revision: str | None) -> "Dataset":
-    from datasets import load_dataset
-
-    if repo is None:
-        raise StiltsError(f"{config}, {split}: neither a folder nor a dataset of the Hub is given to read it from")
-    if revision is None:
-        raise StiltsError(f"{repo}: 'revision' is missing; give the commit to read, so that a later run reads the same")
-    try:
-        return load_dataset(repo, config, split=split, revision=revision)
-    except (ValueError, OSError) as error:
-        raise StiltsError(f"{repo} at {revision}, {config}, {split}: cannot be read from the Hub ({error}); "
-                          "or give a folder with a copy of it") from error

@@ -55,14 +55,14 @@ class SuiteSplits:
 
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
         """Return all rows of a split."""
-        return load_split(self.suite, None, self.config(language), split, columns=columns)
+        return load_split(self.suite, self.config(language), split, columns=columns)
 
 
 def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
     """Return the first `most` rows of a split, which must have the columns of the task's format."""
     form = task.format
     columns = form.test_columns if split == "test" else form.columns
-    data = load_split(suite, None, task.config_for(language), split, columns=columns)
+    data = load_split(suite, task.config_for(language), split, columns=columns)
     return first_rows(data, form, language, most)
 
 

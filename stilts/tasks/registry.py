@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, Study, split_reference, task_name
@@ -21,6 +21,13 @@ from stilts.tasks.formats import (
     TAGGING,
 )
 from stilts.tasks.formats.base import Format, Group
+
+
+class Level(NamedTuple):
+    """Where a dial stands, of a task whose difficulty is a setting; dial None: it is the lowest level of all dials."""
+
+    dial: str | None
+    number: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Task:
         Whether a suite has it only for studies with `data.source_languages`, in these and in English.
     family : str, optional
         A suite has it only for studies that ask for this by `data.families`.
+    level : Level, optional
+        Of a task whose difficulty is a setting.
     tests_of : tuple of str
         Targets whose test sets have its rows, and which it must not be trained before.
     parallel : str, optional
@@ -65,6 +74,7 @@ class Task:
     licensed: bool = False
     by_source: bool = False
     family: str | None = None
+    level: Level | None = None
     tests_of: tuple[str, ...] = ()
     parallel: Literal["rows", "ids"] | None = None
     source_language: str = SOURCE_LANGUAGE
@@ -108,6 +118,11 @@ def _by_source(name: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
     return Task(name, form, config, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
+def _dialled(name: str, family: str, level: Level) -> Task:
+    config = f"intermediate.{name}.{{language}}"
+    return Task(name, CLASSIFICATION, config, in_multi=False, family=family, level=level)
+
+
 TARGETS = _registry(
     Task("intent", CLASSIFICATION, "intent.{language}"),
     Task("command-nli", CLASSIFICATION, "command-nli.{language}"),
@@ -141,16 +156,16 @@ INTERMEDIATES = _registry(
     Task("slots", TAGGING, "intermediate.slots.{language}"),
     Task("dates", TAGGING, "intermediate.dates.{language}"),
     # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
+    _dialled("dial-base", "dial", Level(None, 0)),
     *(
-        Task(f"dial-{level}", CLASSIFICATION, f"intermediate.dial-{level}.{{language}}", in_multi=False, family=family)
-        for family, levels in {
-            "dial": (
-                "base", "slots-2", "slots-3", "slots-4", "distractors-1", "distractors-2", "distractors-3",
-                "steps-2", "steps-3", "steps-4",
-            ),
-            "lures": ("lures-0", "lures-15", "lures-30", "lures-45", "lures-60"),
-        }.items()
-        for level in levels
+        _dialled(f"{dial}-{number}", family, Level(dial, number))
+        for family, dial, numbers in (
+            ("dial", "dial-slots", (2, 3, 4)),
+            ("dial", "dial-distractors", (1, 2, 3)),
+            ("dial", "dial-steps", (2, 3, 4)),
+            ("lures", "dial-lures", (0, 15, 30, 45, 60)),
+        )
+        for number in numbers
     ),
     Task("text", MASKED_LM, "intermediate.text.multilingual", in_multi=False, family="text"),
     # The nine of Phang et al. (2020, arXiv:2005.13013).

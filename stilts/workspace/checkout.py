@@ -184,27 +184,24 @@ class Workspace:
         folder = self.root / encoder.name
         return str(folder) if encoder.name not in ENCODERS and folder.is_dir() else encoder.name
 
-    def suite_folder(self, of: Run | Study) -> Path:
-        """Return where the suite of a run or a study stands."""
-        run = of if isinstance(of, Run) else self.plan(of).runs[0]
+    def suite_folder(self, run: Run) -> Path:
+        """Return where the suite of a run stands; all runs of a plan have one."""
         return self.runs / "data" / f"{run.settings.suite}-{run.data}"
 
-    def encoder_folder(self, of: Run | Study) -> Path:
-        """Return where the prepared encoder of a run or a study stands."""
-        run = of if isinstance(of, Run) else self.plan(of).runs[0]
+    def encoder_folder(self, run: Run) -> Path:
+        """Return where the prepared encoder of a run stands."""
         encoder = run.settings.encoder
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
         return self.runs / "encoders" / f"{slug}-{digest([encoder.model_dump(mode='json'), run.data])[:10]}"
 
-    def prepare(self, study: Study) -> None:
-        """Build the study's suite and its encoders, trimmed to the suite's texts; what stands is reused."""
-        runs = self.plan(study).runs
+    def prepare(self, plan: Plan) -> None:
+        """Build the suite and the encoders of a plan, trimmed to the suite's texts; what stands is reused."""
         # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
-        settings = {self.encoder_folder(run): run.settings.encoder for run in runs}
+        settings = {self.encoder_folder(run): run.settings.encoder for run in plan.runs}
         with self.lock("prepare"):
-            suite = self._build_suite(study, runs[0])
+            suite = self._build_suite(plan)
             for folder, encoder in settings.items():
-                self._prepare_encoder(encoder, study, suite, folder)
+                self._prepare_encoder(encoder, plan.study, suite, folder)
 
     def _prepare_encoder(self, encoder: EncoderSettings, study: Study, suite: Path, folder: Path) -> None:
         from stilts.models.prepared import prepare_encoder
@@ -218,15 +215,17 @@ class Workspace:
             scratch=encoder.scratch,
         )
 
-    def _build_suite(self, study: Study, run: Run) -> Path:
-        """Build the suite that a run is named after; one whose data have changed since would be another."""
-        source, request = self._source(study), request_of(study)
+    def _build_suite(self, plan: Plan) -> Path:
+        """Build the suite that a plan's runs are named after; one whose data have changed since would be another."""
+        source, request, run = self._source(plan.study), request_of(plan.study), plan.runs[0]
         if source.fingerprint(request) != run.data:
-            raise StiltsError(f"study '{study.name}': its data changed after it was planned; give the command again")
+            raise StiltsError(
+                f"study '{plan.study.name}': its data changed after it was planned; give the command again"
+            )
         return source.build(self.suite_folder(run), request, report=log.info)
 
-    def export_suite(self, study: Study, folder: Path) -> None:
-        """Copy the study's suite, built first where it does not stand, to a new folder in the Hub's layout.
+    def export_suite(self, plan: Plan, folder: Path) -> None:
+        """Copy the suite of a plan, built first where it does not stand, to a new folder in the Hub's layout.
 
         Raises
         ------
@@ -235,7 +234,7 @@ class Workspace:
         """
         require_new(folder)
         with self.lock("prepare"):
-            suite = self._build_suite(study, self.plan(study).runs[0])
+            suite = self._build_suite(plan)
         with new_folder(folder, "suite") as part:
             shutil.copytree(suite, part, dirs_exist_ok=True)
 

@@ -63,7 +63,7 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
             return
         for reason in reasons:
             log.info(reason)
-        workspace.prepare(plan.study)
+        workspace.prepare(plan)
         todo = pending(plan, recorded)
         _check_checkpoints(workspace, plan, todo)
         for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done

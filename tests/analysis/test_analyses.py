@@ -72,7 +72,7 @@ def root(tmp_path_factory):
     fill(here, "pocket-full")
     fill(here, "pocket")
     commit_pilot(root)
-    write_faked_suite(here.suite_folder(here.study("pocket-full")))
+    write_faked_suite(here.suite_folder(here.plan(here.study("pocket-full")).runs[0]))
     (root / "results" / "benchmarks").mkdir(parents=True)
     (root / "results" / "benchmarks" / "throughput.json").write_text(json.dumps(LOOPS))
     return root

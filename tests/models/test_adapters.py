@@ -411,7 +411,7 @@ def done(tmp_path_factory, encoder):
         root = tmp_path_factory.mktemp("study") / "checkout"
         tiny.checkout(root, encoder, **STUDY)
         here, plan = opened(root)
-        here.prepare(plan.study)
+        here.prepare(plan)
         for run in plan.runs:
             complete(run, here, plan.by_id)
         yield here, {(run.phase, run.condition, run.target): run for run in reversed(plan.runs)}

@@ -119,7 +119,7 @@ def here(tmp_path_factory):
         study = here.root / "studies" / "tiny.yml"
         study.write_text(study.read_text().replace("encoder:\n", "encoder:\n  heads: pooler\n"))
         here = Workspace(here.root, "tiny", keep_checkpoints=True, runs=here.runs)
-        here.prepare(here.study("tiny"))
+        here.prepare(here.plan(here.study("tiny")))
         plan = here.plan(here.study("tiny"))
         for run in plan.runs:
             complete(run, here, plan.by_id)

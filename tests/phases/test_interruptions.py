@@ -48,7 +48,7 @@ def checkout(root: Path, encoder: Path, **changes) -> tuple[Workspace, Plan]:
 
 def do_all(here: Workspace, plan: Plan) -> None:
     """Do a study's runs in this process, undisturbed."""
-    here.prepare(plan.study)
+    here.prepare(plan)
     for run in plan.runs:
         complete(run, here, plan.by_id)
 
@@ -225,7 +225,7 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
     first, _, third = plan.jobs
     record = here.runs / "records" / f"{third.runs[0].id}.json"
     checkpoint = here.runs / "checkpoints" / first.runs[0].id
-    prepared = here.encoder_folder(plan.study)
+    prepared = here.encoder_folder(plan.runs[0])
     for path in (record, checkpoint / "model.safetensors", prepared / "model.safetensors"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -244,7 +244,7 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
 
 def test_an_empty_test_set_is_said(tmp_path, encoder):
     here, plan = checkout(tmp_path / "checkout", encoder, intermediates=["none"])
-    suite, name = here.suite_folder(plan.study), "intent.de/test-00000-of-00001.parquet"
+    suite, name = here.suite_folder(plan.runs[0]), "intent.de/test-00000-of-00001.parquet"
     pq.write_table(pq.read_table(suite / name).slice(0, 0), suite / name)
     manifest = (suite / "suite.json").read_text()
     (suite / "suite.json").write_text(manifest.replace(read_manifest(suite)["files"][name], sha256(suite / name)))
@@ -280,7 +280,7 @@ def filled(tmp_path, encoder, monkeypatch) -> Iterator[tuple[Workspace, Plan]]:
     with mounted(disk, "size=16m"):
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
-        here.prepare(plan.study)
+        here.prepare(plan)
         yield here, plan
 
 
@@ -313,11 +313,11 @@ def test_a_disk_without_room_for_the_encoder_is_said(tmp_path, encoder, monkeypa
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
         with pytest.raises(StiltsError, match=r"encoders/tiny-\w+: cannot be written .*make room and allow writing"):
-            here.prepare(plan.study)
+            here.prepare(plan)
         assert list((here.runs / "encoders").iterdir()) == []
         remount(disk, "size=16m")
-        here.prepare(plan.study)
-        assert here.encoder_folder(plan.study).exists()
+        here.prepare(plan)
+        assert here.encoder_folder(plan.runs[0]).exists()
 
 
 def test_a_read_only_disk_is_said(tmp_path, encoder, monkeypatch):
@@ -327,7 +327,7 @@ def test_a_read_only_disk_is_said(tmp_path, encoder, monkeypatch):
         here, plan = checkout(tmp_path / "checkout", encoder)
         remount(disk, "ro")
         with pytest.raises(StiltsError, match=f"cannot write to {disk}/locks: Read-only file system; free space"):
-            here.prepare(plan.study)
+            here.prepare(plan)
 
 
 def test_a_checkpoint_folder_that_is_a_file_is_said(tmp_path):

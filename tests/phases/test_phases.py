@@ -48,7 +48,7 @@ def prepared(tmp_path_factory):
         patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         folder = tmp_path_factory.mktemp("phases")
         workspace = tiny.checkout(folder / "checkout", tiny.write_encoder(folder / "encoder"))
-        workspace.prepare(workspace.study("tiny"))
+        workspace.prepare(workspace.plan(workspace.study("tiny")))
         yield workspace
 
 
@@ -161,7 +161,7 @@ def test_trained_tasks_are_evaluated_in_every_language_english_included(done):
 
 def pooled(texts: list[str], prepared: Workspace, layer: int) -> np.ndarray:
     """Unit vectors of the untrained encoder, one text at a time."""
-    model, tokenizer = load_encoder(str(prepared.encoder_folder(prepared.study("tiny"))))
+    model, tokenizer = load_encoder(str(prepared.encoder_folder(prepared.plan(prepared.study("tiny")).runs[0])))
     vectors = []
     for text in texts:
         with torch.inference_mode():
@@ -624,7 +624,7 @@ def test_a_place_that_cannot_be_written_is_named(work):
 
 
 def test_rows_are_the_first_of_the_split_with_the_names_of_their_labels(prepared):
-    suite = prepared.suite_folder(prepared.study("tiny"))
+    suite = prepared.suite_folder(prepared.plan(prepared.study("tiny")).runs[0])
     assert load(suite, get_target("intent"), "de", "test", 3) == Split(
         tiny.intent_rows("de")[:3], ["open", "close"], "de"
     )

@@ -152,7 +152,7 @@ def here(tmp_path_factory):
         patched.setitem(SUITES, "pocket", lambda folder: source)
         root = tmp_path_factory.mktemp("pretraining")
         made = checkout(root / "x", tiny.write_encoder(root / "encoder"))
-        made.prepare(made.study("tiny"))
+        made.prepare(made.plan(made.study("tiny")))
         yield made
 
 

@@ -38,7 +38,7 @@ def here(tmp_path_factory):
             intermediate_training=training, target_training=training,
         )  # fmt: skip
         here = Workspace(here.root, "tiny", keep_checkpoints=True, runs=here.runs)
-        here.prepare(here.study("tiny"))
+        here.prepare(here.plan(here.study("tiny")))
         plan = here.plan(here.study("tiny"))
         for run in plan.runs:
             complete(run, here, plan.by_id)

@@ -110,7 +110,7 @@ def here(tmp_path_factory):
             intermediates=["mnli"], intermediate_training=training, target_training=training,
             evaluation={"examples": 50},
         )  # fmt: skip
-        here.prepare(here.study("tiny"))
+        here.prepare(here.plan(here.study("tiny")))
         plan = here.plan(here.study("tiny"))
         for run in plan.runs:
             complete(run, here, plan.by_id)
@@ -182,7 +182,7 @@ class RightStore:
         table = self._whole.predictions(run_id)
         right = []
         for language in table["language"].unique():
-            data = load_split(self._suite, None, task.config_for(language), "test")
+            data = load_split(self._suite, task.config_for(language), "test")
             right += self._answers(task, data, language)
         return table.assign(prediction=right)
 

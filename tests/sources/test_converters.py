@@ -145,7 +145,7 @@ def test_converters_give_the_rows_that_their_version_names(made):
     digests = {}
     for config, splits in available(made).items():
         task = config.removeprefix("intermediate.").partition(".")[0]
-        rows = {split: load_split(made, None, config, split).to_list() for split in splits}
+        rows = {split: load_split(made, config, split).to_list() for split in splits}
         text = json.dumps([config, rows], sort_keys=True)
         digests.setdefault(task, hashlib.sha256()).update(text.encode())
     found = {task: digest.hexdigest()[:8] for task, digest in sorted(digests.items())}

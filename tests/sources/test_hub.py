@@ -1,10 +1,9 @@
 import shutil
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Features, Value
 from mirror import MIRROR, needs_mirror
 
 from stilts.sources.hub import available, load_split
@@ -46,7 +45,7 @@ def test_available(root):
     ("nli.sw", "train", ["f", "g"]),
 ])
 def test_the_files_of_one_split_are_read_in_order(root, config, split, texts):
-    loaded = load_split(root, None, config, split, columns=("text", "label"))
+    loaded = load_split(root, config, split, columns=("text", "label"))
     assert loaded.features == FEATURES
     assert loaded["text"][:] == texts
 
@@ -58,32 +57,32 @@ def test_the_files_of_one_split_are_read_in_order(root, config, split, texts):
 ])
 def test_what_is_missing_is_named(root, given, message):
     with pytest.raises(StiltsError, match=message):
-        load_split(root, None, *given)
+        load_split(root, *given)
 
 
 def test_a_missing_column_is_named(root):
     with pytest.raises(StiltsError, match=r"nli\.de, train: column premise is missing; it has text, label"):
-        load_split(root, None, "nli.de", "train", columns=("text", "premise"))
+        load_split(root, "nli.de", "train", columns=("text", "premise"))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(200) + b"PAR1"])
 def test_a_corrupt_file_is_named(root, content):
     (root / "nli.en" / "test.parquet").write_bytes(content)
     with pytest.raises(StiltsError, match=r"nli\.en/test\.parquet: cannot be read as parquet"):
-        load_split(root, None, "nli.en", "test")
+        load_split(root, "nli.en", "test")
 
 
 def test_a_truncated_file_is_named(root):
     path = root / "nli.en" / "test.parquet"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(StiltsError, match=r"test\.parquet: cannot be read as parquet.*fetch or build it again"):
-        load_split(root, None, "nli.en", "test")
+        load_split(root, "nli.en", "test")
 
 
 def test_files_of_one_split_must_agree(root):
     pq.write_table(pa.table({"other": [1]}), root / "nli.de" / "train-00001-of-00002.parquet")
     with pytest.raises(StiltsError, match="the files of one split differ in their columns"):
-        load_split(root, None, "nli.de", "train")
+        load_split(root, "nli.de", "train")
 
 
 def test_a_folder_without_data_is_named(tmp_path):
@@ -93,46 +92,19 @@ def test_a_folder_without_data_is_named(tmp_path):
         available(tmp_path)
 
 
-def test_the_hub_is_read_at_a_revision(monkeypatch):
-    asked = []
-
-    def fake(*args, **kwargs):
-        asked.append((args, kwargs))
-        return Dataset.from_dict({"text": ["a"]})
-
-    monkeypatch.setattr(datasets, "load_dataset", fake)
-    assert load_split(None, "google/xtreme", "tatoeba.deu", "validation", "abc123").to_list() == [{"text": "a"}]
-    assert asked == [(("google/xtreme", "tatoeba.deu"), {"split": "validation", "revision": "abc123"})]
-
-
-def test_the_hub_needs_a_name_and_a_revision():
-    with pytest.raises(StiltsError, match="neither a folder nor a dataset"):
-        load_split(None, None, "a", "b")
-    with pytest.raises(StiltsError, match="'revision' is missing"):
-        load_split(None, "google/xtreme", "a", "b")
-
-
-def test_an_unreachable_hub_is_said(monkeypatch):
-    def unreachable(*_, **__):
-        raise ConnectionError("offline")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(StiltsError, match="cannot be read from the Hub .offline.; or give a folder"):
-        load_split(None, "google/xtreme", "a", "b", "abc123")
-
 
 def test_only_one_file_of_a_folder_is_read(root):
     shutil.copy(root / "nli.en" / "test.parquet", root / "nli.en" / "notes.parquet")
-    assert len(load_split(root, None, "nli.en", "test")) == 1
+    assert len(load_split(root, "nli.en", "test")) == 1
     with pytest.raises(UnknownName, match="Known: notes, test"):
-        load_split(root, None, "nli.en", "train")
+        load_split(root, "nli.en", "train")
 
 
 @needs_mirror
 def test_pieces_of_xtreme():
-    pairs = load_split(MIRROR / "google" / "xtreme", None, "tatoeba.deu", "validation",
+    pairs = load_split(MIRROR / "google" / "xtreme", "tatoeba.deu", "validation",
                        columns=("source_sentence", "target_sentence"))
     assert len(pairs) == 1000
-    tagged = load_split(MIRROR / "google" / "xtreme", None, "udpos.Finnish", "test")
+    tagged = load_split(MIRROR / "google" / "xtreme", "udpos.Finnish", "test")
     assert tagged.features["pos_tags"].feature.names[7] == "NOUN"
     assert "default" in available(MIRROR / "tau" / "commonsense_qa")

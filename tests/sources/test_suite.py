@@ -53,10 +53,10 @@ def test_column_layouts():
 
 def test_what_is_written_is_read_back(folder):
     assert available(folder) == {"dates.de": ["test"], "intent.de": ["test"]}
-    tagged = load_split(folder, None, "dates.de", "test")
+    tagged = load_split(folder, "dates.de", "test")
     assert tagged.features == TAGS
     assert tagged.to_list() == [{**TAGGED[0], "tags": [0, 1]}]
-    assert load_split(folder, None, "intent.de", "test").to_list() == [
+    assert load_split(folder, "intent.de", "test").to_list() == [
         {"sentence1": "licht an", "label": 1}, {"sentence1": "licht aus", "label": 0}]
     assert faults(folder) == []
 
@@ -277,7 +277,7 @@ def test_pocket_rows_are_as_many_as_asked_for(small):
     assert rows["intent.en"] == {"train": 30, "validation": 10, "test": 8}
     assert rows["intermediate.dates.en"] == {"train": 30, "validation": 10}
     assert rows["ui-mining.zh"] == {"validation": 20, "test": 20}
-    assert {config: {split: len(load_split(small, None, config, split)) for split in splits}
+    assert {config: {split: len(load_split(small, config, split)) for split in splits}
             for config, splits in rows.items()} == rows
 
 
@@ -301,8 +301,8 @@ def test_pocket_training_shares_no_template_and_no_text_with_english_evaluation(
 def test_pocket_texts_are_those_of_the_files(small):
     texts = list(source.texts(small))
     assert len(texts) == len(set(texts))
-    sentences = load_split(small, None, "command-nli.de", "test").to_list()
-    words = load_split(small, None, "dates.zh", "test").to_list()
+    sentences = load_split(small, "command-nli.de", "test").to_list()
+    words = load_split(small, "dates.zh", "test").to_list()
     assert {row["sentence2"] for row in sentences} | {word for row in words for word in row["tokens"]} <= set(texts)
 
 
@@ -343,10 +343,10 @@ def test_no_set_shares_a_template_a_value_pair_or_a_text_with_its_languages_eval
 def test_texts_of_all_languages_are_new_to_every_evaluation_set(rich):
     evaluated = {texts.letters(text) for config, splits in available(rich).items()
                  if not config.startswith("intermediate.") for split in splits if split != "train"
-                 for row in load_split(rich, None, config, split).to_list()
+                 for row in load_split(rich, config, split).to_list()
                  for text in [*(value for value in row.values() if isinstance(value, str)),
                               "".join(row.get("tokens", ()))] if texts.letters(text)}
-    rows = {split: load_split(rich, None, texts.CONFIG, split).to_list() for split in ("train", "validation")}
+    rows = {split: load_split(rich, texts.CONFIG, split).to_list() for split in ("train", "validation")}
     said = [texts.letters(row["text"]) for split in rows.values() for row in split]
     assert evaluated.isdisjoint(said)
     counts = {split: Counter(row["lang"] for row in own) for split, own in rows.items()}

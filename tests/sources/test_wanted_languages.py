@@ -184,7 +184,7 @@ def test_data_that_change_between_plan_and_build_are_said(here, monkeypatch):
 
     monkeypatch.setattr(Workspace, "lock", waited)
     with pytest.raises(StiltsError, match="study 'tiny': its data changed after it was planned; give the"):
-        here.prepare(study)
+        here.prepare(here.plan(study))
     assert not list((here.runs / "data").glob("*"))
 
 

@@ -66,7 +66,7 @@ def built(root, chosen=("de",), seed=0, sources=(), **sizes):
 
 def rows(suite, config, split):
     """Rows in the source's order where only the numbers of a test set's rows tell it; those numbers left out."""
-    found = load_split(suite, None, config, split).to_list()
+    found = load_split(suite, config, split).to_list()
     if all(isinstance(row.get("id"), int) for row in found):
         found = [{key: row[key] for key in row if key != "id"} for row in sorted(found, key=lambda row: row["id"])]
     return found
@@ -120,7 +120,7 @@ def test_xnli_and_mnli(root):
         assert sorted(rows(suite, config, "train"), key=str) == expected
     assert not (suite / "xnli.fr").exists()
     assert manifest(suite)["sources"]["google/xtreme/XNLI/test"] == "9 of 75150 published"
-    features = load_split(suite, None, "xnli.de", "test").features
+    features = load_split(suite, "xnli.de", "test").features
     assert features["label"] == ClassLabel(names=list(NLI))
 
 
@@ -130,13 +130,13 @@ def test_parallel_sets_stay_parallel(root):
         {"language": language, "sentence1": f"{i}", "sentence2": language, "gold_label": "neutral"}
         for language in ("de", "en", "zh") for i in range(50)))  # fmt: skip
     suite, _ = built(root, ("de", "zh"), test=20)
-    chosen = {language: [row["sentence1"] for row in load_split(suite, None, f"xnli.{language}", "test").to_list()]
+    chosen = {language: [row["sentence1"] for row in load_split(suite, f"xnli.{language}", "test").to_list()]
               for language in ("de", "en", "zh")}  # fmt: skip
     assert chosen["de"] == chosen["en"] == chosen["zh"]
     assert len(set(chosen["de"])) == 20
     assert chosen["de"] != sorted(chosen["de"], key=int)
     other, _ = built(root, ("de", "zh"), seed=1, test=20)
-    assert load_split(other, None, "xnli.de", "test")["sentence1"][:] != chosen["de"]
+    assert load_split(other, "xnli.de", "test")["sentence1"][:] != chosen["de"]
 
 
 def test_paws_x_labels_are_text(root):
@@ -181,7 +181,7 @@ def test_pan_x_and_udpos_from_the_hub(root):
     suite, _ = built(root, ("de", "yo"))
     for config, names in (("pan-x.de", NER), ("udpos.de", UPOS)):
         assert rows(suite, config, "test") == [{"tokens": ["Anna", "sang"], "tags": [1, 0]}]
-        assert load_split(suite, None, config, "test").features["tags"].feature.names == list(names)
+        assert load_split(suite, config, "test").features["tags"].feature.names == list(names)
     about = manifest(suite)
     assert about["left_out"]["udpos"] == {"yo": "google/xtreme/udpos.Yoruba/test is not in the data folder"}
     assert any("Swiss German" in note for note in about["notes"]["udpos"])
@@ -670,7 +670,7 @@ def test_xnlis_dev_set_by_source_language_is_parallel(root):
     suite, said = built(root, sources=["de", "sw", "fr"], validation=4)
     assert said[-2] == "xnli-dev: 6 splits"
     for split, premises in (("train", {*range(20)} - {9, 19}), ("validation", {9, 19})):
-        found = {key: load_split(suite, None, f"intermediate.xnli-dev.{key}", split).to_list()
+        found = {key: load_split(suite, f"intermediate.xnli-dev.{key}", split).to_list()
                  for key in ("en", "de", "sw")}  # fmt: skip
         hypotheses = {key: [(row["sentence2"], row["label"]) for row in found[key]] for key in found}
         assert hypotheses["en"] == hypotheses["de"] == hypotheses["sw"]
@@ -689,7 +689,7 @@ def test_xquad_as_intermediate_task_holds_whole_paragraphs_out(root):
     for language in ("en", "de"):
         held_out = rows(suite, f"intermediate.xquad-test.{language}", "validation")
         assert {row["context"] for row in held_out} == {f"{language} paragraph {number} ." for number in (9, 19)}
-    ids = [load_split(suite, None, f"intermediate.xquad-test.{key}", "train")["id"][:] for key in ("en", "de")]
+    ids = [load_split(suite, f"intermediate.xquad-test.{key}", "train")["id"][:] for key in ("en", "de")]
     assert ids[0] == ids[1]
     assert {*ids[0]} == {f"q{i}" for i in range(60)} - {f"q{i}" for i in (27, 28, 29, 57, 58, 59)}
 

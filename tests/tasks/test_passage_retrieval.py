@@ -292,7 +292,7 @@ def run_study(folder: Path, encoder: Path, made=tables, **changes):
         patched.setitem(SUITES, "xtreme", lambda data: source(made))
         workspace = tiny.checkout(folder, encoder, **settings | changes)
         study = workspace.study("tiny")
-        workspace.prepare(study)
+        workspace.prepare(workspace.plan(study))
         plan = workspace.plan(study)
         return workspace, plan, [complete(run, workspace, plan.by_id) for run in plan.runs]
 

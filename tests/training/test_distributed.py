@@ -33,7 +33,7 @@ def opened(tmp_path, encoder, monkeypatch):
         bare = tiny.checkout(root, encoder, intermediates=["none", condition], intermediate_training=training)
         here = Workspace(root, "tiny", runs=bare.runs, **how)
         plan = here.plan(here.study("tiny"))
-        here.prepare(plan.study)
+        here.prepare(plan)
         return here, plan
 
     return lay_out

@@ -63,7 +63,7 @@ def prepared(tmp_path_factory, encoder):
         root = tmp_path_factory.mktemp("prepared") / "checkout"
         here = tiny.checkout(root, encoder, target_training=TRAIN)
         plan = here.plan(here.study("tiny"))
-        here.prepare(plan.study)
+        here.prepare(plan)
         complete(run_of(plan, ("intermediate", "nli", None)), here, plan.by_id)
         yield here
 

@@ -17,7 +17,6 @@ Dialled: tasks of one family that differ in one setting. Rows are languages agai
 the gaps of a dial's levels, from the lowest to the highest, averaged over dials.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +38,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import get_intermediate, study_conditions
+from stilts.tasks.registry import INTERMEDIATES, Level, get_intermediate, study_conditions
 
 CODE_LENGTH = "code_bits_per_example"
 # As the records of phase `measure` name them, and as readers do.
@@ -57,14 +56,9 @@ _MEASURED = (*MEASURES, *LEARNED, "censored")
 FEWEST_UNITS = 3
 PER_SD = "points for a standard deviation"
 OVER_DIAL = "points from the lowest to the highest level"
-# Tasks whose difficulty is a setting, such as `dial-steps-3`. Family `dial` has one lowest level for its three dials.
-DIAL = "dial"
-_BASE = f"{DIAL}-base"
-_ON_BASE = tuple(f"{DIAL}-{name}" for name in ("slots", "distractors", "steps"))
-# Family `lures` has a lowest level of its own. Half of the hypotheses are wrong. Of these, as many percent as the level
-# says have a value that the premise has too.
-_LURES = f"{DIAL}-lures-"
-_LEVEL = re.compile(rf"(?P<dial>{DIAL}-[a-z]+)-(?P<level>\d+)")
+DIAL = "dial"  # what stands for all tasks whose difficulty is a setting
+# Half of the hypotheses are wrong. Of these, as many percent as the level says have a value that the premise has too.
+_LURES = "dial-lures"
 
 
 @dataclass(frozen=True)
@@ -119,20 +113,26 @@ class Evidence:
     def dials(self) -> dict[str, list[str]]:
         """Dial -> its tasks, from the lowest level to the highest; dials with two levels or more."""
         found: dict[str, list[tuple[int, str]]] = {}
-        for task in self.conditions:
-            if level := _LEVEL.fullmatch(task):
-                found.setdefault(level["dial"], []).append((int(level["level"]), task))
-        levels = {dial: [task for _, task in sorted(tasks)] for dial, tasks in found.items()}
-        if _BASE in self.conditions:
-            levels |= {dial: [_BASE, *tasks] for dial, tasks in levels.items() if dial in _ON_BASE}
-        return {dial: tasks for dial, tasks in levels.items() if len(tasks) > 1}
+        for name in self.conditions:
+            level = _level(name)
+            if level and level.dial:
+                found.setdefault(level.dial, []).append((level.number, name))
+        levels = {dial: [name for _, name in sorted(tasks)] for dial, tasks in found.items()}
+        whole = {dial: [*self._lowest(tasks[0]), *tasks] for dial, tasks in levels.items()}
+        return {dial: tasks for dial, tasks in whole.items() if len(tasks) > 1}
+
+    def _lowest(self, name: str) -> list[str]:
+        """Return the task that is the lowest level of all dials of a task's family, if the study has it."""
+        family = INTERMEDIATES[name].family
+        lowest = [other for other, task in INTERMEDIATES.items() if task.family == family and task.level.dial is None]
+        return [other for other in lowest if other in self.conditions]
 
     @property
     def units(self) -> dict[str, list[str]]:
         """Tasks that were learned and stand for themselves, and those of the family with dials as one."""
         units: dict[str, list[str]] = {}
         for task in (task for task in self.conditions if task not in self.unlearned):
-            units.setdefault(DIAL if task.startswith(f"{DIAL}-") else task, []).append(task)
+            units.setdefault(DIAL if _level(task) else task, []).append(task)
         return units
 
     def gap(self, task: str) -> Weights:
@@ -184,9 +184,14 @@ def _unlearned(
     return found
 
 
+def _level(task: str) -> Level | None:
+    return INTERMEDIATES[task].level if task in INTERMEDIATES else None
+
+
 def worth_of_values(task: str) -> float:
     """Return the percent that looking at values alone is worth in a level of the dial of lures; 0 of other tasks."""
-    return 100 - int(task.removeprefix(_LURES)) / 2 if task.startswith(_LURES) else 0.0
+    level = _level(task)
+    return 100 - level.number / 2 if level and level.dial == _LURES else 0.0
 
 
 def conditions_of(study: Study) -> dict[str, dict[str, str]]:

@@ -62,7 +62,7 @@ def read_sample(suite: Path, task: Task, tokenizer: "PreTrainedTokenizerFast", s
 def _english_sentences(suite: Path, task: Task, most: int) -> list[str]:
     config = task.config_for(covered_languages(task, suite, "all")[0])
     split = "validation" if "validation" in available(suite)[config] else "test"
-    return task.format.english_sentences(load_split(suite, None, config, split))[:most]
+    return task.format.english_sentences(load_split(suite, config, split))[:most]
 
 
 def _as_inputs(sequences: Sequence[np.ndarray]) -> list[Input]:
