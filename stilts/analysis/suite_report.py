@@ -11,6 +11,7 @@ from stilts.analysis.wording import listed
 from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
+from stilts.tasks.configs import Config
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, of_suite, tasks_read
 from stilts.workspace.checkout import workspace
 from stilts.workspace.notebooks.markup import plain
@@ -53,7 +54,7 @@ def of_study(manifest: Manifest, study: Study) -> Manifest:
     """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
     named = {task_name(task) for task in tasks_read(study)}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
-    rows = {config: splits for config, splits in manifest.get("rows", {}).items() if _task_of(config) in named}
+    rows = {config: splits for config, splits in manifest.get("rows", {}).items() if Config.parse(config).task in named}
     own = {
         key: {task: said for task, said in manifest[key].items() if task in named}
         for key in ("left_out", "notes")
@@ -62,10 +63,6 @@ def of_study(manifest: Manifest, study: Study) -> Manifest:
     shared = [entry for entry in manifest.get("overlap", []) if entry["training"] in rows]
     kept = [entry for entry in shared if entry.get("evaluation", "").partition(" ")[0] in rows]
     return {**manifest, **own, "rows": rows, "overlap": kept} if manifest else {}
-
-
-def _task_of(config: str) -> str:
-    return config.removeprefix("intermediate.").partition(".")[0]
 
 
 def summary(manifest: Manifest) -> str:
@@ -123,7 +120,7 @@ def _test_rows(manifest: Manifest, task: Task, code: str) -> int:
 def coverage(manifest: Manifest) -> pd.DataFrame:
     """Return one row per target and language with a test set: task, language, rows; tasks in the registry's order."""
     rows = [
-        {"task": name, "language": config.rpartition(".")[2], "rows": splits["test"]}
+        {"task": name, "language": Config.parse(config).language, "rows": splits["test"]}
         for name, task in _registry(manifest, TARGETS).items()
         for config, splits in manifest.get("rows", {}).items()
         if _is_of(config, task) and "test" in splits
@@ -155,7 +152,7 @@ def task_overview(manifest: Manifest) -> pd.DataFrame:
 
 
 def _is_of(config: str, task: Task) -> bool:
-    return config == task.config_for(config.rpartition(".")[2])
+    return config == task.config_for(Config.parse(config).language)
 
 
 def left_out(manifest: Manifest) -> pd.DataFrame:
@@ -222,7 +219,7 @@ def overlap(manifest: Manifest) -> pd.DataFrame:
     tests["target"] = tests["compared"].str.split(" ").str[0]
     tests["tested in"] = tests["compared"].str.split(" ").str[1:-1].str.join(" ").map(_place)
     own = tests[tests["training"] == tests["target"] + f".{SOURCE_LANGUAGE}"]
-    other = tests[tests["training"].str.startswith("intermediate.")]
+    other = tests[[Config.parse(config).intermediate for config in tests["training"]]]
     kinds, key = ["template", "values", "meaning", "text"], ["target", "tested in", "rows"]
     shares = [
         (100 * part.groupby(key, sort=False)[kinds].max()).add_prefix(f"{name} ")

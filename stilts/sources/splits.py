@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stilts.sources.hub import load_split
 from stilts.study.errors import StiltsError
+from stilts.tasks.configs import Config
 from stilts.tasks.formats.base import UNLIMITED, TrainedFormat
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.registry import Task
@@ -100,9 +101,8 @@ def covered_languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[st
     StiltsError
         If the suite has no test set of the task at all, or none in a wanted language.
     """
-    prefix, suffix = task.config.split("{language}")
-    found = [folder.name for folder in suite.glob(f"{prefix}*{suffix}") if any(folder.glob("test-*.parquet"))]
-    covered = sorted(name[len(prefix) : len(name) - len(suffix)] for name in found)
+    found = [folder.name for folder in suite.glob(task.config_for("*")) if any(folder.glob("test-*.parquet"))]
+    covered = sorted(Config.parse(name).language for name in found)
     if not covered:
         raise StiltsError(f"suite {suite} has no test set of task '{task.name}'")
     if wanted == "all":

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.locks import hold
 from stilts.study.storage import Unreadable, make_folder, readable, replace_file, set_aside, sha256
+from stilts.tasks.configs import Config
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -370,7 +371,7 @@ def _make_card(splits: Mapping[str, Sequence[str]], card: Card) -> "DatasetCard"
                   for config in sorted(splits)}
     data = DatasetCardData(
         pretty_name=card.title,
-        language=sorted({config.rpartition(".")[2] for config in splits}),
+        language=sorted({Config.parse(config).language for config in splits}),
         license=card.licence,
         license_name=card.licence_name,
         multilinguality=["multilingual"],

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, Study, split_reference, task_name
+from stilts.tasks.configs import MULTILINGUAL, Config
 from stilts.tasks.formats import (
     CLASSIFICATION,
     FORMATS,
@@ -40,10 +41,12 @@ class Task:
         As studies, records and pages call it.
     format : Format
         The shape that it has.
-    config : str
-        Config of the suite in the Hub's layout; `{language}` stands for the ISO 639-1 code.
     suite : str
         The suite that holds it.
+    intermediate : bool
+        Whether it is trained before a target.
+    multilingual : bool
+        Whether one config holds its data in all languages.
     trained_as : str, optional
         Target task whose training it shares, as MLQA and XQuAD share one model trained on SQuAD; its own by default.
     in_multi : bool
@@ -67,8 +70,9 @@ class Task:
 
     name: str
     format: Format
-    config: str
     suite: str = "pocket"
+    intermediate: bool = False
+    multilingual: bool = False
     trained_as: str | None = None
     in_multi: bool = True
     licensed: bool = False
@@ -105,56 +109,58 @@ class Task:
         return self.trained_as or self.name
 
     def config_for(self, language: str) -> str:
-        """Return the config that holds the task in a language."""
-        return self.config.format(language=language)
+        """Return the name of the config that holds the task in a language."""
+        return str(Config(self.name, MULTILINGUAL if self.multilingual else language, self.intermediate))
 
 
-def _registry(*tasks: Task) -> dict[str, Task]:
+def _targets(*tasks: Task) -> dict[str, Task]:
     return {task.name: task for task in tasks}
 
 
+def _intermediates(*tasks: Task) -> dict[str, Task]:
+    return {task.name: replace(task, intermediate=True) for task in tasks}
+
+
 def _by_source(name: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
-    config = f"intermediate.{name}.{{language}}"
-    return Task(name, form, config, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
+    return Task(name, form, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
 def _dialled(name: str, family: str, level: Level) -> Task:
-    config = f"intermediate.{name}.{{language}}"
-    return Task(name, CLASSIFICATION, config, in_multi=False, family=family, level=level)
+    return Task(name, CLASSIFICATION, in_multi=False, family=family, level=level)
 
 
-TARGETS = _registry(
-    Task("intent", CLASSIFICATION, "intent.{language}"),
-    Task("command-nli", CLASSIFICATION, "command-nli.{language}"),
-    Task("command-para", CLASSIFICATION, "command-para.{language}"),
-    Task("slots", TAGGING, "slots.{language}"),
-    Task("dates", TAGGING, "dates.{language}"),
-    Task("command-qa", SPAN_QA, "command-qa.{language}"),
-    Task("ui-retrieval", RETRIEVAL, "ui-retrieval.{language}"),
-    Task("ui-mining", MINING, "ui-mining.{language}"),
+TARGETS = _targets(
+    Task("intent", CLASSIFICATION),
+    Task("command-nli", CLASSIFICATION),
+    Task("command-para", CLASSIFICATION),
+    Task("slots", TAGGING),
+    Task("dates", TAGGING),
+    Task("command-qa", SPAN_QA),
+    Task("ui-retrieval", RETRIEVAL),
+    Task("ui-mining", MINING),
     # XTREME (Hu et al. 2020, arXiv:2003.11080).
-    Task("xnli", CLASSIFICATION, "xnli.{language}", "xtreme", parallel="rows"),
-    Task("paws-x", CLASSIFICATION, "paws-x.{language}", "xtreme", parallel="rows"),
-    Task("udpos", TAGGING, "udpos.{language}", "xtreme"),
-    Task("pan-x", TAGGING, "pan-x.{language}", "xtreme"),
-    Task("xquad", SPAN_QA, "xquad.{language}", "xtreme", parallel="rows"),
-    Task("mlqa", SPAN_QA_MLQA, "mlqa.{language}", "xtreme", trained_as="xquad", parallel="ids"),
-    Task("tydiqa", SPAN_QA, "tydiqa.{language}", "xtreme"),
-    Task("bucc2018", MINING, "bucc2018.{language}", "xtreme"),
-    Task("tatoeba", RETRIEVAL_FROM_ENGLISH, "tatoeba.{language}", "xtreme"),
+    Task("xnli", CLASSIFICATION, "xtreme", parallel="rows"),
+    Task("paws-x", CLASSIFICATION, "xtreme", parallel="rows"),
+    Task("udpos", TAGGING, "xtreme"),
+    Task("pan-x", TAGGING, "xtreme"),
+    Task("xquad", SPAN_QA, "xtreme", parallel="rows"),
+    Task("mlqa", SPAN_QA_MLQA, "xtreme", trained_as="xquad", parallel="ids"),
+    Task("tydiqa", SPAN_QA, "xtreme"),
+    Task("bucc2018", MINING, "xtreme"),
+    Task("tatoeba", RETRIEVAL_FROM_ENGLISH, "xtreme"),
     # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
-    Task("xcopa", MULTIPLE_CHOICE, "xcopa.{language}", "xtreme", parallel="rows"),
-    Task("lareqa", PASSAGE_RETRIEVAL, "lareqa.{language}", "xtreme", parallel="rows"),
-    Task("mewsli-x", PASSAGE_RETRIEVAL, "mewsli-x.{language}", "xtreme"),
+    Task("xcopa", MULTIPLE_CHOICE, "xtreme", parallel="rows"),
+    Task("lareqa", PASSAGE_RETRIEVAL, "xtreme", parallel="rows"),
+    Task("mewsli-x", PASSAGE_RETRIEVAL, "xtreme"),
 )
 
-INTERMEDIATES = _registry(
-    Task("nli", CLASSIFICATION, "intermediate.nli.{language}"),
-    Task("para", CLASSIFICATION, "intermediate.para.{language}"),
-    Task("qa", SPAN_QA, "intermediate.qa.{language}"),
-    Task("intent", CLASSIFICATION, "intermediate.intent.{language}"),
-    Task("slots", TAGGING, "intermediate.slots.{language}"),
-    Task("dates", TAGGING, "intermediate.dates.{language}"),
+INTERMEDIATES = _intermediates(
+    Task("nli", CLASSIFICATION),
+    Task("para", CLASSIFICATION),
+    Task("qa", SPAN_QA),
+    Task("intent", CLASSIFICATION),
+    Task("slots", TAGGING),
+    Task("dates", TAGGING),
     # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
     _dialled("dial-base", "dial", Level(None, 0)),
     *(
@@ -167,25 +173,24 @@ INTERMEDIATES = _registry(
         )
         for number in numbers
     ),
-    Task("text", MASKED_LM, "intermediate.text.multilingual", in_multi=False, family="text"),
+    Task("text", MASKED_LM, multilingual=True, in_multi=False, family="text"),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
-    Task("anli", CLASSIFICATION, "intermediate.anli.{language}", "xtreme"),
-    Task("mnli", CLASSIFICATION, "intermediate.mnli.{language}", "xtreme"),
-    Task("qqp", CLASSIFICATION, "intermediate.qqp.{language}", "xtreme"),
-    Task("squad", SPAN_QA, "intermediate.squad.{language}", "xtreme"),
-    Task("squad2", SPAN_QA_NULL, "intermediate.squad2.{language}", "xtreme"),
-    Task("hellaswag", MULTIPLE_CHOICE, "intermediate.hellaswag.{language}", "xtreme"),
-    Task("ccg", TAGGING, "intermediate.ccg.{language}", "xtreme", licensed=True),
-    Task("cosmosqa", MULTIPLE_CHOICE, "intermediate.cosmosqa.{language}", "xtreme"),
-    Task("commonsenseqa", MULTIPLE_CHOICE, "intermediate.commonsenseqa.{language}", "xtreme"),
+    Task("anli", CLASSIFICATION, "xtreme"),
+    Task("mnli", CLASSIFICATION, "xtreme"),
+    Task("qqp", CLASSIFICATION, "xtreme"),
+    Task("squad", SPAN_QA, "xtreme"),
+    Task("squad2", SPAN_QA_NULL, "xtreme"),
+    Task("hellaswag", MULTIPLE_CHOICE, "xtreme"),
+    Task("ccg", TAGGING, "xtreme", licensed=True),
+    Task("cosmosqa", MULTIPLE_CHOICE, "xtreme"),
+    Task("commonsenseqa", MULTIPLE_CHOICE, "xtreme"),
     # What is mixed in or put in their place: texts of many languages, and intermediate data in other languages. Their
     # one config holds all languages.
-    Task("mlm", MASKED_LM, "intermediate.mlm.multilingual", "xtreme", in_multi=False),
-    Task("mnli-translated", CLASSIFICATION, "intermediate.mnli-translated.multilingual", "xtreme", in_multi=False),
-    Task("squad-translated", SPAN_QA, "intermediate.squad-translated.multilingual", "xtreme", in_multi=False),
-    Task("xnli-dev-translated", CLASSIFICATION, "intermediate.xnli-dev-translated.multilingual", "xtreme",
-         in_multi=False),
-    Task("siqa", MULTIPLE_CHOICE, "intermediate.siqa.{language}", "xtreme", in_multi=False),
+    Task("mlm", MASKED_LM, "xtreme", multilingual=True, in_multi=False),
+    Task("mnli-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
+    Task("squad-translated", SPAN_QA, "xtreme", multilingual=True, in_multi=False),
+    Task("xnli-dev-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
+    Task("siqa", MULTIPLE_CHOICE, "xtreme", in_multi=False),
     # Intermediate data in several source languages, by people; a suite has them where a study names such languages.
     _by_source("xnli-dev", CLASSIFICATION),
     _by_source("paws-x-train", CLASSIFICATION),
@@ -231,7 +236,7 @@ def get_intermediate(reference: str) -> Task:
     if name not in INTERMEDIATES:
         raise UnknownName("intermediate task", reference, INTERMEDIATES)
     task = INTERMEDIATES[name]
-    if language and "{language}" not in task.config:
+    if language and task.multilingual:
         raise StiltsError(f"intermediate task '{reference}': the data of '{name}' are one set in many languages")
     return replace(task, source_language=language or SOURCE_LANGUAGE)
 

@@ -212,7 +212,7 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
             raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
     # Texts of many languages are data of a language too.
     tasks = [target.name for target in targets]
-    tasks += [task.name for task in read if "{language}" not in task.config]
+    tasks += [task.name for task in read if task.multilingual]
     for language in named:
         if language != SOURCE_LANGUAGE and all(language in absent.get(task, {}) for task in tasks):
             reasons = "; ".join(f"{task}: {absent[task][language]}" for task in dict.fromkeys(tasks))

@@ -149,7 +149,7 @@ def facts(row, level):
 def test_the_registry_holds_every_level():
     registered = {name for name in of_suite(INTERMEDIATES, "pocket") if name.startswith("dial-")}
     assert registered == set(dials.LEVELS)
-    assert all(INTERMEDIATES[name].config == f"intermediate.{name}.{{language}}" for name in registered)
+    assert all(INTERMEDIATES[name].config_for("de") == f"intermediate.{name}.de" for name in registered)
 
 
 @pytest.mark.parametrize("name", LEVELS)

@@ -13,7 +13,7 @@ TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
 
 
 def test_every_task_has_a_format_and_its_place():
-    assert len({task.config for task in TASKS}) == len(TASKS)
+    assert len({task.config_for("en") for task in TASKS}) == len(TASKS)
     for name, task in {**INTERMEDIATES, **TARGETS}.items():
         assert task.name == name
         assert FORMATS[task.format.name] is task.format
@@ -33,7 +33,10 @@ def test_a_task_that_shares_a_training_fits_its_head(task):
     assert [str(head) for head in heads] == [str(heads[0])] * 2
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task.suite == "pocket"], ids=lambda task: task.config)
+POCKET = [task for task in TASKS if task.suite == "pocket"]
+
+
+@pytest.mark.parametrize("task", POCKET, ids=lambda task: task.config_for("en"))
 def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
     columns = source.task_features(task.name).keys()
     assert {*task.format.test_columns, *getattr(task.format, "columns", ())} <= columns

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from stilts.sources.suite import Row, Table
+from stilts.tasks.configs import Config
 
 _SLOT = re.compile(r"\w+=\S+")
 
@@ -63,18 +64,19 @@ class Census:
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
     def _note(self, table: Table) -> None:
-        task, _, language = table.config.rpartition(".")
+        config = Config.parse(table.config)
         traces = [trace(row) for row in table.rows]
         if table.split == "train":
             joined = Traces(*(frozenset().union(*parts) for parts in zip(*traces, strict=True)))
             self._training[table.config] = joined
-        if not table.config.startswith("intermediate."):
-            self._targets[task, language, table.split] = traces
+        if not config.intermediate:
+            self._targets[config.task, config.language, table.split] = traces
 
     def _overlaps(self) -> Iterator[dict[str, Any]]:
         for config, training in self._training.items():
-            for name, traces in self._compared(config.rpartition(".")[2]).items():
-                if config.startswith("intermediate.") or not name.endswith(" train"):
+            held = Config.parse(config)
+            for name, traces in self._compared(held.language).items():
+                if held.intermediate or not name.endswith(" train"):
                     shares = {kind: _share(traces, kind, training) for kind in Traces._fields}
                     yield {"training": config, "compared": name, "rows": len(traces), **shares}
 

@@ -28,6 +28,7 @@ from stilts.sources.pocket.overlap import Census
 from stilts.sources.suite import Request, Row, Table, choose, read_manifest, read_sizes, with_texts, write_suite
 from stilts.sources.texts import read_texts
 from stilts.study.errors import UnknownName
+from stilts.tasks.configs import Config
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, text_columns
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _packages() -> dict[str, str]:
 def _tables(request: Request) -> Iterator[Table]:
     evaluated: set[str] = set()
     for config, split, rows in _made(request, evaluated):
-        name = config.removeprefix("intermediate.").rpartition(".")[0]
+        name = Config.parse(config).task
         table = Table(config, split, task_features(name), rows)
         if "text" in request.families:
             evaluated.update(unlabelled.evaluated_texts(table))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stilts.sources.suite import Table
+from stilts.tasks.configs import MULTILINGUAL, Config
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +42,10 @@ class Shared:
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
     def _note(self, each: Table, kind: str, digests: np.ndarray) -> None:
-        if each.split == "train" and not each.config.endswith(".multilingual"):
+        config = Config.parse(each.config)
+        if each.split == "train" and config.language != MULTILINGUAL:
             self._training[each.config, kind] = np.unique(digests)
-        elif not each.config.startswith("intermediate."):
+        elif not config.intermediate:
             self._evaluation[each.config, each.split, kind] = digests
 
     def _overlaps(self) -> Iterator[dict[str, Any]]:

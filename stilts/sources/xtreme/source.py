@@ -21,6 +21,7 @@ from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
 from stilts.sources.xtreme.tables import decisive_tables
 from stilts.study.errors import StiltsError, UnknownName
+from stilts.tasks.configs import Config
 from stilts.tasks.registry import text_columns
 
 if TYPE_CHECKING:
@@ -359,7 +360,7 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
         return None  # texts to pretrain on, and a pool of candidates, are whole
     if "source_sentence" in piece.features:
         return sizes.retrieval
-    kind = "intermediate_train" if piece.split == "train" and piece.config.startswith("intermediate.") else piece.split
+    kind = "intermediate_train" if piece.split == "train" and Config.parse(piece.config).intermediate else piece.split
     return getattr(sizes, kind)
 
 
