@@ -24,7 +24,7 @@ from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.tasks import metrics
-from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING
+from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, RETRIEVAL_FROM_ENGLISH, SPAN_QA, TAGGING
 from stilts.tasks.registry import get_target
 from stilts.workspace.checkout import Workspace
 from stilts.workspace.resolution import SUITES
@@ -187,13 +187,13 @@ class RightStore:
         return table.assign(prediction=right)
 
     def _answers(self, task, data, language: str) -> list[str]:
-        if task.format == "classification":
+        if task.format == CLASSIFICATION:
             return [data.features["label"].names[row["label"]] for row in data]
-        if task.format == "tagging":
+        if task.format == TAGGING:
             return [" ".join(data.features["tags"].feature.names[tag] for tag in row["tags"]) for row in data]
-        if task.format == "retrieval":
+        if task.format == RETRIEVAL_FROM_ENGLISH:
             return [str(place) for place in range(len(data))]
-        if task.format == "mining":
+        if task.format == MINING:
             return [row["match"] for row in data if row["lang"] == language]
         return [row["answers"]["text"][0] for row in data]
 
