@@ -79,7 +79,8 @@ PILOT_SUITE = {
         "xcopa.qu": {"test": 10},
         "intermediate.mnli.en": {"train": 900, "validation": 100},
     },
-    "sources": {"google/xtreme/XNLI/test": "75150", "google/xtreme/tatoeba.deu/validation": "500 of 1000 published"},
+    "sources": {"google/xtreme/XNLI/test": {"rows": 75150, "published": 75150},
+                "google/xtreme/tatoeba.deu/validation": {"rows": 500, "published": 1000}},
     "revisions": {"google/xtreme": "0a1b2c"},
     "notes": {"xnli": ["English trains on MNLI."], "xcopa": ["-"]},
     "overlap": [

@@ -174,18 +174,15 @@ def left_out(manifest: Manifest) -> pd.DataFrame:
 def read_from(manifest: Manifest) -> pd.DataFrame:
     """Return one row per split that a suite was read from: repository, config, split, rows there, published, revision.
 
-    Published rows are given where the folder held fewer than were published. A revision is missing where the folder was
+    A revision is missing where the folder was
     copied by hand.
     """
     revisions = manifest.get("revisions", {})
     rows = []
     for place, held in manifest.get("sources", {}).items():
         repository, config, split = place.rsplit("/", 2)
-        there, _, whole = held.removesuffix(" published").partition(" of ")
-        rows.append(
-            {"repository": repository, "config": config, "split": split, "rows": int(there)}
-            | {"published": int(whole) if whole else int(there), "revision": revisions.get(repository)}
-        )
+        named = {"repository": repository, "config": config, "split": split}
+        rows.append({**named, **held, "revision": revisions.get(repository)})
     return pd.DataFrame(rows, columns=["repository", "config", "split", "rows", "published", "revision"])
 
 

@@ -242,7 +242,7 @@ class _Manifest(BaseModel):
     rows: dict[str, dict[str, int]] = {}
     left_out: dict[str, dict[str, str]] = {}
     notes: dict[str, list[str]] = {}
-    sources: dict[str, str] = {}
+    sources: dict[str, dict[str, int]] = {}
     revisions: dict[str, str] = {}
     packages: dict[str, str] = {}
     overlap: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stilts.study.records import Provenance, Record
 
@@ -87,6 +87,7 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
         trained_weights=work.trained_weights,
         peak_memory_mb=round(peak_memory_mb(), 1),
         device=device_name() if work.processes == 1 else f"{work.processes} x {device_name()}",
+        device_kind=device_kind(),
         precision=precision,
         packages=package_versions(),
         git_commit=git.commit,
@@ -119,6 +120,20 @@ def precision_mix(records: Iterable[Record]) -> str:
         f"these runs were not all computed in one precision ({listed}; each record states its own), so that what "
         "differs between them may come from rounding; `precision` in the study file sets it"
     )
+
+
+def device_kind() -> Literal["cpu", "gpu"]:
+    """Return what models are computed on."""
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def ran_on_gpu(provenance: Provenance) -> bool:
+    """Whether a run was computed on a GPU; of a record from before, the device's name tells: see `device_name`."""
+    if provenance.device_kind is None:
+        return not provenance.device.endswith("thread(s)")
+    return provenance.device_kind == "gpu"
 
 
 def device_name() -> str:

@@ -44,6 +44,9 @@ class Provenance(BaseModel):
     )
     peak_memory_mb: float = Field(0.0, description="peak resident set of the process, or of the GPU's allocator")
     device: str = Field(description="processor or GPU as it names itself, and threads")
+    device_kind: Literal["cpu", "gpu"] | None = Field(
+        None, exclude_if=lambda value: value is None, description="records from before do not say"
+    )
     precision: str = ""
     packages: dict[str, str] = Field(default_factory=dict, description="library -> version")
     git_commit: str | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.study.provenance import ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.workspace.work import operations_per_weight
@@ -24,6 +25,8 @@ class Speed:
         Records that it was measured from; 0 if it is assumed.
     update_seconds : float
         What an update takes besides; 0 where it is measured, since the rates then hold it.
+    gpu : bool
+        Whether it is no processor.
     """
 
     device: str
@@ -31,11 +34,7 @@ class Speed:
     prediction: float
     runs: int = 0
     update_seconds: float = 0.0
-
-    @property
-    def gpu(self) -> bool:
-        """Whether the device is no processor."""
-        return _is_gpu(self.device)
+    gpu: bool = True
 
     def of(self, run: Run) -> float:
         """Return the rate of a run's phase."""
@@ -58,7 +57,7 @@ ASSUMED_GPUS = (
 )  # fmt: skip
 
 
-ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12)
+ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12, gpu=False)
 
 
 def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
@@ -67,9 +66,9 @@ def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
     by_device: dict[str, list[Record]] = {}
     for record in records:
         device, tokens = record.provenance.device, record.provenance.tokens
-        if _tells_speed(record.run) and tokens and _is_gpu(device) == large:
+        if _tells_speed(record.run) and tokens and ran_on_gpu(record.provenance) == large:
             by_device.setdefault(device, []).append(record)
-    found = [_measured_speed(device, own) for device, own in by_device.items()]
+    found = [_measured_speed(device, own, large) for device, own in by_device.items()]
     assumed = list(ASSUMED_GPUS) if large else [ASSUMED_CORE]
     return sorted((speed for speed in found if speed), key=lambda speed: -speed.runs) or assumed
 
@@ -81,12 +80,7 @@ def _tells_speed(run: Run) -> bool:
     return known and run.phase in RECKONED_PHASES
 
 
-def _is_gpu(device: str) -> bool:
-    """Tell by the name that `stilts.study.provenance` gives: a processor's ends with its threads."""
-    return not device.endswith("thread(s)")
-
-
-def _measured_speed(device: str, records: list[Record]) -> Speed | None:
+def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | None:
     """Return a device's median rates; None where no training is recorded."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     for record in records:
@@ -96,4 +90,4 @@ def _measured_speed(device: str, records: list[Record]) -> Speed | None:
     if not rates[True]:
         return None
     training = median(rates[True])
-    return Speed(device, training, median(rates[False]) if rates[False] else training, len(records))
+    return Speed(device, training, median(rates[False]) if rates[False] else training, len(records), gpu=gpu)

@@ -317,7 +317,7 @@ def test_a_suite_with_holes_or_without_ids_is_no_whole_test_set(here, plan, tmp_
 
 
 def test_treebanks_as_the_hub_has_them_are_not_the_official_ones(here, plan, tmp_path):
-    about = {"fingerprint": "x", "sources": {"google/xtreme/udpos.German/test": "977"}}
+    about = {"fingerprint": "x", "sources": {"google/xtreme/udpos.German/test": {"rows": 977, "published": 977}}}
     write_suite(suite_tables(), tmp_path / "hub", about)
     gaps = submission.collect(here, plan, tmp_path / "hub").gaps
     assert [gap for gap in gaps if gap.startswith("udpos")] == [f"udpos: {submission.HUB_TREEBANKS}"]

@@ -277,7 +277,7 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
     ]
     work = 1000 * SMALL.layer_weights
     assert speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
-    assert speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1)]
+    assert speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1, gpu=False)]
     assert speeds([], LARGE) == list(ASSUMED_GPUS)
     assert speeds([], SMALL) == [ASSUMED_CORE]
 

@@ -51,8 +51,8 @@ class DataFolder:
 
     Attributes
     ----------
-    counts : dict of str to str
-        Place -> its number of rows, "n of N published" where they differ.
+    counts : dict of str to dict
+        Place -> `rows` that it holds, and how many were `published`.
     notes : dict of str to list of str
         Task -> what a reader of its numbers must know about its data.
     left_out : dict of str to dict of str to str
@@ -73,7 +73,7 @@ class DataFolder:
         self._within: dict[Path, list[Path]] = {}
         for path in _files_below(root):
             self._within.setdefault(path.parent, []).append(path)
-        self.counts: dict[str, str] = {}
+        self.counts: dict[str, dict[str, int]] = {}
         self.notes: dict[str, list[str]] = {}
         self.left_out: dict[str, dict[str, str]] = {}
         fetched = read_fetched(root)
@@ -184,7 +184,7 @@ class DataFolder:
         wanted = published_rows(*place)
         if wanted not in (None, rows) and place.repo in self.revisions:
             raise StiltsError(f"{path}: {rows} rows, but {wanted} were published for {place}; fetch it again")
-        self.counts[str(place)] = str(rows) if wanted in (None, rows) else f"{rows} of {wanted} published"
+        self.counts[str(place)] = {"rows": rows, "published": wanted or rows}
 
 
 class _Kept(BaseModel):
