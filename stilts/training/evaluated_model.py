@@ -63,8 +63,8 @@ class EvaluatedModel:
     @property
     def layer(self) -> int:
         """The layer by whose vectors sentences are compared, from the first; StiltsError if there is none."""
-        layer, count = self._layer or -1, len(self.layers)
-        if abs(layer) > count:
+        layer, count = -1 if self._layer is None else self._layer, len(self.layers)
+        if not 1 <= abs(layer) <= count:
             raise StiltsError(
                 f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {count}, "
                 f"or -{count} to -1 counted from the last"
