@@ -226,7 +226,8 @@ def _lay_out(submission: Submission, task: Task, predictions: "pd.DataFrame", su
 
 
 def _text(test: "_TestSet", predictions: Sequence[str], place: str) -> str:
-    names = dict(zip(test.labels, LABELS.get(test.task.name, ()), strict=False))
+    official = LABELS.get(test.task.name)
+    names = dict(zip(test.labels, official, strict=True)) if official else {}
     try:
         return test.task.format.write_predictions(test.asked, predictions, names)
     except StiltsError as error:

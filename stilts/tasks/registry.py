@@ -24,7 +24,7 @@ from stilts.tasks.formats import (
 from stilts.tasks.formats.base import Format, Group
 
 
-class Level(NamedTuple):
+class DialLevel(NamedTuple):
     """Where a dial stands, of a task whose difficulty is a setting; dial None: it is the lowest level of all dials."""
 
     dial: str | None
@@ -57,7 +57,7 @@ class Task:
         Whether a suite has it only for studies with `data.source_languages`, in these and in English.
     family : str, optional
         A suite has it only for studies that ask for this by `data.families`.
-    level : Level, optional
+    level : DialLevel, optional
         Of a task whose difficulty is a setting.
     tests_of : tuple of str
         Targets whose test sets have its rows, and which it must not be trained before.
@@ -78,7 +78,7 @@ class Task:
     licensed: bool = False
     by_source: bool = False
     family: str | None = None
-    level: Level | None = None
+    level: DialLevel | None = None
     tests_of: tuple[str, ...] = ()
     parallel: Literal["rows", "ids"] | None = None
     source_language: str = SOURCE_LANGUAGE
@@ -125,7 +125,7 @@ def _by_source(name: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
     return Task(name, form, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
-def _dialled(name: str, family: str, level: Level) -> Task:
+def _dialled(name: str, family: str, level: DialLevel) -> Task:
     return Task(name, CLASSIFICATION, in_multi=False, family=family, level=level)
 
 
@@ -162,9 +162,9 @@ INTERMEDIATES = _intermediates(
     Task("slots", TAGGING),
     Task("dates", TAGGING),
     # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
-    _dialled("dial-base", "dial", Level(None, 0)),
+    _dialled("dial-base", "dial", DialLevel(None, 0)),
     *(
-        _dialled(f"{dial}-{number}", family, Level(dial, number))
+        _dialled(f"{dial}-{number}", family, DialLevel(dial, number))
         for family, dial, numbers in (
             ("dial", "dial-slots", (2, 3, 4)),
             ("dial", "dial-distractors", (1, 2, 3)),

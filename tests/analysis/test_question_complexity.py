@@ -41,6 +41,7 @@ from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
 from stilts.sources.pocket.commands import dials
+from stilts.tasks.registry import INTERMEDIATES, DialLevel
 from stilts.workspace.checkout import Workspace, workspace
 
 ROOT = Path(__file__).parents[2]
@@ -98,20 +99,22 @@ def evidence():
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence):
+def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence, monkeypatch):
+    far = replace(INTERMEDIATES["dial-slots-4"], name="dial-slots-10", level=DialLevel("dial-slots", 10))
+    monkeypatch.setitem(INTERMEDIATES, far.name, far)
     assert evidence.dials == {"dial-steps": ["dial-base", "dial-steps-2", "dial-steps-3"]}
     assert list(evidence.units) == ["intent", "para", "nli", "qa", "slots", "dial"]
     assert (evidence.sources, evidence.unseen) == (["en", "de", "zh"], UNSEEN)
     assert evidence.gap("qa") == {"qa-en": 1.0, "qa-de": -0.5, "qa-zh": -0.5}
     bits = unit_complexity(evidence)["code_bits_per_example"]
     assert bits.to_dict() == pytest.approx(dict(zip(evidence.units, UNIT_BITS, strict=True)), abs=0.02)
-    several = {name: CONDITIONS["qa"] for name in ("dial-steps-3", "dial-base", "dial-slots-4", "dial-slots-2", "qa")}
+    several = {name: CONDITIONS["qa"] for name in ("dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2", "qa")}
     found = Evidence(several, evidence.scores, evidence.complexity)
     assert found.dials == {
         "dial-steps": ["dial-base", "dial-steps-3"],
-        "dial-slots": ["dial-base", "dial-slots-2", "dial-slots-4"],
+        "dial-slots": ["dial-base", "dial-slots-2", "dial-slots-10"],
     }
-    assert found.units == {"dial": ["dial-steps-3", "dial-base", "dial-slots-4", "dial-slots-2"], "qa": ["qa"]}
+    assert found.units == {"dial": ["dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2"], "qa": ["qa"]}
     assert not Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity).dials
 
 

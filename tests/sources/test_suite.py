@@ -299,10 +299,11 @@ def test_pocket_training_shares_no_template_and_no_text_with_english_evaluation(
 
 
 def test_pocket_texts_are_those_of_the_files(small):
-    texts = set(source.texts(small))
+    texts = list(source.texts(small))
+    assert len(texts) == len(set(texts))
     sentences = load_split(small, "command-nli.de", "test").to_list()
     words = load_split(small, "dates.zh", "test").to_list()
-    assert {row["sentence2"] for row in sentences} | {word for row in words for word in row["tokens"]} <= texts
+    assert {row["sentence2"] for row in sentences} | {word for row in words for word in row["tokens"]} <= set(texts)
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import INTERMEDIATES, Level, get_intermediate, study_conditions
+from stilts.tasks.registry import INTERMEDIATES, DialLevel, get_intermediate, study_conditions
 
 CODE_LENGTH = "code_bits_per_example"
 # As the records of phase `measure` name them, and as readers do.
@@ -184,7 +184,7 @@ def _unlearned(
     return found
 
 
-def _level(task: str) -> Level | None:
+def _level(task: str) -> DialLevel | None:
     return INTERMEDIATES[task].level if task in INTERMEDIATES else None
 
 

@@ -110,8 +110,8 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
 
 
 def texts(folder: Path) -> Iterator[str]:
-    """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
-    return read_texts(folder, text_columns("pocket"))
+    """Yield the texts of a suite, each once; see `stilts.sources.texts.read_texts`."""
+    yield from dict.fromkeys(read_texts(folder, text_columns("pocket")))
 
 
 def missing(task: str) -> str | None:
