@@ -36,8 +36,7 @@ def open_model(run: Run, workspace: "Workspace", splits: SuiteSplits, state: Sta
     """Return the encoder as the parent run left it, with the task's head where it has one."""
     task, folder = splits.task, workspace.encoder_folder(run)
     if task.trained:
-        labels = splits.read(splits.languages[0]).labels
-        model = build_model(folder, {task.training_task: (task.format, labels)}, run.seed, run.heads)
+        model = build_model(folder, {task.training_task: (task.format, splits.labels())}, run.seed, run.heads)
         model.load(state)
     else:
         model = build_model(folder, {}, run.seed)

@@ -118,9 +118,9 @@ def tasks(run: Run) -> list[Task]:
 
 
 def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
-    from stilts.sources.splits import load
+    from stilts.sources.splits import read_labels
 
-    labels = load(workspace.suite_folder(run), task, task.source_language, "train", 1).labels
+    labels = read_labels(workspace.suite_folder(run), task, task.source_language, "train")
     return {"format": task.format.name, "labels": labels}
 
 

@@ -13,7 +13,7 @@ from stilts.study.errors import StiltsError, UnknownName
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 _FOLDERS = {"data": "default"}  # a dataset of the Hub with a single, unnamed config keeps its files in data/
 
@@ -58,17 +58,35 @@ def load_split(root: Path, config: str, split: str, columns: Collection[str] = (
     """
     from datasets import Dataset
 
-    known = available(root)
-    if config not in known:
-        raise UnknownName(f"config of {root}", config, known)
-    if split not in known[config]:
-        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    dataset = Dataset(read_tables(split_files(Path(root), config, split)))  # its features are in the schema's metadata
+    dataset = Dataset(read_tables(_known_files(root, config, split)))  # its features are in the schema's metadata
     place = f"{root}, {config}, {split}"
     if not len(dataset):
         raise StiltsError(f"{place}: no rows; a split needs at least one")
     check_columns(place, dataset.column_names, columns)
     return dataset
+
+
+def read_features(root: Path, config: str, split: str) -> "Features":
+    """Columns of one split, of which no row is read; StiltsError as `load_split`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    path = _known_files(root, config, split)[0]
+    check_regular(path)
+    try:
+        return Features.from_arrow_schema(pq.read_schema(path))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _known_files(root: Path, config: str, split: str) -> list[Path]:
+    known = available(root)
+    if config not in known:
+        raise UnknownName(f"config of {root}", config, known)
+    if split not in known[config]:
+        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
+    return split_files(Path(root), config, split)
 
 
 def split_files(
@@ -107,11 +125,15 @@ def read_tables(paths: Sequence[Path]) -> "pa.Table":
         try:
             tables.append(pq.read_table(path, partitioning=None))
         except (pa.ArrowException, OSError) as error:
-            raise StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again") from error
+            raise _unreadable(path, error) from error
     try:
         return pa.concat_tables(tables)
     except pa.ArrowInvalid as error:
         raise StiltsError(f"{paths[0].parent}: the files of one split differ in their columns ({error})") from error
+
+
+def _unreadable(path: Path, error: Exception) -> StiltsError:
+    return StiltsError(f"{path}: cannot be read as parquet ({error}); fetch or build it again")
 
 
 def check_columns(place: str, present: Sequence[str], columns: Collection[str]) -> None:

@@ -1,11 +1,11 @@
 """The splits of a task in a suite, as the phases read them before they compute."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stilts.sources.hub import load_split
+from stilts.sources.hub import load_split, read_features
 from stilts.study.errors import StiltsError
 from stilts.tasks.configs import Config
 from stilts.tasks.formats.base import UNLIMITED, TrainedFormat
@@ -33,7 +33,7 @@ class SuiteSplits:
 
     suite: Path
     task: Task
-    languages: Sequence[str] = field(default=())
+    languages: Sequence[str] = ()
     most: int = UNLIMITED
 
     @property
@@ -54,6 +54,10 @@ class SuiteSplits:
         """Return the test set of a language, at most `most` rows."""
         return load(self.suite, self.task, language, "test", self.most)
 
+    def labels(self) -> list[str]:
+        """Return the names of the labels, those of the first language's test set."""
+        return read_labels(self.suite, self.task, self.languages[0], "test")
+
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
         """Return all rows of a split."""
         return load_split(self.suite, self.config(language), split, columns=columns)
@@ -65,6 +69,11 @@ def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split
     columns = form.test_columns if split == "test" else form.columns
     data = load_split(suite, task.config_for(language), split, columns=columns)
     return first_rows(data, form, language, most)
+
+
+def read_labels(suite: Path, task: Task, language: str, split: str) -> list[str]:
+    """Return the names of a split's labels, without its rows."""
+    return label_names(read_features(suite, task.config_for(language), split), task.format)
 
 
 def first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:

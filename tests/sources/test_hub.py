@@ -6,7 +6,7 @@ import pytest
 from datasets import ClassLabel, Features, Value
 from mirror import MIRROR, needs_mirror
 
-from stilts.sources.hub import available, load_split
+from stilts.sources.hub import available, load_split, read_features
 from stilts.study.errors import StiltsError, UnknownName
 
 FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
@@ -91,6 +91,15 @@ def test_a_folder_without_data_is_named(tmp_path):
     with pytest.raises(StiltsError, match="no data set in the Hub's layout"):
         available(tmp_path)
 
+
+
+def test_the_columns_of_a_split_are_known_without_its_rows(root):
+    assert read_features(root, "nli.en", "test") == load_split(root, "nli.en", "test").features
+    with pytest.raises(UnknownName, match="Known: test"):
+        read_features(root, "nli.en", "train")
+    (root / "nli.en" / "test.parquet").write_text("no parquet")
+    with pytest.raises(StiltsError, match="cannot be read as parquet .*; fetch or build it again"):
+        read_features(root, "nli.en", "test")
 
 
 def test_only_one_file_of_a_folder_is_read(root):
