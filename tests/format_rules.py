@@ -22,10 +22,10 @@ from stilts.tasks.formats import get_format
 from stilts.tasks.formats.base import Format, Group, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.subwords import subwords
 from stilts.tasks.registry import Task
+from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.loop import train
-from stilts.training.prediction import embed, head_outputs
+from stilts.training.prediction import head_outputs
 
 EXACT = {"batch_tokens": 512, "precision": "fp32"}
 
@@ -172,48 +172,11 @@ def check_learning(form: TrainedFormat, split: Split, encoder: Path, changes: di
     assert gold is None or {*predictions} <= {*gold, *split.labels, *map(str, range(9))}
 
 
-class Tested:
-    """A real model in the hands of a format's evaluation."""
-
-    max_length = 64
-    layers = (1, 2)
-    layer = 2
-
-    def __init__(self, form: Format, labels: Sequence[str], encoder: Path):
-        self.form, self.tokenizer = form, load_tokenizer(str(encoder))
-        self.model = build_model(encoder, {"made": (form, labels)} if form.trained else {}, seed=1)
-
-    def outputs(self, inputs, examples):
-        return head_outputs(self.model, "made", self.form, inputs, **EXACT)
-
-    def expect(self, texts):
-        self.expected = texts
-
-    def vectors(self, texts, layers):
-        different = list(dict.fromkeys(texts))
-        ids = subwords(self.tokenizer, different, truncation=True, max_length=64)
-        return Vectors(different, list(layers), embed(self.model.encoder, ids, layers, **EXACT))
-
-    def groups(self, sizes, layers):
-        yield from ([key] for key in sizes)
-
-    def layer_groups(self, texts):
-        yield from ([layer] for layer in self.layers)
-
-
-@dataclass(frozen=True)
-class Vectors:
-    texts: list[str]
-    layers: list[int]
-    made: np.ndarray
-
-    def of(self, texts, layer):
-        return self.made[self.layers.index(layer), [self.texts.index(text) for text in texts]]
-
-
 def check_evaluation(form: Format, example: Example, splits: SuiteSplits, encoder: Path) -> None:
     """Every language is scored, with what a row adds to the score; the leaderboard's file has text, if it takes any."""
-    scored = list(form.evaluate(splits, Tested(form, example.labels, encoder)))
+    model = build_model(encoder, {"made": (form, example.labels)} if form.trained else {}, seed=1)
+    tested = EvaluatedModel(model, "made", form, load_tokenizer(str(encoder)), 64, **EXACT)
+    scored = list(form.evaluate(splits, tested))
     assert [each.language for each in scored] == list(example.tests)
     for each in scored:
         asked = form.asked_rows(splits.data(each.language), each.language)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.models.adapters import has_adapters
-from stilts.models.model import MultiTaskModel, build_model, encoder_part, resolve_precision
+from stilts.models.model import MultiTaskModel, build_model, encoder_part
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.launch import train_together
 from stilts.phases.pretraining import pretrain
@@ -20,11 +20,10 @@ from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.guessing import majority
-from stilts.tasks.metrics import score
 from stilts.tasks.registry import Task, get_intermediate, get_target
 from stilts.training.loop import train
 from stilts.training.optimization import trained_count
-from stilts.training.prediction import count_predictions
+from stilts.training.prediction import dev_score
 from stilts.training.processes import ALONE, Processes
 from stilts.training.state import Outcome, SavedStates
 
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from stilts.workspace.checkout import Workspace
-
-
-DEV_BATCH_TOKENS = 4096  # of one pass over a dev set
 
 
 def train_phase(run: Run, workspace: "Workspace", parent: State | None) -> Record:
@@ -176,13 +172,7 @@ class _Dev:
 
     def scores(self, model: MultiTaskModel, names: Iterable[str]) -> dict[str, float]:
         """Return a model's scores on some of the tasks, in percent."""
-        return {name: self._score(model, name) for name in names}
-
-    def _score(self, model: MultiTaskModel, name: str) -> float:
-        precision = resolve_precision(self.precision, model.device)
-        return score(
-            count_predictions(model, name, self.splits[name], batch_tokens=DEV_BATCH_TOKENS, precision=precision)
-        )
+        return {name: dev_score(model, name, self.splits[name], self.precision) for name in names}
 
     def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
         """Return a record's metrics: by language the mean over its tasks, and each where there are several."""

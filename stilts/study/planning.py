@@ -77,7 +77,7 @@ def _measures(
     study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], seed: int, data: str, encoder: str
 ) -> Iterator[Run]:
     """Yield the runs that measure tasks: similarity of all at once, complexity of each intermediate one."""
-    base = {"encoder": _resolved(study.encoder, encoder), "suite": study.data.suite}
+    base = _base(study, study.encoder, encoder)
     tasks = tuple(dict.fromkeys(task for each in conditions for task in each.all_tasks))
     if similarity := study.measures.similarity:
         settings = SimilarityRunSettings(
@@ -97,8 +97,9 @@ def _own_names(task: str) -> tuple[str, str]:
     return task_name(task), task
 
 
-def _resolved(settings: EncoderSettings, fingerprint: str) -> ResolvedEncoder:
-    return ResolvedEncoder(**settings.model_dump(), fingerprint=fingerprint)
+def _base(study: Study, encoder: EncoderSettings, fingerprint: str) -> dict[str, Any]:
+    """Return what the settings of every run hold."""
+    return {"encoder": ResolvedEncoder(**encoder.model_dump(), fingerprint=fingerprint), "suite": study.data.suite}
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class _Line:
 
     @property
     def _base(self) -> dict[str, Any]:
-        return {"encoder": _resolved(self.encoder, self.fingerprint), "suite": self.study.data.suite}
+        return _base(self.study, self.encoder, self.fingerprint)
 
     def _run(self, phase: Phase, condition: str, target: str | None, parent: Run | None, settings: RunSettings) -> Run:
         # Without any training the encoder is the same for every seed, and so is what it predicts.

@@ -11,7 +11,7 @@ from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.subwords import subwords
-from stilts.training.prediction import counted, embed, head_outputs
+from stilts.training.prediction import BATCH_TOKENS, counted, embed, head_outputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -49,7 +49,7 @@ class EvaluatedModel:
         max_length: int,
         *,
         retrieval_layer: int | None = None,
-        batch_tokens: int = 4096,
+        batch_tokens: int = BATCH_TOKENS,
         precision: str = "fp32",
         progress: Callable[[int, int], Any] = lambda done, total: None,
     ):

@@ -16,17 +16,15 @@ from stilts.sources.splits import first_rows
 from stilts.study.settings import SOURCE_LANGUAGE, TrainingSettings
 from stilts.tasks.formats.base import Format, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
-from stilts.tasks.metrics import score
 from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.loop import train as train_model
-from stilts.training.prediction import count_predictions
+from stilts.training.prediction import dev_score
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 TASK = "task"  # name of the one head
-BATCH_TOKENS = 4096  # of one pass over a dev or a test set
 
 
 @dataclass(frozen=True)
@@ -91,13 +89,12 @@ def train(
     model.begin(before, how, goes_on=False, draw=str(seed))
     data = encode_split(form, train_split, tokenizer, how.max_length)
     held_out = encode_split(form, dev_split, tokenizer, how.max_length)
-    options = {"batch_tokens": BATCH_TOKENS, "precision": resolve_precision(how.precision, model.device)}
     outcome = train_model(
         model,
         {TASK: data},
         how,
         seed=seed,
-        dev_scores=lambda: {TASK: score(count_predictions(model, TASK, held_out, **options))},
+        dev_scores=lambda: {TASK: dev_score(model, TASK, held_out, how.precision)},
     )
     return Trained(name, model, tokenizer, form, train_split.labels, how.max_length, outcome.best_score)
 
@@ -119,9 +116,8 @@ def evaluate(
     """
     computed = resolve_precision(precision, trained.model.device)
     model = EvaluatedModel(
-        trained.model, TASK, trained.form, trained.tokenizer, trained.max_length, precision=computed,
-        batch_tokens=BATCH_TOKENS,
-    )  # fmt: skip
+        trained.model, TASK, trained.form, trained.tokenizer, trained.max_length, precision=computed
+    )
     splits = MemorySplits(trained.form, tests)
     return {each.language: each.metrics for each in trained.form.evaluate(splits, model)}
 
@@ -151,6 +147,7 @@ class MemorySplits:
 
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
         """Return the rows of a language's test set, or what stands under another name."""
+        check_columns(f"test set '{language}'", self.tests[language].column_names, columns)
         return self.tests[language]
 
 

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from stilts.models.backbones import Backbone
-from stilts.models.model import MultiTaskModel, autocast, pad
+from stilts.models.model import MultiTaskModel, autocast, pad, resolve_precision
 from stilts.tasks.formats.base import EncodedSplit, TrainedFormat
 from stilts.tasks.formats.heads import mean_pool
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.metrics import Counts
+from stilts.tasks.metrics import Counts, score
+
+BATCH_TOKENS = 4096  # of one padded batch, where no study says otherwise
 
 Progress = Callable[[int], Any]  # so many more examples went through
 
@@ -72,6 +74,12 @@ def predict(model: MultiTaskModel, task: str, split: EncodedSplit, **options: An
 def count_predictions(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> Counts:
     """Return what each row adds to the task's metric. Options as in `head_outputs`."""
     return split.counts(predict(model, task, split, **options))
+
+
+def dev_score(model: MultiTaskModel, task: str, split: EncodedSplit, precision: str) -> float:
+    """Return the score of a dev set in percent; `precision` may be "auto"."""
+    computed = resolve_precision(precision, model.device)
+    return score(count_predictions(model, task, split, batch_tokens=BATCH_TOKENS, precision=computed))
 
 
 @torch.inference_mode()
