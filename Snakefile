@@ -8,26 +8,23 @@ import shlex
 from pathlib import Path
 
 from stilts.workspace.notebooks.jobs import analyses, job_notebook
-from stilts.workspace.resolution import pending, recorded_runs
+from stilts.workspace.checkout import find_checkout
+from stilts.workspace.resolution import open_plan
 from stilts.workspace.starting import python
-from stilts.workspace.checkout import workspace
 
 root = Path(workflow.basedir)
-bare = workspace(start=root)
-study = bare.study(str(config["study"]))
-opened = bare.reference(str(config["study"]))
-here = workspace(study, root)
-plan = here.plan(study, opened)
+plan = open_plan(find_checkout(root), str(config["study"]))
+runs, schedule = plan.checkout.runs, plan.study.schedule
 jobs = {job.id: job for job in plan.jobs}
 # What is recorded needs no page but in the book.
-to_do = {job.id: job for job in pending(plan, recorded_runs(plan, here.store()))}
+to_do = {job.id: job for job in plan.pending(plan.recorded())}
 
 
-workdir: str(here.runs)
+workdir: str(runs)
 
 
 def pages(of):
-    return [ancient(str(job_notebook(here, job).relative_to(here.runs))) for job in of]
+    return [ancient(str(job_notebook(plan.checkout, job).relative_to(runs))) for job in of]
 
 
 def parents_to_do(wildcards):
@@ -35,12 +32,12 @@ def parents_to_do(wildcards):
 
 
 def shown_analyses(_):
-    return [str(analysis.notebook.relative_to(here.runs)) for analysis in analyses(here, plan)]
+    return [str(analysis.notebook.relative_to(runs)) for analysis in analyses(plan)]
 
 
 # What a job prints, and the code that it ends with, stand in its log for whoever started Snakemake.
 stilts = f"(cd {shlex.quote(str(root))} && {shlex.join(python('-m', 'stilts.cli'))}"
-reference = shlex.quote(opened)
+reference = shlex.quote(plan.reference)
 into_log = ") > {log:q} 2>&1 || {{ code=$?; echo exit code: $code >> {log:q}; exit $code; }}"
 
 
@@ -62,9 +59,9 @@ rule notebook:
         "jobs/{key}/{job}.ipynb",
     log:
         "logs/jobs/{key}/{job}.log",
-    threads: study.schedule.threads_per_job
+    threads: schedule.threads_per_job
     resources:
-        mem_mb=study.schedule.memory_mb,
+        mem_mb=schedule.memory_mb,
     shell:
         "{stilts} job {reference} {wildcards.job:q}" + into_log
 
@@ -78,6 +75,6 @@ rule analysis:
     log:
         "logs/analyses/{key}/{page}.log",
     resources:
-        mem_mb=study.schedule.memory_mb,
+        mem_mb=schedule.memory_mb,
     shell:
         "{stilts} analysis {reference} {wildcards.page:q}" + into_log

@@ -35,7 +35,9 @@ from stilts.tasks.metrics import Counts, score
 from stilts.tasks.registry import TARGETS, Task
 from stilts.training.loop import train
 from stilts.training.prediction import count_predictions
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import find_checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import open_plan
 
 PADDED_LENGTH = 128  # tokens of every input in the XTREME scripts' classification and tagging recipes
 RESAMPLES = 2000
@@ -124,12 +126,10 @@ def measured(
 def run(study_name: str, task_name: str, threads: int, examples: int, epochs: int) -> dict:
     """Return the three recipes' rows and where they were measured."""
     torch.set_num_threads(threads)
-    here = workspace()
-    study, task = here.study(study_name), TARGETS[task_name]
-    plan = here.plan(study)
-    here.prepare(plan)
-    suite, folder = here.suite_folder(plan.runs[0]), here.encoder_folder(plan.runs[0])
-    settings = study.training("target", task_name).model_copy(update={"examples": examples, "epochs": epochs})
+    plan, task = open_plan(find_checkout(), study_name), TARGETS[task_name]
+    prepare(plan)
+    suite, folder = plan.suite_folder, plan.checkout.encoder_folder(plan.runs[0])
+    settings = plan.study.training("target", task_name).model_copy(update={"examples": examples, "epochs": epochs})
     train_split = load(suite, task, "en", "train", settings.examples)
     dev_split = load(suite, task, "en", "validation", 10**6)
     form = task.format

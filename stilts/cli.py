@@ -19,10 +19,12 @@ from rich.table import Table
 
 from stilts.sources import suite
 from stilts.study.errors import StiltsError
-from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace import preparation
+from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.notebooks.jobs import analyses, job_notebook, live_questions, run_analysis, run_job
+from stilts.workspace.plan import Plan
 from stilts.workspace.progress import Tally, noted_share
-from stilts.workspace.resolution import Plan, pending, recorded_runs
+from stilts.workspace.resolution import open_plan
 from stilts.workspace.scheduling import run_plan
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -57,10 +59,8 @@ def _end_in_order() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _open(name: str, *, provisional: bool = False) -> tuple[Workspace, Plan]:
-    study = workspace().study(name)
-    here = workspace(study)
-    return here, here.plan(study, here.reference(name), provisional=provisional)
+def _open(name: str, *, provisional: bool = False) -> Plan:
+    return open_plan(find_checkout(), name, provisional=provisional)
 
 
 @commands.command("plan")
@@ -71,8 +71,8 @@ def show_plan(
     """Show a study's runs, how many exist, and what the others will take; nothing starts."""
     from stilts.workspace.plan_report import PlanReport
 
-    here, plan = _open(study, provisional=True)
-    report = PlanReport(here, plan)
+    plan = _open(study, provisional=True)
+    report = PlanReport(plan)
     for headers, rows in [report.summary(), *([report.listing()] if runs else [])]:
         table = Table(*headers)
         for row in rows:
@@ -85,19 +85,19 @@ def show_plan(
 @commands.command()
 def status(study: StudyName = "pocket") -> None:
     """Show how far a study is."""
-    here, plan = _open(study)
-    tally = Tally(here, plan)
+    plan = _open(study)
+    tally = Tally(plan)
     left = tally.total - tally.count()
     for run in plan.runs:
-        share = 0 if run.id in tally.recorded else noted_share(here, run.id)
+        share = 0 if run.id in tally.recorded else noted_share(plan.checkout, run.id)
         if share:
-            console.print(f"{run.id}: {share:.0%}, {_state(here, run.id)}", soft_wrap=True)
+            console.print(f"{run.id}: {share:.0%}, {_state(plan.checkout, run.id)}", soft_wrap=True)
     console.print(f"{tally} recorded, about {left / 60:.0f} core minutes left", soft_wrap=True)
 
 
-def _state(here: Workspace, run_id: str) -> str:
+def _state(checkout: Checkout, run_id: str) -> str:
     try:
-        return "running" if here.in_use(run_id) else "interrupted, goes on with the next `stilts run`"
+        return "running" if checkout.in_use(run_id) else "interrupted, goes on with the next `stilts run`"
     except StiltsError as error:  # a lock of another user
         return f"running or interrupted: {error}"
 
@@ -110,9 +110,9 @@ def fetch(
     """Copy all that a study reads from the Hub to its data folder; nothing asks the network afterwards."""
     from stilts.workspace import fetching
 
-    here = workspace()
-    opened = here.study(study)
-    folder = here.data_folder(opened)
+    checkout = find_checkout()
+    opened = checkout.study(study)
+    folder = checkout.data_folder(opened)
     fetching.fetch(opened, folder, report=lambda line: console.print(line, soft_wrap=True), dry_run=dry_run)
     if folder and not dry_run:
         console.print(f"data: {folder}", soft_wrap=True)
@@ -121,10 +121,10 @@ def fetch(
 @commands.command()
 def prepare(study: StudyName = "pocket") -> None:
     """Build a study's suite and its encoder, so that its runs need nothing but this machine."""
-    here, plan = _open(study)
-    here.prepare(plan)
+    plan = _open(study)
+    preparation.prepare(plan)
     console.print(
-        f"suite: {here.suite_folder(plan.runs[0])}\nencoder: {here.encoder_folder(plan.runs[0])}", soft_wrap=True
+        f"suite: {plan.suite_folder}\nencoder: {plan.checkout.encoder_folder(plan.runs[0])}", soft_wrap=True
     )
 
 
@@ -136,7 +136,7 @@ def export(
     """Write a checkpoint as a model that plain `transformers` loads, with its heads and a model card."""
     from stilts.publish import model_export
 
-    model_export.export(workspace(), checkpoint, folder)
+    model_export.export(find_checkout(), checkpoint, folder)
     console.print(f"load it: transformers.AutoModel.from_pretrained('{folder.resolve()}')", soft_wrap=True)
 
 
@@ -146,8 +146,8 @@ def export_suite(
     folder: Annotated[Path, typer.Argument(help="new folder, <config>/<split>-*.parquet as on the Hub")],
 ) -> None:
     """Write a study's suite as a folder that `datasets.load_dataset` and others read."""
-    here, plan = _open(study)
-    here.export_suite(plan, folder)
+    plan = _open(study)
+    preparation.export_suite(plan, folder)
     console.print(f"read it: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
 
 
@@ -160,8 +160,8 @@ def submit(
     """Write a study's predictions as the XTREME leaderboard takes them."""
     from stilts.publish import submission
 
-    here, plan = _open(study)
-    written = submission.submit(here, plan, folder, partial=partial)
+    plan = _open(study)
+    written = submission.submit(plan, folder, partial=partial)
     for target, choice in written.choices.items():
         console.print(f"{target}: {choice.run.condition}, seed {choice.run.seed}, {choice.run.id}", soft_wrap=True)
     if written.gaps:
@@ -175,8 +175,8 @@ def run(
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
     """Do all runs of a study that have no record."""
-    here, plan = _open(study)
-    run_plan(here, plan, profile)
+    plan = _open(study)
+    run_plan(plan, profile)
 
 
 @commands.command()
@@ -187,19 +187,19 @@ def book(
     """Do what a study still lacks, execute the analyses, build the book and check it."""
     from stilts.publish import site
 
-    here, plan = _open(study)
+    plan = _open(study)
     clock = Clock()
-    run_plan(here, plan, profile, with_book=True)
+    run_plan(plan, profile, with_book=True)
     clock.lap("runs and analyses")
-    with here.lock("book"):
-        if site.update_toc(here.root, plan.jobs):
+    with plan.checkout.lock("book"):
+        if site.update_toc(plan.checkout.root, plan.jobs):
             console.print(f"_toc.yml: the appendix now lists the runs of study {plan.study.name}")
         site.assemble(
-            here.root,
-            {page: job_notebook(here, job) for page, job in site.run_pages(plan.jobs).items()},
-            [analysis.notebook.parent for analysis in analyses(here, plan)],
+            plan.checkout.root,
+            {page: job_notebook(plan.checkout, job) for page, job in site.run_pages(plan.jobs).items()},
+            [analysis.notebook.parent for analysis in analyses(plan)],
         )
-        html = site.build(here.root)
+        html = site.build(plan.checkout.root)
         clock.lap("book")
         problems = site.check(html)
         clock.lap("check")
@@ -214,12 +214,12 @@ def questions(
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
     """Run the live part of the five questions, and build the book with it."""
-    here, plan = _open(study)
-    pages = live_questions(here, plan)
+    plan = _open(study)
+    pages = live_questions(plan)
     for live, stale in pages.items():
-        clock, (own_here, own_plan) = Clock(), _open(live)
-        new = pending(own_plan, recorded_runs(own_plan, own_here.store()))
-        run_plan(own_here, own_plan, profile)
+        clock, own_plan = Clock(), _open(live)
+        new = own_plan.pending(own_plan.recorded())
+        run_plan(own_plan, profile)
         clock.lap(f"study {live}")
         console.print(f"measured: {clock}", soft_wrap=True)
         if new:  # the page shows what stood before
@@ -232,10 +232,10 @@ def record(study: StudyName) -> None:
     """Copy the records of a finished study, and what its suite says of itself, to results/, to be committed."""
     from stilts.study.records import publish
 
-    here, plan = _open(study)
-    folder = here.root / "results" / plan.study.name
-    publish(here.store(), [run.id for run in plan.runs], folder)
-    suite.publish(here.suite_folder(plan.runs[0]), folder)
+    plan = _open(study)
+    folder = plan.checkout.root / "results" / plan.study.name
+    publish(plan.checkout.store(), [run.id for run in plan.runs], folder)
+    suite.publish(plan.suite_folder, folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}", soft_wrap=True)
 
@@ -270,8 +270,8 @@ def _stay_offline() -> None:
 def analysis(study: str, page: str) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
     _stay_offline()
-    here, plan = _open(study)
-    run_analysis(here, plan, page.rsplit("/", 1)[-1])
+    plan = _open(study)
+    run_analysis(plan, page.rsplit("/", 1)[-1])
 
 
 @commands.command(hidden=True)
@@ -286,8 +286,8 @@ def train(request: Path) -> None:
 def job(study: str, job_id: str) -> None:
     """Execute one job's notebook (called by Snakemake)."""
     _stay_offline()
-    here, plan = _open(study)
-    run_job(here, plan, job_id)
+    plan = _open(study)
+    run_job(plan, job_id)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings, Run
 from stilts.study.settings import Study
 from stilts.tasks.registry import condition, get_intermediate, get_target, measured_tasks
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import resolve
 
 LANGUAGES = ("ar", "de", "en", "eu", "fi", "hi", "hr", "ja", "sw", "tr")
 LAYERS = 12
@@ -93,11 +94,11 @@ PILOT_SUITE = {
 }
 
 
-def fill(here: Workspace, study: str, languages=LANGUAGES, examples: int = 30) -> None:
+def fill(here: Checkout, study: str, languages=LANGUAGES, examples: int = 30) -> None:
     """Write a record for every run of a study's plan that has none; studies share some runs."""
     settings = here.study(study)
     store = here.store()
-    for run in here.plan(settings).runs:
+    for run in resolve(settings, here).runs:
         if run.id in store:
             continue
         _write(store, run, settings.name, languages, examples)

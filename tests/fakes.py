@@ -8,7 +8,7 @@ import pandas as pd
 
 from stilts.study.records import Provenance, Record
 from stilts.study.runs import Run
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 
 
 def make_provenance(**noted) -> Provenance:
@@ -89,7 +89,7 @@ def make_record(target: str | None = "slots", phase: str = "zero-shot", seed: in
 RECORD = make_record()
 
 
-def record_runs(here: Workspace, runs: Sequence[Run], **noted) -> list[str]:
+def record_runs(here: Checkout, runs: Sequence[Run], **noted) -> list[str]:
     """Write a record of each run, and return their ids; `noted` is of their provenance."""
     for run in runs:
         provenance = make_provenance(study="tiny", **noted)

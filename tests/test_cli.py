@@ -21,20 +21,21 @@ from tiny_checkout import ROOT, study_settings, write_checkout, write_study, wri
 
 from stilts import cli
 from stilts.sources.suite import faults
-from stilts.workspace import plan_report
-from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace import plan_report, preparation, resolution, scheduling
+from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
+from stilts.workspace.resolution import open_plan
 
 ENCODER = "multilingual-e5-small"  # a fingerprint without any file
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Workspace:
+def here(tmp_path, monkeypatch) -> Checkout:
     """A checkout with a tiny study, as the current folder."""
     write_checkout(tmp_path / "checkout", study_settings(ENCODER))
     monkeypatch.chdir(tmp_path / "checkout")
     monkeypatch.delenv("STILTS_RUNS", raising=False)
-    return workspace(workspace().study("tiny"))
+    return find_checkout()
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def record(here: Workspace, count: int, precisions: Sequence[str] = ("",)) -> list[str]:
+def record(here: Checkout, count: int, precisions: Sequence[str] = ("",)) -> list[str]:
     """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
-    runs = here.plan(here.study("tiny")).runs[:count]
+    runs = open_plan(here, "tiny").runs[:count]
     for run, precision in zip(runs, itertools.cycle(precisions), strict=False):
         record_runs(here, [run], peak_memory_mb=700.0, precision=precision)
     return [run.id for run in runs]
@@ -79,7 +80,7 @@ def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, mo
     before = files(here.root)
     code, out, err = door("plan", "tiny", "--runs")
     assert (code, err) == (0, "")
-    for run in here.plan(here.study("tiny")).runs:
+    for run in open_plan(here, "tiny").runs:
         assert re.search(rf"{run.phase} .*to do .*\(assumed\).* {re.escape(run.id)} ", out)
     seconds = 45 + 30 + 20 + 3 * NOTEBOOK_SECONDS
     assert out.splitlines()[-4:] == [
@@ -145,11 +146,11 @@ def test_plan_of_a_finished_study_expects_nothing(here, door):
 def test_ids_are_not_broken_in_a_pipe(here):
     command = [sys.executable, "-m", "stilts.cli", "plan", "tiny", "--runs"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert all(run.id in printed for run in here.plan(here.study("tiny")).runs)
+    assert all(run.id in printed for run in open_plan(here, "tiny").runs)
 
 
 def test_status_tells_running_from_interrupted(here, door):
-    first, second, third = [run.id for run in here.plan(here.study("tiny")).runs]
+    first, second, third = [run.id for run in open_plan(here, "tiny").runs]
     record(here, 1)
     here.progress(second)(30, 100)
     here.progress(third)(20, 80)
@@ -316,14 +317,14 @@ def test_folders_are_relative_to_the_checkout_wherever_the_command_is_given(here
     monkeypatch.chdir(here.root / "notebooks")
     assert door("plan", "tiny") == from_root
     assert from_root[0] == 0
-    assert workspace().runs == here.root / "elsewhere"
+    assert find_checkout().runs == here.root / "elsewhere"
 
 
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_suite_is_exported_for_others(here, door, tmp_path):
-    write_suite(here, here.plan(here.study("tiny")))
+    write_suite(here, open_plan(here, "tiny"))
     code, out, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (0, "")
     assert out == f"read it: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
@@ -336,7 +337,7 @@ def test_a_suite_is_exported_for_others(here, door, tmp_path):
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing(here, door, tmp_path):
-    write_suite(here, here.plan(here.study("tiny")))
+    write_suite(here, open_plan(here, "tiny"))
     (tmp_path / "file").write_text("")
     code, _, err = door("export-suite", "tiny", tmp_path / "file" / "suite")
     assert code == 1
@@ -348,7 +349,7 @@ def test_a_damaged_suite_is_set_aside_and_built_again(here, door, tmp_path):
     sizes = {"train": 12, "intermediate_train": 12, "validation": 6, "test": 4, "retrieval": 150, "mining": 20}
     settings = study_settings(ENCODER, data={"languages": ["en", "de"], "sizes": sizes})
     write_study(here.root / "studies" / "tiny.yml", settings)
-    folder = write_suite(here, here.plan(here.study("tiny")))
+    folder = write_suite(here, open_plan(here, "tiny"))
     damaged = folder / "intent.de" / "test-00000-of-00001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:100])
     code, _, err = door("export-suite", "tiny", tmp_path / "suite")
@@ -395,16 +396,16 @@ def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, t
 
 def test_a_study_is_planned_once_for_a_command(here, door, monkeypatch):
     planned = []
-    whole = Workspace.plan
-    monkeypatch.setattr(Workspace, "plan", lambda *given, **options: planned.append(1) or whole(*given, **options))
-    monkeypatch.setattr(Workspace, "_build_suite", lambda *_: None)
-    monkeypatch.setattr(Workspace, "_prepare_encoder", lambda *_: None)
+    whole = resolution.plan_runs
+    monkeypatch.setattr(resolution, "plan_runs", lambda *given: planned.append(1) or whole(*given))
+    monkeypatch.setattr(preparation, "_build_suite", lambda *_: None)
+    monkeypatch.setattr(preparation, "_prepare_encoder", lambda *_: None)
     assert door("prepare", "tiny")[0] == 0
     assert planned == [1]
 
 
 def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
-    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setattr(scheduling, "prepare", lambda *_: None)
     (here.runs / "snakemake-tiny.log").mkdir(parents=True)
     code, _, err = door("run", "tiny")
     assert code == 1
@@ -445,7 +446,7 @@ def test_a_damaged_record_is_set_aside_and_said(here, door, caplog):
 
 def test_what_a_suite_says_of_itself_is_recorded_with_the_runs(here, door):
     record(here, 3)
-    suite = write_suite(here, here.plan(here.study("tiny")))
+    suite = write_suite(here, open_plan(here, "tiny"))
     code, out, _ = door("record", "tiny")
     folder = here.root / "results" / "tiny"
     assert code == 0

@@ -10,7 +10,8 @@ from mirror import MIRROR, NONE_HERE
 from stilts.study.records import Store, tidy
 from stilts.study.runs import Run
 from stilts.tasks.metrics import Counts, score
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import resolve
 
 ROOT = Path(__file__).parents[1]
 RECORDED = sorted(path.parent.name for path in (ROOT / "results").glob("*/records"))
@@ -30,14 +31,14 @@ def store(name):
 @pytest.fixture(scope="module")
 def plan(name):
     """The runs that the study's file names; of a study that reads a data folder, only where that stands."""
-    workspace = Workspace(ROOT)
-    study = workspace.study(name)
+    here = Checkout(ROOT)
+    study = here.study(name)
     with pytest.MonkeyPatch.context() as patch:
         if study.data.suite == "xtreme":
             if not MIRROR.is_dir():
                 pytest.skip(NONE_HERE)
             patch.setenv("STILTS_DATA", str(MIRROR))
-        return workspace.plan(study)
+        return resolve(study, here)
 
 
 def test_every_planned_run_is_recorded_with_its_settings_and_nothing_else(plan, store):

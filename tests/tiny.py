@@ -18,7 +18,8 @@ from stilts.study.settings import ScratchSettings
 from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING, get_format
 from stilts.tasks.formats.base import EncodedSplit, encode_split
 from stilts.tasks.formats.evaluation import Split
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
 
 LANGUAGES = ("en", "de", "sw")
 PLACES = {
@@ -233,9 +234,15 @@ def study_settings(encoder: Path, **changes: Any) -> dict[str, Any]:
     }
 
 
-def checkout(root: Path, encoder: Path, **changes: Any) -> Workspace:
+def scheduled(plan: Plan, **changes: Any) -> Plan:
+    """A plan whose runs are done in another way, which decides no result."""
+    schedule = plan.study.schedule.model_copy(update=changes)
+    return replace(plan, study=plan.study.model_copy(update={"schedule": schedule}))
+
+
+def checkout(root: Path, encoder: Path, **changes: Any) -> Checkout:
     """Lay out a checkout with the tiny study; `stilts.workspace.resolution.SUITES` must open `SOURCE` as "pocket"."""
     (root / "studies").mkdir(parents=True)
     (root / "_toc.yml").write_text("root: index\n")
     (root / "studies" / "tiny.yml").write_text(yaml.safe_dump(study_settings(encoder, **changes)))
-    return Workspace(root, "tiny", runs=root / "runs")
+    return Checkout(root, runs=root / "runs")

@@ -11,8 +11,8 @@ import yaml
 from stilts.sources import suite
 from stilts.sources.pocket.source import TRACES
 from stilts.tasks.formats import CLASSIFICATION
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("off", "on")
@@ -47,8 +47,8 @@ def write_study(path: Path, settings: dict) -> Path:
     return path
 
 
-def write_checkout(root: Path, *settings: dict) -> Workspace:
-    """Lay out what runs need of a checkout, with these studies, and return its workspace."""
+def write_checkout(root: Path, *settings: dict) -> Checkout:
+    """Lay out what runs need of a checkout, with these studies, and return its here."""
     for name in ("Snakefile", "_toc.yml", "pyproject.toml"):
         root.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
@@ -59,10 +59,10 @@ def write_checkout(root: Path, *settings: dict) -> Workspace:
     (root / "studies").mkdir()
     for content in settings:
         write_study(root / "studies" / f"{content['name']}.yml", content)
-    return Workspace(root)
+    return Checkout(root)
 
 
-def write_suite(here: Workspace, plan: Plan) -> Path:
+def write_suite(here: Checkout, plan: Plan) -> Path:
     """Put a suite of one task where that of a plan would be built: made by hand, since building takes seconds."""
     features = suite.with_texts(CLASSIFICATION.features(LABELS), *TRACES)
     tables = [

@@ -112,11 +112,11 @@ def floors_of_tests(records: Iterable[Record], noted: "pd.DataFrame") -> dict[st
 
 def main(study: str) -> None:
     """Write `chance.csv` beside the committed records of a study, from the suites that they were made on."""
-    from stilts.workspace.checkout import workspace
+    from stilts.workspace.checkout import find_checkout
 
-    here = workspace()
-    folder = here.root / "results" / study
-    chance_table(Store(folder / "records"), here.suite_folder).to_csv(folder / FILE, index=False)
+    checkout = find_checkout()
+    folder = checkout.root / "results" / study
+    chance_table(Store(folder / "records"), checkout.suite_folder).to_csv(folder / FILE, index=False)
 
 
 if __name__ == "__main__":

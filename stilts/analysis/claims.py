@@ -241,7 +241,7 @@ class Evidence:
 def evidence(analysis: Analysis) -> Evidence:
     """Return the evidence that a study's records give."""
     return Evidence(
-        analysis.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
+        analysis.settings.data.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
         analysis.failed, analysis.floors,
     )  # fmt: skip
 

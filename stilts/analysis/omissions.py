@@ -8,7 +8,6 @@ from stilts.analysis.opened import Analysis
 from stilts.analysis.suite_report import EVERY
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, study_conditions
-from stilts.workspace.checkout import workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +33,7 @@ def omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame"
     """
     import pandas as pd
 
-    study = workspace().study(analysis.study)
+    study = analysis.settings
     named = {task for each in study_conditions(study) for task in each.tasks}
     trained = {task for tasks in analysis.conditions.values() for task in tasks}
     wanted = [

@@ -14,7 +14,8 @@ from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record, Store, tidy
 from stilts.study.settings import Study
 from stilts.tasks.registry import TARGETS
-from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +29,9 @@ class Analysis:
 
     Attributes
     ----------
-    study, suite : str
-    store : Store
+    checkout : Checkout
+        Where they stand.
+    settings : Study
     records : tuple of Record
         None where nothing is recorded yet.
     planned : bool
@@ -39,13 +41,22 @@ class Analysis:
         Bootstrap replicates, and the state that draws them.
     """
 
-    study: str
-    suite: str
-    store: Store
+    checkout: Checkout
+    settings: Study
     records: tuple[Record, ...]
     planned: bool
     resamples: int
     seed: int
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return self.settings.name
+
+    @cached_property
+    def store(self) -> Store:
+        """All records of the checkout."""
+        return self.checkout.store()
 
     @cached_property
     def replicates(self) -> dict[str, Replicates]:
@@ -117,7 +128,7 @@ def in_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] 
     return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
 
 
-def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
+def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
     """Return the records of a study's planned runs; where none that trained is there, the committed ones of that study.
 
     Untrained runs do not count: studies that differ in training share them.
@@ -129,42 +140,41 @@ def find_records(here: Workspace, study: str) -> tuple[list[Record], bool]:
     planned : bool
         Whether they are runs of the plan.
     """
-    settings = here.study(study)
-    planned = _planned_records(here, settings)
-    conditions = [entry if isinstance(entry, str) else entry.name for entry in settings.intermediates]
-    committed = _committed_records(here, settings, conditions)
+    planned = _planned_records(checkout, study)
+    conditions = [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
+    committed = _committed_records(checkout, study, conditions)
     if not committed or any(record.run.parents for record in planned):
         return planned, True
     return in_order(committed, conditions, lambda record: record.run.condition), False
 
 
-def _committed_records(here: Workspace, settings: Study, conditions: Collection[str]) -> list[Record]:
+def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:
     """Committed records of a study; of the one that it is recorded with, those of its conditions and targets."""
-    if settings.recorded_as is None:
-        return list(Store(here.root / "results" / settings.name / "records"))
-    records = Store(here.root / "results" / settings.recorded_as / "records")
+    if study.recorded_as is None:
+        return list(Store(checkout.root / "results" / study.name / "records"))
+    records = Store(checkout.root / "results" / study.recorded_as / "records")
     return [
         record
         for record in records
-        if record.run.condition in conditions and record.run.target in (None, *settings.targets)
+        if record.run.condition in conditions and record.run.target in (None, *study.targets)
     ]
 
 
-def _planned_records(here: Workspace, settings: Study) -> list[Record]:
+def _planned_records(checkout: Checkout, study: Study) -> list[Record]:
     """Records of the runs of a plan; none where this machine lacks the data that the names of the runs depend on."""
     try:
-        runs = here.plan(settings).runs
+        runs = resolve(study, checkout).runs
     except UnknownName:  # a mistake in the study's file
         raise
     except StiltsError as error:
-        log.info("study %s: no runs can be named here (%s); its committed records are shown", settings.name, error)
+        log.info("study %s: no runs can be named here (%s); its committed records are shown", study.name, error)
         return []
-    store = here.store()
+    store = checkout.store()
     found = [store.find(run.id) for run in runs]
     return [record for record in found if record is not None]
 
 
-def open_analysis(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
+def open_analysis(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
     """Open the records of a study.
 
     Raises
@@ -174,20 +184,20 @@ def open_analysis(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
     StiltsError
         If it has no zero-shot record; says which command makes them.
     """
-    opened = open_if_recorded(study, resamples, seed)
+    opened = open_if_recorded(checkout, study, resamples, seed)
     if opened is None:
         raise StiltsError(f"study '{study}' has no zero-shot records yet; run `stilts run {study}` first")
     return opened
 
 
-def open_if_recorded(study: str, resamples: int = 2000, seed: int = 0) -> Analysis | None:
+def open_if_recorded(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis | None:
     """Open the records of a study, or return None where it has no zero-shot record."""
-    opened = open_study(study, resamples, seed)
+    opened = open_study(checkout, study, resamples, seed)
     return opened if opened.recorded else None
 
 
-def open_study(study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
+def open_study(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
     """Open whatever a study has on record, which may be nothing yet; UnknownName if there is no study of that name."""
-    here = workspace()
-    records, planned = find_records(here, study)
-    return Analysis(study, here.study(study).data.suite, here.store(), tuple(records), planned, resamples, seed)
+    settings = checkout.study(study)
+    records, planned = find_records(checkout, settings)
+    return Analysis(checkout, settings, tuple(records), planned, resamples, seed)

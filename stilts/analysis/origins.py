@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.opened import find_records
 from stilts.study.records import Record, Store
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,21 +29,22 @@ BOOK_PACKAGES = (
 )
 
 
-def records_of(here: Workspace, *studies: str) -> list[Record]:
+def records_of(checkout: Checkout, *studies: str) -> list[Record]:
     """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
-    found = [record for study in studies for record in find_records(here, study)[0]]
+    found = [record for study in studies for record in find_records(checkout, checkout.study(study))[0]]
     return list({record.id: record for record in found}.values())
 
 
-def committed(here: Workspace) -> list[Record]:
+def committed(checkout: Checkout) -> list[Record]:
     """Return all records under `results/`, by study, each once: studies that share a run have its record each."""
-    found = [record for name in recorded_studies(here) for record in Store(here.root / "results" / name / "records")]
+    found = [record for store in recorded_studies(checkout).values() for record in store]
     return list({record.id: record for record in found}.values())
 
 
-def recorded_studies(here: Workspace) -> list[str]:
-    """Return the names of the studies that have records under `results/`."""
-    return sorted(folder.parent.name for folder in (here.root / "results").glob("*/records"))
+def recorded_studies(checkout: Checkout) -> dict[str, Store]:
+    """Return the studies that have records under `results/`, by name, and these records."""
+    folders = sorted((checkout.root / "results").glob("*/records"))
+    return {folder.parent.name: Store(folder) for folder in folders}
 
 
 def extent(records: Sequence[Record]) -> str:

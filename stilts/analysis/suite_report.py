@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -13,11 +13,10 @@ from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
 from stilts.tasks.configs import Config
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, of_suite, tasks_read
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.markup import plain
-
-if TYPE_CHECKING:
-    pass
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import open_plan
 
 EVERY = "all"
 COUNTS = ("train (en)", "dev (en)", "languages", "test rows each", "fewest")
@@ -26,27 +25,18 @@ Manifest = Mapping[str, Any]
 """What `suite.json` says; empty where nothing is known of a suite."""
 
 
-def open_suite(study: str) -> Path:
+def open_suite(checkout: Checkout, study: str) -> Path:
     """Return the folder of a study's suite; one that is not there yet is built first, which takes minutes."""
-    here = workspace()
-    plan = here.plan(here.study(study))
-    folder = here.suite_folder(plan.runs[0])
-    if not (folder / MANIFEST).exists():
-        here.prepare(plan)
-    return folder
+    plan = open_plan(checkout, study)
+    if not (plan.suite_folder / MANIFEST).exists():
+        prepare(plan)
+    return plan.suite_folder
 
 
-def recorded_manifest(study: str) -> Manifest:
-    """Return what a study's suite said of itself when the records were committed; empty where that is not on record.
-
-    Raises
-    ------
-    UnknownName
-        If there is no study of that name.
-    """
-    here = workspace()
-    folder = here.root / "results" / here.study(study).name
-    cure = f"take the committed one back (`git checkout -- {folder.relative_to(here.root) / MANIFEST}`)"
+def recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
+    """Return what a study's suite said of itself when the records were committed; empty where that is not on record."""
+    folder = checkout.root / "results" / study.name
+    cure = f"take the committed one back (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
     return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 
 

@@ -20,7 +20,7 @@ from stilts.workspace.process_groups import process_group
 from stilts.workspace.starting import ended_by_signal, environment, python
 
 if TYPE_CHECKING:
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class _Member:
         return [line for line in self.output.read_text(errors="replace").split("\n") if line.strip()]
 
 
-def train_together(run: Run, workspace: "Workspace") -> None:
-    """Do a run's training in as many processes as the workspace says; the first of them writes its record.
+def train_together(run: Run, plan: "Plan") -> None:
+    """Do a run's training in as many processes as the study's schedule says; the first of them writes its record.
 
     The caller holds the run's lock, and the checkpoint of its parent stands.
 
@@ -50,15 +50,16 @@ def train_together(run: Run, workspace: "Workspace") -> None:
     StiltsError
         If there are fewer GPUs, or a process ends before its work is done; then all are ended.
     """
-    _check_gpus(workspace.processes)
-    folder = workspace.runs / "processes" / run.id
+    count = plan.study.schedule.processes
+    _check_gpus(count)
+    folder = plan.checkout.runs / "processes" / run.id
     shutil.rmtree(folder, ignore_errors=True)  # what processes that were killed have left
     folder.mkdir(parents=True)
     request = folder / "request.json"
-    request.write_text(json.dumps(_request(run, workspace)))
-    log.info("%s: trains in %d processes, whose output is in %s", run.id, workspace.processes, folder)
+    request.write_text(json.dumps(_request(run, plan)))
+    log.info("%s: trains in %d processes, whose output is in %s", run.id, count, folder)
     with process_group() as group, ExitStack() as stack:
-        members = [_start(rank, workspace, request, group, stack) for rank in range(workspace.processes)]
+        members = [_start(rank, plan, request, group, stack) for rank in range(count)]
         failed = _wait(members)
     for member in members:
         member.process.wait()  # those that went on have been killed with their group
@@ -69,21 +70,19 @@ def train_together(run: Run, workspace: "Workspace") -> None:
     shutil.rmtree(folder)
 
 
-def _request(run: Run, workspace: "Workspace") -> dict:
+def _request(run: Run, plan: "Plan") -> dict:
+    schedule = plan.study.schedule.model_copy(update={"threads_per_job": _threads(plan)})
     return {
         "run": run.model_dump(mode="json"),
-        "paths": {"root": str(workspace.root), "runs": str(workspace.runs)},
-        "workspace": {
-            "study_name": workspace.study_name,
-            "threads": _threads(workspace),
-            "state_minutes": workspace.state_minutes,
-        },
+        "study": plan.study.model_dump(mode="json") | {"schedule": schedule.model_dump()},
+        "reference": plan.reference,
+        "checkout": {"root": str(plan.checkout.root), "runs": str(plan.checkout.runs)},
     }
 
 
-def _threads(workspace: "Workspace") -> int:
+def _threads(plan: "Plan") -> int:
     """Return the CPU threads of each process: all share those of the job."""
-    return max(1, workspace.threads // workspace.processes)
+    return max(1, plan.study.schedule.threads_per_job // plan.study.schedule.processes)
 
 
 def _check_gpus(processes: int) -> None:
@@ -94,13 +93,13 @@ def _check_gpus(processes: int) -> None:
         raise StiltsError(f"schedule.processes is {processes}, but there are {gpus} GPUs here; lower it to {gpus}")
 
 
-def _start(rank: int, workspace: "Workspace", request: Path, group: int, stack: ExitStack) -> _Member:
+def _start(rank: int, plan: "Plan", request: Path, group: int, stack: ExitStack) -> _Member:
     output = request.with_name(f"process-{rank}.log")
     printed = stack.enter_context(output.open("w"))
     process = subprocess.Popen(
         python("-m", "stilts.cli", "train", str(request)),
-        cwd=workspace.root,
-        env=environment(workspace.runs) | _rank_variables(rank, workspace),
+        cwd=plan.checkout.root,
+        env=environment(plan.checkout.runs) | _rank_variables(rank, plan),
         process_group=group,
         stdin=subprocess.DEVNULL,
         stdout=printed,
@@ -109,14 +108,14 @@ def _start(rank: int, workspace: "Workspace", request: Path, group: int, stack: 
     return _Member(rank, process, output)
 
 
-def _rank_variables(rank: int, workspace: "Workspace") -> dict[str, str]:
+def _rank_variables(rank: int, plan: "Plan") -> dict[str, str]:
     """Return the variables by which torch.distributed and accelerate know the processes of one machine."""
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(workspace.processes),
-        "LOCAL_WORLD_SIZE": str(workspace.processes),
-        "OMP_NUM_THREADS": str(_threads(workspace)),
+        "WORLD_SIZE": str(plan.study.schedule.processes),
+        "LOCAL_WORLD_SIZE": str(plan.study.schedule.processes),
+        "OMP_NUM_THREADS": str(_threads(plan)),
     }
 
 

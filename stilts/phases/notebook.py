@@ -1,4 +1,4 @@
-"""What the phase notebooks call: open a study with a few settings of one's own, and do one phase of one condition."""
+"""What the phase notebooks call: change a few settings of a study, and do one phase of one condition."""
 
 import logging
 import sys
@@ -12,16 +12,15 @@ from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.records import Record
 from stilts.study.settings import Phase, Study
 from stilts.tasks.registry import get_target, study_conditions
-from stilts.workspace.checkout import workspace
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
 
 
-def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
-    """Return a study, with settings of its blocks replaced where a value other than None is given.
+def change_settings(study: Study, **changes: Mapping[str, Any]) -> Study:
+    """Return a study with settings of its blocks replaced where a value other than None is given.
 
     Parameters
     ----------
-    name : str
-        Name of a file in `studies/`, or a path ending in .yml.
     **changes : mapping
         Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. A training setting holds for
         all tasks and conditions of its phase, those with a value of their own included.
@@ -31,7 +30,6 @@ def open_study(name: str, **changes: Mapping[str, Any]) -> Study:
     StiltsError
         If a value does not fit its setting.
     """
-    study = workspace().study(name)
     content = study.model_dump()
     for block, values in changes.items():
         given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
@@ -66,7 +64,7 @@ def _as_languages(setting: str, value: Any) -> Any:
     return value
 
 
-def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: str = "all") -> list[Record]:
+def run_phase(plan: Plan, phase: Phase, condition: str, seed: int, targets: str = "all") -> list[Record]:
     """Do the runs of one phase, condition and seed that have no record, and return the records of all.
 
     Parameters
@@ -80,14 +78,12 @@ def run_phase(study: Study, phase: Phase, condition: str, seed: int, targets: st
         If the study has no such condition, seed or target.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    here = workspace(study)
-    plan = here.plan(study)
-    wanted = None if phase not in ("target", "zero-shot") or targets == "all" else _target_names(targets, study)
+    wanted = None if phase not in ("target", "zero-shot") or targets == "all" else _target_names(targets, plan.study)
     runs = plan.select(phase, condition, seed, wanted)
-    here.prepare(plan)
+    prepare(plan)
     records = []
     for run in runs:
-        record = complete(run, here, plan.by_id)
+        record = complete(run, plan)
         print(f"{run.id}: {record.provenance.seconds:.1f} s")
         records.append(record)
     return records

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from stilts.models.model import default_device, resolve_precision
-from stilts.study.provenance import RunClock, Work, clocked, collect_provenance
+from stilts.study import provenance
+from stilts.study.provenance import RunClock, Work
 from stilts.study.records import Record
 from stilts.study.runs import PretrainingRunSettings, Run, SimilarityRunSettings, ZeroShotRunSettings
 from stilts.tasks.formats.evaluation import Scored
@@ -16,8 +17,7 @@ from stilts.tasks.formats.evaluation import Scored
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stilts.workspace.checkout import Workspace
-
+    from stilts.workspace.plan import Plan
 
 State = dict[str, torch.Tensor]  # a model's weights by name
 Metrics = dict[str, dict[str, float]]
@@ -62,16 +62,16 @@ def concatenate(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
 
 
 @contextmanager
-def clocked_in(workspace: "Workspace") -> Iterator[RunClock]:
-    """Compute with the threads of a job, and yield a clock of the run."""
-    torch.set_num_threads(workspace.threads)
-    with clocked() as clock:
+def clocked(plan: "Plan") -> Iterator[RunClock]:
+    """Compute with the threads of a job of a plan, and yield a clock of the run."""
+    torch.set_num_threads(plan.study.schedule.threads_per_job)
+    with provenance.clocked() as clock:
         yield clock
 
 
 def write_record(
     run: Run,
-    workspace: "Workspace",
+    plan: "Plan",
     metrics: Metrics,
     clock: RunClock,
     work: Work,
@@ -90,10 +90,12 @@ def write_record(
         run=run,
         metrics=metrics,
         history=list(history),
-        provenance=collect_provenance(workspace.root, workspace.study_name, clock, work, precision_of(run)),
+        provenance=provenance.collect_provenance(
+            plan.checkout.root, plan.study.name, clock, work, precision_of(run)
+        ),
     )
-    store = workspace.store()
+    store = plan.checkout.store()
     if run.id not in store:  # a run that is done again for its checkpoint keeps its first record
         record = store.write(record, table)
-    workspace.forget_progress(run.id)
+    plan.checkout.forget_progress(run.id)
     return record

@@ -8,67 +8,66 @@ import logging
 from typing import TYPE_CHECKING
 
 from stilts.phases.measures import measure
-from stilts.phases.recording import State, clocked_in, write_record
+from stilts.phases.recording import State, clocked, write_record
 from stilts.phases.training import train_phase
 from stilts.phases.zero_shot import evaluate_zero_shot
 from stilts.study.records import Record
 from stilts.study.runs import Run
 
 if TYPE_CHECKING:
-
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
 
 
-def complete(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
+def complete(run: Run, plan: "Plan") -> Record:
     """Return a run's record; do the run first, and what it stands on, where there is none.
 
     Parameters
     ----------
-    plan : dict of str to Run
-        All runs by id, the parents of `run` among them.
+    plan : Plan
+        Of a study that has the run.
     """
-    store = workspace.store()
-    with workspace.lock(run.id):
+    store = plan.checkout.store()
+    with plan.checkout.lock(run.id):
         if record := store.find(run.id):
             log.info("%s: recorded, not run again", run.id)
             return record
         log.info("%s: runs, since it has no record", run.id)
-        return _do(run, workspace, plan)
+        return _do(run, plan)
 
 
-def _do(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> Record:
+def _do(run: Run, plan: "Plan") -> Record:
     """Do a run from the weights that its parent left, or from the public encoder where it has none."""
-    state = _weights(plan[run.parents[0]], workspace, plan) if run.parents else None
-    record = _PHASES[run.phase](run, workspace, state)
-    if run.parents and not workspace.keep_checkpoints:
-        _discard_spent(plan[run.parents[0]], workspace, plan)
+    state = _weights(plan.by_id[run.parents[0]], plan) if run.parents else None
+    record = _PHASES[run.phase](run, plan, state)
+    if run.parents and not plan.study.schedule.keep_checkpoints:
+        _discard_spent(plan.by_id[run.parents[0]], plan)
     return record
 
 
-def _discard_spent(parent: Run, workspace: "Workspace", plan: dict[str, Run]) -> None:
+def _discard_spent(parent: Run, plan: "Plan") -> None:
     """Remove a target checkpoint once every evaluation of it is recorded: one may serve several, as SQuAD's does."""
-    store = workspace.store()
-    children = [run for run in plan.values() if parent.id in run.parents]
+    store = plan.checkout.store()
+    children = [run for run in plan.runs if parent.id in run.parents]
     if parent.phase == "target" and all(child.id in store for child in children):
-        with workspace.lock(parent.id):
-            workspace.checkpoints.discard(parent.id)
+        with plan.checkout.lock(parent.id):
+            plan.checkout.checkpoints.discard(parent.id)
 
 
-def _weights(run: Run, workspace: "Workspace", plan: dict[str, Run]) -> State:
+def _weights(run: Run, plan: "Plan") -> State:
     """Return what a run left; do it again where that is gone. The lock keeps others from discarding it meanwhile."""
-    with workspace.lock(run.id):
-        if not workspace.checkpoints.intact(run.id):
+    with plan.checkout.lock(run.id):
+        if not plan.checkout.checkpoints.intact(run.id):
             log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)
-            _do(run, workspace, plan)
-        return workspace.checkpoints.load(run.id)
+            _do(run, plan)
+        return plan.checkout.checkpoints.load(run.id)
 
 
-def _measure_tasks(run: Run, workspace: "Workspace", parent: State | None) -> Record:
-    with clocked_in(workspace) as clock:
-        metrics, table, work = measure(run, workspace, parent)
-    return write_record(run, workspace, metrics, clock, work, table=table)
+def _measure_tasks(run: Run, plan: "Plan", parent: State | None) -> Record:
+    with clocked(plan) as clock:
+        metrics, table, work = measure(run, plan.checkout, parent)
+    return write_record(run, plan, metrics, clock, work, table=table)
 
 
 _PHASES = {

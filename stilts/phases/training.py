@@ -11,7 +11,7 @@ from stilts.models.model import MultiTaskModel, build_model, encoder_part
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.launch import train_together
 from stilts.phases.pretraining import pretrain
-from stilts.phases.recording import Metrics, State, clocked_in, write_record
+from stilts.phases.recording import Metrics, State, clocked, write_record
 from stilts.sources.splits import load
 from stilts.study.provenance import RunClock, Work
 from stilts.study.records import Record
@@ -30,30 +30,30 @@ from stilts.training.state import Outcome, SavedStates
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.plan import Plan
 
 
-def train_phase(run: Run, workspace: "Workspace", parent: State | None) -> Record:
+def train_phase(run: Run, plan: "Plan", parent: State | None) -> Record:
     """Train in this process, or in as many others as the study's schedule says; return the run's record."""
-    if workspace.processes == 1:
-        return train_run(run, workspace, parent)
-    train_together(run, workspace)
-    return workspace.store().get(run.id)
+    if plan.study.schedule.processes == 1:
+        return train_run(run, plan, parent)
+    train_together(run, plan)
+    return plan.checkout.store().get(run.id)
 
 
-def train_run(run: Run, workspace: "Workspace", parent: State | None, processes: Processes = ALONE) -> Record | None:
+def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes = ALONE) -> Record | None:
     """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several).
 
     Of several processes the main one alone writes, and returns the record.
     """
     if run.phase == "pretraining":
-        return _pretrain(run, workspace, processes)
+        return _pretrain(run, plan, processes)
     tasks, earlier = _trained_tasks(run), _earlier_tasks(run)
     settings = run.settings.training
-    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    suite, folder = plan.checkout.suite_folder(run), plan.checkout.encoder_folder(run)
     tokenizer = load_prepared_tokenizer(folder)
-    saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
-    with clocked_in(workspace) as clock:
+    saved = SavedStates(plan.checkout.training_folder(run.id), plan.study.schedule.state_minutes)
+    with clocked(plan) as clock:
         splits = {
             name: load(suite, task, task.source_language, "train", settings.examples) for name, task in tasks.items()
         }
@@ -71,7 +71,7 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
             seed=run.seed,
             dev_scores=lambda: dev.scores(model, tasks),
             example_cap=run.settings.condition.example_cap,
-            progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
+            progress=plan.checkout.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,
             processes=processes,
         )
@@ -79,21 +79,21 @@ def train_run(run: Run, workspace: "Workspace", parent: State | None, processes:
         return None
     metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
     work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(model))
-    return _save_and_record(run, workspace, model, metrics, clock, work, outcome, saved)
+    return _save_and_record(run, plan, model, metrics, clock, work, outcome, saved)
 
 
-def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record | None:
+def _pretrain(run: Run, plan: "Plan", processes: Processes) -> Record | None:
     """Train an encoder with random weights on texts, save the checkpoint, and record the held-out loss."""
     settings = run.settings.pretraining
-    saved = SavedStates(workspace.training_folder(run.id), workspace.state_minutes)
-    with clocked_in(workspace) as clock:
+    saved = SavedStates(plan.checkout.training_folder(run.id), plan.study.schedule.state_minutes)
+    with clocked(plan) as clock:
         done = pretrain(
-            workspace.suite_folder(run),
-            workspace.encoder_folder(run),
+            plan.checkout.suite_folder(run),
+            plan.checkout.encoder_folder(run),
             settings,
             run.settings.encoder.scratch,
             seed=run.seed,
-            progress=workspace.progress(run.id) if processes.is_main else lambda done, total: None,
+            progress=plan.checkout.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,
             processes=processes,
         )
@@ -101,12 +101,12 @@ def _pretrain(run: Run, workspace: "Workspace", processes: Processes) -> Record 
         return None
     outcome = done.outcome
     work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(done.model))
-    return _save_and_record(run, workspace, done.model, done.metrics, clock, work, outcome, saved)
+    return _save_and_record(run, plan, done.model, done.metrics, clock, work, outcome, saved)
 
 
 def _save_and_record(
     run: Run,
-    workspace: "Workspace",
+    plan: "Plan",
     model: MultiTaskModel,
     metrics: Metrics,
     clock: RunClock,
@@ -115,8 +115,8 @@ def _save_and_record(
     saved: SavedStates,
 ) -> Record:
     """Save the checkpoint that a training ends with, then its record, and only then forget how far it was."""
-    workspace.checkpoints.save(run.id, model.state_dict())
-    record = write_record(run, workspace, metrics, clock, work, history=outcome.history)
+    plan.checkout.checkpoints.save(run.id, model.state_dict())
+    record = write_record(run, plan, metrics, clock, work, history=outcome.history)
     saved.forget()
     return record
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from stilts.models.model import build_model
 from stilts.models.prepared import load_prepared_tokenizer
-from stilts.phases.recording import State, clocked_in, concatenate, precision_of, prediction_table, write_record
+from stilts.phases.recording import State, clocked, concatenate, precision_of, prediction_table, write_record
 from stilts.sources.splits import SuiteSplits, covered_languages
 from stilts.study.provenance import Work
 from stilts.study.records import Record
@@ -14,27 +14,28 @@ from stilts.tasks.registry import get_target
 from stilts.training.evaluated_model import EvaluatedModel
 
 if TYPE_CHECKING:
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.checkout import Checkout
+    from stilts.workspace.plan import Plan
 
 
-def evaluate_zero_shot(run: Run, workspace: "Workspace", parent: State | None) -> Record:
+def evaluate_zero_shot(run: Run, plan: "Plan", parent: State | None) -> Record:
     """Predict, score and record a target task in all languages, from the weights that the parent run left."""
     task, evaluation = get_target(run.target), run.settings.evaluation
-    suite = workspace.suite_folder(run)
+    suite = plan.checkout.suite_folder(run)
     form = task.format.with_options(chunk_rule=evaluation.chunk_rule, doc_stride=run.settings.doc_stride)
     languages = covered_languages(task, suite, run.settings.languages)
     splits = SuiteSplits(suite, task, languages, evaluation.examples or UNLIMITED)
-    with clocked_in(workspace) as clock:
-        model = open_model(run, workspace, splits, parent)
+    with clocked(plan) as clock:
+        model = open_model(run, plan.checkout, splits, parent)
         scored = list(form.evaluate(splits, model))
     metrics = {each.language: each.metrics for each in scored}
     table = concatenate([prediction_table(each) for each in scored])
-    return write_record(run, workspace, metrics, clock, Work(model.examples, model.tokens), table=table)
+    return write_record(run, plan, metrics, clock, Work(model.examples, model.tokens), table=table)
 
 
-def open_model(run: Run, workspace: "Workspace", splits: SuiteSplits, state: State | None) -> EvaluatedModel:
+def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State | None) -> EvaluatedModel:
     """Return the encoder as the parent run left it, with the task's head where it has one."""
-    task, folder = splits.task, workspace.encoder_folder(run)
+    task, folder = splits.task, checkout.encoder_folder(run)
     if task.trained:
         model = build_model(folder, {task.training_task: (task.format, splits.labels())}, run.seed, run.heads)
         model.load(state)
@@ -52,5 +53,5 @@ def open_model(run: Run, workspace: "Workspace", splits: SuiteSplits, state: Sta
         retrieval_layer=settings.evaluation.retrieval_layer,
         batch_tokens=settings.evaluation.batch_tokens,
         precision=precision_of(run),
-        progress=workspace.progress(run.id),
+        progress=checkout.progress(run.id),
     )

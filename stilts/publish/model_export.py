@@ -15,12 +15,12 @@ from stilts.tasks.registry import Task, get_intermediate, get_target
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.checkout import Checkout
 
 HEADS = "heads.safetensors"
 
 
-def find_checkpoint(workspace: "Workspace", name: str) -> str:
+def find_checkpoint(checkout: "Checkout", name: str) -> str:
     """Return the id of the run whose checkpoint stands here and whose id begins with `name`.
 
     Raises
@@ -30,15 +30,15 @@ def find_checkpoint(workspace: "Workspace", name: str) -> str:
     StiltsError
         If several did; or the run is recorded but its checkpoint is gone, or it is one that leaves none.
     """
-    standing = _standing(workspace)
+    standing = _standing(checkout)
     found = [run_id for run_id in standing if run_id.startswith(name)]
     if name in found or len(found) == 1:
         return name if name in found else found[0]
     if found:
         raise StiltsError(f"'{name}' begins the ids of {len(found)} checkpoints; give more of one: {', '.join(found)}")
-    record = workspace.store().find(name)
+    record = checkout.store().find(name)
     if record is None:
-        raise UnknownName(f"checkpoint in {workspace.checkpoints.root}", name, standing)
+        raise UnknownName(f"checkpoint in {checkout.checkpoints.root}", name, standing)
     if record.run.phase == "zero-shot":
         parents = ", ".join(record.run.parents) or "none: it predicts with the public encoder"
         raise StiltsError(f"{name} is an evaluation and leaves no weights; its parent's checkpoint: {parents}")
@@ -48,13 +48,13 @@ def find_checkpoint(workspace: "Workspace", name: str) -> str:
     )
 
 
-def _standing(workspace: "Workspace") -> list[str]:
-    root = workspace.checkpoints.root
+def _standing(checkout: "Checkout") -> list[str]:
+    root = checkout.checkpoints.root
     names = (path.parent.name for path in root.glob("*/checkpoint.json"))
     return sorted(name for name in names if not any(mark in name for mark in (".part-", ".corrupt-")))
 
 
-def export(workspace: "Workspace", name: str, folder: Path) -> Path:
+def export(checkout: "Checkout", name: str, folder: Path) -> Path:
     """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
 
     `AutoModel.from_pretrained(folder)` gives the hidden states that the study had, adapters merged. The heads are in
@@ -76,34 +76,34 @@ def export(workspace: "Workspace", name: str, folder: Path) -> Path:
     from safetensors import SafetensorError
 
     require_new(folder)
-    record = workspace.store().get(find_checkpoint(workspace, name))
-    _require(workspace, record)
+    record = checkout.store().get(find_checkpoint(checkout, name))
+    _require(checkout, record)
     with new_folder(folder, "model", SafetensorError) as part:
-        _write_model(workspace, record.run, part)
-        make_card(workspace, record).save(part / "README.md")
+        _write_model(checkout, record.run, part)
+        make_card(checkout, record).save(part / "README.md")
     return folder
 
 
-def _require(workspace: "Workspace", record: Record) -> None:
+def _require(checkout: "Checkout", record: Record) -> None:
     run, study = record.run, record.provenance.study
-    for what, place in (("suite", workspace.suite_folder(run)), ("encoder", workspace.encoder_folder(run))):
+    for what, place in (("suite", checkout.suite_folder(run)), ("encoder", checkout.encoder_folder(run))):
         if not place.is_dir():
             raise StiltsError(f"{what} {place} of run {run.id} is not here; `stilts prepare {study}` makes it")
 
 
-def _write_model(workspace: "Workspace", run: Run, folder: Path) -> None:
+def _write_model(checkout: "Checkout", run: Run, folder: Path) -> None:
     from safetensors.torch import save_file
 
     from stilts.models.adapters import load_merged
     from stilts.models.encoders import load_encoder
     from stilts.models.model import encoder_part
 
-    state = workspace.checkpoints.load(run.id)
-    model, tokenizer = load_encoder(str(workspace.encoder_folder(run)))
+    state = checkout.checkpoints.load(run.id)
+    model, tokenizer = load_encoder(str(checkout.encoder_folder(run)))
     load_merged(model, encoder_part(state))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    about = {task.name: json.dumps(_head(workspace, run, task), ensure_ascii=False) for task in tasks(run)}
+    about = {task.name: json.dumps(_head(checkout, run, task), ensure_ascii=False) for task in tasks(run)}
     heads = {name.removeprefix("heads."): tensor for name, tensor in state.items() if not name.startswith("encoder.")}
     save_file(heads, folder / HEADS, {"format": "pt", **about})
 
@@ -117,21 +117,21 @@ def tasks(run: Run) -> list[Task]:
     return [get_intermediate(name) for name in run.settings.condition.all_tasks]
 
 
-def _head(workspace: "Workspace", run: Run, task: Task) -> dict[str, Any]:
+def _head(checkout: "Checkout", run: Run, task: Task) -> dict[str, Any]:
     from stilts.sources.splits import read_labels
 
-    labels = read_labels(workspace.suite_folder(run), task, task.source_language, "train")
+    labels = read_labels(checkout.suite_folder(run), task, task.source_language, "train")
     return {"format": task.format.name, "labels": labels}
 
 
 # --- card ------------------------------------------------------------------------------------------------------------
 
 
-def make_card(workspace: "Workspace", record: Record) -> "ModelCard":
+def make_card(checkout: "Checkout", record: Record) -> "ModelCard":
     """Return the model card: front matter as the Hub reads it, with the whole record, and what a reader must know."""
     from huggingface_hub import ModelCard
 
-    children = (other for other in workspace.store() if record.id in other.run.parents)
+    children = (other for other in checkout.store() if record.id in other.run.parents)
     evaluated = [child for child in children if child.run.phase == "zero-shot"]
     return ModelCard(f"---\n{_card_data(record, evaluated).to_yaml()}\n---\n\n{_text(record, evaluated)}")
 

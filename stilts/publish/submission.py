@@ -29,8 +29,7 @@ from stilts.tasks.registry import Task, get_target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stilts.workspace.checkout import Workspace
-    from stilts.workspace.resolution import Plan
+    from stilts.workspace.plan import Plan
 
 SUITE = "xtreme"
 MANIFEST = "manifest.json"
@@ -95,7 +94,7 @@ class Submission:
     gaps: list[str] = field(default_factory=list)
 
 
-def submit(workspace: "Workspace", plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
+def submit(plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
     """Write a study's predictions to a new folder in the leaderboard's layout, with a manifest.
 
     Parameters
@@ -113,23 +112,23 @@ def submit(workspace: "Workspace", plan: "Plan", folder: Path, *, partial: bool 
         raise StiltsError(f"the leaderboard takes the tasks of suite '{SUITE}'; study '{plan.study.name}' is of suite "
                           f"'{plan.study.data.suite}'")  # fmt: skip
     require_new(folder)
-    suite = workspace.suite_folder(plan.runs[0])
+    suite = plan.suite_folder
     if not suite.is_dir():
         raise StiltsError(f"suite {suite} is not here; `stilts prepare {plan.reference}` builds it")
-    submission = collect(workspace, plan, suite)
+    submission = collect(plan, suite)
     if submission.gaps and not partial:
         listed = "\n".join(f"- {gap}" for gap in submission.gaps)
         raise StiltsError(f"this would be no whole submission:\n{listed}\nWith --partial what is there is written.")
     if not submission.files:
         raise StiltsError(f"study '{plan.study.name}' has no predictions for any task of the leaderboard")
-    about = _manifest(workspace, plan, submission, suite)
+    about = _manifest(plan, submission, suite)
     _write(folder, {**submission.files, MANIFEST: json.dumps(about, indent=1, ensure_ascii=False) + "\n"})
     return submission
 
 
-def collect(workspace: "Workspace", plan: "Plan", suite: Path) -> Submission:
+def collect(plan: "Plan", suite: Path) -> Submission:
     """Choose a run for each target and lay out its predictions; what is missing is noted, not raised."""
-    store = workspace.store()
+    store = plan.checkout.store()
     records = {run.id: record for run in plan.runs if (record := store.find(run.id))}
     submission = Submission()
     submission.gaps += [
@@ -278,11 +277,11 @@ def _gaps(test: _TestSet, given: int, official: int | None) -> Iterator[str]:
 # --- manifest --------------------------------------------------------------------------------------------------------
 
 
-def _manifest(workspace: "Workspace", plan: "Plan", submission: Submission, suite: Path) -> dict[str, Any]:
+def _manifest(plan: "Plan", submission: Submission, suite: Path) -> dict[str, Any]:
     from stilts.sources.suite import read_manifest
     from stilts.study.provenance import package_versions
 
-    store, notes = workspace.store(), read_manifest(suite).get("notes", {})
+    store, notes = plan.checkout.store(), read_manifest(suite).get("notes", {})
     targets = {
         target: _about(choice, store.get(choice.run.id), submission, target) | {"notes": notes.get(target, [])}
         for target, choice in submission.choices.items()

@@ -1,71 +1,40 @@
-"""One checkout and what lies in it: studies, records, checkpoints, prepared data, and the plan of a study.
-
-This is where the rooms meet: it resolves a study against the task registry, the sources and the encoder.
-"""
+"""One checkout and what lies in it: studies, records, checkpoints, prepared data, locks, and notes of progress."""
 
 import json
-import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stilts.models.encoders import ENCODERS, encoder_fingerprint, input_limit
-from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.models.encoders import ENCODERS
 from stilts.study import locks
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.files import read_study
-from stilts.study.planning import plan_runs, unique
 from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
-from stilts.study.storage import digest, names_in, new_folder, require_new, stands
-from stilts.workspace.limits import check_runs
-from stilts.workspace.resolution import (
-    SUITES,
-    Plan,
-    Source,
-    request_of,
-    resolve_tasks,
-)
+from stilts.study.storage import digest, names_in, stands
 from stilts.workspace.starting import runs_folder
 
-log = logging.getLogger(__name__)
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """A checkout of the study.
+class Checkout:
+    """A checkout of the study: its files, and the folder of what this machine has made.
 
     Parameters
     ----------
     root : Path
         Top folder of the checkout.
-    study_name : str
-        Study on whose behalf runs are done; goes into their provenance.
-    threads : int
-        CPU threads of one run.
-    keep_checkpoints : bool
-        Whether target checkpoints outlive their evaluation.
-    state_minutes : float
-        Between two saved states of a training.
-    processes : int
-        That train one model together.
     runs : Path, optional
         Folder of this machine's records, checkpoints and prepared data; `runs` under `root` by default, or where the
         environment's STILTS_RUNS says (relative to `root`, so that it means the same in every process).
     """
 
     root: Path
-    study_name: str = "pocket"
-    threads: int = 1
-    keep_checkpoints: bool = False
-    state_minutes: float = 10
-    processes: int = 1
     runs: Path = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self):
@@ -119,56 +88,6 @@ class Workspace:
         path = Path(name).resolve()
         return next((known for known, file in self.studies().items() if file.resolve() == path), str(path))
 
-    def plan(self, study: Study, reference: str | None = None, *, provisional: bool = False) -> Plan:
-        """Return a study's runs; nothing is computed or loaded for it.
-
-        Parameters
-        ----------
-        reference : str, optional
-            See `Plan`; the study's name by default.
-        provisional : bool
-            Whether a data folder that is not here yet is passed over: the runs then have other ids than with data.
-
-        Raises
-        ------
-        UnknownName
-            If the study names a task, a language, a suite or an encoder that is not known.
-        """
-        if study.data.suite not in SUITES:
-            raise UnknownName("suite", study.data.suite, SUITES)
-        source, has_data = self._source(study), self.has_data(study) or not provisional
-        conditions, measured, targets = resolve_tasks(study, source, has_data=has_data)
-        runs = plan_runs(
-            study,
-            conditions,
-            {task.name: task.training_task for task in targets if task.trained},
-            source.fingerprint(request_of(study)),
-            {
-                name: encoder_fingerprint(self.encoder_name(encoder), encoder.revision)
-                for name, encoder in {None: study.encoder, **study.encoders}.items()
-            },
-            measured,
-        )
-        runs = unique(runs)
-        check_runs(runs, self._shapes(study), self._positions(study))
-        return Plan(study, tuple(runs), reference or study.name)
-
-    def _shapes(self, study: Study) -> dict[str, Shape]:
-        """Return the shapes of a study's encoders, by name, where they are known before an encoder is loaded."""
-        names = {encoder.name: self.encoder_name(encoder) for encoder in (study.encoder, *study.encoders.values())}
-        return {name: shape for name, place in names.items() if (shape := encoder_shape(place))}
-
-    def _positions(self, study: Study) -> dict[str, int]:
-        """Return how many tokens a study's encoders have positions for, by name, where these have an end."""
-        limits = {
-            encoder.name: input_limit(self.encoder_name(encoder), encoder.revision)
-            for encoder in (study.encoder, *study.encoders.values())
-        }
-        return {name: limit for name, limit in limits.items() if limit is not None}
-
-    def _source(self, study: Study) -> Source:
-        return SUITES[study.data.suite](self.data_folder(study))
-
     def data_folder(self, study: Study) -> Path | None:
         """Return the folder that a study's data come from: STILTS_DATA, else the study's; relative to the checkout."""
         named = os.environ.get("STILTS_DATA") or study.data.folder
@@ -193,50 +112,6 @@ class Workspace:
         encoder = run.settings.encoder
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
         return self.runs / "encoders" / f"{slug}-{digest([encoder.model_dump(mode='json'), run.data])[:10]}"
-
-    def prepare(self, plan: Plan) -> None:
-        """Build the suite and the encoders of a plan, trimmed to the suite's texts; what stands is reused."""
-        # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
-        settings = {self.encoder_folder(run): run.settings.encoder for run in plan.runs}
-        with self.lock("prepare"):
-            suite = self._build_suite(plan)
-            for folder, encoder in settings.items():
-                self._prepare_encoder(encoder, plan.study, suite, folder)
-
-    def _prepare_encoder(self, encoder: EncoderSettings, study: Study, suite: Path, folder: Path) -> None:
-        from stilts.models.prepared import prepare_encoder
-
-        prepare_encoder(
-            self.encoder_name(encoder),
-            self._source(study).texts(suite),
-            folder,
-            revision=encoder.revision,
-            trim=encoder.trim_vocabulary,
-            scratch=encoder.scratch,
-        )
-
-    def _build_suite(self, plan: Plan) -> Path:
-        """Build the suite that a plan's runs are named after; one whose data have changed since would be another."""
-        source, request, run = self._source(plan.study), request_of(plan.study), plan.runs[0]
-        if source.fingerprint(request) != run.data:
-            raise StiltsError(
-                f"study '{plan.study.name}': its data changed after it was planned; give the command again"
-            )
-        return source.build(self.suite_folder(run), request, report=log.info)
-
-    def export_suite(self, plan: Plan, folder: Path) -> None:
-        """Copy the suite of a plan, built first where it does not stand, to a new folder in the Hub's layout.
-
-        Raises
-        ------
-        StiltsError
-            If the folder exists or cannot be written; nothing half-written keeps its name.
-        """
-        require_new(folder)
-        with self.lock("prepare"):
-            suite = self._build_suite(plan)
-        with new_folder(folder, "suite") as part:
-            shutil.copytree(suite, part, dirs_exist_ok=True)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -286,8 +161,8 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def workspace(study: Study | None = None, start: Path | None = None) -> Workspace:
-    """Return the workspace of the checkout that holds `start` (the current folder by default).
+def find_checkout(start: Path | None = None) -> Checkout:
+    """Return the checkout that holds `start` (the current folder by default).
 
     Raises
     ------
@@ -297,10 +172,5 @@ def workspace(study: Study | None = None, start: Path | None = None) -> Workspac
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / "studies").is_dir() and (folder / "_toc.yml").is_file():
-            if study is None:
-                return Workspace(folder)
-            how = study.schedule
-            return Workspace(
-                folder, study.name, how.threads_per_job, how.keep_checkpoints, how.state_minutes, how.processes
-            )
+            return Checkout(folder)
     raise StiltsError(f"{here} is not inside a checkout of the study (no studies/ and _toc.yml up to /)")

@@ -6,11 +6,10 @@ from pathlib import Path
 from stilts.models.known_encoders import encoder_shape
 from stilts.study.provenance import precision_mix
 from stilts.study.runs import PHASE_VERSIONS, Run
-from stilts.workspace.checkout import Workspace
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, disk
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
-from stilts.workspace.resolution import Plan, pending
+from stilts.workspace.plan import Plan
 from stilts.workspace.scheduling import jobs_at_once
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
@@ -21,19 +20,18 @@ class PlanReport:
 
     Parameters
     ----------
-    here : Workspace
     plan : Plan
     """
 
-    def __init__(self, here: Workspace, plan: Plan):
-        records = {record.id: record for record in here.store()}
-        self.here, self.plan, self.study = here, plan, plan.study
+    def __init__(self, plan: Plan):
+        records = {record.id: record for record in plan.checkout.store()}
+        self.plan, self.checkout, self.study = plan, plan.checkout, plan.study
         self.recorded = {run.id for run in plan.runs} & records.keys()
         self._precisions = precision_mix(records[name] for name in self.recorded)
-        self.shape = encoder_shape(here.encoder_name(plan.study.encoder))
+        self.shape = encoder_shape(plan.checkout.encoder_name(plan.study.encoder))
         self.expect = Estimator(records.values(), plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
-        self.notebooks = len(pending(plan, self.recorded))
+        self.notebooks = len(plan.pending(self.recorded))
         self.at_once = jobs_at_once(plan.study)
 
     def summary(self) -> Listing:
@@ -61,8 +59,8 @@ class PlanReport:
 
     def lines(self) -> Iterator[str]:
         """Yield what is true of the whole plan."""
-        if not self.here.has_data(self.study) and self.study.data.suite == "xtreme":
-            folder = self.here.data_folder(self.study) or "(none is named)"
+        if not self.checkout.has_data(self.study) and self.study.data.suite == "xtreme":
+            folder = self.checkout.data_folder(self.study) or "(none is named)"
             yield f"data folder {folder} is not here: all data are taken for granted, and the runs' ids will be others"
         yield (
             f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
@@ -83,7 +81,7 @@ class PlanReport:
 
     def _earlier_records(self) -> int:
         """Return how many records are committed for the study that are none of its runs as they are planned here."""
-        committed = (self.here.root / "results" / self.study.name / "records").glob("*.json")
+        committed = (self.checkout.root / "results" / self.study.name / "records").glob("*.json")
         return sum(path.stem not in self.plan.by_id for path in committed)
 
     def _in_words(self, estimate: Forecast) -> str:
@@ -132,9 +130,7 @@ class PlanReport:
     def _disk(self) -> str:
         if self.shape is None:
             return "disk: not known, since the encoder's size is not (it has no config.json here)"
-        places = {
-            "suite": self.here.suite_folder(self.plan.runs[0]), "encoder": self.here.encoder_folder(self.plan.runs[0])
-        }  # fmt: skip
+        places = {"suite": self.plan.suite_folder, "encoder": self.checkout.encoder_folder(self.plan.runs[0])}
         standing = {name: _bytes_in(place) for name, place in places.items() if place.is_dir()}
         return _disk_in_words(disk(self._started(), self.study, self.shape, self.at_once, standing))
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stilts.study.storage import stands
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.forecast import Estimator
-from stilts.workspace.resolution import Plan, recorded_runs
+from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ class ProgressNote(BaseModel):
     total: PositiveFloat
 
 
-def noted_share(workspace: Workspace, run_id: str) -> float:
+def noted_share(checkout: Checkout, run_id: str) -> float:
     """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
     try:
-        note = ProgressNote.model_validate_json((workspace.runs / "progress" / f"{run_id}.json").read_bytes())
+        note = ProgressNote.model_validate_json((checkout.runs / "progress" / f"{run_id}.json").read_bytes())
     except (OSError, ValueError):  # it is being written, or not what this version writes; the run knows better
         return 0.0
     return min(0.99, note.done / note.total)
@@ -49,21 +49,20 @@ class Tally:
         Runs with a record, as of the last count.
     """
 
-    def __init__(self, workspace: Workspace, plan: Plan):
-        store = workspace.store()
-        expect = Estimator(store)
-        self.workspace, self.plan = workspace, plan
-        self.recorded = recorded_runs(plan, store)
+    def __init__(self, plan: Plan):
+        expect = Estimator(plan.checkout.store())
+        self.plan = plan
+        self.recorded = plan.recorded()
         self._weights = {run.id: expect(run).seconds for run in plan.runs}
         self.total = sum(self._weights.values())
 
     def count(self) -> float:
         """Return the expected seconds of what is done now."""
-        records = self.workspace.runs / "records"
+        records = self.plan.checkout.runs / "records"
         open_runs = self._weights.keys() - self.recorded
         self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
         return sum(
-            weight * (1.0 if run_id in self.recorded else noted_share(self.workspace, run_id))
+            weight * (1.0 if run_id in self.recorded else noted_share(self.plan.checkout, run_id))
             for run_id, weight in self._weights.items()
         )
 
@@ -72,12 +71,12 @@ class Tally:
 
 
 @contextmanager
-def progress_bar(workspace: Workspace, plan: Plan) -> Iterator[None]:
+def progress_bar(plan: Plan) -> Iterator[None]:
     """Show a bar over all runs of a plan, weighted by their expected time, until the body ends.
 
     Where standard error is no terminal, a line a minute.
     """
-    tally, console, stop = Tally(workspace, plan), Console(stderr=True), threading.Event()
+    tally, console, stop = Tally(plan), Console(stderr=True), threading.Event()
     show = _show_bar if console.is_terminal else _show_lines
     watcher = threading.Thread(target=show, args=(tally, stop, console), daemon=True)
     watcher.start()

@@ -1,19 +1,21 @@
-"""The plan of a study: its settings resolved against the task registry, the source of its data and its encoders."""
+"""From a study to its plan: settings are resolved against the task registry, the source of the data and encoders.
+
+This is where the rooms below meet.
+"""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
+from stilts.models.encoders import encoder_fingerprint, input_limit
+from stilts.models.known_encoders import encoder_shape
 from stilts.sources import xtreme
 from stilts.sources.pocket import source as pocket
 from stilts.sources.suite import Request
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.planning import group_jobs
-from stilts.study.records import Store
-from stilts.study.runs import Job, Run
+from stilts.study.planning import plan_runs, unique
 from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
 from stilts.tasks.registry import (
     INTERMEDIATES,
@@ -26,9 +28,12 @@ from stilts.tasks.registry import (
     measured_tasks,
     study_conditions,
 )
-from stilts.workspace.limits import check_number
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.limits import check_number, check_runs
+from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -54,59 +59,57 @@ class Source(Protocol):
 SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket, "xtreme": xtreme.Suite}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The runs of a study, parents first, and the jobs that execute them.
+def open_plan(checkout: Checkout, name: str, *, provisional: bool = False) -> Plan:
+    """Return the plan of a study that is named as on the command line; see `Checkout.study` and `resolve`."""
+    return resolve(checkout.study(name), checkout, checkout.reference(name), provisional=provisional)
 
-    Attributes
+
+def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, provisional: bool = False) -> Plan:
+    """Return a study's runs; nothing is computed or loaded for it.
+
+    Parameters
     ----------
-    study : Study
-    runs : tuple of Run
-    reference : str
-        What opens the study again in another process: its name, or the path of its file.
+    reference : str, optional
+        See `Plan`; the study's name by default.
+    provisional : bool
+        Whether a data folder that is not here yet is passed over: the runs then have other ids than with data.
+
+    Raises
+    ------
+    UnknownName
+        If the study names a task, a language, a suite or an encoder that is not known.
     """
+    source = source_of(study, checkout)
+    conditions, measured, targets = resolve_tasks(
+        study, source, has_data=checkout.has_data(study) or not provisional
+    )
+    encoders = {None: study.encoder, **study.encoders}
+    places = {name: checkout.encoder_name(encoder) for name, encoder in encoders.items()}
+    runs = plan_runs(
+        study,
+        conditions,
+        {task.name: task.training_task for task in targets if task.trained},
+        source.fingerprint(request_of(study)),
+        {name: encoder_fingerprint(places[name], encoder.revision) for name, encoder in encoders.items()},
+        measured,
+    )
+    runs = unique(runs)
+    shapes = {encoder.name: encoder_shape(places[name]) for name, encoder in encoders.items()}
+    positions = {encoder.name: input_limit(places[name], encoder.revision) for name, encoder in encoders.items()}
+    check_runs(runs, _known(shapes), _known(positions))
+    return Plan(study, tuple(runs), reference or study.name, checkout)
 
-    study: Study
-    runs: tuple[Run, ...]
-    reference: str
 
-    @cached_property
-    def by_id(self) -> dict[str, Run]:
-        """Runs by their id."""
-        return {run.id: run for run in self.runs}
+def _known(values: Mapping[str, T | None]) -> dict[str, T]:
+    """Return what is known of encoders before one is loaded."""
+    return {name: value for name, value in values.items() if value is not None}
 
-    @cached_property
-    def jobs(self) -> list[Job]:
-        """Runs gathered into jobs as the study's schedule says."""
-        return group_jobs(self.runs, self.study.schedule.runs_per_job)
 
-    def parents(self, job: Job) -> list[Job]:
-        """Return the jobs that hold the parents of a job's runs."""
-        parents: list[Job] = []
-        for name in (parent for run in job.runs for parent in run.parents):
-            if self._job_of[name] not in parents:
-                parents.append(self._job_of[name])
-        return parents
-
-    @cached_property
-    def _job_of(self) -> dict[str, Job]:
-        return {run.id: job for job in self.jobs for run in job.runs}
-
-    def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
-        """Return the runs of one phase, condition and seed, and of these targets; StiltsError if there is none."""
-        found = [
-            run
-            for run in self.runs
-            if (run.phase, run.condition) == (phase, condition)
-            and run.seed in (seed, 0 if not run.parents and run.phase == "zero-shot" else seed)
-            and (targets is None or run.target in targets)
-        ]
-        if not found:
-            raise StiltsError(
-                f"study '{self.study.name}' has no {phase} run of condition '{condition}' with seed {seed}"
-                + (f" and target {', '.join(targets)}" if targets else "")
-            )
-        return found
+def source_of(study: Study, checkout: Checkout) -> Source:
+    """Return what makes the suite of a study."""
+    if study.data.suite not in SUITES:
+        raise UnknownName("suite", study.data.suite, SUITES)
+    return SUITES[study.data.suite](checkout.data_folder(study))
 
 
 def resolve_tasks(
@@ -243,13 +246,3 @@ def request_of(study: Study) -> Request:
     data = study.data
     languages = None if data.languages == "all" else data.languages
     return Request(data.seed, data.sizes, languages, data.source_languages, data.families)
-
-
-def recorded_runs(plan: Plan, store: Store) -> set[str]:
-    """Return the ids of a plan's runs that have a record; a corrupt record is set aside and counts as none."""
-    return {run_id for run_id in plan.by_id.keys() & store.names() if run_id in store}
-
-
-def pending(plan: Plan, recorded: Collection[str]) -> list[Job]:
-    """Return the jobs with a run that has no record."""
-    return [job for job in plan.jobs if any(run.id not in recorded for run in job.runs)]

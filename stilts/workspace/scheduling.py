@@ -24,12 +24,13 @@ from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import remove_leftovers, scratch_folder
 from stilts.study.runs import Job
 from stilts.study.settings import Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.memory import memory_mb
 from stilts.workspace.notebooks.jobs import job_notebook, log_of, pages_of, reasons_to_run
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
 from stilts.workspace.progress import progress_bar
-from stilts.workspace.resolution import Plan, pending, recorded_runs
 from stilts.workspace.starting import ended_by_signal, environment, python
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _OF_SNAKEFILE = re.compile(r"^\w+ in file .*Snakefile.*, line \d+:$")  # what fo
 EXIT_CODE = "exit code: "  # begins the last line of a failed job's log; see the Snakefile
 
 
-def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool = False) -> None:
+def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
     """Prepare data and encoder, then have Snakemake run every job that is not done.
 
     For the book also the pages of what is recorded are written where they are missing, and the analyses.
@@ -53,32 +54,32 @@ def run_plan(workspace: Workspace, plan: Plan, profile: str, *, with_book: bool 
     StiltsError
         If a job fails; finished runs are kept, and the same command goes on from there.
     """
-    _require_profile(workspace, profile)
-    with workspace.lock(f"study-{plan.study.name}"):
-        remove_leftovers(path for place in ("*", "*/*") for path in workspace.runs.glob(f"{place}/*.part-*"))
-        recorded = recorded_runs(plan, workspace.store())
-        reasons = list(reasons_to_run(workspace, plan, recorded, with_book))
+    _require_profile(plan.checkout, profile)
+    with plan.checkout.lock(f"study-{plan.study.name}"):
+        remove_leftovers(path for place in ("*", "*/*") for path in plan.checkout.runs.glob(f"{place}/*.part-*"))
+        recorded = plan.recorded()
+        reasons = list(reasons_to_run(plan, recorded, with_book))
         if not reasons:
             log.info("study %s: every run is recorded%s", plan.study.name, ", every page stands" if with_book else "")
             return
         for reason in reasons:
             log.info(reason)
-        workspace.prepare(plan)
-        todo = pending(plan, recorded)
-        _check_checkpoints(workspace, plan, todo)
+        prepare(plan)
+        todo = plan.pending(recorded)
+        _check_checkpoints(plan, todo)
         for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
-            job_notebook(workspace, job).unlink(missing_ok=True)
+            job_notebook(plan.checkout, job).unlink(missing_ok=True)
         start = time.monotonic()
-        _snakemake(workspace, plan, profile, with_book)
-        _require_done(workspace, plan, with_book)
+        _snakemake(plan, profile, with_book)
+        _require_done(plan, with_book)
         log.info("study %s took %.0f s", plan.study.name, time.monotonic() - start)
 
 
-def _require_profile(workspace: Workspace, profile: str) -> None:
-    known = [path.parent.name for path in (workspace.root / "profiles").glob("*/config.yaml")]
+def _require_profile(checkout: Checkout, profile: str) -> None:
+    known = [path.parent.name for path in (checkout.root / "profiles").glob("*/config.yaml")]
     if profile not in known:
         raise UnknownName("Snakemake profile", profile, known)
-    _require_executor(workspace.root / "profiles" / profile / "config.yaml")
+    _require_executor(checkout.root / "profiles" / profile / "config.yaml")
 
 
 def _require_executor(path: Path) -> None:
@@ -99,51 +100,51 @@ def _require_executor(path: Path) -> None:
         )
 
 
-def _require_done(workspace: Workspace, plan: Plan, with_book: bool) -> None:
+def _require_done(plan: Plan, with_book: bool) -> None:
     """Raise StiltsError if a record or a page lacks that Snakemake was asked for, whatever it says itself."""
-    recorded = recorded_runs(plan, workspace.store())
+    recorded = plan.recorded()
     lacking = [f"record {run.id}" for run in plan.runs if run.id not in recorded]
     if with_book:
-        lacking += [f"page {page}" for page in pages_of(workspace, plan, with_book).values() if not page.exists()]
+        lacking += [f"page {page}" for page in pages_of(plan, with_book).values() if not page.exists()]
     if lacking:
         shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise StiltsError(
             f"Snakemake reported no error, but what was asked for is not all there: {shown}; run the same command "
-            f"again. What its jobs printed: {workspace.runs / 'logs'}"
+            f"again. What its jobs printed: {plan.checkout.runs / 'logs'}"
         )
 
 
-def _check_checkpoints(workspace: Workspace, plan: Plan, todo: Collection[Job]) -> None:
+def _check_checkpoints(plan: Plan, todo: Collection[Job]) -> None:
     """Set damaged checkpoints that jobs start from aside now, where the terminal shows it, and not in a notebook."""
     runs = plan.by_id
     needed = dict.fromkeys(parent for job in todo for run in job.runs for parent in run.parents)
     while needed:
         run_id = needed.popitem()[0]
-        if not workspace.checkpoints.intact(run_id):
+        if not plan.checkout.checkpoints.intact(run_id):
             needed |= dict.fromkeys(runs[run_id].parents)
 
 
 # --- Snakemake -------------------------------------------------------------------------------------------------------
 
 
-def _snakemake(workspace: Workspace, plan: Plan, profile: str, with_book: bool) -> None:
+def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
     # The profile's path is relative to the checkout, since in a whole one Snakemake would expand brackets.
     command = python(
         "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
-        "--snakefile", str(workspace.root / "Snakefile"), "--nolock",
-        "--configfile", str(_write_config(workspace, plan)),
+        "--snakefile", str(plan.checkout.root / "Snakefile"), "--nolock",
+        "--configfile", str(_write_config(plan)),
     )  # fmt: skip
-    pages = pages_of(workspace, plan, with_book)
+    pages = pages_of(plan, with_book)
     for page in pages.values():
         log_of(page).unlink(missing_ok=True)
-    log_file = workspace.runs / f"snakemake-{plan.study.name}.log"
+    log_file = plan.checkout.runs / f"snakemake-{plan.study.name}.log"
     with ExitStack() as stack:
-        variables = environment(workspace.runs)
+        variables = environment(plan.checkout.runs)
         if profile == LOCAL_PROFILE:
             command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
             variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
-        stack.enter_context(progress_bar(workspace, plan))
-        code = _run_group(command, log_file, cwd=workspace.root, env=variables)
+        stack.enter_context(progress_bar(plan))
+        code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
         raise StiltsError(
             f"{_why_failed(code, pages, log_file)}\nWhat ran until then is kept; the same command goes on. "
@@ -151,9 +152,9 @@ def _snakemake(workspace: Workspace, plan: Plan, profile: str, with_book: bool) 
         )
 
 
-def _write_config(workspace: Workspace, plan: Plan) -> Path:
+def _write_config(plan: Plan) -> Path:
     """Write the study's reference to a file: of one on the command line, such as 007, Snakemake would make a number."""
-    path = workspace.runs / f"snakemake-{plan.study.name}.json"
+    path = plan.checkout.runs / f"snakemake-{plan.study.name}.json"
     with _open_log(path) as file:
         json.dump({"study": plan.reference}, file)
     return path

@@ -23,11 +23,13 @@ from stilts.sources.pocket.source import task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.records import Record
 from stilts.tasks.formats.tagging import name_chunks
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import find_checkout
 from stilts.workspace.notebooks.execution import execute, parameters_of
 from stilts.workspace.notebooks.pages import book_pages
+from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
 ANALYSES = (
@@ -68,11 +70,11 @@ def root(tmp_path_factory):
     for path in (HERE / "studies").glob("*-*.yml"):  # of the questions; they have the faked studies' records, or none
         if not (root / "studies" / path.name).exists():
             shutil.copy(path, root / "studies")
-    here = workspace(start=root)
+    here = find_checkout(root)
     fill(here, "pocket-full")
     fill(here, "pocket")
     commit_pilot(root)
-    write_faked_suite(here.suite_folder(here.plan(here.study("pocket-full")).runs[0]))
+    write_faked_suite(here.suite_folder(open_plan(here, "pocket-full").runs[0]))
     (root / "results" / "benchmarks").mkdir(parents=True)
     (root / "results" / "benchmarks" / "throughput.json").write_text(json.dumps(LOOPS))
     return root
@@ -265,7 +267,7 @@ def test_the_same_records_give_the_same_bytes(pages, root):
 
 def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
     monkeypatch.chdir(root)
-    suite = suite_report.open_suite("pocket-full")
+    suite = suite_report.open_suite(find_checkout(), "pocket-full")
     manifest = read_manifest(suite)
     assert suite_report.examples(suite, "slots", ["en", "hr", "de"], 0).to_numpy().tolist() == [
         ["English", "mach Küche hell", "area: Küche"],
@@ -294,11 +296,16 @@ def test_chunks_of_a_tagged_sentence():
 
 def test_a_study_without_records_says_what_to_run(root, monkeypatch):
     monkeypatch.chdir(root)
-    assert open_if_recorded("empty") is None
+    assert open_if_recorded(find_checkout(), "empty") is None
     with pytest.raises(StiltsError, match="study 'empty' has no zero-shot records yet; run `stilts run empty` first"):
-        open_analysis("empty")
+        open_analysis(find_checkout(), "empty")
     with pytest.raises(UnknownName, match="unknown study 'poket'. Did you mean 'pocket'"):
-        open_analysis("poket")
+        open_analysis(find_checkout(), "poket")
+
+
+def found_records(root: Path, study: str) -> tuple[list[Record], bool]:
+    here = find_checkout(root)
+    return find_records(here, here.study(study))
 
 
 def test_committed_records_stand_in_for_a_plan_that_none_of_them_fits(root, tmp_path):
@@ -310,18 +317,18 @@ def test_committed_records_stand_in_for_a_plan_that_none_of_them_fits(root, tmp_
     (tmp_path / "studies" / "pocket-full.yml").write_text(yaml.safe_dump(changed))
     there = tmp_path / "results" / "pocket-full" / "records"
     shutil.copytree(root / "runs" / "records", there)
-    records, planned = find_records(workspace(start=tmp_path), "pocket-full")
+    records, planned = found_records(tmp_path, "pocket-full")
     assert not planned
     assert len(records) == len(list(there.glob("*.json")))
     assert [record.run.condition for record in records][0] == "none"
-    planned_ones, planned = find_records(workspace(start=root), "pocket-full")
+    planned_ones, planned = found_records(root, "pocket-full")
     assert planned
     assert len(planned_ones) == 68
 
 
 def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
     monkeypatch.chdir(root)
-    analysis = open_analysis("pocket", resamples=50)
+    analysis = open_analysis(find_checkout(), "pocket", resamples=50)
     assert set(analysis.languages) == set(LANGUAGES)
     averages = average_language_gains(analysis.replicates)
     assert set(well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
@@ -336,7 +343,7 @@ def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
 
 def test_costs_add_up(root, monkeypatch):
     monkeypatch.chdir(root)
-    runs = run_costs(open_analysis("pocket").records)
+    runs = run_costs(open_analysis(find_checkout(), "pocket").records)
     table = costs_by_phase(runs)
     assert table["seconds"].sum() == runs["seconds"].sum()
     assert table.iloc[:3][["condition", "phase", "runs"]].to_numpy().tolist() == [
@@ -400,11 +407,11 @@ def test_conditions_are_set_against_their_english_counterparts(pages, root):
 
 def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):
     monkeypatch.chdir(root)
-    table = omissions.omissions(open_study("pilot"), PILOT_SUITE).set_index("name")["reason"]
+    table = omissions.omissions(open_study(find_checkout(), "pilot"), PILOT_SUITE).set_index("name")["reason"]
     assert table["ccg"] == "no folder of CCGbank"
     assert table["anli"] == table["udpos"] == table["squad-translated"] == "the study's file does not name it"
     assert not {"mnli", "mlm", "xnli", "siqa", "none", "multi"} & set(table.index)
-    part = open_study("pilot")
+    part = open_study(find_checkout(), "pilot")
     kept = [record for record in part.records if (record.run.condition, record.run.target) != ("squad", "xnli")]
     part.__dict__["records"] = tuple(record for record in kept if record.run.condition != "mnli")
     table = omissions.omissions(part, {}).set_index("name")["reason"]
@@ -415,7 +422,7 @@ def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):
 
 def test_scores_by_language_stand_beside_published_ones(root, monkeypatch):
     monkeypatch.chdir(root)
-    analysis = open_study("pilot", resamples=100)
+    analysis = open_study(find_checkout(), "pilot", resamples=100)
     table = score_report.language_scores(analysis, "tatoeba").set_index("language")
     assert table.columns.tolist() == [
         "n", "none", "best single (squad)", "multi", "multi − none", "low", "high", "XLM-R Large, frozen",
@@ -433,7 +440,7 @@ def test_scores_by_language_stand_beside_published_ones(root, monkeypatch):
 
 def test_the_best_single_task_is_chosen_on_the_dev_set_of_what_a_target_is_trained_as(root, monkeypatch):
     monkeypatch.chdir(root)
-    analysis = open_study("pilot", resamples=100)
+    analysis = open_study(find_checkout(), "pilot", resamples=100)
     # The dev score is that of a target's training, and MLQA is trained as XQuAD.
     assert score_report.best_single(analysis, "mlqa") == ("squad", "English dev")
     assert score_report.best_single(analysis, "tatoeba") == ("squad", "test")
@@ -455,9 +462,9 @@ def test_published_scores_say_where_they_were_seen_and_are_percent():
 
 def test_data_of_a_suite_that_is_not_here(pages, root, monkeypatch):
     monkeypatch.chdir(root)
-    manifest = suite_report.recorded_manifest("pilot")
+    manifest = suite_report.recorded_manifest(find_checkout(), find_checkout().study("pilot"))
     assert manifest == PILOT_SUITE
-    manifest = suite_report.of_study(manifest, workspace(start=root).study("pilot"))
+    manifest = suite_report.of_study(manifest, find_checkout(root).study("pilot"))
     assert suite_report.summary(manifest) == (
         "This suite has 1,940 rows in 3 languages, English among them, of 2 families and in 1 scripts; 3 of the "
         "languages are XTREME's. It was generated with seed 0; its fingerprint is `0123456789ab`."
@@ -485,12 +492,12 @@ def test_data_of_a_suite_that_is_not_here(pages, root, monkeypatch):
 
 def test_a_suite_travels_with_the_records(root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
-    suite = suite_report.open_suite("pocket-full")
+    suite = suite_report.open_suite(find_checkout(), "pocket-full")
     publish(suite, tmp_path)
     assert read_manifest(tmp_path) == read_manifest(suite)
     with pytest.raises(StiltsError, match="cannot write .*gone.*suite.json"):
         publish(suite, tmp_path / "gone")
-    assert suite_report.recorded_manifest("empty") == {}
+    assert suite_report.recorded_manifest(find_checkout(), find_checkout().study("empty")) == {}
 
 
 def test_pages_of_a_study_that_is_not_recorded_say_so_and_stand(root, tmp_path):
@@ -520,7 +527,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
         if not re.search(r"-none|mnli\.xnli|squad\.tatoeba", path.name):
             path.unlink()
     monkeypatch.chdir(tmp_path)
-    analysis = open_study("pilot", resamples=50)
+    analysis = open_study(find_checkout(), "pilot", resamples=50)
     assert gains_of(analysis)[["condition", "target"]].to_numpy().tolist() == [["mnli", "xnli"], ["squad", "tatoeba"]]
     averages = average_gains(analysis.learned)
     assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]

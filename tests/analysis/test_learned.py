@@ -10,14 +10,15 @@ from stilts.analysis.questions.testing import untested
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import UnknownName
 from stilts.study.settings import QuestionSettings
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import find_checkout
+from stilts.workspace.resolution import resolve
 
 QUESTIONS = ("order", "distance", "architecture", "adapters", "complexity")
 
 
 @pytest.fixture(scope="module", params=["full", "pilot"])
 def answers(request):
-    return learned.answers(f"{question}-{request.param}" for question in QUESTIONS)
+    return learned.answers(find_checkout(), (f"{question}-{request.param}" for question in QUESTIONS))
 
 
 def test_every_question_has_an_answer_of_its_own_tests(answers):
@@ -72,7 +73,7 @@ def test_nothing_is_claimed_of_a_test_that_could_not_be_made(answers):
 
 def test_no_study_is_named_in_the_code_that_answers():
     """Which study stands beside another, and which test is the headline, is for the study files to say."""
-    names = {name for name in workspace().studies() if name not in (*QUESTIONS, *learned.SUITES)}
+    names = {name for name in find_checkout().studies() if name not in (*QUESTIONS, *learned.SUITES)}
     sources = Path(learned.__file__).parents[1].rglob("*.py")
     nodes = [node for source in sources for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))]
     said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -88,10 +89,10 @@ def test_a_headline_is_one_of_the_study_s_tests():
 
 
 def test_every_study_but_one_has_a_headline_and_no_run_is_named_by_its_question():
-    here = workspace()
+    here = find_checkout()
     asked = {name: here.study(name).question for name in here.studies()}
     without = [name for name, question in asked.items() if question and question.headline is None]
     assert without == ["complexity-dial"]  # a second look at a question whose headline it does not test
     study = here.study("order")
     other = study.model_copy(update={"question": study.question.model_copy(update={"headline": "mixed"})})
-    assert [run.id for run in here.plan(study).runs] == [run.id for run in here.plan(other).runs]
+    assert [run.id for run in resolve(study, here).runs] == [run.id for run in resolve(other, here).runs]

@@ -11,7 +11,8 @@ from fakes import make_provenance, make_run
 from stilts.analysis import origins
 from stilts.study.errors import UnknownName
 from stilts.study.records import Record
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import open_plan
 
 
 def record(condition: str, started: str, target: str | None = None, **changes) -> Record:
@@ -120,11 +121,11 @@ def test_a_record_that_two_studies_share_is_listed_once(tmp_path):
     for name, intermediates in (("small", "none"), ("large", "none, nli")):
         text = STUDY.format(name=name, intermediates=intermediates)
         (tmp_path / "studies" / f"{name}.yml").write_text(text)
-    here = Workspace(tmp_path, runs=tmp_path / "runs")
+    here = Checkout(tmp_path, runs=tmp_path / "runs")
     fill(here, "small", languages=("de", "en"), examples=2)
     fill(here, "large", languages=("de", "en"), examples=2)
     found = origins.records_of(here, "large", "small")
-    assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
+    assert sorted(record.id for record in found) == sorted(run.id for run in open_plan(here, "large").runs)
     with pytest.raises(UnknownName, match="'smal'. Did you mean 'small'"):
         origins.records_of(here, "smal")
 
@@ -134,10 +135,10 @@ def test_all_committed_records_are_listed_once_whatever_their_study(tmp_path):
     for name, intermediates in (("small", "none"), ("large", "none, nli")):
         text = STUDY.format(name=name, intermediates=intermediates)
         (tmp_path / "studies" / f"{name}.yml").write_text(text)
-        here = Workspace(tmp_path, runs=tmp_path / "runs" / name)
+        here = Checkout(tmp_path, runs=tmp_path / "runs" / name)
         fill(here, name, languages=("de", "en"), examples=2)
         shutil.copytree(here.store().root, tmp_path / "results" / name / "records")
     found = origins.committed(here)
-    assert origins.recorded_studies(here) == ["large", "small"]
-    assert sorted(record.id for record in found) == sorted(run.id for run in here.plan(here.study("large")).runs)
+    assert list(origins.recorded_studies(here)) == ["large", "small"]
+    assert sorted(record.id for record in found) == sorted(run.id for run in open_plan(here, "large").runs)
     assert origins.extent(found).startswith(f"There are {len(found)} records, made for ")

@@ -12,6 +12,7 @@ from stilts.analysis.prose import dead_runs, layers, not_learned
 from stilts.analysis.questions import distance_answer
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.suite_report import by_task
+from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +54,7 @@ def test_without_a_condition_there_is_nothing_to_say():
 
 
 def test_targets_that_were_not_learned_are_named_with_their_conditions():
-    analysis = open_study("order-full")
+    analysis = open_study(find_checkout(), "order-full")
     analysis.__dict__["failed"] = {("none", "intent"): "-", ("nli", "slots"): "-", ("qa", "slots"): "-"}
     assert not_learned(analysis) == (
         "These were not learned in English, so that their scores say nothing of transfer: `intent` after `none`; "
@@ -64,7 +65,7 @@ def test_targets_that_were_not_learned_are_named_with_their_conditions():
 
 
 def test_trainings_that_stayed_at_chance_are_named_by_target():
-    said = dead_runs(open_study("pilot", resamples=50))
+    said = dead_runs(open_study(find_checkout(), "pilot", resamples=50))
     assert said == (
         "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
         "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
@@ -89,7 +90,7 @@ def test_languages_are_counted_by_task_and_without_english():
 
 def test_the_distance_page_says_why_nothing_could_be_tested_on_xtreme(monkeypatch):
     monkeypatch.chdir(ROOT)
-    answer = distance_answer.answer(open_section("distance-pilot"))
+    answer = distance_answer.answer(open_section(find_checkout(), "distance-pilot"))
     assert distance_answer.untested_text(answer) == (
         "Study `distance-pilot` asks the same of `xnli` and `paws-x`, on rows of XTREME. Of 4 tests, 4 could not be "
         "made, since every condition must have learned a target; not learned were `xnli` after `qqp`, `squad` and "

@@ -9,13 +9,12 @@ import pytest
 
 from stilts.analysis.origins import recorded_studies
 from stilts.analysis.sizes import shown, sizes
-from stilts.study.records import Store
 from stilts.study.settings import Condition, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
-HERE = workspace(start=ROOT)
+HERE = find_checkout(ROOT)
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 QUESTIONS = ("order", "distance", "architecture", "adapters", "complexity")
 
@@ -33,8 +32,7 @@ def words(place: str) -> str:
 
 @cache
 def recorded() -> pd.DataFrame:
-    names = recorded_studies(HERE)
-    return sizes({name: Store(ROOT / "results" / name / "records") for name in names})
+    return sizes(recorded_studies(HERE))
 
 
 def most(study: str, phase: str, setting: str) -> float:

@@ -41,7 +41,7 @@ from stilts.publish.figures.questions import group_gains, scheme_matrices, simil
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
 from stilts.study.settings import Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 
 ROOT = Path(__file__).parents[2]
 TASKS = {"nli": "command-nli", "para": "command-para", "qa": "command-qa", "intent": "intent", "slots": "slots",
@@ -217,7 +217,7 @@ def test_gains_are_over_the_baseline_of_the_same_phase_2_in_shared_languages():
 
 
 def test_conditions_are_the_study_files():
-    here = Workspace(ROOT)
+    here = Checkout(ROOT)
     for name, full in {"adapters-full": "pocket-full", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
         study, other = here.study(name), here.study(full)
         found = conditions_of(study) | {key: of for key, of in conditions_of(other).items() if of[0] == FULL}
@@ -366,11 +366,11 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     for task in tasks:
         monkeypatch.setitem(faked_study.EFFECTS, task, 0.0)
         monkeypatch.setitem(faked_study.EFFECTS, f"{task}-then-full", 0.15)
-    stores = {each.name: Store(tmp_path / each.name) for each in (full, study)}
-    faked_study.write(stores["full"], full)
-    faked_study.write(stores["lora"], study, languages=("en", "de", "fi", "hi", "sw", "tr"))
-    opened = {name: Analysis(name, "pocket", store, tuple(store), True, 100, 0) for name, store in stores.items()}
-    found = from_records(Section(study, opened["lora"], Rules.of(study.question)), full, opened["full"].records)
+    places = {each.name: Checkout(tmp_path, runs=tmp_path / each.name) for each in (full, study)}
+    faked_study.write(places["full"].store(), full)
+    faked_study.write(places["lora"].store(), study, languages=("en", "de", "fi", "hi", "sw", "tr"))
+    analysis = Analysis(places["lora"], study, tuple(places["lora"].store()), True, 100, 0)
+    found = from_records(Section(analysis, Rules.of(study.question)), full, list(places["full"].store()))
     assert design_text(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
     results = {result.test: result for result in found.results}
     assert results["then-full-minus-full"].value == pytest.approx(15, abs=4)

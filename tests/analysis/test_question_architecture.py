@@ -32,9 +32,9 @@ from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import group_gains
 from stilts.study.errors import StiltsError
-from stilts.study.records import Record, Store
+from stilts.study.records import Record
 from stilts.study.settings import Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 
 ROOT = Path(__file__).parents[2]
 CODES = ["ar", "bg", "cs", "de", "el", "es", "eu", "fi", "fr", "hi", "hu", "it", "ko", "ru", "th", "tr", "vi", "zh"]
@@ -120,7 +120,7 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
 
 
 def test_pairs_are_the_study_files():
-    study = Workspace(ROOT).study("architecture-full")
+    study = Checkout(ROOT).study("architecture-full")
     assert pairs(study) == CONDITIONS
     assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
     broken = study.model_copy(update={"intermediates": study.intermediates[1:]})
@@ -129,7 +129,7 @@ def test_pairs_are_the_study_files():
 
 
 def test_sizes_and_budgets_are_equal():
-    study = Workspace(ROOT).study("architecture-full")
+    study = Checkout(ROOT).study("architecture-full")
     scratch = [encoder.scratch.model_dump(exclude={"architecture"}) for encoder in study.encoders.values()]
     assert scratch[0] == scratch[1] == scratch[2]
     assert [encoder.scratch.architecture for encoder in study.encoders.values()] == list(ARCHITECTURES)
@@ -260,10 +260,10 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     )
     for name, gain in zip(ARCHITECTURES, (0.2, 0.0, 0.0), strict=True):
         monkeypatch.setitem(faked_study.EFFECTS, f"{name}-nli", gain)
-    store = Store(tmp_path)
-    faked_study.write(store, study)
-    analysis = Analysis("fake", "pocket", store, tuple(store), True, 200, 0)
-    found = answer(Section(study, analysis, Rules.of(study.question)))
+    here = Checkout(tmp_path)
+    faked_study.write(here.store(), study)
+    analysis = Analysis(here, study, tuple(here.store()), True, 200, 0)
+    found = answer(Section(analysis, Rules.of(study.question)))
     assert found.verdicts["verdict"].iloc[0] == "supported"
     assert found.results[0].value == pytest.approx(20, abs=4)
     assert found.learned.effect.test == "decoder-minus-encoder"

@@ -42,7 +42,7 @@ from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
 from stilts.sources.pocket.commands import dials
 from stilts.tasks.registry import INTERMEDIATES, DialLevel
-from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace.checkout import Checkout, find_checkout
 
 ROOT = Path(__file__).parents[2]
 FAKES = 200
@@ -146,7 +146,7 @@ def test_weights_of_a_rise():
 
 @pytest.mark.parametrize("name", WITH_TESTS)
 def test_the_studies_hold_the_conditions_that_their_tests_need(name):
-    study = Workspace(ROOT).study(name)
+    study = Checkout(ROOT).study(name)
     found = Evidence(conditions_of(study), pd.DataFrame(columns=OUTCOME_COLUMNS), pd.DataFrame())
     assert set(study.question.tests) <= set(TESTS)
     assert study.measures.complexity is not None
@@ -156,7 +156,7 @@ def test_the_studies_hold_the_conditions_that_their_tests_need(name):
 
 
 def test_complexity_is_measured_again_of_every_task_of_the_record_on_all_that_it_is_trained_on():
-    full, again = (Workspace(ROOT).study(name) for name in ("complexity-full", MEASURED_AGAIN))
+    full, again = (Checkout(ROOT).study(name) for name in ("complexity-full", MEASURED_AGAIN))
     assert set(conditions_of(full)) <= set(again.measures.tasks)
     assert again.measures.complexity.examples == full.intermediate_training.examples
 
@@ -320,11 +320,11 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     (tmp_path / "_toc.yml").write_text("")
     (tmp_path / "studies" / "complexity-tiny.yml").write_text(yaml.safe_dump(STUDY))
     monkeypatch.chdir(tmp_path)
-    without = answer(open_section("complexity-tiny"))
+    without = answer(open_section(find_checkout(), "complexity-tiny"))
     assert "stilts run complexity-tiny" in without.learned.text
     assert without.checks.empty
-    fill(workspace(start=tmp_path), "complexity-tiny")
-    found = answer(open_section("complexity-tiny"))
+    fill(find_checkout(tmp_path), "complexity-tiny")
+    found = answer(open_section(find_checkout(), "complexity-tiny"))
     again = remeasured(found.evidence, [record for record in found.section.analysis.records if record.run.seed == 1])
     assert (len(again.complexity), len(found.evidence.complexity)) == (7, 14)
     assert again.scores is found.evidence.scores

@@ -48,7 +48,8 @@ from stilts.analysis.questions.sentences import caveats
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish.figures.questions import distance_scatter
 from stilts.study.errors import StiltsError
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import open_plan
 
 ROOT = Path(__file__).parents[2]
 ENCODER = "multilingual-e5-small"
@@ -391,9 +392,9 @@ def test_the_studies_choose_the_same_tests_which_are_known():
 
 
 def test_the_recorded_study_computes_nothing_anew():
-    here = Workspace(ROOT)
+    here = Checkout(ROOT)
     recorded = {path.stem for path in (ROOT / "results" / "pocket-full" / "records").glob("*.json")}
-    assert {run.id for run in here.plan(here.study("distance-full")).runs} <= recorded
+    assert {run.id for run in open_plan(here, "distance-full").runs} <= recorded
 
 
 def test_items_of_english_widen_a_mean_gap_and_no_slope(evidence, fake):

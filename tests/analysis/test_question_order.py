@@ -32,7 +32,7 @@ from stilts.analysis.questions.order import (
 from stilts.analysis.questions.sentences import caveats
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
-from stilts.workspace.checkout import Workspace, workspace
+from stilts.workspace.checkout import Checkout, find_checkout
 
 ROOT = Path(__file__).parents[2]
 FAKES = 200
@@ -97,7 +97,7 @@ def test_conditions_are_told_apart_by_their_stages():
 
 @pytest.mark.parametrize("study", ["order", "order-full", "order-pilot", "order-paper"])
 def test_the_studies_hold_the_conditions_that_their_tests_need(study):
-    here = Workspace(ROOT)
+    here = Checkout(ROOT)
     settings = here.study(study)
     plan = plan_of(settings)
     assert set(settings.question.tests) == set(TESTS)
@@ -112,7 +112,7 @@ def test_the_studies_choose_the_same_tests():
         for name in ("order-full", "order-pilot", "order-paper")
     }
     assert all(block == blocks["order-full"] for block in blocks.values())
-    assert Workspace(ROOT).study("order").question == Workspace(ROOT).study("order-full").question
+    assert Checkout(ROOT).study("order").question == Checkout(ROOT).study("order-full").question
 
 
 # --- Effects ---------------------------------------------------------------------------------------------------------
@@ -265,11 +265,11 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     (tmp_path / "_toc.yml").write_text("")
     (tmp_path / "studies" / "order-tiny.yml").write_text(yaml.safe_dump(STUDY))
     monkeypatch.chdir(tmp_path)
-    without = answer(open_section("order-tiny"))
+    without = answer(open_section(find_checkout(), "order-tiny"))
     assert "stilts run order-tiny" in without.learned.text
     assert (without.learned.verdict, without.checks.empty) == ("could not be tested", True)
-    fill(workspace(start=tmp_path), "order-tiny")
-    found = answer(open_section("order-tiny"))
+    fill(find_checkout(tmp_path), "order-tiny")
+    found = answer(open_section(find_checkout(), "order-tiny"))
     assert [result.known for result in found.results] == [True] * 5
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
     assert found.learned.effect.test == "order-unseen"

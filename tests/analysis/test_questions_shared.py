@@ -28,6 +28,7 @@ from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
 from stilts.study.settings import QuestionSettings
 from stilts.tasks.registry import TARGETS
+from stilts.workspace.checkout import find_checkout
 
 FAKES = 200
 # Of 200 tests of size 0.05, so many are positive in all but one of a thousand repetitions.
@@ -403,7 +404,7 @@ def test_rules_are_the_study_files():
 
 def test_a_study_without_a_question_says_so():
     with pytest.raises(StiltsError, match="study 'pocket-full' has no question"):
-        open_section("pocket-full")
+        open_section(find_checkout(), "pocket-full")
 
 
 def test_nothing_tested():

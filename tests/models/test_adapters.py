@@ -26,8 +26,10 @@ from stilts.study.settings import LoraSettings, TrainingSettings
 from stilts.tasks.formats import TAGGING
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.training.optimization import freeze, make_optimizer, trained_count
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES, Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 LORA = LoraSettings(rank=2, alpha=3.0, dropout=0.1, learning_rate=1e-2)
 WITH_LORA = QUICK.model_copy(update={"lora": LORA})
@@ -393,27 +395,27 @@ def killed(state, *args):
     return update(state, *args)
 loop._update = killed
 here, plan = test_adapters.opened({root!r}, state_minutes=0)
-test_adapters.complete(plan.by_id[{run!r}], here, plan.by_id)
+test_adapters.complete(plan.by_id[{run!r}], plan)
 """
 
 
-def opened(root: str | Path, **how) -> tuple[Workspace, Plan]:
+def opened(root: str | Path, **how) -> tuple[Checkout, Plan]:
     SUITES["pocket"] = lambda folder: tiny.SOURCE
-    here = Workspace(Path(root), "tiny", keep_checkpoints=True, **how)
-    return here, here.plan(here.study("tiny"))
+    here = Checkout(Path(root))
+    return here, tiny.scheduled(open_plan(here, "tiny"), keep_checkpoints=True, **how)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, encoder):
-    """The study, done: the workspace, and its runs by phase, condition and target; of several the first."""
+    """The study, done: the checkout, and its runs by phase, condition and target; of several the first."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         root = tmp_path_factory.mktemp("study") / "checkout"
         tiny.checkout(root, encoder, **STUDY)
         here, plan = opened(root)
-        here.prepare(plan)
+        prepare(plan)
         for run in plan.runs:
-            complete(run, here, plan.by_id)
+            complete(run, plan)
         yield here, {(run.phase, run.condition, run.target): run for run in reversed(plan.runs)}
 
 
@@ -542,7 +544,7 @@ def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done,
     assert ended.returncode == -signal.SIGKILL
     here, plan = opened(root)
     assert [path.name for path in here.training_folder(run.id).iterdir()] == ["update-5"]
-    record = complete(run, here, plan.by_id)
+    record = complete(run, plan)
     expected = done[0].store().get(run.id)
     assert (record.metrics, record.history) == (expected.metrics, expected.history)
     weights, others = here.checkpoints.load(run.id), done[0].checkpoints.load(run.id)
@@ -553,7 +555,7 @@ def test_a_training_with_adapters_that_was_killed_goes_on_to_equal_weights(done,
 def test_two_processes_train_adapters_as_one_does(done, encoder, tmp_path):
     run = done[1][PHASE_1]
     here, plan = opened(elsewhere(done, tmp_path / "checkout", encoder), processes=2)
-    record = complete(run, here, plan.by_id)
+    record = complete(run, plan)
     alone = done[0].store().get(run.id)
     losses = [[point["loss"] for point in each.history if "loss" in point] for each in (record, alone)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -16,8 +16,9 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import EncoderSettings, LoraSettings, TrainingSettings
 from stilts.tasks.formats import CLASSIFICATION, SPAN_QA, TAGGING, get_format
 from stilts.training.optimization import freeze, make_optimizer
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 TEXTS = ["open kitchen 7", "schließe rotes zimmer 19"]
 
@@ -114,20 +115,19 @@ def here(tmp_path_factory):
         training = tiny.TRAINING | {"epochs": 1, "evaluations": 1}
         here = tiny.checkout(
             folder / "checkout", encoder, intermediates=["nli"], targets=["intent", "slots"],
-            intermediate_training=training, target_training=training,
+            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": True},
         )  # fmt: skip
         study = here.root / "studies" / "tiny.yml"
         study.write_text(study.read_text().replace("encoder:\n", "encoder:\n  heads: pooler\n"))
-        here = Workspace(here.root, "tiny", keep_checkpoints=True, runs=here.runs)
-        here.prepare(here.plan(here.study("tiny")))
-        plan = here.plan(here.study("tiny"))
+        plan = open_plan(here, "tiny")
+        prepare(plan)
         for run in plan.runs:
-            complete(run, here, plan.by_id)
+            complete(run, plan)
         yield here
 
 
-def checkpoint_of(here: Workspace, phase: str, target: str | None = None):
-    (run,) = (run for run in here.plan(here.study("tiny")).runs if (run.phase, run.target) == (phase, target))
+def checkpoint_of(here: Checkout, phase: str, target: str | None = None):
+    (run,) = (run for run in open_plan(here, "tiny").runs if (run.phase, run.target) == (phase, target))
     return run, here.checkpoints.load(run.id)
 
 

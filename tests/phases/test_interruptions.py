@@ -29,28 +29,28 @@ from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
 from stilts.study.storage import sha256
-from stilts.workspace.checkout import Workspace, workspace
-from stilts.workspace.resolution import Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import open_plan
 
 PATIENCE = 300  # seconds that a step may take on a machine that is busy with other work
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"  # as for a user who has not activated the environment
 
 
-def checkout(root: Path, encoder: Path, **changes) -> tuple[Workspace, Plan]:
+def checkout(root: Path, encoder: Path, **changes) -> tuple[Checkout, Plan]:
     """Lay out a checkout with a tiny study and its suite."""
-    bare = write_checkout(root, study_settings(encoder, **changes))
-    study = bare.study("tiny")
-    here = workspace(study, root)
-    plan = here.plan(study)
+    here = write_checkout(root, study_settings(encoder, **changes))
+    plan = open_plan(here, "tiny")
     write_suite(here, plan)
     return here, plan
 
 
-def do_all(here: Workspace, plan: Plan) -> None:
+def do_all(here: Checkout, plan: Plan) -> None:
     """Do a study's runs in this process, undisturbed."""
-    here.prepare(plan)
+    prepare(plan)
     for run in plan.runs:
-        complete(run, here, plan.by_id)
+        complete(run, plan)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def assert_same_results(store: Store, expected: Store) -> None:
 class Command:
     """A `stilts` command in a process group of its own, as a terminal starts it."""
 
-    def __init__(self, here: Workspace, *arguments: str):
+    def __init__(self, here: Checkout, *arguments: str):
         self.runs = here.runs
         self.output = here.root / f"output-{time.monotonic_ns()}"
         environment = {**os.environ, "PATH": PLAIN_PATH}
@@ -274,13 +274,13 @@ def remount(folder: Path, options: str) -> None:
 
 
 @pytest.fixture
-def filled(tmp_path, encoder, monkeypatch) -> Iterator[tuple[Workspace, Plan]]:
+def filled(tmp_path, encoder, monkeypatch) -> Iterator[tuple[Checkout, Plan]]:
     """A checkout whose runs lie on a small disk, with the encoder prepared."""
     disk = tmp_path / "disk"
     with mounted(disk, "size=16m"):
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
-        here.prepare(plan)
+        prepare(plan)
         yield here, plan
 
 
@@ -313,10 +313,10 @@ def test_a_disk_without_room_for_the_encoder_is_said(tmp_path, encoder, monkeypa
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
         with pytest.raises(StiltsError, match=r"encoders/tiny-\w+: cannot be written .*make room and allow writing"):
-            here.prepare(plan)
+            prepare(plan)
         assert list((here.runs / "encoders").iterdir()) == []
         remount(disk, "size=16m")
-        here.prepare(plan)
+        prepare(plan)
         assert here.encoder_folder(plan.runs[0]).exists()
 
 
@@ -327,7 +327,7 @@ def test_a_read_only_disk_is_said(tmp_path, encoder, monkeypatch):
         here, plan = checkout(tmp_path / "checkout", encoder)
         remount(disk, "ro")
         with pytest.raises(StiltsError, match=f"cannot write to {disk}/locks: Read-only file system; free space"):
-            here.prepare(plan)
+            prepare(plan)
 
 
 def test_a_checkpoint_folder_that_is_a_file_is_said(tmp_path):

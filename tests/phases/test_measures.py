@@ -74,7 +74,7 @@ def suite_tables():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Stands for a workspace: a suite, an encoder, and the notes of progress."""
+    """Stands for a checkout: a suite, an encoder, and the notes of progress."""
     folder = tmp_path_factory.mktemp("measures")
     suite = write_suite(suite_tables(), folder / "suite", {"fingerprint": "measures"})
     encoder = tiny.write_encoder(folder / "encoder")

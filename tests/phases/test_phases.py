@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,8 +35,10 @@ from stilts.tasks.metrics import Counts, score
 from stilts.tasks.neighbours import Candidate
 from stilts.tasks.registry import Task, get_target
 from stilts.training import evaluated_model, loop
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES, Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 CHILD = ("zero-shot", "nli", "slots")
 
@@ -46,19 +49,19 @@ def prepared(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         folder = tmp_path_factory.mktemp("phases")
-        workspace = tiny.checkout(folder / "checkout", tiny.write_encoder(folder / "encoder"))
-        workspace.prepare(workspace.plan(workspace.study("tiny")))
-        yield workspace
+        here = tiny.checkout(folder / "checkout", tiny.write_encoder(folder / "encoder"))
+        prepare(open_plan(here, "tiny"))
+        yield here
 
 
-def fresh(prepared: Workspace, folder: Path, **changes) -> tuple[Workspace, Plan]:
+def fresh(prepared: Checkout, folder: Path, **changes) -> tuple[Checkout, Plan]:
     """A checkout without runs, on the prepared suite and encoder."""
     encoder = Path(prepared.study("tiny").encoder.name)
-    workspace = tiny.checkout(folder / "checkout", encoder, **changes)
-    workspace.runs.mkdir()
+    here = tiny.checkout(folder / "checkout", encoder, **changes)
+    here.runs.mkdir()
     for name in ("data", "encoders"):
-        (workspace.runs / name).symlink_to(prepared.runs / name)
-    return workspace, workspace.plan(workspace.study("tiny"))
+        (here.runs / name).symlink_to(prepared.runs / name)
+    return here, open_plan(here, "tiny")
 
 
 @pytest.fixture
@@ -68,10 +71,10 @@ def work(prepared, tmp_path):
 
 @pytest.fixture(scope="module")
 def done(prepared, tmp_path_factory):
-    """The whole study, done without a disturbance, in the order of the plan: workspace, plan, records by place."""
-    workspace, plan = fresh(prepared, tmp_path_factory.mktemp("done"))
-    records = {place(run): complete(run, workspace, plan.by_id) for run in plan.runs}
-    return workspace, plan, records
+    """The whole study, done without a disturbance, in the order of the plan: checkout, plan, records by place."""
+    here, plan = fresh(prepared, tmp_path_factory.mktemp("done"))
+    records = {place(run): complete(run, plan) for run in plan.runs}
+    return here, plan, records
 
 
 def place(run: Run) -> tuple[str, str, str | None]:
@@ -92,13 +95,13 @@ def numbers(record: Record) -> tuple:
 
 
 def test_every_run_of_a_study_leaves_its_record(done):
-    workspace, plan, records = done
+    here, plan, records = done
     assert len(plan.runs) == 17
-    assert {record.id for record in workspace.store()} == {run.id for run in plan.runs}
+    assert {record.id for record in here.store()} == {run.id for run in plan.runs}
     for run in plan.runs:
         record = records[place(run)]
         assert record.run == run
-        assert record == workspace.store().get(run.id)
+        assert record == here.store().get(run.id)
         provenance = record.provenance
         assert (provenance.study, provenance.packages["torch"]) == ("tiny", version("torch"))
         assert min(provenance.seconds, provenance.examples, provenance.tokens, provenance.peak_memory_mb) > 0
@@ -106,10 +109,10 @@ def test_every_run_of_a_study_leaves_its_record(done):
 
 
 def test_only_checkpoints_that_others_may_need_are_left(done):
-    workspace, plan, _ = done
-    left = {path.name for path in workspace.checkpoints.root.iterdir()}
+    here, plan, _ = done
+    left = {path.name for path in here.checkpoints.root.iterdir()}
     assert left == {run.id for run in plan.runs if run.phase == "intermediate"}
-    assert list((workspace.runs / "progress").iterdir()) == []
+    assert list((here.runs / "progress").iterdir()) == []
 
 
 def test_a_training_run_records_its_curve_and_its_dev_score(done):
@@ -129,11 +132,11 @@ def test_a_training_run_records_its_curve_and_its_dev_score(done):
 
 
 def test_scores_are_those_of_the_counts_beside_them(done):
-    workspace, plan, records = done
+    here, plan, records = done
     for run in plan.runs:
         if run.phase != "zero-shot":
             continue
-        predictions, metrics = workspace.store().predictions(run.id), records[place(run)].metrics
+        predictions, metrics = here.store().predictions(run.id), records[place(run)].metrics
         assert list(predictions.columns) == list(PREDICTIONS.columns)
         for language, own in predictions.groupby("language", observed=True):
             counts = Counts(own["matches"], own["predicted"], own["gold"])
@@ -144,7 +147,7 @@ def test_scores_are_those_of_the_counts_beside_them(done):
 
 
 def test_trained_tasks_are_evaluated_in_every_language_english_included(done):
-    workspace, plan, records = done
+    here, plan, records = done
     beside = {"intent": {"majority", "balanced"}, "slots": {"token_accuracy"}, "command-qa": {"exact_match"}}
     for target, extra in beside.items():
         metrics = records["zero-shot", "nli", target].metrics
@@ -152,15 +155,15 @@ def test_trained_tasks_are_evaluated_in_every_language_english_included(done):
             ("de", "en", "sw"), {"score", "n"} | extra
         )
         assert {own["n"] for own in metrics.values()} == {8}
-    predictions = workspace.store().predictions(run_at(plan, CHILD).id)
+    predictions = here.store().predictions(run_at(plan, CHILD).id)
     rows = predictions[predictions["language"] == "sw"]
     words = [len(row["tokens"]) for row in tiny.slot_rows("sw")[:8]]
     assert [len(tags.split()) for tags in rows["prediction"]] == words
 
 
-def pooled(texts: list[str], prepared: Workspace, layer: int) -> np.ndarray:
+def pooled(texts: list[str], prepared: Checkout, layer: int) -> np.ndarray:
     """Unit vectors of the untrained encoder, one text at a time."""
-    model, tokenizer = load_encoder(str(prepared.encoder_folder(prepared.plan(prepared.study("tiny")).runs[0])))
+    model, tokenizer = load_encoder(str(prepared.encoder_folder(open_plan(prepared, "tiny").runs[0])))
     vectors = []
     for text in texts:
         with torch.inference_mode():
@@ -171,13 +174,13 @@ def pooled(texts: list[str], prepared: Workspace, layer: int) -> np.ndarray:
 
 def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepared):
     """In fp32, so that the other way of computing it may be compared."""
-    workspace, plan, _ = done
+    here, plan, _ = done
     run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
     evaluation = run.settings.evaluation.model_copy(update={"precision": "fp32"})
     run = change_settings(run, evaluation=evaluation)
-    suite, task = workspace.suite_folder(run), get_target("ui-retrieval")
+    suite, task = here.suite_folder(run), get_target("ui-retrieval")
     splits = SuiteSplits(suite, task, covered_languages(task, suite, "all"))
-    model = zero_shot.open_model(run, workspace, splits, None)
+    model = zero_shot.open_model(run, here, splits, None)
     scored = {each.language: each for each in task.format.evaluate(splits, model)}
     metrics = {language: each.metrics for language, each in scored.items()}
     assert metrics.keys() == {"de", "sw"}
@@ -199,13 +202,13 @@ def test_an_evaluation_means_one_precision_whatever_the_machine(prepared, tmp_pa
     found = {}
     for able in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able})
-        workspace, plan = fresh(prepared, tmp_path / str(able))
-        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        here, plan = fresh(prepared, tmp_path / str(able))
+        record = complete(run_at(plan, ("zero-shot", "none", target)), plan)
         assert record.provenance.precision == "bf16"
         found[able] = record
     assert found[True].id == found[False].id
-    workspace, plan = fresh(prepared, tmp_path / "fp32", evaluation={"examples": 8, "precision": "fp32"})
-    single = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+    here, plan = fresh(prepared, tmp_path / "fp32", evaluation={"examples": 8, "precision": "fp32"})
+    single = complete(run_at(plan, ("zero-shot", "none", target)), plan)
     assert single.provenance.precision == "fp32"
     assert single.id != found[True].id
 
@@ -214,8 +217,8 @@ def test_retrieval_reads_the_chosen_layer(prepared, tmp_path, done):
     *_, records = done
     by_layer = records["zero-shot", "none", "ui-retrieval"].metrics
     for layer in (1, -2):
-        workspace, plan = fresh(prepared, tmp_path / str(layer), evaluation={"retrieval_layer": layer})
-        record = complete(run_at(plan, ("zero-shot", "none", "ui-retrieval")), workspace, plan.by_id)
+        here, plan = fresh(prepared, tmp_path / str(layer), evaluation={"retrieval_layer": layer})
+        record = complete(run_at(plan, ("zero-shot", "none", "ui-retrieval")), plan)
         assert {language: own["score"] for language, own in record.metrics.items()} == {
             language: own["layer_1"] for language, own in by_layer.items()
         }
@@ -228,9 +231,9 @@ def test_a_layer_that_the_encoder_has_not_is_named(prepared, tmp_path, layer):
 
 
 def test_mining_finds_pairs_above_the_threshold_of_the_dev_set(done):
-    workspace, plan, records = done
+    here, plan, records = done
     run = run_at(plan, ("zero-shot", "nli", "ui-mining"))
-    metrics, predictions = records[place(run)].metrics, workspace.store().predictions(run.id)
+    metrics, predictions = records[place(run)].metrics, here.store().predictions(run.id)
     assert metrics.keys() == {"de", "sw"}
     for language in metrics:
         assert metrics[language].keys() == {"score", "n", "threshold"}
@@ -262,8 +265,8 @@ def test_what_is_held_at_a_time_changes_no_number(prepared, tmp_path, monkeypatc
     found = []
     for texts in (10_000, 40, 1):
         monkeypatch.setattr(evaluated_model, "VECTOR_BYTES", texts * 32 * 4)  # vectors of one layer
-        workspace, plan = fresh(prepared, tmp_path / str(texts), evaluation={"precision": "fp32"})
-        record = complete(run_at(plan, ("zero-shot", "none", target)), workspace, plan.by_id)
+        here, plan = fresh(prepared, tmp_path / str(texts), evaluation={"precision": "fp32"})
+        record = complete(run_at(plan, ("zero-shot", "none", target)), plan)
         thresholds = [own.pop("threshold", 0) for own in record.metrics.values()]
         found.append((record.metrics, record.predictions_sha256, thresholds, record.provenance.tokens))
     first, *others = found
@@ -321,31 +324,31 @@ def test_the_intermediate_phase_changes_what_follows(done):
 
 def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
     pair = {"name": "pair", "tasks": ["nli", "slots"], "example_cap": 16}
-    workspace, plan = fresh(prepared, tmp_path, intermediates=["none", pair])
-    record = complete(run_at(plan, ("intermediate", "pair", None)), workspace, plan.by_id)
+    here, plan = fresh(prepared, tmp_path, intermediates=["none", pair])
+    record = complete(run_at(plan, ("intermediate", "pair", None)), plan)
     own = record.metrics["en"]
     assert own.keys() == {"score", "n", "score.nli", "score.slots"}
     assert own["score"] == pytest.approx((own["score.nli"] + own["score.slots"]) / 2)
     assert (own["n"], record.provenance.examples) == (24, 4 * 32)
-    complete(run_at(plan, ("zero-shot", "pair", "slots")), workspace, plan.by_id)
+    complete(run_at(plan, ("zero-shot", "pair", "slots")), plan)
 
 
 def test_windows_are_laid_as_the_training_of_a_target_says(prepared, tmp_path):
-    workspace, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
+    here, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
     run = run_at(plan, ("zero-shot", "none", "command-qa"))
     assert run.settings.doc_stride == 4
-    assert complete(run, workspace, plan.by_id).metrics.keys() == {"en", "de", "sw"}
+    assert complete(run, plan).metrics.keys() == {"en", "de", "sw"}
 
 
 def test_chosen_languages_alone_are_evaluated(prepared, tmp_path):
-    workspace, plan = fresh(prepared, tmp_path)
-    (workspace.root / "studies" / "tiny.yml").unlink()
+    here, plan = fresh(prepared, tmp_path)
+    (here.root / "studies" / "tiny.yml").unlink()
     run = run_at(plan, ("zero-shot", "none", "ui-retrieval"))
     chosen = change_settings(run, languages=["sw", "fi"])
-    assert complete(chosen, workspace, plan.by_id).metrics.keys() == {"sw"}
+    assert complete(chosen, plan).metrics.keys() == {"sw"}
     none = change_settings(run, languages=["fi"])
     with pytest.raises(StiltsError, match="task 'ui-retrieval' has no test set in fi; its languages in .*: de, sw"):
-        complete(none, workspace, plan.by_id)
+        complete(none, plan)
 
 
 # --- nothing is done twice -------------------------------------------------------------------------------------------
@@ -361,13 +364,13 @@ def no_training():
 
 def test_a_run_does_what_it_stands_on_first_and_computes_the_same(done, work, caplog):
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     with caplog.at_level(logging.INFO):
-        assert numbers(complete(run_at(plan, CHILD), workspace, plan.by_id)) == numbers(records[CHILD])
+        assert numbers(complete(run_at(plan, CHILD), plan)) == numbers(records[CHILD])
     chain = [run_at(plan, where) for where in (("intermediate", "nli", None), ("target", "nli", "slots"), CHILD)]
-    assert {record.id for record in workspace.store()} == {run.id for run in chain}
+    assert {record.id for record in here.store()} == {run.id for run in chain}
     for run in chain:
-        assert numbers(workspace.store().get(run.id)) == numbers(records[place(run)])
+        assert numbers(here.store().get(run.id)) == numbers(records[place(run)])
     assert [message for message in caplog.messages if "runs, since" in message] == [
         f"{chain[2].id}: runs, since it has no record",
         f"{chain[1].id}: runs, since the next phase needs its checkpoint and there is none",
@@ -376,38 +379,38 @@ def test_a_run_does_what_it_stands_on_first_and_computes_the_same(done, work, ca
 
 
 def test_a_recorded_run_is_not_done_again(done, caplog):
-    workspace, plan, records = done
-    before = {path: path.stat().st_mtime_ns for path in (workspace.runs / "records").iterdir()}
+    here, plan, records = done
+    before = {path: path.stat().st_mtime_ns for path in (here.runs / "records").iterdir()}
     with no_training(), caplog.at_level(logging.INFO):
         for run in plan.runs:
-            assert complete(run, workspace, plan.by_id) == records[place(run)]
+            assert complete(run, plan) == records[place(run)]
             assert f"{run.id}: recorded, not run again" in caplog.text
-    assert {path: path.stat().st_mtime_ns for path in (workspace.runs / "records").iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in (here.runs / "records").iterdir()} == before
 
 
 def test_a_committed_record_is_not_done_again(done, work):
-    (recorded, _, records), (workspace, plan) = done, work
-    shutil.copytree(recorded.runs / "records", workspace.root / "results" / "tiny" / "records")
+    (recorded, _, records), (here, plan) = done, work
+    shutil.copytree(recorded.runs / "records", here.root / "results" / "tiny" / "records")
     with no_training():
-        assert complete(run_at(plan, CHILD), workspace, plan.by_id) == records[CHILD]
-    assert not (workspace.runs / "records").exists()
+        assert complete(run_at(plan, CHILD), plan) == records[CHILD]
+    assert not (here.runs / "records").exists()
 
 
 def test_a_lost_checkpoint_is_made_again_and_the_record_of_its_run_kept(done, prepared, tmp_path):
     """The parents' records are committed ones; their checkpoints were made on another machine."""
-    recorded, plan, records = done
-    workspace, _ = fresh(prepared, tmp_path)
-    committed = workspace.root / "results" / "tiny" / "records"
+    recorded, _, records = done
+    here, plan = fresh(prepared, tmp_path)
+    committed = here.root / "results" / "tiny" / "records"
     shutil.copytree(recorded.runs / "records", committed)
     child = run_at(plan, CHILD)
     for path in committed.glob(f"{child.id}.*"):
         path.unlink()
-    assert numbers(complete(child, workspace, plan.by_id)) == numbers(records[CHILD])
-    assert {path.stem for path in (workspace.runs / "records").iterdir()} == {child.id}
+    assert numbers(complete(child, plan)) == numbers(records[CHILD])
+    assert {path.stem for path in (here.runs / "records").iterdir()} == {child.id}
 
 
 def test_two_at_once_do_a_run_once(work, monkeypatch):
-    workspace, plan = work
+    here, plan = work
     run, trained = run_at(plan, ("target", "none", "intent")), []
 
     def counted(*args, **options):
@@ -416,7 +419,7 @@ def test_two_at_once_do_a_run_once(work, monkeypatch):
 
     monkeypatch.setattr(training, "train", counted)
     with ThreadPoolExecutor(2) as pool:
-        records = [job.result() for job in [pool.submit(complete, run, workspace, plan.by_id) for _ in range(2)]]
+        records = [job.result() for job in [pool.submit(complete, run, plan) for _ in range(2)]]
     assert records[0] == records[1]
     assert len(trained) == 1
 
@@ -425,11 +428,10 @@ def test_two_at_once_do_a_run_once(work, monkeypatch):
 
 
 def test_target_checkpoints_are_kept_where_the_study_says_so(work, done):
-    workspace, plan = work
-    keeping = Workspace(workspace.root, "tiny", keep_checkpoints=True, runs=workspace.runs)
+    here, plan = work
     child = run_at(plan, ("zero-shot", "none", "intent"))
-    complete(child, keeping, plan.by_id)
-    assert keeping.checkpoints.intact(child.parents[0])
+    complete(child, tiny.scheduled(plan, keep_checkpoints=True))
+    assert here.checkpoints.intact(child.parents[0])
 
 
 class OthersRows(Task):
@@ -446,16 +448,16 @@ def test_a_checkpoint_that_serves_two_evaluations_outlives_the_first(prepared, t
     targets = ["command-qa", "again"]
     for number, order in enumerate((targets, targets[::-1])):
         chosen = {"targets": targets, "intermediates": ["none"], "evaluation": {"examples": 8, "languages": ["de"]}}
-        workspace, plan = fresh(prepared, tmp_path / str(number), **chosen)
+        here, plan = fresh(prepared, tmp_path / str(number), **chosen)
         first, second = (run_at(plan, ("zero-shot", "none", target)) for target in order)
         assert len(plan.runs) == 3
         assert first.parents == second.parents
-        complete(first, workspace, plan.by_id)
-        assert workspace.checkpoints.intact(first.parents[0])
+        complete(first, plan)
+        assert here.checkpoints.intact(first.parents[0])
         with no_training():
-            complete(second, workspace, plan.by_id)
-        assert not workspace.checkpoints.intact(first.parents[0])
-        scores = [workspace.store().get(run.id).metrics["de"] for run in (first, second)]
+            complete(second, plan)
+        assert not here.checkpoints.intact(first.parents[0])
+        scores = [here.store().get(run.id).metrics["de"] for run in (first, second)]
         assert [own.keys() for own in scores] == [{"score", "n", "exact_match"}] * 2
 
 
@@ -483,18 +485,18 @@ def cut_off(folder: Path) -> None:
 )
 def test_a_damaged_checkpoint_is_set_aside_said_and_made_again(done, work, caplog, harm):
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     child = run_at(plan, ("zero-shot", "none", "intent"))
     parent = plan.by_id[child.parents[0]]
-    complete(parent, workspace, plan.by_id)
-    first = (workspace.runs / "records" / f"{parent.id}.json").read_bytes()
-    harm(workspace.checkpoints.root / parent.id)
+    complete(parent, plan)
+    first = (here.runs / "records" / f"{parent.id}.json").read_bytes()
+    harm(here.checkpoints.root / parent.id)
     with caplog.at_level(logging.INFO):
-        assert numbers(complete(child, workspace, plan.by_id)) == numbers(records[place(child)])
+        assert numbers(complete(child, plan)) == numbers(records[place(child)])
     assert f"checkpoint {parent.id} is damaged; set aside as {parent.id}.corrupt-1" in caplog.text
     assert f"{parent.id}: runs, since the next phase needs its checkpoint" in caplog.text
-    assert (workspace.runs / "records" / f"{parent.id}.json").read_bytes() == first
-    assert [path.name for path in workspace.checkpoints.root.iterdir()] == [f"{parent.id}.corrupt-1"]
+    assert (here.runs / "records" / f"{parent.id}.json").read_bytes() == first
+    assert [path.name for path in here.checkpoints.root.iterdir()] == [f"{parent.id}.corrupt-1"]
 
 
 def test_a_checkpoint_is_read_back_whole(tmp_path):
@@ -552,28 +554,28 @@ class KillAt:
 def test_after_a_kill_the_same_command_finishes_with_the_same_numbers(done, work, moment, monkeypatch):
     """Six files get their names on the way to an evaluation; the kill comes before each of them does."""
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", KillAt(os.replace, moment))
-        killed(lambda: complete(run_at(plan, CHILD), workspace, plan.by_id))
-    assert len(list((workspace.runs / "records").glob("*.json"))) == [0, 0, 1, 1, 2, 2][moment - 1]
-    check_all_is_whole(workspace, plan, records)
+        killed(lambda: complete(run_at(plan, CHILD), plan))
+    assert len(list((here.runs / "records").glob("*.json"))) == [0, 0, 1, 1, 2, 2][moment - 1]
+    check_all_is_whole(here, plan, records)
 
 
 @pytest.mark.parametrize("update", [1, 7, 14])
 def test_after_a_kill_while_training_too(done, work, update, monkeypatch):
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     with monkeypatch.context() as patched:
         patched.setattr(loop, "_update", KillAt(loop._update, update))
-        killed(lambda: complete(run_at(plan, CHILD), workspace, plan.by_id))
-    check_all_is_whole(workspace, plan, records)
+        killed(lambda: complete(run_at(plan, CHILD), plan))
+    check_all_is_whole(here, plan, records)
 
 
 @pytest.mark.parametrize("moment", [1, 7, 14])
 def test_after_ctrl_c_the_same_command_finishes_with_the_same_numbers(done, work, moment, monkeypatch):
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     calls = iter(range(1, 100))
 
     def interrupted(*args):
@@ -585,16 +587,16 @@ def test_after_ctrl_c_the_same_command_finishes_with_the_same_numbers(done, work
         update = loop._update
         patched.setattr(loop, "_update", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            complete(run_at(plan, CHILD), workspace, plan.by_id)
-    check_all_is_whole(workspace, plan, records)
+            complete(run_at(plan, CHILD), plan)
+    check_all_is_whole(here, plan, records)
 
 
-def check_all_is_whole(workspace: Workspace, plan: Plan, records: dict) -> None:
+def check_all_is_whole(here: Checkout, plan: Plan, records: dict) -> None:
     """Complete the evaluation; its numbers and its parents' are those of an undisturbed study, and no part is left."""
-    assert numbers(complete(run_at(plan, CHILD), workspace, plan.by_id)) == numbers(records[CHILD])
-    for record in workspace.store():
+    assert numbers(complete(run_at(plan, CHILD), plan)) == numbers(records[CHILD])
+    for record in here.store():
         assert numbers(record) == numbers(records[place(record.run)])
-    assert {path.name for path in workspace.checkpoints.root.iterdir()} == {
+    assert {path.name for path in here.checkpoints.root.iterdir()} == {
         run_at(plan, ("intermediate", "nli", None)).id
     }
 
@@ -609,28 +611,28 @@ def check_all_is_whole(workspace: Workspace, plan: Plan, records: dict) -> None:
 )
 def test_a_full_disk_is_named_and_nothing_half_written_stays(done, work, where, size, message):
     *_, records = done
-    workspace, plan = work
+    here, plan = work
     run = run_at(plan, where)
     with largest_file(size), pytest.raises(StiltsError, match=message):
-        complete(run, workspace, plan.by_id)
-    assert run.id not in workspace.store()
-    assert not any(".part-" in path.name for path in workspace.runs.glob("*/*"))
-    assert numbers(complete(run, workspace, plan.by_id)) == numbers(records[where])
+        complete(run, plan)
+    assert run.id not in here.store()
+    assert not any(".part-" in path.name for path in here.runs.glob("*/*"))
+    assert numbers(complete(run, plan)) == numbers(records[where])
 
 
 def test_a_place_that_cannot_be_written_is_named(work):
-    workspace, plan = work
-    (workspace.root / "file").write_text("")
-    elsewhere = Workspace(workspace.root, "tiny", runs=workspace.root / "file" / "runs")
+    here, plan = work
+    (here.root / "file").write_text("")
+    elsewhere = replace(plan, checkout=Checkout(here.root, runs=here.root / "file" / "runs"))
     with pytest.raises(StiltsError, match="cannot write to .*file/runs/locks: Not a directory; .*STILTS_RUNS"):
-        complete(run_at(plan, CHILD), elsewhere, plan.by_id)
+        complete(run_at(plan, CHILD), elsewhere)
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
 def test_rows_are_the_first_of_the_split_with_the_names_of_their_labels(prepared):
-    suite = prepared.suite_folder(prepared.plan(prepared.study("tiny")).runs[0])
+    suite = prepared.suite_folder(open_plan(prepared, "tiny").runs[0])
     assert load(suite, get_target("intent"), "de", "test", 3) == Split(
         tiny.intent_rows("de")[:3], ["open", "close"], "de"
     )

@@ -21,8 +21,9 @@ from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture, PretrainingSettings, ScratchSettings
 from stilts.training.state import SavedStates
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 LENGTH = 32
 SETTINGS = {"updates": 12, "batch_tokens": 128, "length": LENGTH, "learning_rate": 1e-2, "precision": "fp32",
@@ -127,7 +128,7 @@ def build(folder, request, report=None):
     return write_suite([*tiny.tables(), *text_tables()], folder, about)
 
 
-def checkout(root, encoder) -> Workspace:
+def checkout(root, encoder) -> Checkout:
     """A checkout whose study pretrains three encoders and fine-tunes them, with and without an intermediate task."""
     conditions = [
         {"name": f"{name}-{kind}", "tasks": tasks, "encoder": name}
@@ -152,16 +153,16 @@ def here(tmp_path_factory):
         patched.setitem(SUITES, "pocket", lambda folder: source)
         root = tmp_path_factory.mktemp("pretraining")
         made = checkout(root / "x", tiny.write_encoder(root / "encoder"))
-        made.prepare(made.plan(made.study("tiny")))
+        prepare(open_plan(made, "tiny"))
         yield made
 
 
 @pytest.fixture(scope="module")
 def done(here):
     """All pretraining runs and all that stands on those of seed 1: plan, records by phase, condition, target, seed."""
-    plan = here.plan(here.study("tiny"))
+    plan = open_plan(here, "tiny")
     runs = [run for run in plan.runs if run.phase == "pretraining" or run.seed == 1]
-    return plan, {(run.phase, run.condition, run.target, run.seed): complete(run, here, plan.by_id) for run in runs}
+    return plan, {(run.phase, run.condition, run.target, run.seed): complete(run, plan) for run in runs}
 
 
 def test_every_encoder_is_pretrained_once_a_seed_for_all_that_start_from_it(done):

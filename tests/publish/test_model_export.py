@@ -20,8 +20,9 @@ from stilts.phases.runner import complete
 from stilts.publish.model_export import HEADS, export, find_checkpoint, make_card
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.formats import TAGGING, get_format
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 TEXTS = ["open kitchen 7", "schließe rotes zimmer 19", "fungua holi"]
 
@@ -35,18 +36,17 @@ def here(tmp_path_factory):
         training = tiny.TRAINING | {"epochs": 1, "evaluations": 1}
         here = tiny.checkout(
             folder / "checkout", tiny.write_encoder(folder / "encoder"), intermediates=["nli"], targets=["slots"],
-            intermediate_training=training, target_training=training,
+            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": True},
         )  # fmt: skip
-        here = Workspace(here.root, "tiny", keep_checkpoints=True, runs=here.runs)
-        here.prepare(here.plan(here.study("tiny")))
-        plan = here.plan(here.study("tiny"))
+        plan = open_plan(here, "tiny")
+        prepare(plan)
         for run in plan.runs:
-            complete(run, here, plan.by_id)
+            complete(run, plan)
         yield here
 
 
-def run_of(here: Workspace, phase: str):
-    (found,) = (run for run in here.plan(here.study("tiny")).runs if run.phase == phase)
+def run_of(here: Checkout, phase: str):
+    (found,) = (run for run in open_plan(here, "tiny").runs if run.phase == phase)
     return found
 
 
@@ -137,7 +137,7 @@ def test_a_run_without_weights_is_told_from_one_whose_weights_are_gone(here, tmp
     evaluated, trained = run_of(here, "zero-shot"), run_of(here, "target")
     with pytest.raises(StiltsError, match=f"is an evaluation and leaves no weights; its parent.*{trained.id}"):
         find_checkpoint(here, evaluated.id)
-    elsewhere = Workspace(here.root, runs=tmp_path)
+    elsewhere = Checkout(here.root, runs=tmp_path)
     (tmp_path / "records").symlink_to(here.runs / "records")
     with pytest.raises(StiltsError, match="is gone, .* set schedule.keep_checkpoints"):
         find_checkpoint(elsewhere, trained.id)

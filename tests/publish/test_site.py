@@ -16,6 +16,7 @@ from small_book import ROOT, write_page
 from stilts.publish.site import assemble, build, check, run_pages, toc_pages, update_toc
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Job
+from stilts.workspace.resolution import open_plan
 
 
 def job(phase: str, condition: str, number: int) -> Job:
@@ -51,11 +52,11 @@ def test_a_table_of_contents_without_an_appendix_is_named(tmp_path):
 
 
 def test_the_committed_table_of_contents_is_that_of_the_default_study(tmp_path):
-    from stilts.workspace.checkout import workspace
+    from stilts.workspace.checkout import find_checkout
 
-    here = workspace(start=ROOT)
+    here = find_checkout(ROOT)
     shutil.copy(ROOT / "_toc.yml", tmp_path)
-    assert not update_toc(tmp_path, here.plan(here.study("pocket")).jobs), "run `stilts book`, which renews _toc.yml"
+    assert not update_toc(tmp_path, open_plan(here, "pocket").jobs), "run `stilts book`, which renews _toc.yml"
 
 
 def test_prose_pages_of_the_table_of_contents_exist():

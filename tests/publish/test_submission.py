@@ -26,8 +26,9 @@ from stilts.study.records import Record
 from stilts.tasks import metrics
 from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, RETRIEVAL_FROM_ENGLISH, SPAN_QA, TAGGING
 from stilts.tasks.registry import get_target
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan, resolve
 
 UPOS = ["NOUN", "NUM", "SYM", "VERB", "X"]
 NER = ["O", "B-LOC", "I-LOC"]
@@ -110,16 +111,16 @@ def here(tmp_path_factory):
             intermediates=["mnli"], intermediate_training=training, target_training=training,
             evaluation={"examples": 50},
         )  # fmt: skip
-        here.prepare(here.plan(here.study("tiny")))
-        plan = here.plan(here.study("tiny"))
+        prepare(open_plan(here, "tiny"))
+        plan = open_plan(here, "tiny")
         for run in plan.runs:
-            complete(run, here, plan.by_id)
+            complete(run, plan)
         yield here
 
 
 @pytest.fixture
 def plan(here):
-    return here.plan(here.study("tiny"))
+    return open_plan(here, "tiny")
 
 
 # --- a whole one -----------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def official_score(folder, target: str, language: str) -> float:
 
 
 def test_official_metrics_of_the_folder_are_the_scores_of_the_records(here, plan, tmp_path):
-    written = submit(here, plan, tmp_path / "sent")
+    written = submit(plan, tmp_path / "sent")
     assert written.gaps == []
     store = here.store()
     for target, choice in written.choices.items():
@@ -173,7 +174,7 @@ def test_official_metrics_of_the_folder_are_the_scores_of_the_records(here, plan
 class RightStore:
     """The records of a study as if every prediction were right."""
 
-    def __init__(self, here: Workspace, plan):
+    def __init__(self, here: Checkout, plan):
         self._whole, self._suite, self._runs = here.store(), here.suite_folder(plan.runs[0]), plan.by_id
         self.find, self.get = self._whole.find, self._whole.get
 
@@ -200,7 +201,7 @@ class RightStore:
 
 def test_right_predictions_score_everything_in_the_official_order(here, plan, tmp_path):
     right = SimpleNamespace(suite_folder=here.suite_folder, store=lambda: RightStore(here, plan))
-    written = submit(right, plan, tmp_path / "sent")
+    written = submit(replace(plan, checkout=right), tmp_path / "sent")
     for target in TARGETS:
         for language in OFFICIAL[target]:
             assert official_score(tmp_path / "sent", target, language) == 100, (target, language)
@@ -208,7 +209,7 @@ def test_right_predictions_score_everything_in_the_official_order(here, plan, tm
 
 
 def test_the_manifest_says_what_was_chosen_and_by_which_rule(here, plan, tmp_path):
-    submit(here, plan, tmp_path / "sent")
+    submit(plan, tmp_path / "sent")
     manifest = json.loads((tmp_path / "sent" / MANIFEST).read_text(encoding="utf-8"))
     assert (manifest["study"], manifest["whole"], manifest["gaps"]) == ("tiny", True, [])
     assert manifest["rules"] == submission.RULES
@@ -258,7 +259,7 @@ def test_everything_that_is_missing_is_listed_and_nothing_written(here, plan, tm
     monkeypatch.setattr(submission, "TEST_ROWS", more)
     fewer = plan.study.model_copy(update={"targets": tuple(name for name in TARGETS if name != "pan-x")})
     with pytest.raises(StiltsError) as raised:
-        submit(here, replace(plan, study=fewer), tmp_path / "sent")
+        submit(replace(plan, study=fewer), tmp_path / "sent")
     short = "12 rows in the suite, 2,000 in the official test set (data.sizes, or the data folder)"
     assert str(raised.value).splitlines() == [
         "this would be no whole submission:",
@@ -272,7 +273,7 @@ def test_everything_that_is_missing_is_listed_and_nothing_written(here, plan, tm
 
 def test_a_partial_one_holds_what_is_there_and_says_what_is_not(here, plan, tmp_path, monkeypatch):
     monkeypatch.setattr(submission, "TEST_ROWS", {**OFFICIAL, "xnli": {**OFFICIAL["xnli"], "ur": 5010}})
-    submit(here, plan, tmp_path / "sent", partial=True)
+    submit(plan, tmp_path / "sent", partial=True)
     manifest = json.loads((tmp_path / "sent" / MANIFEST).read_text(encoding="utf-8"))
     assert (manifest["whole"], manifest["gaps"]) == (False, ["xnli, ur: no predictions"])
     assert manifest["targets"]["xnli"]["XTREME's score"] is None
@@ -282,8 +283,8 @@ def test_a_partial_one_holds_what_is_there_and_says_what_is_not(here, plan, tmp_
 
 
 def test_a_cut_evaluation_is_no_whole_test_set(here, plan):
-    cut = SimpleNamespace(store=lambda: CutStore(here))
-    gaps = submission.collect(cut, plan, here.suite_folder(plan.runs[0])).gaps
+    cut = replace(plan, checkout=SimpleNamespace(store=lambda: CutStore(here)))
+    gaps = submission.collect(cut, plan.suite_folder).gaps
     assert "xnli, de: 5 predictions for the 12 rows of the suite (evaluation.examples cuts them)" in gaps
     assert "bucc2018, sw: 5 predictions for the 18 rows of the suite (evaluation.examples cuts them)" in gaps
 
@@ -291,7 +292,7 @@ def test_a_cut_evaluation_is_no_whole_test_set(here, plan):
 class CutStore:
     """The records of a study with only the first five predictions of each language."""
 
-    def __init__(self, here: Workspace):
+    def __init__(self, here: Checkout):
         self._whole = here.store()
         self.find, self.get = self._whole.find, self._whole.get
 
@@ -307,10 +308,10 @@ def test_a_suite_with_holes_or_without_ids_is_no_whole_test_set(here, plan, tmp_
             rows = [{**row, "id": TEST if row["id"] == 3 else row["id"]} for row in table.rows]
             tables[number] = table._replace(rows=rows)
     write_suite(tables, holed, {"fingerprint": "x"})
-    gaps = submission.collect(here, plan, holed).gaps
+    gaps = submission.collect(plan, holed).gaps
     assert "udpos, de: 1 rows before the last one are not in the suite (data.sizes, or the data folder)" in gaps
     write_suite(suite_tables(ids=False), tmp_path / "old", {"fingerprint": "x"})
-    collected = submission.collect(here, plan, tmp_path / "old")
+    collected = submission.collect(plan, tmp_path / "old")
     lacking = "the suite does not say where a row stands in the official file (no column 'id'); build it again"
     assert f"tatoeba, de: {lacking}" in collected.gaps
     assert {path.partition("/")[0] for path in collected.files} == {"xquad", "mlqa", "tydiqa", "bucc2018"}
@@ -319,7 +320,7 @@ def test_a_suite_with_holes_or_without_ids_is_no_whole_test_set(here, plan, tmp_
 def test_treebanks_as_the_hub_has_them_are_not_the_official_ones(here, plan, tmp_path):
     about = {"fingerprint": "x", "sources": {"google/xtreme/udpos.German/test": {"rows": 977, "published": 977}}}
     write_suite(suite_tables(), tmp_path / "hub", about)
-    gaps = submission.collect(here, plan, tmp_path / "hub").gaps
+    gaps = submission.collect(plan, tmp_path / "hub").gaps
     assert [gap for gap in gaps if gap.startswith("udpos")] == [f"udpos: {submission.HUB_TREEBANKS}"]
 
 
@@ -333,15 +334,16 @@ def test_what_cannot_be_submitted_is_said(here, plan, tmp_path, problem):
         folder.mkdir()
         message = "sent exists already"
     else:
-        here, message = Workspace(here.root, runs=tmp_path / "runs"), "`stilts prepare tiny` builds it"
+        plan = replace(plan, checkout=Checkout(here.root, runs=tmp_path / "runs"))
+        message = "`stilts prepare tiny` builds it"
     with pytest.raises(StiltsError, match=message):
-        submit(here, replace(plan, study=study), folder)
+        submit(replace(plan, study=study), folder)
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(here, plan, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StiltsError, match="cannot write submission"):
-        submit(here, plan, tmp_path / "file" / "sent")
+        submit(plan, tmp_path / "file" / "sent")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -351,7 +353,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(here, plan, tmp_path):
 def chosen(here, scores: dict[tuple[str, str, int], float], target: str):
     """The choice for a target from dev scores by (condition, target, seed), of a study with two seeds."""
     study = here.study("tiny").model_copy(update={"intermediates": ("none", "mnli", "qqp"), "seeds": (1, 2)})
-    plan = here.plan(study)
+    plan = resolve(study, here)
     records = {
         run.id: Record(run=run, metrics={"en": {"score": value}}, provenance=ORIGIN)
         for run in plan.runs

@@ -16,7 +16,8 @@ from stilts.sources.pocket.commands.pairs import overlap_level
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 from stilts.tasks.registry import INTERMEDIATES, of_suite
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import resolve
 
 LANGUAGES = ("en", "de", "zh")
 SIZES = Sizes(train=40, intermediate_train=60, validation=20, test=40, dial=120)
@@ -256,9 +257,9 @@ def test_rows_do_not_depend_on_the_hash_seed():
 
 
 def test_a_study_that_does_not_ask_for_a_family_cannot_name_its_tasks():
-    here = Workspace(Path(__file__).parents[2])
+    here = Checkout(Path(__file__).parents[2])
     study = here.study("pocket").model_copy(update={"intermediates": ("none", "dial-slots-2")})
     with pytest.raises(StiltsError, match="'dial-slots-2' is of family 'dial', which data.families does not ask for"):
-        here.plan(study)
+        resolve(study, here)
     asked = study.model_copy(update={"data": study.data.model_copy(update={"families": ("dial",)})})
-    assert {run.condition for run in here.plan(asked).runs if run.phase == "intermediate"} == {"dial-slots-2"}
+    assert {run.condition for run in resolve(asked, here).runs if run.phase == "intermediate"} == {"dial-slots-2"}

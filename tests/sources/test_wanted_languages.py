@@ -17,7 +17,9 @@ from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite, languages
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import DataSettings, Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import open_plan, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +61,11 @@ def put_data(root):
 
 
 @pytest.fixture
-def here(tmp_path) -> Workspace:
+def here(tmp_path) -> Checkout:
     encoder = tiny.write_unread_encoder(tmp_path / "encoder")
-    workspace = tiny.checkout(tmp_path / "checkout", encoder, intermediates=["none"])
-    put_data(workspace.root / "data")
-    return workspace
+    here = tiny.checkout(tmp_path / "checkout", encoder, intermediates=["none"])
+    put_data(here.root / "data")
+    return here
 
 
 def plan(here, suite, targets, chosen="all", evaluated="all", intermediates=("none",), **data):
@@ -72,7 +74,7 @@ def plan(here, suite, targets, chosen="all", evaluated="all", intermediates=("no
         "data": {"suite": suite, "folder": "data", "languages": chosen, **data},
         "targets": targets, "evaluation": {"languages": evaluated}, "intermediates": intermediates, "per_task": {},
     }  # fmt: skip
-    return here.plan(Study.model_validate(settings), provisional=True)
+    return resolve(Study.model_validate(settings), here, provisional=True)
 
 
 NO_TEST_SET = "has no test set in a language that the study names"
@@ -168,23 +170,23 @@ def test_the_pocket_suite_says_it_too(tmp_path):
 
 
 def test_studies_of_the_repository_name_what_is_there():
-    here = Workspace(ROOT)
+    here = Checkout(ROOT)
     for name in here.studies():
-        assert here.plan(here.study(name), provisional=True).runs
+        assert open_plan(here, name, provisional=True).runs
 
 
 def test_data_that_change_between_plan_and_build_are_said(here, monkeypatch):
     study = here.study("tiny").model_copy(update={"data": DataSettings(suite="xtreme", folder="data"),
                                                   "targets": ("tatoeba",)})  # fmt: skip
-    whole = Workspace.lock
+    whole = Checkout.lock
 
     def waited(self, name):
         put(here.root / "data", "google/xtreme/tatoeba.deu/validation", pair("while another process was preparing"))
         return whole(self, name)
 
-    monkeypatch.setattr(Workspace, "lock", waited)
+    monkeypatch.setattr(Checkout, "lock", waited)
     with pytest.raises(StiltsError, match="study 'tiny': its data changed after it was planned; give the"):
-        here.prepare(here.plan(study))
+        prepare(resolve(study, here))
     assert not list((here.runs / "data").glob("*"))
 
 

@@ -17,6 +17,7 @@ from stilts.training.state import SavedStates
 from stilts.workspace.notebooks.jobs import _page_stands
 from stilts.workspace.notebooks.pages import book_pages
 from stilts.workspace.progress import noted_share
+from stilts.workspace.resolution import open_plan
 
 SHAPES = ("", "null", "5", "text", "[]", "[1, 2]", "{}", "true", "\x00", "{", '{"a": 1}')
 
@@ -148,7 +149,7 @@ def test_a_note_of_progress_of_another_shape_is_none(here, note):
 
 @ONLY_ROOT
 def test_another_user_s_lock_is_said(here, monkeypatch, capsys):
-    run = here.plan(here.study("tiny")).runs[0]
+    run = open_plan(here, "tiny").runs[0]
     for folder in ("progress", "locks", "records"):
         (here.runs / folder).mkdir(parents=True, exist_ok=True)
     (here.runs / "progress" / f"{run.id}.json").write_text('{"done": 1, "total": 4}')

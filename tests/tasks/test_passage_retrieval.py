@@ -22,7 +22,8 @@ from stilts.tasks.metrics import score
 from stilts.tasks.neighbours import rank, ranking_counts
 from stilts.training.loop import train
 from stilts.training.prediction import count_predictions, head_outputs
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, resolve
 
 FORM = PassageRetrieval()
 
@@ -280,7 +281,7 @@ def source(made) -> SimpleNamespace:
 
 
 def run_study(folder: Path, encoder: Path, made=tables, **changes):
-    """Do all runs of a study of LAReQA; return workspace, plan, and the records in the plan's order."""
+    """Do all runs of a study of LAReQA; return here, plan, and the records in the plan's order."""
     settings = {
         "data": {"suite": "xtreme"},
         "intermediates": ["none"],
@@ -290,19 +291,19 @@ def run_study(folder: Path, encoder: Path, made=tables, **changes):
     }
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(SUITES, "xtreme", lambda data: source(made))
-        workspace = tiny.checkout(folder, encoder, **settings | changes)
-        study = workspace.study("tiny")
-        workspace.prepare(workspace.plan(study))
-        plan = workspace.plan(study)
-        return workspace, plan, [complete(run, workspace, plan.by_id) for run in plan.runs]
+        here = tiny.checkout(folder, encoder, **settings | changes)
+        study = here.study("tiny")
+        prepare(resolve(study, here))
+        plan = resolve(study, here)
+        return here, plan, [complete(run, plan) for run in plan.runs]
 
 
 def test_a_study_ranks_the_pool_of_all_languages(tmp_path, encoder):
-    workspace, plan, (trained, evaluated) = run_study(tmp_path, encoder)
+    here, plan, (trained, evaluated) = run_study(tmp_path, encoder)
     assert trained.metrics["en"]["n"] == 6
     assert trained.metrics["en"]["score"] > 60
     assert {language: own["n"] for language, own in evaluated.metrics.items()} == {"de": 5, "en": 5}
-    predictions = workspace.store().predictions(plan.runs[1].id)
+    predictions = here.store().predictions(plan.runs[1].id)
     for language, own in predictions.groupby("language", observed=True):
         ranked = [prediction.split() for prediction in own["prediction"]]
         assert {len(each) for each in ranked} == {12}

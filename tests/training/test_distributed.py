@@ -14,8 +14,10 @@ from fakes import wait_until
 from stilts.phases import launch
 from stilts.phases.runner import complete
 from stilts.study.errors import StiltsError
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES, Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 # A batch of 8 goes through in three or four passes, so that two processes have an unequal number of them.
 IN_PASSES = {**tiny.TRAINING, "batch_tokens": 40}
@@ -27,22 +29,23 @@ def opened(tmp_path, encoder, monkeypatch):
     """Lays out a checkout whose intermediate training takes these settings; its suite and encoder stand."""
     monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
 
-    def lay_out(name: str, training: dict, tasks: tuple[str, ...] = ("nli", "slots"), **how) -> tuple[Workspace, Plan]:
+    def lay_out(name: str, training: dict, tasks: tuple[str, ...] = ("nli", "slots"), **how) -> tuple[Checkout, Plan]:
         condition = {"name": "pair", "tasks": list(tasks)}
         root = tmp_path / name
-        bare = tiny.checkout(root, encoder, intermediates=["none", condition], intermediate_training=training)
-        here = Workspace(root, "tiny", runs=bare.runs, **how)
-        plan = here.plan(here.study("tiny"))
-        here.prepare(plan)
+        here = tiny.checkout(
+            root, encoder, intermediates=["none", condition], intermediate_training=training, schedule=how
+        )
+        plan = open_plan(here, "tiny")
+        prepare(plan)
         return here, plan
 
     return lay_out
 
 
-def train(here: Workspace, plan: Plan):
+def train(here: Checkout, plan: Plan):
     """Do the intermediate run; return its record and its weights."""
     (run,) = (run for run in plan.runs if run.phase == "intermediate")
-    record = complete(run, here, plan.by_id)
+    record = complete(run, plan)
     return record, here.checkpoints.load(run.id)
 
 
@@ -84,7 +87,7 @@ def test_a_training_ends_early_in_all_processes(opened, caplog):
     assert "training ends after update 3 of 24: no gain in 2 evaluations" in caplog.messages
 
 
-def members(here: Workspace) -> dict[int, int]:
+def members(here: Checkout) -> dict[int, int]:
     """Return the process ids of those that train, by rank."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -110,14 +113,14 @@ def test_a_process_that_is_killed_ends_all_and_the_training_goes_on_from_there(o
     killer.start()
     message = rf"process 2 of the 2 that train together was ended by SIGKILL .*{run.id}/process-1\.log"
     with pytest.raises(StiltsError, match=message):
-        complete(run, here, plan.by_id)
+        complete(run, plan)
     killer.join()
     assert members(here) == {}
     assert run.id not in here.store()
 
-    alone = Workspace(here.root, "tiny", runs=here.runs)  # how many processes go on does not matter
+    alone = tiny.scheduled(plan, processes=1)  # how many processes go on does not matter
     with caplog.at_level(logging.INFO):
-        record, _ = train(alone, plan)
+        record, _ = train(here, alone)
     assert any("goes on after update" in line for line in caplog.messages)
     assert record.provenance.examples == 40 * 48
 
@@ -134,4 +137,4 @@ def test_more_processes_than_gpus_are_refused(opened, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(StiltsError, match="schedule.processes is 4, but there are 2 GPUs here; lower it to 2"):
-        launch.train_together(plan.runs[0], here)
+        launch.train_together(plan.runs[0], plan)

@@ -18,8 +18,10 @@ from stilts.study.errors import StiltsError
 from stilts.training import loop
 from stilts.training.loop import train
 from stilts.training.state import SavedStates
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES, Plan
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import SUITES, open_plan
 
 TARGET = ("target", "nli", "slots")
 TRAIN = {**tiny.TRAINING, "evaluate_every": 4, "patience": 9}
@@ -39,15 +41,15 @@ def killed(state, *args):
     return update(state, *args)
 loop._update = killed
 here, plan = test_resume.opened({root!r})
-complete(test_resume.run_of(plan), here, plan.by_id)
+complete(test_resume.run_of(plan), plan)
 """
 
 
-def opened(root: str) -> tuple[Workspace, Plan]:
+def opened(root: str) -> tuple[Checkout, Plan]:
     """The checkout at a folder, which saves a state after each update."""
     SUITES["pocket"] = lambda folder: tiny.SOURCE
-    here = Workspace(Path(root), "tiny", state_minutes=0)
-    return here, here.plan(here.study("tiny"))
+    here = Checkout(Path(root))
+    return here, tiny.scheduled(open_plan(here, "tiny"), state_minutes=0)
 
 
 def run_of(plan: Plan, place: tuple = TARGET):
@@ -62,9 +64,9 @@ def prepared(tmp_path_factory, encoder):
         patched.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
         root = tmp_path_factory.mktemp("prepared") / "checkout"
         here = tiny.checkout(root, encoder, target_training=TRAIN)
-        plan = here.plan(here.study("tiny"))
-        here.prepare(plan)
-        complete(run_of(plan, ("intermediate", "nli", None)), here, plan.by_id)
+        plan = open_plan(here, "tiny")
+        prepare(plan)
+        complete(run_of(plan, ("intermediate", "nli", None)), plan)
         yield here
 
 
@@ -83,14 +85,14 @@ def copy(prepared, tmp_path, encoder):
 @pytest.fixture(scope="module")
 def undisturbed(prepared):
     """The record of the target run and its weights, trained without a disturbance and without saved states."""
-    plan = prepared.plan(prepared.study("tiny"))
-    record = complete(run_of(plan), prepared, plan.by_id)
+    plan = open_plan(prepared, "tiny")
+    record = complete(run_of(plan), plan)
     weights = prepared.checkpoints.load(record.id)
     assert not prepared.training_folder(record.id).exists()
     return record, weights
 
 
-def kill_before_update(here: Workspace, last: int) -> None:
+def kill_before_update(here: Checkout, last: int) -> None:
     """Train in a process of its own; it dies by SIGKILL when `last` updates are done."""
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     script = CHILD.format(folders=folders, root=str(here.root), last=last)
@@ -99,7 +101,7 @@ def kill_before_update(here: Workspace, last: int) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
-def interrupt_before_update(copy: tuple[Workspace, Plan], last: int) -> Path:
+def interrupt_before_update(copy: tuple[Checkout, Plan], last: int) -> Path:
     """Train in this process until `last` updates are done, and return where the states are."""
     here, plan = copy
     update = loop._update
@@ -112,7 +114,7 @@ def interrupt_before_update(copy: tuple[Workspace, Plan], last: int) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "_update", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            complete(run_of(plan), here, plan.by_id)
+            complete(run_of(plan), plan)
     return here.training_folder(run_of(plan).id)
 
 
@@ -120,7 +122,7 @@ def finish(copy, undisturbed, caplog) -> list[str]:
     """Complete the run, hold it to the undisturbed one to the bit, and return what was said."""
     (here, plan), (expected, weights) = copy, undisturbed
     with caplog.at_level(logging.INFO):
-        record = complete(run_of(plan), here, plan.by_id)
+        record = complete(run_of(plan), plan)
     assert (record.id, record.metrics, record.history) == (expected.id, expected.metrics, expected.history)
     assert (record.provenance.examples, record.provenance.tokens) == (
         expected.provenance.examples, expected.provenance.tokens,
@@ -174,7 +176,7 @@ def test_a_state_of_another_model_is_refused(copy):
     del tensors["weights/heads.slots.norm.weight"]
     states.save("update-3", tensors, {**notes, "done": 3})
     with pytest.raises(StiltsError, match=f"of a model with other weights; remove {folder} to start this training"):
-        complete(run_of(plan), here, plan.by_id)
+        complete(run_of(plan), plan)
 
 
 def test_nothing_of_a_state_can_run_code(copy):

@@ -13,11 +13,12 @@ from stilts.sources.xtreme.official import BUCC_SENTENCES
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import DataSettings, Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, speeds
 from stilts.workspace.disk import disk
 from stilts.workspace.forecast import ASSUMED_SECONDS, Estimator, Forecast, search_memory_mb
 from stilts.workspace.plan_report import PlanReport, duration, size
+from stilts.workspace.resolution import resolve
 from stilts.workspace.work import run_tokens
 
 
@@ -37,7 +38,7 @@ def training(examples: int, epochs: float) -> dict:
 
 
 def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
-    study = Workspace(ROOT).study("paper")
+    study = Checkout(ROOT).study("paper")
     large = encoder_shape("FacebookAI/xlm-roberta-large")
     settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
     runs = {target: run_of("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
@@ -157,13 +158,13 @@ def paper(**changes) -> Study:
 
 
 @pytest.fixture
-def here(tmp_path) -> Workspace:
+def here(tmp_path) -> Checkout:
     """A checkout without data, encoder and records."""
-    return Workspace(tmp_path)
+    return Checkout(tmp_path)
 
 
-def runs_at(here: Workspace, study: Study, phase: str, condition: str, target: str | None = None) -> Run:
-    plan = here.plan(study, provisional=True)
+def runs_at(here: Checkout, study: Study, phase: str, condition: str, target: str | None = None) -> Run:
+    plan = resolve(study, here, provisional=True)
     return next(run for run in plan.runs if (run.phase, run.condition, run.target) == (phase, condition, target))
 
 
@@ -285,7 +286,7 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
 @pytest.mark.parametrize("keep", [False, True])
 def test_disk_holds_what_stands_at_once(here, keep):
     study = paper(schedule={"keep_checkpoints": keep})
-    runs = here.plan(study, provisional=True).runs
+    runs = resolve(study, here, provisional=True).runs
     needed = disk(runs, study, LARGE, 4, {"suite": 7})
     first, second = 2 * 2, 3 * 2 * 3  # conditions that train, seeds; conditions, seeds, trained models
     checkpoint = 4 * LARGE.weights
@@ -302,7 +303,7 @@ def test_disk_holds_the_checkpoints_of_pretraining():
 
 def test_a_large_study_is_planned_without_data_and_encoder(here):
     study = paper(seeds=list(range(1, 41)))
-    report = PlanReport(here, here.plan(study, provisional=True))
+    report = PlanReport(resolve(study, here, provisional=True))
     headers, rows = report.summary()
     assert headers == ("phase", "condition", "runs", "recorded", "expected")
     assert [row[:4] for row in rows] == [
@@ -330,8 +331,8 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
     committed.mkdir(parents=True)
     for path in sorted((ROOT / "results" / "pilot" / "records").glob("intermediate-*.json"))[:3]:
         shutil.copy(path, committed)
-    study = Workspace(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
-    report = PlanReport(here, here.plan(study, provisional=True))
+    study = Checkout(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
+    report = PlanReport(resolve(study, here, provisional=True))
     assert list(report.lines())[2] == (
         "3 committed records of this study stand in results/pilot besides: they were made with other settings or "
         "another suite, and pages show them until these runs are recorded"

@@ -13,9 +13,10 @@ from tiny_checkout import write_checkout, write_study
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Study
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.limits import check_number
 from stilts.workspace.plan_report import PlanReport
+from stilts.workspace.resolution import open_plan, resolve
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = {"architecture": "encoder"}
@@ -82,11 +83,11 @@ def here(tmp_path_factory):
     return write_checkout(tmp_path_factory.mktemp("absurd"))
 
 
-def plan_of(here: Workspace, content: dict):
+def plan_of(here: Checkout, content: dict):
     path = write_study(here.root / "absurd.yml", content)
     study = here.study(str(path))
-    plan = here.plan(study)
-    PlanReport(here, plan).summary()
+    plan = resolve(study, here)
+    PlanReport(plan).summary()
     return plan
 
 
@@ -185,8 +186,8 @@ def test_the_plan_of_many_conditions_takes_time_in_proportion(here):
         path = here.root / "many.yml"
         path.write_text(yaml.safe_dump(BASE | {"intermediates": ways}))
         start = time.process_time()
-        plan = here.plan(here.study(str(path)))
-        PlanReport(here, plan).summary()
+        plan = open_plan(here, str(path))
+        PlanReport(plan).summary()
         assert len(plan.runs) == 4 * count
         return time.process_time() - start
 

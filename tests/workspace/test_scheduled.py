@@ -13,24 +13,26 @@ from tiny_checkout import study_settings, write_checkout
 
 from stilts.study.errors import StiltsError
 from stilts.workspace import scheduling
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks import jobs
-from stilts.workspace.resolution import Plan
+from stilts.workspace.plan import Plan
+from stilts.workspace.resolution import open_plan
 
 ODD = "x [1] {wildcards.job} {y} 'q' $HOME"
 PARAMETERS = 'study = ""  # a study\ncondition = ""  # one\nseed = 0  # one\ntargets = ""  # some'
 RECORD = """
 from pathlib import Path
 from fakes import record_runs
-from stilts.workspace.checkout import workspace
-here = workspace()
-plan = here.plan(here.study(study), study)
+from stilts.workspace.checkout import find_checkout
+from stilts.workspace.resolution import open_plan
+here = find_checkout()
+plan = open_plan(here, study)
 place = (PHASE, condition, seed)
 record_runs(here, [run for run in plan.runs if (run.phase, run.condition, run.seed) == place])
 """
 
 
-def write_template(here: Workspace, name: str, source: str, parameters: str = PARAMETERS) -> None:
+def write_template(here: Checkout, name: str, source: str, parameters: str = PARAMETERS) -> None:
     cells = [new_code_cell(parameters, metadata={"tags": ["parameters"]}, id="a"), new_code_cell(source, id="b")]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     content = new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -40,16 +42,16 @@ def write_template(here: Workspace, name: str, source: str, parameters: str = PA
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
     """Lays out a checkout whose phases run this code, and prepares nothing."""
-    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setattr(scheduling, "prepare", lambda *_: None)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
 
-    def lay_out(source: str, root: Path = tmp_path / "checkout", **changes) -> tuple[Workspace, Plan]:
+    def lay_out(source: str, root: Path = tmp_path / "checkout", **changes) -> tuple[Checkout, Plan]:
         here = write_checkout(root, study_settings("multilingual-e5-small", **changes))
         for phase in ("intermediate", "target", "zero-shot"):
             write_template(here, phase, source.replace("PHASE", repr(phase)))
         monkeypatch.chdir(root)
         name = changes.get("name", "tiny")
-        return here, here.plan(here.study(name), name)
+        return here, open_plan(here, name)
 
     return lay_out
 
@@ -59,7 +61,7 @@ def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
     monkeypatch.delenv("HOME", raising=False)
     here, plan = opened(RECORD, tmp_path / ODD, name="007")
     record_runs(here, plan.runs[:2])
-    scheduling.run_plan(here, plan, "local")
+    scheduling.run_plan(plan, "local")
     assert all(run.id in here.store() for run in plan.runs)
     assert [jobs.job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "runs {z} [2]"])
@@ -70,7 +72,7 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
     record_runs(here, plan.runs)
     write_template(here, "transfer", "1 + 1", "")
     pages = [jobs.job_notebook(here, job) for job in plan.jobs]
-    (analysis,) = jobs.analyses(here, plan)
+    (analysis,) = jobs.analyses(plan)
     for page in (*pages, analysis.notebook):
         page.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(new_notebook(), page)
@@ -78,7 +80,7 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
 
     pages[1].write_text(pages[1].read_text()[:20])
     write_template(here, "zero-shot", "'other words'")
-    scheduling.run_plan(here, plan, "local", with_book=True)
+    scheduling.run_plan(plan, "local", with_book=True)
     assert all(jobs.job_notebook(here, job).exists() for job in plan.jobs)
     assert jobs.job_notebook(here, plan.jobs[2]) != pages[2]
     assert analysis.notebook.stat().st_mtime_ns == written  # it reads records alone
@@ -89,7 +91,7 @@ def test_a_job_that_is_killed_is_named(opened):
     record_runs(here, plan.runs[:2])
     message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is "
     with pytest.raises(StiltsError, match=message):
-        scheduling.run_plan(here, plan, "local")
+        scheduling.run_plan(plan, "local")
 
 
 @pytest.mark.parametrize("with_book", [False, True])
@@ -105,7 +107,7 @@ def test_what_snakemake_was_asked_for_is_counted(opened, monkeypatch, with_book)
         f"What its jobs printed: {here.runs}/logs"
     )
     with pytest.raises(StiltsError, match=f"^{re.escape(message)}$"):
-        scheduling.run_plan(here, plan, "local", with_book=with_book)
+        scheduling.run_plan(plan, "local", with_book=with_book)
 
 
 def test_a_signal_that_ends_snakemake_is_named(opened):
@@ -113,7 +115,7 @@ def test_a_signal_that_ends_snakemake_is_named(opened):
     killer = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     (here.root / "Snakefile").write_text(killer)
     with pytest.raises(StiltsError, match=r"^Snakemake was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran"):
-        scheduling.run_plan(here, plan, "local")
+        scheduling.run_plan(plan, "local")
     assert list((here.runs / "home").iterdir())  # what it needed of a home is ours
 
 
@@ -127,7 +129,7 @@ def test_a_profile_whose_executor_is_not_installed_says_how_to_install_it(opened
     monkeypatch.setattr(scheduling, "find_spec", lambda _: None)  # the tests' environment has that of slurm
     message = f"{path}: executor '{executor}' needs the package snakemake-executor-plugin-{executor}, .*{remedy}$"
     with pytest.raises(StiltsError, match=message):
-        scheduling.run_plan(here, plan, "slurm")
+        scheduling.run_plan(plan, "slurm")
     assert not here.runs.exists()
 
 
@@ -136,7 +138,7 @@ def test_a_profile_that_is_no_profile_is_said(opened, text):
     here, plan = opened("pass")
     (here.root / "profiles" / "local" / "config.yaml").write_text(text)
     with pytest.raises(StiltsError, match=rf"Snakemake profile {here.root}/profiles/local/config.yaml"):
-        scheduling.run_plan(here, plan, "local")
+        scheduling.run_plan(plan, "local")
 
 
 def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
@@ -153,5 +155,5 @@ def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
     record_runs(here, plan.runs)
-    scheduling.run_plan(here, plan, "local")
+    scheduling.run_plan(plan, "local")
     assert [part.exists() for part in (*parts, *gone)] == [True, True, False, False]

@@ -18,20 +18,21 @@ from processes import lives
 from rich.console import Console
 from tiny_checkout import ROOT, study_settings, write_checkout
 
-from stilts.workspace import progress, resolution, scheduling
-from stilts.workspace.checkout import Workspace
+from stilts.workspace import progress, scheduling
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks import jobs, templates
-from stilts.workspace.resolution import Plan
+from stilts.workspace.plan import Plan
+from stilts.workspace.resolution import open_plan
 
 
 @pytest.fixture
-def here(tmp_path) -> Workspace:
+def here(tmp_path) -> Checkout:
     return write_checkout(tmp_path / "checkout", study_settings("multilingual-e5-small"))
 
 
 @pytest.fixture
 def plan(here) -> Plan:
-    return here.plan(here.study("tiny"))
+    return open_plan(here, "tiny")
 
 
 def write_page(path: Path, executed: bool = True) -> None:
@@ -40,8 +41,8 @@ def write_page(path: Path, executed: bool = True) -> None:
     write_notebook(new_notebook(cells=[new_markdown_cell("# Page"), cell, new_code_cell("")]), path)
 
 
-def reasons(here: Workspace, plan: Plan, with_book: bool = False) -> list[str]:
-    return list(jobs.reasons_to_run(here, plan, resolution.recorded_runs(plan, here.store()), with_book))
+def reasons(here: Checkout, plan: Plan, with_book: bool = False) -> list[str]:
+    return list(jobs.reasons_to_run(plan, plan.recorded(), with_book))
 
 
 # --- why jobs run ----------------------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ def test_an_analysis_says_why_it_runs(here, plan):
     assert reasons(here, plan) == []
     why = ["analysis transfer runs: it has no page of this notebook, this package, these studies and these records"]
     assert reasons(here, plan, with_book=True) == why
-    (analysis,) = jobs.analyses(here, plan)
+    (analysis,) = jobs.analyses(plan)
     write_page(analysis.notebook)
     assert reasons(here, plan, with_book=True) == []
     template.write_text("{ }")
@@ -111,7 +112,7 @@ def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):
         cell = new_code_cell(parameters, metadata={"tags": ["parameters"]})
         write_notebook(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
     (folder / "pages.yml").write_text("order-pilot: {template: order, study: order-pilot, live: ''}\n")
-    found = jobs.live_questions(here, plan)
+    found = jobs.live_questions(plan)
     assert {live: analysis.page for live, analysis in found.items()} == {"order": "order"}
 
 
@@ -145,13 +146,13 @@ def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
 
 def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplog, monkeypatch):
     record_runs(here, plan.runs[:3])
-    monkeypatch.setattr(Workspace, "prepare", None)
+    monkeypatch.setattr(scheduling, "prepare", None)
     monkeypatch.setattr(scheduling, "_snakemake", None)
     caplog.set_level("INFO")
-    scheduling.run_plan(here, plan, "local")
+    scheduling.run_plan(plan, "local")
     for job in plan.jobs:
         write_page(jobs.job_notebook(here, job))
-    scheduling.run_plan(here, plan, "local", with_book=True)
+    scheduling.run_plan(plan, "local", with_book=True)
     assert caplog.messages == [
         "study tiny: every run is recorded", "study tiny: every run is recorded, every page stands"
     ]  # fmt: skip
@@ -160,7 +161,7 @@ def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplo
 def test_a_damaged_checkpoint_is_said_before_anything_runs(here, plan, caplog):
     run_id = plan.runs[0].id
     (here.runs / "checkpoints" / run_id).mkdir(parents=True)
-    scheduling._check_checkpoints(here, plan, resolution.pending(plan, record_runs(here, plan.runs[:2])))
+    scheduling._check_checkpoints(plan, plan.pending(record_runs(here, plan.runs[:2])))
     assert caplog.messages == [
         f"checkpoint {run_id} is damaged; set aside as {run_id}.corrupt-1, it will be made again"
     ]
@@ -246,7 +247,7 @@ def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):
 
 def test_the_tally_counts_records_and_notes(here, plan):
     first, second, third = [run.id for run in plan.runs]
-    tally = progress.Tally(here, plan)
+    tally = progress.Tally(plan)
     assert (tally.count(), str(tally), tally.total) == (0, "tiny: 0 of 3 runs", 95.0)
     record_runs(here, plan.runs[:1])
     here.progress(second)(1, 2)
@@ -262,7 +263,7 @@ def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
     record_runs(here, plan.runs[:1])
     screen, stop = io.StringIO(), threading.Event()
     console = Console(file=screen, force_terminal=True, width=100)
-    shown = threading.Thread(target=progress._show_bar, args=(progress.Tally(here, plan), stop, console))
+    shown = threading.Thread(target=progress._show_bar, args=(progress.Tally(plan), stop, console))
     shown.start()
     wait_until(lambda: "tiny: 1 of 3 runs" in screen.getvalue())
     record_runs(here, plan.runs[:3])
@@ -275,12 +276,12 @@ def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
 
 def test_without_a_terminal_there_is_a_line_a_minute(here, plan, monkeypatch, caplog, capsys):
     caplog.set_level("INFO")
-    with progress.progress_bar(here, plan):
+    with progress.progress_bar(plan):
         pass
     assert (caplog.messages, capsys.readouterr()) == ([], ("", ""))
     monkeypatch.setattr(progress, "REPORT_SECONDS", 0.05)
     record_runs(here, plan.runs[:1])
-    with progress.progress_bar(here, plan):
+    with progress.progress_bar(plan):
         wait_until(lambda: caplog.messages)
     assert set(caplog.messages) == {"tiny: 1 of 3 runs, 4 % of the expected time"}
     assert capsys.readouterr().err == ""

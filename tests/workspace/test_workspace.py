@@ -10,12 +10,12 @@ import tiny
 import yaml
 
 from stilts.phases import notebook
-from stilts.phases.notebook import open_study, run_phase
+from stilts.phases.notebook import change_settings, run_phase
 from stilts.sources.pocket import source
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Study
-from stilts.workspace.checkout import Workspace
-from stilts.workspace.resolution import SUITES
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import SUITES, open_plan, resolve
 
 
 @pytest.fixture
@@ -25,20 +25,20 @@ def encoder(tmp_path):
 
 
 @pytest.fixture
-def here(tmp_path, encoder, monkeypatch) -> Workspace:
+def here(tmp_path, encoder, monkeypatch) -> Checkout:
     monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
     pair = {"name": "pair", "tasks": ["nli", "qa"]}
     own = {"slots": {"epochs": 3}, "pair": {"examples": 6, "epochs": 2}}
-    workspace = tiny.checkout(
+    here = tiny.checkout(
         tmp_path / "checkout", encoder, intermediates=["none", "nli", pair], per_task=own, seeds=[1, 2]
     )
-    monkeypatch.chdir(workspace.root)
-    return workspace
+    monkeypatch.chdir(here.root)
+    return here
 
 
-def plan(here: Workspace, **changes):
+def plan(here: Checkout, **changes):
     study = here.study("tiny")
-    return here.plan(Study.model_validate({**study.model_dump(), **changes}))
+    return resolve(Study.model_validate({**study.model_dump(), **changes}), here)
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -145,15 +145,16 @@ def test_a_lock_is_free_after_an_error_and_others_beside_it(here):
 
 
 def test_a_study_is_opened_as_it_is(here):
-    opened = open_study("tiny", target_training={"epochs": None, "examples": None}, evaluation={"languages": None})
-    assert opened == here.study("tiny")
+    study = here.study("tiny")
+    unset = {"target_training": {"epochs": None, "examples": None}, "evaluation": {"languages": None}}
+    assert change_settings(study, **unset) == study
 
 
 def test_a_changed_setting_holds_for_all_tasks_of_its_phase(here):
-    opened = open_study("tiny", target_training={"epochs": 5, "examples": 9})
+    opened = change_settings(here.study("tiny"), target_training={"epochs": 5, "examples": 9})
     assert {opened.training("target", task).epochs for task in opened.targets} == {5}
     assert opened.training("intermediate", "pair") == here.study("tiny").training("intermediate", "pair")
-    opened = open_study("tiny", intermediate_training={"examples": 7})
+    opened = change_settings(here.study("tiny"), intermediate_training={"examples": 7})
     assert opened.training("intermediate", "pair").examples == 7
     assert opened.training("intermediate", "pair").epochs == 2
     assert opened.training("target", "slots").epochs == 3
@@ -164,7 +165,7 @@ def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
     own = {"name": "long", "tasks": [], "target_training": {"epochs": 9, "examples": 3}}
     content = here.study("tiny").model_dump(mode="json")
     path.write_text(yaml.safe_dump({**content, "intermediates": [own], "per_task": {}}), encoding="utf-8")
-    opened = open_study("tiny", target_training={"epochs": 5}, intermediate_training={"examples": 7})
+    opened = change_settings(here.study("tiny"), target_training={"epochs": 5}, intermediate_training={"examples": 7})
     assert [each.target_training for each in opened.intermediates] == [{"examples": 3}]
 
 
@@ -178,14 +179,14 @@ def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
 )
 def test_a_changed_setting_leaves_the_runs_before_its_phase(here, block, settings, kept):
     """Else a notebook of a later phase would train everything before it anew."""
-    studies = here.study("tiny"), open_study("tiny", **{block: settings})
-    before, after = ([run for run in here.plan(study).runs if run.phase in kept] for study in studies)
+    studies = here.study("tiny"), change_settings(here.study("tiny"), **{block: settings})
+    before, after = ([run for run in resolve(study, here).runs if run.phase in kept] for study in studies)
     assert before == after
 
 
 def test_languages_are_given_as_one_text(here):
-    assert open_study("tiny", evaluation={"languages": "de, sw"}).evaluation.languages == ("de", "sw")
-    assert open_study("tiny", evaluation={"languages": "all"}).evaluation.languages == "all"
+    assert change_settings(here.study("tiny"), evaluation={"languages": "de, sw"}).evaluation.languages == ("de", "sw")
+    assert change_settings(here.study("tiny"), evaluation={"languages": "all"}).evaluation.languages == "all"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_languages_are_given_as_one_text(here):
 )
 def test_a_value_that_does_not_fit_is_named(here, changes, message):
     with pytest.raises(StiltsError, match=message):
-        open_study("tiny", **changes)
+        change_settings(here.study("tiny"), **changes)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_a_value_that_does_not_fit_is_named(here, changes, message):
 )
 def test_runs_that_the_study_has_not_are_named_before_anything_is_prepared(here, arguments, message):
     with pytest.raises(StiltsError, match=message):
-        run_phase(here.study("tiny"), *arguments)
+        run_phase(open_plan(here, "tiny"), *arguments)
     assert not here.runs.exists()
 
 
@@ -223,10 +224,11 @@ def test_a_target_may_be_trained_on_a_task_that_is_no_target(here, monkeypatch):
          "per_task": {}, "seeds": [1]}
     )  # fmt: skip
     done = SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(Workspace, "prepare", lambda *_: None)
+    monkeypatch.setattr(notebook, "prepare", lambda *_: None)
     monkeypatch.setattr(notebook, "complete", lambda run, *_: SimpleNamespace(run=run, provenance=done))
-    (job, _) = here.plan(study).jobs
-    (record,) = run_phase(study, "target", "none", 1, ",".join(job.targets))
+    opened = resolve(study, here)
+    (job, _) = opened.jobs
+    (record,) = run_phase(opened, "target", "none", 1, ",".join(job.targets))
     assert record.run.target == "xquad"
 
 

@@ -32,7 +32,6 @@ from stilts.analysis.wording import count, in_words, listed, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Study
-from stilts.workspace.checkout import workspace
 
 
 def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -329,7 +328,8 @@ def answer(section: Section) -> Answer:
     name = section.settings.question.beside
     if name is None:
         return from_records(section, None, ())
-    return from_records(section, workspace().study(name), open_study(name).records)
+    beside = open_study(section.analysis.checkout, name)
+    return from_records(section, beside.settings, beside.records)
 
 
 def from_records(section: Section, beside: Study | None, other: Sequence[Record]) -> Answer:

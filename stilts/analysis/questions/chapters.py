@@ -18,7 +18,7 @@ from stilts.analysis.questions.testing import Result, Rules, Test, run_tests, un
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, Study
-from stilts.workspace.checkout import workspace
+from stilts.workspace.checkout import Checkout
 
 NO_HEADLINE = "the study does not test it"
 
@@ -54,16 +54,19 @@ class Section:
 
     Attributes
     ----------
-    settings : Study
     analysis : Analysis
         Its records, of which there may be none yet.
     rules : Rules
         By which its tests are done.
     """
 
-    settings: Study
     analysis: Analysis
     rules: Rules
+
+    @property
+    def settings(self) -> Study:
+        """The study's file."""
+        return self.analysis.settings
 
     @property
     def scope(self) -> str:
@@ -119,7 +122,7 @@ class Answer:
         return sentences.caveats(self.results)
 
 
-def open_section(study: str, seed: int = 0) -> Section:
+def open_section(checkout: Checkout, study: str, seed: int = 0) -> Section:
     """Open a study with a question, recorded or not; `seed` draws replicates.
 
     Raises
@@ -129,10 +132,10 @@ def open_section(study: str, seed: int = 0) -> Section:
     StiltsError
         If its file has no block `question`.
     """
-    settings = workspace().study(study)
-    if settings.question is None:
+    question = checkout.study(study).question
+    if question is None:
         raise StiltsError(f"study '{study}' has no question: its file lacks the block `question` with its tests")
-    return Section(settings, open_study(study, settings.question.resamples, seed), Rules.of(settings.question, seed))
+    return Section(open_study(checkout, study, question.resamples, seed), Rules.of(question, seed))
 
 
 def answer(

@@ -8,6 +8,7 @@ from stilts.analysis.claims import UNJUDGED, Claim
 from stilts.analysis.questions import adapters_answer, architecture, complexity, distance_answer, order
 from stilts.analysis.questions.chapters import Answer, Section, open_section
 from stilts.analysis.verdicts import Judgement
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.markup import plain
 
 SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
@@ -22,15 +23,15 @@ QUESTIONS: Mapping[int, tuple[str, Callable[[Section], Answer]]] = {
 """Number of a question in a study's file -> its chapter, and what answers it from a study."""
 
 
-def answers(studies: Iterable[str], seed: int = 0) -> dict[str, Answer]:
+def answers(checkout: Checkout, studies: Iterable[str], seed: int = 0) -> dict[str, Answer]:
     """Return the answers of studies that ask a question each, by chapter; `seed` draws bootstrap replicates."""
-    found = [answer(study, seed) for study in studies]
+    found = [answer(checkout, study, seed) for study in studies]
     return {_chapter(each): each for each in found}
 
 
-def answer(study: str, seed: int = 0) -> Answer:
+def answer(checkout: Checkout, study: str, seed: int = 0) -> Answer:
     """Return the answer to the question of a study from its records, of which there may be none yet."""
-    section = open_section(study, seed)
+    section = open_section(checkout, study, seed)
     _, answer_from = QUESTIONS[section.settings.question.number]
     return answer_from(section)
 

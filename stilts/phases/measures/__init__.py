@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stilts.study.runs import Run
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.checkout import Checkout
 
 Metrics = dict[str, dict[str, float]]
 
@@ -23,7 +23,7 @@ _KINDS = {"similarity": similarity, "complexity": complexity}
 
 
 def measure(
-    run: "Run", workspace: "Workspace", state: Mapping[str, Any] | None
+    run: "Run", checkout: "Checkout", state: Mapping[str, Any] | None
 ) -> "tuple[Metrics, pd.DataFrame, Work]":
     """Return the metrics and the table of a run of phase `measure`, and what went through the encoder.
 
@@ -34,4 +34,4 @@ def measure(
     state : mapping of str to Tensor, optional
         Weights to start from in place of the prepared encoder's.
     """
-    return _KINDS[run.settings.measure.kind](run, workspace, state)
+    return _KINDS[run.settings.measure.kind](run, checkout, state)

@@ -38,7 +38,7 @@ from stilts.training.prediction import token_batches
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.checkout import Checkout
 
 Progress = Callable[[int, int], None]  # examples that went through, all examples
 
@@ -63,7 +63,7 @@ class Reached(NamedTuple):
 
 
 def complexity(
-    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None
+    run: Run, checkout: "Checkout", state: Mapping[str, torch.Tensor] | None
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return the complexity of one intermediate task, and its learning curve.
 
@@ -94,10 +94,10 @@ def complexity(
     import pandas as pd
 
     settings = run.settings.measure
-    learner = _Learner(run, workspace, state, settings)
+    learner = _Learner(run, checkout, state, settings)
     ends = portions(learner.size, settings.first, settings.growth, learner.task.reference)
     rows = [learner.uncoded(ends[0])]
-    note, visits = workspace.progress(run.id), [round(end * learner.training(end).epochs) for end in ends]
+    note, visits = checkout.progress(run.id), [round(end * learner.training(end).epochs) for end in ends]
     for number, (end, stop) in enumerate(zip(ends, [*ends[1:], ends[-1]], strict=True)):
         rows.append(learner.learn(end, stop, _share_of(note, visits, number)))
     curve, work = pd.DataFrame(rows), Work(learner.examples, learner.tokens)
@@ -223,7 +223,7 @@ class _Learner:
     def __init__(
         self,
         run: Run,
-        workspace: "Workspace",
+        checkout: "Checkout",
         state: Mapping[str, torch.Tensor] | None,
         settings: ComplexitySettings,
     ):
@@ -237,7 +237,7 @@ class _Learner:
         self.terms = self._form.terms
         self._seed, self._heads, self._state, self._least = run.seed, run.heads, state, settings.updates
         self._precision = resolve_precision(self._training.precision, default_device())
-        suite, self._folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+        suite, self._folder = checkout.suite_folder(run), checkout.encoder_folder(run)
         tokenizer = load_prepared_tokenizer(self._folder)
         split = load(suite, task, task.source_language, "train", settings.examples)
         rows = random.Random(run.seed).sample(split.rows, len(split.rows))

@@ -51,7 +51,7 @@ from stilts.training.prediction import Progress, counted, head_outputs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stilts.workspace.checkout import Workspace
+    from stilts.workspace.checkout import Checkout
 
 MEASURES = ("text", "fisher", "gradient")
 COLUMNS = ("measure", "intermediate", "target", "value")
@@ -76,7 +76,7 @@ class Profile:
 
 
 def similarity(
-    run: Run, workspace: "Workspace", state: Mapping[str, torch.Tensor] | None
+    run: Run, checkout: "Checkout", state: Mapping[str, torch.Tensor] | None
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return how alike each intermediate and each target task of a study are.
 
@@ -85,13 +85,13 @@ def similarity(
     `intermediate` and `target` (task references), `value`.
     """
     settings = run.settings.measure
-    suite, folder = workspace.suite_folder(run), workspace.encoder_folder(run)
+    suite, folder = checkout.suite_folder(run), checkout.encoder_folder(run)
     tokenizer = load_prepared_tokenizer(folder)
     tasks = {("intermediate", name): get_intermediate(name) for name in run.settings.intermediates}
     tasks |= {("target", name): get_target(name) for name in run.settings.targets}
     samples = {key: read_sample(suite, task, tokenizer, settings) for key, task in tasks.items()}
     passes = {key: _passes(sample, settings) for key, sample in samples.items()}
-    count = counted(workspace.progress(run.id), sum(passes.values()))
+    count = counted(checkout.progress(run.id), sum(passes.values()))
     profiles = {
         key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
         for key, sample in samples.items()

@@ -12,9 +12,9 @@ from typing import Any
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.runs import Job
 from stilts.study.storage import readable, set_aside, stands
-from stilts.workspace.checkout import Workspace
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.pages import book_pages
-from stilts.workspace.resolution import Plan
+from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class AnalysisJob:
         return {name: value for name, value in common.items() if name in taken} | self.changes
 
 
-def job_notebook(workspace: Workspace, job: Job) -> Path:
+def job_notebook(checkout: Checkout, job: Job) -> Path:
     """Return where a job's executed notebook stands; that it stands means that the job is done.
 
     Its folder holds a hash of what the page is made by, the template and the modules that its code calls, so that a
@@ -56,11 +56,11 @@ def job_notebook(workspace: Workspace, job: Job) -> Path:
     """
     from stilts.workspace.notebooks.templates import imported_modules
 
-    template = workspace.root / "notebooks" / f"{job.phase}.ipynb"
+    template = checkout.root / "notebooks" / f"{job.phase}.ipynb"
     content = template.read_bytes()
     modules = imported_modules(content, str(template))
     key = hashlib.sha256(content + b"".join(module.read_bytes() for module in modules)).hexdigest()[:10]
-    return workspace.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
+    return checkout.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
 
 
 def log_of(page: Path) -> Path:
@@ -69,33 +69,34 @@ def log_of(page: Path) -> Path:
     return runs / "logs" / page.relative_to(runs).with_suffix(".log")
 
 
-def analyses(workspace: Workspace, plan: Plan) -> list[AnalysisJob]:
+def analyses(plan: Plan) -> list[AnalysisJob]:
     """Return the analysis pages of the book, by name; see `stilts.workspace.notebooks.pages`.
 
     The folder of an analysis holds a hash of its template, its parameters, the package, the study files, and the
     records that it may read.
     """
     shared = hashlib.sha256()
-    for source in sorted((workspace.root / "stilts").rglob("*")):
+    for source in sorted((plan.checkout.root / "stilts").rglob("*")):
         if source.suffix in (".py", ".yaml"):
             shared.update(source.read_bytes())
     for run_id in sorted(run.id for run in plan.runs):
         shared.update(run_id.encode())
-    results = [path for kind in ("*.json", "chance.csv") for path in (workspace.root / "results").rglob(kind)]
-    for source in (*workspace.studies().values(), *sorted(results)):  # a chapter shows its study's question and tests
+    results = [path for kind in ("*.json", "chance.csv") for path in (plan.checkout.root / "results").rglob(kind)]
+    # A chapter shows its study's question and tests.
+    for source in (*plan.checkout.studies().values(), *sorted(results)):
         shared.update(source.read_bytes())
     found = []
-    for page in book_pages(workspace.root):
+    for page in book_pages(plan.checkout.root):
         own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
         key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
-        notebook = workspace.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
+        notebook = plan.checkout.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
         # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
-        out = os.path.relpath(notebook.parent, workspace.root)
+        out = os.path.relpath(notebook.parent, plan.checkout.root)
         found.append(AnalysisJob(page.name, page.template, notebook, out, plan.reference, page.parameters))
     return found
 
 
-def live_questions(workspace: Workspace, plan: Plan) -> dict[str, AnalysisJob]:
+def live_questions(plan: Plan) -> dict[str, AnalysisJob]:
     """Return the studies that chapters of questions run live, and the chapter of each.
 
     Such a chapter's template has a parameter `live`, a study's name; it is empty on pages that have no live part.
@@ -103,25 +104,25 @@ def live_questions(workspace: Workspace, plan: Plan) -> dict[str, AnalysisJob]:
     from stilts.workspace.notebooks.execution import parameters_of
 
     found = {}
-    for analysis in analyses(workspace, plan):
+    for analysis in analyses(plan):
         live = {**parameters_of(analysis.template), **analysis.changes}.get("live")
         if live:
             found[live] = analysis
     return found
 
 
-def run_analysis(workspace: Workspace, plan: Plan, page: str) -> None:
+def run_analysis(plan: Plan, page: str) -> None:
     """Execute one analysis; UnknownName if the book has none of that name."""
     from stilts.workspace.notebooks.execution import execute, parameters_of
 
-    known = {analysis.page: analysis for analysis in analyses(workspace, plan)}
+    known = {analysis.page: analysis for analysis in analyses(plan)}
     if page not in known:
         raise UnknownName("analysis", page, known)
     analysis = known[page]
     execute(analysis.template, analysis.notebook, analysis.given(parameters_of(analysis.template)))
 
 
-def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
+def run_job(plan: Plan, job_id: str) -> None:
     """Execute one job's notebook; StiltsError if the study's plan has no such job."""
     from stilts.workspace.notebooks.execution import execute
 
@@ -132,25 +133,25 @@ def run_job(workspace: Workspace, plan: Plan, job_id: str) -> None:
     parameters = {"study": plan.reference, "condition": job.condition, "seed": job.seed}
     if job.targets:
         parameters["targets"] = ",".join(job.targets)
-    execute(workspace.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(workspace, job), parameters)
+    execute(plan.checkout.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(plan.checkout, job), parameters)
 
 
-def pages_of(workspace: Workspace, plan: Plan, with_book: bool) -> dict[str, Path]:
+def pages_of(plan: Plan, with_book: bool) -> dict[str, Path]:
     """Return the pages of a plan's jobs, and for the book of the analyses, by what writes each."""
-    found = {f"job {job.id}": job_notebook(workspace, job) for job in plan.jobs}
-    shown = analyses(workspace, plan) if with_book else []
+    found = {f"job {job.id}": job_notebook(plan.checkout, job) for job in plan.jobs}
+    shown = analyses(plan) if with_book else []
     return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
 
 
-def reasons_to_run(workspace: Workspace, plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
+def reasons_to_run(plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
     """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
     for job in plan.jobs:
         if missing := sum(run.id not in recorded for run in job.runs):
             yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
-        elif with_book and not _page_stands(job_notebook(workspace, job)):
+        elif with_book and not _page_stands(job_notebook(plan.checkout, job)):
             yield f"job {job.id}: all runs are recorded, its page is written from them"
     if with_book:
-        for analysis in analyses(workspace, plan):
+        for analysis in analyses(plan):
             folder = analysis.notebook.parent
             if not _page_stands(analysis.notebook, (*folder.glob("*.csv"), *folder.glob("*.svg"))):
                 made_by = "this notebook, this package, these studies and these records"

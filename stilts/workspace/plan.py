@@ -1,0 +1,84 @@
+"""The plan of a study: its runs, the jobs that do them, and the checkout that they read and write."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stilts.study.errors import StiltsError
+from stilts.study.planning import group_jobs
+from stilts.study.runs import Job, Run
+from stilts.study.settings import Study
+from stilts.workspace.checkout import Checkout
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study, parents first, and the jobs that execute them.
+
+    Attributes
+    ----------
+    study : Study
+    runs : tuple of Run
+    reference : str
+        What opens the study again in another process: its name, or the path of its file.
+    checkout : Checkout
+        Where its runs read and write.
+    """
+
+    study: Study
+    runs: tuple[Run, ...]
+    reference: str
+    checkout: Checkout
+
+    @cached_property
+    def by_id(self) -> dict[str, Run]:
+        """Runs by their id."""
+        return {run.id: run for run in self.runs}
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Runs gathered into jobs as the study's schedule says."""
+        return group_jobs(self.runs, self.study.schedule.runs_per_job)
+
+    def parents(self, job: Job) -> list[Job]:
+        """Return the jobs that hold the parents of a job's runs."""
+        parents: list[Job] = []
+        for name in (parent for run in job.runs for parent in run.parents):
+            if self._job_of[name] not in parents:
+                parents.append(self._job_of[name])
+        return parents
+
+    @cached_property
+    def _job_of(self) -> dict[str, Job]:
+        return {run.id: job for job in self.jobs for run in job.runs}
+
+    def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
+        """Return the runs of one phase, condition and seed, and of these targets; StiltsError if there is none."""
+        found = [
+            run
+            for run in self.runs
+            if (run.phase, run.condition) == (phase, condition)
+            and run.seed in (seed, 0 if not run.parents and run.phase == "zero-shot" else seed)
+            and (targets is None or run.target in targets)
+        ]
+        if not found:
+            raise StiltsError(
+                f"study '{self.study.name}' has no {phase} run of condition '{condition}' with seed {seed}"
+                + (f" and target {', '.join(targets)}" if targets else "")
+            )
+        return found
+
+    @property
+    def suite_folder(self) -> Path:
+        """Where the suite stands that all runs read."""
+        return self.checkout.suite_folder(self.runs[0])
+
+    def recorded(self) -> set[str]:
+        """Return the ids of the runs that have a record; a corrupt record is set aside and counts as none."""
+        store = self.checkout.store()
+        return {run_id for run_id in self.by_id.keys() & store.names() if run_id in store}
+
+    def pending(self, recorded: Collection[str]) -> list[Job]:
+        """Return the jobs with a run that has no record."""
+        return [job for job in self.jobs if any(run.id not in recorded for run in job.runs)]

@@ -1,0 +1,59 @@
+"""What a plan's runs need before the first of them starts: the suite, and the encoders, trimmed to its texts."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from stilts.study.errors import StiltsError
+from stilts.study.settings import EncoderSettings
+from stilts.study.storage import new_folder, require_new
+from stilts.workspace.plan import Plan
+from stilts.workspace.resolution import request_of, source_of
+
+log = logging.getLogger(__name__)
+
+
+def prepare(plan: Plan) -> None:
+    """Build the suite and the encoders of a plan, trimmed to the suite's texts; what stands is reused."""
+    # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
+    settings = {plan.checkout.encoder_folder(run): run.settings.encoder for run in plan.runs}
+    with plan.checkout.lock("prepare"):
+        _build_suite(plan)
+        for folder, encoder in settings.items():
+            _prepare_encoder(plan, encoder, folder)
+
+
+def _build_suite(plan: Plan) -> None:
+    """Build the suite that a plan's runs are named after; one whose data have changed since would be another."""
+    source, request = source_of(plan.study, plan.checkout), request_of(plan.study)
+    if source.fingerprint(request) != plan.runs[0].data:
+        raise StiltsError(f"study '{plan.study.name}': its data changed after it was planned; give the command again")
+    source.build(plan.suite_folder, request, report=log.info)
+
+
+def _prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None:
+    from stilts.models.prepared import prepare_encoder
+
+    prepare_encoder(
+        plan.checkout.encoder_name(encoder),
+        source_of(plan.study, plan.checkout).texts(plan.suite_folder),
+        folder,
+        revision=encoder.revision,
+        trim=encoder.trim_vocabulary,
+        scratch=encoder.scratch,
+    )
+
+
+def export_suite(plan: Plan, folder: Path) -> None:
+    """Copy the suite of a plan, built first where it does not stand, to a new folder in the Hub's layout.
+
+    Raises
+    ------
+    StiltsError
+        If the folder exists or cannot be written; nothing half-written keeps its name.
+    """
+    require_new(folder)
+    with plan.checkout.lock("prepare"):
+        _build_suite(plan)
+    with new_folder(folder, "suite") as part:
+        shutil.copytree(plan.suite_folder, part, dirs_exist_ok=True)
