@@ -138,7 +138,7 @@ def run(study_name: str, task_name: str, threads: int, examples: int, epochs: in
         ("xtreme", False, True, "fp32, padded to 128 tokens, whole embedding (XTREME scripts)"),
         ("plain", True, False, "Trainer, bf16, dynamic padding, grouped by length, whole embedding"),
     ):
-        encoder, tokenizer = load_encoder(study.encoder.name, study.encoder.revision)
+        encoder, tokenizer = load_encoder(plan.study.encoder.name, plan.study.encoder.revision)
         torch.manual_seed(1)
         model = MultiTaskModel(encoder, {task.name: form.head(encoder.config.hidden_size, train_split.labels)})
         inputs = form.encode(train_split.rows, tokenizer, settings.max_length)
