@@ -7,10 +7,10 @@
 import shlex
 from pathlib import Path
 
-from stilts.workspace.notebooks.jobs import analyses, job_notebook
+from stilts.workspace.notebooks.jobs import list_analyses, find_job_notebook
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.resolution import open_plan
-from stilts.workspace.starting import python
+from stilts.workspace.starting import build_command
 
 root = Path(workflow.basedir)
 plan = open_plan(find_checkout(root), str(config["study"]))
@@ -24,7 +24,7 @@ workdir: str(runs)
 
 
 def pages(of):
-    return [ancient(str(job_notebook(plan.checkout, job).relative_to(runs))) for job in of]
+    return [ancient(str(find_job_notebook(plan.checkout, job).relative_to(runs))) for job in of]
 
 
 def parents_to_do(wildcards):
@@ -32,11 +32,11 @@ def parents_to_do(wildcards):
 
 
 def shown_analyses(_):
-    return [str(analysis.notebook.relative_to(runs)) for analysis in analyses(plan)]
+    return [str(analysis.notebook.relative_to(runs)) for analysis in list_analyses(plan)]
 
 
 # What a job prints, and the code that it ends with, stand in its log for whoever started Snakemake.
-stilts = f"(cd {shlex.quote(str(root))} && {shlex.join(python('-m', 'stilts.cli'))}"
+stilts = f"(cd {shlex.quote(str(root))} && {shlex.join(build_command('-m', 'stilts.cli'))}"
 reference = shlex.quote(plan.reference)
 into_log = ") > {log:q} 2>&1 || {{ code=$?; echo exit code: $code >> {log:q}; exit $code; }}"
 

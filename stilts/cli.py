@@ -21,9 +21,9 @@ from stilts.sources import suite
 from stilts.study.errors import StiltsError
 from stilts.workspace import preparation
 from stilts.workspace.checkout import Checkout, find_checkout
-from stilts.workspace.notebooks.jobs import analyses, job_notebook, live_questions, run_analysis, run_job
+from stilts.workspace.notebooks.jobs import find_job_notebook, find_live_questions, list_analyses, run_analysis, run_job
 from stilts.workspace.plan import Plan
-from stilts.workspace.progress import Tally, noted_share
+from stilts.workspace.progress import Tally, read_noted_share
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.scheduling import run_plan
 
@@ -89,7 +89,7 @@ def status(study: StudyName = "pocket") -> None:
     tally = Tally(plan)
     left = tally.total - tally.count()
     for run in plan.runs:
-        share = 0 if run.id in tally.recorded else noted_share(plan.checkout, run.id)
+        share = 0 if run.id in tally.recorded else read_noted_share(plan.checkout, run.id)
         if share:
             console.print(f"{run.id}: {share:.0%}, {_state(plan.checkout, run.id)}", soft_wrap=True)
     console.print(f"{tally} recorded, about {left / 60:.0f} core minutes left", soft_wrap=True)
@@ -196,8 +196,8 @@ def book(
             console.print(f"_toc.yml: the appendix now lists the runs of study {plan.study.name}")
         site.assemble(
             plan.checkout.root,
-            {page: job_notebook(plan.checkout, job) for page, job in site.run_pages(plan.jobs).items()},
-            [analysis.notebook.parent for analysis in analyses(plan)],
+            {page: find_job_notebook(plan.checkout, job) for page, job in site.list_run_pages(plan.jobs).items()},
+            [analysis.notebook.parent for analysis in list_analyses(plan)],
         )
         html = site.build(plan.checkout.root)
         clock.lap("book")
@@ -215,7 +215,7 @@ def questions(
 ) -> None:
     """Run the live part of the five questions, and build the book with it."""
     plan = _open(study)
-    pages = live_questions(plan)
+    pages = find_live_questions(plan)
     for live, stale in pages.items():
         clock, own_plan = Clock(), _open(live)
         new = own_plan.pending(own_plan.recorded())

@@ -11,11 +11,11 @@ import yaml
 from fakes import make_provenance
 
 from stilts.study.files import read_study
-from stilts.study.planning import plan_runs, unique
+from stilts.study.planning import drop_repeated, plan_runs
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings, Run
 from stilts.study.settings import Study
-from stilts.tasks.registry import condition, get_intermediate, get_target, measured_tasks
+from stilts.tasks.registry import get_intermediate, get_target, list_measured_tasks, resolve_condition
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import resolve
 
@@ -108,9 +108,9 @@ def write(store: Store, study: Study, languages=LANGUAGES, examples: int = 30) -
     """Write a record for every run of a study whose data and encoders are nowhere."""
     targets = [get_target(name, study.data.suite) for name in study.targets]
     trained = {task.name: task.training_task for task in targets if task.trained}
-    conditions = [condition(entry, study.data.suite) for entry in study.intermediates]
+    conditions = [resolve_condition(entry, study.data.suite) for entry in study.intermediates]
     encoders = dict.fromkeys((None, *study.encoders), "some-encoder")
-    for run in unique(plan_runs(study, conditions, trained, "some-data", encoders, measured_tasks(study))):
+    for run in drop_repeated(plan_runs(study, conditions, trained, "some-data", encoders, list_measured_tasks(study))):
         _write(store, run, study.name, languages, examples)
 
 

@@ -25,7 +25,7 @@ from stilts.tasks.formats.inputs import Input
 from stilts.tasks.registry import Task
 from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.loop import train
-from stilts.training.prediction import head_outputs
+from stilts.training.prediction import compute_outputs
 
 EXACT = {"batch_tokens": 512, "precision": "fp32"}
 
@@ -119,10 +119,10 @@ def check_texts_are_covered(form: TrainedFormat, split: Split, encoder: Path) ->
     """The text columns are all that is encoded, and each of their texts is asked for: else it would become unknown."""
     texts = sorted(set(texts_of(split.rows, form.text_columns)))
     tokenizer = load_tokenizer(str(encoder))
-    coverage.cover(tokenizer, coverage.text_keys(texts))
+    coverage.cover(tokenizer, coverage.hash_texts(texts))
     form.encode(split.rows, tokenizer, 64)
     for number in (0, len(texts) // 2, len(texts) - 1):
-        coverage.cover(tokenizer, coverage.text_keys(texts[:number] + texts[number + 1 :]))
+        coverage.cover(tokenizer, coverage.hash_texts(texts[:number] + texts[number + 1 :]))
         with pytest.raises(StiltsError, match="is not among those for which the encoder's vocabulary was trimmed"):
             form.encode(split.rows, tokenizer, 64)
 
@@ -164,7 +164,7 @@ def check_learning(form: TrainedFormat, split: Split, encoder: Path, changes: di
     outcome = train(model, {"made": encoded}, settings, seed=1, dev_scores=lambda: {"made": 0.0})
     losses = [point["loss"] for point in outcome.history if "loss" in point]
     assert losses[-1] < 0.9 * losses[0]
-    predictions = encoded.decode(head_outputs(model, "made", form, encoded.inputs, **EXACT))
+    predictions = encoded.decode(compute_outputs(model, "made", form, encoded.inputs, **EXACT))
     counts = encoded.counts(predictions)
     assert len(predictions) == len(counts) == len(split.rows)
     gold = encoded.gold_labels()

@@ -9,9 +9,9 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from stilts.publish.site import RUNS_FOLDER, toc_pages
-from stilts.workspace.notebooks.pages import Page, book_pages
-from stilts.workspace.notebooks.templates import default_parameters, fill, state_parameters
+from stilts.publish.site import RUNS_FOLDER, list_toc_pages
+from stilts.workspace.notebooks.pages import Page, read_book_pages
+from stilts.workspace.notebooks.templates import fill, read_defaults, state_parameters
 
 ROOT = Path(__file__).parents[1]
 PHASES = ("intermediate", "target", "zero-shot")
@@ -39,7 +39,7 @@ def write_book(folder: Path) -> None:
         (folder / left).mkdir(parents=True)
         (folder / left / "README.md").write_text("# No page of the book\n")
     _keep_few_runs(folder / "_toc.yml")
-    for page in toc_pages(folder):
+    for page in list_toc_pages(folder):
         if page.startswith("runs/"):
             write_page(folder, page)
 
@@ -60,7 +60,7 @@ def write_page(folder: Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     template, changes = _template(folder, page)
     notebook = nbformat.read(template, 4) if template.exists() else plain_notebook(path.stem)
-    values = default_parameters(notebook) | changes
+    values = read_defaults(notebook) | changes
     state_parameters(notebook, values)
     fill(notebook, values)
     notebook.metadata.template = f"notebooks/{template.name}" if template.exists() else "index.md"
@@ -75,7 +75,7 @@ def _template(folder: Path, page: str) -> tuple[Path, dict[str, Any]]:
     if page.startswith(RUNS_FOLDER):
         phase = next(phase for phase in PHASES if name.startswith(phase))
         return folder / "notebooks" / f"{phase}.ipynb", {"condition": name}
-    known = {entry.name: entry for entry in book_pages(folder)}
+    known = {entry.name: entry for entry in read_book_pages(folder)}
     entry = known.get(name, Page(name, folder / "notebooks" / f"{name}.ipynb"))
     return entry.template, {"page": name, **entry.parameters}
 

@@ -16,8 +16,8 @@ from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import FORMATS
-from stilts.tasks.registry import INTERMEDIATES, condition
-from stilts.workspace.notebooks.pages import book_pages
+from stilts.tasks.registry import INTERMEDIATES, resolve_condition
+from stilts.workspace.notebooks.pages import read_book_pages
 
 TEXT = (ROOT / "book" / "extending.md").read_text(encoding="utf-8")
 COLUMNS = Features(
@@ -64,8 +64,8 @@ def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_p
         ("a 0", "validation 0", 0), ("a 1", "validation 1", 1), ("a 2", "validation 2", 1),
     ]  # fmt: skip
     assert rows.features["label"].names == ["entailment", "not_entailment"]
-    assert condition("rte", "xtreme").tasks == ("rte",)
-    assert "rte" not in condition("multi", "xtreme").tasks
+    assert resolve_condition("rte", "xtreme").tasks == ("rte",)
+    assert "rte" not in resolve_condition("multi", "xtreme").tasks
 
 
 def test_rows_with_other_labels_are_refused(registered, tmp_path):
@@ -95,4 +95,4 @@ def test_a_new_format_keeps_the_promise_of_every_format(shown_format, tmp_path):
 def test_the_shown_page_is_one_of_the_book():
     shown = block("## Show a page for another study", "yaml")
     assert shown in (ROOT / "notebooks" / "pages.yml").read_text(encoding="utf-8")
-    assert "pilot-transfer" in {page.name for page in book_pages(ROOT)}
+    assert "pilot-transfer" in {page.name for page in read_book_pages(ROOT)}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from mirror import MIRROR, NONE_HERE
 
-from stilts.study.records import Store, tidy
+from stilts.study.records import Store, tabulate_scores
 from stilts.study.runs import Run
 from stilts.tasks.metrics import Counts, score
 from stilts.workspace.checkout import Checkout
@@ -73,7 +73,7 @@ def test_the_tidy_table_is_that_of_the_records(name, store):
     written = pd.read_csv(ROOT / "results" / name / "scores.csv")
     places = {run: place for place, run in enumerate(dict.fromkeys(written["run"]))}
     in_order = sorted((record for record in store if record.id in places), key=lambda record: places[record.id])
-    pd.testing.assert_frame_equal(written, tidy(in_order).round(4), check_dtype=False)
+    pd.testing.assert_frame_equal(written, tabulate_scores(in_order).round(4), check_dtype=False)
     assert set(places) == {record.id for record in store if record.run.phase == "zero-shot"}
 
 

@@ -42,7 +42,7 @@ def _labels(suite: Path, task: Task, language: str, split: str) -> tuple[str, ..
     return tuple(task.format.gold_labels(load(suite, task, language, split, sys.maxsize)))
 
 
-def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":
+def tabulate_chance(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":
     """Return `COLUMNS` for all labelled runs of a store.
 
     Of a training the row is of its dev set; of a zero-shot run there is one for the test set of each language.
@@ -56,7 +56,7 @@ def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame
 
     gold, rows = GoldLabels(suite_of), []
     for record in store:
-        task = task_of(record.run)
+        task = find_task(record.run)
         if task is None or not task.format.answers_are_labels:
             continue
         if record.run.phase != "zero-shot":
@@ -71,7 +71,7 @@ def chance_table(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame
     return pd.DataFrame(rows, columns=COLUMNS).round(2)
 
 
-def task_of(run: Run) -> Task | None:
+def find_task(run: Run) -> Task | None:
     """Return the one task that a run trains or tests; None for a run of another kind."""
     if run.phase in ("target", "zero-shot"):
         return get_target(str(run.target))
@@ -80,7 +80,7 @@ def task_of(run: Run) -> Task | None:
     return None
 
 
-def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
+def read_guessing_notes(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
     """Return `COLUMNS` as the records note them, and as they stand beside the committed records of some folders."""
     import pandas as pd
 
@@ -95,12 +95,12 @@ def noted(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
     return pd.concat(found).drop_duplicates(["run", "language"]) if found else pd.DataFrame(columns=COLUMNS)
 
 
-def guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
-    """Return `noted` of records, with what stands beside the committed ones of their store."""
-    return noted(records, [folder.parent for folder in store.recorded])
+def read_guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
+    """Return `read_guessing_notes` of records, with what stands beside the committed ones of their store."""
+    return read_guessing_notes(records, [folder.parent for folder in store.recorded])
 
 
-def floors_of_tests(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
+def average_test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
     """Return what guessing scores on each target's test sets, in percent, mean over languages other than English.
 
     Targets of which nothing is noted are left out: no constant answer scores in F1.
@@ -116,7 +116,7 @@ def main(study: str) -> None:
 
     checkout = find_checkout()
     folder = checkout.root / "results" / study
-    chance_table(Store(folder / "records"), checkout.suite_folder).to_csv(folder / FILE, index=False)
+    tabulate_chance(Store(folder / "records"), checkout.suite_folder).to_csv(folder / FILE, index=False)
 
 
 if __name__ == "__main__":

@@ -19,20 +19,28 @@ from stilts.analysis.conditions import (
     STANDS_IN,
     TRANSLATED,
     Counterpart,
-    counterparts,
-    english_conditions,
     is_same_task,
-    single_tasks,
+    list_english_conditions,
+    list_single_tasks,
+    pair_with_english,
 )
-from stilts.analysis.contrasts import Weights, added, averaged, evenly, gain, in_shared_languages, scaled
-from stilts.analysis.effects import estimate_contrast, estimate_layer, targets_with
+from stilts.analysis.contrasts import (
+    Weights,
+    add_weights,
+    average_weights,
+    keep_shared_languages,
+    scale_weights,
+    weigh_evenly,
+    weigh_gain,
+)
+from stilts.analysis.effects import estimate_contrast, estimate_layer, find_targets
 from stilts.analysis.estimates import LEVEL, Estimate
-from stilts.analysis.languages.facts import language
+from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
-from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
-from stilts.analysis.wording import count, listed, signed
+from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
+from stilts.analysis.wording import count, join_names, signed
 from stilts.study.settings import BASELINE
-from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, of_suite
+from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, keep_suite
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -180,9 +188,9 @@ class Evidence:
     ----------
     suite : str
     replicates : dict
-        Target -> replicates of the conditions in which it was learned, see `stilts.analysis.learning.learned_parts`.
+        Target -> replicates of the conditions in which it was learned, see `stilts.analysis.learning.keep_learned`.
     dev_scores : DataFrame
-        condition, target, score: English dev scores, see `stilts.analysis.learning.dev_scores`.
+        condition, target, score: English dev scores, see `stilts.analysis.learning.tabulate_dev_scores`.
     tasks : dict
         Condition -> its intermediate tasks.
     scores : DataFrame
@@ -213,7 +221,7 @@ class Evidence:
 
     def targets_of(self, *conditions: str, baseline: str = BASELINE) -> list[str]:
         """Return the targets that were learned in all of these conditions and with the baseline."""
-        return targets_with(self.replicates, [*conditions, baseline])
+        return find_targets(self.replicates, [*conditions, baseline])
 
     def others(self, condition: str, targets: Iterable[str]) -> list[str]:
         """Return those of the targets that are not the same task as one of a condition's."""
@@ -227,18 +235,18 @@ class Evidence:
         part = self.replicates.get(target)
         if part is None or BASELINE not in part.conditions:
             return []
-        known = english_conditions(self.tasks)
+        known = list_english_conditions(self.tasks)
         return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
 
     def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
-        """Say why an effect on the mean of targets has no room, "" where it has; see `verdicts.no_room`."""
+        """Say why an effect on the mean of targets has no room, "" where it has; see `verdicts.explain_no_room`."""
         parts = [self.replicates[target] for target in targets]
         scores = [part.scores[part.others, part.conditions.index(baseline)].mean() for part in parts]
         floors = [self.floors.get(target, 0.0) for target in targets]
-        return no_room(asked, float(np.mean(scores)), float(np.mean(floors)))
+        return explain_no_room(asked, float(np.mean(scores)), float(np.mean(floors)))
 
 
-def evidence(analysis: Analysis) -> Evidence:
+def gather_evidence(analysis: Analysis) -> Evidence:
     """Return the evidence that a study's records give."""
     return Evidence(
         analysis.settings.data.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
@@ -246,7 +254,7 @@ def evidence(analysis: Analysis) -> Evidence:
     )  # fmt: skip
 
 
-def ledger(found: Evidence) -> list[Claim]:
+def judge_claims(found: Evidence) -> list[Claim]:
     """Return the claims C1 to C6, and the line of the same task twice, with what one study's records say of them."""
     drafts = [
         _large_gains(found),
@@ -269,7 +277,7 @@ def _judged(claim: Claim, parts: Sequence[Part]) -> Claim:
 
 
 def _no_records(missing: Iterable[str]) -> str:
-    return f"no records of {listed(sorted(missing))} to compare"
+    return f"no records of {join_names(sorted(missing))} to compare"
 
 
 def _lost(found: Evidence, target: str) -> str:
@@ -278,7 +286,7 @@ def _lost(found: Evidence, target: str) -> str:
 
 
 def _mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
-    return estimate_contrast(found.replicates, averaged(gain(condition), targets), level)
+    return estimate_contrast(found.replicates, average_weights(weigh_gain(condition), targets), level)
 
 
 def _large_gains(found: Evidence) -> Claim:
@@ -298,7 +306,7 @@ def _large_gains(found: Evidence) -> Claim:
         "Question answering (SQuAD), inference (MNLI) and sentence completion (HellaSwag) as intermediate tasks each "
         "raise the target tasks by a wide margin on average.",
         "+8.2, +7.5 and +7.0 (average of the dev sets)",
-        f"Gain of {listed(list(published))}, averaged over the targets that were learned and are another task; at "
+        f"Gain of {join_names(list(published))}, averaged over the targets that were learned and are another task; at "
         f"least {LARGE:g} points each. {found.roles.missing}".strip(),
         parts,
         _no_records(missing) if missing else "",
@@ -307,7 +315,7 @@ def _large_gains(found: Evidence) -> Claim:
 
 
 def _multi_is_best(found: Evidence) -> Claim:
-    singles = [name for name in single_tasks(found.tasks) if name in found.conditions]
+    singles = [name for name in list_single_tasks(found.tasks) if name in found.conditions]
     missing = {MULTI} - set(found.conditions) | (set() if singles else {"a single task"})
 
     def parts() -> Iterable[Part]:
@@ -316,7 +324,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         best = max(gains, key=lambda name: gains[name])
         # The best of several is partly the luckiest: an interval at the level of all comparisons at once allows for it.
         level = 1 - (1 - LEVEL) / len(singles)
-        effect = estimate_contrast(found.replicates, averaged(gain(MULTI, best), targets[best]), level)
+        effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
         text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
         yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
@@ -343,7 +351,7 @@ def _untrained_targets(found: Evidence) -> Claim:
         "C3",
         "The target tasks without training data, mining (BUCC) and retrieval (Tatoeba), improve dramatically.",
         "large; no single figure",
-        f"Gain on {listed(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each. "
+        f"Gain on {join_names(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each. "
         "Sentences are read after the layer that lies as deep as the paper's, the 14th of 24.",
         tuple(parts),
         "; ".join(filter(None, [missing and _no_records(missing), *(_layers_text(found, each) for each in wanted)])),
@@ -359,14 +367,14 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
     if not layers:
         said = found.no_room(WIDE_GAIN, [target]) or "it is recorded after the last layer alone"
         return Part(f"{target}, mean over tasks", _mean_over(found, conditions, target), WIDE_GAIN, obstacle=said)
-    layer = published_layer(len(layers))
+    layer = find_published_layer(len(layers))
     level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
-    full = no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
-    effect = estimate_layer(scores, f"layer_{layer}", added(evenly(conditions), {BASELINE: -1.0}))
+    full = explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
+    effect = estimate_layer(scores, f"layer_{layer}", add_weights(weigh_evenly(conditions), {BASELINE: -1.0}))
     return Part(f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
 
 
-def published_layer(layers: int) -> int:
+def find_published_layer(layers: int) -> int:
     """Return the layer of an encoder that lies as deep as the paper's 14th of 24."""
     return max(1, round(PUBLISHED_DEPTH * layers))
 
@@ -375,7 +383,7 @@ def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:
     """Return the scores of a retrieval target, and the layers after which they are noted; none of another target."""
     own = found.scores[found.scores["target"] == target] if len(found.scores) else found.scores
     names = [name for name in own.columns if name.startswith("layer_") and len(own) and own[name].notna().all()]
-    return in_shared_languages(own) if names else own, sorted(int(name[6:]) for name in names)
+    return keep_shared_languages(own) if names else own, sorted(int(name[6:]) for name in names)
 
 
 def _layers_text(found: Evidence, target: str) -> str:
@@ -383,14 +391,14 @@ def _layers_text(found: Evidence, target: str) -> str:
     conditions, (scores, layers) = found.english(target), _by_layer(found, target)
     if not conditions or not layers:
         return ""
-    weights = added(evenly(conditions), {BASELINE: -1.0})
+    weights = add_weights(weigh_evenly(conditions), {BASELINE: -1.0})
     gains = {layer: estimate_layer(scores, f"layer_{layer}", weights) for layer in layers}
     return f"`{target}` by layer: " + ", ".join(f"{layer}: {signed(each.value)}" for layer, each in gains.items())
 
 
 def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
     """Gain on one target, averaged over conditions."""
-    return estimate_contrast(found.replicates, {target: added(evenly(conditions), {BASELINE: -1.0})})
+    return estimate_contrast(found.replicates, {target: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})})
 
 
 def _questions_and_inference(found: Evidence) -> Claim:
@@ -424,10 +432,10 @@ def _questions_and_inference(found: Evidence) -> Claim:
 
 
 def _chosen_on_dev(found: Evidence) -> Claim:
-    chosen = best_on_dev(found)
+    chosen = choose_by_dev(found)
     parts = ()
     if chosen:
-        weights = {target: scaled(gain(name), 1 / len(chosen)) for target, name in chosen.items()}
+        weights = {target: scale_weights(weigh_gain(name), 1 / len(chosen)) for target, name in chosen.items()}
         full = found.no_room(GAIN, list(chosen))
         parts = (Part("chosen on English dev", estimate_contrast(found.replicates, weights), GAIN, 5.4, full),)
     named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
@@ -443,7 +451,7 @@ def _chosen_on_dev(found: Evidence) -> Claim:
     )
 
 
-def best_on_dev(found: Evidence) -> dict[str, str]:
+def choose_by_dev(found: Evidence) -> dict[str, str]:
     """Return the English condition with the best English dev score for each target that has both dev and test scores.
 
     A target that is trained as another task has that one's dev score. The baseline and the target's own task do not
@@ -461,7 +469,7 @@ def best_on_dev(found: Evidence) -> dict[str, str]:
 
 def _english_is_enough(found: Evidence) -> Claim:
     known = set(found.conditions)
-    pairs = [pair for pair in counterparts(found.tasks) if {pair.condition, pair.against} <= known]
+    pairs = [pair for pair in pair_with_english(found.tasks) if {pair.condition, pair.against} <= known]
     lacking = _lacking(pairs)
 
     def parts(pair: Counterpart) -> Iterable[Part]:
@@ -470,7 +478,9 @@ def _english_is_enough(found: Evidence) -> Claim:
         untrained = [name for name in targets if not TARGETS[name].trained]
         for own, kind in ((trained, "that train"), (untrained, "without training, after the last layer")):
             if own:
-                effect = estimate_contrast(found.replicates, averaged(gain(pair.condition, pair.against), own))
+                effect = estimate_contrast(
+                    found.replicates, average_weights(weigh_gain(pair.condition, pair.against), own)
+                )
                 full = found.no_room(NO_DIFFERENCE, own, pair.against)
                 yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE, obstacle=full)
 
@@ -496,14 +506,14 @@ def _lacking(pairs: Sequence[Counterpart]) -> str:
     ]
     translated = [pair.condition for pair in pairs if TRANSLATED in pair.change]
     if translated and all(name in STANDS_IN for name in translated):
-        said.append(f"{listed(translated)} stands in for translated data: it holds other rows")
+        said.append(f"{join_names(translated)} stands in for translated data: it holds other rows")
     return "; ".join(said)
 
 
 def _same_task_twice(found: Evidence) -> Claim:
     pairs = [
         (name, target)
-        for name in single_tasks(found.tasks)
+        for name in list_single_tasks(found.tasks)
         for target in found.targets_of(name)
         if is_same_task(found.tasks[name], target)
     ]
@@ -511,7 +521,7 @@ def _same_task_twice(found: Evidence) -> Claim:
     if pairs:
         weights: dict[str, Weights] = {}
         for name, target in pairs:
-            weights[target] = added(weights.get(target, {}), scaled(gain(name), 1 / len(pairs)))
+            weights[target] = add_weights(weights.get(target, {}), scale_weights(weigh_gain(name), 1 / len(pairs)))
         effect, full = estimate_contrast(found.replicates, weights), found.no_room(GAIN, [own for _, own in pairs])
         parts = (Part(f"mean over {count(pairs, 'pair')}", effect, GAIN, obstacle=full),)
     named = ", ".join(f"`{name}` before `{target}`" for name, target in pairs)
@@ -525,13 +535,13 @@ def _same_task_twice(found: Evidence) -> Claim:
     )
 
 
-def statements(found: Evidence) -> list[Statement]:
+def list_statements(found: Evidence) -> list[Statement]:
     """Return what the paper says that no score can test, C7 to C10, and what stands here in its place."""
-    known = [task for task in of_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
+    known = [task for task in keep_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
     recorded = {name for tasks in found.tasks.values() for name in tasks}
     groups = dict.fromkeys(task.group for task in known if task.name in recorded)
     tested = {code for part in found.replicates.values() for code in part.languages}
-    shared = sum(language(code).xtreme for code in tested)
+    shared = sum(get_language(code).xtreme for code in tested)
     return [
         Statement(
             "C7",
@@ -563,7 +573,7 @@ def statements(found: Evidence) -> list[Statement]:
     ]
 
 
-def as_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFrame:
+def show_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFrame:
     """Return the statements for readers: id, statement, published, and what stands in their place in each study.
 
     Parameters
@@ -579,7 +589,7 @@ def as_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def as_table(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+def show_ledgers(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
     """Return the ledgers of several studies for readers: a row for each claim, two columns and one for each study.
 
     Parameters
@@ -610,7 +620,7 @@ def _told(judgement: Judgement) -> str:
     return f"{judgement.verdict} ({judgement.reason})" if judgement.reason else str(judgement.verdict)
 
 
-def as_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+def tabulate_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
     """Return one row per measured part.
 
     Returns
@@ -646,7 +656,7 @@ def as_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def summary(ledgers: Mapping[str, Sequence[Claim]]) -> str:
+def describe_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> str:
     """Say for each study how many claims got which verdict."""
     return " ".join(f"{study}: {_verdicts([claim.verdict for claim in claims])}." for study, claims in ledgers.items())
 
@@ -656,8 +666,8 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
     return f"of {len(verdicts)} claims, {', '.join(named)}"
 
 
-def show(table: pd.DataFrame) -> "HTML":
-    """Return what `as_table` makes, set for the page: code type as such, a line for each effect, verdicts framed."""
+def show_claims(table: pd.DataFrame) -> "HTML":
+    """Return the table of `show_ledgers`, set for the page: code type, a line for each effect, verdicts framed."""
     from IPython.display import HTML
 
     marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))

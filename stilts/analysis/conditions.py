@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.bootstrap import Replicates
-from stilts.analysis.contrasts import Weights, added, averaged, evenly, gain
-from stilts.analysis.effects import estimate_contrast, targets_with
-from stilts.analysis.estimates import with_holm
+from stilts.analysis.contrasts import Weights, add_weights, average_weights, weigh_evenly, weigh_gain
+from stilts.analysis.effects import estimate_contrast, find_targets
+from stilts.analysis.estimates import correct_by_holm
 from stilts.tasks.registry import INTERMEDIATES, MULTI
 
 if TYPE_CHECKING:
@@ -56,17 +56,17 @@ def is_same_task(tasks: Iterable[str], target: str) -> bool:
     return any(target in SAME.get(task, ()) for task in tasks)
 
 
-def english_conditions(tasks: Tasks) -> list[str]:
+def list_english_conditions(tasks: Tasks) -> list[str]:
     """Return the conditions that train on English tasks of the published kinds alone."""
     return [name for name, own in tasks.items() if own and all(INTERMEDIATES[task].in_multi for task in own)]
 
 
-def single_tasks(tasks: Tasks) -> list[str]:
+def list_single_tasks(tasks: Tasks) -> list[str]:
     """Return the conditions of one English task."""
-    return [name for name in english_conditions(tasks) if len(tasks[name]) == 1]
+    return [name for name in list_english_conditions(tasks) if len(tasks[name]) == 1]
 
 
-def counterparts(tasks: Tasks) -> list[Counterpart]:
+def pair_with_english(tasks: Tasks) -> list[Counterpart]:
     """Return each condition with multilingual language modelling or translated data, and its English counterpart.
 
     A condition is left out where the study has none of the English tasks that it would be compared with.
@@ -87,21 +87,21 @@ def _change(tasks: Sequence[str]) -> str:
     return ", ".join(changes)
 
 
-def comparisons(tasks: Tasks) -> dict[tuple[str, str], Weights]:
+def list_comparisons(tasks: Tasks) -> dict[tuple[str, str], Weights]:
     """Return what the page of conditions compares: (name, change) -> weights of the conditions in the difference.
 
     Each counterpart against its English condition; and all tasks together against the mean of the single ones, which
     needs no choice of a best one.
     """
-    found = {(str(pair), pair.change): gain(pair.condition, pair.against) for pair in counterparts(tasks)}
-    singles = single_tasks(tasks)
+    found = {(str(pair), pair.change): weigh_gain(pair.condition, pair.against) for pair in pair_with_english(tasks)}
+    singles = list_single_tasks(tasks)
     if MULTI in tasks and singles:
         change = "all English tasks together, against the mean of the single ones"
-        found[f"{MULTI} \N{MINUS SIGN} single tasks", change] = added({MULTI: 1.0}, evenly(singles, -1.0))
+        found[f"{MULTI} \N{MINUS SIGN} single tasks", change] = add_weights({MULTI: 1.0}, weigh_evenly(singles, -1.0))
     return found
 
 
-def differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
+def estimate_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
     """Return one row for each comparison and target that has all its conditions.
 
     Returns
@@ -113,8 +113,8 @@ def differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataF
     rows = [
         {"comparison": name, "change": change, "target": target, "languages": len(replicates[target].others)}
         | estimate_contrast(replicates, {target: weights}).row("difference")
-        for (name, change), weights in comparisons(tasks).items()
-        for target in targets_with(replicates, weights)
+        for (name, change), weights in list_comparisons(tasks).items()
+        for target in find_targets(replicates, weights)
     ]
     return _table(rows, ["target", "languages"])
 
@@ -123,9 +123,9 @@ def average_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "
     """Return the same averaged over the targets that have the comparison's conditions, with their number."""
     rows = [
         {"comparison": name, "change": change, "targets": len(targets)}
-        | estimate_contrast(replicates, averaged(weights, targets)).row("difference")
-        for (name, change), weights in comparisons(tasks).items()
-        if (targets := targets_with(replicates, weights))
+        | estimate_contrast(replicates, average_weights(weights, targets)).row("difference")
+        for (name, change), weights in list_comparisons(tasks).items()
+        if (targets := find_targets(replicates, weights))
     ]
     return _table(rows, ["targets"])
 
@@ -134,4 +134,4 @@ def _table(rows: list[dict[str, Any]], more: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
     columns = ["comparison", "change", "difference", "low", "high", "p", "excludes_zero", *more]
-    return with_holm(pd.DataFrame(rows, columns=columns))
+    return correct_by_holm(pd.DataFrame(rows, columns=columns))

@@ -19,28 +19,28 @@ Weights = Mapping[str, float]
 # --- Weights ---------------------------------------------------------------------------------------------------------
 
 
-def gain(condition: str, baseline: str = BASELINE) -> dict[str, float]:
+def weigh_gain(condition: str, baseline: str = BASELINE) -> dict[str, float]:
     """Return the weights of a condition minus a baseline."""
     return {condition: 1.0, baseline: -1.0}
 
 
-def evenly(names: Sequence[str], total: float = 1.0) -> dict[str, float]:
+def weigh_evenly(names: Sequence[str], total: float = 1.0) -> dict[str, float]:
     """Return weights that share a total evenly among conditions."""
-    return added(*({name: total / len(names)} for name in names))
+    return add_weights(*({name: total / len(names)} for name in names))
 
 
-def added(*parts: Weights) -> dict[str, float]:
+def add_weights(*parts: Weights) -> dict[str, float]:
     """Return the sum of weights, condition by condition."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
 
 
-def scaled(weights: Weights, by: float) -> dict[str, float]:
+def scale_weights(weights: Weights, by: float) -> dict[str, float]:
     """Return weights times a factor."""
     return {name: weight * by for name, weight in weights.items()}
 
 
-def averaged(weights: Weights, targets: Sequence[str]) -> dict[str, dict[str, float]]:
+def average_weights(weights: Weights, targets: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return the weights, by target, of a contrast that is averaged over targets."""
     share = {name: weight / len(targets) for name, weight in weights.items()}
     return dict.fromkeys(targets, share)
@@ -49,7 +49,7 @@ def averaged(weights: Weights, targets: Sequence[str]) -> dict[str, dict[str, fl
 # --- Scores ----------------------------------------------------------------------------------------------------------
 
 
-def by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.DataFrame]:
+def contrast_by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.DataFrame]:
     """Return a contrast for each target that has all its conditions: a row for each language, a column for each seed.
 
     Parameters
@@ -70,9 +70,9 @@ def by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.DataFrame]
     UnknownName
         If a condition has no score at all.
     """
-    if absent := missing(scores, weights):
+    if absent := find_missing(scores, weights):
         raise UnknownName("condition with zero-shot scores", absent[0], set(scores["condition"].unique()))
-    kept = for_every_seed(scores[scores["condition"].isin(list(weights))])
+    kept = repeat_for_seeds(scores[scores["condition"].isin(list(weights))])
     found = {}
     for target, own in kept.groupby("target", sort=False):
         wide = own.pivot(index="language", columns=["condition", "seed"], values="score")
@@ -82,7 +82,7 @@ def by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.DataFrame]
     return found
 
 
-def for_every_seed(scores: pd.DataFrame) -> pd.DataFrame:
+def repeat_for_seeds(scores: pd.DataFrame) -> pd.DataFrame:
     """Return scores in which those of a condition without any training stand for every seed of the others."""
     untrained = scores.groupby(["condition", "target"])["seed"].transform("max") == UNTRAINED_SEED
     seeds = sorted(scores.loc[~untrained, "seed"].unique())
@@ -92,7 +92,7 @@ def for_every_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
-    """Return a contrast for each language, averaged over the targets that the language has; see `by_target`.
+    """Return a contrast for each language, averaged over the targets that the language has; see `contrast_by_target`.
 
     Returns
     -------
@@ -100,27 +100,27 @@ def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
         A row for each language, a column for each seed, in points. A language is left out of a target where one of the
         conditions or seeds is missing.
     """
-    whole = [table.dropna() for table in by_target(scores, weights).values()]
+    whole = [table.dropna() for table in contrast_by_target(scores, weights).values()]
     return pd.concat(whole).groupby(level=0).mean() if whole else pd.DataFrame()
 
 
-def missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
+def find_missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
     """Return the conditions that have no score."""
     known = set(scores["condition"].unique())
     return [name for name in dict.fromkeys(conditions) if name not in known]
 
 
-def in_shared_languages(scores: pd.DataFrame) -> pd.DataFrame:
+def keep_shared_languages(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of each target in the languages that all conditions which have the target were tested in."""
     conditions = scores.groupby("target")["condition"].transform("nunique")
     return scores[scores.groupby(["target", "language"])["condition"].transform("nunique") == conditions]
 
 
-def of_languages(table: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
+def keep_languages(table: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
     """Return the rows of some languages, those that a table has."""
     return table.loc[table.index.isin(list(languages))]
 
 
-def unseen(languages: Iterable[str], sources: Iterable[str]) -> list[str]:
+def find_unseen(languages: Iterable[str], sources: Iterable[str]) -> list[str]:
     """Return the languages that are neither English nor a source language of any condition, in alphabetical order."""
     return sorted(set(languages) - {SOURCE_LANGUAGE, *sources})

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def correlation_interval(
+def estimate_correlation(
     values: np.ndarray, resamples: int, generator: np.random.Generator, level: float, kind: str = "linear"
 ) -> tuple[float, float, float]:
     """Return the correlation of the first two columns with the others held constant, and its percentile interval.

@@ -18,7 +18,7 @@ COLUMNS = (
 THROUGHPUT = Path("results") / "benchmarks" / "throughput.json"
 
 
-def run_costs(records: Iterable[Record]) -> pd.DataFrame:
+def tabulate_run_costs(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row per run: phase, condition, target, seed, seconds, examples, speed, memory, precision, device."""
     rows = [
         {
@@ -39,8 +39,8 @@ def run_costs(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return condition, phase, runs, seconds, summed over the rows of `run_costs`; conditions in their first order."""
+def sum_costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return condition, phase, runs, seconds, summed over `tabulate_run_costs`; conditions as they come."""
     grouped = runs.groupby(["condition", "phase"], sort=False)["seconds"].agg(["count", "sum"]).reset_index()
     table = grouped.rename(columns={"count": "runs", "sum": "seconds"})
     orders = {"condition": list(dict.fromkeys(runs["condition"])), "phase": list(get_args(Phase))}
@@ -97,7 +97,7 @@ def read_throughput(path: Path) -> Throughput:
         ) from None
 
 
-def throughput_table(measured: Throughput) -> pd.DataFrame:
+def tabulate_throughput(measured: Throughput) -> pd.DataFrame:
     """Return one row per loop, the slowest first.
 
     Returns
@@ -123,8 +123,8 @@ def throughput_table(measured: Throughput) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("examples_per_second", ignore_index=True)
 
 
-def shown_loops(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `throughput_table` for readers, without the descriptions: loop, weights, seconds, speed, dev score."""
+def show_loops(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `tabulate_throughput` for readers, without the descriptions: loop, weights, seconds, speed, dev score."""
     millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
     interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
     return pd.DataFrame(

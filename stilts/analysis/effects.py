@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis.bootstrap import Replicates, Sample
-from stilts.analysis.contrasts import Weights, averaged, by_target, gain, in_shared_languages
-from stilts.analysis.correlations import correlation_interval
-from stilts.analysis.estimates import LEVEL, Estimate, estimate, estimate_table, with_holm
+from stilts.analysis.contrasts import Weights, average_weights, contrast_by_target, keep_shared_languages, weigh_gain
+from stilts.analysis.correlations import estimate_correlation
+from stilts.analysis.estimates import LEVEL, Estimate, correct_by_holm, estimate, tabulate_estimates
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
@@ -27,7 +27,7 @@ def estimate_contrast(
     replicates : mapping
         Target -> replicates, as `stilts.analysis.bootstrap.resample` returns.
     weights : mapping
-        Target -> weights of its conditions; `stilts.analysis.contrasts.averaged` makes those of a mean over targets.
+        Target -> weights of its conditions; `average_weights` makes those of a mean over targets.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def _sum(parts: Sequence[Sample]) -> Sample:
     return reduce(operator.add, parts)
 
 
-def targets_with(replicates: Mapping[str, Replicates], conditions: Collection[str]) -> list[str]:
+def find_targets(replicates: Mapping[str, Replicates], conditions: Collection[str]) -> list[str]:
     """Return the targets that have all of some conditions."""
     return [target for target, part in replicates.items() if set(conditions) <= set(part.conditions)]
 
 
-def gains(
+def estimate_gains(
     replicates: Mapping[str, Replicates],
     failed: Collection[tuple[str, str]] = (),
     baseline: str = BASELINE,
@@ -75,7 +75,7 @@ def gains(
     for target, part in replicates.items():
         means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0), strict=True))
         for condition in _compared(part, baseline):
-            effect = estimate_contrast(replicates, {target: gain(condition, baseline)}, level)
+            effect = estimate_contrast(replicates, {target: weigh_gain(condition, baseline)}, level)
             rows.append(
                 {"condition": condition, "target": target}
                 | {"baseline_score": means[baseline], "score": means[condition]}
@@ -85,7 +85,7 @@ def gains(
             )
     columns = ["condition", "target", "baseline_score", "score", *GAIN, "languages", "seeds", "learned"]
     table = pd.DataFrame(rows, columns=columns).astype({"learned": bool})
-    corrected = with_holm(table[table["learned"]], level)[["p_holm", "survives_holm"]]
+    corrected = correct_by_holm(table[table["learned"]], level)[["p_holm", "survives_holm"]]
     table = table.join(corrected.reindex(table.index))
     return table.assign(survives_holm=table["survives_holm"].eq(True))
 
@@ -107,17 +107,17 @@ def average_gains(
     """
     rows = [
         {"condition": condition}
-        | estimate_contrast(replicates, averaged(gain(condition, baseline), targets), level).row("gain")
+        | estimate_contrast(replicates, average_weights(weigh_gain(condition, baseline), targets), level).row("gain")
         | {"targets": len(targets)}
-        for condition, targets in comparable(replicates, baseline).items()
+        for condition, targets in find_comparable_targets(replicates, baseline).items()
     ]
-    return with_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets"]), level)
+    return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets"]), level)
 
 
-def comparable(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:
+def find_comparable_targets(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:
     """Return for each condition the targets on which it can be compared with the baseline."""
     conditions = dict.fromkeys(name for part in replicates.values() for name in _compared(part, baseline))
-    return {name: targets_with(replicates, [name, baseline]) for name in conditions}
+    return {name: find_targets(replicates, [name, baseline]) for name in conditions}
 
 
 def _compared(part: Replicates, baseline: str) -> list[str]:
@@ -125,7 +125,7 @@ def _compared(part: Replicates, baseline: str) -> list[str]:
     return [name for name in part.conditions if name != baseline] if baseline in part.conditions else []
 
 
-def language_gains(
+def estimate_language_gains(
     replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
     """Return one row for each condition, target and language, English among them; intervals over examples and seeds.
@@ -138,7 +138,7 @@ def language_gains(
     rows = []
     for target, part in replicates.items():
         for condition in _compared(part, baseline):
-            weights = part.weights(gain(condition, baseline))
+            weights = part.weights(weigh_gain(condition, baseline))
             before, after = part.conditions.index(baseline), part.conditions.index(condition)
             for place, language in enumerate(part.languages):
                 effect = estimate(part.language(place, weights), level)
@@ -167,11 +167,11 @@ def average_language_gains(
         condition, language, gain, low, high (points, over items and seeds), targets (their number).
     """
     rows = []
-    for condition, targets in comparable(replicates, baseline).items():
+    for condition, targets in find_comparable_targets(replicates, baseline).items():
         for language in sorted({name for target in targets for name in replicates[target].languages}):
             members = [replicates[target] for target in targets if language in replicates[target].languages]
             parts = [
-                part.language(part.languages.index(language), part.weights(gain(condition, baseline)))
+                part.language(part.languages.index(language), part.weights(weigh_gain(condition, baseline)))
                 for part in members
             ]
             effect = estimate(_sum(parts) * (1 / len(parts)), level)
@@ -181,19 +181,21 @@ def average_language_gains(
     return pd.DataFrame(rows, columns=["condition", "language", "gain", "low", "high", "targets"])
 
 
-def baseline_by_language(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return language, baseline_score: the mean over targets of the rows of one condition of `language_gains`."""
+def average_baseline(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return language, baseline_score: the mean over targets, from one condition of `estimate_language_gains`."""
     return cells.groupby("language")["baseline_score"].mean().reset_index()
 
 
-def by_language_and_condition(averages: pd.DataFrame) -> pd.DataFrame:
+def pivot_language_gains(averages: pd.DataFrame) -> pd.DataFrame:
     """Return the gains of `average_language_gains`: language, targets (their number), and a column per condition."""
     order = list(dict.fromkeys(averages["condition"]))
     wide = averages.pivot(index=["language", "targets"], columns="condition", values="gain")[order]
     return wide.reset_index().rename_axis(columns=None)
 
 
-def english_gaps(replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
+def estimate_english_gaps(
+    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
+) -> pd.DataFrame:
     """Return how far English is ahead of the other languages, for each target that is tested in English too.
 
     Returns
@@ -218,7 +220,7 @@ def english_gaps(replicates: Mapping[str, Replicates], baseline: str = BASELINE,
             row = {"condition": condition, "target": target, "english": english[place], "others": others[place]}
             row |= _gap(part, {condition: 1.0}, level).ends("gap")
             if condition in _compared(part, baseline):
-                row |= _gap(part, gain(condition, baseline), level).ends("change")
+                row |= _gap(part, weigh_gain(condition, baseline), level).ends("change")
             rows.append(row)
     if not rows:
         raise StiltsError("no target with records is tested in English; run a classification, tagging or QA target")
@@ -233,7 +235,7 @@ def _gap(part: Replicates, by_condition: Weights, level: float) -> Estimate:
     return estimate(english + part.mean(weights) * -1, level)
 
 
-def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
+def estimate_layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
     """Return retrieval accuracy by hidden layer, averaged over languages, with intervals over languages and seeds.
 
     Parameters
@@ -249,7 +251,7 @@ def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float 
         missing for the baseline and where it has no run).
     """
     layers = sorted((name for name in scores.columns if name.startswith("layer_")), key=lambda name: int(name[6:]))
-    shared = in_shared_languages(scores)
+    shared = keep_shared_languages(scores)
     conditions = list(dict.fromkeys(scores["condition"]))
     rows = []
     for condition in conditions:
@@ -257,7 +259,7 @@ def layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float 
             row = {"condition": condition, "layer": int(layer[6:])}
             row |= estimate_layer(shared, layer, {condition: 1.0}, level).row("score")
             if condition != baseline and baseline in conditions:
-                row |= estimate_layer(shared, layer, gain(condition, baseline), level).ends("gain")
+                row |= estimate_layer(shared, layer, weigh_gain(condition, baseline), level).ends("gain")
             rows.append(row)
     columns = ["condition", "layer", "score", "low", "high", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
@@ -269,26 +271,26 @@ def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights, level: fl
     Parameters
     ----------
     scores : DataFrame
-        As `layer_profiles` takes them, of one target.
+        As `estimate_layer_profiles` takes them, of one target.
     layer : str
         Its column: layer_1, layer_2, ...
     """
-    (table,) = by_target(scores.assign(score=scores[layer]), weights).values()
-    return estimate_table(table.dropna(), level)
+    (table,) = contrast_by_target(scores.assign(score=scores[layer]), weights).values()
+    return tabulate_estimates(table.dropna(), level)
 
 
-def best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Return the row of `layer_profiles` with the highest score for each condition; of equal ones the lowest layer."""
+def find_best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Return each condition's best row of `estimate_layer_profiles`; of equal ones the lowest layer."""
     return profiles.loc[profiles.groupby("condition", sort=False)["score"].idxmax()].reset_index(drop=True)
 
 
-def seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
+def measure_seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     """Return the mean score of each seed over languages other than English, and its spread over seeds.
 
     Parameters
     ----------
     scores : DataFrame
-        As `stilts.study.records.tidy` returns it.
+        As `stilts.study.records.tabulate_scores` returns it.
 
     Returns
     -------
@@ -301,13 +303,13 @@ def seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     return table.rename(columns={"count": "seeds", "std": "sd"})
 
 
-def paired_gains(live: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells of `gains` that two studies share: condition, target, and gain, low, high of either."""
+def pair_gains(live: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of `estimate_gains` that two studies share: condition, target, and gain, low, high of either."""
     columns = ["condition", "target", "gain", "low", "high"]
     return live[columns].merge(recorded[columns], on=["condition", "target"], suffixes=("_live", "_recorded"))
 
 
-def rank_correlations(
+def correlate_ranks(
     values: pd.DataFrame,
     measures: Sequence[str],
     by: Sequence[str],
@@ -334,7 +336,7 @@ def rank_correlations(
             if min(table.nunique()) < 2:
                 continue
             known = table.to_numpy(dtype=float)
-            rho, low, high = correlation_interval(known, resamples, generator, level, "rank")
+            rho, low, high = estimate_correlation(known, resamples, generator, level, "rank")
             rows.append(
                 {"by": column, "measure": measure, "rho": rho, "low": low, "high": high}
                 | {"languages": len(table)}

@@ -73,10 +73,10 @@ def _estimate(
     """Return an effect from its variance by rows and from its value by seed; one seed or none says nothing of seeds."""
     count = 0 if seeds is None else len(seeds)
     if count < 2:
-        return t_estimate(value, of_rows, free_rows, level, count)
+        return estimate_by_t(value, of_rows, free_rows, level, count)
     of_seeds = float(seeds.var()) / count
     variance, df = combine(of_rows, of_seeds, _residual(deviations), free_rows, count - 1)
-    return t_estimate(value, variance, df, level, count)
+    return estimate_by_t(value, variance, df, level, count)
 
 
 def _residual(deviations: pd.DataFrame) -> float:
@@ -113,7 +113,7 @@ def combine(
     return variance, float(most if df >= most else max(math.floor(df), least))
 
 
-def t_estimate(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
+def estimate_by_t(value: float, variance: float, df: float, level: float, seeds: int) -> Estimate:
     """Return an effect with its interval and two-sided p-value by Student's t; `df` may be infinite."""
     from scipy.special import stdtr, stdtrit
 
@@ -123,7 +123,7 @@ def t_estimate(value: float, variance: float, df: float, level: float, seeds: in
     return Estimate(float(value), float(value - half), float(value + half), p, se, float(df), seeds)
 
 
-def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
+def tabulate_estimates(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
     """Return the mean of a table of languages (rows) and seeds (columns) with its interval, both meant as drawn.
 
     As `estimate`, with the items of a language among what sets it apart from others.
@@ -134,7 +134,7 @@ def estimate_table(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
     return _estimate(table.to_numpy().mean(), of_rows, rows - 1 or math.inf, table.mean(), deviations, level)
 
 
-def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+def correct_by_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """Add p_holm and survives_holm: Holm's step-down correction (1979) of the column p for all rows of the table."""
     from statsmodels.stats.multitest import multipletests
 
@@ -144,11 +144,11 @@ def with_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     return table.assign(p_holm=corrected, survives_holm=survives)
 
 
-def clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
+def keep_clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
     """Return the rows whose interval, of these columns, leaves zero out."""
     return table[(table[low] > 0) | (table[high] < 0)]
 
 
-def sides(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[int, int]:
+def count_sides(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[int, int]:
     """Return how many rows have an interval, of these columns, above zero and below it."""
     return int((table[low] > 0).sum()), int((table[high] < 0).sum())

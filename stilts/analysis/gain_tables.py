@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from stilts.analysis.effects import baseline_by_language, by_language_and_condition, gains
-from stilts.analysis.languages.facts import language_table
+from stilts.analysis.effects import average_baseline, estimate_gains, pivot_language_gains
+from stilts.analysis.languages.facts import tabulate_languages
 from stilts.analysis.opened import Analysis
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def gains_of(analysis: Analysis | None) -> "pd.DataFrame":
-    """Return the gains of an analysis as `stilts.analysis.effects.gains` does; no row where nothing can be compared."""
-    return gains(analysis.replicates, analysis.failed) if analysis else gains({})
+def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
+    """Return the gains of an analysis, see `estimate_gains`; no row where nothing can be compared."""
+    return estimate_gains(analysis.replicates, analysis.failed) if analysis else estimate_gains({})
 
 
-def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":
+def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":
     """Return the scores of the retrieval task with its accuracy by layer; StiltsError if no run has any."""
     scores = analysis.scores
     layers = [name for name in scores.columns if name.startswith("layer_")]
@@ -27,7 +27,7 @@ def retrieval_scores(analysis: Analysis) -> "pd.DataFrame":
     return found
 
 
-def rows_of(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
+def keep_condition(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
     """Return the rows of one condition; UnknownName if the table has none."""
     known = list(dict.fromkeys(table["condition"]))
     if condition not in known:
@@ -35,7 +35,7 @@ def rows_of(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
     return table[table["condition"] == condition].reset_index(drop=True)
 
 
-def well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
+def keep_well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
     """Return the languages of `average_language_gains` that take part in so many target tasks at least.
 
     An average over one task cannot be set beside one over seven. StiltsError if no language takes part in so many.
@@ -47,7 +47,7 @@ def well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
     return kept
 
 
-def with_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
+def add_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row per language other than English: score without, gain, and its distances to English.
 
     Parameters
@@ -55,15 +55,15 @@ def with_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataF
     averages, cells : DataFrame
         Rows of one condition of `average_language_gains` and of `language_gains`.
     """
-    scores = baseline_by_language(cells).rename(columns={"baseline_score": "score without"})
+    scores = average_baseline(cells).rename(columns={"baseline_score": "score without"})
     table = averages.merge(scores, on="language")
     table = table[table["language"] != SOURCE_LANGUAGE]
-    facts = language_table(table["language"])
+    facts = tabulate_languages(table["language"])
     return table[["language", "score without", "gain"]].merge(facts, left_on="language", right_on="code")
 
 
-def language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
+def tabulate_language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
     """Return one row per language with its facts and a column with its gain for each condition."""
-    wide = by_language_and_condition(averages)
-    facts = language_table(wide["language"])[["name", "code", "family", "script"]]
+    wide = pivot_language_gains(averages)
+    facts = tabulate_languages(wide["language"])[["name", "code", "family", "script"]]
     return facts.join(wide.drop(columns="language")).rename(columns={"name": "language"})

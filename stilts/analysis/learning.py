@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from stilts.analysis.bootstrap import Replicates
-from stilts.analysis.chance import task_of
-from stilts.study.records import Record, tidy
+from stilts.analysis.chance import find_task
+from stilts.study.records import Record, tabulate_scores
 from stilts.study.settings import BASELINE, Phase
 from stilts.tasks.registry import TARGETS, Task
 
@@ -44,13 +44,13 @@ def _p(score: float, n: int, chance: float) -> float:
     return float(binomtest(round(score * n / 100), n, chance / 100, alternative="greater").pvalue)
 
 
-def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
+def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
     """Return the dev score of each training, beside what guessing scores.
 
     Parameters
     ----------
     noted : DataFrame
-        As `stilts.analysis.chance.noted` returns it: run, language, majority.
+        As `stilts.analysis.chance.read_guessing_notes` returns it: run, language, majority.
     phase : str
         `target`, or `intermediate` for the trainings on one task.
 
@@ -68,7 +68,7 @@ def dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = 
         | {"score": own["score"], "n": int(own["n"])}
         | {"chance": guessed.get((record.id, task.source_language), _without_labels(task))}
         for record in records
-        if record.run.phase == phase and (task := task_of(record.run))
+        if record.run.phase == phase and (task := find_task(record.run))
         for own in [record.metrics[task.source_language]]
     ]
     table = pd.DataFrame(rows, columns=["run", "condition", "target", "seed", "score", "n", "chance"])
@@ -81,24 +81,24 @@ def _without_labels(task: Task) -> float:
     return math.nan if task.format.answers_are_labels else GUESSED_F1
 
 
-def intermediate_scores(records: Iterable[Record]) -> dict[str, float]:
+def average_intermediate_scores(records: Iterable[Record]) -> dict[str, float]:
     """Return the dev score of each condition's intermediate training in percent, mean over seeds."""
-    table = tidy(records, "intermediate")
+    table = tabulate_scores(records, "intermediate")
     return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
 
 
-def by_cell(scores: "pd.DataFrame") -> "pd.DataFrame":
+def find_weakest_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
     """Return for each condition and target the run that is closest to chance: the cell is learned if that one is."""
     return scores.loc[scores.groupby(["condition", "target"], sort=False)["p"].idxmax()].reset_index(drop=True)
 
 
-def not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
+def find_not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
     """Return condition and target of the cells whose target was not learned, with the reason, a clause.
 
     A target that is trained as another one (MLQA as XQuAD) was learned where that one was; one without training has
     nothing to learn.
     """
-    cells = by_cell(scores)
+    cells = find_weakest_runs(scores)
     return {
         (row.condition, name): _reason(name, row)
         for row in cells[~cells["learned"]].itertuples()
@@ -113,14 +113,14 @@ def _reason(target: str, run) -> str:
     return f"{target} was not learned: English dev {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"
 
 
-def dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
+def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
     """Return the trainings at chance of targets that the baseline has learned."""
-    cells = by_cell(scores)
+    cells = find_weakest_runs(scores)
     learned = set(cells.loc[cells["learned"] & (cells["condition"] == BASELINE), "target"])
     return scores[~scores["learned"] & scores["target"].isin(learned)].reset_index(drop=True)
 
 
-def learned_parts(
+def keep_learned(
     replicates: Mapping[str, Replicates], failed: Iterable[tuple[str, str]], baseline: str = BASELINE
 ) -> dict[str, Replicates]:
     """Return the replicates of what was learned: no target that the baseline has not, no condition that has not."""

@@ -7,7 +7,7 @@ from stilts.analysis.conditions import ENGLISH_OF, LANGUAGE_MODEL
 from stilts.analysis.opened import Analysis
 from stilts.analysis.suite_report import EVERY
 from stilts.study.settings import Study
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, study_conditions
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, resolve_conditions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,14 +16,14 @@ NOT_NAMED = "the study's file does not name it"
 NOT_RECORDED = "named, but without a record yet"
 
 
-def omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame":
+def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame":
     """Return what a study leaves out: kind, name, reason.
 
     Parameters
     ----------
     manifest : mapping
-        What the suite says of itself, as `stilts.analysis.suite_report.recorded_manifest` returns it: its reasons go
-        before those of the study's file.
+        What the suite says of itself, see `stilts.analysis.suite_report.read_recorded_manifest`: its reasons go before
+        those of the study's file.
 
     Returns
     -------
@@ -34,14 +34,14 @@ def omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataFrame"
     import pandas as pd
 
     study = analysis.settings
-    named = {task for each in study_conditions(study) for task in each.tasks}
+    named = {task for each in resolve_conditions(study) for task in each.tasks}
     trained = {task for tasks in analysis.conditions.values() for task in tasks}
     wanted = [
         name
-        for name, task in of_suite(INTERMEDIATES, study.data.suite).items()
+        for name, task in keep_suite(INTERMEDIATES, study.data.suite).items()
         if task.in_multi or name in (LANGUAGE_MODEL, *ENGLISH_OF)
     ]
-    targets = of_suite(TARGETS, study.data.suite)
+    targets = keep_suite(TARGETS, study.data.suite)
     rows = [
         *_without(wanted, trained, named, manifest, "intermediate task"),
         *_without(targets, set(analysis.replicates), set(study.targets), manifest, "target task"),

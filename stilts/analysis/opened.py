@@ -11,7 +11,7 @@ import numpy as np
 from stilts.analysis import chance, learning
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.records import Record, Store, tidy
+from stilts.study.records import Record, Store, tabulate_scores
 from stilts.study.settings import Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
@@ -64,39 +64,39 @@ class Analysis:
         if not self.recorded:
             return {}
         counts = read_counts(self.store, self.records)
-        ordered = {name: counts[name] for name in in_order(counts, TARGETS)}
+        ordered = {name: counts[name] for name in sort_by_order(counts, TARGETS)}
         drawn = resample(ordered, self.resamples, self.generator())
         return {name: drawn[name] for name in ordered}
 
     @cached_property
     def dev_scores(self) -> "pd.DataFrame":
-        """Return the English dev score of each training of a target, see `stilts.analysis.learning.dev_scores`."""
-        return learning.dev_scores(self.records, self.guessing)
+        """Return the English dev score of each training of a target, see `learning.tabulate_dev_scores`."""
+        return learning.tabulate_dev_scores(self.records, self.guessing)
 
     @cached_property
     def guessing(self) -> "pd.DataFrame":
-        """Return what guessing scores on the dev and test sets of runs, see `stilts.analysis.chance.noted`."""
-        return chance.guessing(self.records, self.store)
+        """Return what guessing scores on the dev and test sets of runs, see `chance.read_guessing_notes`."""
+        return chance.read_guessing(self.records, self.store)
 
     @cached_property
     def floors(self) -> dict[str, float]:
-        """What guessing scores on test sets with labels, see `stilts.analysis.chance.floors_of_tests`."""
-        return chance.floors_of_tests(self.records, self.guessing)
+        """What guessing scores on test sets with labels, see `stilts.analysis.chance.average_test_floors`."""
+        return chance.average_test_floors(self.records, self.guessing)
 
     @cached_property
     def failed(self) -> dict[tuple[str, str], str]:
         """Condition and target of the cells whose target was not learned in English, and why."""
-        return learning.not_learned(self.dev_scores)
+        return learning.find_not_learned(self.dev_scores)
 
     @cached_property
     def learned(self) -> dict[str, Replicates]:
         """The replicates of what was learned: what averages, tests and verdicts rest on."""
-        return learning.learned_parts(self.replicates, self.failed)
+        return learning.keep_learned(self.replicates, self.failed)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
         """One row per zero-shot run and language."""
-        return tidy(self.records)
+        return tabulate_scores(self.records)
 
     @property
     def recorded(self) -> bool:
@@ -122,7 +122,7 @@ class Analysis:
         return np.random.default_rng(self.seed)
 
 
-def in_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] = str) -> list:
+def sort_by_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] = str) -> list:
     """Return things by the place of their name in an order; those that it does not hold last, as they came."""
     places = {known: place for place, known in enumerate(order)}
     return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
@@ -145,7 +145,7 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
     committed = _committed_records(checkout, study, conditions)
     if not committed or any(record.run.parents for record in planned):
         return planned, True
-    return in_order(committed, conditions, lambda record: record.run.condition), False
+    return sort_by_order(committed, conditions, lambda record: record.run.condition), False
 
 
 def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:

@@ -29,25 +29,25 @@ BOOK_PACKAGES = (
 )
 
 
-def records_of(checkout: Checkout, *studies: str) -> list[Record]:
+def collect_records(checkout: Checkout, *studies: str) -> list[Record]:
     """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
     found = [record for study in studies for record in find_records(checkout, checkout.study(study))[0]]
     return list({record.id: record for record in found}.values())
 
 
-def committed(checkout: Checkout) -> list[Record]:
+def read_committed(checkout: Checkout) -> list[Record]:
     """Return all records under `results/`, by study, each once: studies that share a run have its record each."""
-    found = [record for store in recorded_studies(checkout).values() for record in store]
+    found = [record for store in find_recorded_studies(checkout).values() for record in store]
     return list({record.id: record for record in found}.values())
 
 
-def recorded_studies(checkout: Checkout) -> dict[str, Store]:
+def find_recorded_studies(checkout: Checkout) -> dict[str, Store]:
     """Return the studies that have records under `results/`, by name, and these records."""
     folders = sorted((checkout.root / "results").glob("*/records"))
     return {folder.parent.name: Store(folder) for folder in folders}
 
 
-def extent(records: Sequence[Record]) -> str:
+def describe_extent(records: Sequence[Record]) -> str:
     """Say how many records there are, and of how many studies."""
     studies = {record.provenance.study for record in records}
     return f"There are {len(records):,} records, made for {len(studies)} studies: {', '.join(sorted(studies))}."
@@ -68,7 +68,7 @@ def _commit(record: Record) -> str:
     return f"{commit} (changed)" if record.provenance.git_dirty else commit
 
 
-def devices(records: Sequence[Record]) -> "pd.DataFrame":
+def tabulate_devices(records: Sequence[Record]) -> "pd.DataFrame":
     """Return one row per study, device and precision: runs, hours of computing, first and last start, commits."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
@@ -91,7 +91,7 @@ def devices(records: Sequence[Record]) -> "pd.DataFrame":
     return _table(rows, columns)
 
 
-def inputs(records: Sequence[Record]) -> "pd.DataFrame":
+def tabulate_inputs(records: Sequence[Record]) -> "pd.DataFrame":
     """Return one row per suite and encoder that runs stand on, with its fingerprint."""
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
@@ -105,7 +105,7 @@ def inputs(records: Sequence[Record]) -> "pd.DataFrame":
     return _table(rows, ["input", "name", "fingerprint", "runs"])
 
 
-def packages(records: Sequence[Record]) -> "pd.DataFrame":
+def tabulate_packages(records: Sequence[Record]) -> "pd.DataFrame":
     """Return one row per library that decides a run's numbers, and a column per study with the versions it ran with."""
     studies = sorted({record.provenance.study for record in records})
     names = sorted({name for record in records for name in record.provenance.packages}, key=str.lower)
@@ -124,14 +124,14 @@ def packages(records: Sequence[Record]) -> "pd.DataFrame":
     return _table(rows, ["package", *studies])
 
 
-def environment() -> "pd.DataFrame":
+def tabulate_environment() -> "pd.DataFrame":
     """Return Python and the libraries that made this book's tables, figures and pages, with their versions."""
     rows = [{"package": "Python", "version": platform.python_version()}]
     rows += [{"package": name, "version": version(name)} for name in BOOK_PACKAGES]
     return _table(rows, ["package", "version"])
 
 
-def record_table(records: Sequence[Record]) -> "pd.DataFrame":
+def tabulate_records(records: Sequence[Record]) -> "pd.DataFrame":
     """Return one row per record: what ran, when and where, at which commit, and the SHA-256 of its predictions."""
     rows = [
         {
@@ -157,7 +157,7 @@ def record_table(records: Sequence[Record]) -> "pd.DataFrame":
     return _table(rows, columns)
 
 
-def shown(table: "pd.DataFrame") -> "pd.DataFrame":
+def show_records(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return the columns of a record table that fit on a page, its checksums cut to twelve digits."""
     narrow = table.drop(columns=["phase", "condition", "target", "seed", "device", "precision"])
     checksums = narrow["predictions SHA-256"]

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stilts.analysis import learning
-from stilts.analysis.claims import published_layer
-from stilts.analysis.costs import Throughput, throughput_table
-from stilts.analysis.estimates import LEVEL, clear, sides
-from stilts.analysis.languages.facts import language
-from stilts.analysis.opened import Analysis, in_order
+from stilts.analysis.claims import find_published_layer
+from stilts.analysis.costs import Throughput, tabulate_throughput
+from stilts.analysis.estimates import LEVEL, count_sides, keep_clear
+from stilts.analysis.languages.facts import get_language
+from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
-from stilts.analysis.wording import count, in_words, listed, p_text, signed
+from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
 from stilts.study.provenance import precision_mix
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.notebooks.markup import plain
 
 
-def scope(analysis: Analysis) -> str:
+def describe_scope(analysis: Analysis) -> str:
     """Say which runs a page rests on, or that there is none yet."""
     runs = analysis.phase("zero-shot")
     if not runs:
@@ -26,11 +26,11 @@ def scope(analysis: Analysis) -> str:
         return f"Study `{name}` is not recorded yet: this page fills when `stilts run {name}` has run."
     seeds = sorted({record.run.seed for record in runs if record.run.parents} or {record.run.seed for record in runs})
     conditions = list(dict.fromkeys(record.run.condition for record in runs))
-    targets = in_order({str(record.run.target) for record in runs}, TARGETS)
+    targets = sort_by_order({str(record.run.target) for record in runs}, TARGETS)
     others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
     text = (
         f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: "
-        f"{count(conditions, 'condition')} ({listed(conditions)}), {count(targets, 'target task')} "
+        f"{count(conditions, 'condition')} ({join_names(conditions)}), {count(targets, 'target task')} "
         f"in up to {count(others, 'language')} besides English, {count(seeds, 'seed')}."
     )
     if not analysis.planned:
@@ -40,10 +40,10 @@ def scope(analysis: Analysis) -> str:
         )
     if mix := precision_mix(analysis.records):
         text += f" Mind that {mix}."
-    return f"{text} {dead_runs(analysis)}".strip()
+    return f"{text} {describe_dead_runs(analysis)}".strip()
 
 
-def matrix(cells: pd.DataFrame) -> str:
+def describe_matrix(cells: pd.DataFrame) -> str:
     """Say how many cells leave zero out, how many would by chance, and which gain and lose most."""
     if cells.empty:
         return "No condition can be compared with `none` yet."
@@ -51,7 +51,7 @@ def matrix(cells: pd.DataFrame) -> str:
     cells = cells[cells["learned"]]
     if cells.empty:
         return "Of no cell was the target learned in English."
-    up, down = sides(cells)
+    up, down = count_sides(cells)
     chance = (1 - LEVEL) / 2 * len(cells)
     apart = f" {lost} more are pale: their target was not learned in English, and they count nowhere." if lost else ""
     return (
@@ -62,9 +62,9 @@ def matrix(cells: pd.DataFrame) -> str:
     )
 
 
-def dead_runs(analysis: Analysis) -> str:
+def describe_dead_runs(analysis: Analysis) -> str:
     """Say which trainings stayed at chance on a target that the baseline has learned, "" if none did."""
-    dead = learning.dead_runs(analysis.dev_scores)
+    dead = learning.find_dead_runs(analysis.dev_scores)
     if dead.empty:
         return ""
     said = []
@@ -81,37 +81,37 @@ def dead_runs(analysis: Analysis) -> str:
     )
 
 
-def not_learned(analysis: Analysis) -> str:
+def describe_not_learned(analysis: Analysis) -> str:
     """Say which targets were not learned in English after which conditions."""
     after: dict[str, list[str]] = {}
     for condition, target in analysis.failed:
         after.setdefault(target, []).append(condition)
     if not after:
         return "Every target was learned in English under every condition."
-    said = "; ".join(f"`{target}` after {listed(names)}" for target, names in after.items())
+    said = "; ".join(f"`{target}` after {join_names(names)}" for target, names in after.items())
     return f"These were not learned in English, so that their scores say nothing of transfer: {said}."
 
 
 def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
     row = cells.loc[getattr(cells["gain"], place)()]
     return (
-        f"The {word} gain is {in_words(row['gain'], row['low'], row['high'])}, of "
+        f"The {word} gain is {format_effect(row['gain'], row['low'], row['high'])}, of "
         f"`{row['condition']}` on `{row['target']}`."
     )
 
 
-def averages(table: pd.DataFrame) -> pd.DataFrame:
+def show_averages(table: pd.DataFrame) -> pd.DataFrame:
     """Return `average_gains` for readers: yes and no, and p-values that do not pretend to be zero."""
     return _with_tests(table[["condition", "gain", "low", "high"]].copy(), table)
 
 
 def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
-    shown["p (Holm)"] = [p_text(p) for p in table["p_holm"]]
+    shown["p (Holm)"] = [format_p(p) for p in table["p_holm"]]
     return shown.assign(targets=table["targets"])
 
 
-def by_language(averages: pd.DataFrame) -> str:
+def describe_languages(averages: pd.DataFrame) -> str:
     """Say how many languages gain and lose, and which most.
 
     Parameters
@@ -123,7 +123,7 @@ def by_language(averages: pd.DataFrame) -> str:
     if others.empty:
         return "There is no language besides English yet."
     most, least = (others.loc[place] for place in (others["gain"].idxmax(), others["gain"].idxmin()))
-    up, down = sides(others)
+    up, down = count_sides(others)
     text = (
         f"Of {count(others, 'language')} besides English, {up} have an interval above zero and {down} one below. "
         f"{_named(most)} gains most, {_named(least)} least"
@@ -133,17 +133,17 @@ def by_language(averages: pd.DataFrame) -> str:
 
 
 def _named(row: pd.Series) -> str:
-    return f"{language(row['language']).name} ({signed(row['gain'])})"
+    return f"{get_language(row['language']).name} ({signed(row['gain'])})"
 
 
-def gaps(table: pd.DataFrame) -> str:
+def describe_gaps(table: pd.DataFrame) -> str:
     """Say how wide the gap is without an intermediate task, and how often conditions narrow or widen it."""
     before = table[table["condition"] == BASELINE]
     after = table[table["change"].notna()]
     if before.empty or after.empty:
         return "No condition can be compared with `none` yet."
     widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
-    wider, narrower = sides(after, "change_low", "change_high")
+    wider, narrower = count_sides(after, "change_low", "change_high")
     return (
         f"Without an intermediate task English is ahead by {before['gap'].mean():.0f} points on average, most in "
         f"`{widest['target']}` ({widest['gap']:.0f}) and least in `{narrowest['target']}` ({narrowest['gap']:.0f}). Of "
@@ -152,7 +152,7 @@ def gaps(table: pd.DataFrame) -> str:
     )
 
 
-def layers(table: pd.DataFrame) -> str:
+def describe_layers(table: pd.DataFrame) -> str:
     """Say which layer is best without an intermediate task, what layers gain and lose, and which the ledger reads."""
     baseline = table[table["condition"] == BASELINE]
     gained = table[table["gain"].notna()]
@@ -175,7 +175,7 @@ def _reversal(gained: pd.DataFrame) -> str:
         text += f"retrieval gains most at layer {most}, {signed(best)} points, and loses {-at_last:.1f} at the last."
     else:
         text += f"the gain is highest at layer {most}, {signed(best)} points; at the last it is {signed(at_last)}."
-    read = published_layer(last)
+    read = find_published_layer(last)
     return (
         f"{text} Claim C3 of the ledger is judged at layer {read}, which lies as deep as the paper's 14th of 24: there "
         f"the gain is {signed(means[read])}."
@@ -184,7 +184,7 @@ def _reversal(gained: pd.DataFrame) -> str:
 
 def _every_layer(gained: pd.DataFrame) -> str:
     """Say at each layer how many conditions have an interval above and below zero."""
-    by_layer = {layer: sides(rows, "gain_low", "gain_high") for layer, rows in gained.groupby("layer")}
+    by_layer = {layer: count_sides(rows, "gain_low", "gain_high") for layer, rows in gained.groupby("layer")}
     said = [f"{layer}: {up} and {down}" for layer, (up, down) in by_layer.items()]
     return (
         "Conditions whose interval, over languages and seeds, lies above zero and below it, layer by layer: "
@@ -192,7 +192,7 @@ def _every_layer(gained: pd.DataFrame) -> str:
     )
 
 
-def costs(runs: pd.DataFrame) -> str:
+def describe_costs(runs: pd.DataFrame) -> str:
     """Say what all runs took together, on which devices."""
     if runs.empty:
         return "Nothing is recorded yet."
@@ -204,9 +204,9 @@ def costs(runs: pd.DataFrame) -> str:
     )
 
 
-def throughput(measured: Throughput) -> str:
+def describe_throughput(measured: Throughput) -> str:
     """Say what the loops were timed on, how many times the fastest outruns each other, and whether dev scores agree."""
-    table = throughput_table(measured)
+    table = tabulate_throughput(measured)
     fastest, settings = table.iloc[-1], measured.settings
     lines = [
         f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
@@ -224,19 +224,19 @@ def throughput(measured: Throughput) -> str:
     return "\n".join(lines)
 
 
-def live_scope(live: Analysis | None, study: str) -> str:
+def describe_live_scope(live: Analysis | None, study: str) -> str:
     """Say what the live study has computed so far, or that there is nothing yet."""
     if live is None:
         return f"Study `{study}` has no zero-shot record on this machine yet; `stilts run {study}` computes it."
-    return scope(live)
+    return describe_scope(live)
 
 
-def agreement(pairs: pd.DataFrame) -> str:
+def describe_agreement(pairs: pd.DataFrame) -> str:
     """Say how well the gains of two studies agree."""
     if pairs.empty:
         return "There is nothing to compare yet."
     overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
-    both = clear(clear(pairs, "low_live", "high_live"), "low_recorded", "high_recorded")
+    both = keep_clear(keep_clear(pairs, "low_live", "high_live"), "low_recorded", "high_recorded")
     same = (both["gain_live"] * both["gain_recorded"] > 0).sum()
     difference = (pairs["gain_live"] - pairs["gain_recorded"]).abs().mean()
     text = (
@@ -248,19 +248,19 @@ def agreement(pairs: pd.DataFrame) -> str:
     return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {int(same)}."
 
 
-def differences(table: pd.DataFrame) -> str:
+def describe_differences(table: pd.DataFrame) -> str:
     """Say of each comparison of conditions how many targets it raises and lowers.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.conditions.differences` returns it.
+        As `stilts.analysis.conditions.estimate_differences` returns it.
     """
     if table.empty:
         return "No two conditions can be compared yet."
     lines = []
     for (name, change), rows in table.groupby(["comparison", "change"], sort=False):
-        up, down = sides(rows)
+        up, down = count_sides(rows)
         holm = int(rows["survives_holm"].sum())
         lines.append(
             f"- `{name}` ({change}): over {count(rows, 'target')}, {up} with an interval above zero and {down} with "
@@ -269,18 +269,18 @@ def differences(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def shown_differences(table: pd.DataFrame) -> pd.DataFrame:
+def show_differences(table: pd.DataFrame) -> pd.DataFrame:
     """Return `conditions.average_differences` for readers: yes and no, and p-values that are not zero."""
     return _with_tests(table[["comparison", "change", "difference", "low", "high"]].copy(), table)
 
 
-def coverage(table: pd.DataFrame) -> str:
+def describe_coverage(table: pd.DataFrame) -> str:
     """Say how many target tasks a suite tests in how many languages.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.suite_report.coverage` returns it.
+        As `stilts.analysis.suite_report.tabulate_coverage` returns it.
     """
     if table.empty:
         return "Which languages are tested is not on record yet."
@@ -292,6 +292,6 @@ def coverage(table: pd.DataFrame) -> str:
     )
 
 
-def published_sources(series: Sequence[Series]) -> str:
+def describe_published(series: Sequence[Series]) -> str:
     """Say what each published series is, where it was seen and how sure it is."""
     return "\n".join(f"- {each.describe()}" for each in series)

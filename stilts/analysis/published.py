@@ -50,17 +50,17 @@ class Series(BaseModel):
 
 
 @cache
-def published() -> tuple[Series, ...]:
+def read_published() -> tuple[Series, ...]:
     """Return every series of the file, in its order."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return tuple(TypeAdapter(list[Series]).validate_python(content))
 
 
-def with_averages() -> list[Series]:
+def read_averages() -> list[Series]:
     """Return the series with averages over languages."""
-    return [series for series in published() if series.averages]
+    return [series for series in read_published() if series.averages]
 
 
-def by_language(target: str) -> Series | None:
+def find_language_scores(target: str) -> Series | None:
     """Return the first series with scores of a target by language, None where there is none."""
-    return next((series for series in published() if target in series.languages), None)
+    return next((series for series in read_published() if target in series.languages), None)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.analysis import published
-from stilts.analysis.claims import evidence
-from stilts.analysis.conditions import single_tasks
+from stilts.analysis.claims import gather_evidence
+from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.estimates import estimate
-from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.opened import Analysis
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import MULTI, TARGETS
@@ -20,17 +20,17 @@ MAJORITY = "most frequent label"
 GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
 
 
-def best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
+def find_best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
     """Return the best single intermediate task for a target, and on what it was chosen; None where there is none.
 
     It is the one with the best English dev score. A target without training has none: the one with the best mean test
     score over languages is taken, which flatters it.
     """
     part = analysis.replicates.get(target)
-    singles = [name for name in single_tasks(analysis.conditions) if part and name in part.conditions]
+    singles = [name for name in list_single_tasks(analysis.conditions) if part and name in part.conditions]
     if not singles:
         return None
-    scores = evidence(analysis).dev_scores
+    scores = gather_evidence(analysis).dev_scores
     task = TARGETS[target].training_task
     dev = scores[(scores["target"] == task) & scores["condition"].isin(singles)]
     if len(dev):
@@ -42,12 +42,12 @@ def best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
 def _shown(analysis: Analysis, target: str) -> dict[str, str]:
     """Return the conditions that a target's table shows, by the head of their column."""
     part = analysis.replicates[target]
-    chosen = best_single(analysis, target)
+    chosen = find_best_single(analysis, target)
     heads = {BASELINE: BASELINE} | ({f"best single ({chosen[0]})": chosen[0]} if chosen else {}) | {MULTI: MULTI}
     return {head: name for head, name in heads.items() if name in part.conditions}
 
 
-def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
+def tabulate_language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     """Return a target's scores by language: their mean, then English, then the others by syntactic distance.
 
     Returns
@@ -65,11 +65,11 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     part = analysis.replicates.get(target)
     if part is None:
         return pd.DataFrame(columns=["language", "n", BASELINE])
-    order = by_distance(part.languages)
+    order = sort_by_distance(part.languages)
     places = [part.languages.index(code) for code in order]
     scores = analysis.scores[analysis.scores["target"] == target]
     counts = scores.groupby("language")["n"].first()
-    table = pd.DataFrame({"language": [f"{language(code).name} ({code})" for code in order]})
+    table = pd.DataFrame({"language": [f"{get_language(code).name} ({code})" for code in order]})
     table["n"] = [int(counts[code]) for code in order]
     for head, name in _shown(analysis, target).items():
         table[head] = part.scores[places, part.conditions.index(name)]
@@ -79,7 +79,7 @@ def language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
         effects = [estimate(part.language(place, part.weights({MULTI: 1, BASELINE: -1}))) for place in places]
         table[GAIN] = [effect.value for effect in effects]
         table["low"], table["high"] = ([getattr(effect, end) for effect in effects] for end in ("low", "high"))
-    if series := published.by_language(target):
+    if series := published.find_language_scores(target):
         table[series.name] = [series.languages[target].get(code, np.nan) for code in order]
     means = {column: table[column].mean() for column in table.columns[2:] if column not in ("low", "high")}
     first = pd.DataFrame([{"language": "mean", "n": table["n"].sum(), **means}])
@@ -102,7 +102,7 @@ def _beside_accuracy(analysis: Analysis, target: str) -> "dict[str, pd.Series]":
     }
 
 
-def target_averages(analysis: Analysis) -> "pd.DataFrame":
+def tabulate_target_averages(analysis: Analysis) -> "pd.DataFrame":
     """Return one row per target: the mean over its languages, English among them, beside published test averages.
 
     Returns
@@ -116,15 +116,15 @@ def target_averages(analysis: Analysis) -> "pd.DataFrame":
     rows = []
     for target, part in analysis.replicates.items():
         means = dict(zip(part.conditions, part.scores.mean(axis=0), strict=True))
-        which, chosen_on = best_single(analysis, target) or (None, None)
+        which, chosen_on = find_best_single(analysis, target) or (None, None)
         n = analysis.scores[analysis.scores["target"] == target].groupby("language")["n"].first().sum()
         rows.append(
             {"target": target, "metric": TARGETS[target].metric, "languages": len(part.languages), "n": int(n)}
             | {BASELINE: means.get(BASELINE), "best single": means.get(which), "which": which, "chosen on": chosen_on}
             | {MULTI: means.get(MULTI)}
-            | {series.name: series.averages.get(target) for series in published.with_averages()}
+            | {series.name: series.averages.get(target) for series in published.read_averages()}
         )
     columns = ["target", "metric", "languages", "n", BASELINE, "best single", "which", "chosen on", MULTI]
-    names = [series.name for series in published.with_averages()]
+    names = [series.name for series in published.read_averages()]
     table = pd.DataFrame(rows, columns=[*columns, *names])
     return table.astype(dict.fromkeys([BASELINE, "best single", MULTI, *names], float))

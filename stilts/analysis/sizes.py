@@ -19,7 +19,7 @@ TRAINING = (
 )  # fmt: skip
 
 
-def sizes(studies: Mapping[str, Iterable[Record]]) -> "pd.DataFrame":
+def tabulate_sizes(studies: Mapping[str, Iterable[Record]]) -> "pd.DataFrame":
     """Return one row for each study, phase and set of settings.
 
     Parameters
@@ -63,8 +63,8 @@ def _settings(run: Run) -> tuple:
     return tuple(getattr(run.settings.training, name) for name in TRAINING)
 
 
-def shown(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return `sizes` for readers: rates as in 2e-4, and titles in words."""
+def show_sizes(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return `tabulate_sizes` for readers: rates as in 2e-4, and titles in words."""
     rates = [_rate(value) for value in table["learning_rate"]]
     epochs = [None if math.isnan(value) else f"{value:g}" for value in table["epochs"]]
     return table.assign(epochs=epochs, learning_rate=rates).rename(columns=lambda name: name.replace("_", " "))
@@ -77,7 +77,7 @@ def _rate(value: float) -> str | None:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def difference(live: Study, recorded: Study) -> str:
+def describe_difference(live: Study, recorded: Study) -> str:
     """Say how large two studies of one design are."""
     own, other = _extent(live), _extent(recorded)
     said = ", ".join(f"{number} {what}" for what, number in own.items())

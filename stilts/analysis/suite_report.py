@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from stilts.analysis.languages.facts import DISTANCES, by_distance, language, language_table
-from stilts.analysis.wording import listed
+from stilts.analysis.languages.facts import DISTANCES, get_language, sort_by_distance, tabulate_languages
+from stilts.analysis.wording import join_names
 from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
 from stilts.tasks.configs import Config
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, of_suite, tasks_read
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, keep_suite, list_tasks_read
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.markup import plain
 from stilts.workspace.preparation import prepare
@@ -33,16 +33,16 @@ def open_suite(checkout: Checkout, study: str) -> Path:
     return plan.suite_folder
 
 
-def recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
+def read_recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
     """Return what a study's suite said of itself when the records were committed; empty where that is not on record."""
     folder = checkout.root / "results" / study.name
     cure = f"take the committed one back (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
     return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 
 
-def of_study(manifest: Manifest, study: Study) -> Manifest:
+def keep_study(manifest: Manifest, study: Study) -> Manifest:
     """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
-    named = {task_name(task) for task in tasks_read(study)}
+    named = {task_name(task) for task in list_tasks_read(study)}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if Config.parse(config).task in named}
     own = {
@@ -55,11 +55,11 @@ def of_study(manifest: Manifest, study: Study) -> Manifest:
     return {**manifest, **own, "rows": rows, "overlap": kept} if manifest else {}
 
 
-def summary(manifest: Manifest) -> str:
+def describe_suite(manifest: Manifest) -> str:
     """Say how large a suite is, what it was made with and what names it."""
     if not manifest:
         return "What this study's suite holds is not on record yet; `stilts record` writes it with the study's records."
-    known = [language(code) for code in _languages(manifest)]
+    known = [get_language(code) for code in _languages(manifest)]
     rows = sum(sum(splits.values()) for splits in manifest["rows"].values())
     versions = ", ".join(plain(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
     made = f" with seed {plain(manifest['seed'])}" if "seed" in manifest else ""
@@ -75,25 +75,25 @@ def summary(manifest: Manifest) -> str:
 
 def _languages(manifest: Manifest) -> list[str]:
     """Languages with a test set, and English."""
-    return sorted(set(coverage(manifest)["language"]) | {SOURCE_LANGUAGE})
+    return sorted(set(tabulate_coverage(manifest)["language"]) | {SOURCE_LANGUAGE})
 
 
-def by_task(manifest: Manifest) -> str:
+def describe_tasks(manifest: Manifest) -> str:
     """Say in how many languages besides English each target task has a test set."""
-    table = coverage(manifest)
+    table = tabulate_coverage(manifest)
     sizes = table[table["language"] != SOURCE_LANGUAGE].groupby("task", sort=False)["language"].nunique()
-    said = [f"{size} in {listed(list(tasks.index))}" for size, tasks in sizes.groupby(sizes, sort=False)]
+    said = [f"{size} in {join_names(list(tasks.index))}" for size, tasks in sizes.groupby(sizes, sort=False)]
     return f"Languages besides English with a test set: {'; '.join(said)}."
 
 
 def _registry(manifest: Manifest, registry: Mapping[str, Task]) -> dict[str, Task]:
-    return of_suite(registry, manifest.get("suite", "pocket"))
+    return keep_suite(registry, manifest.get("suite", "pocket"))
 
 
-def language_overview(manifest: Manifest) -> pd.DataFrame:
+def tabulate_suite_languages(manifest: Manifest) -> pd.DataFrame:
     """Return one row per language, the nearest to English first: names, script, distances, test rows by target."""
-    codes = by_distance(_languages(manifest))
-    facts = language_table(codes)
+    codes = sort_by_distance(_languages(manifest))
+    facts = tabulate_languages(codes)
     facts["family"] = [f"{row.family}: {row.branch}" if row.branch else row.family for row in facts.itertuples()]
     facts["xtreme"] = facts["xtreme"].map({True: "yes", False: ""})
     targets = _registry(manifest, TARGETS)
@@ -107,7 +107,7 @@ def _test_rows(manifest: Manifest, task: Task, code: str) -> int:
     return manifest["rows"].get(task.config_for(code), {}).get("test", 0)
 
 
-def coverage(manifest: Manifest) -> pd.DataFrame:
+def tabulate_coverage(manifest: Manifest) -> pd.DataFrame:
     """Return one row per target and language with a test set: task, language, rows; tasks in the registry's order."""
     rows = [
         {"task": name, "language": Config.parse(config).language, "rows": splits["test"]}
@@ -118,7 +118,7 @@ def coverage(manifest: Manifest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "language", "rows"])
 
 
-def task_overview(manifest: Manifest) -> pd.DataFrame:
+def tabulate_tasks(manifest: Manifest) -> pd.DataFrame:
     """Return one row per task of a suite: kind, group, metric, training and dev rows, languages, test rows of each.
 
     Test rows are those of the language with the most; fewest is the number of the one with the fewest.
@@ -145,7 +145,7 @@ def _is_of(config: str, task: Task) -> bool:
     return config == task.config_for(Config.parse(config).language)
 
 
-def left_out(manifest: Manifest) -> pd.DataFrame:
+def tabulate_left_out(manifest: Manifest) -> pd.DataFrame:
     """Return the languages besides English that tasks leave out: language ("all" for a whole task), tasks, reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for task, missing in manifest.get("left_out", {}).items():
@@ -153,7 +153,7 @@ def left_out(manifest: Manifest) -> pd.DataFrame:
             if code != SOURCE_LANGUAGE:
                 reasons.setdefault((code, reason), []).append(task)
     rows = [
-        {"language": EVERY if code == EVERY else f"{language(code).name} ({code})"}
+        {"language": EVERY if code == EVERY else f"{get_language(code).name} ({code})"}
         | {"tasks": ", ".join(tasks), "reason": reason}
         for (code, reason), tasks in reasons.items()
     ]
@@ -161,7 +161,7 @@ def left_out(manifest: Manifest) -> pd.DataFrame:
     return table.sort_values(["language", "tasks"], ignore_index=True)
 
 
-def read_from(manifest: Manifest) -> pd.DataFrame:
+def tabulate_origins(manifest: Manifest) -> pd.DataFrame:
     """Return one row per split that a suite was read from: repository, config, split, rows there, published, revision.
 
     A revision is missing where the folder was
@@ -176,13 +176,13 @@ def read_from(manifest: Manifest) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["repository", "config", "split", "rows", "published", "revision"])
 
 
-def notes(manifest: Manifest) -> pd.DataFrame:
+def tabulate_notes(manifest: Manifest) -> pd.DataFrame:
     """Return what a reader of a task's numbers must know of its data: task, note."""
     rows = [{"task": task, "note": note} for task, noted in manifest.get("notes", {}).items() for note in noted]
     return pd.DataFrame(rows, columns=["task", "note"])
 
 
-def shared_texts(manifest: Manifest) -> pd.DataFrame:
+def tabulate_shared_texts(manifest: Manifest) -> pd.DataFrame:
     """Return what dev and test sets of suite "xtreme" share with training sets of one language.
 
     Returns
@@ -194,7 +194,7 @@ def shared_texts(manifest: Manifest) -> pd.DataFrame:
     return table.assign(percent=100 * table["shared"] / table["rows"])
 
 
-def overlap(manifest: Manifest) -> pd.DataFrame:
+def tabulate_overlap(manifest: Manifest) -> pd.DataFrame:
     """Return what each test set shares with training sets, in percent of its rows.
 
     One row per target and place (English, the other languages, and each source language among them with training sets
@@ -216,10 +216,10 @@ def overlap(manifest: Manifest) -> pd.DataFrame:
 
 
 def _place(tested: str) -> str:
-    return tested if tested == "other languages" else language(tested).name
+    return tested if tested == "other languages" else get_language(tested).name
 
 
-def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> pd.DataFrame:
+def show_examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> pd.DataFrame:
     """Return one real test example per language that has the target: language, example, answer.
 
     Parameters
@@ -232,7 +232,7 @@ def examples(suite: Path, target: str, codes: Sequence[str], place: int = 0) -> 
     task = get_target(target)
     tested, splits = read_manifest(suite)["rows"], SuiteSplits(suite, task)
     rows = [
-        {"language": language(code).name} | task.format.show(splits, code, place)
+        {"language": get_language(code).name} | task.format.show(splits, code, place)
         for code in codes
         if "test" in tested.get(task.config_for(code), {})
     ]

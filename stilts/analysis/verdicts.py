@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, stdtr
 
-from stilts.analysis.estimates import LEVEL, with_holm
+from stilts.analysis.estimates import LEVEL, correct_by_holm
 from stilts.study.errors import StiltsError
 
 
@@ -77,7 +77,7 @@ class Hypothesis:
         return max(self.asked, self.smallest or 0.0)
 
 
-def no_room(asked: Hypothesis, score: float, guessed: float) -> str:
+def explain_no_room(asked: Hypothesis, score: float, guessed: float) -> str:
     """Say why a score leaves the effect that a hypothesis is about no room, a clause; "" where it does.
 
     Parameters
@@ -153,7 +153,7 @@ def judge(
     nearest = np.array([min(decisions[place].values()) for place in tested])
     corrected = nearest
     if correct and len(nearest) > 1:
-        corrected = with_holm(pd.DataFrame({"p": nearest}))["p_holm"]
+        corrected = correct_by_holm(pd.DataFrame({"p": nearest}))["p_holm"]
     judged = {}
     for place, own, p in zip(tested, nearest, corrected, strict=True):
         factor = float(p / own) if own else 1.0

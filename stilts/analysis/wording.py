@@ -25,7 +25,7 @@ def count(things: Sized | int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Return names in code type with commas and an "and"."""
     marked = [code(name) for name in names]
     return " and ".join(marked) if len(marked) < 3 else ", ".join(marked[:-1]) + f" and {marked[-1]}"
@@ -37,12 +37,12 @@ def signed(value: float, decimals: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
 
 
-def in_words(value: float, low: float, high: float, unit: str = "points") -> str:
+def format_effect(value: float, low: float, high: float, unit: str = "points") -> str:
     """Write an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"."""
     return f"{signed(value)} {unit} ({signed(low)} to {signed(high)})"
 
 
-def p_text(value: float) -> str:
+def format_p(value: float) -> str:
     """Write a p-value for readers, who never see it as zero; an en dash where there is none."""
     if math.isnan(value):
         return "\N{EN DASH}"

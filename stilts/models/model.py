@@ -68,14 +68,14 @@ class MultiTaskModel(nn.Module):
         See `stilts.models.adapters.begin`, to which an encoder's part of `state` goes; the pooler, if there is one,
         goes with the encoder, the heads stay as they are.
         """
-        own = encoder_part(state) if state is not None else None
+        own = take_encoder(state) if state is not None else None
         adapters.begin(self.encoder, own, settings, goes_on=goes_on, draw=draw)
         if state is not None:
             self._load_pooler(state)
 
     def load_encoder(self, state: State) -> None:
         """Take encoder and pooler of another model's state, adapters merged; no weight may be missing. Heads stay."""
-        adapters.load_merged(self.encoder, encoder_part(state))
+        adapters.load_merged(self.encoder, take_encoder(state))
         self._load_pooler(state)
 
     def _load_pooler(self, state: State) -> None:
@@ -165,7 +165,7 @@ class States:
         return self._model.backbone.token_states(self._batch.ids, self._batch.mask, self._batch.written)
 
 
-def encoder_part(state: State) -> dict[str, torch.Tensor]:
+def take_encoder(state: State) -> dict[str, torch.Tensor]:
     """Return the weights of a model's encoder, named as in the encoder."""
     return _part(state, "encoder.")
 

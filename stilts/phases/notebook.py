@@ -11,7 +11,7 @@ from stilts.phases.runner import complete
 from stilts.study.errors import StiltsError, UnknownName, reasons
 from stilts.study.records import Record
 from stilts.study.settings import Phase, Study
-from stilts.tasks.registry import get_target, study_conditions
+from stilts.tasks.registry import get_target, resolve_conditions
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 
@@ -55,7 +55,7 @@ def _trained_in(block: str, study: Study) -> set[str]:
         return set(study.targets)
     if block != "intermediate_training":
         return set()
-    return {name for each in study_conditions(study) for name in (each.name, *each.all_tasks)}
+    return {name for each in resolve_conditions(study) for name in (each.name, *each.all_tasks)}
 
 
 def _as_languages(setting: str, value: Any) -> Any:

@@ -30,9 +30,9 @@ from stilts.tasks.formats.inputs import Input, Row
 from stilts.tasks.formats.language_model import LanguageModel
 from stilts.tasks.formats.masked_lm import MaskedLM
 from stilts.tasks.formats.span_corruption import SpanCorruption
-from stilts.tasks.formats.subwords import special_tokens, subwords
+from stilts.tasks.formats.subwords import special_tokens, split_texts
 from stilts.training.loop import train
-from stilts.training.prediction import token_batches
+from stilts.training.prediction import batch_by_tokens
 from stilts.training.processes import ALONE, Processes
 from stilts.training.state import Outcome, SavedStates
 
@@ -222,7 +222,7 @@ def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: in
 
 def _cut(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", length: int, language: str) -> list[Block]:
     before, after = special_tokens(tokenizer)
-    whole = subwords(tokenizer, texts, add_special_tokens=False)
+    whole = split_texts(tokenizer, texts, add_special_tokens=False)
     stream = np.concatenate([part for ids in whole for part in (ids, after)])
     room = length - len(before)
     pieces = stream[: len(stream) // room * room].reshape(-1, room)
@@ -284,7 +284,7 @@ class _HeldOut:
         model.eval()
         losses: dict[int, Loss] = {}
         precision = resolve_precision(self.precision, model.device)
-        for batch in token_batches([part.tokens for part in self.inputs], DEV_BATCH_TOKENS):
+        for batch in batch_by_tokens([part.tokens for part in self.inputs], DEV_BATCH_TOKENS):
             parts = [self.inputs[number] for number in batch]
             with autocast(precision, model.device):
                 logits = model.logits(TASK, parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.models.adapters import has_adapters
-from stilts.models.model import MultiTaskModel, build_model, encoder_part
+from stilts.models.model import MultiTaskModel, build_model, take_encoder
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.launch import train_together
 from stilts.phases.pretraining import pretrain
@@ -22,8 +22,8 @@ from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.guessing import majority
 from stilts.tasks.registry import Task, get_intermediate, get_target
 from stilts.training.loop import train
-from stilts.training.optimization import trained_count
-from stilts.training.prediction import dev_score
+from stilts.training.optimization import count_trained
+from stilts.training.prediction import score_dev
 from stilts.training.processes import ALONE, Processes
 from stilts.training.state import Outcome, SavedStates
 
@@ -78,7 +78,7 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
     if not processes.is_main:
         return None
     metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
-    work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(model))
+    work = Work(outcome.examples, outcome.tokens, processes.count, count_trained(model))
     return _save_and_record(run, plan, model, metrics, clock, work, outcome, saved)
 
 
@@ -100,7 +100,7 @@ def _pretrain(run: Run, plan: "Plan", processes: Processes) -> Record | None:
     if not processes.is_main:
         return None
     outcome = done.outcome
-    work = Work(outcome.examples, outcome.tokens, processes.count, trained_count(done.model))
+    work = Work(outcome.examples, outcome.tokens, processes.count, count_trained(done.model))
     return _save_and_record(run, plan, done.model, done.metrics, clock, work, outcome, saved)
 
 
@@ -124,7 +124,7 @@ def _save_and_record(
 def _goes_on_with_adapters(run: Run, parent: State | None) -> bool:
     """Whether a run trains the adapters of its parent on: all stages of phase 1 train the same ones."""
     if run.phase == "intermediate":
-        return parent is not None and has_adapters(encoder_part(parent))
+        return parent is not None and has_adapters(take_encoder(parent))
     return run.settings.condition.adapters == "continued"
 
 
@@ -172,7 +172,7 @@ class _Dev:
 
     def scores(self, model: MultiTaskModel, names: Iterable[str]) -> dict[str, float]:
         """Return a model's scores on some of the tasks, in percent."""
-        return {name: dev_score(model, name, self.splits[name], self.precision) for name in names}
+        return {name: score_dev(model, name, self.splits[name], self.precision) for name in names}
 
     def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
         """Return a record's metrics: by language the mean over its tasks, and each where there are several."""

@@ -20,7 +20,7 @@ def plot(records: Sequence[Record], store: Store) -> list[Figure]:
     return [plots[record.run.settings.measure.kind](record, store.table(record.id)) for record in records]
 
 
-def scalars(records: Sequence[Record]) -> pd.DataFrame:
+def tabulate_scalars(records: Sequence[Record]) -> pd.DataFrame:
     """Return the numbers of the records, a row each, a column for each run and language; units as the measures say."""
     columns = {
         f"{record.run.condition} ({language})": metrics

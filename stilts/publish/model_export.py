@@ -96,19 +96,19 @@ def _write_model(checkout: "Checkout", run: Run, folder: Path) -> None:
 
     from stilts.models.adapters import load_merged
     from stilts.models.encoders import load_encoder
-    from stilts.models.model import encoder_part
+    from stilts.models.model import take_encoder
 
     state = checkout.checkpoints.load(run.id)
     model, tokenizer = load_encoder(str(checkout.encoder_folder(run)))
-    load_merged(model, encoder_part(state))
+    load_merged(model, take_encoder(state))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    about = {task.name: json.dumps(_head(checkout, run, task), ensure_ascii=False) for task in tasks(run)}
+    about = {task.name: json.dumps(_head(checkout, run, task), ensure_ascii=False) for task in list_tasks(run)}
     heads = {name.removeprefix("heads."): tensor for name, tensor in state.items() if not name.startswith("encoder.")}
     save_file(heads, folder / HEADS, {"format": "pt", **about})
 
 
-def tasks(run: Run) -> list[Task]:
+def list_tasks(run: Run) -> list[Task]:
     """Return the tasks whose heads a run leaves: its own and those of the stages before; of pretraining none."""
     if run.target is not None:
         return [get_target(run.target)]
@@ -170,7 +170,7 @@ def _eval_results(record: Record, evaluated: list[Record]) -> list["EvalResult"]
     """Return the dev score of each task, and the test scores of the runs that evaluated, by language."""
     dev = [
         _eval_result(task, record, task.source_language, "validation", _dev_score(record, task))
-        for task in tasks(record.run)
+        for task in list_tasks(record.run)
     ]
     test = [
         _eval_result(get_target(other.run.target), other, language, "test", own["score"])
@@ -220,7 +220,7 @@ def _training_limits(run: Run) -> list[str]:
             f"One seed ({run.seed}), {run.settings.pretraining.updates} updates on texts, from random weights; "
             "the head is that of the objective."
         ]
-    training, languages = run.settings.training, sorted({task.source_language for task in tasks(run)})
+    training, languages = run.settings.training, sorted({task.source_language for task in list_tasks(run)})
     return [
         f"One seed ({run.seed}), at most {training.examples} training examples a task, inputs of at most "
         f"{training.max_length} tokens; longer ones are cut or split.",
@@ -278,7 +278,7 @@ def _what(record: Record) -> str:
             f"An encoder with random weights ({run.settings.encoder.scratch.architecture}) over the tokenizer "
             f"of {encoder}, after the pretraining phase {named}, trained on texts alone. {place}"
         )
-    names = ", ".join(task.reference for task in tasks(run))
+    names = ", ".join(task.reference for task in list_tasks(run))
     return (
         f"# {run.condition}, {names}, seed {run.seed}\n\n"
         f"The encoder {encoder} after the {run.phase} phase {named}, trained on {names}; intermediate tasks: "

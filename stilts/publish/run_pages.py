@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from stilts.analysis import learning
-from stilts.analysis.chance import guessing
+from stilts.analysis.chance import read_guessing
 from stilts.study.records import Record, Store
 from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.workspace.notebooks.markup import code
@@ -18,7 +18,7 @@ from stilts.workspace.notebooks.markup import code
 COLUMNS = 3  # panels beside each other
 
 
-def learning_curves(records: Sequence[Record]) -> Figure:
+def draw_learning_curves(records: Sequence[Record]) -> Figure:
     """Plot the training loss by update, a panel for each run, with the best dev score marked."""
     figure, axes = _panels(len(records))
     for axis, record in zip(axes, records, strict=True):
@@ -34,7 +34,7 @@ def learning_curves(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def pretraining_curves(records: Sequence[Record]) -> Figure:
+def draw_pretraining_curves(records: Sequence[Record]) -> Figure:
     """Plot bits per predicted token by update, a panel for each pretraining: of training and of held-out texts."""
     figure, axes = _panels(len(records))
     for axis, record in zip(axes, records, strict=True):
@@ -50,7 +50,7 @@ def pretraining_curves(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def held_out_table(records: Sequence[Record]) -> pd.DataFrame:
+def tabulate_held_out(records: Sequence[Record]) -> pd.DataFrame:
     """Return what each pretraining reached on held-out texts, a row for each language ("mul": all of them)."""
     rows = [
         {
@@ -66,15 +66,15 @@ def held_out_table(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["encoder", "language"])
 
 
-def learned_text(records: Sequence[Record], store: Store) -> str:
+def describe_learned(records: Sequence[Record], store: Store) -> str:
     """Say which of the trainings that runs are, or stand on, did not get above chance on their dev set.
 
     A training on several tasks at once is passed over, since its dev score is a mean over them.
     """
     behind = [parent for record in records if record.run.phase == "zero-shot" for parent in record.run.parents]
     trained = [*records, *(found for name in dict.fromkeys(behind) if (found := store.find(name)))]
-    noted = guessing(trained, store)
-    tables = [learning.dev_scores(trained, noted, phase) for phase in ("intermediate", "target")]
+    noted = read_guessing(trained, store)
+    tables = [learning.tabulate_dev_scores(trained, noted, phase) for phase in ("intermediate", "target")]
     scores = pd.concat(tables).astype({"learned": bool})
     if scores.empty:
         return ""
@@ -91,7 +91,7 @@ def learned_text(records: Sequence[Record], store: Store) -> str:
     )
 
 
-def language_scores(records: Sequence[Record]) -> Figure:
+def tabulate_language_scores(records: Sequence[Record]) -> Figure:
     """Plot each language's score, a row for each target task; English is the large filled mark."""
     rows = [
         {"target": record.run.target, "score": metrics["score"], "source": language == SOURCE_LANGUAGE}
@@ -109,7 +109,7 @@ def language_scores(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def score_table(records: Sequence[Record]) -> pd.DataFrame:
+def tabulate_scores(records: Sequence[Record]) -> pd.DataFrame:
     """Return scores in percent: a row for each language, a column for each target task."""
     scores = {
         record.run.target: {language: metrics["score"] for language, metrics in record.metrics.items()}
@@ -118,7 +118,7 @@ def score_table(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(scores).sort_index().rename_axis("language").round(1)
 
 
-def summary(records: Sequence[Record]) -> pd.DataFrame:
+def summarize_run(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row per run: its id, score, cost and device."""
     rows = [
         {
@@ -138,7 +138,7 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("run")
 
 
-def settings(records: Sequence[Record]) -> pd.DataFrame:
+def tabulate_settings(records: Sequence[Record]) -> pd.DataFrame:
     """Return the resolved settings, one row each, a column for each target task (or condition)."""
     flat = [pd.json_normalize(record.run.settings.model_dump(mode="json")).iloc[0].map(str) for record in records]
     columns = {

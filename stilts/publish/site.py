@@ -22,7 +22,7 @@ from stilts.study.leftovers import is_part
 from stilts.study.runs import Job
 from stilts.study.storage import digest, replace_file, sha256
 from stilts.study.yaml_files import read_yaml
-from stilts.workspace.starting import ended_by_signal, environment, python, runs_folder
+from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "p
 # --- table of contents -----------------------------------------------------------------------------------------------
 
 
-def run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
+def list_run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
     """Return the appendix's pages, in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
 
     A job's id changes with its settings; the page's name does not, so that the table of contents can be committed.
@@ -57,7 +57,7 @@ def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
     chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if chapter["file"] == RUNS_PAGE]
     if not chapters:
         raise StiltsError(f"{path}: no chapter has `file: {RUNS_PAGE}`, under which the executed runs are listed")
-    chapters[0]["sections"] = [{"file": page} for page in run_pages(jobs)]
+    chapters[0]["sections"] = [{"file": page} for page in list_run_pages(jobs)]
     text = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
     changed = text != path.read_text(encoding="utf-8")
     if changed:
@@ -66,7 +66,7 @@ def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
     return changed
 
 
-def toc_pages(root: Path) -> list[str]:
+def list_toc_pages(root: Path) -> list[str]:
     """Return the pages that `_toc.yml` names, the first page first, without suffix."""
     toc = _read_toc(root)
     chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
@@ -119,7 +119,7 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
     Parameters
     ----------
     executed : mapping of str to Path
-        Page of a run, as `run_pages` names it -> executed notebook.
+        Page of a run, as `list_run_pages` names it -> executed notebook.
     analyses : sequence of Path
         Folders of executed analyses: the notebook, and the files that it wrote.
 
@@ -223,19 +223,19 @@ def _source(root: Path, page: str) -> Path | None:
 
 
 def _require_sources(root: Path) -> None:
-    missing = [page for page in toc_pages(root) if _source(root, page) is None]
+    missing = [page for page in list_toc_pages(root) if _source(root, page) is None]
     if missing:
         raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
 
 
 def _missing_pages(root: Path, html: Path) -> list[str]:
-    return [f"{page}.html" for page in toc_pages(root) if not (html / f"{page}.html").exists()]
+    return [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]
 
 
 def _run_jupyter_book(root: Path) -> None:
     main = "from jupyter_book.cli.main import main; main()"  # its script may name another Python
-    command = python("-c", main, "build", str(root), "-W", "-n", "--keep-going")
-    where = environment(runs_folder(root))
+    command = build_command("-c", main, "build", str(root), "-W", "-n", "--keep-going")
+    where = make_environment(find_runs_folder(root))
     done = subprocess.run(command, cwd=root, env=where, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         # Sphinx reports a page's warnings only when it reads the page: the next build must read all pages again.
@@ -261,7 +261,7 @@ def _pages_digest(root: Path) -> str:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
     kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
-    return digest(_checksums(root, {_source(root, page) for page in toc_pages(root)} | set(kept)))
+    return digest(_checksums(root, {_source(root, page) for page in list_toc_pages(root)} | set(kept)))
 
 
 def _checksums(root: Path, files: Iterable[Path]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from stilts.study.runs import Run
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.study.storage import new_folder, require_new
 from stilts.tasks.formats.inputs import Row
-from stilts.tasks.formats.official_files import row_numbers
+from stilts.tasks.formats.official_files import read_row_numbers
 from stilts.tasks.registry import Task, get_target
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _gaps(test: _TestSet, given: int, official: int | None) -> Iterator[str]:
     if test.pairs is not None and all(row["match"] for row in test.asked):
         yield "every sentence has a partner: the corpora that pairs are mined from are not in the suite"
     held, what = (asked, "rows") if test.pairs is None else (test.pairs, "true pairs")
-    missing = 1 + max(row_numbers(test.asked)) - asked if test.task.format.numbered else 0
+    missing = 1 + max(read_row_numbers(test.asked)) - asked if test.task.format.numbered else 0
     if official not in (None, held):
         yield f"{held:,} {what} in the suite, {official:,} in the official test set (data.sizes, or the data folder)"
     elif missing:
@@ -296,13 +296,16 @@ def _manifest(plan: "Plan", submission: Submission, suite: Path) -> dict[str, An
         "rules": RULES,
         "not checked": [f"{target}: the number of rows, which is not published in this form"
                         for target in submission.choices if None in TEST_ROWS[target].values()],
-        "averages": {"rules": AVERAGES, **averages({name: about["XTREME's score"] for name, about in targets.items()})},
+        "averages": {
+            "rules": AVERAGES,
+            **average_scores({name: about["XTREME's score"] for name, about in targets.items()}),
+        },
         "targets": targets,
         "packages": package_versions(),
     }  # fmt: skip
 
 
-def averages(scores: Mapping[str, float | None]) -> dict[str, Any]:
+def average_scores(scores: Mapping[str, float | None]) -> dict[str, Any]:
     """Return XTREME's averages of task scores in percent, by group and over all; None where a task is missing.
 
     Parameters

@@ -233,7 +233,7 @@ def _that_fits(name: str) -> str:
     return f"{name[: MOST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
 
 
-def unique(runs: Sequence[Run]) -> list[Run]:
+def drop_repeated(runs: Sequence[Run]) -> list[Run]:
     """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
     return list({run.id: run for run in runs}.values())
 
@@ -241,7 +241,7 @@ def unique(runs: Sequence[Run]) -> list[Run]:
 def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
     """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
     groups: dict[tuple[Phase, str, int], list[Run]] = {}
-    for run in unique(runs):
+    for run in drop_repeated(runs):
         groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
     jobs = []
     for (phase, condition, seed), members in groups.items():

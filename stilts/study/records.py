@@ -225,7 +225,7 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
     target = Store(folder / "records")
     for record in records:
         target.write(record, store.predictions(record.id) if record.predictions_sha256 else None)
-    table = tidy(records).round(4)
+    table = tabulate_scores(records).round(4)
     try:
         replace_file(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
     except OSError as error:
@@ -293,7 +293,7 @@ def _digest_of_file(path: Path) -> str | None:
         return None
 
 
-def tidy(records: Iterable[Record], phase: Phase = "zero-shot") -> "pd.DataFrame":
+def tabulate_scores(records: Iterable[Record], phase: Phase = "zero-shot") -> "pd.DataFrame":
     """Return one row per run and language, with the run's condition, target and seed, score, n and other metrics."""
     import pandas as pd
 

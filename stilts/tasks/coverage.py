@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _BATCH = 4096
 
 
-def text_keys(texts: Iterable[str]) -> "np.ndarray":
+def hash_texts(texts: Iterable[str]) -> "np.ndarray":
     """The texts' 64-bit digests (BLAKE2b), ascending, without repetition; shape (n,), uint64."""
     import numpy as np
 
-    return np.unique(np.fromiter((text_key(text) for text in texts), np.uint64))
+    return np.unique(np.fromiter((hash_text(text) for text in texts), np.uint64))
 
 
 def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
@@ -29,7 +29,7 @@ def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
     Parameters
     ----------
     keys : numpy.ndarray
-        As `text_keys` gives them.
+        As `hash_texts` gives them.
     texts : iterable of str
         What is about to be encoded; of a text that is given as words, each word.
 
@@ -40,19 +40,19 @@ def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
     """
     import numpy as np
 
-    for batch in batches_of(texts):
-        own = np.fromiter((text_key(text) for text in batch), np.uint64, len(batch))
+    for batch in batch_texts(texts):
+        own = np.fromiter((hash_text(text) for text in batch), np.uint64, len(batch))
         places = np.minimum(np.searchsorted(keys, own), max(0, len(keys) - 1))
         unknown = np.flatnonzero(keys[places] != own) if len(keys) else range(len(batch))
         if len(unknown):
             raise StiltsError(
-                f"the text {shown_text(batch[unknown[0]])} is not among those for which the encoder's vocabulary was "
+                f"the text {shorten_text(batch[unknown[0]])} is not among those for which the encoder's vocabulary was "
                 "trimmed; prepare the encoder with it, or set trim_vocabulary: false"
             )
 
 
 def cover(tokenizer: "PreTrainedTokenizerFast", keys: "np.ndarray | None") -> None:
-    """Note on a tokenizer for which texts its vocabulary was trimmed, as `text_keys` gives them; None: for any text."""
+    """Note on a tokenizer for which texts its vocabulary was trimmed, by `hash_texts`; None: for any text."""
     tokenizer.covered_texts = keys
 
 
@@ -71,17 +71,17 @@ def check_covered(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) ->
         assert_covered(keys, texts)
 
 
-def text_key(text: str) -> int:
+def hash_text(text: str) -> int:
     """Return the digest by which a text is known, 64 bits."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def shown_text(text: str) -> str:
+def shorten_text(text: str) -> str:
     """Return a text as a message shows it, cut where it is long."""
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
-def batches_of(texts: Iterable[str]) -> Iterable[list[str]]:
+def batch_texts(texts: Iterable[str]) -> Iterable[list[str]]:
     """Yield texts in lists of at most `_BATCH`."""
     batch = []
     for text in texts:

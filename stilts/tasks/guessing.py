@@ -19,6 +19,6 @@ def balanced_accuracy(gold: Sequence[str], predictions: Sequence[str]) -> float:
     return 100 * float(np.mean([np.mean(each) for each in right.values()]))
 
 
-def labelled_scores(gold: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+def score_guessing(gold: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
     """Return what a record holds beside accuracy: `majority` and `balanced`, in percent."""
     return {"majority": majority(gold), "balanced": balanced_accuracy(gold, predictions)}

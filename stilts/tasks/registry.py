@@ -205,19 +205,21 @@ MULTI = "multi"
 
 def text_columns(suite: str) -> tuple[str, ...]:
     """Return the columns of a suite that go through a tokenizer: those of its tasks' formats, in the formats' order."""
-    used = {task.format.name for task in (*of_suite(TARGETS, suite).values(), *of_suite(INTERMEDIATES, suite).values())}
+    used = {
+        task.format.name for task in (*keep_suite(TARGETS, suite).values(), *keep_suite(INTERMEDIATES, suite).values())
+    }
     return tuple(dict.fromkeys(column for name in FORMATS if name in used for column in FORMATS[name].text_columns))
 
 
 def get_target(name: str, suite: str | None = None) -> Task:
     """Return a target task (of a suite, where one is given); UnknownName if there is none of that name."""
-    known = of_suite(TARGETS, suite) if suite else TARGETS
+    known = keep_suite(TARGETS, suite) if suite else TARGETS
     if name not in known:
         raise UnknownName("target task", name, known)
     return known[name]
 
 
-def of_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
+def keep_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
     """Return the tasks of a registry that a suite holds."""
     return {name: task for name, task in registry.items() if task.suite == suite}
 
@@ -262,7 +264,7 @@ def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_language
             )
 
 
-def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
+def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     """Return what an entry of `intermediates` means: none, one task, `multi` (all of them), or a condition of its own.
 
     Parameters
@@ -275,7 +277,7 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     UnknownName
         If it names no intermediate task of the suite.
     """
-    known = of_suite(INTERMEDIATES, suite)
+    known = keep_suite(INTERMEDIATES, suite)
     if isinstance(entry, Condition):
         for task in entry.all_tasks:
             if task_name(task) not in known:
@@ -296,12 +298,12 @@ def condition(entry: str | Condition, suite: str = "pocket") -> Condition:
     return Condition(name=entry, tasks=(entry,))
 
 
-def study_conditions(study: Study) -> list[Condition]:
-    """Return what the entries of a study's `intermediates` mean, see `condition`."""
-    return [condition(entry, study.data.suite) for entry in study.intermediates]
+def resolve_conditions(study: Study) -> list[Condition]:
+    """Return what the entries of a study's `intermediates` mean, see `resolve_condition`."""
+    return [resolve_condition(entry, study.data.suite) for entry in study.intermediates]
 
 
-def measured_tasks(study: Study) -> list[Condition]:
+def list_measured_tasks(study: Study) -> list[Condition]:
     """Return the tasks that a study measures besides those of its conditions, each as a condition of this task alone.
 
     Raises
@@ -310,9 +312,9 @@ def measured_tasks(study: Study) -> list[Condition]:
         If one is no intermediate task of the study's suite.
     """
     alone = (Condition(name=f"measured-{task.replace('.', '-')}", tasks=(task,)) for task in study.measures.tasks)
-    return [condition(each, study.data.suite) for each in alone]
+    return [resolve_condition(each, study.data.suite) for each in alone]
 
 
-def tasks_read(study: Study) -> list[str]:
+def list_tasks_read(study: Study) -> list[str]:
     """Return the intermediate tasks that a study trains on or measures, each as its file calls it (`qa`, `qa.de`)."""
-    return [task for each in (*study_conditions(study), *measured_tasks(study)) for task in each.all_tasks]
+    return [task for each in (*resolve_conditions(study), *list_measured_tasks(study)) for task in each.all_tasks]

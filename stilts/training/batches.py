@@ -10,7 +10,7 @@ from stilts.tasks.formats.inputs import Input
 GROUP = 32  # batches that are sorted together: long enough for little padding, short enough to stay random
 
 
-def grouped_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
+def group_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
     """Return one epoch's batches: every position once, shuffled, with inputs of like length together."""
     order = list(range(len(lengths)))
     rng.shuffle(order)
@@ -22,7 +22,7 @@ def grouped_batches(lengths: Sequence[int], batch_size: int, rng: random.Random)
     return batches
 
 
-def schedule(
+def schedule_updates(
     tasks: Mapping[str, EncodedSplit], batch_size: int, epochs: float, example_cap: int, seed: int
 ) -> list[tuple[str, list[int]]]:
     """Return the updates of a training: (task, positions of its inputs).
@@ -38,7 +38,7 @@ def schedule(
         for name, data in tasks.items():
             chosen = sorted(rng.sample(range(len(data.inputs)), min(len(data.inputs), example_cap)))
             lengths = [data.inputs[i].longest for i in chosen]
-            batches = grouped_batches(lengths, batch_size, rng)
+            batches = group_batches(lengths, batch_size, rng)
             current += [(name, [chosen[i] for i in batch]) for batch in batches]
         rng.shuffle(current)
         per_epoch = len(current)
@@ -46,26 +46,26 @@ def schedule(
     return updates
 
 
-def padded_tokens(parts: Sequence[Input]) -> int:
+def count_padded_tokens(parts: Sequence[Input]) -> int:
     """Return the tokens of a batch with padding: its sequences times the longest one."""
     return sum(len(part.sequences) for part in parts) * max(part.longest for part in parts)
 
 
-def token_passes(parts: Sequence[Input], most: int) -> list[list[Input]]:
+def cut_by_tokens(parts: Sequence[Input], most: int) -> list[list[Input]]:
     """Cut a batch, in its order, into passes of at most `most` padded tokens; an input longer than that goes alone.
 
     The batches of a training are sorted by length, so that the cut leaves little padding.
     """
     passes: list[list[Input]] = []
     for part in parts:
-        if passes and padded_tokens([*passes[-1], part]) <= most:
+        if passes and count_padded_tokens([*passes[-1], part]) <= most:
             passes[-1].append(part)
         else:
             passes.append([part])
     return passes
 
 
-def even_passes(parts: Sequence[Input], count: int) -> list[Sequence[Input]]:
+def cut_evenly(parts: Sequence[Input], count: int) -> list[Sequence[Input]]:
     """Cut a batch, in its order, into at most `count` passes of as many inputs each, the last perhaps of fewer."""
     size = -(-len(parts) // count)
     return [parts[start : start + size] for start in range(0, len(parts), size)]

@@ -10,8 +10,8 @@ from stilts.study.errors import StiltsError
 from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.subwords import subwords
-from stilts.training.prediction import BATCH_TOKENS, counted, embed, head_outputs
+from stilts.tasks.formats.subwords import split_texts
+from stilts.training.prediction import BATCH_TOKENS, compute_outputs, count_progress, embed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -75,17 +75,17 @@ class EvaluatedModel:
         """Return what decoding needs of the task's head for each input; these are of so many examples."""
         self.examples += examples
         self.tokens += sum(part.tokens for part in inputs)
-        progress = counted(self._progress, len(inputs))
-        return head_outputs(self.model, self.task, self.form, inputs, progress=progress, **self._options)
+        progress = count_progress(self._progress, len(inputs))
+        return compute_outputs(self.model, self.task, self.form, inputs, progress=progress, **self._options)
 
     def expect(self, texts: int) -> None:
         """Take note how many texts `vectors` will be asked for in all."""
-        self._noted = counted(self._progress, texts)
+        self._noted = count_progress(self._progress, texts)
 
     def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "Vectors":
         """Return the pooled vectors of every distinct text at some layers."""
         different = list(dict.fromkeys(texts))
-        ids = subwords(self.tokenizer, different, truncation=True, max_length=self.max_length)
+        ids = split_texts(self.tokenizer, different, truncation=True, max_length=self.max_length)
         self.examples += len(ids)
         self.tokens += sum(map(len, ids))
         return Vectors(different, layers, embed(self.model.encoder, ids, layers, progress=self._noted, **self._options))

@@ -18,7 +18,7 @@ from stilts.tasks.formats.base import Format, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.loop import train as train_model
-from stilts.training.prediction import dev_score
+from stilts.training.prediction import score_dev
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,7 +94,7 @@ def train(
         {TASK: data},
         how,
         seed=seed,
-        dev_scores=lambda: {TASK: dev_score(model, TASK, held_out, how.precision)},
+        dev_scores=lambda: {TASK: score_dev(model, TASK, held_out, how.precision)},
     )
     return Trained(name, model, tokenizer, form, train_split.labels, how.max_length, outcome.best_score)
 

@@ -10,7 +10,7 @@ from stilts.models.model import MultiTaskModel, autocast, products
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.inputs import Input
-from stilts.training.batches import even_passes, padded_tokens, token_passes
+from stilts.training.batches import count_padded_tokens, cut_by_tokens, cut_evenly
 from stilts.training.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ class Gradients:
         if form.whole_batches:
             return [parts]
         if self.batch_tokens is None:
-            return even_passes(parts, self.processes.count)
-        return token_passes(parts, self.batch_tokens)
+            return cut_evenly(parts, self.processes.count)
+        return cut_by_tokens(parts, self.batch_tokens)
 
     def _pass(self, task: str, form: TrainedFormat, parts: Sequence[Input], weight: int) -> torch.Tensor:
         """Add the gradients of some of a batch's inputs; return their share of its mean loss."""
@@ -115,7 +115,7 @@ def _half(task: str, form: TrainedFormat, parts: Sequence[Input]) -> int:
     if form.whole_batches:
         what, remedy = f"a batch of {len(parts)} inputs, which its loss compares with each other", "batch_size"
     elif len(parts) > 1:
-        return padded_tokens(parts) // 2
+        return count_padded_tokens(parts) // 2
     elif parts[0].alternatives:
         what = f"one input of {len(parts[0].sequences)} sequences"
     else:

@@ -15,9 +15,9 @@ from stilts.models.model import MultiTaskModel, resolve_precision
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit
-from stilts.training.batches import schedule
+from stilts.training.batches import schedule_updates
 from stilts.training.gradients import Gradients
-from stilts.training.optimization import checkpoint_gradients, freeze, make_optimizer, trained_weights
+from stilts.training.optimization import checkpoint_gradients, copy_trained_weights, freeze, make_optimizer
 from stilts.training.processes import ALONE, Processes
 from stilts.training.state import Outcome, SavedStates, TrainingState
 
@@ -66,7 +66,7 @@ def train(
         If a loss is not finite (the rate is too high or an example is broken), the settings leave no update, the
         encoder cannot do what they ask for, or one example alone does not fit into memory.
     """
-    updates = schedule(tasks, settings.batch_size, settings.epochs, example_cap, seed)
+    updates = schedule_updates(tasks, settings.batch_size, settings.epochs, example_cap, seed)
     if not updates:
         raise StiltsError(
             f"{settings.epochs} epochs are less than one update of {settings.batch_size} examples; raise epochs"
@@ -159,4 +159,4 @@ def _evaluate(state: TrainingState, dev_scores: DevScores, updates: int) -> None
     if mean(scores.values()) < outcome.best_score:
         return
     outcome.best_scores, outcome.best_update = scores, state.done
-    state.best = {} if state.done == updates else trained_weights(state.model)
+    state.best = {} if state.done == updates else copy_trained_weights(state.model)

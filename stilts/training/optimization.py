@@ -62,13 +62,13 @@ def checkpoint_gradients(model: MultiTaskModel) -> None:
     model.encoder.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
-def trained_weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
+def copy_trained_weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
     """Return copies of the weights that train, by their names in the model's state, in the CPU's memory."""
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items() if name in trained}
 
 
-def trained_count(model: MultiTaskModel) -> int:
+def count_trained(model: MultiTaskModel) -> int:
     """Return the number of weights that train: of the encoder or its adapters, and of the heads."""
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 

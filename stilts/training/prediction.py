@@ -18,7 +18,7 @@ BATCH_TOKENS = 4096  # of one padded batch, where no study says otherwise
 Progress = Callable[[int], Any]  # so many more examples went through
 
 
-def counted(progress: Callable[[int, int], Any], total: int) -> Progress:
+def count_progress(progress: Callable[[int, int], Any], total: int) -> Progress:
     """Turn "so many more are done" into "so many of all are done", never more than all, which may be a forecast."""
     done = 0
 
@@ -30,7 +30,7 @@ def counted(progress: Callable[[int, int], Any], total: int) -> Progress:
     return more
 
 
-def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+def batch_by_tokens(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     """Yield positions of inputs, sorted by length, in batches of at most `most` tokens with padding."""
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
@@ -43,7 +43,7 @@ def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 
 
 @torch.inference_mode()
-def head_outputs(
+def compute_outputs(
     model: MultiTaskModel,
     task: str,
     form: TrainedFormat,
@@ -56,7 +56,7 @@ def head_outputs(
     """Return what decoding needs of each input's logits, in the order of the inputs; the model is put in eval mode."""
     model.eval()
     outputs: list[Any] = [None] * len(inputs)
-    for batch in token_batches([part.longest * len(part.sequences) for part in inputs], batch_tokens):
+    for batch in batch_by_tokens([part.longest * len(part.sequences) for part in inputs], batch_tokens):
         parts = [inputs[i] for i in batch]
         with autocast(precision, model.device):
             logits = model.logits(task, parts)
@@ -67,16 +67,16 @@ def head_outputs(
 
 
 def predict(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> list[str]:
-    """Return one prediction per row, as text. Options as in `head_outputs`."""
-    return split.decode(head_outputs(model, task, split.form, split.inputs, **options))
+    """Return one prediction per row, as text. Options as in `compute_outputs`."""
+    return split.decode(compute_outputs(model, task, split.form, split.inputs, **options))
 
 
 def count_predictions(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> Counts:
-    """Return what each row adds to the task's metric. Options as in `head_outputs`."""
+    """Return what each row adds to the task's metric. Options as in `compute_outputs`."""
     return split.counts(predict(model, task, split, **options))
 
 
-def dev_score(model: MultiTaskModel, task: str, split: EncodedSplit, precision: str) -> float:
+def score_dev(model: MultiTaskModel, task: str, split: EncodedSplit, precision: str) -> float:
     """Return the score of a dev set in percent; `precision` may be "auto"."""
     computed = resolve_precision(precision, model.device)
     return score(count_predictions(model, task, split, batch_tokens=BATCH_TOKENS, precision=computed))
@@ -111,7 +111,7 @@ def embed(
     backbone = Backbone(encoder)
     inputs = [Input(i, tokens, None) for i, tokens in enumerate(ids)]
     vectors = np.empty((len(layers), len(ids), encoder.config.hidden_size), dtype=np.float32)
-    for batch in token_batches([len(tokens) for tokens in ids], batch_tokens):
+    for batch in batch_by_tokens([len(tokens) for tokens in ids], batch_tokens):
         padded, mask = pad([inputs[i] for i in batch], encoder.config.pad_token_id, encoder.device)
         with autocast(precision, encoder.device):
             states = backbone.layer_states(padded, mask)

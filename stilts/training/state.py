@@ -19,7 +19,7 @@ from stilts.models.model import MultiTaskModel
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError, reasons
 from stilts.training.gradients import Gradients
-from stilts.training.optimization import trained_weights
+from stilts.training.optimization import copy_trained_weights
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class TrainingState:
         states = {"cpu": torch.get_rng_state()}
         if self.model.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.model.device)
-        parts = {"weights": trained_weights(self.model), "best": self.best, "moments": moments, "random": states}
+        parts = {"weights": copy_trained_weights(self.model), "best": self.best, "moments": moments, "random": states}
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def notes(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class TrainingState:
     def restore(self, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
         """Take over a state that was saved; StiltsError if it is of a model with other weights."""
         weights = _part(tensors, "weights")
-        if weights.keys() != trained_weights(self.model).keys():
+        if weights.keys() != copy_trained_weights(self.model).keys():
             raise StiltsError("the saved state of this training is of a model with other weights")
         self.model.load_state_dict(weights, strict=False)
         moments: dict[int, Tensors] = {}

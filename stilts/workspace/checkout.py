@@ -16,7 +16,7 @@ from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import digest, names_in, stands
-from stilts.workspace.starting import runs_folder
+from stilts.workspace.starting import find_runs_folder
 
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 
@@ -39,7 +39,7 @@ class Checkout:
 
     def __post_init__(self):
         if self.runs is None:
-            object.__setattr__(self, "runs", runs_folder(self.root))
+            object.__setattr__(self, "runs", find_runs_folder(self.root))
 
     @property
     def checkpoints(self) -> Checkpoints:

@@ -8,7 +8,7 @@ from stilts.models.known_encoders import Shape, encoder_shape
 from stilts.study.provenance import ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.runs import Run
-from stilts.workspace.work import operations_per_weight
+from stilts.workspace.work import count_operations
 
 RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # whose work follows from the sizes of the data
 
@@ -60,7 +60,7 @@ ASSUMED_GPUS = (
 ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12, gpu=False)
 
 
-def speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
+def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
     """Return what devices that fit an encoder sustain: those on record, most runs first, else the assumed ones."""
     large = shape.layer_weights >= GPU_WEIGHTS
     by_device: dict[str, list[Record]] = {}
@@ -85,7 +85,7 @@ def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | No
     rates: dict[bool, list[float]] = {True: [], False: []}
     for record in records:
         weights = encoder_shape(record.run.settings.encoder.name).layer_weights
-        operations = record.provenance.tokens * operations_per_weight(record.run) * weights
+        operations = record.provenance.tokens * count_operations(record.run) * weights
         rates[record.run.phase != "zero-shot"].append(operations / record.provenance.seconds)
     if not rates[True]:
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stilts.models.known_encoders import Shape
 from stilts.study.runs import Run
 from stilts.study.settings import Study
-from stilts.workspace.work import tested_rows
+from stilts.workspace.work import count_tested_rows
 
 BYTES_PER_WEIGHT = 4
 STATE_COPIES = 3  # of the weights, in the saved state of a training: themselves and AdamW's two moments
@@ -52,7 +52,7 @@ class Disk:
         return self.least + max(0, self.passing - 1) * self.checkpoint
 
 
-def disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing: Mapping[str, int]) -> Disk:
+def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing: Mapping[str, int]) -> Disk:
     """Return the disk that a study takes.
 
     Parameters
@@ -68,7 +68,7 @@ def disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing
     first = sum(run.phase in ("pretraining", "intermediate") for run in runs)
     second = sum(run.phase == "target" for run in runs)
     kept = study.schedule.keep_checkpoints
-    rows = sum(sum(tested_rows(run, study).values()) for run in evaluated)
+    rows = sum(sum(count_tested_rows(run, study).values()) for run in evaluated)
     return Disk(
         checkpoint=checkpoint,
         kept=first + (second if kept else 0),

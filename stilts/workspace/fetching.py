@@ -23,7 +23,7 @@ from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE, Study, split_reference
 from stilts.study.storage import replace_file, sha256
-from stilts.tasks.registry import get_target, tasks_read
+from stilts.tasks.registry import get_target, list_tasks_read
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
@@ -80,7 +80,7 @@ class Wanted:
     encoders: tuple[tuple[str, str | None], ...]
 
 
-def wanted(study: Study) -> Wanted:
+def list_wanted(study: Study) -> Wanted:
     """Return what a study needs from the Hub and from elsewhere.
 
     Raises
@@ -102,7 +102,7 @@ def wanted(study: Study) -> Wanted:
 def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
     """Yield how each task of a study is made, and in which languages."""
     languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
-    tasks = [*tasks_read(study), *(get_target(name, study.data.suite).name for name in study.targets)]
+    tasks = [*list_tasks_read(study), *(get_target(name, study.data.suite).name for name in study.targets)]
     for name, language in map(split_reference, dict.fromkeys(tasks)):
         if language in ("", SOURCE_LANGUAGE) and name in RECIPES:
             yield RECIPES[name], languages
@@ -128,7 +128,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
         If there is no data folder, a repository or a split is not on the Hub, the Hub cannot be reached, a file differs
         from what the Hub says of it or from what was fetched before, or the disk is full.
     """
-    needs = wanted(study)
+    needs = list_wanted(study)
     if needs.places and folder is None:
         raise StiltsError(f"study '{study.name}': data.folder is not set, nor STILTS_DATA; name the folder to fetch to")
     with _explained(study):

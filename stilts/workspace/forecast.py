@@ -23,9 +23,9 @@ from stilts.study.runs import (
 from stilts.study.settings import Languages, Study
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.registry import TARGETS
-from stilts.workspace.devices import RECKONED_PHASES, Speed, speeds
+from stilts.workspace.devices import RECKONED_PHASES, Speed, estimate_speeds
 from stilts.workspace.disk import BYTES_PER_WEIGHT
-from stilts.workspace.work import operations_per_weight, run_tokens, run_updates, tested_rows
+from stilts.workspace.work import count_operations, count_run_tokens, count_run_updates, count_tested_rows
 
 # Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
 ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
@@ -69,7 +69,7 @@ class Estimator:
     def __init__(self, records: Iterable[Record], study: Study | None = None, shape: "Shape | None" = None):
         records = list(records)
         self.study, self.shape = study, shape
-        self.speeds = speeds(records, shape) if shape else []
+        self.speeds = estimate_speeds(records, shape) if shape else []
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
         for record in records:
             self._by_kind.setdefault(_kind(record.run), []).append(record)
@@ -80,7 +80,7 @@ class Estimator:
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
             seconds = self._reckoned(run, speed or self.speeds[0])
-            return Forecast(seconds, search_memory_mb(run, self.study, self.shape), measured=False)
+            return Forecast(seconds, estimate_search_memory(run, self.study, self.shape), measured=False)
         if not like:
             return Forecast(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
         per_unit, memory = self._measured(_kind(run))
@@ -100,8 +100,8 @@ class Estimator:
         return self.shape is not None and self.study is not None and self.study.data.suite == "xtreme"
 
     def _reckoned(self, run: Run, speed: "Speed") -> float:
-        work = run_tokens(run, self.study) * operations_per_weight(run) * self.shape.layer_weights
-        return work / speed.of(run) + run_updates(run, self.study) * speed.update_seconds
+        work = count_run_tokens(run, self.study) * count_operations(run) * self.shape.layer_weights
+        return work / speed.of(run) + count_run_updates(run, self.study) * speed.update_seconds
 
 
 def _kind(run: Run) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ SEARCH_BYTES = 400_000_000  # of a process that searches, besides: libraries, an
 ROW_BYTES = 1_500  # of a sentence: its row as Python holds it, its tokens, its place among the vectors
 
 
-def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
+def estimate_search_memory(run: Run, study: Study, shape: Shape) -> float:
     """Return the main memory that the evaluation of a retrieval task is reckoned to take; 0 for other runs.
 
     All sentences of a split of one language are held at once, as vectors of one layer: once as they were made, and once
@@ -155,7 +155,7 @@ def search_memory_mb(run: Run, study: Study, shape: Shape) -> float:
     """
     if run.phase != "zero-shot" or TARGETS[run.target].trained:
         return 0.0
-    texts = TARGETS[run.target].format.searched_sides * max(tested_rows(run, study).values(), default=0)
+    texts = TARGETS[run.target].format.searched_sides * max(count_tested_rows(run, study).values(), default=0)
     vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)
     weights = shape.weights * BYTES_PER_WEIGHT
     return (2 * vectors + 2 * weights + texts * ROW_BYTES + SEARCH_BYTES) / 1e6

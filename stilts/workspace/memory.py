@@ -9,7 +9,7 @@ UNLIMITED = 2**60  # bytes; version 1 of cgroups writes a number near 2^63 where
 LIMITS = {"memory": ("memory.limit_in_bytes",), "": ("memory.max", "memory.high")}  # controller -> files, v1 and v2
 
 
-def memory_mb(root: Path = Path("/"), variables: Mapping[str, str] | None = None) -> int:
+def find_memory(root: Path = Path("/"), variables: Mapping[str, str] | None = None) -> int:
     """Return the memory in MB that jobs may fill together.
 
     That is the machine's, or what the process's control groups (of this process and of all above it, version 1 and 2),

@@ -7,10 +7,10 @@ from stilts.models.known_encoders import encoder_shape
 from stilts.study.provenance import precision_mix
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
-from stilts.workspace.disk import Disk, disk
+from stilts.workspace.disk import Disk, estimate_disk
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
 from stilts.workspace.plan import Plan
-from stilts.workspace.scheduling import jobs_at_once
+from stilts.workspace.scheduling import count_jobs_at_once
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
 
@@ -32,7 +32,7 @@ class PlanReport:
         self.expect = Estimator(records.values(), plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))
-        self.at_once = jobs_at_once(plan.study)
+        self.at_once = count_jobs_at_once(plan.study)
 
     def summary(self) -> Listing:
         """Return one row for each phase and condition, and what its runs without a record are expected to take."""
@@ -43,7 +43,7 @@ class PlanReport:
         for (phase, condition), runs in sorted(groups.items(), key=lambda group: _PHASES.index(group[0][0])):
             todo = [run for run in runs if run.id not in self.recorded]
             seconds = sum(self.expect(run).seconds for run in todo)
-            expected = duration(seconds) if todo else ""
+            expected = format_duration(seconds) if todo else ""
             rows.append((phase, condition, str(len(runs)), str(len(runs) - len(todo)), expected))
         return ("phase", "condition", "runs", "recorded", "expected"), rows
 
@@ -86,8 +86,8 @@ class PlanReport:
 
     def _in_words(self, estimate: Forecast) -> str:
         if estimate.measured:
-            return duration(estimate.seconds)
-        return f"{duration(estimate.seconds)} ({'reckoned' if self.expect.reckons else 'assumed'})"
+            return format_duration(estimate.seconds)
+        return f"{format_duration(estimate.seconds)} ({'reckoned' if self.expect.reckons else 'assumed'})"
 
     def _time(self, estimates: list[Forecast]) -> Iterator[str]:
         unlike = sum(not estimate.measured for estimate in estimates)
@@ -97,8 +97,8 @@ class PlanReport:
             seconds = sum(estimate.seconds for estimate in estimates) + NOTEBOOK_SECONDS * self.notebooks
             jobs = min(self.at_once, self.notebooks)
             yield (
-                f"time: about {duration(seconds)} on one core, {duration(seconds / jobs)} on this machine with {jobs} "
-                f"at a time{self._source(unlike)}"
+                f"time: about {format_duration(seconds)} on one core, {format_duration(seconds / jobs)} on this "
+                f"machine with {jobs} at a time{self._source(unlike)}"
             )
         if self.expect.reckons:
             yield (
@@ -132,7 +132,7 @@ class PlanReport:
             return "disk: not known, since the encoder's size is not (it has no config.json here)"
         places = {"suite": self.plan.suite_folder, "encoder": self.checkout.encoder_folder(self.plan.runs[0])}
         standing = {name: _bytes_in(place) for name, place in places.items() if place.is_dir()}
-        return _disk_in_words(disk(self._started(), self.study, self.shape, self.at_once, standing))
+        return _disk_in_words(estimate_disk(self._started(), self.study, self.shape, self.at_once, standing))
 
     def _started(self) -> list[Run]:
         """Return the runs without a record and all that they go on from, whose checkpoints may not be here."""
@@ -146,14 +146,14 @@ class PlanReport:
 _PHASES = tuple(PHASE_VERSIONS)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time in the unit that reads best: seconds to ten minutes, minutes to three hours, hours."""
     if seconds < 600:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:,.0f} h"
 
 
-def size(count: float) -> str:
+def format_size(count: float) -> str:
     """Return a number of bytes in GB, or in MB below one."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
@@ -164,11 +164,12 @@ def _bytes_in(folder: Path) -> int:
 
 def _disk_in_words(needed: Disk) -> str:
     if needed.passing > 1:
-        most = f", at most {size(needed.most)} if no model is evaluated before all are trained"
+        most = f", at most {format_size(needed.most)} if no model is evaluated before all are trained"
     else:
         most = ""
     return (
-        f"disk: about {size(needed.least)}{most}: checkpoints of {size(needed.checkpoint)}, {needed.kept} to stay and "
-        f"{needed.passing} to go once they are evaluated; saved states {size(needed.states)}, "
-        f"suite {size(needed.suite)}, encoder {size(needed.encoder)}, records {size(needed.records)}"
+        f"disk: about {format_size(needed.least)}{most}: checkpoints of {format_size(needed.checkpoint)}, "
+        f"{needed.kept} to stay and {needed.passing} to go once they are evaluated; saved states "
+        f"{format_size(needed.states)}, suite {format_size(needed.suite)}, encoder {format_size(needed.encoder)}, "
+        f"records {format_size(needed.records)}"
     )

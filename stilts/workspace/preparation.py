@@ -8,7 +8,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import EncoderSettings
 from stilts.study.storage import new_folder, require_new
 from stilts.workspace.plan import Plan
-from stilts.workspace.resolution import request_of, source_of
+from stilts.workspace.resolution import make_request, open_source
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def prepare(plan: Plan) -> None:
 
 def _build_suite(plan: Plan) -> None:
     """Build the suite that a plan's runs are named after; one whose data have changed since would be another."""
-    source, request = source_of(plan.study, plan.checkout), request_of(plan.study)
+    source, request = open_source(plan.study, plan.checkout), make_request(plan.study)
     if source.fingerprint(request) != plan.runs[0].data:
         raise StiltsError(f"study '{plan.study.name}': its data changed after it was planned; give the command again")
     source.build(plan.suite_folder, request, report=log.info)
@@ -36,7 +36,7 @@ def _prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None
 
     prepare_encoder(
         plan.checkout.encoder_name(encoder),
-        source_of(plan.study, plan.checkout).texts(plan.suite_folder),
+        open_source(plan.study, plan.checkout).texts(plan.suite_folder),
         folder,
         revision=encoder.revision,
         trim=encoder.trim_vocabulary,

@@ -29,7 +29,7 @@ class ProgressNote(BaseModel):
     total: PositiveFloat
 
 
-def noted_share(checkout: Checkout, run_id: str) -> float:
+def read_noted_share(checkout: Checkout, run_id: str) -> float:
     """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
     try:
         note = ProgressNote.model_validate_json((checkout.runs / "progress" / f"{run_id}.json").read_bytes())
@@ -62,7 +62,7 @@ class Tally:
         open_runs = self._weights.keys() - self.recorded
         self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
         return sum(
-            weight * (1.0 if run_id in self.recorded else noted_share(self.plan.checkout, run_id))
+            weight * (1.0 if run_id in self.recorded else read_noted_share(self.plan.checkout, run_id))
             for run_id, weight in self._weights.items()
         )
 
@@ -71,7 +71,7 @@ class Tally:
 
 
 @contextmanager
-def progress_bar(plan: Plan) -> Iterator[None]:
+def show_progress(plan: Plan) -> Iterator[None]:
     """Show a bar over all runs of a plan, weighted by their expected time, until the body ends.
 
     Where standard error is no terminal, a line a minute.

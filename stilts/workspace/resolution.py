@@ -15,7 +15,7 @@ from stilts.sources import xtreme
 from stilts.sources.pocket import source as pocket
 from stilts.sources.suite import Request
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.planning import plan_runs, unique
+from stilts.study.planning import drop_repeated, plan_runs
 from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
 from stilts.tasks.registry import (
     INTERMEDIATES,
@@ -25,8 +25,8 @@ from stilts.tasks.registry import (
     check_sources,
     get_intermediate,
     get_target,
-    measured_tasks,
-    study_conditions,
+    list_measured_tasks,
+    resolve_conditions,
 )
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.limits import check_number, check_runs
@@ -79,7 +79,7 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
     UnknownName
         If the study names a task, a language, a suite or an encoder that is not known.
     """
-    source = source_of(study, checkout)
+    source = open_source(study, checkout)
     conditions, measured, targets = resolve_tasks(
         study, source, has_data=checkout.has_data(study) or not provisional
     )
@@ -89,11 +89,11 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
         study,
         conditions,
         {task.name: task.training_task for task in targets if task.trained},
-        source.fingerprint(request_of(study)),
+        source.fingerprint(make_request(study)),
         {name: encoder_fingerprint(places[name], encoder.revision) for name, encoder in encoders.items()},
         measured,
     )
-    runs = unique(runs)
+    runs = drop_repeated(runs)
     shapes = {encoder.name: encoder_shape(places[name]) for name, encoder in encoders.items()}
     positions = {encoder.name: input_limit(places[name], encoder.revision) for name, encoder in encoders.items()}
     check_runs(runs, _known(shapes), _known(positions))
@@ -105,7 +105,7 @@ def _known(values: Mapping[str, T | None]) -> dict[str, T]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def source_of(study: Study, checkout: Checkout) -> Source:
+def open_source(study: Study, checkout: Checkout) -> Source:
     """Return what makes the suite of a study."""
     if study.data.suite not in SUITES:
         raise UnknownName("suite", study.data.suite, SUITES)
@@ -127,7 +127,7 @@ def resolve_tasks(
     UnknownName, StiltsError
         If the study names a task, a language or a condition that is not known, or what the source does not have.
     """
-    conditions, measured = study_conditions(study), measured_tasks(study)
+    conditions, measured = resolve_conditions(study), list_measured_tasks(study)
     _check_per_task(study, conditions)
     _check_source_languages(study, conditions, study.targets)
     _check_source_languages(study, measured)
@@ -203,7 +203,7 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
         return
     _check_evaluated(data, evaluated)
     named = list(dict.fromkeys(language for each in (data, evaluated) if each != "all" for language in each))
-    absent = source.left_out(replace(request_of(study), languages=named))
+    absent = source.left_out(replace(make_request(study), languages=named))
     for task in spoken:
         if reason := absent.get(task.family or task.name, {}).get(task.source_language):
             raise StiltsError(f"intermediate task '{task.reference}' cannot be had: {reason}")
@@ -241,7 +241,7 @@ def _check_families(study: Study, conditions: list[Condition]) -> None:
                 )
 
 
-def request_of(study: Study) -> Request:
+def make_request(study: Study) -> Request:
     """Return what a study asks of the source of its data."""
     data = study.data
     languages = None if data.languages == "all" else data.languages

@@ -25,13 +25,13 @@ from stilts.study.leftovers import remove_leftovers, scratch_folder
 from stilts.study.runs import Job
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.memory import memory_mb
-from stilts.workspace.notebooks.jobs import job_notebook, log_of, pages_of, reasons_to_run
+from stilts.workspace.memory import find_memory
+from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_pages
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
-from stilts.workspace.progress import progress_bar
-from stilts.workspace.starting import ended_by_signal, environment, python
+from stilts.workspace.progress import show_progress
+from stilts.workspace.starting import build_command, ended_by_signal, make_environment
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
     with plan.checkout.lock(f"study-{plan.study.name}"):
         remove_leftovers(path for place in ("*", "*/*") for path in plan.checkout.runs.glob(f"{place}/*.part-*"))
         recorded = plan.recorded()
-        reasons = list(reasons_to_run(plan, recorded, with_book))
+        reasons = list(explain_runs(plan, recorded, with_book))
         if not reasons:
             log.info("study %s: every run is recorded%s", plan.study.name, ", every page stands" if with_book else "")
             return
@@ -68,7 +68,7 @@ def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
         todo = plan.pending(recorded)
         _check_checkpoints(plan, todo)
         for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
-            job_notebook(plan.checkout, job).unlink(missing_ok=True)
+            find_job_notebook(plan.checkout, job).unlink(missing_ok=True)
         start = time.monotonic()
         _snakemake(plan, profile, with_book)
         _require_done(plan, with_book)
@@ -105,7 +105,7 @@ def _require_done(plan: Plan, with_book: bool) -> None:
     recorded = plan.recorded()
     lacking = [f"record {run.id}" for run in plan.runs if run.id not in recorded]
     if with_book:
-        lacking += [f"page {page}" for page in pages_of(plan, with_book).values() if not page.exists()]
+        lacking += [f"page {page}" for page in list_pages(plan, with_book).values() if not page.exists()]
     if lacking:
         shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise StiltsError(
@@ -129,21 +129,21 @@ def _check_checkpoints(plan: Plan, todo: Collection[Job]) -> None:
 
 def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
     # The profile's path is relative to the checkout, since in a whole one Snakemake would expand brackets.
-    command = python(
+    command = build_command(
         "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
         "--snakefile", str(plan.checkout.root / "Snakefile"), "--nolock",
         "--configfile", str(_write_config(plan)),
     )  # fmt: skip
-    pages = pages_of(plan, with_book)
+    pages = list_pages(plan, with_book)
     for page in pages.values():
-        log_of(page).unlink(missing_ok=True)
+        find_log(page).unlink(missing_ok=True)
     log_file = plan.checkout.runs / f"snakemake-{plan.study.name}.log"
     with ExitStack() as stack:
-        variables = environment(plan.checkout.runs)
+        variables = make_environment(plan.checkout.runs)
         if profile == LOCAL_PROFILE:
-            command += ["--resources", f"mem_mb={max(memory_mb(), plan.study.schedule.memory_mb)}"]
+            command += ["--resources", f"mem_mb={max(find_memory(), plan.study.schedule.memory_mb)}"]
             variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
-        stack.enter_context(progress_bar(plan))
+        stack.enter_context(show_progress(plan))
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
         raise StiltsError(
@@ -195,7 +195,7 @@ def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
     told = [f"Snakemake was ended by {ended}"] if ended else []
     for name, page in pages.items():
         if not page.exists():
-            told += _told(name, log_of(page))
+            told += _told(name, find_log(page))
     return "\n".join(dict.fromkeys(told)) or _errors_in(log_file)
 
 
@@ -232,7 +232,7 @@ def _lines(log_file: Path) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
-def jobs_at_once(study: Study) -> int:
+def count_jobs_at_once(study: Study) -> int:
     """Return how many of a study's jobs this machine does at a time, as its cores and its memory allow."""
     by_cores = len(os.sched_getaffinity(0)) // study.schedule.threads_per_job
-    return max(1, min(by_cores, memory_mb() // study.schedule.memory_mb))
+    return max(1, min(by_cores, find_memory() // study.schedule.memory_mb))

@@ -26,17 +26,17 @@ OWN_FOLDERS = {  # variable -> folder of ours in place of the user's
 USER_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
 
-def python(*arguments: str) -> list[str]:
+def build_command(*arguments: str) -> list[str]:
     """Return a command of the Python that runs this; it takes no module from the current folder."""
     return [sys.executable, "-P", *arguments]
 
 
-def runs_folder(root: Path) -> Path:
+def find_runs_folder(root: Path) -> Path:
     """Return the folder of what this machine has made: `runs` of a checkout, or what STILTS_RUNS says, from there."""
     return root / (os.environ.get("STILTS_RUNS") or "runs")
 
 
-def environment(runs: Path) -> dict[str, str]:
+def make_environment(runs: Path) -> dict[str, str]:
     """Return the environment of every process that is started, made from that of this one.
 
     Parameters

@@ -11,16 +11,16 @@ ASSUMED_TEST_ROWS = 2000  # of a test set whose size is not known (udpos)
 ASSUMED_TOKENS = 64
 
 
-def run_tokens(run: Run, study: Study) -> float:
+def count_run_tokens(run: Run, study: Study) -> float:
     """Return the tokens that go through the encoder in a run of a study of XTREME, epochs counted."""
     if run.phase == "zero-shot":
-        return sum(tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
+        return sum(count_tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
     tokens = sum(count * TOKENS.get(task_name(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings.training.epochs * tokens
 
 
-def run_updates(run: Run, study: Study) -> float:
+def count_run_updates(run: Run, study: Study) -> float:
     """Return the updates of a run of a study of XTREME; none where nothing is trained."""
     if run.phase == "zero-shot":
         return 0.0
@@ -38,7 +38,7 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
     return {task: min(cap, TRAIN_ROWS.get(task_name(task), ASSUMED_ROWS)) for task in tasks}
 
 
-def tested_rows(run: Run, study: Study) -> dict[str, int]:
+def count_tested_rows(run: Run, study: Study) -> dict[str, int]:
     """Return what is evaluated of each language: rows; pairs of Tatoeba; sentences of BUCC."""
     wanted, form = run.settings.languages, TARGETS[run.target].format
     most = min(run.settings.evaluation.examples or UNLIMITED, form.suite_rows(study.data.sizes))
@@ -49,6 +49,6 @@ def tested_rows(run: Run, study: Study) -> dict[str, int]:
     }
 
 
-def operations_per_weight(run: Run) -> int:
+def count_operations(run: Run) -> int:
     """Operations a token and weight."""
     return 2 if run.phase == "zero-shot" else 6

@@ -13,9 +13,15 @@ import yaml
 from faked_study import LANGUAGES, PILOT_SUITE, commit_pilot, fill
 
 from stilts.analysis import omissions, prose, published, score_report, suite_report
-from stilts.analysis.costs import Throughput, costs_by_phase, read_throughput, run_costs, throughput_table
+from stilts.analysis.costs import (
+    Throughput,
+    read_throughput,
+    sum_costs_by_phase,
+    tabulate_run_costs,
+    tabulate_throughput,
+)
 from stilts.analysis.effects import average_gains, average_language_gains
-from stilts.analysis.gain_tables import gains_of, retrieval_scores, rows_of, well_covered
+from stilts.analysis.gain_tables import estimate_study_gains, keep_condition, keep_well_covered, tabulate_retrieval
 from stilts.analysis.opened import find_records, open_analysis, open_if_recorded, open_study
 from stilts.analysis.verdicts import Verdict
 from stilts.publish.tables import show
@@ -25,10 +31,10 @@ from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
 from stilts.tasks.formats.tagging import name_chunks
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite
 from stilts.workspace.checkout import find_checkout
-from stilts.workspace.notebooks.execution import execute, parameters_of
-from stilts.workspace.notebooks.pages import book_pages
+from stilts.workspace.notebooks.execution import execute, read_parameters
+from stilts.workspace.notebooks.pages import read_book_pages
 from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
@@ -106,9 +112,9 @@ def faked_rows(name):
 
 def write_faked_suite(folder):
     tables = []
-    for name in (name for name, task in of_suite(INTERMEDIATES, "pocket").items() if task.in_multi):
+    for name in (name for name, task in keep_suite(INTERMEDIATES, "pocket").items() if task.in_multi):
         tables += [Table(f"intermediate.{name}.en", "train", task_features(name), faked_rows(name))]
-    for name, task in of_suite(TARGETS, "pocket").items():
+    for name, task in keep_suite(TARGETS, "pocket").items():
         tables += [Table(f"{name}.de", "test", task_features(name), faked_rows(name))]
         if task.trained:
             tables += [Table(f"{name}.en", split, task_features(name), faked_rows(name)) for split in ("train", "test")]
@@ -133,7 +139,7 @@ def write_faked_suite(folder):
 @pytest.fixture(scope="module")
 def pages(root):
     """Every analysis page, executed."""
-    for page in book_pages(root):
+    for page in read_book_pages(root):
         if page.name in ANALYSES:
             more = {"data": {"place": 1}, "languages": {"least_targets": 3}}.get(page.name, {})
             execute_page(page, root, "runs/book", **more)
@@ -142,7 +148,7 @@ def pages(root):
 
 def execute_page(page, root, out, **more):
     """Execute a page as the book does, with fewer replicates; return it."""
-    taken = parameters_of(page.template)
+    taken = read_parameters(page.template)
     common = {"page": page.name, "out": out, "resamples": 200}
     given = {name: value for name, value in common.items() if name in taken} | page.parameters | more
     execute(page.template, root / out / f"{page.name}.ipynb", given)
@@ -161,8 +167,8 @@ def figure_names(page):
 
 def test_these_are_all_analyses():
     # Chapters of the questions are made of the committed records, when a book is built; so is the ledger of provenance.
-    chapters = {page.name for page in book_pages(HERE) if "stilts.analysis.questions" in page.template.read_text()}
-    assert {page.name for page in book_pages(HERE)} - {"provenance"} - chapters <= set(ANALYSES)
+    chapters = {page.name for page in read_book_pages(HERE) if "stilts.analysis.questions" in page.template.read_text()}
+    assert {page.name for page in read_book_pages(HERE)} - {"provenance"} - chapters <= set(ANALYSES)
     assert {"learned", "order", "distance", "architecture", "adapters", "complexity"} <= chapters
 
 
@@ -269,24 +275,26 @@ def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
     monkeypatch.chdir(root)
     suite = suite_report.open_suite(find_checkout(), "pocket-full")
     manifest = read_manifest(suite)
-    assert suite_report.examples(suite, "slots", ["en", "hr", "de"], 0).to_numpy().tolist() == [
+    assert suite_report.show_examples(suite, "slots", ["en", "hr", "de"], 0).to_numpy().tolist() == [
         ["English", "mach Küche hell", "area: Küche"],
         ["German", "mach Küche hell", "area: Küche"],
     ]
-    assert suite_report.examples(suite, "ui-mining", ["de"], 1).to_numpy().tolist() == [["German", "Nein", "No"]]
-    assert suite_report.overlap(manifest).to_dict("records") == [
+    assert suite_report.show_examples(suite, "ui-mining", ["de"], 1).to_numpy().tolist() == [["German", "Nein", "No"]]
+    assert suite_report.tabulate_overlap(manifest).to_dict("records") == [
         {"target": "intent", "tested in": "English", "rows": 2, "own: template": 25.0,
          "own: values": 0.0, "own: meaning": 50.0, "own: text": 0.0,
          "intermediate: template": 25.0, "intermediate: values": 0.0, "intermediate: meaning": 75.0,
          "intermediate: text": 0.0}
     ]  # fmt: skip
-    assert suite_report.left_out(manifest).to_numpy().tolist() == [["Croatian (hr)", "intent, slots", "too thin"]]
-    table = suite_report.language_overview(manifest).set_index("code")
-    assert not set(of_suite(TARGETS, "xtreme")) & set(table.columns)
+    assert suite_report.tabulate_left_out(manifest).to_numpy().tolist() == [
+        ["Croatian (hr)", "intent, slots", "too thin"]
+    ]
+    table = suite_report.tabulate_suite_languages(manifest).set_index("code")
+    assert not set(keep_suite(TARGETS, "xtreme")) & set(table.columns)
     assert table[["intent", "ui-retrieval"]].to_numpy().tolist() == [[2, 0], [2, 2]]
     assert table.index.tolist() == ["en", "de"]
     with pytest.raises(StiltsError, match="test set intent.de has rows 0 to 1; 'place' asks for 7"):
-        suite_report.examples(suite, "intent", ["de"], 7)
+        suite_report.show_examples(suite, "intent", ["de"], 7)
 
 
 def test_chunks_of_a_tagged_sentence():
@@ -331,20 +339,20 @@ def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
     analysis = open_analysis(find_checkout(), "pocket", resamples=50)
     assert set(analysis.languages) == set(LANGUAGES)
     averages = average_language_gains(analysis.replicates)
-    assert set(well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
+    assert set(keep_well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
     with pytest.raises(StiltsError, match="no language takes part in 9 target tasks; 'least_targets' can be 5 at most"):
-        well_covered(averages, 9)
+        keep_well_covered(averages, 9)
     with pytest.raises(UnknownName, match="unknown condition 'multy'. Did you mean 'multi'"):
-        rows_of(analysis.scores, "multy")
+        keep_condition(analysis.scores, "multy")
     analysis.__dict__["scores"] = analysis.scores.drop(columns=[f"layer_{n}" for n in range(1, 13)])
     with pytest.raises(StiltsError, match="study 'pocket' has no retrieval run yet"):
-        retrieval_scores(analysis)
+        tabulate_retrieval(analysis)
 
 
 def test_costs_add_up(root, monkeypatch):
     monkeypatch.chdir(root)
-    runs = run_costs(open_analysis(find_checkout(), "pocket").records)
-    table = costs_by_phase(runs)
+    runs = tabulate_run_costs(open_analysis(find_checkout(), "pocket").records)
+    table = sum_costs_by_phase(runs)
     assert table["seconds"].sum() == runs["seconds"].sum()
     assert table.iloc[:3][["condition", "phase", "runs"]].to_numpy().tolist() == [
         ["none", "target", 3], ["none", "zero-shot", 5], ["nli", "intermediate", 1],
@@ -353,7 +361,7 @@ def test_costs_add_up(root, monkeypatch):
 
 def test_throughput_is_read_and_held_to_its_form(root, tmp_path):
     measured = read_throughput(root / "results" / "benchmarks" / "throughput.json")
-    table = throughput_table(measured)
+    table = tabulate_throughput(measured)
     assert table[["name", "times"]].to_numpy().tolist() == [["xtreme", 1.0], ["plain", 4.0], ["stilts", 9.5]]
     with pytest.raises(StiltsError, match="no measurements of training loops .*run `python benchmarks/throughput.py`"):
         read_throughput(tmp_path / "throughput.json")
@@ -363,9 +371,9 @@ def test_throughput_is_read_and_held_to_its_form(root, tmp_path):
 
 
 def test_throughput_in_words(pages):
-    from stilts.analysis.prose import throughput
+    from stilts.analysis.prose import describe_throughput
 
-    lines = throughput(Throughput(**LOOPS)).splitlines()
+    lines = describe_throughput(Throughput(**LOOPS)).splitlines()
     assert lines[2:] == [
         "- `stilts` handles 9.5 times as many training examples per second as `xtreme`; its English dev score, 81.0, "
         "lies inside the other's interval, 75.0 to 85.0.",
@@ -407,14 +415,14 @@ def test_conditions_are_set_against_their_english_counterparts(pages, root):
 
 def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):
     monkeypatch.chdir(root)
-    table = omissions.omissions(open_study(find_checkout(), "pilot"), PILOT_SUITE).set_index("name")["reason"]
+    table = omissions.list_omissions(open_study(find_checkout(), "pilot"), PILOT_SUITE).set_index("name")["reason"]
     assert table["ccg"] == "no folder of CCGbank"
     assert table["anli"] == table["udpos"] == table["squad-translated"] == "the study's file does not name it"
     assert not {"mnli", "mlm", "xnli", "siqa", "none", "multi"} & set(table.index)
     part = open_study(find_checkout(), "pilot")
     kept = [record for record in part.records if (record.run.condition, record.run.target) != ("squad", "xnli")]
     part.__dict__["records"] = tuple(record for record in kept if record.run.condition != "mnli")
-    table = omissions.omissions(part, {}).set_index("name")["reason"]
+    table = omissions.list_omissions(part, {}).set_index("name")["reason"]
     assert table["squad"] == "no record yet of xnli"
     assert table["mnli"] == "no record yet of any target"
     assert table["ccg"] == "the study's file does not name it"
@@ -423,7 +431,7 @@ def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):
 def test_scores_by_language_stand_beside_published_ones(root, monkeypatch):
     monkeypatch.chdir(root)
     analysis = open_study(find_checkout(), "pilot", resamples=100)
-    table = score_report.language_scores(analysis, "tatoeba").set_index("language")
+    table = score_report.tabulate_language_scores(analysis, "tatoeba").set_index("language")
     assert table.columns.tolist() == [
         "n", "none", "best single (squad)", "multi", "multi − none", "low", "high", "XLM-R Large, frozen",
     ]  # fmt: skip
@@ -434,55 +442,58 @@ def test_scores_by_language_stand_beside_published_ones(root, monkeypatch):
     assert table.loc["German (de)", "multi"] == pytest.approx(scores["de"])
     assert table.loc["mean", "multi"] == pytest.approx(scores.mean())
     assert (table["low"] <= table["multi − none"])[1:].all()
-    assert score_report.language_scores(analysis, "xnli")["language"].iloc[:2].tolist() == ["mean", "English (en)"]
-    assert score_report.language_scores(analysis, "udpos").empty
+    assert score_report.tabulate_language_scores(analysis, "xnli")["language"].iloc[:2].tolist() == [
+        "mean",
+        "English (en)",
+    ]
+    assert score_report.tabulate_language_scores(analysis, "udpos").empty
 
 
 def test_the_best_single_task_is_chosen_on_the_dev_set_of_what_a_target_is_trained_as(root, monkeypatch):
     monkeypatch.chdir(root)
     analysis = open_study(find_checkout(), "pilot", resamples=100)
     # The dev score is that of a target's training, and MLQA is trained as XQuAD.
-    assert score_report.best_single(analysis, "mlqa") == ("squad", "English dev")
-    assert score_report.best_single(analysis, "tatoeba") == ("squad", "test")
-    assert score_report.best_single(analysis, "udpos") is None
-    averages = score_report.target_averages(analysis).set_index("target")
+    assert score_report.find_best_single(analysis, "mlqa") == ("squad", "English dev")
+    assert score_report.find_best_single(analysis, "tatoeba") == ("squad", "test")
+    assert score_report.find_best_single(analysis, "udpos") is None
+    averages = score_report.tabulate_target_averages(analysis).set_index("target")
     assert averages.loc["tydiqa", "which"] == "squad"
     assert averages.loc["xnli", ["XLM-R Large", "X-STILTs"]].tolist() == [79.2, 80.4]
     assert averages.loc["bucc2018", ["XLM-R Large", "X-STILTs"]].isna().all()
 
 
 def test_published_scores_say_where_they_were_seen_and_are_percent():
-    for series in published.published():
+    for series in published.read_published():
         values = [*series.averages.values(), *(score for part in series.languages.values() for score in part.values())]
         assert values
         assert all(5 < value < 100 for value in values)
-        assert {*series.averages, *series.languages, *series.notes} <= set(of_suite(TARGETS, "xtreme"))
+        assert {*series.averages, *series.languages, *series.notes} <= set(keep_suite(TARGETS, "xtreme"))
         assert "seen in a stored thread, not checked against the paper" in series.describe()
 
 
 def test_data_of_a_suite_that_is_not_here(pages, root, monkeypatch):
     monkeypatch.chdir(root)
-    manifest = suite_report.recorded_manifest(find_checkout(), find_checkout().study("pilot"))
+    manifest = suite_report.read_recorded_manifest(find_checkout(), find_checkout().study("pilot"))
     assert manifest == PILOT_SUITE
-    manifest = suite_report.of_study(manifest, find_checkout(root).study("pilot"))
-    assert suite_report.summary(manifest) == (
+    manifest = suite_report.keep_study(manifest, find_checkout(root).study("pilot"))
+    assert suite_report.describe_suite(manifest) == (
         "This suite has 1,940 rows in 3 languages, English among them, of 2 families and in 1 scripts; 3 of the "
         "languages are XTREME's. It was generated with seed 0; its fingerprint is `0123456789ab`."
     )
-    assert suite_report.coverage(manifest).to_numpy().tolist() == [
+    assert suite_report.tabulate_coverage(manifest).to_numpy().tolist() == [
         ["xnli", "en", 60], ["xnli", "de", 60], ["xnli", "sw", 20], ["tatoeba", "de", 200],
     ]  # fmt: skip
-    assert suite_report.read_from(manifest).to_numpy().tolist() == [
+    assert suite_report.tabulate_origins(manifest).to_numpy().tolist() == [
         ["google/xtreme", "XNLI", "test", 75150, 75150, "0a1b2c"],
         ["google/xtreme", "tatoeba.deu", "validation", 500, 1000, "0a1b2c"],
     ]
-    assert suite_report.left_out(manifest).to_numpy().tolist() == [["Thai (th)", "xnli", "no file"]]
-    assert suite_report.left_out(PILOT_SUITE)["language"].tolist() == ["Thai (th)", "Thai (th)", "all"]
-    assert suite_report.notes(manifest).to_numpy().tolist() == [["xnli", "English trains on MNLI."]]
-    assert suite_report.shared_texts(manifest).to_numpy().tolist() == [
+    assert suite_report.tabulate_left_out(manifest).to_numpy().tolist() == [["Thai (th)", "xnli", "no file"]]
+    assert suite_report.tabulate_left_out(PILOT_SUITE)["language"].tolist() == ["Thai (th)", "Thai (th)", "all"]
+    assert suite_report.tabulate_notes(manifest).to_numpy().tolist() == [["xnli", "English trains on MNLI."]]
+    assert suite_report.tabulate_shared_texts(manifest).to_numpy().tolist() == [
         ["intermediate.mnli.en", "xnli.en test", "example", 60, 3, 5.0],
     ]
-    overview = suite_report.task_overview(manifest).set_index("task")
+    overview = suite_report.tabulate_tasks(manifest).set_index("task")
     assert overview.index.tolist() == ["mnli", "xnli", "tatoeba"]
     assert overview.loc["xnli", ["train (en)", "languages", "test rows each", "fewest"]].tolist() == [500, 3, 60, 20]
     assert said(pages["pilot-data"])[1] == (
@@ -497,7 +508,7 @@ def test_a_suite_travels_with_the_records(root, tmp_path, monkeypatch):
     assert read_manifest(tmp_path) == read_manifest(suite)
     with pytest.raises(StiltsError, match="cannot write .*gone.*suite.json"):
         publish(suite, tmp_path / "gone")
-    assert suite_report.recorded_manifest(find_checkout(), find_checkout().study("empty")) == {}
+    assert suite_report.read_recorded_manifest(find_checkout(), find_checkout().study("empty")) == {}
 
 
 def test_pages_of_a_study_that_is_not_recorded_say_so_and_stand(root, tmp_path):
@@ -505,7 +516,7 @@ def test_pages_of_a_study_that_is_not_recorded_say_so_and_stand(root, tmp_path):
         shutil.copy(root / name, tmp_path / name)
     shutil.copytree(root / "notebooks", tmp_path / "notebooks")
     commit_pilot_without_records(tmp_path)
-    for page in book_pages(tmp_path):
+    for page in read_book_pages(tmp_path):
         if page.name in PILOT_PAGES:
             made = execute_page(page, tmp_path, "runs/book")
             first = said(made)[0]
@@ -528,17 +539,20 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
             path.unlink()
     monkeypatch.chdir(tmp_path)
     analysis = open_study(find_checkout(), "pilot", resamples=50)
-    assert gains_of(analysis)[["condition", "target"]].to_numpy().tolist() == [["mnli", "xnli"], ["squad", "tatoeba"]]
+    assert estimate_study_gains(analysis)[["condition", "target"]].to_numpy().tolist() == [
+        ["mnli", "xnli"],
+        ["squad", "tatoeba"],
+    ]
     averages = average_gains(analysis.learned)
     assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
-    assert prose.averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
-    assert score_report.target_averages(analysis)["target"].tolist() == PILOT_TARGETS
+    assert prose.show_averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
+    assert score_report.tabulate_target_averages(analysis)["target"].tolist() == PILOT_TARGETS
     alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
-    assert prose.scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
-    assert "precision" not in prose.scope(alone)
+    assert prose.describe_scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
+    assert "precision" not in prose.describe_scope(alone)
     records = [record.model_copy(deep=True) for record in analysis.phase("zero-shot")[:2]]
     records[0].provenance.precision, records[1].provenance.precision = "bf16", "fp32"
-    assert "not all computed in one precision (1 in bf16, 1 in fp32;" in prose.scope(
+    assert "not all computed in one precision (1 in bf16, 1 in fp32;" in prose.describe_scope(
         replace(analysis, records=tuple(records))
     )
 

@@ -7,15 +7,21 @@ from stilts.analysis.claims import (
     Claim,
     Evidence,
     Part,
-    as_parts,
-    as_table,
-    best_on_dev,
-    ledger,
-    show,
-    statements,
-    summary,
+    choose_by_dev,
+    describe_verdicts,
+    judge_claims,
+    list_statements,
+    show_claims,
+    show_ledgers,
+    tabulate_parts,
 )
-from stilts.analysis.conditions import average_differences, comparisons, counterparts, differences, single_tasks
+from stilts.analysis.conditions import (
+    average_differences,
+    estimate_differences,
+    list_comparisons,
+    list_single_tasks,
+    pair_with_english,
+)
 from stilts.analysis.estimates import Estimate
 from stilts.analysis.verdicts import Judgement, Verdict
 
@@ -71,7 +77,7 @@ def by_layer(replicates, gains=None, targets=("ui-retrieval", "tatoeba")):
 def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, failed=None):
     layers = by_layer(replicates) if scores is None else scores
     evidence = Evidence(suite, replicates, dev_scores, tasks, layers, failed or {})
-    return {claim.id: claim for claim in ledger(evidence)}
+    return {claim.id: claim for claim in judge_claims(evidence)}
 
 
 def dev(scores):
@@ -180,9 +186,9 @@ def test_what_has_no_records_is_named(conditions, targets, notes):
 
 def test_the_best_on_dev_is_chosen_among_other_tasks_with_test_scores():
     some = replicates({}, conditions=("none", "nli", "multi"))
-    assert best_on_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
+    assert choose_by_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
     # The first of equal ones.
-    assert best_on_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
+    assert choose_by_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
     assert found(some, dev([]))["C5"].note == "no records of `target training` to compare"
 
 
@@ -235,7 +241,7 @@ def test_a_study_without_any_record_has_a_ledger_without_verdicts():
 
 
 def test_what_no_score_can_test_is_stated():
-    said = {each.id: each.here for each in statements(Evidence("pocket", replicates({}), DEV, TASKS))}
+    said = {each.id: each.here for each in list_statements(Evidence("pocket", replicates({}), DEV, TASKS))}
     assert list(said) == ["C7", "C8", "C9", "C10"]
     assert said["C9"] == "2 of 6 intermediate tasks have records: classification, question answering"
     assert said["C10"] == "8 languages, 8 of them XTREME's, over 5 target tasks that were learned"
@@ -245,14 +251,14 @@ def test_what_no_score_can_test_is_stated():
 
 
 def test_counterparts_are_found_by_their_tasks():
-    assert [(pair.condition, pair.against) for pair in counterparts(PILOT)] == [
+    assert [(pair.condition, pair.against) for pair in pair_with_english(PILOT)] == [
         ("mnli-mlm", "mnli"), ("translated", "mnli"),
     ]  # fmt: skip
-    assert single_tasks(PILOT) == ["mnli", "squad", "hellaswag"]
+    assert list_single_tasks(PILOT) == ["mnli", "squad", "hellaswag"]
     alone = {"none": (), "squad-mlm": ("squad", "mlm"), "mlm": ("mlm",), "mnli-translated": ("mnli-translated",)}
-    assert counterparts(alone) == []
+    assert pair_with_english(alone) == []
     both = {"mixed": ("mlm", "mnli-translated"), "mnli": ("mnli",)}
-    assert [pair.change for pair in counterparts(both)] == [
+    assert [pair.change for pair in pair_with_english(both)] == [
         "multilingual language modelling mixed in, data in other languages",
     ]
 
@@ -260,9 +266,9 @@ def test_counterparts_are_found_by_their_tasks():
 def test_differences_are_those_of_the_scores():
     tasks = {name: PILOT[name] for name in ("none", "mnli", "squad", "multi", "mnli-mlm")}
     drawn = replicates({"multi": 0.3}, tuple(tasks), ("xnli", "tatoeba"))
-    table = differences(drawn, tasks).set_index(["comparison", "target"])
+    table = estimate_differences(drawn, tasks).set_index(["comparison", "target"])
     for (name, target), row in table.iterrows():
-        weights = next(weights for (label, _), weights in comparisons(tasks).items() if label == name)
+        weights = next(weights for (label, _), weights in list_comparisons(tasks).items() if label == name)
         part = drawn[target]
         means = part.scores[part.others].mean(axis=0)
         expected = sum(weight * means[part.conditions.index(condition)] for condition, weight in weights.items())
@@ -272,7 +278,7 @@ def test_differences_are_those_of_the_scores():
         assert row["difference"] == pytest.approx(table.loc[name, "difference"].mean())
         assert row["targets"] == 2
     assert averages["low"].iloc[1] > 0
-    assert differences({}, tasks).empty
+    assert estimate_differences({}, tasks).empty
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -287,22 +293,22 @@ def test_the_ledger_as_tables():
     ]
     ledgers = {"one": claims, "two": [claims[1], claims[1]]}
     nothing = "nowhere\nno records\ncould not be tested (nothing is recorded of it)"
-    assert as_table(ledgers).to_dict("records") == [
+    assert show_ledgers(ledgers).to_dict("records") == [
         {"id": "C1", "claim": "a < b", "published": "+8.2",
          "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": nothing},
         {"id": "C6", "claim": "c", "published": "-", "one": nothing, "two": nothing},
     ]  # fmt: skip
-    assert as_parts(ledgers).to_dict("records") == [
+    assert tabulate_parts(ledgers).to_dict("records") == [
         {"study": "one", "id": "C1", "part": "x", "value": 1.0, "low": 0.5, "high": 1.5, "df": np.inf, "seeds": 3,
          "asks": "above", "asked": 0.0, "smallest": 1.0, "published": 8.2, "p_holm": 0.01, "verdict": "supported",
          "reason": "above 0"}
     ]  # fmt: skip
-    assert as_parts({"two": [claims[1]]}).empty
-    page = show(as_table(ledgers)).data
+    assert tabulate_parts({"two": [claims[1]]}).empty
+    page = show_claims(show_ledgers(ledgers)).data
     assert "a &lt; b" in page
     assert "<code>qa</code>" in page
     assert '<span class="verdict">supported</span>' in page
     assert '<span class="verdict">could not be tested</span><p class="reason">nothing is recorded of it</p>' in page
-    assert summary(ledgers) == (
+    assert describe_verdicts(ledgers) == (
         "one: of 2 claims, supported 1, could not be tested 1. two: of 2 claims, could not be tested 2."
     )

@@ -1,8 +1,15 @@
 import pytest
 import yaml
 
-from stilts.analysis.languages.facts import languages
-from stilts.analysis.languages.fertility import ENCODERS, TABLE, count_tokens, fertility, measure, write_table
+from stilts.analysis.languages.facts import read_languages
+from stilts.analysis.languages.fertility import (
+    ENCODERS,
+    TABLE,
+    count_tokens,
+    measure_fertility,
+    read_fertility,
+    write_table,
+)
 from stilts.study.errors import StiltsError
 
 
@@ -18,7 +25,7 @@ def test_tokens_are_counted_without_special_ones():
 
 
 def test_fertility_is_the_ratio_of_sums_over_messages():
-    found = measure(Words(), ["en", "de", "xx"])
+    found = measure_fertility(Words(), ["en", "de", "xx"])
     assert list(found) == ["de"]  # English is 1 by definition; too few messages in the other
     assert 0.7 < found["de"]["fertility"] < 1.1
     assert found["de"]["messages"] >= 100
@@ -26,11 +33,11 @@ def test_fertility_is_the_ratio_of_sums_over_messages():
 
 def test_the_table_is_of_known_languages():
     for encoder in ENCODERS:
-        table = fertility(encoder)
-        assert set(table) <= set(languages())
+        table = read_fertility(encoder)
+        assert set(table) <= set(read_languages())
         assert table["en"] == 1.0
         assert all(0.9 < value < 3 for value in table.values())
-    assert fertility("an-encoder-not-measured") == {}
+    assert read_fertility("an-encoder-not-measured") == {}
 
 
 def test_writing_the_table_and_reading_it_changes_nothing(tmp_path):
@@ -42,4 +49,4 @@ def test_writing_the_table_and_reading_it_changes_nothing(tmp_path):
 def test_a_missing_table_says_how_it_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr("stilts.analysis.languages.fertility.TABLE", tmp_path / "fertility.yaml")
     with pytest.raises(StiltsError, match="`python -m stilts.analysis.languages.fertility` makes it"):
-        fertility.__wrapped__("multilingual-e5-small")
+        read_fertility.__wrapped__("multilingual-e5-small")

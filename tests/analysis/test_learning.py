@@ -21,7 +21,7 @@ def trained(condition, target, seed, score, n=200, majority=None, phase="target"
 
 
 def scored(*records):
-    return learning.dev_scores(records, chance.noted(records, []))
+    return learning.tabulate_dev_scores(records, chance.read_guessing_notes(records, []))
 
 
 @given(n=st.integers(1, 400), chance_percent=st.floats(1, 99), right=st.integers(0, 400))
@@ -43,7 +43,7 @@ def test_a_run_is_held_against_the_most_frequent_label_and_against_a_floor_witho
     assert table["learned"].to_dict() == {
         "paws-x": False, "xnli": True, "xquad": False, "tydiqa": True, "intent": False,
     }  # fmt: skip
-    failed = learning.not_learned(table.reset_index())
+    failed = learning.find_not_learned(table.reset_index())
     assert failed == {
         ("none", "paws-x"): "paws-x was not learned: English dev 57.0 with seed 1, 57.0 by guessing",
         ("none", "xquad"): "xquad was not learned: English dev 9.0 with seed 1, 5.0 by guessing",
@@ -59,16 +59,16 @@ def test_a_cell_is_learned_in_all_its_seeds_and_what_died_is_named():
         trained("nli", "intent", 2, 4.0, majority=5.0),
         *(trained(name, "command-nli", 1, 34.0, majority=33.5) for name in ("none", "nli")),
     )
-    assert set(learning.not_learned(table)) == {
+    assert set(learning.find_not_learned(table)) == {
         ("nli", "intent"), ("none", "command-nli"), ("nli", "command-nli"),
     }  # fmt: skip
-    dead = learning.dead_runs(table)
+    dead = learning.find_dead_runs(table)
     assert dead[["condition", "target", "seed", "score"]].to_numpy().tolist() == [["nli", "intent", 2, 4.0]]
 
 
 def test_the_intermediate_phase_is_held_against_chance_too():
     records = [trained("nli", None, 1, 90.0, majority=33.5, phase="intermediate"), trained("none", "intent", 1, 1.0)]
-    table = learning.dev_scores(records, chance.noted(records, []), "intermediate")
+    table = learning.tabulate_dev_scores(records, chance.read_guessing_notes(records, []), "intermediate")
     assert table[["condition", "target", "chance", "learned"]].to_numpy().tolist() == [["nli", "nli", 33.5, True]]
 
 
@@ -81,7 +81,7 @@ def test_what_was_not_learned_is_in_no_replicates():
         for seed in (1, 2)
     }
     drawn = resample({target: align(target, runs) for target in ("intent", "slots")}, 50, generator)
-    kept = learning.learned_parts(drawn, {("nli", "intent"): "why", ("none", "slots"): "why"})
+    kept = learning.keep_learned(drawn, {("nli", "intent"): "why", ("none", "slots"): "why"})
     assert list(kept) == ["intent"]
     assert kept["intent"].conditions == ("none", "qa")
     assert kept["intent"].seeds == {"none": 2, "qa": 2}
@@ -116,9 +116,9 @@ def test_what_stands_beside_records_is_used_where_they_note_nothing(tmp_path):
     own, old = trained("none", "intent", 1, 70.0, majority=5.0), trained("nli", "intent", 1, 70.0)
     rows = [(old.id, "en", 6.0, np.nan), (own.id, "en", 99.0, np.nan)]
     pd.DataFrame(rows, columns=chance.COLUMNS).to_csv(tmp_path / chance.FILE, index=False)
-    noted = chance.noted([own, old], [tmp_path, tmp_path / "no-such"]).set_index("run")["majority"]
+    noted = chance.read_guessing_notes([own, old], [tmp_path, tmp_path / "no-such"]).set_index("run")["majority"]
     assert noted.to_dict() == {own.id: 5.0, old.id: 6.0}
-    assert chance.noted([old], []).empty
+    assert chance.read_guessing_notes([old], []).empty
 
 
 @pytest.mark.parametrize("study", ["pocket-full", "pilot"])
@@ -127,7 +127,7 @@ def test_committed_records_know_what_guessing_scores(study):
     from pathlib import Path
 
     folder = Path(__file__).parents[2] / "results" / study
-    table = chance.noted([], [folder]).set_index(["run", "language"])
+    table = chance.read_guessing_notes([], [folder]).set_index(["run", "language"])
     assert table["majority"].between(0, 100).all()
     for record in Store(folder / "records"):
         if record.run.phase == "target" and record.run.target in ("intent", "command-nli", "xnli", "paws-x"):

@@ -37,7 +37,7 @@ def records() -> list[Record]:
 
 
 def test_devices_are_summed_up_by_study(records):
-    assert origins.devices(records).to_dict("records") == [
+    assert origins.tabulate_devices(records).to_dict("records") == [
         {
             "study": "full",
             "device": "a processor",
@@ -62,21 +62,21 @@ def test_devices_are_summed_up_by_study(records):
 
 
 def test_inputs_are_counted(records):
-    assert origins.inputs(records).to_dict("split")["data"] == [
+    assert origins.tabulate_inputs(records).to_dict("split")["data"] == [
         ["encoder", "small", "e1", 3],
         ["suite", "pocket", "d1", 3],
     ]
 
 
 def test_packages_have_a_column_for_each_study(records):
-    assert origins.packages(records).to_dict("records") == [
+    assert origins.tabulate_packages(records).to_dict("records") == [
         {"package": "Babel", "full": "2.18.0", "pocket": "unknown"},
         {"package": "torch", "full": "unknown", "pocket": "2.13.0, 2.13.1"},
     ]
 
 
 def test_each_record_is_listed_with_its_checksum(records):
-    table = origins.record_table(records)
+    table = origins.tabulate_records(records)
     assert table.loc[2].to_dict() == {
         "run": records[2].id,
         "study": "full",
@@ -91,18 +91,26 @@ def test_each_record_is_listed_with_its_checksum(records):
         "commit": "01234567 (changed)",
         "predictions SHA-256": "a" * 64,
     }
-    shown = origins.shown(table)
+    shown = origins.show_records(table)
     assert list(shown) == ["run", "study", "started (UTC)", "seconds", "commit", "predictions SHA-256"]
     assert shown["predictions SHA-256"].fillna("").tolist() == ["", "a" * 12, "a" * 12]
 
 
 def test_tables_of_no_records_are_empty():
-    tables = [make([]) for make in (origins.devices, origins.inputs, origins.packages, origins.record_table)]
+    tables = [
+        make([])
+        for make in (
+            origins.tabulate_devices,
+            origins.tabulate_inputs,
+            origins.tabulate_packages,
+            origins.tabulate_records,
+        )
+    ]
     assert [len(table) for table in tables] == [0] * 4
 
 
 def test_the_environment_is_this_one():
-    rows = dict(origins.environment().itertuples(index=False))
+    rows = dict(origins.tabulate_environment().itertuples(index=False))
     assert rows["Python"] == platform.python_version()
     assert rows["papermill"] == version("papermill")
 
@@ -124,10 +132,10 @@ def test_a_record_that_two_studies_share_is_listed_once(tmp_path):
     here = Checkout(tmp_path, runs=tmp_path / "runs")
     fill(here, "small", languages=("de", "en"), examples=2)
     fill(here, "large", languages=("de", "en"), examples=2)
-    found = origins.records_of(here, "large", "small")
+    found = origins.collect_records(here, "large", "small")
     assert sorted(record.id for record in found) == sorted(run.id for run in open_plan(here, "large").runs)
     with pytest.raises(UnknownName, match="'smal'. Did you mean 'small'"):
-        origins.records_of(here, "smal")
+        origins.collect_records(here, "smal")
 
 
 def test_all_committed_records_are_listed_once_whatever_their_study(tmp_path):
@@ -138,7 +146,7 @@ def test_all_committed_records_are_listed_once_whatever_their_study(tmp_path):
         here = Checkout(tmp_path, runs=tmp_path / "runs" / name)
         fill(here, name, languages=("de", "en"), examples=2)
         shutil.copytree(here.store().root, tmp_path / "results" / name / "records")
-    found = origins.committed(here)
-    assert list(origins.recorded_studies(here)) == ["large", "small"]
+    found = origins.read_committed(here)
+    assert list(origins.find_recorded_studies(here)) == ["large", "small"]
     assert sorted(record.id for record in found) == sorted(run.id for run in open_plan(here, "large").runs)
-    assert origins.extent(found).startswith(f"There are {len(found)} records, made for ")
+    assert origins.describe_extent(found).startswith(f"There are {len(found)} records, made for ")

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stilts.analysis.claims import Statement, as_statements
+from stilts.analysis.claims import Statement, show_statements
 from stilts.analysis.opened import open_study
-from stilts.analysis.prose import dead_runs, layers, not_learned
+from stilts.analysis.prose import describe_dead_runs, describe_layers, describe_not_learned
 from stilts.analysis.questions import distance_answer
 from stilts.analysis.questions.chapters import open_section
-from stilts.analysis.suite_report import by_task
+from stilts.analysis.suite_report import describe_tasks
 from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def profiles(gains: dict[str, list[float]]) -> pd.DataFrame:
 
 def test_a_gain_in_the_middle_and_a_loss_at_the_end_are_both_said():
     table = profiles({"nli": [-2.0, 3.0, 2.0, -8.0], "qa": [0.0, 0.5, 4.0, -12.0]})
-    assert layers(table).split("\n\n") == [
+    assert describe_layers(table).split("\n\n") == [
         "Without an intermediate task layer 4 is best (54.0 percent).",
         "Averaged over 2 conditions, retrieval gains most at layer 3, +3.0 points, and loses 10.0 at the last. Claim "
         "C3 of the ledger is judged at layer 2, which lies as deep as the paper's 14th of 24: there the gain is +1.8.",
@@ -45,27 +45,27 @@ def test_a_gain_in_the_middle_and_a_loss_at_the_end_are_both_said():
     ([-4.0, -1.0, -2.0, -3.0], "the gain is highest at layer 2, −1.0 points; at the last it is −3.0."),
 ])  # fmt: skip
 def test_without_a_reversal_none_is_said(gains, said):
-    assert said in layers(profiles({"nli": gains}))
+    assert said in describe_layers(profiles({"nli": gains}))
 
 
 def test_without_a_condition_there_is_nothing_to_say():
     empty = profiles({"nli": [1.0]}).iloc[:0]
-    assert layers(empty) == "No condition can be compared with `none` yet."
+    assert describe_layers(empty) == "No condition can be compared with `none` yet."
 
 
 def test_targets_that_were_not_learned_are_named_with_their_conditions():
     analysis = open_study(find_checkout(), "order-full")
     analysis.__dict__["failed"] = {("none", "intent"): "-", ("nli", "slots"): "-", ("qa", "slots"): "-"}
-    assert not_learned(analysis) == (
+    assert describe_not_learned(analysis) == (
         "These were not learned in English, so that their scores say nothing of transfer: `intent` after `none`; "
         "`slots` after `nli` and `qa`."
     )
     analysis.__dict__["failed"] = {}
-    assert not_learned(analysis) == "Every target was learned in English under every condition."
+    assert describe_not_learned(analysis) == "Every target was learned in English under every condition."
 
 
 def test_trainings_that_stayed_at_chance_are_named_by_target():
-    said = dead_runs(open_study(find_checkout(), "pilot", resamples=50))
+    said = describe_dead_runs(open_study(find_checkout(), "pilot", resamples=50))
     assert said == (
         "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
         "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
@@ -75,7 +75,7 @@ def test_trainings_that_stayed_at_chance_are_named_by_target():
 
 def test_statements_have_a_column_for_each_study():
     one, other = (Statement("C9", "Nine tasks.", "9", f"{n} tasks") for n in (6, 8))
-    assert as_statements({"pocket-full": [one], "pilot": [other]}).to_dict("records") == [
+    assert show_statements({"pocket-full": [one], "pilot": [other]}).to_dict("records") == [
         {"id": "C9", "statement": "Nine tasks.", "published": "9", "pocket-full": "6 tasks", "pilot": "8 tasks"}
     ]
 
@@ -83,7 +83,7 @@ def test_statements_have_a_column_for_each_study():
 def test_languages_are_counted_by_task_and_without_english():
     rows = {"intent.en": {"test": 3}, "intent.de": {"test": 3}, "slots.de": {"test": 2}, "dates.de": {"test": 1},
             "dates.fi": {"test": 1}, "dates.en": {"train": 4}}  # fmt: skip
-    assert by_task({"suite": "pocket", "rows": rows}) == (
+    assert describe_tasks({"suite": "pocket", "rows": rows}) == (
         "Languages besides English with a test set: 1 in `intent` and `slots`; 2 in `dates`."
     )
 

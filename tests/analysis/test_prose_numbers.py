@@ -7,8 +7,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from stilts.analysis.origins import recorded_studies
-from stilts.analysis.sizes import shown, sizes
+from stilts.analysis.origins import find_recorded_studies
+from stilts.analysis.sizes import show_sizes, tabulate_sizes
 from stilts.study.settings import Condition, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
 from stilts.workspace.checkout import find_checkout
@@ -32,7 +32,7 @@ def words(place: str) -> str:
 
 @cache
 def recorded() -> pd.DataFrame:
-    return sizes(recorded_studies(HERE))
+    return tabulate_sizes(find_recorded_studies(HERE))
 
 
 def most(study: str, phase: str, setting: str) -> float:
@@ -42,7 +42,7 @@ def most(study: str, phase: str, setting: str) -> float:
 
 
 def rate(study: str, phase: str) -> str:
-    (found,) = set(shown(recorded()).query("study == @study and phase == @phase")["learning rate"])
+    (found,) = set(show_sizes(recorded()).query("study == @study and phase == @phase")["learning rate"])
     return found
 
 
@@ -146,7 +146,7 @@ def test_the_intermediate_phase_of_the_pocket_study_moves_all_layers_and_that_of
 
 
 def test_studies_on_xtreme_have_one_seed():
-    names = [name for name in recorded_studies(HERE) if study(name).data.suite == "xtreme"]
+    names = [name for name in find_recorded_studies(HERE) if study(name).data.suite == "xtreme"]
     assert {name: seeds(name) for name in names} == dict.fromkeys(names, 1)
 
 

@@ -37,7 +37,7 @@ from stilts.analysis.questions.chapters import Section
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.permutations import beyond_means, orders, predicted, relation, standardised
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
-from stilts.publish.figures.questions import group_gains, scheme_matrices, similarity_scatter
+from stilts.publish.figures.questions import draw_group_gains, draw_scheme_matrices, draw_similarity_scatter
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
 from stilts.study.settings import Study
@@ -242,7 +242,7 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
         assert make(found).empty, make
     assert schemes_text(scheme_gains(found, RULES)) == "There is nothing to compare yet."
     assert design_text(found) == "There are no gains yet."
-    for figure in (scheme_matrices(pair_gains(found, RULES)), similarity_scatter(beyond_means_points(found))):
+    for figure in (draw_scheme_matrices(pair_gains(found, RULES)), draw_similarity_scatter(beyond_means_points(found))):
         assert figure.texts[0].get_text() == "nothing to compare yet"
 
 
@@ -335,11 +335,11 @@ def test_similarity_that_pulls_predicts_unseen_pairs(evidence):
 
 
 def test_figures(evidence):
-    figure = scheme_matrices(pair_gains(evidence, RULES))
+    figure = draw_scheme_matrices(pair_gains(evidence, RULES))
     assert [axis.get_title() for axis in figure.axes[:4]] == list(SCHEMES)
-    scatter = similarity_scatter(beyond_means_points(evidence))
+    scatter = draw_similarity_scatter(beyond_means_points(evidence))
     assert [axis.get_title() for axis in scatter.axes] == [FULL, "adapters"]
-    means = group_gains(language_gains(evidence), scheme_gains(evidence, RULES), "way of training")
+    means = draw_group_gains(language_gains(evidence), scheme_gains(evidence, RULES), "way of training")
     assert [label.get_text() for label in means.axes[0].get_yticklabels()] == list(SCHEMES)
 
 

@@ -30,7 +30,7 @@ from stilts.analysis.questions.chapters import Section
 from stilts.analysis.questions.crossed import checks
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
-from stilts.publish.figures.questions import group_gains
+from stilts.publish.figures.questions import draw_group_gains
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Study
@@ -214,10 +214,10 @@ def test_checks_go_with_every_test(evidence):
 
 
 def test_the_figure_has_a_row_for_each_architecture(evidence):
-    figure = group_gains(language_gains(evidence), levels(evidence, RULES), "architecture")
+    figure = draw_group_gains(language_gains(evidence), levels(evidence, RULES), "architecture")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(ARCHITECTURES)
     nothing = language_gains(evidence).iloc[:0]
-    assert group_gains(nothing, nothing, "architecture").texts[0].get_text() == "nothing to compare yet"
+    assert draw_group_gains(nothing, nothing, "architecture").texts[0].get_text() == "nothing to compare yet"
 
 
 def pretraining_record(architecture, seed):

@@ -287,12 +287,14 @@ def test_of_lures_it_is_said_what_values_alone_are_worth(evidence):
 
 def test_figures_show_what_there_is(evidence):
     table = task_gaps(evidence, RULES)
-    axis = figures.complexity_gaps(table, evidence.dials, line(evidence)).axes[0]
+    axis = figures.draw_complexity_gaps(table, evidence.dials, line(evidence)).axes[0]
     assert sorted(text.get_text() for text in axis.texts) == sorted(BITS)
-    assert figures.complexity_gaps(table.assign(code_length=np.nan)).texts[0].get_text() == "nothing to compare yet"
+    assert (
+        figures.draw_complexity_gaps(table.assign(code_length=np.nan)).texts[0].get_text() == "nothing to compare yet"
+    )
     gains = source_gains(evidence, RULES)
-    assert len(figures.source_gains(gains).axes[0].get_yticks()) == len(BITS)
-    assert figures.source_gains(gains.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+    assert len(figures.draw_source_gains(gains).axes[0].get_yticks()) == len(BITS)
+    assert figures.draw_source_gains(gains.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
 
 
 STUDY = {

@@ -11,7 +11,7 @@ from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.correlations import partial_correlation
-from stilts.analysis.languages.facts import DISTANCES, language, languages
+from stilts.analysis.languages.facts import DISTANCES, get_language, read_languages
 from stilts.analysis.questions.distance import (
     CONTROLS,
     FERTILITY,
@@ -46,7 +46,7 @@ from stilts.analysis.questions.distance_answer import (
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.sentences import caveats
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
-from stilts.publish.figures.questions import distance_scatter
+from stilts.publish.figures.questions import draw_distance_scatter
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import open_plan
@@ -149,9 +149,9 @@ def test_predictors_of_languages():
 
 
 def test_pretraining_text_is_that_of_the_published_table():
-    sizes = {code: language(code).cc100 for code in ("en", "ru", "zh", "my", "sw", "bs", "yo", "nn")}
+    sizes = {code: get_language(code).cc100 for code in ("en", "ru", "zh", "my", "sw", "bs", "yo", "nn")}
     assert sizes == {"en": 300.8, "ru": 278.0, "zh": 63.5, "my": 2.0, "sw": 1.6, "bs": 0.1, "yo": 0.0, "nn": None}
-    total = sum(row.cc100 or 0 for row in languages().values())
+    total = sum(row.cc100 or 0 for row in read_languages().values())
     assert 2350 < total < 2500  # "more than two terabytes", 2.5 TB
 
 
@@ -349,14 +349,14 @@ def test_slopes_by_target_and_condition(fake, evidence):
 
 def test_the_scatter_names_every_language_once_a_panel(evidence):
     table = language_means(evidence)
-    figure = distance_scatter(table, "syntactic", lines(evidence, "syntactic"))
+    figure = draw_distance_scatter(table, "syntactic", lines(evidence, "syntactic"))
     names = sorted(table["name"])
     for axis in figure.axes:
         assert sorted(text.get_text() for text in axis.texts) == names
         boxes = [text.get_window_extent() for text in axis.texts]
         pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
         assert not [1 for a, b in pairs if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1]
-    assert distance_scatter(table.assign(syntactic=np.nan), "syntactic", {}).texts[0].get_text() == (
+    assert draw_distance_scatter(table.assign(syntactic=np.nan), "syntactic", {}).texts[0].get_text() == (
         "nothing to compare yet"
     )
 

@@ -225,15 +225,15 @@ def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both()
 
 def test_figures_show_what_there_is(evidence):
     table = gains(evidence, RULES)
-    axis = figures.order_gains(table).axes[0]
+    axis = figures.draw_order_gains(table).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == list(dict.fromkeys(table["training"]))
-    shown = figures.order_languages(by_language(evidence))
+    shown = figures.draw_order_languages(by_language(evidence))
     assert len(shown.axes[0].get_yticks()) == len(UNSEEN) + 4
     lost = forgetting_table(evidence)
-    assert len(figures.forgetting(lost).axes[0].get_yticks()) == len(lost)
-    for draw, empty in ((figures.order_gains, table), (figures.forgetting, lost)):
+    assert len(figures.draw_forgetting(lost).axes[0].get_yticks()) == len(lost)
+    for draw, empty in ((figures.draw_order_gains, table), (figures.draw_forgetting, lost)):
         assert draw(empty.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
-    assert figures.order_languages(by_language(evidence).iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+    assert figures.draw_order_languages(by_language(evidence).iloc[:0]).texts[0].get_text() == "nothing to compare yet"
 
 
 STUDY = {

@@ -8,7 +8,7 @@ from fakes import ORIGIN, make_run
 from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
-from stilts.analysis.contrasts import by_target, contrast
+from stilts.analysis.contrasts import contrast, contrast_by_target
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.questions.crossed import bootstrap, checks, complete, crossed, disagreements, effect, mixed
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, level_of, outcomes, redrawn_outcomes
@@ -109,13 +109,18 @@ def test_differences_are_paired_and_averaged_over_targets():
         ]
     )  # fmt: skip
     weights = {"nli": 1, "none": -1}
-    assert by_target(table, {"nli": 1})["intent"].to_dict("index") == {"de": {1: 60, 2: 52}, "fr": {1: 40, 2: 44}}
-    found = by_target(table, weights)
+    assert contrast_by_target(table, {"nli": 1})["intent"].to_dict("index") == {
+        "de": {1: 60, 2: 52},
+        "fr": {1: 40, 2: 44},
+    }
+    found = contrast_by_target(table, weights)
     assert found["intent"].to_dict("index") == {"de": {1: 10, 2: 2}, "fr": {1: 0, 2: 4}}
     assert contrast(table, weights).to_dict("index") == {"de": {1: 15, 2: 1}, "fr": {1: 0, 2: 4}}
-    assert list(by_target(table[(table["condition"] == "none") | (table["target"] == "para")], weights)) == ["para"]
+    assert list(contrast_by_target(table[(table["condition"] == "none") | (table["target"] == "para")], weights)) == [
+        "para"
+    ]
     with pytest.raises(UnknownName, match="unknown condition with zero-shot scores 'nil'. Did you mean 'nli'"):
-        by_target(table, {"nil": 1, "none": -1})
+        contrast_by_target(table, {"nil": 1, "none": -1})
 
 
 def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
@@ -125,15 +130,15 @@ def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
             record("none", 2, {"de": 50}), record("nli", 3, {"de": 60}),
         ]
     )  # fmt: skip
-    found = by_target(table, {"nli": 1, "none": -1})["intent"]
+    found = contrast_by_target(table, {"nli": 1, "none": -1})["intent"]
     assert found.fillna(-99).to_dict("index") == {"de": {1: 10}, "fr": {1: -99}}
     assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10}}
 
 
 def test_scores_without_any_training_stand_for_every_seed_of_the_others():
     table = outcomes([record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})])
-    assert by_target(table, {"nli": 1, "none": -1})["intent"].to_dict("index") == {"de": {1: 10, 2: 8}}
-    assert by_target(table, {"none": 1})["intent"].to_dict("index") == {"de": {0: 50}}
+    assert contrast_by_target(table, {"nli": 1, "none": -1})["intent"].to_dict("index") == {"de": {1: 10, 2: 8}}
+    assert contrast_by_target(table, {"none": 1})["intent"].to_dict("index") == {"de": {0: 50}}
 
 
 # --- The primary test ------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pandas as pd
 from fakes import make_run
 
-from stilts.analysis.sizes import difference, shown, sizes
+from stilts.analysis.sizes import describe_difference, show_sizes, tabulate_sizes
 from stilts.study.records import Provenance, Record
 from stilts.study.settings import EncoderSettings, EvaluationSettings, Study, TrainingSettings
 
@@ -34,7 +34,7 @@ RECORDS = [
 
 
 def test_a_row_stands_for_the_runs_of_a_phase_with_the_same_settings():
-    table = sizes({"small": RECORDS, "empty": []})
+    table = tabulate_sizes({"small": RECORDS, "empty": []})
     shown = table[["study", "phase", "of", "seeds", "examples", "epochs", "learning_rate", "frozen_layers"]]
     nothing = [pd.NA] * 3
     expected = [
@@ -48,7 +48,7 @@ def test_a_row_stands_for_the_runs_of_a_phase_with_the_same_settings():
 
 
 def test_readers_see_rates_and_epochs_as_they_are_written():
-    table = shown(sizes({"small": RECORDS}))
+    table = show_sizes(tabulate_sizes({"small": RECORDS}))
     assert table["learning rate"].fillna("-").tolist() == ["2e-4", "2e-4", "3e-4", "-", "-"]
     assert table["epochs"].fillna("-").tolist() == ["2", "2", "1", "-", "-"]
 
@@ -62,7 +62,7 @@ def test_two_studies_of_one_design_are_told_apart_by_their_sizes():
         )
         for name, n, seeds in (("live", 1, (1,)), ("full", 4, (1, 2)))
     )  # fmt: skip
-    assert difference(live, full) == (
+    assert describe_difference(live, full) == (
         "Study `live` takes 10 examples for intermediate training, 5 for target training, 1 of a language's test set, "
         "1 seed; study `full` takes 40 examples for intermediate training, 20 for target training, 4 of a language's "
         "test set, 2 seeds."

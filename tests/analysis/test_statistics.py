@@ -5,24 +5,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stilts.analysis.bootstrap import Sample, align, resample
-from stilts.analysis.contrasts import averaged, gain
+from stilts.analysis.contrasts import average_weights, weigh_gain
 from stilts.analysis.effects import (
+    average_baseline,
     average_gains,
     average_language_gains,
-    baseline_by_language,
-    best_layers,
-    by_language_and_condition,
-    comparable,
-    english_gaps,
+    correlate_ranks,
     estimate_contrast,
-    gains,
-    language_gains,
-    layer_profiles,
-    paired_gains,
-    rank_correlations,
-    seed_spread,
+    estimate_english_gaps,
+    estimate_gains,
+    estimate_language_gains,
+    estimate_layer_profiles,
+    find_best_layers,
+    find_comparable_targets,
+    measure_seed_spread,
+    pair_gains,
+    pivot_language_gains,
 )
-from stilts.analysis.estimates import Estimate, combine, estimate, with_holm
+from stilts.analysis.estimates import Estimate, combine, correct_by_holm, estimate
 from stilts.analysis.wording import signed
 from stilts.study.errors import StiltsError, UnknownName
 
@@ -86,7 +86,9 @@ def test_a_language_in_which_nothing_is_predicted_or_there_scores_nought():
 def test_order_of_rows_does_not_matter():
     runs = simulated(np.random.default_rng(0))
     shuffled = {run: frame.sample(frac=1, random_state=1) for run, frame in runs.items()}
-    pd.testing.assert_frame_equal(gains(replicated({"intent": runs})), gains(replicated({"intent": shuffled})))
+    pd.testing.assert_frame_equal(
+        estimate_gains(replicated({"intent": runs})), estimate_gains(replicated({"intent": shuffled}))
+    )
 
 
 def test_runs_on_other_examples_are_not_compared():
@@ -102,7 +104,7 @@ def test_english_alone_gives_no_interval():
 
 def test_the_same_state_gives_the_same_table_and_another_does_not():
     runs = {"intent": simulated(np.random.default_rng(3))}
-    once, again, other = (gains(replicated(runs, state=state)) for state in (0, 0, 1))
+    once, again, other = (estimate_gains(replicated(runs, state=state)) for state in (0, 0, 1))
     pd.testing.assert_frame_equal(once, again)
     assert once["gain"].equals(other["gain"])
     assert not once["low"].equals(other["low"])
@@ -111,7 +113,7 @@ def test_the_same_state_gives_the_same_table_and_another_does_not():
 def test_a_gain_is_the_mean_over_languages_other_than_english_and_over_seeds():
     before = {("none", seed): predictions(np.tile([[1], [1], [0], [0], [0], [0]], 4)) for seed in (1, 2)}
     after = {("nli", seed): predictions(np.tile([[1], [1], [seed - 1], [0], [0], [0]], 4)) for seed in (1, 2)}
-    row = gains(replicated({"intent": before | after})).iloc[0]
+    row = estimate_gains(replicated({"intent": before | after})).iloc[0]
     assert row[["condition", "target", "languages", "seeds"]].tolist() == ["nli", "intent", 5, 2]
     assert row[["baseline_score", "score", "gain"]].tolist() == pytest.approx([20.0, 30.0, 10.0])  # Hindi in one seed
 
@@ -121,7 +123,7 @@ def test_an_untrained_baseline_stands_for_every_seed():
     once = {("none", 0): runs["none", 1]} | {run: frame for run, frame in runs.items() if run[0] == "nli"}
     found = replicated({"ui-retrieval": once})["ui-retrieval"]
     assert found.seeds == {"none": 1, "nli": 3}
-    effect = estimate_contrast({"ui-retrieval": found}, {"ui-retrieval": gain("nli")})
+    effect = estimate_contrast({"ui-retrieval": found}, {"ui-retrieval": weigh_gain("nli")})
     assert effect.seeds == 3
     alone = found.mean(found.weights({"nli": 1})).seeds
     assert found.mean(found.weights({"nli": 1, "none": -1})).seeds.tolist() == pytest.approx(
@@ -147,7 +149,7 @@ def test_a_constant_effect_has_an_interval_of_no_width(state, share):
     right = np.random.default_rng(state).random((6, 30)) < share
     ones = {"predicted": 4, "gold": 4}
     runs = {("none", 1): predictions(right, **ones), ("nli", 1): predictions(right + 1.0, **ones)}
-    effect = estimate_contrast(replicated({"intent": runs}, resamples=50), {"intent": gain("nli")})
+    effect = estimate_contrast(replicated({"intent": runs}, resamples=50), {"intent": weigh_gain("nli")})
     assert [effect.value, effect.low, effect.high] == pytest.approx([25.0] * 3)
     assert effect.p < 1e-6
 
@@ -157,7 +159,7 @@ def test_intervals_agree_with_a_slow_reference():
     languages = [f"l{number:02}" for number in range(30)]
     generator = np.random.default_rng(5)
     runs = simulated(generator, seeds=1, languages=languages, examples=200)
-    fast = estimate_contrast(replicated({"intent": runs}, resamples=4000), {"intent": gain("nli")})
+    fast = estimate_contrast(replicated({"intent": runs}, resamples=4000), {"intent": weigh_gain("nli")})
     tables = {name: runs[name, 1]["matches"].to_numpy().reshape(30, 200) for name in ("none", "nli")}
     slow = []
     for _ in range(1500):
@@ -201,7 +203,7 @@ def test_intervals_hold_a_planted_effect_as_often_as_they_say(design, seeds):
     held, widths, errors = 0, [], []
     for _ in range(120):
         counts = align("intent", luck_of(generator, design, seeds), "rows" if design == "shared items" else None)
-        effect = estimate_contrast(resample({"intent": counts}, 200, generator), {"intent": gain("nli")})
+        effect = estimate_contrast(resample({"intent": counts}, 200, generator), {"intent": weigh_gain("nli")})
         held += effect.low <= 8 <= effect.high
         widths.append(effect.high - effect.low)
         errors.append(effect.value - 8)
@@ -217,7 +219,9 @@ def test_items_that_languages_share_are_drawn_together():
     answers = np.tile(generator.random(50) < 0.5, (6, 1))
     runs = {("none", 1): predictions(np.zeros((6, 50))), ("nli", 1): predictions(answers)}
     effects = [
-        estimate_contrast(resample({"xnli": align("xnli", runs, parallel)}, 2000, generator), {"xnli": gain("nli")})
+        estimate_contrast(
+            resample({"xnli": align("xnli", runs, parallel)}, 2000, generator), {"xnli": weigh_gain("nli")}
+        )
         for parallel in ("rows", None)
     ]
     alone = 100 * answers[0].std() / np.sqrt(50)
@@ -243,7 +247,7 @@ def test_few_seeds_widen_an_interval_as_students_t_does():
     ones = {"predicted": 50, "gold": 50}
     runs = {("none", seed): predictions(np.zeros((6, 1)), **ones) for seed in level}
     runs |= {("nli", seed): predictions(np.full((6, 1), 50 * gain), **ones) for seed, gain in level.items()}
-    effect = estimate_contrast(replicated({"intent": runs}), {"intent": gain("nli")})
+    effect = estimate_contrast(replicated({"intent": runs}), {"intent": weigh_gain("nli")})
     assert (effect.value, effect.df, effect.seeds) == (pytest.approx(8.0), 2, 3)
     assert [effect.low, effect.high] == pytest.approx(
         [8 - 4.303 * 2 / np.sqrt(3), 8 + 4.303 * 2 / np.sqrt(3)], rel=1e-3
@@ -269,8 +273,8 @@ def test_a_condition_is_averaged_over_the_targets_that_it_and_the_baseline_have(
         }
     )
     compared = {"nli": ["dates", "intent", "slots"], "qa": ["intent", "slots"]}
-    assert comparable(found) == compared
-    table, cells = average_gains(found), gains(found).set_index(["condition", "target"])["gain"]
+    assert find_comparable_targets(found) == compared
+    table, cells = average_gains(found), estimate_gains(found).set_index(["condition", "target"])["gain"]
     assert table[["condition", "targets"]].to_numpy().tolist() == [["nli", 3], ["qa", 2]]
     assert table["gain"].tolist() == pytest.approx(
         [np.mean([cells[name, target] for target in targets]) for name, targets in compared.items()]
@@ -281,7 +285,7 @@ def test_a_condition_is_averaged_over_the_targets_that_it_and_the_baseline_have(
 def test_what_was_not_learned_survives_no_correction_and_counts_in_none():
     generator = np.random.default_rng(0)
     found = replicated({target: simulated(generator, effect=0.3) for target in ("intent", "slots", "dates")})
-    whole, some = gains(found), gains(found, {("nli", "slots"): "why", ("none", "dates"): "why"})
+    whole, some = estimate_gains(found), estimate_gains(found, {("nli", "slots"): "why", ("none", "dates"): "why"})
     assert some.set_index("target")["learned"].to_dict() == {"intent": True, "slots": False, "dates": False}
     assert some.set_index("target")["survives_holm"].to_dict() == {"intent": True, "slots": False, "dates": False}
     one = some.set_index("target").loc["intent"]
@@ -291,15 +295,15 @@ def test_what_was_not_learned_survives_no_correction_and_counts_in_none():
 
 def test_nothing_to_compare_is_an_empty_table():
     found = replicated({"intent": simulated(np.random.default_rng(0), conditions=("none",))})
-    assert gains(found).empty
+    assert estimate_gains(found).empty
     assert average_gains(found).empty
-    assert comparable(found) == {}
+    assert find_comparable_targets(found) == {}
 
 
 def test_a_target_in_other_languages_can_be_averaged_with_the_rest():
     generator = np.random.default_rng(0)
     found = replicated({"intent": simulated(generator), "ui-retrieval": simulated(generator, languages=["ka"])})
-    effect = estimate_contrast(found, averaged(gain("nli"), ["intent", "ui-retrieval"]))
+    effect = estimate_contrast(found, average_weights(weigh_gain("nli"), ["intent", "ui-retrieval"]))
     assert np.isfinite([effect.low, effect.high, effect.p]).all()
 
 
@@ -315,7 +319,7 @@ def test_languages_have_gains_of_their_own():
     runs = {("none", 1): predictions(np.zeros((2, 4)), ["de", "en"])}
     runs |= {("qa", 1): predictions([[1, 0, 0, 0], [1, 1, 1, 1]], ["de", "en"])}
     found = replicated({"dates": runs, "slots": runs})
-    table = language_gains(found)
+    table = estimate_language_gains(found)
     assert table.query("target == 'dates'")[["language", "baseline_score", "score", "gain"]].to_numpy().tolist() == [
         ["de", 0.0, 25.0, 25.0],
         ["en", 0.0, 100.0, 100.0],
@@ -332,7 +336,7 @@ def test_english_is_ahead_by_the_gap():
     runs = {("none", 1): predictions([[0, 0], [1, 1], [1, 0]], ["de", "en", "hi"])}
     runs |= {("qa", 1): predictions([[1, 1], [1, 1], [1, 1]], ["de", "en", "hi"])}
     untested = {run: frame[frame["language"] != "en"] for run, frame in runs.items()}
-    table = english_gaps(replicated({"dates": runs, "ui-retrieval": untested}))
+    table = estimate_english_gaps(replicated({"dates": runs, "ui-retrieval": untested}))
     assert table[["condition", "target", "english", "others", "gap"]].to_numpy().tolist() == [
         ["none", "dates", 100.0, 25.0, 75.0],
         ["qa", "dates", 100.0, 100.0, 0.0],
@@ -345,11 +349,11 @@ def test_english_is_ahead_by_the_gap():
 def test_targets_without_english_have_no_gap():
     found = replicated({"ui-retrieval": simulated(np.random.default_rng(0), languages=["de", "hi"])})
     with pytest.raises(StiltsError, match="no target with records is tested in English"):
-        english_gaps(found)
+        estimate_english_gaps(found)
 
 
 def test_holm_is_holm():
-    table = with_holm(pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.005]}))
+    table = correct_by_holm(pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.005]}))
     assert table["p_holm"].tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert table["survives_holm"].tolist() == [True, False, False, True]
 
@@ -384,7 +388,7 @@ def test_layer_profiles_average_languages_that_all_conditions_have():
             {"condition": "nli", "seed": 2, "language": "hi", "layer_1": 2.0, "layer_2": 10.0, "layer_10": 50.0},
         ]
     )
-    found = layer_profiles(table.assign(target="ui-retrieval"))
+    found = estimate_layer_profiles(table.assign(target="ui-retrieval"))
     assert found[["condition", "layer", "score"]].to_numpy().tolist() == [
         ["none", 1, 5.0], ["none", 2, 15.0], ["none", 10, 45.0],
         ["nli", 1, 6.0], ["nli", 2, 21.0], ["nli", 10, 55.0],
@@ -403,7 +407,7 @@ def test_rank_correlations_are_spearmans():
     table = pd.DataFrame({"far": generator.integers(0, 5, 30).astype(float), "same": 1.0})
     table["gain"] = table["far"] + generator.normal(size=30)
     table.loc[3, "far"] = np.nan
-    found = rank_correlations(table, ["gain"], ["far", "same"], 400, generator)
+    found = correlate_ranks(table, ["gain"], ["far", "same"], 400, generator)
     known = table.dropna()
     assert found[["by", "measure", "rho", "languages"]].to_numpy().tolist() == [
         ["far", "gain", pytest.approx(spearmanr(known["far"], known["gain"]).statistic), 29]
@@ -414,7 +418,7 @@ def test_rank_correlations_are_spearmans():
 def test_cells_that_two_studies_share():
     one = pd.DataFrame({"condition": ["nli", "qa"], "target": "intent", "gain": [1.0, 2.0], "low": 0.0, "high": 3.0})
     other = one.iloc[1:].assign(gain=5.0)
-    assert paired_gains(one, other)[["condition", "gain_live", "gain_recorded"]].to_numpy().tolist() == [
+    assert pair_gains(one, other)[["condition", "gain_live", "gain_recorded"]].to_numpy().tolist() == [
         ["qa", 2.0, 5.0]
     ]
 
@@ -424,19 +428,19 @@ def test_tables_for_pages():
         [["qa", "de", 1.0, 2], ["qa", "hi", 2.0, 1], ["nli", "de", 3.0, 2]],
         columns=["condition", "language", "gain", "targets"],
     )
-    assert by_language_and_condition(averages).to_dict("list") == {
+    assert pivot_language_gains(averages).to_dict("list") == {
         "language": ["de", "hi"], "targets": [2, 1], "qa": [1.0, 2.0], "nli": [3.0, pytest.approx(np.nan, nan_ok=True)],
     }  # fmt: skip
     cells = pd.DataFrame({"language": ["de", "de", "hi"], "baseline_score": [10.0, 20.0, 30.0]})
-    assert baseline_by_language(cells).to_numpy().tolist() == [["de", 15.0], ["hi", 30.0]]
+    assert average_baseline(cells).to_numpy().tolist() == [["de", 15.0], ["hi", 30.0]]
     layers = pd.DataFrame({"condition": ["nli", "nli", "none"], "layer": [1, 2, 1], "score": [5.0, 5.0, 1.0]})
-    assert best_layers(layers)[["condition", "layer"]].to_numpy().tolist() == [["nli", 1], ["none", 1]]
+    assert find_best_layers(layers)[["condition", "layer"]].to_numpy().tolist() == [["nli", 1], ["none", 1]]
 
 
 def test_spread_over_seeds_leaves_english_out():
     rows = [("none", "intent", seed, language, score) for seed, language, score in
             [(1, "de", 50.0), (1, "en", 90.0), (2, "de", 54.0), (2, "en", 10.0)]]  # fmt: skip
-    table = seed_spread(pd.DataFrame(rows, columns=["condition", "target", "seed", "language", "score"]))
+    table = measure_seed_spread(pd.DataFrame(rows, columns=["condition", "target", "seed", "language", "score"]))
     assert table.to_dict("records") == [
         {"condition": "none", "target": "intent", "seeds": 2, "mean": 52.0, "sd": pytest.approx(np.sqrt(8))}
     ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, join, judge, no_room
+from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
 from stilts.study.errors import StiltsError
 
 LARGE = Hypothesis(Kind.ABOVE, smallest=2.0, asked=2.0)
@@ -164,4 +164,4 @@ WIDE = Hypothesis(Kind.ABOVE, 2.0, 2.0)
     ],
 )
 def test_an_effect_without_room_could_not_be_tested(asked, score, reason):
-    assert no_room(asked, score, 30.0) == reason
+    assert explain_no_room(asked, score, 30.0) == reason

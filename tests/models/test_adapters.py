@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from stilts.models import adapters
 from stilts.models.adapters import adaptable_layers, has_adapters, layer_number, load_merged
-from stilts.models.model import Batch, build_model, encoder_part
+from stilts.models.model import Batch, build_model, take_encoder
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
 from stilts.publish.model_export import export
@@ -25,7 +25,7 @@ from stilts.study.runs import Run
 from stilts.study.settings import LoraSettings, TrainingSettings
 from stilts.tasks.formats import TAGGING
 from stilts.tasks.formats.base import EncodedSplit
-from stilts.training.optimization import freeze, make_optimizer, trained_count
+from stilts.training.optimization import count_trained, freeze, make_optimizer
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
@@ -220,7 +220,7 @@ def test_adapters_and_heads_alone_are_trained(begun, frozen):
     assert changed == own | {name for name in before if name.startswith("heads.")}
     # Of each layer: rank x (inputs + outputs), four of 32 x 32 and two of 32 x 64.
     in_adapters = (2 - frozen) * 2 * (4 * (32 + 32) + 2 * (32 + 64))
-    assert trained_count(session.model) == in_adapters + sum(w.numel() for w in session.model.heads.parameters())
+    assert count_trained(session.model) == in_adapters + sum(w.numel() for w in session.model.heads.parameters())
 
 
 def test_the_rate_of_the_adapters_is_their_own_and_heads_keep_theirs(begun):
@@ -258,8 +258,8 @@ def test_a_state_with_adapters_is_loaded_merged(trained, begun):
         found = loaded.model.eval()("classification", batch)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(hidden(loaded), hidden(trained), rtol=1e-5, atol=1e-5)
-    assert not has_adapters(encoder_part(loaded.state()))
-    assert has_adapters(encoder_part(trained.state()))
+    assert not has_adapters(take_encoder(loaded.state()))
+    assert has_adapters(take_encoder(trained.state()))
 
 
 def test_a_full_training_after_adapters_begins_with_the_merged_weights_and_trains_all(trained, begun):
@@ -420,7 +420,7 @@ def done(tmp_path_factory, encoder):
 
 
 def state_of(done, run: Run) -> dict[str, torch.Tensor]:
-    return encoder_part(done[0].checkpoints.load(run.id))
+    return take_encoder(done[0].checkpoints.load(run.id))
 
 
 def public(done, run: Run) -> dict[str, torch.Tensor]:

@@ -116,7 +116,7 @@ def test_trimming_is_exact_for_any_texts(small, texts):
     for text in texts:
         assert [kept[token] for token in trimmed(text)["input_ids"]] == small(text)["input_ids"]
     vocabulary.assert_same_pieces(small, trimmed, kept, texts)
-    coverage.assert_covered(coverage.text_keys(texts), texts)
+    coverage.assert_covered(coverage.hash_texts(texts), texts)
 
 
 @pytest.mark.parametrize("text", ["Bathroom", "turn", "浴室", "a" * 99_999 + "b"])
@@ -126,7 +126,7 @@ def test_a_text_with_other_pieces_is_named(whole, trimmed, kept, text):
 
 
 def test_a_text_outside_the_study_is_named():
-    keys = coverage.text_keys(STUDY)
+    keys = coverage.hash_texts(STUDY)
     coverage.assert_covered(keys, STUDY)
     with pytest.raises(StiltsError, match="the text 'Turn on' is not among those .* trim_vocabulary: false"):
         coverage.assert_covered(keys, ["", "Turn on"])
@@ -139,7 +139,7 @@ def test_a_text_that_is_no_unicode_is_named(small):
 
 def test_a_long_text_is_named_by_its_beginning():
     with pytest.raises(StiltsError) as error:
-        coverage.assert_covered(coverage.text_keys([]), ["b" * 100_000])
+        coverage.assert_covered(coverage.hash_texts([]), ["b" * 100_000])
     assert len(str(error.value)) < 300
 
 

@@ -28,7 +28,7 @@ from stilts.phases.measures.similarity import (
     profile,
 )
 from stilts.publish import measure_pages
-from stilts.publish.run_pages import summary
+from stilts.publish.run_pages import summarize_run
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -37,7 +37,7 @@ from stilts.study.settings import ComplexitySettings, SimilaritySettings, Traini
 from stilts.tasks import registry
 from stilts.tasks.formats import CLASSIFICATION, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING, get_format
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.terms import drawn, label_entropy, uniform_bits
+from stilts.tasks.formats.terms import draw_input, label_entropy, uniform_bits
 from stilts.tasks.registry import Task, get_target
 
 SIMILARITY = SimilaritySettings(examples=16, batch_size=8, layers=1, head_updates=4)
@@ -334,10 +334,10 @@ def test_the_page_of_a_run_shows_its_numbers_and_its_table(similar, separable):
     assert [len(axis.texts) for axis in matrices.axes] == [16, 12, 16]  # no Fisher information of retrieval
     names = [label.get_text() for label in curve.axes[1].get_xticklabels()]
     assert names == ["1\N{EN DASH}8", "9\N{EN DASH}23", "24\N{EN DASH}64"]
-    shown = measure_pages.scalars(records)
+    shown = measure_pages.tabulate_scalars(records)
     assert list(shown.columns) == ["similarity (en)", "complexity-para (en)"]
     assert shown.loc["n"].tolist() == [16, 64]
-    assert summary(records)["mean score"].tolist() == pytest.approx([math.nan, 100], nan_ok=True)
+    assert summarize_run(records)["mean score"].tolist() == pytest.approx([math.nan, 100], nan_ok=True)
     plt.close("all")
 
 
@@ -446,7 +446,7 @@ def test_drawn_symbols_follow_the_predictions(form):
     axis = {"multiple_choice": 0, "span_qa": 1}.get(form, -1)  # of the options
     logits.moveaxis(axis, -1)[..., :2] = torch.tensor([math.log(3), 0.0])
     generator = torch.Generator().manual_seed(1)
-    symbols = np.concatenate([terms.symbols(drawn(terms, part, logits, generator)) for _ in range(400)])
+    symbols = np.concatenate([terms.symbols(draw_input(terms, part, logits, generator)) for _ in range(400)])
     assert set(symbols) == {0, 1}
     assert np.mean(symbols == 0) == pytest.approx(0.75, abs=0.08)
 

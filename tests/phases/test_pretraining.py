@@ -12,7 +12,7 @@ from datasets import Features, Value
 from transformers import AutoModel, AutoTokenizer
 
 from stilts.models import scratch
-from stilts.models.model import build_model, encoder_part
+from stilts.models.model import build_model, take_encoder
 from stilts.phases import pretraining
 from stilts.phases.pretraining import blocks, objective_of, pretrain, training_inputs
 from stilts.phases.runner import complete
@@ -254,7 +254,7 @@ def test_blocks_longer_than_the_encoder_takes_are_named(here, done):
 def test_a_pretrained_encoder_is_exported_as_transformers_loads_it(here, done, tmp_path, name):
     (run,) = (run for run in done[0].runs if (run.phase, run.condition, run.seed) == ("pretraining", name, 1))
     folder = export(here, run.id, tmp_path / name)
-    state = encoder_part(here.checkpoints.load(run.id))
+    state = take_encoder(here.checkpoints.load(run.id))
     held = AutoModel.from_pretrained(folder).state_dict()
     assert state.keys() & held.keys()
     assert all(torch.equal(held[key], state[key]) for key in state.keys() & held.keys())

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from stilts.publish.site import toc_pages
+from stilts.publish.site import list_toc_pages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -70,7 +70,7 @@ def texts(browser: Chrome, selector: str) -> list[str]:
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_no_page_complains_asks_another_host_or_scrolls_sideways(browser, book, size):
     found = {}
-    for page in [*toc_pages(book), "search", "genindex"]:
+    for page in [*list_toc_pages(book), "search", "genindex"]:
         open_page(browser, book, f"{page}.html", size)
         sideways = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
         broken = browser.execute_script(

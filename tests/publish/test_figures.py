@@ -73,15 +73,15 @@ COVERAGE = pd.DataFrame(
 )
 
 PLOTS = {
-    "transfer": (figures.transfer_matrix, CELLS, AVERAGES),
-    "languages": (figures.language_gains, LANGUAGE_AVERAGES, LANGUAGE_CELLS),
-    "english-gap": (figures.english_gaps, GAPS),
-    "layers": (figures.layer_profiles, LAYERS),
-    "costs": (figures.costs, COSTS),
-    "throughput": (figures.throughput, LOOPS),
-    "live": (figures.agreement, PAIRS),
-    "claims": (figures.claims, CLAIMS),
-    "coverage": (figures.coverage, COVERAGE),
+    "transfer": (figures.draw_transfer_matrix, CELLS, AVERAGES),
+    "languages": (figures.draw_language_gains, LANGUAGE_AVERAGES, LANGUAGE_CELLS),
+    "english-gap": (figures.draw_english_gaps, GAPS),
+    "layers": (figures.draw_layer_profiles, LAYERS),
+    "costs": (figures.draw_costs, COSTS),
+    "throughput": (figures.draw_throughput, LOOPS),
+    "live": (figures.draw_agreement, PAIRS),
+    "claims": (figures.draw_claims, CLAIMS),
+    "coverage": (figures.draw_coverage, COVERAGE),
 }
 
 
@@ -108,7 +108,7 @@ def test_settings_of_the_user_change_no_figure(name, tmp_path):
 
 
 def test_a_saved_figure_stands_with_its_data_and_names_no_time_or_machine(tmp_path):
-    saved = figures.save(figures.claims(CLAIMS), CLAIMS[["id", "value", "published"]], "claims", tmp_path / "new")
+    saved = figures.save(figures.draw_claims(CLAIMS), CLAIMS[["id", "value", "published"]], "claims", tmp_path / "new")
     assert saved.csv.read_text() == "id,value,published\nC1,3.000000,8.200000\nC4,0.000000,\n"
     assert saved._repr_svg_() == saved.svg.read_text()
     assert repr(saved) == "figure claims"
@@ -116,23 +116,25 @@ def test_a_saved_figure_stands_with_its_data_and_names_no_time_or_machine(tmp_pa
 
 
 def test_a_matrix_writes_signs_and_marks_what_leaves_zero_out():
-    shown = texts(figures.transfer_matrix(CELLS, AVERAGES))
+    shown = texts(figures.draw_transfer_matrix(CELLS, AVERAGES))
     assert {"+3.0*", "0.0", "−6.0", "+12.5*", "+1.0, +5.0", "mean"} <= set(shown)
-    frames = [patch.get_linewidth() for patch in figures.transfer_matrix(CELLS).axes[0].patches if not patch.get_fill()]
+    frames = [
+        patch.get_linewidth() for patch in figures.draw_transfer_matrix(CELLS).axes[0].patches if not patch.get_fill()
+    ]
     assert frames == [2.2, 0.9, 2.2]
 
 
 def test_a_cell_that_was_not_learned_says_so_and_is_not_framed():
     first = [True, *[False] * (len(CELLS) - 1)]
-    figure = figures.transfer_matrix(CELLS.assign(learned=np.logical_not(first)))
+    figure = figures.draw_transfer_matrix(CELLS.assign(learned=np.logical_not(first)))
     assert texts(figure).count("not learned") == 1
-    whole = figures.transfer_matrix(CELLS)
+    whole = figures.draw_transfer_matrix(CELLS)
     framed = [sum(not patch.get_fill() for patch in each.axes[0].patches) for each in (figure, whole)]
     assert framed[0] == framed[1] - int(CELLS["excludes_zero"].iloc[0])
 
 
 def test_a_matrix_has_zero_in_the_middle_of_its_colours():
-    figure = figures.transfer_matrix(CELLS)
+    figure = figures.draw_transfer_matrix(CELLS)
     assert figure.axes[1].get_ylim() == (-12.5, 12.5)
 
 
@@ -147,12 +149,12 @@ def test_ink_can_be_read_on_its_cell():
 
     for value in np.linspace(0, 1, 101):
         ground = luminance(figures.DIVERGING(value))
-        ink = luminance(to_rgb(figures.ink_on(figures.DIVERGING(value))))
+        ink = luminance(to_rgb(figures.choose_ink(figures.DIVERGING(value))))
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
 
 
 def test_languages_stand_by_distance_with_the_unmeasured_last():
-    figure = figures.language_gains(LANGUAGE_AVERAGES, LANGUAGE_CELLS)
+    figure = figures.draw_language_gains(LANGUAGE_AVERAGES, LANGUAGE_CELLS)
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [
         "English (en)", "German (de)", "Japanese (ja)", "Croatian (hr)",
@@ -163,20 +165,20 @@ def test_languages_stand_by_distance_with_the_unmeasured_last():
 
 def test_gaps_that_changed_are_bold():
     weights = {
-        text.get_text(): text.get_weight() for axis in figures.english_gaps(GAPS).axes for text in axis.texts
+        text.get_text(): text.get_weight() for axis in figures.draw_english_gaps(GAPS).axes for text in axis.texts
     }
     assert weights == {"30": "normal", "17": "bold", "40": "normal", "39": "normal"}
 
 
 def test_a_condition_keeps_its_look_and_the_baseline_is_black():
-    figure = figures.layer_profiles(LAYERS)
+    figure = figures.draw_layer_profiles(LAYERS)
     looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
     assert looks == {"none": ("#000000", "o"), "nli": ("#0072B2", "s")}
     assert len(figure.axes[1].lines) == 2  # the one condition with a gain, and the line at zero
 
 
 def test_costs_without_a_phase():
-    assert {"1.0", "1.5"} <= {text.strip() for text in texts(figures.costs(COSTS))}
+    assert {"1.0", "1.5"} <= {text.strip() for text in texts(figures.draw_costs(COSTS))}
 
 
 @pytest.mark.parametrize("name", ["live", "transfer", "claims", "coverage", "costs"])
@@ -187,19 +189,19 @@ def test_an_empty_table_is_said(name):
 
 
 def test_a_matrix_of_other_effects_says_what_they_are():
-    shown = texts(figures.transfer_matrix(CELLS, CELLS.iloc[:0], "difference (points)", "comparison"))
+    shown = texts(figures.draw_transfer_matrix(CELLS, CELLS.iloc[:0], "difference (points)", "comparison"))
     assert {"difference (points)", "comparison"} <= set(shown)
     assert "mean" not in shown
 
 
 def test_each_study_s_claims_have_a_panel():
-    figure = figures.claims(CLAIMS)
+    figure = figures.draw_claims(CLAIMS)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["a", "b"]
     assert [len(axis.get_yticks()) for axis in figure.axes] == [1, 1]
 
 
 def test_a_test_set_with_fewer_rows_is_an_open_square():
-    axis = figures.coverage(COVERAGE).axes[0]
+    axis = figures.draw_coverage(COVERAGE).axes[0]
     squares = {line.get_fillstyle(): list(zip(*line.get_data(), strict=True)) for line in axis.lines}
     assert squares == {"full": [(0, 0), (0, 1)], "none": [(1, 0)]}
     assert [label.get_text() for label in axis.get_xticklabels()] == ["de", "sw"]

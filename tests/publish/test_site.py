@@ -13,7 +13,7 @@ from fakes import make_run
 from processes import largest_file
 from small_book import ROOT, write_page
 
-from stilts.publish.site import assemble, build, check, run_pages, toc_pages, update_toc
+from stilts.publish.site import assemble, build, check, list_run_pages, list_toc_pages, update_toc
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Job
 from stilts.workspace.resolution import open_plan
@@ -32,15 +32,15 @@ PAGES = [f"runs/book/runs/{name}" for name in ("target-nli-1", "target-nli-2", "
 
 
 def test_run_pages_are_numbered_by_phase_and_condition():
-    assert run_pages(JOBS) == dict(zip(PAGES, JOBS, strict=True))
+    assert list_run_pages(JOBS) == dict(zip(PAGES, JOBS, strict=True))
 
 
 def test_the_table_of_contents_lists_the_jobs_pages(tmp_path):
     shutil.copy(ROOT / "_toc.yml", tmp_path)
-    before = [page for page in toc_pages(tmp_path) if not page.startswith("runs/book/runs/")]
+    before = [page for page in list_toc_pages(tmp_path) if not page.startswith("runs/book/runs/")]
     assert update_toc(tmp_path, JOBS)
     assert not update_toc(tmp_path, JOBS)
-    pages = toc_pages(tmp_path)
+    pages = list_toc_pages(tmp_path)
     assert [page for page in pages if page in PAGES] == PAGES
     assert [page for page in pages if page not in PAGES] == before
 
@@ -60,7 +60,7 @@ def test_the_committed_table_of_contents_is_that_of_the_default_study(tmp_path):
 
 
 def test_prose_pages_of_the_table_of_contents_exist():
-    prose = [page for page in toc_pages(ROOT) if not page.startswith("runs/")]
+    prose = [page for page in list_toc_pages(ROOT) if not page.startswith("runs/")]
     assert [page for page in prose if not (ROOT / f"{page}.md").exists()] == []
 
 
@@ -119,7 +119,7 @@ def test_what_stands_in_the_way_of_the_book_s_pages_is_said(tmp_path, wrong):
 
 def test_a_book_of_the_real_prose_and_templates_builds_without_a_warning(book):
     html = book / "_build" / "html"
-    assert [page for page in toc_pages(book) if not (html / f"{page}.html").is_file()] == []
+    assert [page for page in list_toc_pages(book) if not (html / f"{page}.html").is_file()] == []
     assert check(html) == []
 
 

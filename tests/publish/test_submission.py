@@ -241,12 +241,12 @@ def test_averages_are_those_of_evaluate_py():
     """Its own numbers for its mock submission, with the chunks of seqeval 0.0.12."""
     scores = {"paws-x": 51.428571, "xnli": 30.666667, "pan-x": 57.507937, "udpos": 70.217460, "bucc2018": 55.0,
               "tatoeba": 53.611111, "xquad": 78.615702, "mlqa": 69.455782, "tydiqa": 93.055556}  # fmt: skip
-    found = submission.averages(scores)
+    found = submission.average_scores(scores)
     assert found["groups"] == pytest.approx(
         {"classification": 41.047619, "tagging": 63.862698, "question answering": 80.375680, "retrieval": 54.305556}
     )
     assert found["all tasks"] == pytest.approx(62.173199)
-    without = submission.averages({name: score for name, score in scores.items() if name != "mlqa"})
+    without = submission.average_scores({name: score for name, score in scores.items() if name != "mlqa"})
     assert (without["groups"]["question answering"], without["all tasks"]) == (None, None)
     assert without["groups"]["tagging"] == found["groups"]["tagging"]
 

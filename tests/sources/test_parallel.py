@@ -15,7 +15,7 @@ from stilts.sources.pocket.commands.collecting import Example
 from stilts.sources.pocket.commands.pairs import overlap_level
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
-from stilts.tasks.registry import INTERMEDIATES, of_suite
+from stilts.tasks.registry import INTERMEDIATES, keep_suite
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import resolve
 
@@ -148,7 +148,7 @@ def facts(row, level):
 
 
 def test_the_registry_holds_every_level():
-    registered = {name for name in of_suite(INTERMEDIATES, "pocket") if name.startswith("dial-")}
+    registered = {name for name in keep_suite(INTERMEDIATES, "pocket") if name.startswith("dial-")}
     assert registered == set(dials.LEVELS)
     assert all(INTERMEDIATES[name].config_for("de") == f"intermediate.{name}.de" for name in registered)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mirror import MIRROR, needs_mirror
 
-from stilts.analysis.suite_report import examples
+from stilts.analysis.suite_report import show_examples
 from stilts.sources.hub import load_split
 from stilts.sources.suite import Request, Table, write_suite
 from stilts.sources.xtreme import Suite, languages, treebanks
@@ -26,7 +26,7 @@ from stilts.sources.xtreme.tags import NER
 from stilts.sources.xtreme.treebanks import UPOS
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.formats import MULTIPLE_CHOICE, PASSAGE_RETRIEVAL, SPAN_QA_MLQA
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, check_sources, get_intermediate, of_suite
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, check_sources, get_intermediate, keep_suite
 
 NLI = ("entailment", "neutral", "contradiction")
 
@@ -96,7 +96,7 @@ def root(tmp_path):
 
 def test_every_task_of_the_registry_has_a_recipe_and_the_other_way_round():
     passages = {"lareqa", "mewsli-x"}
-    known = {*of_suite(TARGETS, "xtreme"), *of_suite(INTERMEDIATES, "xtreme")}
+    known = {*keep_suite(TARGETS, "xtreme"), *keep_suite(INTERMEDIATES, "xtreme")}
     assert known - passages == {*RECIPES, *BY_SOURCE} - passages
     assert {name for name, task in INTERMEDIATES.items() if task.by_source} == BY_SOURCE.keys() - RECIPES.keys()
 
@@ -651,7 +651,7 @@ def test_every_kind_of_test_set_has_examples_to_show(tmp_path):
     rows = {config: {"test": 1} for config in ("xcopa.it", "mlqa.de", "lareqa.de")}
     write_suite([table._replace(rows=[{key: row[key] for key in table.features} for row in table.rows])
                  for table in tables], tmp_path / "suite", {"fingerprint": "a", "rows": rows})  # fmt: skip
-    shown = [examples(tmp_path / "suite", target, ["de", "it"], place).to_numpy().tolist()
+    shown = [show_examples(tmp_path / "suite", target, ["de", "it"], place).to_numpy().tolist()
              for target, place in (("xcopa", 0), ("mlqa", 0), ("mlqa", 1), ("lareqa", 0))]  # fmt: skip
     assert shown == [
         [["Italian", "Cadde. What was the effect? / x / y", "y"]],

@@ -20,7 +20,7 @@ from stilts.study.records import (
     Store,
     publish,
     read_record,
-    tidy,
+    tabulate_scores,
 )
 
 
@@ -295,13 +295,22 @@ def test_the_tidy_table_has_a_row_for_each_run_and_language():
         ],
         columns=["run", "study", "condition", "target", "seed", "language", "score", "n", "layer_1"],
     )
-    pd.testing.assert_frame_equal(tidy(records), expected)
-    trained = tidy(records, "target")
+    pd.testing.assert_frame_equal(tabulate_scores(records), expected)
+    trained = tabulate_scores(records, "target")
     assert trained[["language", "score", "n"]].values.tolist() == [["en", 99.0, 5.0]]
 
 
 def test_the_tidy_table_of_nothing_has_its_columns():
-    assert tidy([]).columns.tolist() == ["run", "study", "condition", "target", "seed", "language", "score", "n"]
+    assert tabulate_scores([]).columns.tolist() == [
+        "run",
+        "study",
+        "condition",
+        "target",
+        "seed",
+        "language",
+        "score",
+        "n",
+    ]
 
 
 def test_published_records_are_those_of_the_store(store, tmp_path):
@@ -313,7 +322,7 @@ def test_published_records_are_those_of_the_store(store, tmp_path):
     assert list(committed) == list(store)
     pd.testing.assert_frame_equal(committed.predictions(RECORD.id), PREDICTIONS)
     assert json.loads((folder / "records" / f"{RECORD.id}.json").read_text()).keys() == {"sha256", "record"}
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), tidy(store).round(4))
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), tabulate_scores(store).round(4))
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     publish(store, [RECORD.id, trained.id], folder)
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before

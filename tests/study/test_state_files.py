@@ -10,13 +10,13 @@ from tiny_checkout import study_settings, write_checkout
 from users import ONLY_ROOT, another_user
 
 from stilts import cli
-from stilts.publish.site import _Built, _built, check, toc_pages, update_toc
+from stilts.publish.site import _Built, _built, check, list_toc_pages, update_toc
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.training.state import SavedStates
 from stilts.workspace.notebooks.jobs import _page_stands
-from stilts.workspace.notebooks.pages import book_pages
-from stilts.workspace.progress import noted_share
+from stilts.workspace.notebooks.pages import read_book_pages
+from stilts.workspace.progress import read_noted_share
 from stilts.workspace.resolution import open_plan
 
 SHAPES = ("", "null", "5", "text", "[]", "[1, 2]", "{}", "true", "\x00", "{", '{"a": 1}')
@@ -40,7 +40,7 @@ SHAPES = ("", "null", "5", "text", "[]", "[1, 2]", "{}", "true", "\x00", "{", '{
 )  # fmt: skip
 def test_a_table_of_contents_of_another_shape_is_one_line(tmp_path, content):
     (tmp_path / "_toc.yml").write_text(content)
-    for read in (toc_pages, lambda root: update_toc(root, [])):
+    for read in (list_toc_pages, lambda root: update_toc(root, [])):
         with pytest.raises(StiltsError, match=r"_toc.yml") as caught:
             read(tmp_path)
         assert "\n" not in str(caught.value)
@@ -60,7 +60,7 @@ def test_a_table_of_pages_of_another_shape_is_one_line(tmp_path, content):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "pages.yml").write_text(content)
     with pytest.raises(StiltsError, match="pages.yml") as caught:
-        book_pages(tmp_path)
+        read_book_pages(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -142,9 +142,9 @@ def test_a_note_of_progress_of_another_shape_is_none(here, note):
     folder = here.runs / "progress"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(note)
-    assert noted_share(here, "run") == 0.0
+    assert read_noted_share(here, "run") == 0.0
     (folder / "run.json").write_text('{"done": 1, "total": 4}')
-    assert noted_share(here, "run") == 0.25
+    assert read_noted_share(here, "run") == 0.25
 
 
 @ONLY_ROOT

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stilts.study import runs
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.files import read_study
-from stilts.study.planning import group_jobs, plan_runs, unique
+from stilts.study.planning import drop_repeated, group_jobs, plan_runs
 from stilts.study.runs import Run
 from stilts.study.settings import Condition, EvaluationSettings, Phase, Study, TrainingSettings
 
@@ -219,11 +219,11 @@ def test_the_plan_of_a_condition():
 
 
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
-    untrained = [run for run in unique(PLAN) if run.phase == "zero-shot" and not run.parents]
+    untrained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and not run.parents]
     assert [(run.condition, run.target, run.seed) for run in untrained] == [
         ("none", "ui-retrieval", 0), ("none", "ui-mining", 0)
     ]  # fmt: skip
-    trained = [run for run in unique(PLAN) if run.phase == "zero-shot" and run.parents]
+    trained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and run.parents]
     assert {run.seed for run in trained} == {1, 2}
 
 

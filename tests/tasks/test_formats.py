@@ -34,11 +34,11 @@ from stilts.tasks.formats import (
 from stilts.tasks.formats.base import Format, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.formats.heads import mean_pool
-from stilts.tasks.formats.inputs import Input, by_example
+from stilts.tasks.formats.inputs import Input, group_by_example
 from stilts.tasks.formats.tagging import IGNORED
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, of_suite
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, keep_suite
 from stilts.training.loop import train
-from stilts.training.prediction import count_predictions, embed, head_outputs, predict
+from stilts.training.prediction import compute_outputs, count_predictions, embed, predict
 from stilts.workspace.resolution import SUITES
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -277,7 +277,7 @@ def test_windows_a_stride_apart_are_those_of_bert(words, asked, max_length, doc_
     tokenizer = tiny.tokenizer()
     rows = [question(" ".join(["kitchen"] * (words + i)), "kitchen", 0, "where " * (asked + i)) for i in range(count)]
     inputs = SpanQA(doc_stride=doc_stride).encode(rows, tokenizer, max_length)
-    found = by_example(count, inputs, inputs)
+    found = group_by_example(count, inputs, inputs)
     for row, parts in zip(rows, found, strict=True):
         offsets = tokenizer(row["context"], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         start = int((np.array(parts[0][0].input_ids) == tokenizer.sep_token_id).argmax())
@@ -801,7 +801,9 @@ def test_every_format_learns_its_rows_and_scores_its_predictions(name, encoder, 
 
 
 SPLITS = ("train", "validation", "test")
-BENCHMARK = {name: task for registry in (INTERMEDIATES, TARGETS) for name, task in of_suite(registry, "xtreme").items()}
+BENCHMARK = {
+    name: task for registry in (INTERMEDIATES, TARGETS) for name, task in keep_suite(registry, "xtreme").items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -872,4 +874,4 @@ def test_sentence_vectors_are_means_of_hidden_states(model, tokenizer):
 
 
 def test_outputs_of_no_input_are_none(model):
-    assert head_outputs(model, "tagging", TAGGING, [], batch_tokens=64, precision="fp32") == []
+    assert compute_outputs(model, "tagging", TAGGING, [], batch_tokens=64, precision="fp32") == []

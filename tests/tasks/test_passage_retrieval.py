@@ -21,7 +21,7 @@ from stilts.tasks.formats.passage_retrieval import MAX_QUERY, TEMPERATURE, Passa
 from stilts.tasks.metrics import score
 from stilts.tasks.neighbours import rank, ranking_counts
 from stilts.training.loop import train
-from stilts.training.prediction import count_predictions, head_outputs
+from stilts.training.prediction import compute_outputs, count_predictions
 from stilts.workspace.preparation import prepare
 from stilts.workspace.resolution import SUITES, resolve
 
@@ -221,7 +221,7 @@ def test_a_vector_does_not_depend_on_its_batch(encoder):
     inputs = [*FORM.encode(pairs(9), tiny.tokenizer(), 64), *FORM.encode_pool(["a", "b c " * 20], tiny.tokenizer(), 64)]
     options = {"precision": "fp32"}
     few, many = (
-        head_outputs(model, "lareqa", FORM, inputs, batch_tokens=most, **options) for most in (32, 10_000)
+        compute_outputs(model, "lareqa", FORM, inputs, batch_tokens=most, **options) for most in (32, 10_000)
     )
     assert [vectors.shape for vectors in few] == [(2, 32)] * 9 + [(1, 32)] * 2
     for one, other in zip(few, many, strict=True):

@@ -7,7 +7,7 @@ from stilts.sources.splits import covered_languages
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Condition
 from stilts.tasks.formats import FORMATS
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, condition, get_intermediate, get_target
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate, get_target, resolve_condition
 
 TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
 
@@ -48,25 +48,25 @@ def test_an_unknown_task_gets_the_nearest_name():
     with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
         get_intermediate("nil")
     with pytest.raises(UnknownName, match="unknown intermediate task 'mutli'. Did you mean 'multi'.*none"):
-        condition("mutli")
+        resolve_condition("mutli")
     with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
-        condition(Condition(name="own", tasks=("qa", "nil")))
+        resolve_condition(Condition(name="own", tasks=("qa", "nil")))
     with pytest.raises(UnknownName, match="unknown intermediate task 'nli'. Did you mean 'mnli'"):
-        condition("nli", "xtreme")
+        resolve_condition("nli", "xtreme")
     with pytest.raises(UnknownName, match="unknown target task 'xnli'"):
         get_target("xnli", "pocket")
 
 
 def test_what_an_entry_of_intermediates_means():
     own = Condition(name="pair", tasks=("nli", "qa"), example_cap=9)
-    assert [condition(entry) for entry in ("none", "qa", "multi", own)] == [
+    assert [resolve_condition(entry) for entry in ("none", "qa", "multi", own)] == [
         Condition(name="none", tasks=()),
         Condition(name="qa", tasks=("qa",)),
         Condition(name="multi", tasks=("nli", "para", "qa", "intent", "slots", "dates")),
         own,
     ]
     nine = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")
-    assert condition("multi", "xtreme") == Condition(name="multi", tasks=nine)
+    assert resolve_condition("multi", "xtreme") == Condition(name="multi", tasks=nine)
 
 
 @pytest.fixture

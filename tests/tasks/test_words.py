@@ -12,7 +12,7 @@ from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.tasks import coverage
 from stilts.tasks.formats import get_format
-from stilts.tasks.formats.subwords import pair_layout, special_tokens, takes_words_alone, word_subwords
+from stilts.tasks.formats.subwords import pair_layout, special_tokens, split_words, takes_words_alone
 
 CORPUS = ["the kitchen door is open", "open the kitchen and the hall 42 , please .", "it 's the küche"] * 20
 SPECIAL = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]
@@ -86,7 +86,7 @@ def tokenizers():
 
 def check(tokenizer, words):
     """The words' tokens are those of the running text, and each begins where its word does."""
-    (found,) = word_subwords(tokenizer, [words])
+    (found,) = split_words(tokenizer, [words])
     text = " ".join(words)
     running = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     assert [token for own in found for token in own] == running["input_ids"]
@@ -118,7 +118,7 @@ WORDS = st.lists(
 @settings(max_examples=150)
 @given(WORDS, st.sampled_from(["gpt-2, roberta", "modernbert", "qwen", "bloom"]))
 def test_any_words_have_the_tokens_of_running_text_by_bytes(tokenizers, words, name):
-    (found,) = word_subwords(tokenizers[name], [words])
+    (found,) = split_words(tokenizers[name], [words])
     running = tokenizers[name](" ".join(words), add_special_tokens=False)["input_ids"]
     assert [token for own in found for token in own] == running
     assert all(found)
@@ -129,7 +129,7 @@ def test_the_first_token_of_each_word_is_labelled(tokenizers, name):
     tokenizer = tokenizers[name]
     words = ["the", "kitchen", "42", "küche"]
     (part,) = get_format("tagging").encode([{"tokens": words, "tags": [0, 1, 2, 0]}], tokenizer, 64)
-    (found,) = word_subwords(tokenizer, [words])
+    (found,) = split_words(tokenizer, [words])
     assert part.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
     assert [int(part.input_ids[place]) for place in part.detail] == [own[0] for own in found]
     assert [int(part.target[place]) for place in part.detail] == [0, 1, 2, 0]
@@ -155,7 +155,7 @@ def test_an_empty_word_without_anything_to_stand_for_it_is_named():
 def test_a_word_that_the_token_before_it_holds_gets_tokens_of_its_own():
     backend = bpe(pre_tokenizers.Split(" ", "merged_with_previous"), MARKED, unk_token="<unk>")  # learned across words
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
-    (found,) = word_subwords(tokenizer, [["the", "kitchen", "door"]])
+    (found,) = split_words(tokenizer, [["the", "kitchen", "door"]])
     assert all(found)
     assert tokenizer.unk_token_id not in [token for own in found for token in own]
 

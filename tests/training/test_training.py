@@ -18,11 +18,18 @@ from stilts.tasks.formats import get_format
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import score
-from stilts.training.batches import GROUP, even_passes, grouped_batches, padded_tokens, schedule, token_passes
+from stilts.training.batches import (
+    GROUP,
+    count_padded_tokens,
+    cut_by_tokens,
+    cut_evenly,
+    group_batches,
+    schedule_updates,
+)
 from stilts.training.gradients import Gradients
 from stilts.training.loop import train
 from stilts.training.optimization import freeze, make_optimizer
-from stilts.training.prediction import count_predictions, token_batches
+from stilts.training.prediction import batch_by_tokens, count_predictions
 from stilts.training.processes import Processes
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
@@ -37,7 +44,7 @@ def data_of(size: int, length: int = 3) -> EncodedSplit:
 
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 5))
 def test_an_epoch_holds_every_position_once(lengths, batch_size, seed):
-    batches = grouped_batches(lengths, batch_size, random.Random(seed))
+    batches = group_batches(lengths, batch_size, random.Random(seed))
     assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
     assert max(map(len, batches)) <= batch_size
     # Only the last batch of a group may be short.
@@ -47,7 +54,7 @@ def test_an_epoch_holds_every_position_once(lengths, batch_size, seed):
 def test_batches_hold_inputs_of_like_length_in_no_order_of_length():
     rng = random.Random(0)
     lengths = [rng.randint(5, 60) for _ in range(2_000)]
-    batches = grouped_batches(lengths, 16, random.Random(1))
+    batches = group_batches(lengths, 16, random.Random(1))
     padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
     assert padded < 1.1 * sum(lengths)
     longest = [max(lengths[i] for i in batch) for batch in batches]
@@ -64,7 +71,7 @@ def test_batches_hold_inputs_of_like_length_in_no_order_of_length():
 )
 def test_tasks_take_part_in_proportion_to_their_capped_sizes(sizes, batch_size, epochs, cap, seed):
     tasks = {name: data_of(size) for name, size in sizes.items()}
-    updates = schedule(tasks, batch_size, epochs, cap, seed)
+    updates = schedule_updates(tasks, batch_size, epochs, cap, seed)
     capped = {name: min(size, cap) for name, size in sizes.items()}
     per_epoch = sum(-(-size // batch_size) for size in capped.values())
     assert len(updates) == sum(round(per_epoch * min(1.0, epochs - epoch)) for epoch in range(3) if epochs > epoch)
@@ -78,27 +85,27 @@ def test_tasks_take_part_in_proportion_to_their_capped_sizes(sizes, batch_size, 
 
 
 def test_what_a_cap_leaves_out_changes_from_epoch_to_epoch():
-    updates = schedule({"a": data_of(100)}, 10, 2.0, 50, 0)
+    updates = schedule_updates({"a": data_of(100)}, 10, 2.0, 50, 0)
     first, second = ({i for _, batch in part for i in batch} for part in (updates[:5], updates[5:]))
     assert first != second
     assert len(first | second) > 60
 
 
 def test_tasks_of_a_training_take_turns():
-    updates = schedule({"a": data_of(200), "b": data_of(100)}, 10, 1.0, 10**6, 0)
+    updates = schedule_updates({"a": data_of(200), "b": data_of(100)}, 10, 1.0, 10**6, 0)
     assert Counter(task for task, _ in updates) == {"a": 20, "b": 10}
     assert sum(one != other for (one, _), (other, _) in pairwise(updates)) > 6
 
 
 def test_the_order_is_the_seeds():
     tasks = {"a": data_of(50), "b": data_of(30)}
-    assert schedule(tasks, 8, 2.0, 40, 1) == schedule(tasks, 8, 2.0, 40, 1)
-    assert schedule(tasks, 8, 2.0, 40, 1) != schedule(tasks, 8, 2.0, 40, 2)
+    assert schedule_updates(tasks, 8, 2.0, 40, 1) == schedule_updates(tasks, 8, 2.0, 40, 1)
+    assert schedule_updates(tasks, 8, 2.0, 40, 1) != schedule_updates(tasks, 8, 2.0, 40, 2)
 
 
 @given(LENGTHS, st.integers(1, 300))
 def test_batches_for_prediction_hold_every_input_once_and_few_tokens(lengths, most):
-    batches = list(token_batches(lengths, most))
+    batches = list(batch_by_tokens(lengths, most))
     assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) * max(lengths[i] for i in batch) <= most or len(batch) == 1
@@ -107,7 +114,7 @@ def test_batches_for_prediction_hold_every_input_once_and_few_tokens(lengths, mo
 
 
 def test_no_input_makes_no_batch():
-    assert list(token_batches([], 10)) == []
+    assert list(batch_by_tokens([], 10)) == []
 
 
 # --- training --------------------------------------------------------------------------------------------------------
@@ -296,13 +303,13 @@ def test_a_batch_is_cut_in_its_order_into_as_few_passes_as_that_allows(lengths, 
     parts = [
         Input(i, [0] * own[0], None, alternatives=tuple([0] * n for n in own[1:])) for i, own in enumerate(lengths)
     ]
-    passes = token_passes(parts, most)
+    passes = cut_by_tokens(parts, most)
     assert [part for passed in passes for part in passed] == parts
-    assert all(padded_tokens(passed) <= most or len(passed) == 1 for passed in passes)
-    assert all(padded_tokens([*one, other[0]]) > most for one, other in pairwise(passes))
+    assert all(count_padded_tokens(passed) <= most or len(passed) == 1 for passed in passes)
+    assert all(count_padded_tokens([*one, other[0]]) > most for one, other in pairwise(passes))
     for passed in passes:
-        assert padded_tokens(passed) == pad(passed, 1, torch.device("cpu"))[0].numel()
-    shares = even_passes(parts, count)
+        assert count_padded_tokens(passed) == pad(passed, 1, torch.device("cpu"))[0].numel()
+    shares = cut_evenly(parts, count)
     assert [part for share in shares for part in share] == parts
     assert len(shares) <= count
     assert len({len(share) for share in shares[:-1]}) <= 1
@@ -466,7 +473,7 @@ def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     share = gradients.compute("task", get_format("tagging"), parts, 1)
     assert gradients.batch_tokens == 20
     assert "from update 1 on at most 20 tokens go through in one pass" in caplog.text
-    mine = [part for passed in token_passes(parts, 20)[::2] for part in passed]
+    mine = [part for passed in cut_by_tokens(parts, 20)[::2] for part in passed]
     expected, _ = gradients_of(model, "tagging", mine)
     weight = get_format("tagging").weight
     assert share == pytest.approx(expected * weight(mine) / weight(parts), rel=1e-5)

@@ -14,12 +14,12 @@ from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import DataSettings, Study
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, speeds
-from stilts.workspace.disk import disk
-from stilts.workspace.forecast import ASSUMED_SECONDS, Estimator, Forecast, search_memory_mb
-from stilts.workspace.plan_report import PlanReport, duration, size
+from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, estimate_speeds
+from stilts.workspace.disk import estimate_disk
+from stilts.workspace.forecast import ASSUMED_SECONDS, Estimator, Forecast, estimate_search_memory
+from stilts.workspace.plan_report import PlanReport, format_duration, format_size
 from stilts.workspace.resolution import resolve
-from stilts.workspace.work import run_tokens
+from stilts.workspace.work import count_run_tokens
 
 
 def run_of(phase="target", condition="nli", target="slots", encoder="small", data="suite@1", **settings) -> Run:
@@ -42,13 +42,13 @@ def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
     large = encoder_shape("FacebookAI/xlm-roberta-large")
     settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
     runs = {target: run_of("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
-    reckoned = {target: search_memory_mb(run, study, large) for target, run in runs.items()}
+    reckoned = {target: estimate_search_memory(run, study, large) for target, run in runs.items()}
     sentences = BUCC_SENTENCES["ru"]
     assert reckoned["xnli"] == 0
     assert reckoned["bucc2018"] > 2 * sentences * 1024 * 4 / 1e6  # of one layer, made and searched
     assert reckoned["tatoeba"] < reckoned["bucc2018"] < study.schedule.memory_mb
     few = change_settings(runs["bucc2018"], languages=["zh"])
-    assert search_memory_mb(few, study, large) < reckoned["bucc2018"]
+    assert estimate_search_memory(few, study, large) < reckoned["bucc2018"]
 
 
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
@@ -222,7 +222,7 @@ def test_tokens_of_runs_are_those_of_the_official_sets(here):
         ("zero-shot", "none", "tatoeba"): (28 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548) * 25,
         ("zero-shot", "none", "bucc2018"): 2657642 * 35,
     }
-    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+    assert {place: count_run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
 
 
 def test_a_task_in_another_language_is_as_long_as_in_english(here):
@@ -230,8 +230,8 @@ def test_a_task_in_another_language_is_as_long_as_in_english(here):
     study = paper(intermediates=[{"name": "sw", "tasks": ["mnli.sw"]}, mixed],
                   data={"suite": "xtreme", "folder": "no-data", "source_languages": ["de", "sw"]},
                   targets=["mlqa"])  # fmt: skip
-    assert run_tokens(runs_at(here, study, "intermediate", "sw", None), study) == 2 * 392702 * 48
-    assert run_tokens(runs_at(here, study, "intermediate", "mixed", None), study) == 2 * 2 * 1190 * 258
+    assert count_run_tokens(runs_at(here, study, "intermediate", "sw", None), study) == 2 * 392702 * 48
+    assert count_run_tokens(runs_at(here, study, "intermediate", "mixed", None), study) == 2 * 2 * 1190 * 258
 
 
 def test_caps_and_chosen_languages_make_runs_smaller(here):
@@ -245,7 +245,7 @@ def test_caps_and_chosen_languages_make_runs_smaller(here):
         ("zero-shot", "none", "tatoeba"): 10 * 25,
         ("zero-shot", "none", "bucc2018"): 8 * 5 * 35,
     }
-    assert {place: run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+    assert {place: count_run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
 
 
 def test_time_without_a_like_record_is_work_over_speed(here):
@@ -277,17 +277,17 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
         on("NVIDIA L4", run_of(encoder="unknown"), 1000, 1),
     ]
     work = 1000 * SMALL.layer_weights
-    assert speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
-    assert speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1, gpu=False)]
-    assert speeds([], LARGE) == list(ASSUMED_GPUS)
-    assert speeds([], SMALL) == [ASSUMED_CORE]
+    assert estimate_speeds(records, LARGE) == [Speed("NVIDIA L4", 6 * work / 2, 2 * work, 4)]
+    assert estimate_speeds(records, SMALL) == [Speed("a processor, 2 thread(s)", 6 * work, 6 * work, 1, gpu=False)]
+    assert estimate_speeds([], LARGE) == list(ASSUMED_GPUS)
+    assert estimate_speeds([], SMALL) == [ASSUMED_CORE]
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_disk_holds_what_stands_at_once(here, keep):
     study = paper(schedule={"keep_checkpoints": keep})
     runs = resolve(study, here, provisional=True).runs
-    needed = disk(runs, study, LARGE, 4, {"suite": 7})
+    needed = estimate_disk(runs, study, LARGE, 4, {"suite": 7})
     first, second = 2 * 2, 3 * 2 * 3  # conditions that train, seeds; conditions, seeds, trained models
     checkpoint = 4 * LARGE.weights
     assert (needed.kept, needed.passing) == ((first + second, 0) if keep else (first, second))
@@ -298,7 +298,7 @@ def test_disk_holds_what_stands_at_once(here, keep):
 
 def test_disk_holds_the_checkpoints_of_pretraining():
     runs = [make_run("pretraining", "decoder", seed=seed) for seed in (1, 2)]
-    assert disk(runs, paper(), LARGE, 1, {}).kept == 2
+    assert estimate_disk(runs, paper(), LARGE, 1, {}).kept == 2
 
 
 def test_a_large_study_is_planned_without_data_and_encoder(here):
@@ -341,8 +341,8 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
 
 @pytest.mark.parametrize(("seconds", "words"), [(42, "42 s"), (900, "15 min"), (36000, "10 h"), (3.6e7, "10,000 h")])
 def test_durations_read_well(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_sizes_read_well():
-    assert (size(20e6), size(2.25e9), size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")
+    assert (format_size(20e6), format_size(2.25e9), format_size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")

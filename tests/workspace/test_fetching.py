@@ -22,7 +22,7 @@ from stilts.sources.xtreme.folder import Place
 from stilts.sources.xtreme.tags import NER
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Study
-from stilts.workspace.fetching import fetch, read_fetched, wanted
+from stilts.workspace.fetching import fetch, list_wanted, read_fetched
 
 COMMITS = {"main": "a" * 40, "refs/convert/parquet": "b" * 40}
 
@@ -172,7 +172,7 @@ PANX = [
 
 
 def test_wanted():
-    needs = wanted(study(intermediates=["none", "hellaswag", "ccg"], encoder={"name": "someone/encoder"}))
+    needs = list_wanted(study(intermediates=["none", "hellaswag", "ccg"], encoder={"name": "someone/encoder"}))
     assert needs.places == (
         (Place("Rowan/hellaswag", "default", "train"),),
         (Place("Rowan/hellaswag", "default", "validation"),),
@@ -185,7 +185,7 @@ def test_wanted():
 
 def test_tasks_by_source_language_are_wanted_in_theirs():
     stages = {"name": "x", "before": [["mnli.sw"]], "tasks": ["xnli-dev", "xnli-dev.sw", "mnli", "pan-x-train.ko"]}
-    needs = wanted(study(intermediates=[stages]))
+    needs = list_wanted(study(intermediates=[stages]))
     found = {str(place) for need in needs.places for place in need}
     assert {place for place in found if not place.startswith("google/xtreme/PAN")} == {
         *(f"facebook/xnli/sw/{split}" for split in ("train", "validation")), "google/xtreme/XNLI/validation",
@@ -196,12 +196,12 @@ def test_tasks_by_source_language_are_wanted_in_theirs():
 
 
 def test_a_task_that_is_only_measured_is_wanted_too():
-    needs = wanted(study(intermediates=["none"], measures={"complexity": {}, "tasks": ["hellaswag"]}))
+    needs = list_wanted(study(intermediates=["none"], measures={"complexity": {}, "tasks": ["hellaswag"]}))
     assert (Place("Rowan/hellaswag", "default", "train"),) in needs.places
 
 
 def test_a_study_of_the_pocket_suite_needs_nothing(tmp_path):
-    needs = wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
+    needs = list_wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
                          targets=("intent",)))  # fmt: skip
     assert (needs.places, needs.files, needs.encoders) == ((), (), ())
 
@@ -354,7 +354,7 @@ def test_the_encoder_goes_to_the_cache_that_transformers_reads(hub, tmp_path):
 def test_every_encoder_of_a_study_is_fetched_once():
     others = {"again": {"name": "someone/encoder"}, "other": {"name": "someone/decoder", "revision": "refs/pr/4"},
               "own": {"name": "multilingual-e5-small"}}  # fmt: skip
-    needs = wanted(study(encoder={"name": "someone/encoder"}, encoders=others))
+    needs = list_wanted(study(encoder={"name": "someone/encoder"}, encoders=others))
     assert needs.encoders == (("someone/encoder", None), ("someone/decoder", "refs/pr/4"))
 
 

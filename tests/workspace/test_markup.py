@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from myst_parser.parsers.docutils_ import Parser
 
-from stilts.analysis.wording import listed, say
+from stilts.analysis.wording import join_names, say
 from stilts.workspace.notebooks.markup import code, harmless, plain
 
 MARKUP = [
@@ -96,4 +96,4 @@ def test_what_prose_consists_of_stays():
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_cell_says_nothing_that_acts(text):
     assert not acting(rendered(say(text).data))
-    assert rendered(say(f"{listed([text, 'nli'])}.").data).astext() == f"{on_one_line(text)} and nli."
+    assert rendered(say(f"{join_names([text, 'nli'])}.").data).astext() == f"{on_one_line(text)} and nli."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stilts.workspace.memory import memory_mb
+from stilts.workspace.memory import find_memory
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 V1 = "35 31 0:32 {top} /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory"
@@ -72,7 +72,7 @@ MACHINES = {
 
 @pytest.mark.parametrize("groups, mounts, limits, expected", MACHINES.values(), ids=MACHINES)
 def test_the_least_limit_of_a_process_s_own_groups_counts(tmp_path, groups, mounts, limits, expected):
-    assert memory_mb(tree(tmp_path, groups, mounts, limits), {}) == expected
+    assert find_memory(tree(tmp_path, groups, mounts, limits), {}) == expected
 
 
 ALLOCATIONS = {
@@ -86,14 +86,14 @@ ALLOCATIONS = {
 
 @pytest.mark.parametrize("variables, expected", ALLOCATIONS.values(), ids=ALLOCATIONS)
 def test_an_allocation_of_slurm_counts(tmp_path, variables, expected):
-    assert memory_mb(tmp_path, variables) == expected
+    assert find_memory(tmp_path, variables) == expected
 
 
 @pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_a_limit_of_the_process_counts(kind):
     code = (
-        "from pathlib import Path; from stilts.workspace.memory import memory_mb; "
-        "print(memory_mb(Path('/nowhere'), {}))"
+        "from pathlib import Path; from stilts.workspace.memory import find_memory; "
+        "print(find_memory(Path('/nowhere'), {}))"
     )
     limit = 700 * 2**20
     printed = subprocess.run(

@@ -25,12 +25,12 @@ from small_book import ROOT
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Phase
 from stilts.workspace.notebooks.execution import execute
-from stilts.workspace.notebooks.pages import Page, book_pages
+from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import (
     check_parameters,
-    default_parameters,
     drop_unshown,
     fill,
+    read_defaults,
     state_parameters,
 )
 
@@ -66,17 +66,17 @@ def write(folder: Path, content: NotebookNode, name: str = "page") -> Path:
 
 def test_defaults_are_the_literals_of_the_parameters_cell():
     cell = parameters('study = "pocket"  # a study\nseeds: list = [1, 2]\nrate = 2e-4\ncap = None')
-    assert default_parameters(notebook(cell)) == {"study": "pocket", "seeds": [1, 2], "rate": 2e-4, "cap": None}
+    assert read_defaults(notebook(cell)) == {"study": "pocket", "seeds": [1, 2], "rate": 2e-4, "cap": None}
 
 
 def test_a_notebook_without_parameters_has_no_defaults():
-    assert default_parameters(notebook(new_code_cell("x = 1"))) == {}
+    assert read_defaults(notebook(new_code_cell("x = 1"))) == {}
 
 
 @pytest.mark.parametrize("source", ["x = len('ab')", "print(1)", "a = b = 1", "a.b = 1", "x ="])
 def test_a_parameters_cell_holds_literals_alone(source):
     with pytest.raises(StiltsError, match="page.ipynb: the parameters cell must hold only"):
-        default_parameters(notebook(parameters(source)), "page.ipynb")
+        read_defaults(notebook(parameters(source)), "page.ipynb")
 
 
 def test_an_unknown_parameter_is_rejected_with_the_nearest_name():
@@ -345,7 +345,7 @@ def test_a_template_has_a_title_parameters_and_no_outputs(path):
 @every_template
 def test_a_template_comments_and_uses_every_parameter(path):
     content = nbformat.read(path, 4)
-    defaults = default_parameters(content, path.name)
+    defaults = read_defaults(content, path.name)
     cell, *others = [cell for cell in content.cells if cell.cell_type == "code"]
     assert [line for line in cell.source.splitlines() if "  # " not in line] == []
     used = {name for other in others for name in names_in(other.source)}
@@ -382,9 +382,12 @@ def test_a_section_that_may_lack_is_tagged_as_a_whole(path):
 
 def test_no_label_is_used_twice():
     cells = []
-    for page in [*book_pages(ROOT), *(Page(path.stem, path) for path in TEMPLATES if path.stem in get_args(Phase))]:
+    for page in [
+        *read_book_pages(ROOT),
+        *(Page(path.stem, path) for path in TEMPLATES if path.stem in get_args(Phase)),
+    ]:
         content = nbformat.read(page.template, 4)
-        fill(content, default_parameters(content) | {"page": page.name} | page.parameters)
+        fill(content, read_defaults(content) | {"page": page.name} | page.parameters)
         cells += content.cells
     labels = [cell.metadata.mystnb.figure.name for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
     assert sorted(labels) == sorted(set(labels))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from small_book import ROOT
 
-from stilts.publish.site import toc_pages
+from stilts.publish.site import list_toc_pages
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.workspace.notebooks.execution import parameters_of
-from stilts.workspace.notebooks.pages import Page, book_pages
+from stilts.workspace.notebooks.execution import read_parameters
+from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import check_parameters
 
 
@@ -23,13 +23,13 @@ def write(root: Path, table: str | None) -> Path:
 
 @pytest.mark.parametrize("table", [None, "", "# nothing yet\n"])
 def test_without_a_table_every_analysis_notebook_is_a_page(tmp_path, table):
-    assert [page.name for page in book_pages(write(tmp_path, table))] == ["claims", "transfer"]
+    assert [page.name for page in read_book_pages(write(tmp_path, table))] == ["claims", "transfer"]
 
 
 def test_a_template_serves_several_pages(tmp_path):
     root = write(tmp_path, "pilot: {template: transfer, study: pilot, resamples: 5}\nalso: {template: transfer}\n")
     transfer = root / "notebooks" / "transfer.ipynb"
-    assert book_pages(root) == [
+    assert read_book_pages(root) == [
         Page("also", transfer),
         Page("claims", root / "notebooks" / "claims.ipynb"),
         Page("pilot", transfer, {"study": "pilot", "resamples": 5}),
@@ -51,14 +51,14 @@ def test_a_template_serves_several_pages(tmp_path):
 )
 def test_a_mistake_in_the_table_is_named(tmp_path, table, error, message):
     with pytest.raises(error, match=message):
-        book_pages(write(tmp_path, table))
+        read_book_pages(write(tmp_path, table))
 
 
 def test_the_book_s_own_pages_fit_their_templates_and_stand_in_its_table_of_contents():
-    pages = book_pages(ROOT)
+    pages = read_book_pages(ROOT)
     for page in pages:
-        defaults = parameters_of(page.template)
+        defaults = read_parameters(page.template)
         check_parameters(defaults, page.parameters, page.name)
         assert page.name == page.template.stem or "page" in defaults, "its figures would have another page's names"
-    listed = [Path(page) for page in toc_pages(ROOT) if Path(page).parent == Path("runs/book")]
+    listed = [Path(page) for page in list_toc_pages(ROOT) if Path(page).parent == Path("runs/book")]
     assert sorted(path.name for path in listed) == [page.name for page in pages]

@@ -63,7 +63,7 @@ def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
     record_runs(here, plan.runs[:2])
     scheduling.run_plan(plan, "local")
     assert all(run.id in here.store() for run in plan.runs)
-    assert [jobs.job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
+    assert [jobs.find_job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "runs {z} [2]"])
 
 
@@ -71,8 +71,8 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
     here, plan = opened("pass")
     record_runs(here, plan.runs)
     write_template(here, "transfer", "1 + 1", "")
-    pages = [jobs.job_notebook(here, job) for job in plan.jobs]
-    (analysis,) = jobs.analyses(plan)
+    pages = [jobs.find_job_notebook(here, job) for job in plan.jobs]
+    (analysis,) = jobs.list_analyses(plan)
     for page in (*pages, analysis.notebook):
         page.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(new_notebook(), page)
@@ -81,8 +81,8 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
     pages[1].write_text(pages[1].read_text()[:20])
     write_template(here, "zero-shot", "'other words'")
     scheduling.run_plan(plan, "local", with_book=True)
-    assert all(jobs.job_notebook(here, job).exists() for job in plan.jobs)
-    assert jobs.job_notebook(here, plan.jobs[2]) != pages[2]
+    assert all(jobs.find_job_notebook(here, job).exists() for job in plan.jobs)
+    assert jobs.find_job_notebook(here, plan.jobs[2]) != pages[2]
     assert analysis.notebook.stat().st_mtime_ns == written  # it reads records alone
 
 
@@ -101,7 +101,7 @@ def test_what_snakemake_was_asked_for_is_counted(opened, monkeypatch, with_book)
     monkeypatch.setattr(scheduling, "_snakemake", lambda *_: None)
     lacking = f"record {plan.runs[2].id}"
     if with_book:
-        lacking += "".join(f", page {jobs.job_notebook(here, job)}" for job in plan.jobs)
+        lacking += "".join(f", page {jobs.find_job_notebook(here, job)}" for job in plan.jobs)
     message = (
         f"Snakemake reported no error, but what was asked for is not all there: {lacking}; run the same command again. "
         f"What its jobs printed: {here.runs}/logs"
@@ -146,7 +146,7 @@ def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
     dead = os.spawnv(os.P_NOWAIT, "/bin/true", ["true"])
     os.waitpid(dead, 0)
     left = here.runs / "records" / "x.json"
-    own = jobs.job_notebook(here, plan.jobs[0])
+    own = jobs.find_job_notebook(here, plan.jobs[0])
     from stilts.study.leftovers import part_of
 
     parts = [part_of(path) for path in (left, own)]

@@ -42,7 +42,7 @@ def write_page(path: Path, executed: bool = True) -> None:
 
 
 def reasons(here: Checkout, plan: Plan, with_book: bool = False) -> list[str]:
-    return list(jobs.reasons_to_run(plan, plan.recorded(), with_book))
+    return list(jobs.explain_runs(plan, plan.recorded(), with_book))
 
 
 # --- why jobs run ----------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def reasons(here: Checkout, plan: Plan, with_book: bool = False) -> list[str]:
 def test_every_job_says_why_it_runs(here, plan):
     first, second, third = plan.jobs
     record_runs(here, plan.runs[:2])
-    write_page(jobs.job_notebook(here, first))
+    write_page(jobs.find_job_notebook(here, first))
     missing = f"job {third.id} runs: 1 of its 1 runs have no record"
     assert reasons(here, plan) == [missing]
     assert reasons(here, plan, with_book=True) == [
@@ -69,28 +69,28 @@ def test_a_page_of_a_job_is_named_after_all_modules_that_its_template_calls(here
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     monkeypatch.setattr(templates, "PACKAGE", tmp_path / "stilts")
-    templates.imported_modules.cache_clear()
-    names, before = set(), jobs.job_notebook(here, job)
+    templates.find_imported_modules.cache_clear()
+    names, before = set(), jobs.find_job_notebook(here, job)
     for path in sorted((tmp_path / "stilts").rglob("*.py")):
         path.write_text("# drawn in another way\n")
-        if jobs.job_notebook(here, job) != before:
+        if jobs.find_job_notebook(here, job) != before:
             names.add(path.stem)
-            before = jobs.job_notebook(here, job)
+            before = jobs.find_job_notebook(here, job)
     assert names >= {"run_pages", "notebook"}
     assert ("measure_pages" in names) == (phase == "measure")
-    templates.imported_modules.cache_clear()
+    templates.find_imported_modules.cache_clear()
 
 
 def test_an_analysis_says_why_it_runs(here, plan):
     record_runs(here, plan.runs[:3])
     for job in plan.jobs:
-        write_page(jobs.job_notebook(here, job))
+        write_page(jobs.find_job_notebook(here, job))
     template = here.root / "notebooks" / "transfer.ipynb"
     template.write_text("{}")
     assert reasons(here, plan) == []
     why = ["analysis transfer runs: it has no page of this notebook, this package, these studies and these records"]
     assert reasons(here, plan, with_book=True) == why
-    (analysis,) = jobs.analyses(plan)
+    (analysis,) = jobs.list_analyses(plan)
     write_page(analysis.notebook)
     assert reasons(here, plan, with_book=True) == []
     template.write_text("{ }")
@@ -112,14 +112,14 @@ def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):
         cell = new_code_cell(parameters, metadata={"tags": ["parameters"]})
         write_notebook(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
     (folder / "pages.yml").write_text("order-pilot: {template: order, study: order-pilot, live: ''}\n")
-    found = jobs.live_questions(plan)
+    found = jobs.find_live_questions(plan)
     assert {live: analysis.page for live, analysis in found.items()} == {"order": "order"}
 
 
 def test_a_page_of_an_older_template_does_not_count(here, plan):
     record_runs(here, plan.runs[:3])
     for job in plan.jobs:
-        write_page(jobs.job_notebook(here, job))
+        write_page(jobs.find_job_notebook(here, job))
     template = here.root / "notebooks" / "target.ipynb"
     template.write_text(template.read_text().replace("## Training", "## How it learnt"))
     assert reasons(here, plan, with_book=True) == [
@@ -131,8 +131,8 @@ def test_a_page_of_an_older_template_does_not_count(here, plan):
 def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
     record_runs(here, plan.runs[:3])
     for job in plan.jobs:
-        write_page(jobs.job_notebook(here, job))
-    page = jobs.job_notebook(here, plan.jobs[2])
+        write_page(jobs.find_job_notebook(here, job))
+    page = jobs.find_job_notebook(here, plan.jobs[2])
     if damage is None:
         write_page(page, executed=False)
     else:
@@ -151,7 +151,7 @@ def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplo
     caplog.set_level("INFO")
     scheduling.run_plan(plan, "local")
     for job in plan.jobs:
-        write_page(jobs.job_notebook(here, job))
+        write_page(jobs.find_job_notebook(here, job))
     scheduling.run_plan(plan, "local", with_book=True)
     assert caplog.messages == [
         "study tiny: every run is recorded", "study tiny: every run is recorded, every page stands"
@@ -222,11 +222,11 @@ JOBS = {
 def test_the_log_of_a_job_without_a_page_says_why_it_failed(tmp_path, printed, code, said):
     pages = {f"job {name}": tmp_path / "jobs" / "target-0" / f"{name}.ipynb" for name in "ab"}
     for page in pages.values():
-        log = jobs.log_of(page)
+        log = jobs.find_log(page)
         log.parent.mkdir(parents=True, exist_ok=True)
         if printed is not None:
             log.write_text(printed)
-    assert jobs.log_of(page) == tmp_path / "logs" / "jobs" / "target-0" / "b.log"
+    assert jobs.find_log(page) == tmp_path / "logs" / "jobs" / "target-0" / "b.log"
     page.parent.mkdir(parents=True)
     page.touch()  # b is done, whatever its log says
     (tmp_path / "snakemake.log").write_text("At first\nthe end\n")
@@ -237,8 +237,8 @@ def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)))
     counts = {}
     for memory in (400, 1100, 64000):
-        monkeypatch.setattr(scheduling, "memory_mb", lambda memory=memory: memory)
-        counts[memory] = scheduling.jobs_at_once(plan.study)
+        monkeypatch.setattr(scheduling, "find_memory", lambda memory=memory: memory)
+        counts[memory] = scheduling.count_jobs_at_once(plan.study)
     assert counts == {400: 1, 1100: 2, 64000: 4}
 
 
@@ -276,12 +276,12 @@ def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
 
 def test_without_a_terminal_there_is_a_line_a_minute(here, plan, monkeypatch, caplog, capsys):
     caplog.set_level("INFO")
-    with progress.progress_bar(plan):
+    with progress.show_progress(plan):
         pass
     assert (caplog.messages, capsys.readouterr()) == ([], ("", ""))
     monkeypatch.setattr(progress, "REPORT_SECONDS", 0.05)
     record_runs(here, plan.runs[:1])
-    with progress.progress_bar(plan):
+    with progress.show_progress(plan):
         wait_until(lambda: caplog.messages)
     assert set(caplog.messages) == {"tiny: 1 of 3 runs, 4 % of the expected time"}
     assert capsys.readouterr().err == ""

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from stilts.study.errors import StiltsError
 from stilts.workspace.notebooks.execution import execute
-from stilts.workspace.starting import ended_by_signal, environment, python
+from stilts.workspace.starting import build_command, ended_by_signal, make_environment
 
 TOLD = """
 import json, os, sys
@@ -87,7 +87,7 @@ def environment_from(monkeypatch):
 
     def make(runs: Path, given: dict[str, str]) -> dict[str, str]:
         monkeypatch.setattr(os, "environ", given)
-        return environment(runs)
+        return make_environment(runs)
 
     return make
 
@@ -132,7 +132,7 @@ def test_what_is_started_takes_no_module_of_its_folder(tmp_path, environment_fro
     (tmp_path / "json.py").write_text("raise SystemExit('run')")
     grandchild = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', 'import json'], check=True)"
     env = environment_from(tmp_path / "runs", {"PATH": os.environ["PATH"]})
-    subprocess.run(python("-c", f"import json; {grandchild}"), cwd=tmp_path, env=env, check=True)
+    subprocess.run(build_command("-c", f"import json; {grandchild}"), cwd=tmp_path, env=env, check=True)
 
 
 ENDS = {

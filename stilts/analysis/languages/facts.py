@@ -58,21 +58,21 @@ class Language(BaseModel):
 
 
 @cache
-def languages() -> dict[str, Language]:
+def read_languages() -> dict[str, Language]:
     """Return every language of the table by code."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return {code: Language(code=code, **row) for code, row in content["languages"].items()}
 
 
-def language(code: str) -> Language:
+def get_language(code: str) -> Language:
     """Return one language; UnknownName, with the nearest code, for one that the table does not hold."""
-    known = languages()
+    known = read_languages()
     if code not in known:
         raise UnknownName("language", code, known)
     return known[code]
 
 
-def language_table(codes: Iterable[str]) -> "pd.DataFrame":
+def tabulate_languages(codes: Iterable[str]) -> "pd.DataFrame":
     """Return one row per language, in the order given, with its facts and its distances to English.
 
     Columns: code, name, family, branch, script, iso639_3, xtreme, and one per kind of distance (missing: NaN).
@@ -84,15 +84,15 @@ def language_table(codes: Iterable[str]) -> "pd.DataFrame":
             **known.model_dump(include={"code", "name", "family", "branch", "script", "iso639_3", "xtreme"}),
             **{kind: known.distance.get(kind) for kind in DISTANCES},
         }
-        for known in map(language, codes)
+        for known in map(get_language, codes)
     ]
     facts = ["code", "name", "family", "branch", "script", "iso639_3", "xtreme"]
     return pd.DataFrame(rows, columns=[*facts, *DISTANCES]).astype(dict.fromkeys(DISTANCES, float))
 
 
-def by_distance(codes: Iterable[str], kind: str = "syntactic") -> list[str]:
+def sort_by_distance(codes: Iterable[str], kind: str = "syntactic") -> list[str]:
     """Return the codes from the nearest to English to the farthest, those without such a distance last, by code."""
     if kind not in DISTANCES:
         raise UnknownName("kind of distance", kind, DISTANCES)
     far = float("inf")
-    return sorted(codes, key=lambda code: (language(code).distance.get(kind, far), code))
+    return sorted(codes, key=lambda code: (get_language(code).distance.get(kind, far), code))

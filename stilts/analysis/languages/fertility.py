@@ -29,18 +29,21 @@ HEADER = """\
 
 def main() -> None:
     """Measure the offline encoders' tokenizers in every language of the language table and rewrite `fertility.yaml`."""
-    from stilts.analysis.languages.facts import languages
+    from stilts.analysis.languages.facts import read_languages
     from stilts.models.encoders import encoder_fingerprint, load_tokenizer
 
     measured = {
-        name: {"fingerprint": encoder_fingerprint(name), "languages": measure(load_tokenizer(name), languages())}
+        name: {
+            "fingerprint": encoder_fingerprint(name),
+            "languages": measure_fertility(load_tokenizer(name), read_languages()),
+        }
         for name in ENCODERS
     }
     write_table(measured, {"django": version("django")}, TABLE)
 
 
-def measure(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]) -> dict[str, dict[str, float | int]]:
-    """Return the fertility of a tokenizer by language: `fertility`, and the number of `messages` behind it.
+def measure_fertility(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]) -> dict[str, dict[str, float | int]]:
+    """Return the fertility of a tokenizer by language: `read_fertility`, and the number of `messages` behind it.
 
     English has 1 by definition; a language with too few messages is left out.
     """
@@ -75,7 +78,7 @@ def _flow(row: dict[str, Any]) -> str:
 
 
 @cache
-def fertility(encoder: str) -> dict[str, float]:
+def read_fertility(encoder: str) -> dict[str, float]:
     """Return the fertility of an encoder's tokenizer by language, 1 for English; empty for an encoder not measured.
 
     Raises

@@ -38,10 +38,10 @@ HEADER = """\
 def main() -> None:
     """Measure every language of the table again and rewrite it."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-    write_table(describe(content["languages"]), TABLE)
+    write_table(describe_languages(content["languages"]), TABLE)
 
 
-def describe(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def describe_languages(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the full table for languages given by their codes.
 
     Parameters
@@ -49,11 +49,11 @@ def describe(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     codes : dict
         ISO 639-1 code -> at least iso639_3, glottocode, xtreme and cc100.
     """
-    distances = measure([row["glottocode"] for row in codes.values()])
+    distances = measure_distances([row["glottocode"] for row in codes.values()])
     lineages = _lineages()
     return {
         code: {
-            **cldr_names(code),
+            **read_cldr_names(code),
             "iso639_3": row["iso639_3"],
             "glottocode": row["glottocode"],
             **_ancestry(lineages[row["glottocode"]]),
@@ -65,7 +65,7 @@ def describe(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
-def measure(glottocodes: list[str]) -> dict[str, dict[str, float]]:
+def measure_distances(glottocodes: list[str]) -> dict[str, dict[str, float]]:
     """Return URIEL+'s angular distances to English by language and kind, without those that rest on too little.
 
     Takes minutes. Raises StiltsError for a code that URIEL+ does not hold.
@@ -120,7 +120,7 @@ def _ancestry(lineage: list[str]) -> dict[str, str]:
     return {"family": lineage[0]}
 
 
-def cldr_names(code: str) -> dict[str, str]:
+def read_cldr_names(code: str) -> dict[str, str]:
     """Return CLDR's English name of a language and of its most likely script."""
     from babel import Locale
     from babel.core import get_global

@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis.conditions import is_same_task
-from stilts.analysis.contrasts import in_shared_languages
-from stilts.analysis.opened import in_order
+from stilts.analysis.contrasts import keep_shared_languages
+from stilts.analysis.opened import sort_by_order
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.permutations import (
     Orders,
@@ -42,7 +42,7 @@ from stilts.analysis.questions.testing import Result, Rules, Test, untested
 from stilts.study.records import Record, Store
 from stilts.study.runs import SimilarityRunSettings
 from stilts.study.settings import SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, study_conditions
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, resolve_conditions
 
 FULL = "full"
 SCHEMES = (FULL, "then-full", "continued", "fresh")
@@ -163,7 +163,7 @@ def conditions_of(study: Study) -> dict[str, tuple[str, str | None]]:
 
     Conditions of several tasks or stages are left out.
     """
-    single = (each for each in study_conditions(study) if len(each.all_tasks) <= 1)
+    single = (each for each in resolve_conditions(study) if len(each.all_tasks) <= 1)
     return {
         each.name: (FULL if each.adapters == "none" else each.adapters, each.tasks[0] if each.tasks else None)
         for each in single
@@ -192,9 +192,9 @@ def gather(
     """
     known = table[table["condition"].isin(list(conditions)) & (table["language"] != SOURCE_LANGUAGE)]
     seeds, languages = (tuple(sorted(set(known[name]))) for name in ("seed", "language"))
-    tasks = tuple(in_order({task for _, task in conditions.values() if task}, INTERMEDIATES))
-    targets = tuple(in_order(set(known["target"]), TARGETS))
-    scores = _cube(in_shared_languages(known), (list(conditions), targets, languages, seeds))
+    tasks = tuple(sort_by_order({task for _, task in conditions.values() if task}, INTERMEDIATES))
+    targets = tuple(sort_by_order(set(known["target"]), TARGETS))
+    scores = _cube(keep_shared_languages(known), (list(conditions), targets, languages, seeds))
     gains = _gains(scores, conditions, tasks)
     shared = np.all([~np.isnan(each).all(axis=(2, 3)) for each in gains.values()], axis=0) if gains else None
     if shared is None or not shared.any():

@@ -28,7 +28,7 @@ from stilts.analysis.questions.evidence import learned_outcomes, level_of, redra
 from stilts.analysis.questions.permutations import beyond_means, predicted, relation, standardised
 from stilts.analysis.questions.tables import language_means
 from stilts.analysis.questions.testing import Rules, untested
-from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.analysis.wording import count, format_effect, join_names, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Study
@@ -262,12 +262,12 @@ def design_text(evidence: Evidence, beside: str | None = None) -> str:
     fewest, most, seeds = min(tested), max(tested), len(evidence.seeds)
     alike = [f"{first} before {second}" for first, second in evidence.pairs if is_same_task([first], second)]
     said = f" Of the same task twice, and left out of the tests: {', '.join(alike)}." if alike else ""
-    full = f" Full fine-tuning is that of study {listed([beside])}." if beside else ""
+    full = f" Full fine-tuning is that of study {join_names([beside])}." if beside else ""
     span = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     return (
-        f"{len(evidence.intermediates)} intermediate tasks ({listed(evidence.intermediates)}) before "
-        f"{len(evidence.targets)} target tasks ({listed(evidence.targets)}), in {count(evidence.schemes, 'way')} "
-        f"({listed(evidence.schemes)}); each gain is over {span} languages besides English and {seeds} "
+        f"{len(evidence.intermediates)} intermediate tasks ({join_names(evidence.intermediates)}) before "
+        f"{len(evidence.targets)} target tasks ({join_names(evidence.targets)}), in {count(evidence.schemes, 'way')} "
+        f"({join_names(evidence.schemes)}); each gain is over {span} languages besides English and {seeds} "
         f"seed{'' if seeds == 1 else 's'}.{said}{full}"
     )
 
@@ -277,7 +277,7 @@ def schemes_text(table: pd.DataFrame) -> str:
     if table.empty:
         return "There is nothing to compare yet."
     rows = table.to_dict("records")
-    said = [f"{in_words(row['gain'], row['low'], row['high'])} with `{row['group']}`" for row in rows]
+    said = [f"{format_effect(row['gain'], row['low'], row['high'])} with `{row['group']}`" for row in rows]
     return f"Over pairs of two different tasks, the gain of intermediate training is {', '.join(said)}."
 
 

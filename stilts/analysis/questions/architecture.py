@@ -18,17 +18,17 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.contrasts import by_target, for_every_seed, missing
-from stilts.analysis.estimates import with_holm
-from stilts.analysis.learning import intermediate_scores
-from stilts.analysis.opened import in_order
+from stilts.analysis.contrasts import contrast_by_target, find_missing, repeat_for_seeds
+from stilts.analysis.estimates import correct_by_holm
+from stilts.analysis.learning import average_intermediate_scores
+from stilts.analysis.opened import sort_by_order
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
 from stilts.analysis.questions.tables import language_means
 from stilts.analysis.questions.testing import Result, Rules, Test, untested
-from stilts.analysis.wording import in_words, listed
+from stilts.analysis.wording import format_effect, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
@@ -134,13 +134,13 @@ def gather(
     redrawn : DataFrame, optional
         As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it.
     """
-    table = for_every_seed(table)
-    complete = {name: pair for name, pair in conditions.items() if not missing(table, pair)}
+    table = repeat_for_seeds(table)
+    complete = {name: pair for name, pair in conditions.items() if not find_missing(table, pair)}
     before, after = (
-        {name: by_target(table, {pair[place]: 1.0}) for name, pair in complete.items()} for place in (0, 1)
+        {name: contrast_by_target(table, {pair[place]: 1.0}) for name, pair in complete.items()} for place in (0, 1)
     )
     scored = [set(own) for scores in (before, after) for own in scores.values()]
-    targets = in_order(set.intersection(*scored) if scored else (), TARGETS)
+    targets = sort_by_order(set.intersection(*scored) if scored else (), TARGETS)
     counts = {target: min(len(_others(own[target])) for own in after.values()) for target in targets}
     averaged = tuple(name for name in targets if counts[name] >= LEAST_SHARE * max(counts.values()))
     alone = tuple(name for name in targets if name not in averaged)
@@ -236,7 +236,7 @@ def target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
                 | result.row("gain")
             )
     columns = ["condition", "target", "score without", "gain", "low", "high", "p", "excludes_zero", "languages"]
-    return with_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
+    return correct_by_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
 
 
 def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
@@ -273,7 +273,7 @@ def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]
         objectives), intermediate (English dev score of the intermediate task, percent). A model that was not pretrained
         here has the last alone.
     """
-    dev = intermediate_scores(records)
+    dev = average_intermediate_scores(records)
     rows = [
         {"group": name, **_pretrained(records, name), "intermediate": dev.get(after, np.nan)}
         for name, (_, after) in conditions.items()
@@ -305,12 +305,12 @@ def design_text(evidence: Evidence) -> str:
     """Say what the outcome is an average of."""
     if not evidence.targets:
         return "There are no scores yet that could be averaged."
-    apart = f" {listed(evidence.alone)} stands apart: too few languages have it." if evidence.alone else ""
+    apart = f" {join_names(evidence.alone)} stands apart: too few languages have it." if evidence.alone else ""
     gains = [evidence.gain(name) for name in evidence.architectures]
     languages, seeds = (min(part.shape[axis] for part in gains) for axis in (0, 1))
     return (
-        f"The gain averages {listed(evidence.targets)} over {languages} languages besides English and {seeds} "
-        f"seed{'' if seeds == 1 else 's'}, for {listed(evidence.architectures)}.{apart}"
+        f"The gain averages {join_names(evidence.targets)} over {languages} languages besides English and {seeds} "
+        f"seed{'' if seeds == 1 else 's'}, for {join_names(evidence.architectures)}.{apart}"
     )
 
 
@@ -323,7 +323,7 @@ def levels_text(table: pd.DataFrame) -> str:
     return (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
         f"{worst['group']} model last ({worst['before']:.1f}). The mean gain from NLI is highest for the "
-        f"{most['group']} model: {in_words(most['gain'], most['low'], most['high'])}."
+        f"{most['group']} model: {format_effect(most['gain'], most['low'], most['high'])}."
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stilts.analysis.opened import Analysis, open_study
-from stilts.analysis.prose import scope
+from stilts.analysis.prose import describe_scope
 from stilts.analysis.questions import crossed, sentences, tables, testing
 from stilts.analysis.questions.evidence import Level, level_of, with_redrawn_scores
 from stilts.analysis.questions.testing import Result, Rules, Test, run_tests, untested
@@ -71,7 +71,7 @@ class Section:
     @property
     def scope(self) -> str:
         """What the section rests on; or, where that is nothing, how to make it."""
-        return scope(self.analysis)
+        return describe_scope(self.analysis)
 
 
 @dataclass(frozen=True)

@@ -25,20 +25,30 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis import chance, learning
-from stilts.analysis.contrasts import Weights, added, contrast, evenly, gain, missing, of_languages, scaled, unseen
-from stilts.analysis.languages.facts import language
+from stilts.analysis.contrasts import (
+    Weights,
+    add_weights,
+    contrast,
+    find_missing,
+    find_unseen,
+    keep_languages,
+    scale_weights,
+    weigh_evenly,
+    weigh_gain,
+)
+from stilts.analysis.languages.facts import get_language
 from stilts.analysis.questions import chapters, permutations
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import mean_effect
 from stilts.analysis.questions.evidence import outcomes
 from stilts.analysis.questions.sentences import uncorrected
 from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
-from stilts.analysis.wording import count, in_words, listed, p_text, signed
+from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import INTERMEDIATES, DialLevel, get_intermediate, study_conditions
+from stilts.tasks.registry import INTERMEDIATES, DialLevel, get_intermediate, resolve_conditions
 
 CODE_LENGTH = "code_bits_per_example"
 # As the records of phase `measure` name them, and as readers do.
@@ -107,7 +117,7 @@ class Evidence:
     @property
     def unseen(self) -> list[str]:
         """Test languages that are no source language."""
-        return unseen(self.scores["language"].unique(), self.sources)
+        return find_unseen(self.scores["language"].unique(), self.sources)
 
     @property
     def dials(self) -> dict[str, list[str]]:
@@ -139,11 +149,11 @@ class Evidence:
         """Return the weights of English minus the mean of the other source languages, for one task."""
         own = self.conditions[task]
         others = [name for code, name in own.items() if code != SOURCE_LANGUAGE]
-        return added({own[SOURCE_LANGUAGE]: 1.0}, evenly(others, -1.0))
+        return add_weights({own[SOURCE_LANGUAGE]: 1.0}, weigh_evenly(others, -1.0))
 
     def recorded(self, task: str) -> bool:
         """Whether every condition of a task has scores."""
-        return not missing(self.scores, self.conditions[task].values())
+        return not find_missing(self.scores, self.conditions[task].values())
 
 
 # --- Evidence --------------------------------------------------------------------------------------------------------
@@ -151,16 +161,16 @@ class Evidence:
 
 def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     """Return the evidence from a study's records, of which there may be none."""
-    conditions, noted = conditions_of(study), chance.guessing(records, store)
-    failed = learning.not_learned(learning.dev_scores(records, noted))
+    conditions, noted = conditions_of(study), chance.read_guessing(records, store)
+    failed = learning.find_not_learned(learning.tabulate_dev_scores(records, noted))
     lost = {target for condition, target in failed if condition == BASELINE}
     scores = outcomes(records)
     return Evidence(
         conditions,
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
         measured(records),
-        learning.intermediate_scores(records),
-        _unlearned(conditions, learning.dev_scores(records, noted, "intermediate"), failed, lost),
+        learning.average_intermediate_scores(records),
+        _unlearned(conditions, learning.tabulate_dev_scores(records, noted, "intermediate"), failed, lost),
     )
 
 
@@ -197,7 +207,7 @@ def worth_of_values(task: str) -> float:
 def conditions_of(study: Study) -> dict[str, dict[str, str]]:
     """Return `Evidence.conditions`: conditions of one task in one stage, by task and source language."""
     found: dict[str, dict[str, str]] = {}
-    for each in study_conditions(study):
+    for each in resolve_conditions(study):
         if len(each.tasks) == 1 and not each.before:
             task = get_intermediate(each.tasks[0])
             found.setdefault(task.name, {})[task.source_language] = each.name
@@ -229,11 +239,11 @@ def unit_gaps(evidence: Evidence) -> pd.DataFrame:
     Units with a task that is not recorded as a whole are left out.
     """
     weights = {
-        unit: added(*(scaled(evidence.gap(task), 1 / len(tasks)) for task in tasks))
+        unit: add_weights(*(scale_weights(evidence.gap(task), 1 / len(tasks)) for task in tasks))
         for unit, tasks in evidence.units.items() if all(evidence.recorded(task) for task in tasks)
     }  # fmt: skip
     rows = {
-        unit: of_languages(contrast(evidence.scores, own), evidence.unseen).mean() for unit, own in weights.items()
+        unit: keep_languages(contrast(evidence.scores, own), evidence.unseen).mean() for unit, own in weights.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
 
@@ -267,8 +277,10 @@ def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
 def gap(evidence: Evidence, rules: Rules) -> Result:
     """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
     units = evidence.units
-    parts = [scaled(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks]
-    return mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    parts = [
+        scale_weights(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks
+    ]
+    return mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
 
 
 def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
@@ -308,10 +320,10 @@ def gap_dial(evidence: Evidence, rules: Rules) -> Result:
     if lost := [evidence.unlearned[task] for task in levels if task in evidence.unlearned]:
         return untested("; ".join(lost), OVER_DIAL)
     parts = [
-        scaled(evidence.gap(task), share / len(dials))
+        scale_weights(evidence.gap(task), share / len(dials))
         for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
     ]  # fmt: skip
-    result = mean_effect(evidence, added(*parts), evidence.unseen, rules, _chosen(evidence))
+    result = mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
     return replace(result, unit=OVER_DIAL)
 
 
@@ -329,7 +341,7 @@ def _chosen(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _other_sources(evidence: Evidence) -> str:
-    return ", ".join(language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
+    return ", ".join(get_language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
 
 
 TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": partial(slope, measure=CODE_LENGTH), "gap-dial": gap_dial}
@@ -371,11 +383,11 @@ def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for task, own in evidence.conditions.items():
         for code, name in own.items():
-            if missing(evidence.scores, [name, BASELINE]):
+            if find_missing(evidence.scores, [name, BASELINE]):
                 continue
-            result = mean_effect(evidence, gain(name), evidence.unseen, rules)
+            result = mean_effect(evidence, weigh_gain(name), evidence.unseen, rules)
             dev = evidence.dev.get(name, np.nan)
-            rows.append((task, language(code).name, dev, result.value, result.low, result.high))
+            rows.append((task, get_language(code).name, dev, result.value, result.low, result.high))
     return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
 
 
@@ -434,8 +446,10 @@ def again_text(first: pd.DataFrame, again: pd.DataFrame) -> str:
     row, other = (table.set_index("measure").loc[MEASURES[CODE_LENGTH]] for table in (first, again))
     if np.isnan(row["slope"]) or np.isnan(other["slope"]):
         return ""
-    before, after = (in_words(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
-    return f"With this code length the slope is {after}, p {p_text(other['p'])}; with that of the test it is {before}."
+    before, after = (format_effect(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
+    return (
+        f"With this code length the slope is {after}, p {format_p(other['p'])}; with that of the test it is {before}."
+    )
 
 
 def line(evidence: Evidence) -> tuple[float, float] | None:
@@ -480,7 +494,7 @@ def unlearned_text(evidence: Evidence) -> str:
         return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
     return (
         f"Of {len(unlearned)} of {count(never, 'task')} nothing was learned from the examples that they are measured "
-        f"on, at any seed: {listed(unlearned)}. Their code length is what labels cost that are not understood."
+        f"on, at any seed: {join_names(unlearned)}. Their code length is what labels cost that are not understood."
     )
 
 

@@ -36,11 +36,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from stilts.analysis.contrasts import Weights, contrast, missing, of_languages
-from stilts.analysis.estimates import Estimate, combine, t_estimate
+from stilts.analysis.contrasts import Weights, contrast, find_missing, keep_languages
+from stilts.analysis.estimates import Estimate, combine, estimate_by_t
 from stilts.analysis.questions.evidence import Redrawable, Scored
 from stilts.analysis.questions.testing import Result, Rules, untested
-from stilts.analysis.wording import listed
+from stilts.analysis.wording import join_names
 from stilts.study.errors import StiltsError
 
 MEAN = "mean"
@@ -89,7 +89,7 @@ def crossed(
     values, design, names = _arrays(table, predictors)
     rows, seeds = values.shape
     if names == [MEAN] and rows == 1 and seeds > 1:  # its seeds alone
-        return {MEAN: t_estimate(values[0].mean(), values[0].var(ddof=1) / seeds, seeds - 1, level, seeds)}
+        return {MEAN: estimate_by_t(values[0].mean(), values[0].var(ddof=1) / seeds, seeds - 1, level, seeds)}
     free = rows - len(names)
     if free < 1:
         raise StiltsError(f"{rows} rows are too few for {len(names)} coefficients ({', '.join(names)})")
@@ -109,7 +109,7 @@ def crossed(
         parts = [combine(*each, free, seeds - 1) for each in zip(by_rows, by_seeds, residual, strict=True)]
     # The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
     return {
-        name: t_estimate(estimates[i], variance + shared[i], df, level, seeds)
+        name: estimate_by_t(estimates[i], variance + shared[i], df, level, seeds)
         for i, (name, (variance, df)) in enumerate(zip(names, parts, strict=True))
     }
 
@@ -216,9 +216,9 @@ def mean_effect(
     """Return the primary test of a contrast of conditions over languages, or why there is none yet."""
     if not weights:
         return untested("the study has no conditions for it")
-    if absent := missing(evidence.scores, weights):
-        return untested(f"nothing is recorded yet of {listed(absent)}")
-    result = effect_of(evidence, lambda found: of_languages(contrast(found.scores, weights), languages), rules)
+    if absent := find_missing(evidence.scores, weights):
+        return untested(f"nothing is recorded yet of {join_names(absent)}")
+    result = effect_of(evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules)
     return replace(result, notes=(*result.notes, *notes)) if result.known else result
 
 

@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis.bootstrap import Replicates
-from stilts.analysis.contrasts import Weights, added, by_target, evenly
-from stilts.analysis.languages.facts import DISTANCES, language, language_table
-from stilts.analysis.opened import Analysis, in_order
+from stilts.analysis.contrasts import Weights, add_weights, contrast_by_target, weigh_evenly
+from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
+from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.questions.crossed import effect_of
 from stilts.analysis.questions.evidence import outcomes
 from stilts.analysis.questions.testing import Result, Rules, Test
@@ -117,7 +117,7 @@ def gather(
             f"scores of {', '.join(sorted(known)) or 'none'}"
         )
     english = table[table["language"] == SOURCE_LANGUAGE]
-    targets = in_order(dict.fromkeys(english["target"]), TARGETS)
+    targets = sort_by_order(dict.fromkeys(english["target"]), TARGETS)
     if not targets:
         raise StiltsError("distance: no target task with records is tested in English")
     own = _outcomes(table, targets, chosen)
@@ -129,14 +129,14 @@ def gather(
 
 def _outcomes(table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]) -> dict[str, Any]:
     """Return `gap`, `change` and `by_target` of `Evidence` from outcomes."""
-    tables = {name: by_target(table, own) for name, own in _weights(conditions).items()}
+    tables = {name: contrast_by_target(table, own) for name, own in _weights(conditions).items()}
     gaps = {name: {target: gap_to_english(own[target]) for target in targets} for name, own in tables.items()}
     return {**{name: combine(own) for name, own in gaps.items()}, "by_target": gaps}
 
 
 def _weights(conditions: Sequence[str]) -> dict[str, Weights]:
     """Return, for each outcome, the weights of the scores that its gap to English is taken of."""
-    return {GAP: evenly(conditions), CHANGE: added(evenly(conditions), {BASELINE: -1.0})}
+    return {GAP: weigh_evenly(conditions), CHANGE: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})}
 
 
 def learned_targets(analysis: Analysis) -> pd.DataFrame:
@@ -187,13 +187,13 @@ def predictors(codes: Sequence[str], encoder: str) -> pd.DataFrame:
 
     A language that CC-100 does not list counts with the smallest size that its table can show, 0.1 GiB.
     """
-    from stilts.analysis.languages.fertility import fertility
+    from stilts.analysis.languages.fertility import read_fertility
 
     codes = list(codes)
-    table = language_table(codes).set_index("code")[list(DISTANCES)]
-    sizes = pd.Series({code: language(code).cc100 for code in codes}, dtype=float)
+    table = tabulate_languages(codes).set_index("code")[list(DISTANCES)]
+    sizes = pd.Series({code: get_language(code).cc100 for code in codes}, dtype=float)
     table[SHARE] = np.log2(sizes.clip(lower=SMALLEST_SHARE))
-    table[FERTILITY] = pd.Series(fertility(encoder), dtype=float).reindex(codes)
+    table[FERTILITY] = pd.Series(read_fertility(encoder), dtype=float).reindex(codes)
     return table
 
 

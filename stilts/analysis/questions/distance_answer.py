@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.contrasts import by_target
-from stilts.analysis.correlations import correlation_interval
-from stilts.analysis.estimates import clear
-from stilts.analysis.languages.facts import DISTANCES, language, language_table
+from stilts.analysis.contrasts import contrast_by_target
+from stilts.analysis.correlations import estimate_correlation
+from stilts.analysis.estimates import keep_clear
+from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed
@@ -26,7 +26,7 @@ from stilts.analysis.questions.distance import (
 from stilts.analysis.questions.evidence import level_of, redrawn_outcomes
 from stilts.analysis.questions.testing import Result, Rules, untested
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.analysis.wording import count, format_effect, join_names, signed
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
@@ -37,7 +37,7 @@ METHODS = ("linear", "rank")
 
 def language_means(evidence: Evidence) -> pd.DataFrame:
     """Return one row for each language: code, name, family, gap, change (points, over seeds), and its predictors."""
-    facts = language_table(evidence.languages)[["code", "name", "family", "branch", "script"]].set_index("code")
+    facts = tabulate_languages(evidence.languages)[["code", "name", "family", "branch", "script"]].set_index("code")
     means = pd.DataFrame({name: evidence.outcome(name).mean(axis=1) for name in OUTCOMES})
     return facts.join(means).join(evidence.predictors).rename_axis("code").reset_index()
 
@@ -97,7 +97,7 @@ def _correlated(table: pd.DataFrame, rules: Rules, kind: str) -> dict[str, float
     values = table.dropna().to_numpy(dtype=float)
     r, low, high = np.nan, np.nan, np.nan
     if len(values) >= values.shape[1] + 2:
-        r, low, high = correlation_interval(values, rules.resamples, rules.generator(), rules.level, kind)
+        r, low, high = estimate_correlation(values, rules.resamples, rules.generator(), rules.level, kind)
     return {"r": r, "low": low, "high": high, "languages": len(values)}
 
 
@@ -197,7 +197,7 @@ def families(codes: Sequence[str]) -> dict[str, list[str]]:
     """Return the languages of each family, and of each branch of Indo-European as "Indo-European: <branch>"."""
     groups: dict[str, list[str]] = {}
     for code in codes:
-        known = language(code)
+        known = get_language(code)
         name = f"{known.name} (isolate)" if known.family == "isolate" else known.family
         groups.setdefault(name, []).append(code)
         if known.branch:
@@ -246,7 +246,7 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
         target, condition, english (percent), gap (mean over languages), slope, low, high, languages.
     """
     chosen = standardised(evidence.predictors[[distance]])
-    scores = {name: by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
+    scores = {name: contrast_by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
     rows = []
     for target in evidence.targets:
         for condition, own in scores.items():
@@ -273,11 +273,11 @@ def design_text(evidence: Evidence, rules: Rules) -> str:
     seeds = evidence.gap.shape[1]
     gap, change = (mean_outcome(evidence, rules, name) for name in OUTCOMES)
     text = (
-        f"Both outcomes average {count(evidence.targets, 'target task')} ({listed(evidence.targets)}) and "
-        f"{count(evidence.conditions, 'condition')} ({listed(evidence.conditions)}), over {len(evidence.languages)} "
-        f"languages besides English and {seeds} seed{'' if seeds == 1 else 's'}. The mean gap is {_in_points(gap)}; "
-        f"intermediate training changes it by {_in_points(change)}. These intervals are over languages, seeds and the "
-        "test items of English, the same for all languages."
+        f"Both outcomes average {count(evidence.targets, 'target task')} ({join_names(evidence.targets)}) and "
+        f"{count(evidence.conditions, 'condition')} ({join_names(evidence.conditions)}), over "
+        f"{len(evidence.languages)} languages besides English and {seeds} seed{'' if seeds == 1 else 's'}. "
+        f"The mean gap is {_in_points(gap)}; intermediate training changes it by {_in_points(change)}. "
+        "These intervals are over languages, seeds and the test items of English, the same for all languages."
     )
     if gap.known and gap.low <= 0:
         text += " English is not clearly ahead, so that there is hardly a degradation that distance could explain."
@@ -287,7 +287,7 @@ def design_text(evidence: Evidence, rules: Rules) -> str:
 def _in_points(result: Result) -> str:
     if not result.known:
         return "not known"
-    return in_words(result.value, result.low, result.high)
+    return format_effect(result.value, result.low, result.high)
 
 
 def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:
@@ -317,7 +317,7 @@ def correlations_text(table: pd.DataFrame) -> str:
 
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:
-    chosen = clear(rows, low, high).to_dict("records")
+    chosen = keep_clear(rows, low, high).to_dict("records")
     return ", ".join(f"{row['predictor']} ({signed(row[value], 2)})" for row in chosen)
 
 
@@ -368,11 +368,11 @@ def untested_text(answer: Answer) -> str:
     name, targets = answer.section.settings.name, answer.section.settings.targets
     conditions, failed = answer.section.analysis.conditions, answer.section.analysis.failed
     after = {target: [each for each in conditions if (each, target) in failed] for target in targets}
-    said = "; ".join(f"{listed([target])} after {listed(names)}" for target, names in after.items() if names)
+    said = "; ".join(f"{join_names([target])} after {join_names(names)}" for target, names in after.items() if names)
     reason = f", since every condition must have learned a target; not learned were {said}" if said else ""
     return (
-        f"Study `{name}` asks the same of {listed(targets)}, on rows of XTREME. Of {count(answer.verdicts, 'test')}, "
-        f"{len(lost)} could not be made{reason}."
+        f"Study `{name}` asks the same of {join_names(targets)}, on rows of XTREME. "
+        f"Of {count(answer.verdicts, 'test')}, {len(lost)} could not be made{reason}."
     )
 
 

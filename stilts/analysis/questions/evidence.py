@@ -9,7 +9,7 @@ import pandas as pd
 
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.opened import Analysis
-from stilts.study.records import Record, tidy
+from stilts.study.records import Record, tabulate_scores
 from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 
@@ -35,7 +35,7 @@ class Scored(Redrawable, Protocol):
 
 def outcomes(records: Iterable[Record]) -> pd.DataFrame:
     """Return the zero-shot scores of records: condition, target, language, seed, score (percent) and n (examples)."""
-    table = tidy(records)[list(OUTCOME_COLUMNS)]
+    table = tabulate_scores(records)[list(OUTCOME_COLUMNS)]
     return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
 
 

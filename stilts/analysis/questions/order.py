@@ -18,19 +18,29 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from stilts.analysis.contrasts import Weights, added, contrast, evenly, gain, missing, of_languages, scaled, unseen
-from stilts.analysis.estimates import Estimate, clear
-from stilts.analysis.languages.facts import language, language_table
+from stilts.analysis.contrasts import (
+    Weights,
+    add_weights,
+    contrast,
+    find_missing,
+    find_unseen,
+    keep_languages,
+    scale_weights,
+    weigh_evenly,
+    weigh_gain,
+)
+from stilts.analysis.estimates import Estimate, keep_clear
+from stilts.analysis.languages.facts import get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import effect, effect_of, mean_effect
 from stilts.analysis.questions.evidence import learned_outcomes
 from stilts.analysis.questions.sentences import uncorrected
 from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
-from stilts.analysis.wording import count, in_words, listed, signed
+from stilts.analysis.wording import count, format_effect, join_names, signed
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import get_intermediate, study_conditions
+from stilts.tasks.registry import get_intermediate, resolve_conditions
 
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
@@ -105,7 +115,7 @@ class Plan:
         own = self.stages[name]
         if not own:
             return "none"
-        said = [" and ".join(language(code).name for code in stage) for stage in own]
+        said = [" and ".join(get_language(code).name for code in stage) for stage in own]
         if len(said) == 1:
             return f"{said[0]}, mixed" if len(own[0]) > 1 else f"{said[0]}, one stage"
         return f"{said[0]} twice" if len(set(said)) == 1 else ", then ".join(said)
@@ -135,11 +145,11 @@ class Evidence:
     @property
     def unseen(self) -> list[str]:
         """Test languages in which no condition has intermediate data, English left out too."""
-        return unseen(self.scores["language"].unique(), self.plan.sources)
+        return find_unseen(self.scores["language"].unique(), self.plan.sources)
 
     def order(self, code: str) -> Weights:
         """Return the weights of English last minus English first, for one language beside English."""
-        return gain(self.plan.english_last(code), self.plan.english_first(code))
+        return weigh_gain(self.plan.english_last(code), self.plan.english_first(code))
 
     def both_orders(self) -> list[str]:
         """Conditions with English and another language in two stages."""
@@ -157,7 +167,7 @@ def plan_of(study: Study) -> Plan:
             tuple(get_intermediate(task).source_language for task in stage)
             for stage in (*each.before, each.tasks) if stage
         )
-        for each in study_conditions(study)
+        for each in resolve_conditions(study)
     })  # fmt: skip
 
 
@@ -187,14 +197,14 @@ def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
 def order_unseen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in languages that no condition trains on in the intermediate phase."""
     others = evidence.plan.others
-    weights = added(*(scaled(evidence.order(code), 1 / len(others)) for code in others))
+    weights = add_weights(*(scale_weights(evidence.order(code), 1 / len(others)) for code in others))
     return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
 
 
 def order_seen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in the language beside English; a row for each of these languages."""
-    if absent := missing(evidence.scores, evidence.both_orders()):
-        return untested(f"nothing is recorded yet of {listed(absent)}")
+    if absent := find_missing(evidence.scores, evidence.both_orders()):
+        return untested(f"nothing is recorded yet of {join_names(absent)}")
     if not evidence.plan.others:
         return untested("the study has no language with both orders")
     return effect_of(evidence, _own_orders, rules)
@@ -203,7 +213,7 @@ def order_seen(evidence: Evidence, rules: Rules) -> Result:
 def _own_orders(evidence: Evidence) -> pd.DataFrame:
     """Return the effect of order in each language beside English that was trained, a row each."""
     others = evidence.plan.others
-    return pd.concat([of_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
+    return pd.concat([keep_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
 
 
 def two_languages(evidence: Evidence, rules: Rules) -> Result:
@@ -211,7 +221,7 @@ def two_languages(evidence: Evidence, rules: Rules) -> Result:
     twice = evidence.plan.twice(SOURCE_LANGUAGE)
     if twice is None:
         return untested("the study has no condition with English twice")
-    weights = added(evenly(evidence.both_orders()), {twice: -1.0})
+    weights = add_weights(weigh_evenly(evidence.both_orders()), {twice: -1.0})
     return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
@@ -220,7 +230,7 @@ def mixed(evidence: Evidence, rules: Rules) -> Result:
     names = [evidence.plan.mixed(code) for code in evidence.plan.others]
     if None in names:
         return untested("the study lacks a mixed condition for one of its languages")
-    weights = added(evenly(names), evenly(evidence.both_orders(), -1.0))
+    weights = add_weights(weigh_evenly(names), weigh_evenly(evidence.both_orders(), -1.0))
     return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
@@ -246,7 +256,7 @@ def forgotten(evidence: Evidence) -> pd.DataFrame:
 
 
 def _chosen(others: Sequence[str]) -> tuple[str, ...]:
-    return sources_note(", ".join(language(code).name for code in others))
+    return sources_note(", ".join(get_language(code).name for code in others))
 
 
 TESTS: dict[str, Test] = {
@@ -274,7 +284,7 @@ def gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         without a language are left out.
     """
     plan = evidence.plan
-    recorded = [name for name in plan.stages if not missing(evidence.scores, [name])]
+    recorded = [name for name in plan.stages if not find_missing(evidence.scores, [name])]
     trained = [name for name in recorded if name != plan.baseline and plan.baseline in recorded]
     rows = [_gain_row(evidence, rules, name, kind) for name in trained for kind in KINDS]
     columns = ["condition", "training", "languages", "rows", "score", "gain", "low", "high", "over_english",
@@ -287,10 +297,10 @@ def _gain_row(evidence: Evidence, rules: Rules, name: str, kind: str) -> dict[st
     plan, codes = evidence.plan, _of_kind(evidence, name, kind)
     row = {"condition": name, "training": plan.title(name), "languages": kind, "rows": len(codes)}
     row["score"] = _estimate(evidence, {name: 1.0}, codes, rules).value
-    row |= _estimate(evidence, gain(name, plan.baseline), codes, rules).row("gain")
+    row |= _estimate(evidence, weigh_gain(name, plan.baseline), codes, rules).row("gain")
     alone = _english_alone(plan, name)
-    if alone is not None and alone != name and not missing(evidence.scores, [alone]):
-        row |= _estimate(evidence, gain(name, alone), codes, rules).ends("over_english")
+    if alone is not None and alone != name and not find_missing(evidence.scores, [alone]):
+        row |= _estimate(evidence, weigh_gain(name, alone), codes, rules).ends("over_english")
     return row
 
 
@@ -309,7 +319,7 @@ def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
 def _estimate(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> Estimate:
     """Value and interval; of one language and one seed the value alone."""
     kept, redrawn = (
-        each and of_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
+        each and keep_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
     )
     return replace(effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
 
@@ -325,12 +335,12 @@ def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     rows = []
     for code in evidence.plan.others:
-        if missing(evidence.scores, evidence.order(code)):
+        if find_missing(evidence.scores, evidence.order(code)):
             continue
         for kind in KINDS:
             codes = _of_kind(evidence, evidence.plan.english_last(code), kind)
             found = _estimate(evidence, evidence.order(code), codes, rules).row("effect")
-            rows.append({"source": language(code).name, "languages": kind, "rows": len(codes)} | found)
+            rows.append({"source": get_language(code).name, "languages": kind, "rows": len(codes)} | found)
     return pd.DataFrame(rows, columns=["source", "languages", "effect", "low", "high", "rows"])
 
 
@@ -346,11 +356,11 @@ def by_language(evidence: Evidence) -> pd.DataFrame:
     plan = evidence.plan
     whole = {
         title: names for title, names in plan.groups.items()
-        if names and None not in names and not missing(evidence.scores, names)
+        if names and None not in names and not find_missing(evidence.scores, names)
     }  # fmt: skip
-    means = {title: contrast(evidence.scores, evenly(names)).mean(axis=1) for title, names in whole.items()}
+    means = {title: contrast(evidence.scores, weigh_evenly(names)).mean(axis=1) for title, names in whole.items()}
     table = pd.DataFrame(means)
-    facts = language_table(table.index)[["name", "code", "family"]].set_index("code", drop=False)
+    facts = tabulate_languages(table.index)[["name", "code", "family"]].set_index("code", drop=False)
     facts["trained"] = facts["code"].isin([SOURCE_LANGUAGE, *plan.sources])
     return facts.rename(columns={"name": "language"}).join(table).reset_index(drop=True)
 
@@ -368,7 +378,7 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
     for name in (each for each in evidence.plan.stages if each in set(evidence.dev["condition"])):
         part = evidence.dev[evidence.dev["condition"] == name]
         before, after = part["before"].mean(), part["after"].mean()
-        first = language(part["first"].iloc[0]).name
+        first = get_language(part["first"].iloc[0]).name
         rows.append((name, evidence.plan.title(name), first, before, after, before - after, len(part)))
     return pd.DataFrame(rows, columns=["condition", "training", "language", "before", "after", "lost", "seeds"])
 
@@ -393,7 +403,7 @@ def summary(evidence: Evidence, rules: Rules) -> str:
     ]  # fmt: skip
     if not said:
         return ""
-    others = ", ".join(language(code).name for code in plan.others)
+    others = ", ".join(get_language(code).name for code in plan.others)
     return (
         f"Beside English stand {others}. In {count(evidence.unseen, 'language')} that the intermediate phase has not "
         f"seen, F1 changes against no intermediate training by {'; '.join(said)} (points)."
@@ -402,10 +412,10 @@ def summary(evidence: Evidence, rules: Rules) -> str:
 
 def seen_text(table: pd.DataFrame) -> str:
     """Say of `by_source` where the order matters by itself."""
-    named = [f"{row['source']}, {row['languages']}: {in_words(row['effect'], row['low'], row['high'])}"
+    named = [f"{row['source']}, {row['languages']}: {format_effect(row['effect'], row['low'], row['high'])}"
              for row in table.to_dict("records")]  # fmt: skip
     said = uncorrected(table, named, "No language has both orders on record yet.")
-    return f"{said} Positive is better with English last." if len(clear(table)) else said
+    return f"{said} Positive is better with English last." if len(keep_clear(table)) else said
 
 
 def forgetting_text(evidence: Evidence) -> str:

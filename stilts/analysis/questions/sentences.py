@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.estimates import clear
+from stilts.analysis.estimates import keep_clear
 from stilts.analysis.questions.testing import Result, Rules
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, in_words, p_text
+from stilts.analysis.wording import count, format_effect, format_p
 from stilts.workspace.notebooks.markup import plain
 
 
@@ -57,8 +57,8 @@ def _effect(row: Mapping[str, Any]) -> str:
 
 
 def _corrected(row: Mapping[str, Any]) -> str:
-    said = in_words(row["estimate"], row["low"], row["high"], row["unit"])
-    return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {p_text(row['p_holm'])}"
+    said = format_effect(row["estimate"], row["low"], row["high"], row["unit"])
+    return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {format_p(row['p_holm'])}"
 
 
 def power_note(table: pd.DataFrame, rules: Rules) -> str:
@@ -102,7 +102,7 @@ def uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:
     """
     if table.empty:
         return nothing
-    chosen = clear(table.assign(name=list(names)))["name"]
+    chosen = keep_clear(table.assign(name=list(names)))["name"]
     if chosen.empty:
         return f"None of {len(table)} intervals, which nothing is corrected for, leaves zero out."
     return f"Of {len(table)} intervals, which nothing is corrected for, these leave zero out: {'; '.join(chosen)}."

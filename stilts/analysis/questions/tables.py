@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from stilts.analysis.wording import p_text
+from stilts.analysis.wording import format_p
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -12,7 +12,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
     found = table[columns].copy()
     for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
-        found.insert(5 + place, title, [p_text(value) for value in table[name]])
+        found.insert(5 + place, title, [format_p(value) for value in table[name]])
     return found
 
 

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 
 from stilts.analysis.estimates import Estimate
 from stilts.analysis.questions.evidence import Level
-from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, judge, no_room
+from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, explain_no_room, judge
 from stilts.analysis.wording import count
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import QuestionSettings
@@ -152,7 +152,7 @@ def with_room(result: Result, rules: Rules, level: Level | None) -> Result:
     """Return a result with the obstacle, where it has none, that its effect has no room between floor and ceiling."""
     if level is None or result.obstacle or not result.unit.startswith(POINTS):
         return result
-    return replace(result, obstacle=no_room(_hypothesis(result, rules), level.score, level.guessed))
+    return replace(result, obstacle=explain_no_room(_hypothesis(result, rules), level.score, level.guessed))
 
 
 def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Result]:

@@ -33,7 +33,7 @@ from stilts.tasks.formats.terms import label_entropy, uniform_bits
 from stilts.tasks.metrics import score
 from stilts.tasks.registry import get_intermediate
 from stilts.training.loop import train
-from stilts.training.prediction import token_batches
+from stilts.training.prediction import batch_by_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +194,7 @@ def code_bits(
     """
     model.eval()
     nats, outputs = np.zeros(len(temperatures)), dict[int, np.ndarray]()
-    for batch in token_batches([part.longest * len(part.sequences) for part in inputs], BATCH_TOKENS):
+    for batch in batch_by_tokens([part.longest * len(part.sequences) for part in inputs], BATCH_TOKENS):
         parts = [inputs[i] for i in batch]
         with autocast(precision, model.device):
             logits = model.logits("task", parts)

@@ -18,7 +18,7 @@ from stilts.sources.splits import covered_languages, load
 from stilts.study.settings import SimilaritySettings
 from stilts.tasks.formats.base import EncodedSplit, encode_split
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.formats.terms import Terms
 from stilts.tasks.registry import Task, get_target
 
@@ -51,7 +51,7 @@ def read_sample(suite: Path, task: Task, tokenizer: "PreTrainedTokenizerFast", s
     """Return the examples by which a task is compared with others."""
     if not task.trained:
         sentences = _english_sentences(suite, task, settings.examples)
-        return Sample(_as_inputs(subwords(tokenizer, sentences, truncation=True, max_length=settings.max_length)))
+        return Sample(_as_inputs(split_texts(tokenizer, sentences, truncation=True, max_length=settings.max_length)))
     source = get_target(task.training_task) if task.trained_as else task
     split = load(suite, source, source.source_language, "train", settings.examples)
     encoded = encode_split(source.format, split, tokenizer, settings.max_length)

@@ -41,12 +41,12 @@ from stilts.study.settings import EVALUATION_PRECISION, SOURCE_LANGUAGE, Similar
 from stilts.tasks.formats import PASSAGE_RETRIEVAL
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.terms import drawn
+from stilts.tasks.formats.terms import draw_input
 from stilts.tasks.registry import get_intermediate, get_target
-from stilts.training.batches import schedule
+from stilts.training.batches import schedule_updates
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import freeze
-from stilts.training.prediction import Progress, counted, head_outputs
+from stilts.training.prediction import Progress, compute_outputs, count_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def similarity(
     tasks |= {("target", name): get_target(name) for name in run.settings.targets}
     samples = {key: read_sample(suite, task, tokenizer, settings) for key, task in tasks.items()}
     passes = {key: _passes(sample, settings) for key, sample in samples.items()}
-    count = counted(checkout.progress(run.id), sum(passes.values()))
+    count = count_progress(checkout.progress(run.id), sum(passes.values()))
     profiles = {
         key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
         for key, sample in samples.items()
@@ -133,7 +133,7 @@ def mean_text(
     precision: str = EVALUATION_PRECISION,
 ) -> np.ndarray:
     """Return the mean over texts of their mean-pooled last hidden states, float64 (hidden,)."""
-    vectors = head_outputs(
+    vectors = compute_outputs(
         model, "text", PASSAGE_RETRIEVAL, texts, batch_tokens=BATCH_TOKENS, precision=precision,
         progress=count,
     )  # fmt: skip
@@ -220,7 +220,7 @@ def fisher_embedding(
     for part in inputs:
         logits = _outputs(model, "task", [part], settings.precision)
         for _ in range(settings.samples):
-            loss = form.loss(logits, [drawn(sample.terms, part, logits, generator)])
+            loss = form.loss(logits, [draw_input(sample.terms, part, logits, generator)])
             gradients = torch.autograd.grad(loss, matrices, retain_graph=True)
             for total, gradient in zip(sums, gradients, strict=True):
                 total += gradient.square().flatten(1).mean(1).cpu()
@@ -304,7 +304,9 @@ def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[li
     """Return the positions of the inputs of each update that fits the head."""
     count = len(sample.split.inputs)
     epochs = settings.head_updates / -(-count // settings.batch_size)
-    return [positions for _, positions in schedule({"task": sample.split}, settings.batch_size, epochs, count, seed)]
+    return [
+        positions for _, positions in schedule_updates({"task": sample.split}, settings.batch_size, epochs, count, seed)
+    ]
 
 
 def _passes(sample: Sample, settings: SimilaritySettings) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stilts.analysis.languages.facts import by_distance
-from stilts.publish.figures.style import INK, RULE, STYLES, empty_figure, new_figure, study_style
+from stilts.analysis.languages.facts import sort_by_distance
+from stilts.publish.figures.style import INK, RULE, STYLES, apply_style, draw_empty, make_figure
 from stilts.study.settings import Phase
 
 _PHASE_LOOKS = {
@@ -16,7 +16,7 @@ _PHASE_LOOKS = {
 }  # fmt: skip
 
 
-def costs(table: pd.DataFrame) -> Figure:
+def draw_costs(table: pd.DataFrame) -> Figure:
     """Plot the seconds that each condition took, stacked by phase.
 
     Parameters
@@ -24,12 +24,12 @@ def costs(table: pd.DataFrame) -> Figure:
     table : DataFrame
         condition, phase, seconds, summed over runs. Without a row the figure says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing is recorded yet")
+            return draw_empty("nothing is recorded yet")
         wide = table.pivot(index="condition", columns="phase", values="seconds").fillna(0.0)
         conditions = list(dict.fromkeys(table["condition"]))
-        figure = new_figure(7.0, 1.2 + 0.3 * len(conditions))
+        figure = make_figure(7.0, 1.2 + 0.3 * len(conditions))
         axis = figure.add_subplot()
         start = np.zeros(len(conditions))
         for phase, (color, hatch) in ((phase, _PHASE_LOOKS[phase]) for phase in get_args(Phase) if phase in wide):
@@ -46,7 +46,7 @@ def costs(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def throughput(table: pd.DataFrame) -> Figure:
+def draw_throughput(table: pd.DataFrame) -> Figure:
     """Plot the training speed of several loops on the same work, and the English dev score that each reached.
 
     Parameters
@@ -54,8 +54,8 @@ def throughput(table: pd.DataFrame) -> Figure:
     table : DataFrame
         name, examples_per_second, times (how many times the slowest), dev_score, dev_low, dev_high (percent).
     """
-    with study_style():
-        figure = new_figure(7.4, 1.0 + 0.42 * len(table))
+    with apply_style():
+        figure = make_figure(7.4, 1.0 + 0.42 * len(table))
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
         places = np.arange(len(table))
         left.barh(places, table["examples_per_second"], color="#8DB8D6", edgecolor=INK, linewidth=0.6, height=0.6)
@@ -75,20 +75,20 @@ def throughput(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def coverage(table: pd.DataFrame) -> Figure:
+def draw_coverage(table: pd.DataFrame) -> Figure:
     """Plot which target task has a test set in which language.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.suite_report.coverage` returns it: task, language, rows. A full square has as many rows as
+        From `stilts.analysis.suite_report.tabulate_coverage`: task, language, rows. A full square has as many rows as
         the task's largest set, an open one fewer. Languages stand from the nearest to English to the farthest.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("not on record yet")
-        codes, tasks = by_distance(set(table["language"])), list(dict.fromkeys(table["task"]))
-        figure = new_figure(2.0 + 0.175 * len(codes), 1.0 + 0.24 * len(tasks))
+            return draw_empty("not on record yet")
+        codes, tasks = sort_by_distance(set(table["language"])), list(dict.fromkeys(table["task"]))
+        figure = make_figure(2.0 + 0.175 * len(codes), 1.0 + 0.24 * len(tasks))
         axis = figure.add_subplot()
         full = table["rows"] == table.groupby("task")["rows"].transform("max")
         for chosen, fill, label in ((full, "full", "as many rows as any"), (~full, "none", "fewer rows")):

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.wording import signed
 from stilts.publish.figures.point_names import name_points
 from stilts.publish.figures.style import (
@@ -19,15 +19,15 @@ from stilts.publish.figures.style import (
     INK,
     RULE,
     STYLES,
-    empty_figure,
-    ink_on,
-    new_figure,
-    study_style,
+    apply_style,
+    choose_ink,
+    draw_empty,
+    make_figure,
 )
-from stilts.publish.figures.transfer import GAIN, draw_intervals, symmetric_scale
+from stilts.publish.figures.transfer import GAIN, draw_intervals, find_symmetric_scale
 
 
-def distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[float, float]]) -> Figure:
+def draw_distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[float, float]]) -> Figure:
     """Plot the gap, and below it its change, against a distance to English; every language is named.
 
     Parameters
@@ -40,11 +40,11 @@ def distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[
     lines : dict
         Outcome -> intercept and slope, in the units of the axes, of the line that is drawn; an outcome may be absent.
     """
-    with study_style():
+    with apply_style():
         known = table.dropna(subset=[distance])
         if known.empty:
-            return empty_figure("nothing to compare yet")
-        figure = new_figure(7.4, 9.0)
+            return draw_empty("nothing to compare yet")
+        figure = make_figure(7.4, 9.0)
         titles = {
             "gap": "the gap after intermediate training (points)",
             "change": "its change by intermediate training (points)",
@@ -78,7 +78,7 @@ def _distance_panel(
     axis.set_axisbelow(True)
 
 
-def group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figure:
+def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figure:
     """Plot the mean gain of each group with its interval, and each language as a small ring.
 
     Parameters
@@ -91,11 +91,11 @@ def group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figu
     rows : str
         What the groups are.
     """
-    with study_style():
+    with apply_style():
         if means.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         groups = means["group"].tolist()
-        figure = new_figure(5.2, 1.1 + 0.62 * len(groups))
+        figure = make_figure(5.2, 1.1 + 0.62 * len(groups))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         for place, group in enumerate(groups):
@@ -120,7 +120,7 @@ def _above(groups: Sequence[str]) -> dict[str, float]:
     return {group: place - 0.2 for place, group in enumerate(groups)}
 
 
-def scheme_matrices(table: pd.DataFrame) -> Figure:
+def draw_scheme_matrices(table: pd.DataFrame) -> Figure:
     """Plot the gain of each intermediate task (rows) on each target (columns), a matrix for each way of training.
 
     Parameters
@@ -130,13 +130,13 @@ def scheme_matrices(table: pd.DataFrame) -> Figure:
         excludes_zero. Bold where the interval leaves zero out; a frame where both are the same task. Without any it
         says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         schemes, rows, columns = (list(dict.fromkeys(table[name])) for name in ("scheme", "intermediate", "target"))
-        norm = symmetric_scale(table["gain"])
+        norm = find_symmetric_scale(table["gain"])
         height = 0.4 + 0.3 * len(rows)
-        figure = new_figure(1.7 + 0.56 * len(columns), 1.1 + height * len(schemes))
+        figure = make_figure(1.7 + 0.56 * len(columns), 1.1 + height * len(schemes))
         axes = figure.subplots(len(schemes), 1, sharex=True, squeeze=False).ravel()
         for axis, scheme in zip(axes, schemes, strict=True):
             for row in table[table["scheme"] == scheme].itertuples():
@@ -154,7 +154,7 @@ def scheme_matrices(table: pd.DataFrame) -> Figure:
 
 def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
     color = DIVERGING(norm(row.gain))
-    ink = ink_on(color)
+    ink = choose_ink(color)
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.0))
     if row.same:
         axis.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=0.9))
@@ -162,7 +162,7 @@ def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
     axis.text(x, y, signed(row.gain), ha="center", va="center", color=ink, fontsize=7.5, weight=weight)
 
 
-def similarity_scatter(table: pd.DataFrame) -> Figure:
+def draw_similarity_scatter(table: pd.DataFrame) -> Figure:
     """Plot gain against similarity of pairs of tasks, both beyond the means of their tasks, a panel for each group.
 
     Parameters
@@ -171,11 +171,11 @@ def similarity_scatter(table: pd.DataFrame) -> Figure:
         As `adapters_answer.beyond_means_points` returns it: group, intermediate, target, similarity,
         gain. Marks tell the intermediate tasks apart, and each point is named after its target. Without any it says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         groups, tasks = (list(dict.fromkeys(table[name])) for name in ("group", "intermediate"))
-        figure = new_figure(5.2, 1.0 + 3.3 * len(groups))
+        figure = make_figure(5.2, 1.0 + 3.3 * len(groups))
         axes = figure.subplots(len(groups), 1, sharex=True, sharey=True, squeeze=False).ravel()
         for axis, group in zip(axes, groups, strict=True):
             _similarity_panel(axis, table[table["group"] == group], tasks, group)
@@ -203,7 +203,7 @@ def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], gro
     axis.set_axisbelow(True)
 
 
-def order_gains(table: pd.DataFrame) -> Figure:
+def draw_order_gains(table: pd.DataFrame) -> Figure:
     """Plot the gain of each order of intermediate training, for languages of each kind.
 
     Parameters
@@ -213,11 +213,11 @@ def order_gains(table: pd.DataFrame) -> Figure:
         mean over several languages has its interval, and is filled where that leaves zero out; that of a single
         language, over seeds alone, would hide the others and is left to the table. Without a row the figure says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         rows, kinds = (list(dict.fromkeys(table[name])) for name in ("training", "languages"))
-        figure = new_figure(5.2, 1.3 + 0.42 * len(rows))
+        figure = make_figure(5.2, 1.3 + 0.42 * len(rows))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         shown = table.assign(**{end: table[end].where(table["rows"] > 1) for end in ("low", "high")})
@@ -252,7 +252,7 @@ def _named_rows(axis: Axes, names: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
-def order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
+def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
     """Plot the score of every test language by kind of intermediate training, the nearest to English on top.
 
     Parameters
@@ -264,27 +264,29 @@ def order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
     distance : str
         Kind of distance to English that orders the languages.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         wide = table.set_index("code")
-        order = by_distance(wide.index, distance)
+        order = sort_by_distance(wide.index, distance)
         kinds = [name for name in wide.columns if name not in ("language", "family", "trained")]
-        figure = new_figure(5.2, 1.3 + 0.17 * len(order))
+        figure = make_figure(5.2, 1.3 + 0.17 * len(order))
         axis = figure.add_subplot()
         for place, kind in enumerate(kinds):
             color, marker, _ = STYLES[place % len(STYLES)]
             axis.plot(wide.loc[order, kind], range(len(order)), marker, color=color, fillstyle="none", markersize=4,
                       label=kind)  # fmt: skip
         stars = {True: "*", False: ""}
-        _named_rows(axis, [f"{language(code).name} ({code}){stars[bool(wide.loc[code, 'trained'])]}" for code in order])
+        _named_rows(
+            axis, [f"{get_language(code).name} ({code}){stars[bool(wide.loc[code, 'trained'])]}" for code in order]
+        )
         axis.tick_params(axis="y", labelsize=6.5)
         axis.set_xlabel("F1 (percent)")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
-def forgetting(table: pd.DataFrame) -> Figure:
+def draw_forgetting(table: pd.DataFrame) -> Figure:
     """Plot the first language's dev score after the first stage and after the second, a row for each condition.
 
     Parameters
@@ -294,10 +296,10 @@ def forgetting(table: pd.DataFrame) -> Figure:
         (percent and points). What was lost is written beside the row, with the sign of the change. Without a row the
         figure says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
-        figure = new_figure(5.2, 1.2 + 0.3 * len(table))
+            return draw_empty("nothing to compare yet")
+        figure = make_figure(5.2, 1.2 + 0.3 * len(table))
         axis = figure.add_subplot()
         places = np.arange(len(table))
         axis.hlines(places, table["before"], table["after"], color=FAINT, linewidth=1.2)
@@ -314,7 +316,7 @@ def forgetting(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def complexity_gaps(
+def draw_complexity_gaps(
     table: pd.DataFrame, dials: Mapping[str, Sequence[str]] | None = None, line: tuple[float, float] | None = None
 ) -> Figure:
     """Plot the gap between English and other source languages against the code length of the intermediate task.
@@ -329,11 +331,11 @@ def complexity_gaps(
     line : (float, float) or None
         Intercept and slope on the logarithm of the code length to base 2, dashed.
     """
-    with study_style():
+    with apply_style():
         known = table.dropna(subset=["code_length", "gap"])
         if known.empty:
-            return empty_figure("nothing to compare yet")
-        figure = new_figure(5.2, 4.6)
+            return draw_empty("nothing to compare yet")
+        figure = make_figure(5.2, 4.6)
         axis = figure.add_subplot()
         axis.axhline(0, color=FAINT, linewidth=0.8)
         bits, gaps = np.log2(known["code_length"].to_numpy()), known["gap"].to_numpy()
@@ -363,7 +365,7 @@ def complexity_gaps(
     return figure
 
 
-def source_gains(table: pd.DataFrame) -> Figure:
+def draw_source_gains(table: pd.DataFrame) -> Figure:
     """Plot the gain of each intermediate task in each source language, with its interval.
 
     Parameters
@@ -372,11 +374,11 @@ def source_gains(table: pd.DataFrame) -> Figure:
         As `stilts.analysis.questions.complexity.source_gains` returns it: task, source, gain, low, high (points).
         Filled where the interval leaves zero out. Without a row the figure says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         tasks, sources = (list(dict.fromkeys(table[name])) for name in ("task", "source"))
-        figure = new_figure(5.2, 1.3 + 0.13 * len(tasks) * (len(sources) + 1))
+        figure = make_figure(5.2, 1.3 + 0.13 * len(tasks) * (len(sources) + 1))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         for place, source in enumerate(sources):

@@ -76,30 +76,30 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
-    with study_style():
+    with apply_style():
         figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     data.to_csv(saved.csv, index=False, float_format="%.6f", lineterminator="\n")
     return saved
 
 
-def study_style():
+def apply_style():
     """Draw in the study's style, on matplotlib's own defaults: what a user has set for other work changes no figure."""
     return matplotlib.style.context(["default", STYLE])
 
 
-def new_figure(width: float, height: float) -> Figure:
+def make_figure(width: float, height: float) -> Figure:
     """A figure of so many inches that no global state knows of, so that notebooks do not show it twice."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def empty_figure(text: str) -> Figure:
+def draw_empty(text: str) -> Figure:
     """Return a figure that says why there is nothing to show."""
-    figure = new_figure(5.2, 0.6)
+    figure = make_figure(5.2, 0.6)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=FAINT)
     return figure
 
 
-def styles_of(names: Sequence[str]) -> dict[str, tuple]:
+def assign_styles(names: Sequence[str]) -> dict[str, tuple]:
     """Give each name its colour, marker and dash; the baseline is black. More names than styles begin again."""
     ordered = [BASELINE, *(name for name in names if name != BASELINE)]
     return {name: STYLES[place % len(STYLES)] for place, name in enumerate(ordered)}
@@ -108,7 +108,7 @@ def styles_of(names: Sequence[str]) -> dict[str, tuple]:
 # --- Gains by condition and target -----------------------------------------------------------------------------------
 
 
-def ink_on(color: Sequence[float]) -> str:
+def choose_ink(color: Sequence[float]) -> str:
     """Return the colour of text that can be read on an RGB colour: black, or white where the ground is dark."""
     linear = np.power(np.asarray(color[:3]), 2.2)
     return "#ffffff" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#000000"

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stilts.analysis.languages.facts import by_distance, language
+from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.verdicts import Kind
 from stilts.analysis.wording import signed
 from stilts.publish.figures.style import (
@@ -19,17 +19,17 @@ from stilts.publish.figures.style import (
     INK,
     RULE,
     STYLES,
-    empty_figure,
-    ink_on,
-    new_figure,
-    study_style,
-    styles_of,
+    apply_style,
+    assign_styles,
+    choose_ink,
+    draw_empty,
+    make_figure,
 )
 
 GAIN = "gain over no intermediate task (points)"
 
 
-def transfer_matrix(
+def draw_transfer_matrix(
     cells: pd.DataFrame, averages: pd.DataFrame | None = None, effect: str = GAIN, rows: str = "intermediate task"
 ) -> Figure:
     """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
@@ -37,7 +37,7 @@ def transfer_matrix(
     Parameters
     ----------
     cells : DataFrame
-        As `stilts.analysis.effects.gains` returns it: condition, target, gain, low, high, excludes_zero, survives_holm.
+        From `stilts.analysis.effects.estimate_gains`: condition, target, gain, low, high, excludes_zero, survives_holm.
         A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
         a thick frame and an asterisk. A cell that was not learned (column learned, where there is one) is pale and says
         so. Without a row the figure says so.
@@ -46,9 +46,9 @@ def transfer_matrix(
     effect, rows : str
         What the cells show, and what the rows are.
     """
-    with study_style():
+    with apply_style():
         if cells.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         if "learned" not in cells:
             cells = cells.assign(learned=True)
         conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
@@ -56,9 +56,9 @@ def transfer_matrix(
         if averages is not None and len(averages):
             columns["mean"] = len(targets) + 0.25
             cells = pd.concat([cells, averages.assign(target="mean", learned=True)], ignore_index=True)
-        figure = new_figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
+        figure = make_figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
         axis = figure.add_subplot()
-        norm = symmetric_scale(cells.loc[cells["learned"], "gain"])
+        norm = find_symmetric_scale(cells.loc[cells["learned"], "gain"])
         for row in cells.itertuples():
             _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
         _frame_matrix(axis, columns, conditions, rows)
@@ -68,7 +68,7 @@ def transfer_matrix(
     return figure
 
 
-def symmetric_scale(values: pd.Series) -> Normalize:
+def find_symmetric_scale(values: pd.Series) -> Normalize:
     """A colour scale with zero in its middle; never so narrow that noise looks like an effect."""
     most = float(np.nanmax(np.abs(values), initial=1.0))
     return Normalize(-most, most)
@@ -79,7 +79,7 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
         _pale_cell(axis, x, y, row)
         return
     color = DIVERGING(norm(row.gain))
-    ink = ink_on(color)
+    ink = choose_ink(color)
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
     if row.excludes_zero:
         thick = 2.2 if row.survives_holm else 0.9
@@ -109,7 +109,7 @@ def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[st
     axis.spines[:].set_visible(False)
 
 
-def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = "syntactic") -> Figure:
+def draw_language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = "syntactic") -> Figure:
     """Plot one condition's gain in each language: the mean over targets with its interval, each target as a small ring.
 
     Parameters
@@ -117,14 +117,14 @@ def language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = 
     averages : DataFrame
         Rows of one condition of `stilts.analysis.effects.average_language_gains`: language, gain, low, high.
     cells : DataFrame
-        Rows of the same condition of `stilts.analysis.effects.language_gains`: language, target, gain.
+        Rows of the same condition of `stilts.analysis.effects.estimate_language_gains`: language, target, gain.
     distance : str
         Kind of distance to English that orders the languages, the nearest on top; those without one come last, below a
         line.
     """
-    with study_style():
-        order = by_distance(averages["language"], distance)
-        figure = new_figure(7.4, 1.2 + 0.185 * len(order))
+    with apply_style():
+        order = sort_by_distance(averages["language"], distance)
+        figure = make_figure(7.4, 1.2 + 0.185 * len(order))
         axis = figure.add_subplot()
         places = {code: place for place, code in enumerate(order)}
         axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -150,7 +150,7 @@ def draw_intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], labe
 
 def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
     """Name the languages on the left and hint at distance, family and script on the right."""
-    known = [language(code) for code in order]
+    known = [get_language(code) for code in order]
     axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=7)
     axis.set_ylim(len(order) - 0.4, -0.6)
     right = axis.secondary_yaxis("right")
@@ -170,20 +170,20 @@ def _hint(each, kind: str) -> str:
     return f"{distance}  {each.branch or each.family}, {each.script}"
 
 
-def english_gaps(table: pd.DataFrame) -> Figure:
+def draw_english_gaps(table: pd.DataFrame) -> Figure:
     """Plot the score in English and the mean of the others, a panel for each target, a line for each condition.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.effects.english_gaps` returns it: condition, target, english, others, gap, change,
+        As `stilts.analysis.effects.estimate_english_gaps` returns it: condition, target, english, others, gap, change,
         change_low, change_high. The gap is written at the end; bold where its change from the baseline leaves zero out.
     """
-    with study_style():
+    with apply_style():
         targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
         width = min(4, len(targets))
         rows = -(-len(targets) // width)
-        figure = new_figure(1.2 + 1.75 * width, 0.8 + rows * (0.55 + 0.2 * len(conditions)))
+        figure = make_figure(1.2 + 1.75 * width, 0.8 + rows * (0.55 + 0.2 * len(conditions)))
         axes = figure.subplots(rows, width, squeeze=False, sharey=True)
         for axis, target in zip(axes.flat, targets, strict=False):
             _gap_panel(axis, table[table["target"] == target], conditions, target)
@@ -211,19 +211,19 @@ def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], targe
     axis.tick_params(axis="y", length=0)
 
 
-def layer_profiles(table: pd.DataFrame) -> Figure:
+def draw_layer_profiles(table: pd.DataFrame) -> Figure:
     """Plot retrieval accuracy by hidden layer for each condition, and beside it the gain over the baseline.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.effects.layer_profiles` returns it: condition, layer, score, low, high, gain, gain_low,
+        From `stilts.analysis.effects.estimate_layer_profiles`: condition, layer, score, low, high, gain, gain_low,
         gain_high.
     """
-    with study_style():
-        figure = new_figure(7.6, 3.7)
+    with apply_style():
+        figure = make_figure(7.6, 3.7)
         left, right = figure.subplots(1, 2)
-        for name, (color, marker, dash) in styles_of(list(dict.fromkeys(table["condition"]))).items():
+        for name, (color, marker, dash) in assign_styles(list(dict.fromkeys(table["condition"]))).items():
             part = table[table["condition"] == name].sort_values("layer")
             look = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4, "linewidth": 1.2}
             left.plot(part["layer"], part["score"], label=name, **look)
@@ -243,7 +243,7 @@ def layer_profiles(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def agreement(table: pd.DataFrame) -> Figure:
+def draw_agreement(table: pd.DataFrame) -> Figure:
     """Plot the gains of one study against those of another, with the line on which they are equal.
 
     Parameters
@@ -252,17 +252,17 @@ def agreement(table: pd.DataFrame) -> Figure:
         condition, target, and gain, low, high of either study with suffixes _live and _recorded. An empty one gives a
         figure that says so.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
-        figure = new_figure(5.2, 4.4)
+            return draw_empty("nothing to compare yet")
+        figure = make_figure(5.2, 4.4)
         axis = figure.add_subplot()
         values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
         ends = [values.min() - 1, values.max() + 1]
         axis.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle="--")
         axis.axhline(0, color=RULE, linewidth=0.8)
         axis.axvline(0, color=RULE, linewidth=0.8)
-        for name, (color, marker, _) in styles_of(list(dict.fromkeys(table["condition"]))).items():
+        for name, (color, marker, _) in assign_styles(list(dict.fromkeys(table["condition"]))).items():
             part = table[table["condition"] == name]
             if len(part):
                 axis.hlines(part["gain_live"], part["low_recorded"], part["high_recorded"], color=color, linewidth=0.7)
@@ -274,21 +274,21 @@ def agreement(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def claims(table: pd.DataFrame) -> Figure:
+def draw_claims(table: pd.DataFrame) -> Figure:
     """Plot the effect for each tested part of a claim with its interval, and the published effect where there is one.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.claims.as_parts` returns it.
+        As `stilts.analysis.claims.tabulate_parts` returns it.
         Each study has a panel of its own.
     """
-    with study_style():
+    with apply_style():
         if table.empty:
-            return empty_figure("nothing to compare yet")
+            return draw_empty("nothing to compare yet")
         studies = {str(name): part for name, part in table.groupby("study", sort=False)}
         heights = [len(part) + 1.2 for part in studies.values()]
-        figure = new_figure(7.6, 0.8 + 0.28 * sum(heights))
+        figure = make_figure(7.6, 0.8 + 0.28 * sum(heights))
         panels = figure.subplots(len(studies), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axis, (study, part) in zip(panels, studies.items(), strict=True):
             _claims_panel(axis, part)

@@ -29,7 +29,7 @@ from stilts.sources.suite import Request, Row, Table, choose, read_manifest, rea
 from stilts.sources.texts import read_texts
 from stilts.study.errors import UnknownName
 from stilts.tasks.configs import Config
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, of_suite, text_columns
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, text_columns
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -171,7 +171,7 @@ def task_features(name: str) -> "Features":
 
 
 def _labelled(kind: str) -> "Features":
-    known = of_suite(INTERMEDIATES, "pocket")
+    known = keep_suite(INTERMEDIATES, "pocket")
     if kind not in known:
         raise UnknownName("task of the pocket suite", kind, {*TASKS, *known})
     if kind in dials.LEVELS:

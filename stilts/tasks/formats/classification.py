@@ -8,10 +8,10 @@ from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row
-from stilts.tasks.formats.official_files import in_official_order, join_lines
-from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.official_files import join_lines, restore_official_order
+from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.formats.terms import ClassTerms
-from stilts.tasks.guessing import labelled_scores
+from stilts.tasks.guessing import score_guessing
 from stilts.tasks.metrics import Counts, classification_counts
 
 
@@ -43,7 +43,7 @@ class Classification(TrainedFormat):
         """One input per row; target: the label's number."""
         pairs = "sentence2" in rows[0]
         texts = [(row["sentence1"], row["sentence2"]) if pairs else row["sentence1"] for row in rows]
-        ids = subwords(tokenizer, texts, truncation="longest_first", max_length=max_length)
+        ids = split_texts(tokenizer, texts, truncation="longest_first", max_length=max_length)
         return [Input(i, ids[i], row["label"]) for i, row in enumerate(rows)]
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
@@ -77,7 +77,7 @@ class Classification(TrainedFormat):
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """What guessing scores, and accuracy with every label counting the same."""
-        return labelled_scores(self.gold_labels(split), predictions)
+        return score_guessing(self.gold_labels(split), predictions)
 
     def gold_labels(self, split: Split) -> list[str]:
         """Names of the labels."""
@@ -92,4 +92,4 @@ class Classification(TrainedFormat):
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
         """One label a line."""
-        return join_lines(in_official_order(rows, (names[label] for label in predictions)))
+        return join_lines(restore_official_order(rows, (names[label] for label in predictions)))

@@ -66,7 +66,7 @@ class Input:
         return sum(map(len, self.sequences)) + (0 if self.written is None else len(self.written))
 
 
-def by_example(count: int, inputs: Sequence[Input], values: Sequence[Any]) -> list[list[tuple[Input, Any]]]:
+def group_by_example(count: int, inputs: Sequence[Input], values: Sequence[Any]) -> list[list[tuple[Input, Any]]]:
     """Gather inputs and what belongs to them by example: a list for each of the `count` rows, in input order."""
     gathered: list[list[tuple[Input, Any]]] = [[] for _ in range(count)]
     for part, value in zip(inputs, values, strict=True):

@@ -15,9 +15,9 @@ import numpy as np
 from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Splits
-from stilts.tasks.formats.inputs import Input, Row, by_example
-from stilts.tasks.formats.subwords import subwords
-from stilts.tasks.formats.terms import most_frequent
+from stilts.tasks.formats.inputs import Input, Row, group_by_example
+from stilts.tasks.formats.subwords import split_texts
+from stilts.tasks.formats.terms import measure_most_frequent
 from stilts.tasks.metrics import Counts
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TokenTerms:
 
     def chance(self, inputs: Sequence[Input]) -> float:
         """Return the share of the most frequent token."""
-        return most_frequent(self, inputs)
+        return measure_most_frequent(self, inputs)
 
 
 class LanguageModel(TrainedFormat):
@@ -82,7 +82,7 @@ class LanguageModel(TrainedFormat):
             If the tokenizer lacks special tokens that the objective needs.
         """
         texts = [row["text"] for row in rows]
-        sequences = subwords(tokenizer, texts, truncation=True, max_length=max_length)
+        sequences = split_texts(tokenizer, texts, truncation=True, max_length=max_length)
         return self.predict(sequences, tokenizer, map(_generator, texts))
 
     @abstractmethod
@@ -131,7 +131,7 @@ class LanguageModel(TrainedFormat):
         """For each predicted token `given:true`, ids of the vocabulary, joined by spaces: rows hold no gold tokens."""
         return [
             " ".join(f"{guess}:{true}" for part, best in example for guess, true in zip(best, part.target, strict=True))
-            for example in by_example(len(rows), inputs, outputs)
+            for example in group_by_example(len(rows), inputs, outputs)
         ]
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:

@@ -14,9 +14,9 @@ from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row
-from stilts.tasks.formats.subwords import pair_layout, subwords
+from stilts.tasks.formats.subwords import pair_layout, split_texts
 from stilts.tasks.formats.terms import ClassTerms
-from stilts.tasks.guessing import labelled_scores
+from stilts.tasks.guessing import score_guessing
 from stilts.tasks.metrics import Counts, classification_counts
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ class MultipleChoice(TrainedFormat):
         """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
         before, between, after = pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
-        prompts = subwords(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
-        choices = iter(subwords(tokenizer, [text for row in rows for text in row["choices"]], add_special_tokens=False))
+        prompts = split_texts(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
+        choices = iter(
+            split_texts(tokenizer, [text for row in rows for text in row["choices"]], add_special_tokens=False)
+        )
         inputs = []
         for i, row in enumerate(rows):
             own = [next(choices)[:room] for _ in row["choices"]]
@@ -132,7 +134,7 @@ class MultipleChoice(TrainedFormat):
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """What guessing scores, and accuracy with every number of a choice counting the same."""
-        return labelled_scores(self.gold_labels(split), predictions)
+        return score_guessing(self.gold_labels(split), predictions)
 
     def gold_labels(self, split: Split) -> list[str]:
         """Numbers of the right choices."""

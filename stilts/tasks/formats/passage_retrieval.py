@@ -36,7 +36,7 @@ from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
 from stilts.tasks.formats.inputs import Input, Row
-from stilts.tasks.formats.subwords import subwords
+from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.metrics import Counts
 from stilts.tasks.neighbours import rank, ranking_counts
 
@@ -210,7 +210,7 @@ def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
 
 
 def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[np.ndarray]:
-    return subwords(tokenizer, texts, truncation=True, max_length=max_length)
+    return split_texts(tokenizer, texts, truncation=True, max_length=max_length)
 
 
 def _twins(inputs: Sequence[Input]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from stilts.tasks.formats.base import UNLIMITED, SearchFormat, row_at
 from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
 from stilts.tasks.formats.inputs import Row
-from stilts.tasks.formats.official_files import join_lines, row_numbers
+from stilts.tasks.formats.official_files import join_lines, read_row_numbers
 from stilts.tasks.metrics import score
 from stilts.tasks.neighbours import nearest, nearest_counts
 
@@ -93,6 +93,6 @@ class Retrieval(SearchFormat):
 
         XTREME sorts the English side so, by code points, and leaves the foreign one as it is (utils_preprocess.py).
         """
-        numbers = row_numbers(rows)
+        numbers = read_row_numbers(rows)
         order = sorted(range(len(predictions)), key=lambda i: (rows[i]["target_sentence"].strip(), numbers[i]))
         return join_lines(str(numbers[int(predictions[i])]) for i in order)

@@ -23,7 +23,7 @@ from stilts.study.settings import Heads
 from stilts.tasks.coverage import check_covered
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
-from stilts.tasks.formats.inputs import Input, Row, by_example
+from stilts.tasks.formats.inputs import Input, Row, group_by_example
 from stilts.tasks.formats.subwords import blocks
 from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa_counts, score
 
@@ -170,7 +170,7 @@ class SpanQA(TrainedFormat):
     def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
         """Text of the best span over the row's windows; empty where the context has no subword or no answer."""
         answers = []
-        for row, windows in zip(rows, by_example(len(rows), inputs, outputs), strict=True):
+        for row, windows in zip(rows, group_by_example(len(rows), inputs, outputs), strict=True):
             best, start, stop = max(
                 _best_span(scores[1:], part.detail.offsets, part.detail.begins) for part, scores in windows
             )

@@ -20,7 +20,7 @@ def blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
         yield start, rows[start : start + BLOCK]
 
 
-def subwords(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **options: Any) -> list[np.ndarray]:
+def split_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **options: Any) -> list[np.ndarray]:
     """Return the token ids of texts, or of (text, text) pairs, each (tokens,) of int32; options as the tokenizer's.
 
     Raises
@@ -56,7 +56,7 @@ def _layout(tokenizer: "PreTrainedTokenizerFast", *texts: str) -> tuple[list[int
     return ids[: own[0][0]], ids[own[0][-1] + 1 : own[-1][0]], ids[own[-1][-1] + 1 :]
 
 
-def word_subwords(
+def split_words(
     tokenizer: "PreTrainedTokenizerFast", sentences: Iterable[Sequence[str]]
 ) -> Iterator[list[list[int]]]:
     """Yield the token ids of each word of each sentence, those that it has in running text.

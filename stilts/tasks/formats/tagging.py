@@ -15,9 +15,9 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
-from stilts.tasks.formats.inputs import Input, Row, by_example
-from stilts.tasks.formats.official_files import in_official_order, join_lines
-from stilts.tasks.formats.subwords import special_tokens, word_subwords
+from stilts.tasks.formats.inputs import Input, Row, group_by_example
+from stilts.tasks.formats.official_files import join_lines, restore_official_order
+from stilts.tasks.formats.subwords import special_tokens, split_words
 from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Tagging(TrainedFormat):
         prefix, suffix = special_tokens(tokenizer)
         room = max_length - len(prefix) - len(suffix)
         inputs = []
-        subwords = word_subwords(tokenizer, (row["tokens"] for row in rows))
+        subwords = split_words(tokenizer, (row["tokens"] for row in rows))
         for i, (row, found) in enumerate(zip(rows, subwords, strict=True)):
             words = _whole(found, row["tokens"], tokenizer, room)
             for start, stop in _pieces([len(word) for word in words], room):
@@ -125,7 +125,7 @@ class Tagging(TrainedFormat):
 
     def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
         """Tags of all words, joined by spaces."""
-        parts = by_example(len(rows), inputs, outputs)
+        parts = group_by_example(len(rows), inputs, outputs)
         return [" ".join(labels[tag] for _, best in example for tag in best) for example in parts]
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
@@ -155,7 +155,7 @@ class Tagging(TrainedFormat):
                     f"row {row['id']}: {len(tags.split())} tags are recorded for its {len(row['tokens'])} tokens; the "
                     "suite is not that of the run"
                 )
-        return "\n".join(in_official_order(rows, (join_lines(tags.split()) for tags in predictions)))
+        return "\n".join(restore_official_order(rows, (join_lines(tags.split()) for tags in predictions)))
 
 
 def name_chunks(tokens: Sequence[str], tags: Iterable[str]) -> list[str]:

@@ -67,7 +67,7 @@ class ClassTerms:
 
     def chance(self, inputs: Sequence[Input]) -> float:
         """Return the share of the most frequent label."""
-        return most_frequent(self, inputs)
+        return measure_most_frequent(self, inputs)
 
 
 def uniform_bits(terms: Terms, inputs: Sequence[Input], labels: int) -> float:
@@ -88,7 +88,7 @@ def label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
     return float(np.mean([entropy(own, base=2) for own in counts]))
 
 
-def drawn(terms: Terms, part: Input, logits: "torch.Tensor", generator: "torch.Generator") -> Input:
+def draw_input(terms: Terms, part: Input, logits: "torch.Tensor", generator: "torch.Generator") -> Input:
     """Return an input with symbols that are drawn from what the head says of it.
 
     Parameters
@@ -104,7 +104,7 @@ def drawn(terms: Terms, part: Input, logits: "torch.Tensor", generator: "torch.G
     return terms.replaced(part, torch.multinomial(shares, 1, generator=generator).squeeze(1).numpy())
 
 
-def most_frequent(terms: Terms, inputs: Sequence[Input]) -> float:
+def measure_most_frequent(terms: Terms, inputs: Sequence[Input]) -> float:
     """Return the share of the most frequent symbol, in percent."""
     counts = np.unique(np.concatenate([terms.symbols(part) for part in inputs]), return_counts=True)[1]
     return 100 * float(counts.max() / counts.sum())

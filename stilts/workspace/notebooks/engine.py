@@ -19,14 +19,14 @@ from papermill.engines import NBClientEngine
 from stilts.study.leftovers import scratch_folder
 from stilts.workspace.notebooks.templates import (
     check_parameters,
-    default_parameters,
     drop_unshown,
     fill,
+    find_repository,
+    read_defaults,
     remove_traces,
-    repository_of,
     state_parameters,
 )
-from stilts.workspace.starting import ended_by_signal, environment, python, runs_folder
+from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
 
 KERNEL_ENVIRONMENT = {
     # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
@@ -47,7 +47,7 @@ class OwnKernels(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """The kernel that every name stands for."""
-        argv = python("-m", "ipykernel_launcher", "-f", "{connection_file}")
+        argv = build_command("-m", "ipykernel_launcher", "-f", "{connection_file}")
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -76,13 +76,13 @@ class BookEngine(NBClientEngine):
     def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
         """Check, fill and execute a notebook that papermill has parameterised, and return it without traces."""
         template = Path(options.pop("input_path", None) or "notebook")
-        defaults, given = default_parameters(nb, template.name), nb.metadata.papermill.get("parameters", {})
+        defaults, given = read_defaults(nb, template.name), nb.metadata.papermill.get("parameters", {})
         check_parameters(defaults, given, template.name)
         values = {**defaults, **given}
         state_parameters(nb, values)
         fill(nb, values)
-        nb.metadata.template = template.resolve().relative_to(repository_of(template)).as_posix()
-        runs = runs_folder(repository_of(template))
+        nb.metadata.template = template.resolve().relative_to(find_repository(template)).as_posix()
+        runs = find_runs_folder(find_repository(template))
         nb = super().execute_notebook(nb, kernel_name, output_path, runs=runs, **options)
         remove_traces(nb)
         if not _failed(nb):  # what follows a failed cell was not executed: it has nothing to show yet
@@ -124,7 +124,7 @@ class BookEngine(NBClientEngine):
         with scratch_folder() as scratch:
             # Set afterwards, so that the client ends what it has not been given.
             client.km = OwnKernels(kernel_name=kernel_name, connection_file=str(scratch / "kernel.json"))
-            client.execute(env=environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
+            client.execute(env=make_environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
 
 
 def _failed(notebook) -> bool:

@@ -17,12 +17,12 @@ from papermill.parameterize import parameterize_notebook
 from stilts.study.errors import StiltsError
 from stilts.study.storage import replace_file
 from stilts.workspace.notebooks.engine import BookEngine
-from stilts.workspace.notebooks.templates import check_parameters, default_parameters, remove_traces, repository_of
+from stilts.workspace.notebooks.templates import check_parameters, find_repository, read_defaults, remove_traces
 
 
-def parameters_of(template: Path) -> dict[str, Any]:
+def read_parameters(template: Path) -> dict[str, Any]:
     """Return a template's parameters with their defaults; StiltsError if it cannot be read."""
-    return default_parameters(_read(template), template.name)
+    return read_defaults(_read(template), template.name)
 
 
 def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> None:
@@ -54,7 +54,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
             notebook,
             notebook.metadata.get("kernelspec", {}).get("name", "python3"),
             progress_bar=False,
-            cwd=str(repository_of(template)),
+            cwd=str(find_repository(template)),
             input_path=str(template),
         )
     except DeadKernelError as error:
@@ -78,7 +78,7 @@ def _read(template: Path) -> NotebookNode:
 
 def _prepared(template: Path, parameters: dict[str, Any]) -> NotebookNode:
     notebook = _read(template)
-    check_parameters(default_parameters(notebook, template.name), parameters, template.name)
+    check_parameters(read_defaults(notebook, template.name), parameters, template.name)
     return parameterize_notebook(notebook, parameters) if parameters else notebook
 
 

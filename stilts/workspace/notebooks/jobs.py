@@ -13,7 +13,7 @@ from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.runs import Job
 from stilts.study.storage import readable, set_aside, stands
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.notebooks.pages import book_pages
+from stilts.workspace.notebooks.pages import read_book_pages
 from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -48,28 +48,28 @@ class AnalysisJob:
         return {name: value for name, value in common.items() if name in taken} | self.changes
 
 
-def job_notebook(checkout: Checkout, job: Job) -> Path:
+def find_job_notebook(checkout: Checkout, job: Job) -> Path:
     """Return where a job's executed notebook stands; that it stands means that the job is done.
 
     Its folder holds a hash of what the page is made by, the template and the modules that its code calls, so that a
     page of older ones is not shown.
     """
-    from stilts.workspace.notebooks.templates import imported_modules
+    from stilts.workspace.notebooks.templates import find_imported_modules
 
     template = checkout.root / "notebooks" / f"{job.phase}.ipynb"
     content = template.read_bytes()
-    modules = imported_modules(content, str(template))
+    modules = find_imported_modules(content, str(template))
     key = hashlib.sha256(content + b"".join(module.read_bytes() for module in modules)).hexdigest()[:10]
     return checkout.runs / "jobs" / f"{job.phase}-{key}" / f"{job.id}.ipynb"
 
 
-def log_of(page: Path) -> Path:
+def find_log(page: Path) -> Path:
     """Return where it stands what a job printed that writes a page below the folder of runs."""
     runs = page.parents[2]
     return runs / "logs" / page.relative_to(runs).with_suffix(".log")
 
 
-def analyses(plan: Plan) -> list[AnalysisJob]:
+def list_analyses(plan: Plan) -> list[AnalysisJob]:
     """Return the analysis pages of the book, by name; see `stilts.workspace.notebooks.pages`.
 
     The folder of an analysis holds a hash of its template, its parameters, the package, the study files, and the
@@ -86,7 +86,7 @@ def analyses(plan: Plan) -> list[AnalysisJob]:
     for source in (*plan.checkout.studies().values(), *sorted(results)):
         shared.update(source.read_bytes())
     found = []
-    for page in book_pages(plan.checkout.root):
+    for page in read_book_pages(plan.checkout.root):
         own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
         key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
         notebook = plan.checkout.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
@@ -96,16 +96,16 @@ def analyses(plan: Plan) -> list[AnalysisJob]:
     return found
 
 
-def live_questions(plan: Plan) -> dict[str, AnalysisJob]:
+def find_live_questions(plan: Plan) -> dict[str, AnalysisJob]:
     """Return the studies that chapters of questions run live, and the chapter of each.
 
     Such a chapter's template has a parameter `live`, a study's name; it is empty on pages that have no live part.
     """
-    from stilts.workspace.notebooks.execution import parameters_of
+    from stilts.workspace.notebooks.execution import read_parameters
 
     found = {}
-    for analysis in analyses(plan):
-        live = {**parameters_of(analysis.template), **analysis.changes}.get("live")
+    for analysis in list_analyses(plan):
+        live = {**read_parameters(analysis.template), **analysis.changes}.get("live")
         if live:
             found[live] = analysis
     return found
@@ -113,13 +113,13 @@ def live_questions(plan: Plan) -> dict[str, AnalysisJob]:
 
 def run_analysis(plan: Plan, page: str) -> None:
     """Execute one analysis; UnknownName if the book has none of that name."""
-    from stilts.workspace.notebooks.execution import execute, parameters_of
+    from stilts.workspace.notebooks.execution import execute, read_parameters
 
-    known = {analysis.page: analysis for analysis in analyses(plan)}
+    known = {analysis.page: analysis for analysis in list_analyses(plan)}
     if page not in known:
         raise UnknownName("analysis", page, known)
     analysis = known[page]
-    execute(analysis.template, analysis.notebook, analysis.given(parameters_of(analysis.template)))
+    execute(analysis.template, analysis.notebook, analysis.given(read_parameters(analysis.template)))
 
 
 def run_job(plan: Plan, job_id: str) -> None:
@@ -133,25 +133,25 @@ def run_job(plan: Plan, job_id: str) -> None:
     parameters = {"study": plan.reference, "condition": job.condition, "seed": job.seed}
     if job.targets:
         parameters["targets"] = ",".join(job.targets)
-    execute(plan.checkout.root / "notebooks" / f"{job.phase}.ipynb", job_notebook(plan.checkout, job), parameters)
+    execute(plan.checkout.root / "notebooks" / f"{job.phase}.ipynb", find_job_notebook(plan.checkout, job), parameters)
 
 
-def pages_of(plan: Plan, with_book: bool) -> dict[str, Path]:
+def list_pages(plan: Plan, with_book: bool) -> dict[str, Path]:
     """Return the pages of a plan's jobs, and for the book of the analyses, by what writes each."""
-    found = {f"job {job.id}": job_notebook(plan.checkout, job) for job in plan.jobs}
-    shown = analyses(plan) if with_book else []
+    found = {f"job {job.id}": find_job_notebook(plan.checkout, job) for job in plan.jobs}
+    shown = list_analyses(plan) if with_book else []
     return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
 
 
-def reasons_to_run(plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
+def explain_runs(plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
     """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
     for job in plan.jobs:
         if missing := sum(run.id not in recorded for run in job.runs):
             yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
-        elif with_book and not _page_stands(job_notebook(plan.checkout, job)):
+        elif with_book and not _page_stands(find_job_notebook(plan.checkout, job)):
             yield f"job {job.id}: all runs are recorded, its page is written from them"
     if with_book:
-        for analysis in analyses(plan):
+        for analysis in list_analyses(plan):
             folder = analysis.notebook.parent
             if not _page_stands(analysis.notebook, (*folder.glob("*.csv"), *folder.glob("*.svg"))):
                 made_by = "this notebook, this package, these studies and these records"

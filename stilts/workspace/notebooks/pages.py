@@ -34,7 +34,7 @@ class Page:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def book_pages(root: Path) -> list[Page]:
+def read_book_pages(root: Path) -> list[Page]:
     """Return the analysis pages of the book of a checkout, by name.
 
     Raises

@@ -40,7 +40,7 @@ class Filler(string.Template):
     """
 
 
-def tagged_cell(notebook: NotebookNode, tag: str) -> NotebookNode | None:
+def find_tagged_cell(notebook: NotebookNode, tag: str) -> NotebookNode | None:
     """Return the first cell with a tag, or None."""
     return next((cell for cell in notebook.cells if _has(cell, tag)), None)
 
@@ -49,7 +49,7 @@ def _has(cell: NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
+def read_defaults(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
     """Return what the `parameters` cell assigns; empty if there is no such cell.
 
     Raises
@@ -57,7 +57,7 @@ def default_parameters(notebook: NotebookNode, name: str = "notebook") -> dict[s
     StiltsError
         If the cell holds anything but assignments of a literal to a name.
     """
-    cell = tagged_cell(notebook, "parameters")
+    cell = find_tagged_cell(notebook, "parameters")
     try:
         return dict(_assignments(ast.parse(cell.source if cell else "")))
     except (ValueError, SyntaxError) as error:
@@ -77,7 +77,7 @@ def _target(statement: ast.stmt) -> ast.Name:
 
 
 @cache
-def imported_modules(content: bytes, name: str) -> tuple[Path, ...]:
+def find_imported_modules(content: bytes, name: str) -> tuple[Path, ...]:
     """Return the files of this package that the code of a template imports, sorted.
 
     Parameters
@@ -164,7 +164,7 @@ def _as_text(value: Any) -> str:
 
 def state_parameters(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
     """Make the cell after the `parameters` cell assign every value, each with the comment that it has there."""
-    cell = tagged_cell(notebook, "parameters")
+    cell = find_tagged_cell(notebook, "parameters")
     if cell is None:
         return
     comments = _comments(cell.source)
@@ -203,7 +203,7 @@ def drop_unshown(notebook: NotebookNode) -> None:
     notebook.cells = kept[::-1]
 
 
-def repository_of(path: Path) -> Path:
+def find_repository(path: Path) -> Path:
     """Return the nearest folder above a path that holds a `pyproject.toml`, else the path's own folder."""
     parents = path.resolve().parents
     return next((parent for parent in parents if (parent / "pyproject.toml").exists()), parents[0])
