@@ -54,13 +54,9 @@ def _without(
     wanted: Iterable[str], recorded: set[str], named: set[str], manifest: Mapping[str, Any], kind: str
 ) -> list[dict[str, str]]:
     without = [name for name in wanted if name not in recorded]
+    lacks = {task: languages.get(EVERY) for task, languages in manifest.get("left_out", {}).items()}
     other = {name: NOT_RECORDED if name in named else NOT_NAMED for name in without}
-    return [{"kind": kind, "name": name, "reason": _reason(name, manifest) or other[name]} for name in without]
-
-
-def _reason(task: str, manifest: Mapping[str, Any]) -> str:
-    """Why the suite lacks a task in every language."""
-    return manifest.get("left_out", {}).get(task, {}).get(EVERY, "")
+    return [{"kind": kind, "name": name, "reason": lacks.get(name) or other[name]} for name in without]
 
 
 def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:

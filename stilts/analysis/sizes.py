@@ -46,15 +46,11 @@ def _rows(study: str, records: list[Record]) -> Iterator[dict[str, Any]]:
         named: dict[tuple, dict[str, None]] = {}
         runs = [record.run for record in records if record.run.phase == phase]
         for run in runs:
-            named.setdefault(_settings(run), {})[_named(run)] = None
+            named.setdefault(_settings(run), {})[run.target or run.condition] = None
         for settings, names in named.items():
             seeds = {run.seed for run in runs if _settings(run) == settings} - {UNTRAINED_SEED}
             row = {"study": study, "phase": phase, "of": "all" if len(named) == 1 else ", ".join(names)}
             yield row | {"seeds": len(seeds)} | dict(zip(TRAINING, settings, strict=False))
-
-
-def _named(run: Run) -> str:
-    return run.condition if run.target is None else run.target
 
 
 def _settings(run: Run) -> tuple:

@@ -98,13 +98,9 @@ def tabulate_suite_languages(manifest: Manifest) -> pd.DataFrame:
     facts["xtreme"] = facts["xtreme"].map({True: "yes", False: ""})
     targets = _registry(manifest, TARGETS)
     for name, task in targets.items():
-        facts[name] = [_test_rows(manifest, task, code) for code in codes]
+        facts[name] = [manifest["rows"].get(task.config_for(code), {}).get("test", 0) for code in codes]
     columns = ["code", "name", "family", "script", "xtreme", *DISTANCES, *targets]
     return facts[columns].rename(columns={"name": "language", "xtreme": "in XTREME"})
-
-
-def _test_rows(manifest: Manifest, task: Task, code: str) -> int:
-    return manifest["rows"].get(task.config_for(code), {}).get("test", 0)
 
 
 def tabulate_coverage(manifest: Manifest) -> pd.DataFrame:

@@ -101,7 +101,9 @@ def prepare_encoder(
             _seal(part, texts, purpose)
     except (OSError, SafetensorError) as error:
         if not _stands(folder, purpose):  # another process that makes the same one may have been quicker
-            raise _unwritable(folder, error) from error
+            raise StiltsError(
+                f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder"
+            ) from error
     except StiltsError:
         raise
     except Exception as error:  # whatever a library finds at last in files that were read without an error
@@ -184,10 +186,6 @@ def _stands(folder: Path, purpose: Mapping) -> bool:
         other = [f"{key} {held[key]} instead of {purpose[key]}" for key in purpose if held[key] != purpose[key]]
         raise StiltsError(f"{folder}: already holds another prepared encoder ({'; '.join(other)}); choose another")
     return True
-
-
-def _unwritable(folder: Path, error: Exception) -> StiltsError:
-    return StiltsError(f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder")
 
 
 def _texts_digest(texts: Iterable[str]) -> str:

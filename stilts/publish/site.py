@@ -178,9 +178,10 @@ def build(root: Path) -> Path:
         # changed of what it wrote.
         shutil.rmtree(root / "_build", ignore_errors=True)
     _run_jupyter_book(root)
-    if missing := _missing_pages(root, html):
+    if missing := [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]:
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
-    built = _Built(settings=digests[0], pages=digests[1], files=_file_digests(html))
+    files = _checksums(html, (path for path in html.rglob("*") if path.is_file()))
+    built = _Built(settings=digests[0], pages=digests[1], files=files)
     with _said():
         state.write_text(built.model_dump_json(), encoding="utf-8")
     return html
@@ -209,10 +210,6 @@ def _kind(error: Exception) -> str:
     return (error.strerror or "") if isinstance(error, OSError) else "it is empty or of another shape"
 
 
-def _file_digests(html: Path) -> dict[str, str]:
-    return _checksums(html, (path for path in html.rglob("*") if path.is_file()))
-
-
 def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
     """Return the files of a built site that are missing or not as they were built."""
     return [name for name, known in files.items() if not (html / name).is_file() or sha256(html / name) != known]
@@ -226,10 +223,6 @@ def _require_sources(root: Path) -> None:
     missing = [page for page in list_toc_pages(root) if _source(root, page) is None]
     if missing:
         raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
-
-
-def _missing_pages(root: Path, html: Path) -> list[str]:
-    return [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]
 
 
 def _run_jupyter_book(root: Path) -> None:

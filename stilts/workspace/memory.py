@@ -35,7 +35,7 @@ def _of_groups(root: Path) -> Iterator[int]:
         if kind not in groups:
             continue
         # A container may see a part of the tree alone: what is mounted is the group `top` and those below it.
-        inside = os.path.relpath(groups[kind], top) if _is_below(groups[kind], top) else "."
+        inside = os.path.relpath(groups[kind], top) if Path(groups[kind]).is_relative_to(top) else "."
         folder = root / mounted.lstrip("/") / inside
         for each in (folder, *folder.parents):
             if not each.is_relative_to(root / mounted.lstrip("/")):
@@ -101,10 +101,6 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError):
         return []  # no such limit here
-
-
-def _is_below(group: str, top: str) -> bool:
-    return Path(group).is_relative_to(top)
 
 
 def _unescaped(field: str) -> str:

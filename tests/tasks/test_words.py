@@ -193,6 +193,6 @@ def test_a_text_outside_the_trimmed_vocabulary_is_an_error_where_it_is_encoded(f
     kept = vocabulary.used_tokens(whole, ["the"])
     trimmed = vocabulary.trim_tokenizer(whole, kept)
     trimmed.add_special_tokens({"extra_special_tokens": ["<extra_id_0>", "<extra_id_1>"]})
-    coverage.cover(trimmed, coverage.text_keys(["the"]))
+    coverage.cover(trimmed, coverage.hash_texts(["the"]))
     with pytest.raises(StiltsError, match="the text '(a new text|garden)' is not among those"):
         get_format(form).encode([UNSEEN[form]], trimmed, 64)

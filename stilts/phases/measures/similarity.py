@@ -96,7 +96,8 @@ def similarity(
         key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
         for key, sample in samples.items()
     }
-    tokens = sum(passes[key] * _mean_length(sample) for key, sample in samples.items())
+    mean_tokens = {key: sum(part.tokens for part in each.texts) / len(each.texts) for key, each in samples.items()}
+    tokens = sum(passes[key] * mean for key, mean in mean_tokens.items())
     table = compare(profiles)
     return {SOURCE_LANGUAGE: _summary(table)}, table, Work(sum(passes.values()), round(tokens))
 
@@ -313,7 +314,3 @@ def _passes(sample: Sample, settings: SimilaritySettings) -> int:
     """Return about how many examples go through the encoder for one task."""
     headed = len(sample.split.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
     return 3 * len(sample.texts) + headed
-
-
-def _mean_length(sample: Sample) -> float:
-    return sum(part.tokens for part in sample.texts) / len(sample.texts)

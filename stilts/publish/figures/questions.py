@@ -103,7 +103,8 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
             spread = place + 0.16 + 0.16 * (np.arange(len(own)) % 3 - 1)  # three lines, so that rings stand apart
             axis.plot(own, spread, "o", color="#9a9a9a", fillstyle="none", markersize=3.2, markeredgewidth=0.8,
                       label=None if place else "one language")  # fmt: skip
-        draw_intervals(axis, means.rename(columns={"group": "language"}), _above(groups), "mean over languages")
+        above = {group: place - 0.2 for place, group in enumerate(groups)}  # over the rings of the group
+        draw_intervals(axis, means.rename(columns={"group": "language"}), above, "mean over languages")
         for place, row in enumerate(means.itertuples()):
             axis.text(row.gain, place - 0.34, signed(row.gain), ha="center", va="center", fontsize=7.5)
         axis.set_yticks(range(len(groups)), groups)
@@ -113,11 +114,6 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
         axis.set_axisbelow(True)
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
-
-
-def _above(groups: Sequence[str]) -> dict[str, float]:
-    """Places of the means: over the rings of their group."""
-    return {group: place - 0.2 for place, group in enumerate(groups)}
 
 
 def draw_scheme_matrices(table: pd.DataFrame) -> Figure:

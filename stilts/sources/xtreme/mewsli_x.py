@@ -129,7 +129,8 @@ def queries(rows: "pa.Table", language: str) -> "pa.Table":
     """Return `id`, `query` and `gold` of `mention` and `entity_id`; the id is language and row without `example_id`."""
     import pyarrow as pa
 
-    ids = rows["example_id"] if "example_id" in rows.column_names else _numbers(language, rows.num_rows)
+    numbered = [f"{language}-{row}" for row in range(rows.num_rows)]
+    ids = rows["example_id"] if "example_id" in rows.column_names else numbered
     entities = rows["entity_id"].combine_chunks()
     gold = pa.ListArray.from_arrays(pa.array(range(rows.num_rows + 1), pa.int32()), entities)
     return table({"id": ids, "query": rows["mention"], "gold": gold})
@@ -142,10 +143,6 @@ def candidates(rows: "pa.Table") -> "pa.Table":
     given = "description_language" in rows.column_names
     language = rows["description_language"] if given else pa.repeat(UNKNOWN, rows.num_rows)
     return table({"id": rows["entity_id"], "passage": rows["description"], "lang": language})
-
-
-def _numbers(language: str, count: int) -> list[str]:
-    return [f"{language}-{row}" for row in range(count)]
 
 
 # --- rows from files -------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Phrasebook:
             by_intent[template.intent].append(template)
         pools: dict[str, Pool] = {}
         for intent in sorted(by_intent):
-            order = sorted(by_intent[intent], key=lambda one: (_signature_key(one), one.action, stable_hash(one.text)))
+            order = sorted(by_intent[intent], key=_place_in_order)
             fresh = [text for text in dict.fromkeys(one.text for one in order) if text not in pools]
             pools.update((text, Pool(place % SHARES)) for place, text in enumerate(fresh))
         return pools
@@ -123,8 +123,9 @@ class Phrasebook:
         return named | {stable_hash(text) % SHARES}
 
 
-def _signature_key(template: Template) -> list[list[str]]:
-    return sorted(sorted(signature) for signature in template.signatures)
+def _place_in_order(template: Template) -> tuple[list[list[str]], str, int]:
+    """Return what templates of an intent are sorted by."""
+    return sorted(map(sorted, template.signatures)), template.action, stable_hash(template.text)
 
 
 def data_file(language: str) -> Path:
