@@ -170,6 +170,7 @@ INTERMEDIATES = _intermediates(
             ("dial", "dial-distractors", (1, 2, 3)),
             ("dial", "dial-steps", (2, 3, 4)),
             ("lures", "dial-lures", (0, 15, 30, 45, 60)),
+            ("grain", "dial-grain", (2, 4, 8, 16)),
         )
         for number in numbers
     ),

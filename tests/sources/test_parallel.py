@@ -10,7 +10,7 @@ from command_overlap import overlap
 from processes import printed_with_two_hash_seeds
 
 from stilts.sources.pocket import commands, dates
-from stilts.sources.pocket.commands import dials, parallel
+from stilts.sources.pocket.commands import dials, grains, parallel
 from stilts.sources.pocket.commands.collecting import Example
 from stilts.sources.pocket.commands.pairs import overlap_level
 from stilts.sources.suite import Sizes
@@ -149,7 +149,7 @@ def facts(row, level):
 
 def test_the_registry_holds_every_level():
     registered = {name for name in keep_suite(INTERMEDIATES, "pocket") if name.startswith("dial-")}
-    assert registered == set(dials.LEVELS)
+    assert registered == {*dials.LEVELS, *grains.LEVELS}
     assert all(INTERMEDIATES[name].config_for("de") == f"intermediate.{name}.de" for name in registered)
 
 
@@ -246,12 +246,56 @@ def test_languages_that_cannot_say_what_a_dial_needs_are_left_out():
         "ru": "no template of the intermediate pool sets brightness or volume_level in an area"}
 
 
+@pytest.fixture(scope="module")
+def grain():
+    return made(grains.generate("grain", LANGUAGES, SIZES, seed=2))
+
+
+def test_levels_of_grain_have_the_same_commands_in_the_same_order_and_merge_their_intents(grain):
+    finest = [row["label"] for row in grain["intermediate.dial-grain-16.en", "train"]]
+    assert set(finest) == set(grains.INTENTS)
+    for language in LANGUAGES:
+        texts = {
+            level: [row["sentence1"] for row in grain[f"intermediate.{level}.{language}", "train"]]
+            for level in grains.LEVELS
+        }
+        assert all(own == texts["dial-grain-16"] for own in texts.values())
+        assert len(set(texts["dial-grain-16"])) == len(finest) == 120
+    for level, classes in grains.LEVELS.items():
+        labels = [[row["label"] for row in grain[f"intermediate.{level}.{code}", "train"]] for code in LANGUAGES]
+        assert labels[0] == labels[1] == labels[2]
+        assert set(labels[0]) == set(grains.label_names(level))
+        pairs = set(zip(finest, labels[0], strict=True))
+        assert len(pairs) == 16  # each intent is in one class
+        counts = Counter(labels[0]).values()
+        assert len(counts) == classes
+        assert max(counts) - min(counts) <= 16 // classes
+
+
+def test_classes_of_grain_are_named_by_the_intents_that_they_hold():
+    assert grains.label_names("dial-grain-2") == [
+        "HassStartTimer to HassSetVolume", "HassSetVolumeRelative to HassClimateGetTemperature"
+    ]  # fmt: skip
+    assert grains.label_names("dial-grain-16") == list(grains.INTENTS)
+
+
+def test_languages_without_an_intent_of_grain_are_left_out():
+    assert grains.left_out(["de", "zh"]) == {}
+    ((code, reason),) = grains.left_out(["eu"]).items()
+    assert (code, reason.startswith("no template of the intermediate pool says what an English one says of Hass")) == (
+        "eu", True,
+    )  # fmt: skip
+    with pytest.raises(StiltsError, match="family grain: en, eu have no common command of Hass"):
+        next(grains.generate("grain", ["en", "eu"], SIZES, 0))
+
+
 def test_rows_do_not_depend_on_the_hash_seed():
     code = ("import hashlib; from functools import partial; from stilts.sources.suite import Sizes\n"
-            "from stilts.sources.pocket.commands import dials, parallel\n"
+            "from stilts.sources.pocket.commands import dials, grains, parallel\n"
             "sizes = Sizes(train=10, intermediate_train=10, validation=5, dial=10)\n"
             "made = [parallel.generate, *(partial(dials.generate, family) for family in dials.FAMILIES)]\n"
             "rows = [list(generate(['en', 'eu'], sizes, 0)) for generate in made]\n"
+            "rows.append(list(grains.generate('grain', ['en', 'de'], sizes, 0)))\n"
             "print(hashlib.sha256(repr(rows).encode()).hexdigest())")
     assert len(printed_with_two_hash_seeds(code)) == 1
 

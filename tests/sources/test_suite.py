@@ -308,13 +308,15 @@ def test_pocket_texts_are_those_of_the_files(small):
 
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory):
-    request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], ["text", "lures", "dial"])
+    families = ["text", "lures", "dial", "grain"]
+    request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], families)
     return source.build(tmp_path_factory.mktemp("pocket") / "suite", request)
 
 
 def test_source_languages_and_families_come_on_top(rich):
     splits = available(rich)
-    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4", "dial-lures-60"):
+    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4", "dial-lures-60",
+                 "dial-grain-4"):
         for language in ("en", "de", "zh"):
             assert splits[f"intermediate.{task}.{language}"] == ["train", "validation"]
     assert splits["intermediate.dates.yo"] == ["train", "validation"]
@@ -326,10 +328,11 @@ def test_source_languages_and_families_come_on_top(rich):
 
 def test_the_manifest_says_what_was_asked_for_and_what_is_not_there(rich):
     manifest = read_manifest(rich)
-    assert (manifest["source_languages"], manifest["families"]) == (["de", "yo", "zh"], ["dial", "lures", "text"])
+    assert manifest["source_languages"] == ["de", "yo", "zh"]
+    assert manifest["families"] == ["dial", "grain", "lures", "text"]
     reason = {"yo": "home-assistant-intents has no templates"}
-    assert {task: manifest["left_out"][task] for task in ("nli", "para", "qa", "dial", "lures")} == dict.fromkeys(
-        ("nli", "para", "qa", "dial", "lures"), reason)
+    spoken = ("nli", "para", "qa", "dial", "lures", "grain")
+    assert {task: manifest["left_out"][task] for task in spoken} == dict.fromkeys(spoken, reason)
     compared = {entry["compared"] for entry in manifest["overlap"] if entry["training"] == "intermediate.nli.zh"}
     assert {"command-nli en test", "command-nli zh test", "dates other languages test"} <= compared
 

@@ -5,8 +5,8 @@
 made of disjoint templates and values; what they share all the same is counted in `suite.json`.
 
 Intermediate tasks are English. With source languages they come in these too, all parallel
-(`commands/parallel.py`). Families of tasks can be had besides: "dial" and "lures", whose difficulty is a setting
-(`commands/dials.py`), and "text", unlabelled texts of all languages (`texts.py`).
+(`commands/parallel.py`). Families of tasks can be had besides: "dial", "lures" and "grain", whose difficulty is a
+setting (`commands/dials.py`, `commands/grains.py`), and "text", unlabelled texts of all languages (`texts.py`).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.pocket import texts as unlabelled
-from stilts.sources.pocket.commands import dials, parallel
+from stilts.sources.pocket.commands import dials, grains, parallel
 from stilts.sources.pocket.overlap import Census
 from stilts.sources.suite import Request, Row, Table, choose, read_manifest, read_sizes, with_texts, write_suite
 from stilts.sources.texts import read_texts
@@ -41,7 +41,8 @@ SUITE_LANGUAGES = (
     "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
 )
 TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
-FAMILIES = (*dials.FAMILIES, "text")
+_DIALS = {family: module for module in (dials, grains) for family in module.FAMILIES}  # what makes each
+FAMILIES = (*_DIALS, "text")
 
 _VERSION = 1  # raise it when the same rows are laid out in another way
 _PAIRS = ("nli", "para")
@@ -147,13 +148,13 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
         reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
     if asked := _asked_dials(request):
         spoken = [language for language in sources if language not in _without_commands(sources)]
-        reasons |= dict.fromkeys(asked, {**_without_commands(sources), **dials.left_out(spoken)})
+        reasons |= {family: _without_commands(sources) | _DIALS[family].left_out(spoken) for family in asked}
     return reasons
 
 
 def _asked_dials(request: Request) -> list[str]:
     """Families with a dial that a request asks for."""
-    return [family for family in dials.FAMILIES if family in request.families]
+    return [family for family in _DIALS if family in request.families]
 
 
 def _without_commands(languages: Sequence[str]) -> dict[str, str]:
@@ -174,8 +175,9 @@ def _labelled(kind: str) -> "Features":
     known = keep_suite(INTERMEDIATES, "pocket")
     if kind not in known:
         raise UnknownName("task of the pocket suite", kind, {*TASKS, *known})
-    if kind in dials.LEVELS:
-        return known[kind].format.features(dials.DIAL_LABELS, pairs=True)
+    if known[kind].level:
+        labels = _DIALS[known[kind].family].label_names(kind)
+        return known[kind].format.features(labels, pairs=kind in dials.LEVELS)
     labels = dates.TAGS if kind == "dates" else commands.label_names(kind)
     return known[kind].format.features(labels, pairs=kind in _PAIRS)
 
@@ -192,7 +194,7 @@ def _sources(request: Request) -> list[str]:
 
 def _additions(request: Request) -> dict[str, Any]:
     """What later contents depend on, each where it is asked for."""
-    versions = {**dict.fromkeys(dials.FAMILIES, dials.VERSION), "text": unlabelled.VERSION}
+    versions = {**{family: module.VERSION for family, module in _DIALS.items()}, "text": unlabelled.VERSION}
     families = choose("family of the pocket suite", request.families, FAMILIES)
     added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
              "families": {family: versions[family] for family in families}}
@@ -226,7 +228,7 @@ def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, s
     yield from dates.generate(languages, sizes, seed, sources("dates"))
     yield from messages.generate(languages, sizes, seed)
     for family in _asked_dials(request):
-        yield from dials.generate(family, ["en", *sources(family)], sizes, seed)
+        yield from _DIALS[family].generate(family, ["en", *sources(family)], sizes, seed)
     if "text" in request.families:
         yield from unlabelled.generate(languages, sizes, seed, evaluated)
 
@@ -238,7 +240,7 @@ def _expected_tables(request: Request) -> int:
     mining = sum(language not in absent["ui-mining"] for language in languages)
     trained = len(commands.TARGETS) + 1
     made = {"intent": len(commands.INTERMEDIATES), "dates": 1,
-            **{family: len(dials.FAMILIES[family]) for family in _asked_dials(request)}}
+            **{family: len(_DIALS[family].FAMILIES[family]) for family in _asked_dials(request)}}
     intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
                        for language in sources)
     return test + mining + 2 * (trained + intermediate + ("text" in request.families))

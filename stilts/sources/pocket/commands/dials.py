@@ -95,6 +95,11 @@ Wordings = Mapping[Fact, Mapping[str, Sequence[Command]]]
 """Ways to say in each language that something shall be so."""
 
 
+def label_names(level: str) -> list[str]:
+    """Return the labels of a level: those of all levels."""
+    return DIAL_LABELS
+
+
 def left_out(languages: Sequence[str]) -> dict[str, str]:
     """Languages in which the families cannot be made, each with the reason; they need command tasks."""
     keys = {language: phrasebook(language).by_action(Pool.INTERMEDIATE) for language in languages}

@@ -205,6 +205,11 @@ def spread(name: str, rows: dict[str, list[ByLanguage]], languages: Sequence[str
     """Deal rows of all languages out to the config of each, shuffled alike; questions get ids."""
     for split in rows:
         Random(f"{seed}/{name}/{split}").shuffle(rows[split])
+    yield from deal(name, rows, languages)
+
+
+def deal(name: str, rows: dict[str, list[ByLanguage]], languages: Sequence[str]) -> Tables:
+    """Deal rows of all languages out to the config of each, in their order; questions get ids."""
     for language in languages:
         for split in ("train", "validation"):
             yield f"{name}.{language}", split, _numbered(f"{name}.{language}-{split}", rows[split], language)
@@ -217,15 +222,15 @@ def _numbered(name: str, rows: list[ByLanguage], language: str) -> list[dict[str
     return own
 
 
-def intents(speakers: Speakers) -> Iterator[Example]:
-    """Commands with their intents, one of each intent in turn."""
+def intents(speakers: Speakers, names: Sequence[str] | None = None) -> Iterator[Example]:
+    """Yield commands with their intents, one of each intent in turn: those of `intent_names`, or others."""
     by_intent = grouped((entry.intent, entry) for entry in speakers.book.entries(speakers.pool))
 
     def example(intent: str) -> Example:
         command = speakers.draw(by_intent[intent])
         return speakers.each(lambda language: intent_example(speakers.word(command, language)))
 
-    return stream([intent for intent in intent_names() if intent in by_intent], example, _PATIENCE)
+    return stream([name for name in names or intent_names() if name in by_intent], example, _PATIENCE)
 
 
 def slots(speakers: Speakers) -> Iterator[Example]:
