@@ -399,6 +399,11 @@ class QuestionSettings(Settings):
         description="target -> percent that every model must reach without an intermediate task, on average over the "
         "languages besides English; where one does not, nothing can be tested",
     )
+    least_dev: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="percent that the dev score of every intermediate training must reach, in its source language; a "
+        "task that does not is in no test",
+    )
 
     @model_validator(mode="after")
     def _headline_is_a_test(self) -> "QuestionSettings":

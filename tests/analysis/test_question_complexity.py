@@ -1,8 +1,10 @@
 """Question 5 on faked scores: a gap that moves with complexity is found, and none where none was planted."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import faked_study
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from stilts.analysis.questions.complexity import (
     conditions_of,
     dial_text,
     gaps_by_target,
+    gather,
     line,
     remeasured,
     rise,
@@ -41,6 +44,7 @@ from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
 from stilts.sources.pocket.commands import dials
+from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, DialLevel
 from stilts.workspace.checkout import Checkout, find_checkout
 
@@ -346,3 +350,15 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     alone, wider = TESTS["gap"](evidence, Rules()), TESTS["gap"](redrawn, Rules())
     assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)
+
+
+def test_a_task_that_is_learned_too_little_in_a_source_language_is_in_no_test(tmp_path):
+    here = Checkout(tmp_path)
+    plain = Study.model_validate(STUDY)
+    asked = Study.model_validate(STUDY | {"question": STUDY["question"] | {"least_dev": 99.9}})
+    faked_study.write(here.store(), plain)
+    records = list(here.store())
+    assert gather(plain, records, here.store()).unlearned == {}
+    found = gather(asked, records, here.store()).unlearned
+    assert found.keys() == {"intent", "nli", "qa"}
+    assert re.fullmatch(r"qa-(en|de) was learned too little: dev \d+\.\d, 99\.9 are asked for", found["qa"])

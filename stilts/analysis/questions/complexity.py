@@ -170,7 +170,13 @@ def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
         measured(records),
         learning.average_intermediate_scores(records),
-        _unlearned(conditions, learning.tabulate_dev_scores(records, noted, "intermediate"), failed, lost),
+        _unlearned(
+            conditions,
+            learning.tabulate_dev_scores(records, noted, "intermediate"),
+            failed,
+            lost,
+            study.question and study.question.least_dev,
+        ),
     )
 
 
@@ -179,6 +185,7 @@ def _unlearned(
     trained: pd.DataFrame,
     failed: Mapping[tuple[str, str], str],
     lost: Collection[str],
+    least: float | None,
 ) -> dict[str, str]:
     """Return `Evidence.unlearned`: of the trainings on intermediate tasks, and of targets after them."""
     found: dict[str, str] = {}
@@ -188,6 +195,8 @@ def _unlearned(
             guessed = max(run.chance, worth_of_values(task))
             if not learning.is_above_chance(run.score, run.n, guessed):
                 found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
+            elif least is not None and run.score < least:
+                found[task] = f"{run.condition} was learned too little: dev {run.score:.1f}, {least:g} are asked for"
         for (condition, target), reason in failed.items():
             if condition in own.values() and target not in lost:
                 found[task] = f"after {condition}, {reason}"
