@@ -1,4 +1,4 @@
-"""One checkout and what lies in it: studies, records, checkpoints, prepared data, locks, and notes of progress."""
+"""A checkout and its contents: studies, records, checkpoints, prepared data, locks, and progress notes."""
 
 import json
 import os
@@ -23,15 +23,15 @@ PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout of the study: its files, and the folder of what this machine has made.
+    """A checkout of the repository: its files, and the folder of what this machine produces.
 
     Parameters
     ----------
     root : Path
         Top folder of the checkout.
     runs : Path, optional
-        Folder of this machine's records, checkpoints and prepared data; `runs` under `root` by default, or where the
-        environment's STILTS_RUNS says (relative to `root`, so that it means the same in every process).
+        Folder of this machine's records, checkpoints and prepared data. The default is the environment variable
+        STILTS_RUNS (relative to `root`, so that it means the same in every process), else `runs` under `root`.
     """
 
     root: Path
@@ -47,17 +47,17 @@ class Checkout:
         return Checkpoints(self.runs / "checkpoints")
 
     def training_folder(self, run_id: str) -> Path:
-        """Return where a run's training saves how far it is, until it is recorded."""
+        """Return the folder of a run's saved training states, which are kept until the run is recorded."""
         return self.runs / "training" / run_id
 
     def store(self) -> Store:
-        """Return this machine's records joined with the committed ones; StiltsError if their folder may not be read."""
+        """Return this machine's records and the committed ones. Raises StiltsError if a folder cannot be read."""
         results = self.root / "results"
         folders = (results / name / "records" for name in sorted(names_in(results, "", "folder of results")))
         return Store(self.runs / "records", [folder for folder in folders if stands(folder, "folder of records")])
 
     def studies(self) -> dict[str, Path]:
-        """Return the study files of the checkout by name; StiltsError if their folder may not be read."""
+        """Return the checkout's study files by name. Raises StiltsError if their folder cannot be read."""
         folder = self.root / "studies"
         return {name: folder / f"{name}.yml" for name in sorted(names_in(folder, ".yml", "folder of studies"))}
 
@@ -69,7 +69,7 @@ class Checkout:
         UnknownName
             If no study has that name.
         StiltsError
-            If its file cannot be read, or states another name than the file has.
+            If its file cannot be read, or the name in it differs from the file's name.
         """
         if name.endswith((".yml", ".yaml")):
             return read_study(Path(name), self.studies())
@@ -82,40 +82,40 @@ class Checkout:
         return study
 
     def reference(self, name: str) -> str:
-        """Return what opens a study from any folder: the name of one in `studies/`, else the whole path of its file."""
+        """Return what opens a study from any folder: its name if it is in `studies/`, else its file's absolute path."""
         if name in self.studies():
             return name
         path = Path(name).resolve()
         return next((known for known, file in self.studies().items() if file.resolve() == path), str(path))
 
     def data_folder(self, study: Study) -> Path | None:
-        """Return the folder that a study's data come from: STILTS_DATA, else the study's; relative to the checkout."""
+        """Return a study's data folder: STILTS_DATA if set, else the study's own; relative to the checkout."""
         named = os.environ.get("STILTS_DATA") or study.data.folder
         return self.root / named if named else None
 
     def has_data(self, study: Study) -> bool:
-        """Whether the folder that a study's data come from stands here."""
+        """Return whether a study's data folder exists."""
         folder = self.data_folder(study)
         return folder is not None and folder.is_dir()
 
     def encoder_name(self, encoder: EncoderSettings) -> str:
-        """Name of an encoder; a folder's path is relative to the checkout, whichever folder is the current."""
+        """Return an encoder's name, or its path if it is a folder of the checkout, whatever the current folder is."""
         folder = self.root / encoder.name
         return str(folder) if encoder.name not in ENCODERS and folder.is_dir() else encoder.name
 
     def suite_folder(self, run: Run) -> Path:
-        """Return where the suite of a run stands; all runs of a plan have one."""
+        """Return the folder of a run's suite, which all runs of a plan share."""
         return self.runs / "data" / f"{run.settings.suite}-{run.data}"
 
     def encoder_folder(self, run: Run) -> Path:
-        """Return where the prepared encoder of a run stands."""
+        """Return the folder of a run's prepared encoder."""
         encoder = run.settings.encoder
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
         return self.runs / "encoders" / f"{slug}-{digest([encoder.model_dump(mode='json'), run.data])[:10]}"
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a name alone among all processes; wait, and say so, while another does; see `locks.hold`."""
+        """Hold a name exclusively among all processes. Waits, with a message, while another process holds it."""
         folder = self.runs / "locks"
         with ExitStack() as held:
             with _writing(folder):
@@ -124,13 +124,13 @@ class Checkout:
             yield
 
     def in_use(self, name: str) -> bool:
-        """Whether a process holds a name."""
+        """Return whether a process holds a name."""
         return locks.is_held(self.runs / "locks" / f"{name}.lock")
 
     def progress(self, run_id: str) -> Callable[[int, int], None]:
-        """Return a callable that notes how far a run is, for `stilts status` and the terminal's bar.
+        """Return a callable that writes a run's progress to a file, for `stilts status` and the progress bar.
 
-        It raises StiltsError where the note cannot be written: then nothing else can, and hours of work would be lost.
+        The callable raises StiltsError if it cannot write: the results could not be saved either.
         """
         path = self.runs / "progress" / f"{run_id}.json"
         with _writing(path.parent):
@@ -147,7 +147,7 @@ class Checkout:
         return note
 
     def forget_progress(self, run_id: str) -> None:
-        """Remove the note of a run that is recorded."""
+        """Remove the progress note of a recorded run."""
         (self.runs / "progress" / f"{run_id}.json").unlink(missing_ok=True)
 
 

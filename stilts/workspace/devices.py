@@ -1,4 +1,4 @@
-"""How fast devices are: measured in records, or assumed."""
+"""The speed of devices: measured from records, or assumed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.workspace.work import count_operations
 
-RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # whose work follows from the sizes of the data
+RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # their work can be estimated from the sizes of the data
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Floating-point operations a second that a device sustains.
+    """Floating-point operations per second that a device sustains.
 
     Attributes
     ----------
     device : str
     training, prediction : float
     runs : int
-        Records that it was measured from; 0 if it is assumed.
+        Records from which it was measured; 0 if it is assumed.
     update_seconds : float
-        What an update takes besides; 0 where it is measured, since the rates then hold it.
+        Overhead of an update; 0 if the rates are measured, since these include it.
     gpu : bool
-        Whether it is no processor.
+        Whether the device is a GPU.
     """
 
     device: str
@@ -46,12 +46,12 @@ class Speed:
         return f"{self.device} ({source}: {self.training / 1e12:.3g} TFLOP/s in training{besides})"
 
 
-GPU_WEIGHTS = 50_000_000  # layers with more are reckoned on a GPU
+GPU_WEIGHTS = 50_000_000  # estimates for layers with more weights assume a GPU
 
 
-# Assumed, not measured: 30 % of a data sheet's dense bf16 peak (A100: 312 TFLOP/s, H100 SXM: 989), and with each update
-# the start of some two thousand kernels and AdamW's pass over all weights, which small batches do not hide. One core of
-# a server (AMD EPYC, bf16 in hardware) sustained 0.08 TFLOP/s in the records of study pocket-full.
+# Assumed, not measured: 30 % of the data sheet's dense bf16 peak (A100: 312 TFLOP/s, H100 SXM: 989). The overhead of an
+# update is the launch of some two thousand kernels and AdamW's pass over all weights, which small batches do not hide.
+# One core of a server (AMD EPYC, bf16 in hardware) sustained 0.08 TFLOP/s in the records of study pocket-full.
 ASSUMED_GPUS = (
     Speed("NVIDIA A100", 94e12, 94e12, update_seconds=0.04), Speed("NVIDIA H100", 297e12, 297e12, update_seconds=0.025)
 )  # fmt: skip
@@ -61,7 +61,7 @@ ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12, gpu=False
 
 
 def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
-    """Return what devices that fit an encoder sustain: those on record, most runs first, else the assumed ones."""
+    """Return the speeds of devices suited to an encoder: the measured ones, most runs first, else the assumed ones."""
     large = shape.layer_weights >= GPU_WEIGHTS
     by_device: dict[str, list[Record]] = {}
     for record in records:
@@ -74,14 +74,14 @@ def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
 
 
 def _tells_speed(run: Run) -> bool:
-    """Whether a run's time follows from its tokens and the shape of a known encoder."""
+    """Return whether a run's time follows from its tokens and the shape of a known encoder."""
     encoder = run.settings.encoder
     known = encoder.scratch is None and encoder_shape(encoder.name) is not None
     return known and run.phase in RECKONED_PHASES
 
 
 def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | None:
-    """Return a device's median rates; None where no training is recorded."""
+    """Return a device's median rates, or None if no training is recorded."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     for record in records:
         weights = encoder_shape(record.run.settings.encoder.name).layer_weights

@@ -9,26 +9,26 @@ from stilts.study.settings import Study
 from stilts.workspace.work import count_tested_rows
 
 BYTES_PER_WEIGHT = 4
-STATE_COPIES = 3  # of the weights, in the saved state of a training: themselves and AdamW's two moments
-SUITE_BYTES = {"xtreme": 1_500_000_000, "pocket": 20_000_000}  # assumed where the suite does not stand
-RECORD_BYTES = 6_000  # of a JSON record; mean of study pocket-full
-PREDICTION_BYTES = 15  # a row, compressed; study pocket-full has 5, tags and answers take more
+STATE_COPIES = 3  # a saved training state holds the weights and AdamW's two moments
+SUITE_BYTES = {"xtreme": 1_500_000_000, "pocket": 20_000_000}  # assumed if the suite is not built yet
+RECORD_BYTES = 6_000  # per JSON record; mean of study pocket-full
+PREDICTION_BYTES = 15  # per row, compressed; study pocket-full has 5, but tags and answers take more
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes that a study takes at once.
+    """Disk space of a study in bytes.
 
     Attributes
     ----------
     checkpoint : float
         One checkpoint.
     kept : int
-        Checkpoints that stay: of pretraining and phase 1, and of phase 2 where the study keeps them.
+        Number of checkpoints that are kept: of pretraining and phase 1, and of phase 2 if the study keeps them.
     passing : int
-        Checkpoints of phase 2 that go once they are evaluated: so many if none is evaluated before all are trained.
+        Number of checkpoints of phase 2 that are removed once they are evaluated.
     states : float
-        Saved states of the trainings that run at a time.
+        Saved states of the trainings that run at the same time.
     suite, encoder, records : float
     """
 
@@ -42,25 +42,25 @@ class Disk:
 
     @property
     def least(self) -> float:
-        """Bytes if every checkpoint of phase 2 is evaluated at once."""
+        """Bytes if each checkpoint of phase 2 is evaluated before the next one is trained."""
         stays = self.kept + min(1, self.passing)
         return stays * self.checkpoint + self.states + self.suite + self.encoder + self.records
 
     @property
     def most(self) -> float:
-        """Bytes if none is evaluated before all are trained."""
+        """Bytes if no checkpoint of phase 2 is evaluated before all are trained."""
         return self.least + max(0, self.passing - 1) * self.checkpoint
 
 
 def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing: Mapping[str, int]) -> Disk:
-    """Return the disk that a study takes.
+    """Return the disk space that a study needs.
 
     Parameters
     ----------
     at_once : int
-        Jobs that run at a time.
+        Jobs that run at the same time.
     standing : mapping of str to int
-        Bytes of "suite" and "encoder" where they stand already.
+        Bytes of "suite" and "encoder" if they exist already.
     """
     runs = list(runs)
     evaluated = [run for run in runs if run.phase == "zero-shot"]

@@ -1,8 +1,8 @@
-"""`stilts fetch`: all that a study reads from the Hub, copied once; nothing asks the network later.
+"""`stilts fetch` downloads everything that a study reads from the Hub; no other command uses the network.
 
-The copy has the Hub's layout, ``<folder>/<owner>/<name>/<config>/<split>-*.parquet``. A branch is resolved to a commit
-the first time; ``<folder>/fetched.json`` holds the commits and the SHA-256 of every file, and later calls fetch from
-these commits what is still lacking. The encoder goes to huggingface_hub's own cache, where `transformers` looks for it.
+The copy has the Hub's layout, ``<folder>/<owner>/<name>/<config>/<split>-*.parquet``. The first call resolves branches
+to commits. ``<folder>/fetched.json`` holds these commits and the SHA-256 of every file; later calls fetch missing files
+from the same commits. The encoder goes to huggingface_hub's own cache, where `transformers` looks for it.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ from stilts.tasks.registry import get_target, list_tasks_read
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
-# Mewsli-X lies on the Hub as lines of JSON.
+# Mewsli-X is on the Hub as JSON Lines.
 _LINES = {part.place: part.lines for part in (*mewsli_x.PAIRS.values(), *mewsli_x.MENTIONS.values(), mewsli_x.ENTITIES)}
-_UNNAMED = ("default", "data")  # how the converted branch and most main branches call the only config of a repository
+_UNNAMED = ("default", "data")  # a repository's only config, in the converted branch and in most main branches
 
 Report = Callable[[str], None]
 
@@ -46,7 +46,7 @@ class Remote:
     size : int
         Bytes.
     sha256, blob : str, optional
-        What the Hub says of its content: SHA-256 of a large file, git's SHA-1 of a small one.
+        Checksum on the Hub: SHA-256 of a large file, git's SHA-1 of a small one.
     """
 
     repo: str
@@ -60,18 +60,18 @@ class Remote:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a study needs.
+    """Data and encoders that a study needs.
 
     Attributes
     ----------
     places : tuple of tuple of Place
-        Of each, one alternative is enough.
+        One alternative of each inner tuple is enough.
     welcome : tuple of Place
-        What is used where the Hub has it.
+        Optional data, used if the Hub has them.
     files : tuple of Files
-        What the Hub does not have.
+        Files that the Hub does not have.
     encoders : tuple of (str, str or None)
-        Those of the study that are models on the Hub: id, and commit or branch.
+        Encoders on the Hub: id, and commit or branch.
     """
 
     places: tuple[tuple[Place, ...], ...]
@@ -100,7 +100,7 @@ def list_wanted(study: Study) -> Wanted:
 
 
 def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
-    """Yield how each task of a study is made, and in which languages."""
+    """Yield the recipe of each task of a study, and its languages."""
     languages = ALL if study.data.languages == "all" else ("en", *study.data.languages)
     tasks = [*list_tasks_read(study), *(get_target(name, study.data.suite).name for name in study.targets)]
     for name, language in map(split_reference, dict.fromkeys(tasks)):
@@ -111,22 +111,22 @@ def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
 
 
 def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = False) -> None:
-    """Copy what a study reads from the Hub; what stands with its checksum is not fetched again.
+    """Download what a study reads from the Hub, except for files that exist with the right checksum.
 
     Parameters
     ----------
     folder : Path, optional
-        The study's data folder; needed if the study reads one.
+        The study's data folder; required if the study reads data from the Hub.
     report : callable
-        Gets a line for each thing worth knowing; a terminal shows a bar besides.
+        Called with each line of the report. A terminal also shows a progress bar.
     dry_run : bool
         Only list what would be fetched.
 
     Raises
     ------
     StiltsError
-        If there is no data folder, a repository or a split is not on the Hub, the Hub cannot be reached, a file differs
-        from what the Hub says of it or from what was fetched before, or the disk is full.
+        If the data folder is not set, a repository or a split is not on the Hub, the Hub cannot be reached, a file does
+        not match its checksum, or the disk is full.
     """
     needs = list_wanted(study)
     if needs.places and folder is None:
@@ -146,7 +146,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
 
 
 class _Session:
-    """The commits that are fixed, the repositories that were listed, and the files that were fetched."""
+    """Pinned commits, listings of repositories, and checksums of fetched files."""
 
     def __init__(self, folder: Path | None):
         from huggingface_hub import HfApi
@@ -157,7 +157,7 @@ class _Session:
         self._listed: dict[tuple[str, str, str], list[Remote]] = {}
 
     def find(self, needs: Wanted, report: Report) -> list[Remote]:
-        """Return the files of all places, of each the first alternative that the Hub has."""
+        """Return the files of all places; where there are alternatives, of the first one that the Hub has."""
         found: dict[Remote, None] = {}
         lost = []
         for need in (*needs.places, *((place,) for place in needs.welcome)):
@@ -174,7 +174,7 @@ class _Session:
         return list(found)
 
     def _stands_by_hand(self, need: Sequence[Place]) -> bool:
-        """Whether one of some places is in the data folder already, which the Hub has none of."""
+        """Return whether the user has put one of these places, which are not on the Hub, into the data folder."""
         return self.folder is not None and stands(self.folder) and DataFolder(self.folder).first(need) is not None
 
     def find_encoder(self, name: str, revision: str | None, report: Report) -> list[Remote]:
@@ -187,7 +187,7 @@ class _Session:
         return files
 
     def stands(self, remote: Remote) -> bool:
-        """Whether a file was fetched before and is still what it was then."""
+        """Return whether a file was fetched before and is unchanged."""
         if remote.kind == "model":
             from huggingface_hub import try_to_load_from_cache
 
@@ -196,7 +196,7 @@ class _Session:
         return known is not None and path.is_file() and Checksums(self.folder).of([path]) == {_name(remote): known}
 
     def path(self, remote: Remote) -> Path:
-        """Return where a file of a dataset is put."""
+        """Return the local path of a file of a dataset."""
         return self.folder / remote.repo / remote.path
 
     def note(self, remote: Remote, digest: str) -> None:
@@ -204,7 +204,7 @@ class _Session:
         self.fetched["files"][_name(remote)] = digest
 
     def keep(self) -> None:
-        """Write `fetched.json`, complete or not at all."""
+        """Write `fetched.json` atomically."""
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ class _Session:
         return found
 
     def _list(self, repo: str, kind: str, revision: str) -> list[Remote]:
-        """Return the files of a repository at the commit that is fixed; none without such a repository or branch."""
+        """Return the files of a repository at its pinned commit; empty if the repository or branch does not exist."""
         if (repo, kind, revision) not in self._listed:
             pinned = self.fetched["repositories"].get(repo, {}).get(revision)
             found = _ask(self.api, repo, kind, pinned or revision)
@@ -247,12 +247,12 @@ def _ask(api: Any, repo: str, kind: str, revision: str) -> list[Remote]:
 
 
 def read_fetched(folder: Path) -> dict[str, Any]:
-    """Return what `fetched.json` of a data folder holds: repository -> branch -> commit, and path -> SHA-256.
+    """Return the content of a data folder's `fetched.json`: repository -> branch -> commit, and path -> SHA-256.
 
     Raises
     ------
     StiltsError
-        If it is there but not what `stilts fetch` writes.
+        If the file exists but was not written by `stilts fetch`.
     """
     return data_folder.read_fetched(folder).model_dump()
 
@@ -267,7 +267,7 @@ def _name(remote: Remote) -> str:
 
 
 def _is_of(path: str, place: Place, revision: str) -> bool:
-    """Whether a path is one of a split's files on a branch."""
+    """Return whether a path is one of a split's files on a branch."""
     if place in _LINES and revision == MAIN:
         return path in (f"{_LINES[place]}.jsonl", f"{_LINES[place]}.jsonl.tar.gz")
     configs = _UNNAMED if place.config in _UNNAMED else (place.config,)
@@ -290,7 +290,7 @@ def _size(count: int) -> str:
 
 
 def _download(session: _Session, lacking: Sequence[Remote]) -> None:
-    session.keep()  # the commits, before any file: an interrupted fetch goes on with the same ones
+    session.keep()  # save the commits first, so that an interrupted fetch continues with the same ones
     with _bar(sum(each.size for each in lacking)) as advance:
         try:
             for remote in lacking:
@@ -300,7 +300,7 @@ def _download(session: _Session, lacking: Sequence[Remote]) -> None:
 
 
 def _download_one(session: _Session, remote: Remote, advance: Callable[[int], None]) -> None:
-    """Fetch one file, which huggingface_hub does again from where a connection broke, and compare its content."""
+    """Fetch one file and verify its content; huggingface_hub resumes after a broken connection."""
     from huggingface_hub import hf_hub_download
 
     options = {"repo_type": remote.kind, "revision": remote.commit, "tqdm_class": _counting(advance)}
@@ -308,7 +308,7 @@ def _download_one(session: _Session, remote: Remote, advance: Callable[[int], No
         path = Path(hf_hub_download(remote.repo, remote.path, **options))
     else:
         target = session.folder / remote.repo
-        # What stands there without being noted is of unknown origin.
+        # A file that exists but is not in fetched.json is of unknown origin.
         path = Path(hf_hub_download(remote.repo, remote.path, local_dir=target, force_download=True, **options))
     digest = _checked(path, remote)
     if remote.kind == "dataset":
@@ -316,7 +316,7 @@ def _download_one(session: _Session, remote: Remote, advance: Callable[[int], No
 
 
 def _checked(path: Path, remote: Remote) -> str:
-    """Return a file's SHA-256; remove the file and raise if it is not the one that the Hub describes."""
+    """Return a file's SHA-256. Removes the file and raises StiltsError if it does not match the Hub's checksum."""
     content = path.read_bytes() if remote.sha256 is None else b""
     digest = sha256(path)
     blob = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()  # as git names small files
@@ -329,7 +329,7 @@ def _checked(path: Path, remote: Remote) -> str:
 
 
 def _counting(advance: Callable[[int], None]) -> type:
-    """Progress class for huggingface_hub that shows nothing and hands on the bytes."""
+    """Return a progress class for huggingface_hub that shows nothing and passes the bytes to `advance`."""
     from huggingface_hub.utils import tqdm
 
     class Counting(tqdm):
@@ -344,7 +344,7 @@ def _counting(advance: Callable[[int], None]) -> type:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes with the time left, on a terminal's standard error; elsewhere nothing."""
+    """Show a progress bar of bytes on standard error if it is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
@@ -360,8 +360,8 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _explained(study: Study) -> Iterator[None]:
-    """Turn what the Hub's client and the disk raise into words."""
-    import httpx2  # what huggingface_hub speaks with; it lets its errors through
+    """Turn errors of the Hub's client and of the disk into StiltsError."""
+    import httpx2  # huggingface_hub's HTTP client, whose errors it does not catch
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     again = f"`stilts fetch {study.name}` goes on from here"

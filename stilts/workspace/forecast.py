@@ -1,9 +1,9 @@
-"""What a plan will cost: time, memory and disk of runs not done yet, from records where there are any.
+"""Estimated time and memory of runs that are not done yet.
 
-Where no like run is recorded, the time is the run's floating-point operations over those that a device sustains: 6 a
-training token and weight of the layers, 2 a token that is predicted (Kaplan et al. 2020, arXiv:2001.08361; attention
-over the length and the embeddings left out), and what each update takes besides. How many a device sustains is measured
-from its records, else assumed.
+The estimates come from records of similar runs. Without such records, the time is the run's number of floating-point
+operations divided by the device's speed, plus an overhead per update. A weight of the layers takes 6 operations per
+training token and 2 per predicted token (Kaplan et al. 2020, arXiv:2001.08361; the embeddings and the part of attention
+that grows with the length are left out). The device's speed is measured from its records, else assumed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ from stilts.workspace.devices import RECKONED_PHASES, Speed, estimate_speeds
 from stilts.workspace.disk import BYTES_PER_WEIGHT
 from stilts.workspace.work import count_operations, count_run_tokens, count_run_updates, count_tested_rows
 
-# Stated wherever it is used: what one core of a small server does with a 12-layer encoder of width 384 in bf16.
+# One core of a small server with a 12-layer encoder of hidden size 384 in bf16. Reports mark these as assumed.
 ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
-NOTEBOOK_SECONDS = 6.0  # a kernel that loads torch and transformers, on one core
+NOTEBOOK_SECONDS = 6.0  # start of a kernel that loads torch and transformers, on one core
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Forecast:
     Attributes
     ----------
     seconds : float
-        Wall clock.
+        Wall-clock time.
     memory_mb : float
-        Peak memory; where no record tells, what a search of sentences is reckoned to take, and 0 for other runs.
+        Peak memory. Without records of similar runs: an estimate for sentence retrieval, 0 for other runs.
     measured : bool
-        Whether records of like runs stand behind it; else it is an assumption.
+        Whether the forecast is based on records of similar runs.
     """
 
     seconds: float
@@ -52,18 +52,19 @@ class Forecast:
 
 
 class Estimator:
-    """Expects of a run what like runs on record took: the same phase, task, encoder and, for evaluation, test data.
+    """Estimates the cost of runs from the records of similar ones.
 
-    Their time is scaled by the number of examples and, for evaluation, of languages. Without any, the time is reckoned
-    from a run's work, where that is known: of tasks of XTREME, with an encoder whose shape is known.
+    Similar runs have the same phase, task, encoder and, for evaluation, test data. Their time is scaled by the number
+    of examples and, for evaluation, of languages. Without similar runs, the time of XTREME's tasks with an encoder of
+    known shape is estimated from their work; for others it is assumed.
 
     Parameters
     ----------
     records : iterable of Record
     study : Study, optional
-        The study whose runs are asked for; without it, work is not reckoned.
+        The study of the runs; without it, nothing is estimated from work.
     shape : Shape, optional
-        Of the study's encoder.
+        Shape of the study's encoder.
     """
 
     def __init__(self, records: Iterable[Record], study: Study | None = None, shape: "Shape | None" = None):
@@ -76,7 +77,7 @@ class Estimator:
         self._known: dict[tuple[str, ...], tuple[float, float]] = {}
 
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Forecast:
-        """Return the expected cost of a run; where it is reckoned, at a speed, by default the first of `speeds`."""
+        """Return the forecast of a run; `speed`, by default the first of `speeds`, is used if there are no records."""
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
             seconds = self._reckoned(run, speed or self.speeds[0])
@@ -87,8 +88,8 @@ class Estimator:
         return Forecast(per_unit * _units(run) * _languages(run, like), memory, measured=True)
 
     def _measured(self, kind: tuple[str, ...]) -> tuple[float, float]:
-        """Return the seconds a unit and the peak memory of the records of a kind; a plan asks for one many times."""
-        if kind not in self._known:
+        """Return the seconds per unit and the peak memory of the records of a kind."""
+        if kind not in self._known:  # a plan has many runs of a kind
             like = self._by_kind[kind]
             per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
             self._known[kind] = per_unit, max(record.provenance.peak_memory_mb for record in like)
@@ -96,7 +97,7 @@ class Estimator:
 
     @property
     def reckons(self) -> bool:
-        """Whether the time of runs without a like record is reckoned from their work."""
+        """Whether the time of runs without similar records is estimated from their work."""
         return self.shape is not None and self.study is not None and self.study.data.suite == "xtreme"
 
     def _reckoned(self, run: Run, speed: "Speed") -> float:
@@ -112,7 +113,7 @@ def _kind(run: Run) -> tuple[str, ...]:
 
 
 def _units(run: Run) -> float:
-    """Training or measured examples, tokens of pretraining, test examples per language; 1 where the suite decides."""
+    """Return training or measured examples, pretraining tokens, or test examples per language (1 if all are used)."""
     match run.settings:
         case SimilarityRunSettings(measure=measure) | ComplexityRunSettings(measure=measure):
             return measure.examples
@@ -125,7 +126,7 @@ def _units(run: Run) -> float:
 
 
 def _languages(run: Run, like: Sequence[Record]) -> int:
-    """Return how many languages a run will evaluate, as far as like records tell how many its task has."""
+    """Return how many languages a run will evaluate, at most as many as similar records show the task to have."""
     wanted = _languages_asked(run)
     if wanted == "all":
         return max(map(_scored, like))
@@ -137,21 +138,21 @@ def _languages_asked(run: Run) -> Languages:
 
 
 def _scored(record: Record) -> int:
-    """Return how many languages an evaluation has scores of; 1 for other runs, whose time has nothing to do with it."""
+    """Return the number of languages that an evaluation has scores of; 1 for other runs."""
     return max(1, len(record.metrics)) if record.run.phase == "zero-shot" else 1
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
-SEARCH_BYTES = 400_000_000  # of a process that searches, besides: libraries, and the cosines of a block of either side
-ROW_BYTES = 1_500  # of a sentence: its row as Python holds it, its tokens, its place among the vectors
+SEARCH_BYTES = 400_000_000  # per retrieval process: libraries, and the cosines of a block of either side
+ROW_BYTES = 1_500  # per sentence: its row in Python, its tokens, its index among the vectors
 
 
 def estimate_search_memory(run: Run, study: Study, shape: Shape) -> float:
-    """Return the main memory that the evaluation of a retrieval task is reckoned to take; 0 for other runs.
+    """Return the estimated main memory, in MB, of the evaluation of a retrieval task; 0 for other runs.
 
-    All sentences of a split of one language are held at once, as vectors of one layer: once as they were made, and once
-    as the two sides that are searched. The weights are held twice while a model is loaded.
+    The vectors of all sentences of one language's split are held twice: as computed, and as the two sides of the
+    search. The weights are held twice while a model is loaded.
     """
     if run.phase != "zero-shot" or TARGETS[run.target].trained:
         return 0.0

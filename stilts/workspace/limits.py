@@ -1,6 +1,6 @@
-"""What a plan refuses of its runs: settings that each fit alone, but not the encoder or the size of the training.
+"""Checks of a plan's runs: settings that are valid on their own, but not with the encoder or the training's size.
 
-A run that passed here would end in an error hours later, or would do in silence something else than was asked for.
+Without these checks a run would fail hours later, or silently do something else than its settings say.
 """
 
 import math
@@ -20,11 +20,11 @@ from stilts.study.runs import (
 from stilts.study.settings import ComplexitySettings, PretrainingSettings, ScratchSettings, TrainingSettings
 from stilts.tasks.registry import get_intermediate, get_target
 
-MOST_RUNS = 10**6  # of a study
+MOST_RUNS = 10**6  # per study
 
 
 def check_number(seeds: int, conditions: int, targets: int) -> None:
-    """Raise StiltsError where seeds, conditions and targets make more runs than a plan can hold."""
+    """Raise StiltsError if seeds, conditions and targets make more runs than a plan can hold."""
     count = seeds * conditions * (1 + 2 * targets)
     if count > MOST_RUNS:
         raise StiltsError(
@@ -34,18 +34,20 @@ def check_number(seeds: int, conditions: int, targets: int) -> None:
 
 
 def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapping[str, int]) -> None:
-    """Check runs against the shapes of their encoders, by the encoder's name; one that is not known is passed over.
+    """Check the settings of runs against their encoders.
 
     Parameters
     ----------
+    shapes : mapping of str to Shape
+        Known shapes by the encoder's name; runs of other encoders are not checked against a shape.
     positions : mapping of str to int
-        Tokens that an input may have, by the encoder's name; none of an encoder that takes any number.
+        Maximum number of tokens of an input by the encoder's name, for encoders that have one.
 
     Raises
     ------
     StiltsError
-        If an encoder with random weights has sizes that do not go together; a run wants more layers than its encoder
-        has, or positions, or adapters wider than it; or a training has no update, or fewer than evaluations.
+        If an encoder with random weights has inconsistent sizes; a run asks for more layers or positions than its
+        encoder has, or for a LoRA rank above its hidden size; or a training has no update, or fewer than evaluations.
     """
     checked = set()
     for run in runs:
@@ -116,7 +118,7 @@ def _check_positions(settings: RunSettings, encoder: str, positions: int) -> Non
 
 
 def _lengths(settings: RunSettings) -> dict[str, int]:
-    """Return the setting that bounds the tokens of one input, by its name."""
+    """Return the name and value of the setting that limits the tokens of one input."""
     match settings:
         case PretrainingRunSettings(pretraining=pretraining):
             return {"pretraining.length": pretraining.length}
@@ -129,7 +131,7 @@ def _lengths(settings: RunSettings) -> dict[str, int]:
 
 
 def _check_shape(settings: RunSettings, shape: Shape) -> None:
-    # The halves of an encoder-decoder are counted each from their first layer; vectors are those of the encoder's.
+    # Each half of an encoder-decoder numbers its layers from its first one; vectors come from the encoder's half.
     read = shape.layers - shape.cross
     layers = max(read, shape.cross)
     match settings:
@@ -182,10 +184,10 @@ def _check_updates(run: Run) -> None:
 
 
 def _most_updates(run: Run) -> int | None:
-    """Return the updates that a training has if its data have as many examples as it takes; None if not known."""
+    """Return a training's number of updates if its data have as many examples as it may use; None if unknown."""
     training, condition = run.settings.training, run.settings.condition
     tasks = [get_target(run.target)] if run.target else [get_intermediate(name) for name in condition.tasks]
-    if not all(task.format.one_input for task in tasks):  # more updates than examples tell
+    if not all(task.format.one_input for task in tasks):  # an example may make several inputs
         return None
     examples = min(training.examples, condition.example_cap) if len(tasks) > 1 else training.examples
     per_epoch = len(tasks) * math.ceil(examples / training.batch_size)

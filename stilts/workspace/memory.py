@@ -1,26 +1,26 @@
-"""How much memory the processes of this machine may fill: the least of all limits that they are under."""
+"""The memory that processes may use on this machine: the smallest of all limits."""
 
 import os
 import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-UNLIMITED = 2**60  # bytes; version 1 of cgroups writes a number near 2^63 where there is no limit
+UNLIMITED = 2**60  # bytes; without a limit, cgroups version 1 states a number near 2^63
 LIMITS = {"memory": ("memory.limit_in_bytes",), "": ("memory.max", "memory.high")}  # controller -> files, v1 and v2
 
 
 def find_memory(root: Path = Path("/"), variables: Mapping[str, str] | None = None) -> int:
-    """Return the memory in MB that jobs may fill together.
+    """Return the memory in MB that jobs may use together.
 
-    That is the machine's, or what the process's control groups (of this process and of all above it, version 1 and 2),
-    its Slurm allocation or its resource limits leave of it.
+    This is the smallest of the machine's memory, the limits of this process's control groups (version 1 and 2, with
+    their parents), its Slurm allocation and its resource limits.
 
     Parameters
     ----------
     root : Path
-        Holds `proc` and what that says is mounted.
+        Folder that contains `proc` and the mounts listed there.
     variables : mapping, optional
-        Environment of this process by default.
+        Environment variables; those of this process by default.
     """
     variables = os.environ if variables is None else variables
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -34,7 +34,7 @@ def _of_groups(root: Path) -> Iterator[int]:
     for kind, top, mounted in _mounts(root):
         if kind not in groups:
             continue
-        # A container may see a part of the tree alone: what is mounted is the group `top` and those below it.
+        # A container may see only a part of the tree: the group `top` and those below it are mounted.
         inside = os.path.relpath(groups[kind], top) if Path(groups[kind]).is_relative_to(top) else "."
         folder = root / mounted.lstrip("/") / inside
         for each in (folder, *folder.parents):
@@ -44,7 +44,7 @@ def _of_groups(root: Path) -> Iterator[int]:
 
 
 def _groups(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the controller, "memory" or "" for version 2, and the group of this process; `man 7 cgroups`."""
+    """Yield controller ("memory", or "" for version 2) and group of this process; see `man 7 cgroups`."""
     for line in _lines(root / "proc/self/cgroup"):
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
@@ -55,7 +55,7 @@ def _groups(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _mounts(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield controller, group and folder of each mounted tree of control groups that limits memory; `man 5 proc`."""
+    """Yield controller, group and folder of each mounted cgroup tree that limits memory; see `man 5 proc`."""
     for line in _lines(root / "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
         fields, described = before.split(), after.split()
@@ -76,7 +76,7 @@ def _limits(folder: Path, names: tuple[str, ...]) -> Iterator[int]:
 
 
 def _of_allocation(variables: Mapping[str, str]) -> Iterator[int]:
-    """Yield what Slurm has allotted on this machine, in bytes; it counts in MB, and 0 is all of a machine."""
+    """Yield the limits of the Slurm allocation in bytes; Slurm counts in MB, and 0 is all of a machine."""
     per_cpu = _number(variables, "SLURM_MEM_PER_CPU") * _number(variables, "SLURM_CPUS_ON_NODE")
     per_gpu = _number(variables, "SLURM_MEM_PER_GPU") * _number(variables, "SLURM_GPUS_ON_NODE")
     for megabytes in (_number(variables, "SLURM_MEM_PER_NODE"), per_cpu, per_gpu):
@@ -100,7 +100,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError):
-        return []  # no such limit here
+        return []
 
 
 def _unescaped(field: str) -> str:

@@ -1,4 +1,4 @@
-"""The plan of a study: its runs, the jobs that do them, and the checkout that they read and write."""
+"""The plan of a study: its runs, the jobs that execute them, and their checkout."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from stilts.workspace.checkout import Checkout
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a study, parents first, and the jobs that execute them.
+    """The runs of a study and the jobs that execute them.
 
     Attributes
     ----------
     study : Study
     runs : tuple of Run
+        Parents come before their children.
     reference : str
-        What opens the study again in another process: its name, or the path of its file.
+        The study's name, or the path of its file; other processes open the study by it.
     checkout : Checkout
-        Where its runs read and write.
     """
 
     study: Study
@@ -38,7 +38,7 @@ class Plan:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Runs gathered into jobs as the study's schedule says."""
+        """Jobs, each with as many runs as the study's schedule says."""
         return group_jobs(self.runs, self.study.schedule.runs_per_job)
 
     def parents(self, job: Job) -> list[Job]:
@@ -54,7 +54,7 @@ class Plan:
         return {run.id: job for job in self.jobs for run in job.runs}
 
     def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
-        """Return the runs of one phase, condition and seed, and of these targets; StiltsError if there is none."""
+        """Return the runs of a phase, condition, seed and these targets. Raises StiltsError if there are none."""
         found = [
             run
             for run in self.runs
@@ -71,14 +71,14 @@ class Plan:
 
     @property
     def suite_folder(self) -> Path:
-        """Where the suite stands that all runs read."""
+        """Folder of the suite that all runs read."""
         return self.checkout.suite_folder(self.runs[0])
 
     def recorded(self) -> set[str]:
-        """Return the ids of the runs that have a record; a corrupt record is set aside and counts as none."""
+        """Return the ids of the runs that have a record; corrupt records are set aside and do not count."""
         store = self.checkout.store()
         return {run_id for run_id in self.by_id.keys() & store.names() if run_id in store}
 
     def pending(self, recorded: Collection[str]) -> list[Job]:
-        """Return the jobs with a run that has no record."""
+        """Return the jobs with at least one run that has no record."""
         return [job for job in self.jobs if any(run.id not in recorded for run in job.runs)]

@@ -1,4 +1,4 @@
-"""What `stilts plan` says of a study: its runs, and the time, memory and disk that those without a record will take."""
+"""The output of `stilts plan`: a study's runs, and the estimated time, memory and disk of those without a record."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +16,7 @@ Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
 
 
 class PlanReport:
-    """A study's plan beside its records.
-
-    Parameters
-    ----------
-    plan : Plan
-    """
+    """A study's plan compared with its records."""
 
     def __init__(self, plan: Plan):
         records = {record.id: record for record in plan.checkout.store()}
@@ -35,7 +30,7 @@ class PlanReport:
         self.at_once = count_jobs_at_once(plan.study)
 
     def summary(self) -> Listing:
-        """Return one row for each phase and condition, and what its runs without a record are expected to take."""
+        """Return one row for each phase and condition, with the expected time of its runs without a record."""
         groups: dict[tuple[str, str], list[Run]] = {}
         for run in self.plan.runs:
             groups.setdefault((run.phase, run.condition), []).append(run)
@@ -58,7 +53,7 @@ class PlanReport:
         return ("phase", "condition", "target", "seed", "state", "expected", "run"), rows
 
     def lines(self) -> Iterator[str]:
-        """Yield what is true of the whole plan."""
+        """Yield lines about the whole plan."""
         if not self.checkout.has_data(self.study) and self.study.data.suite == "xtreme":
             folder = self.checkout.data_folder(self.study) or "(none is named)"
             yield f"data folder {folder} is not here: all data are taken for granted, and the runs' ids will be others"
@@ -80,7 +75,7 @@ class PlanReport:
             yield self._disk()
 
     def _earlier_records(self) -> int:
-        """Return how many records are committed for the study that are none of its runs as they are planned here."""
+        """Return how many committed records of the study belong to none of the planned runs."""
         committed = (self.checkout.root / "results" / self.study.name / "records").glob("*.json")
         return sum(path.stem not in self.plan.by_id for path in committed)
 
@@ -135,7 +130,7 @@ class PlanReport:
         return _disk_in_words(estimate_disk(self._started(), self.study, self.shape, self.at_once, standing))
 
     def _started(self) -> list[Run]:
-        """Return the runs without a record and all that they go on from, whose checkpoints may not be here."""
+        """Return the runs without a record and all their ancestors, whose checkpoints may be missing."""
         wanted = {run.id for run in self.todo}
         for run in reversed(self.plan.runs):  # children before their parents
             if run.id in wanted:
@@ -147,14 +142,14 @@ _PHASES = tuple(PHASE_VERSIONS)
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time in the unit that reads best: seconds to ten minutes, minutes to three hours, hours."""
+    """Return a time in seconds (below ten minutes), in minutes (below three hours) or in hours."""
     if seconds < 600:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:,.0f} h"
 
 
 def format_size(count: float) -> str:
-    """Return a number of bytes in GB, or in MB below one."""
+    """Return a number of bytes in GB, or in MB below 1 GB."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 

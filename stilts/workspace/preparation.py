@@ -1,4 +1,4 @@
-"""What a plan's runs need before the first of them starts: the suite, and the encoders, trimmed to its texts."""
+"""Preparation of a plan's suite and encoders before its first run starts."""
 
 import logging
 import shutil
@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def prepare(plan: Plan) -> None:
-    """Build the suite and the encoders of a plan, trimmed to the suite's texts; what stands is reused."""
-    # Two encoders may have one name, as the same model with and without a trimmed vocabulary.
+    """Build a plan's suite and encoders; existing ones are reused."""
+    # Two encoders may share a name: the same model with and without a trimmed vocabulary.
     settings = {plan.checkout.encoder_folder(run): run.settings.encoder for run in plan.runs}
     with plan.checkout.lock("prepare"):
         _build_suite(plan)
@@ -24,7 +24,7 @@ def prepare(plan: Plan) -> None:
 
 
 def _build_suite(plan: Plan) -> None:
-    """Build the suite that a plan's runs are named after; one whose data have changed since would be another."""
+    """Build a plan's suite. Raises StiltsError if its data changed after the runs were named after it."""
     source, request = open_source(plan.study, plan.checkout), make_request(plan.study)
     if source.fingerprint(request) != plan.runs[0].data:
         raise StiltsError(f"study '{plan.study.name}': its data changed after it was planned; give the command again")
@@ -45,12 +45,12 @@ def _prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None
 
 
 def export_suite(plan: Plan, folder: Path) -> None:
-    """Copy the suite of a plan, built first where it does not stand, to a new folder in the Hub's layout.
+    """Copy a plan's suite to a new folder in the Hub's layout; the suite is built first if it does not exist.
 
     Raises
     ------
     StiltsError
-        If the folder exists or cannot be written; nothing half-written keeps its name.
+        If the folder exists or cannot be written; an incomplete copy is removed.
     """
     require_new(folder)
     with plan.checkout.lock("prepare"):

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def process_group() -> Iterator[int]:
-    """Yield the id of a process group that is killed when the body ends, or this process does, even by kill -9.
+    """Yield the id of a process group that is killed when the body or this process ends, even by kill -9.
 
-    Its first process reads from a pipe that this process alone can write to: the end of one is the end of the other.
+    The group's first process reads from a pipe of this process, and kills the group when the pipe closes.
     """
     guard = subprocess.Popen(
         ["sh", "-c", "trap '' INT TERM HUP; read -r _; kill -KILL 0"], process_group=0, stdin=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""How far a plan's runs are, on a terminal or as lines."""
+"""Progress of a plan's runs, as a bar on a terminal or as lines."""
 
 import logging
 import threading
@@ -17,11 +17,11 @@ from stilts.workspace.plan import Plan
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-REPORT_SECONDS = 60.0  # between two lines of progress where there is no terminal for a bar
+REPORT_SECONDS = 60.0  # between two lines of progress if there is no terminal for a bar
 
 
 class ProgressNote(BaseModel):
-    """How far a run is, as it has noted itself."""
+    """A run's progress, as it wrote it itself."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -30,16 +30,16 @@ class ProgressNote(BaseModel):
 
 
 def read_noted_share(checkout: Checkout, run_id: str) -> float:
-    """Return how much of a run without a record is done, as it has noted itself: 0 to 0.99."""
+    """Return the share of a run without a record that is done, from 0 to 0.99."""
     try:
         note = ProgressNote.model_validate_json((checkout.runs / "progress" / f"{run_id}.json").read_bytes())
-    except (OSError, ValueError):  # it is being written, or not what this version writes; the run knows better
+    except (OSError, ValueError):  # missing, incomplete, or of another version
         return 0.0
     return min(0.99, note.done / note.total)
 
 
 class Tally:
-    """Counts what is done of a plan's runs.
+    """Counts how much of a plan is done, weighted by expected time.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Tally:
         self.total = sum(self._weights.values())
 
     def count(self) -> float:
-        """Return the expected seconds of what is done now."""
+        """Return the expected seconds of the work that is done."""
         records = self.plan.checkout.runs / "records"
         open_runs = self._weights.keys() - self.recorded
         self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
@@ -72,10 +72,7 @@ class Tally:
 
 @contextmanager
 def show_progress(plan: Plan) -> Iterator[None]:
-    """Show a bar over all runs of a plan, weighted by their expected time, until the body ends.
-
-    Where standard error is no terminal, a line a minute.
-    """
+    """Show the progress of a plan's runs until the body ends: a bar on a terminal, otherwise one line per minute."""
     tally, console, stop = Tally(plan), Console(stderr=True), threading.Event()
     show = _show_bar if console.is_terminal else _show_lines
     watcher = threading.Thread(target=show, args=(tally, stop, console), daemon=True)
@@ -93,7 +90,7 @@ def _show_bar(tally: Tally, stop: threading.Event, console: Console) -> None:
         TimeRemainingColumn(elapsed_when_finished=False),
     )  # fmt: skip
     with Progress(*columns, console=console, speed_estimate_period=120) as bar:
-        # What stood before counts as done from the start: as progress of the first second it would spoil the ETA.
+        # Earlier records count as done from the start: as progress of the first second they would spoil the ETA.
         task = bar.add_task(str(tally), total=tally.total, completed=tally.count())
         while not stop.wait(POLL_SECONDS):
             bar.update(task, completed=tally.count(), description=str(tally))

@@ -1,7 +1,4 @@
-"""From a study to its plan: settings are resolved against the task registry, the source of the data and encoders.
-
-This is where the rooms below meet.
-"""
+"""From a study to its plan: settings are resolved against the task registry, the data source and the encoders."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,47 +34,47 @@ T = TypeVar("T")
 
 
 class Source(Protocol):
-    """What makes a suite: a folder in the Hub's layout with one config for each task and language."""
+    """Builder of a suite: a folder in the Hub's layout with one config for each task and language."""
 
     def fingerprint(self, request: Request) -> str:
-        """Return a short hash of all that the suite's rows depend on; builds nothing."""
+        """Return a short hash of everything that the suite's rows depend on, without building it."""
 
     def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
-        """Write the suite to `folder`, or reuse the complete one that is there."""
+        """Write the suite to `folder`, unless a complete one exists there."""
 
     def texts(self, folder: Path) -> Iterable[str]:
-        """Return all that may be encoded; of a text that is given as words, each word."""
+        """Return all texts that may be encoded; of texts that are split into words, the words."""
 
     def missing(self, task: str) -> str | None:
-        """Return why a task cannot be had, None if it can or if nothing is known yet."""
+        """Return why a task is not available; None if it is, or if that is not known yet."""
 
     def left_out(self, request: Request) -> dict[str, dict[str, str]]:
-        """Return what tasks lack of the languages that are asked for: task (or its family) -> language -> reason."""
+        """Return the requested languages that tasks do not have: task (or its family) -> language -> reason."""
 
 
-# Each opens a source on the folder that the study's data come from, which those that read packages do not need.
+# Each value opens a source on the study's data folder; the pocket suite reads packages and ignores the folder.
 SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket, "xtreme": xtreme.Suite}
 
 
 def open_plan(checkout: Checkout, name: str, *, provisional: bool = False) -> Plan:
-    """Return the plan of a study that is named as on the command line; see `Checkout.study` and `resolve`."""
+    """Return the plan of a study, given by name or path; see `Checkout.study` and `resolve`."""
     return resolve(checkout.study(name), checkout, checkout.reference(name), provisional=provisional)
 
 
 def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, provisional: bool = False) -> Plan:
-    """Return a study's runs; nothing is computed or loaded for it.
+    """Return a study's plan, without loading or computing anything.
 
     Parameters
     ----------
     reference : str, optional
         See `Plan`; the study's name by default.
     provisional : bool
-        Whether a data folder that is not here yet is passed over: the runs then have other ids than with data.
+        Whether to accept a missing data folder; the runs' ids then differ from those with data.
 
     Raises
     ------
     UnknownName
-        If the study names a task, a language, a suite or an encoder that is not known.
+        If the study names an unknown task, language, suite or encoder.
     """
     source = open_source(study, checkout)
     conditions, measured, targets = resolve_tasks(
@@ -101,12 +98,12 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
 
 
 def _known(values: Mapping[str, T | None]) -> dict[str, T]:
-    """Return what is known of encoders before one is loaded."""
+    """Return the items whose value is known before an encoder is loaded."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def open_source(study: Study, checkout: Checkout) -> Source:
-    """Return what makes the suite of a study."""
+    """Return the source of a study's suite."""
     if study.data.suite not in SUITES:
         raise UnknownName("suite", study.data.suite, SUITES)
     return SUITES[study.data.suite](checkout.data_folder(study))
@@ -115,17 +112,17 @@ def open_source(study: Study, checkout: Checkout) -> Source:
 def resolve_tasks(
     study: Study, source: Source, *, has_data: bool
 ) -> tuple[list[Condition], list[Condition], list[Task]]:
-    """Return a study's conditions, those that are measured besides, and its targets, as the source can give them.
+    """Return a study's conditions, its conditions that are only measured, and its targets.
 
     Parameters
     ----------
     has_data : bool
-        Whether what the source lacks counts: without a data folder it lacks all.
+        Whether the data exist; if not, missing tasks are not an error.
 
     Raises
     ------
     UnknownName, StiltsError
-        If the study names a task, a language or a condition that is not known, or what the source does not have.
+        If the study names an unknown task, language or condition, or one that the source does not have.
     """
     conditions, measured = resolve_conditions(study), list_measured_tasks(study)
     _check_per_task(study, conditions)
@@ -142,7 +139,7 @@ def resolve_tasks(
 
 
 def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condition]:
-    """Return the conditions without the licensed tasks that are not there; StiltsError for any other missing task."""
+    """Return the conditions without missing licensed tasks. Raises StiltsError if any other task is missing."""
     found = []
     for each in conditions:
         tasks = {reference: get_intermediate(reference) for reference in each.all_tasks}
@@ -151,7 +148,7 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
         for name, reason in absent.items():
             log.warning("condition %s goes without %s: %s", each.name, name, reason)
         left = [tuple(name for name in stage if name not in absent) for stage in (*each.before, each.tasks)]
-        if absent and not all(left):  # with a stage less it would be another condition
+        if absent and not all(left):  # without one of its stages it would be another condition
             log.warning("the study goes without condition %s", each.name)
             continue
         found.append(each.model_copy(update={"before": tuple(left[:-1]), "tasks": left[-1]}))
@@ -172,7 +169,7 @@ def _check_per_task(study: Study, conditions: list[Condition]) -> None:
 
 
 def _check_source_languages(study: Study, conditions: list[Condition], targets: Sequence[str] = ()) -> None:
-    """Check the source languages of conditions, and that none has rows of the tests of a target that comes after it."""
+    """Check the source languages of conditions, and that none trains on test rows of a target."""
     known = (SOURCE_LANGUAGE, *study.data.source_languages)
     for each in conditions:
         tasks = [get_intermediate(reference) for reference in each.all_tasks]
@@ -184,17 +181,15 @@ def _check_source_languages(study: Study, conditions: list[Condition], targets: 
 
 
 def _check_languages(study: Study, targets: list[Task], conditions: list[Condition], source: Source) -> None:
-    """Check that what a study names of languages is there: a target keeps one at least, a language some task.
-
-    Of the others a suite says, language by language, why a task lacks them.
+    """Check that each target has at least one of the study's languages, and each language at least one task.
 
     Raises
     ------
     UnknownName
         If the suite has no such language.
     StiltsError
-        If a target has none of the languages that it is to be evaluated in, no task of the study has one of them, or
-        the data of an intermediate task are wanted in a language that lacks them.
+        If a target has no test set in any language of its evaluation, a language has no task of the study, or an
+        intermediate task has no data in its source language.
     """
     data, evaluated = study.data.languages, study.evaluation.languages
     read = [get_intermediate(reference) for each in conditions for reference in each.all_tasks]
@@ -213,7 +208,7 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
         if all(language in lacking for language in wanted):
             reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted)
             raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
-    # Texts of many languages are data of a language too.
+    # Multilingual texts are data of each of their languages.
     tasks = [target.name for target in targets]
     tasks += [task.name for task in read if task.multilingual]
     for language in named:
@@ -242,7 +237,7 @@ def _check_families(study: Study, conditions: list[Condition]) -> None:
 
 
 def make_request(study: Study) -> Request:
-    """Return what a study asks of the source of its data."""
+    """Return a study's request to its data source."""
     data = study.data
     languages = None if data.languages == "all" else data.languages
     return Request(data.seed, data.sizes, languages, data.source_languages, data.families)

@@ -1,6 +1,7 @@
-"""Running a plan: Snakemake schedules its jobs and analyses, each a notebook; the terminal shows a bar with an ETA.
+"""Execution of a plan: Snakemake schedules its jobs and analyses, each of which is a notebook.
 
-A job's notebook is named by the ids of its runs, an analysis by all that it reads, so that what stands is never stale.
+A job's notebook is named after the ids of its runs, an analysis after a hash of all its inputs. So an existing page is
+never stale.
 """
 
 import json
@@ -35,24 +36,27 @@ from stilts.workspace.starting import build_command, ended_by_signal, make_envir
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 20.0  # that jobs have to end their kernels after Ctrl-C
+GRACE_SECONDS = 20.0  # for jobs to end their kernels after Ctrl-C
 LOCAL_PROFILE = "local"
 BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
-_OF_SNAKEFILE = re.compile(r"^\w+ in file .*Snakefile.*, line \d+:$")  # what follows is the error
-EXIT_CODE = "exit code: "  # begins the last line of a failed job's log; see the Snakefile
+_OF_SNAKEFILE = re.compile(r"^\w+ in file .*Snakefile.*, line \d+:$")  # the next line is the error
+EXIT_CODE = "exit code: "  # start of the last line of a failed job's log; see the Snakefile
 
 
 def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
-    """Prepare data and encoder, then have Snakemake run every job that is not done.
+    """Prepare data and encoders, then let Snakemake run every job that is not done.
 
-    For the book also the pages of what is recorded are written where they are missing, and the analyses.
+    Parameters
+    ----------
+    with_book : bool
+        Whether to also write the missing pages of recorded runs and the analyses.
 
     Raises
     ------
     UnknownName
         If there is no such profile.
     StiltsError
-        If a job fails; finished runs are kept, and the same command goes on from there.
+        If a job fails. Finished runs are kept, and the same command continues from there.
     """
     _require_profile(plan.checkout, profile)
     with plan.checkout.lock(f"study-{plan.study.name}"):
@@ -67,7 +71,7 @@ def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
         prepare(plan)
         todo = plan.pending(recorded)
         _check_checkpoints(plan, todo)
-        for job in todo:  # a page from before its record was lost would make Snakemake believe that the job is done
+        for job in todo:  # if only the record was lost, Snakemake would take the old page for a finished job
             find_job_notebook(plan.checkout, job).unlink(missing_ok=True)
         start = time.monotonic()
         _snakemake(plan, profile, with_book)
@@ -101,7 +105,7 @@ def _require_executor(path: Path) -> None:
 
 
 def _require_done(plan: Plan, with_book: bool) -> None:
-    """Raise StiltsError if a record or a page lacks that Snakemake was asked for, whatever it says itself."""
+    """Raise StiltsError if a record or page is missing, even if Snakemake reported no error."""
     recorded = plan.recorded()
     lacking = [f"record {run.id}" for run in plan.runs if run.id not in recorded]
     if with_book:
@@ -115,7 +119,7 @@ def _require_done(plan: Plan, with_book: bool) -> None:
 
 
 def _check_checkpoints(plan: Plan, todo: Collection[Job]) -> None:
-    """Set damaged checkpoints that jobs start from aside now, where the terminal shows it, and not in a notebook."""
+    """Set damaged checkpoints of parents aside now, so that the message is on the terminal and not in a notebook."""
     runs = plan.by_id
     needed = dict.fromkeys(parent for job in todo for run in job.runs for parent in run.parents)
     while needed:
@@ -128,7 +132,7 @@ def _check_checkpoints(plan: Plan, todo: Collection[Job]) -> None:
 
 
 def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
-    # The profile's path is relative to the checkout, since in a whole one Snakemake would expand brackets.
+    # The profile's path is relative to the checkout: Snakemake would expand brackets in an absolute one.
     command = build_command(
         "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
         "--snakefile", str(plan.checkout.root / "Snakefile"), "--nolock",
@@ -153,7 +157,7 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
 
 
 def _write_config(plan: Plan) -> Path:
-    """Write the study's reference to a file: of one on the command line, such as 007, Snakemake would make a number."""
+    """Write the study's reference to a config file; on the command line Snakemake would read 007 as a number."""
     path = plan.checkout.runs / f"snakemake-{plan.study.name}.json"
     with _open_log(path) as file:
         json.dump({"study": plan.reference}, file)
@@ -161,10 +165,10 @@ def _write_config(plan: Plan) -> Path:
 
 
 def _run_group(command: list[str], log_file: Path, **how: Any) -> int:
-    """Run a command, with all that it starts, as a process group, and return its exit code.
+    """Run a command in a process group of its own, and return its exit code.
 
-    However this process ends, the group ends with it: jobs that outlive their scheduler would go on unseen. After
-    Ctrl-C it has a while to end in order; a second Ctrl-C ends it at once.
+    The group ends with this process, so that no job outlives its scheduler. After Ctrl-C it has `GRACE_SECONDS` to
+    end; a second Ctrl-C ends it at once.
     """
     with process_group() as group, _open_log(log_file) as output:
         process = subprocess.Popen(
@@ -190,7 +194,7 @@ def _open_log(path: Path) -> Iterator[TextIO]:
 
 
 def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
-    """Say why Snakemake failed: which signal ended it, and what each job told that wrote no page, each once."""
+    """Return why Snakemake failed: the signal that ended it, and the errors of each job without a page."""
     ended = ended_by_signal(code)
     told = [f"Snakemake was ended by {ended}"] if ended else []
     for name, page in pages.items():
@@ -200,7 +204,7 @@ def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
 
 
 def _told(name: str, log_file: Path) -> list[str]:
-    """Return the errors that a job told; else how it ended, if it has failed."""
+    """Return the errors in a job's log; if there are none, how the job ended, if it failed."""
     lines = _lines(log_file)
     if errors := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
         return errors
@@ -213,7 +217,7 @@ def _told(name: str, log_file: Path) -> list[str]:
 
 
 def _errors_in(log_file: Path) -> str:
-    """Return the errors that stand in a log of Snakemake, each once; where none does, the last line of all."""
+    """Return the errors in a log of Snakemake; if there are none, its last line."""
     lines = [line.strip() for line in _lines(log_file) if line.strip() != "message: None"]
     if wrong := [line for before, line in pairwise(lines) if _OF_SNAKEFILE.search(before)]:
         return wrong[0]
@@ -224,7 +228,7 @@ def _errors_in(log_file: Path) -> str:
 
 
 def _lines(log_file: Path) -> list[str]:
-    """Return the lines of a log that are not empty; none if there is no such log."""
+    """Return the non-empty lines of a log; none if it does not exist."""
     try:
         text = log_file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -233,6 +237,6 @@ def _lines(log_file: Path) -> list[str]:
 
 
 def count_jobs_at_once(study: Study) -> int:
-    """Return how many of a study's jobs this machine does at a time, as its cores and its memory allow."""
+    """Return how many of a study's jobs this machine's cores and memory can run at the same time."""
     by_cores = len(os.sched_getaffinity(0)) // study.schedule.threads_per_job
     return max(1, min(by_cores, find_memory() // study.schedule.memory_mb))

@@ -1,7 +1,7 @@
-"""The one way in which this package starts processes: by which Python, in which environment, and how they ended.
+"""Command, environment and exit status of the processes that this package starts.
 
-Nothing that a user keeps for other work decides a result: no module of the current folder, no kernel registered under
-the name of ours, no start-up file of IPython, no settings of matplotlib. And nothing needs a home folder.
+The user's other files must not affect a result: modules in the current folder, registered kernels, start-up files of
+IPython, settings of matplotlib. No process needs a home folder.
 """
 
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 
-HOME = "home"  # folder below that of the runs: stands for the user's, where programs keep settings and caches
+HOME = "home"  # subfolder of the runs folder that replaces the user's home, for settings and caches of programs
 OF_THE_USER = (
     "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONBREAKPOINT", "PYTHONPLATLIBDIR",
     "JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "JUPYTER_RUNTIME_DIR", "MATPLOTLIBRC", "MPLBACKEND",
 )  # fmt: skip
-OWN_FOLDERS = {  # variable -> folder of ours in place of the user's
+OWN_FOLDERS = {  # variable -> folder that replaces the user's
     "IPYTHONDIR": "ipython",
     "JUPYTER_CONFIG_DIR": "jupyter",
     "JUPYTER_DATA_DIR": "jupyter",
@@ -27,32 +27,32 @@ USER_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE
 
 
 def build_command(*arguments: str) -> list[str]:
-    """Return a command of the Python that runs this; it takes no module from the current folder."""
+    """Return a command for this process's Python, without modules from the current folder (-P)."""
     return [sys.executable, "-P", *arguments]
 
 
 def find_runs_folder(root: Path) -> Path:
-    """Return the folder of what this machine has made: `runs` of a checkout, or what STILTS_RUNS says, from there."""
+    """Return the folder of this machine's results: STILTS_RUNS if set, else `runs`; relative to the checkout."""
     return root / (os.environ.get("STILTS_RUNS") or "runs")
 
 
 def make_environment(runs: Path) -> dict[str, str]:
-    """Return the environment of every process that is started, made from that of this one.
+    """Return the environment for child processes, derived from that of this process.
 
     Parameters
     ----------
     runs : Path
-        Folder of what this machine has made; folders that stand for the user's own are made in it.
+        Runs folder, in which the folders that replace the user's are created.
 
     Raises
     ------
     StiltsError
-        If those folders cannot be made.
+        If those folders cannot be created.
     """
     home = runs / HOME
     found = {name: value for name, value in os.environ.items() if name not in OF_THE_USER}
     found |= {name: str(home / folder) for name, folder in OWN_FOLDERS.items()}
-    found |= {"PYTHONSAFEPATH": "1"}  # for what those processes start
+    found |= {"PYTHONSAFEPATH": "1"}  # for the children of those processes
     _drop_relative_modules(found)
     _replace_unusable_home(found, home)
     _make(home / folder for folder in OWN_FOLDERS.values())
@@ -60,14 +60,14 @@ def make_environment(runs: Path) -> dict[str, str]:
 
 
 def _drop_relative_modules(found: dict[str, str]) -> None:
-    """Leave entries of PYTHONPATH alone that name a folder whole; an empty one would be the current folder."""
+    """Keep only absolute entries of PYTHONPATH; an empty entry would be the current folder."""
     entries = [entry for entry in found.pop("PYTHONPATH", "").split(os.pathsep) if Path(entry).is_absolute()]
     if entries:
         found["PYTHONPATH"] = os.pathsep.join(entries)
 
 
 def _replace_unusable_home(found: dict[str, str], home: Path) -> None:
-    """Give a home folder to processes that have none, or one that cannot be written: Snakemake and others need it."""
+    """Set another home folder if there is none or it is not writable: Snakemake and other programs need one."""
     own = found.get("HOME")
     for name in USER_FOLDERS:
         if name in found and not _is_usable(found[name]):
@@ -77,7 +77,7 @@ def _replace_unusable_home(found: dict[str, str], home: Path) -> None:
     found["HOME"] = str(home)
     hub = Path(own or "/nonexistent") / ".cache" / "huggingface"
     if hub.is_dir() and "XDG_CACHE_HOME" not in found:
-        found.setdefault("HF_HOME", str(hub))  # what was fetched there can still be read
+        found.setdefault("HF_HOME", str(hub))  # its cached files can still be read
     found.setdefault("LOGNAME", f"user-{os.getuid()}")  # a container's user may have no name
 
 
@@ -96,12 +96,12 @@ def _make(folders: Iterable[Path]) -> None:
 
 
 def ended_by_signal(code: int) -> str | None:
-    """Name the signal that ended a process, None if none did.
+    """Return a description of the signal that ended a process; None if it was not ended by a signal.
 
     Parameters
     ----------
     code : int
-        What subprocess says, -n, or what a shell says of its child, 128 + n.
+        Exit code as subprocess states it (-n) or as a shell states it (128 + n).
     """
     number = -code if code < 0 else code - 128
     if number not in set(signal.Signals):

@@ -1,4 +1,4 @@
-"""How much work a run is: tokens, updates, operations for a weight."""
+"""The work of a run: tokens, updates, and operations per token and weight."""
 
 from stilts.sources.xtreme.official import EVALUATED_ROWS, TOKENS, TRAIN_ROWS
 from stilts.study.runs import Run
@@ -6,13 +6,13 @@ from stilts.study.settings import Study, task_name
 from stilts.tasks.formats.base import UNLIMITED
 from stilts.tasks.registry import TARGETS
 
-ASSUMED_ROWS = 2**17  # of a training set whose size is not known, such as texts for masked language modelling
-ASSUMED_TEST_ROWS = 2000  # of a test set whose size is not known (udpos)
+ASSUMED_ROWS = 2**17  # of a training set of unknown size, such as texts for masked language modelling
+ASSUMED_TEST_ROWS = 2000  # of a test set of unknown size (udpos)
 ASSUMED_TOKENS = 64
 
 
 def count_run_tokens(run: Run, study: Study) -> float:
-    """Return the tokens that go through the encoder in a run of a study of XTREME, epochs counted."""
+    """Return the tokens that the encoder reads in a run of an XTREME study, over all epochs."""
     if run.phase == "zero-shot":
         return sum(count_tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
@@ -21,7 +21,7 @@ def count_run_tokens(run: Run, study: Study) -> float:
 
 
 def count_run_updates(run: Run, study: Study) -> float:
-    """Return the updates of a run of a study of XTREME; none where nothing is trained."""
+    """Return the updates of a run of an XTREME study; 0 for evaluations."""
     if run.phase == "zero-shot":
         return 0.0
     training = run.settings.training
@@ -29,7 +29,7 @@ def count_run_updates(run: Run, study: Study) -> float:
 
 
 def _training_rows(run: Run, study: Study) -> dict[str, int]:
-    """Return the training examples of each task in an epoch; where several train together, the study's cap holds."""
+    """Return the training examples of each task in an epoch; the example cap holds if several train together."""
     tasks = [run.target] if run.target else run.settings.condition.tasks
     size = study.data.sizes.get("train" if run.target else "intermediate_train", UNLIMITED)
     cap = min(run.settings.training.examples, size)
@@ -39,7 +39,7 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
 
 
 def count_tested_rows(run: Run, study: Study) -> dict[str, int]:
-    """Return what is evaluated of each language: rows; pairs of Tatoeba; sentences of BUCC."""
+    """Return the number of evaluated rows by language (Tatoeba: pairs; BUCC: sentences)."""
     wanted, form = run.settings.languages, TARGETS[run.target].format
     most = min(run.settings.evaluation.examples or UNLIMITED, form.suite_rows(study.data.sizes))
     return {
@@ -50,5 +50,5 @@ def count_tested_rows(run: Run, study: Study) -> dict[str, int]:
 
 
 def count_operations(run: Run) -> int:
-    """Operations a token and weight."""
+    """Return the floating-point operations per token and weight."""
     return 2 if run.phase == "zero-shot" else 6

@@ -1,9 +1,9 @@
-"""Papermill's engine of this book: checks parameters, fills the template's text, leaves no traces.
+"""The book's papermill engine, which checks parameters, fills the template's text and removes traces of execution.
 
-Papermill sets variables and leaves Markdown and captions alone. Here they are filled, the injected cell states every
-parameter with its comment, and the notebook's metadata name its template.
+Papermill sets variables but leaves Markdown and captions alone. This engine fills them, states every parameter with its
+comment in the injected cell, and names the template in the notebook's metadata.
 
-Papermill imports this module while it imports itself (an entry point), so papermill must be imported first.
+Papermill imports this module while it is imported itself (an entry point), so papermill must be imported first.
 """
 
 import os
@@ -29,33 +29,33 @@ from stilts.workspace.notebooks.templates import (
 from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
 
 KERNEL_ENVIRONMENT = {
-    # Progress bars would be saved as widgets, which ask two other hosts for their scripts when the page opens.
+    # Progress bars would be saved as widgets, whose scripts a page loads from two other hosts.
     "TQDM_DISABLE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     # The order of a set of strings must not differ from one run to the next.
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # tqdm says this, with a path of the machine, where no widgets are installed; none are wanted.
+    # tqdm's warning, with a path of the machine, if no widgets are installed.
     "PYTHONWARNINGS": "ignore:IProgress not found",
 }
 
 
 class OwnKernels(AsyncKernelManager):
-    """Starts kernels of the Python that runs this, whatever the user has registered under a kernel's name."""
+    """Starts kernels of this process's Python, regardless of the kernels that the user has registered."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        """The kernel that every name stands for."""
+        """Kernel specification, the same for every kernel name."""
         argv = build_command("-m", "ipykernel_launcher", "-f", "{connection_file}")
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
 class _Client(PapermillNotebookClient):
-    """Papermill's client that says how a kernel ended."""
+    """Papermill's client, with errors that state how a kernel ended."""
 
     def papermill_execute_cells(self) -> None:
-        """Execute the cells; DeadKernelError, with the reason as far as it is known, if the kernel ends."""
+        """Execute the cells. Raises DeadKernelError, with the reason if it is known, if the kernel ends."""
         try:
             super().papermill_execute_cells()
         except DeadKernelError:
@@ -66,15 +66,15 @@ class _Client(PapermillNotebookClient):
 
 
 class BookEngine(NBClientEngine):
-    """Papermill's own engine that first checks the parameters and fills the text; `papermill --engine stilts`.
+    """Papermill's default engine that first checks the parameters and fills the text; `papermill --engine stilts`.
 
-    Cells tagged `if-shown` that had nothing to show are dropped. What it returns holds no time, no path of the machine
-    and no random cell name: the same notebook with the same results is the same file.
+    Cells tagged `if-shown` without output are dropped. The executed notebook contains no times, no paths of the machine
+    and no random cell ids, so that equal results make equal files.
     """
 
     @classmethod
     def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
-        """Check, fill and execute a notebook that papermill has parameterised, and return it without traces."""
+        """Return a parameterised notebook after checking, filling and executing it, without traces of execution."""
         template = Path(options.pop("input_path", None) or "notebook")
         defaults, given = read_defaults(nb, template.name), nb.metadata.papermill.get("parameters", {})
         check_parameters(defaults, given, template.name)
@@ -85,7 +85,7 @@ class BookEngine(NBClientEngine):
         runs = find_runs_folder(find_repository(template))
         nb = super().execute_notebook(nb, kernel_name, output_path, runs=runs, **options)
         remove_traces(nb)
-        if not _failed(nb):  # what follows a failed cell was not executed: it has nothing to show yet
+        if not _failed(nb):  # cells after a failed one were not executed and have no output yet
             drop_unshown(nb)
         return nb
 
@@ -101,16 +101,16 @@ class BookEngine(NBClientEngine):
         runs: Path,
         **options,
     ) -> None:
-        """Execute the cells in a kernel without progress widgets, and without the user's history and settings.
+        """Execute the cells in a kernel without progress widgets and without the user's history and settings.
 
         Parameters
         ----------
         kernel_name : str
-            Of no effect: the kernel is of the Python that runs this.
+            Without effect: the kernel runs this process's Python.
         cwd : str or None, default=None
-            Folder that the kernel works in; None is this process's.
+            The kernel's working folder; None is that of this process.
         runs : Path
-            Folder of what this machine has made.
+            Runs folder of the checkout.
         """
         client = _Client(
             nb_man,
@@ -122,7 +122,7 @@ class BookEngine(NBClientEngine):
             **options,
         )
         with scratch_folder() as scratch:
-            # Set afterwards, so that the client ends what it has not been given.
+            # A manager passed to the constructor would not be shut down by the client.
             client.km = OwnKernels(kernel_name=kernel_name, connection_file=str(scratch / "kernel.json"))
             client.execute(env=make_environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
 

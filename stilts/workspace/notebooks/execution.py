@@ -1,7 +1,7 @@
-"""Run a template notebook into a page of the book.
+"""Execution of a template notebook into a page of the book.
 
-A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals. Its
-executed copy is written whole or not at all.
+A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals. The
+executed copy is written atomically.
 """
 
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ from stilts.workspace.notebooks.templates import check_parameters, find_reposito
 
 
 def read_parameters(template: Path) -> dict[str, Any]:
-    """Return a template's parameters with their defaults; StiltsError if it cannot be read."""
+    """Return a template's parameters with their defaults. Raises StiltsError if it cannot be read."""
     return read_defaults(_read(template), template.name)
 
 
 def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None = None) -> None:
-    """Run a template in the repository's root and write the executed copy, in one step, when it is whole.
+    """Execute a template in the repository's root folder and write the executed copy.
 
     Parameters
     ----------
     template : Path
         Notebook with a `parameters` cell.
     output : Path
-        Notebook to write. While anything fails it keeps its old content; what was executed until then is kept beside
-        it as `<stem>.failed.ipynb`.
+        Notebook to write. If the execution fails, it keeps its old content, and the executed cells are written to
+        `<stem>.failed.ipynb` beside it.
     parameters : mapping or None
-        Values that replace the template's own.
+        Values that replace the template's defaults.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
     """
     template, output = template.resolve(), output.resolve()
     notebook = _prepared(template, dict(parameters or {}))
-    _make_folder(output.parent)  # before hours of work, not after them
+    _make_folder(output.parent)  # now, so that an error does not come after hours of work
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
         executed = BookEngine.execute_notebook(

@@ -1,4 +1,4 @@
-"""Jobs and analyses as notebooks: which there are, whether their pages stand, and their execution."""
+"""Jobs and analyses as notebooks: their paths, whether their pages exist, and their execution."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AnalysisJob:
-    """One analysis page: its template, the parameters in which it differs, where its executed copy and figures stand.
+    """An analysis page: its template, its parameters, and the paths of its executed notebook and figures.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class AnalysisJob:
     out : str
         Folder of its figures, relative to the checkout.
     live_study : str
-        Study of this machine.
+        Study that is run on this machine.
     changes : dict
-        What the table of pages sets.
+        Parameters set in the table of pages.
     """
 
     page: str
@@ -43,16 +43,16 @@ class AnalysisJob:
     changes: dict[str, Any]
 
     def given(self, taken: Collection[str]) -> dict[str, Any]:
-        """Return what the notebook is given: of the book's own parameters those that it takes, and its changes."""
+        """Return the notebook's parameters: the common ones that are among `taken`, and its changes."""
         common = {"page": self.page, "live_study": self.live_study, "out": self.out}
         return {name: value for name, value in common.items() if name in taken} | self.changes
 
 
 def find_job_notebook(checkout: Checkout, job: Job) -> Path:
-    """Return where a job's executed notebook stands; that it stands means that the job is done.
+    """Return the path of a job's executed notebook, which exists if the job is done.
 
-    Its folder holds a hash of what the page is made by, the template and the modules that its code calls, so that a
-    page of older ones is not shown.
+    The folder's name has a hash of the template and the modules that it imports, so that pages of older code are not
+    shown.
     """
     from stilts.workspace.notebooks.templates import find_imported_modules
 
@@ -64,15 +64,15 @@ def find_job_notebook(checkout: Checkout, job: Job) -> Path:
 
 
 def find_log(page: Path) -> Path:
-    """Return where it stands what a job printed that writes a page below the folder of runs."""
+    """Return the path of the log of the job that writes a page."""
     runs = page.parents[2]
     return runs / "logs" / page.relative_to(runs).with_suffix(".log")
 
 
 def list_analyses(plan: Plan) -> list[AnalysisJob]:
-    """Return the analysis pages of the book, by name; see `stilts.workspace.notebooks.pages`.
+    """Return the analysis pages of the book, sorted by name; see `stilts.workspace.notebooks.pages`.
 
-    The folder of an analysis holds a hash of its template, its parameters, the package, the study files, and the
+    The name of an analysis's folder has a hash of its template, its parameters, the package, the study files and the
     records that it may read.
     """
     shared = hashlib.sha256()
@@ -90,16 +90,16 @@ def list_analyses(plan: Plan) -> list[AnalysisJob]:
         own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
         key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
         notebook = plan.checkout.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
-        # Relative to the checkout, in which notebooks run: the page shows it, and need not show this machine.
+        # Relative to the checkout, where notebooks run: the page shows it, and should not show paths of this machine.
         out = os.path.relpath(notebook.parent, plan.checkout.root)
         found.append(AnalysisJob(page.name, page.template, notebook, out, plan.reference, page.parameters))
     return found
 
 
 def find_live_questions(plan: Plan) -> dict[str, AnalysisJob]:
-    """Return the studies that chapters of questions run live, and the chapter of each.
+    """Return the studies that question chapters run live, with the chapter of each.
 
-    Such a chapter's template has a parameter `live`, a study's name; it is empty on pages that have no live part.
+    Such a chapter's template has a parameter `live` with a study's name; it is empty on pages without a live part.
     """
     from stilts.workspace.notebooks.execution import read_parameters
 
@@ -112,7 +112,7 @@ def find_live_questions(plan: Plan) -> dict[str, AnalysisJob]:
 
 
 def run_analysis(plan: Plan, page: str) -> None:
-    """Execute one analysis; UnknownName if the book has none of that name."""
+    """Execute an analysis. Raises UnknownName if the book has no analysis of that name."""
     from stilts.workspace.notebooks.execution import execute, read_parameters
 
     known = {analysis.page: analysis for analysis in list_analyses(plan)}
@@ -123,7 +123,7 @@ def run_analysis(plan: Plan, page: str) -> None:
 
 
 def run_job(plan: Plan, job_id: str) -> None:
-    """Execute one job's notebook; StiltsError if the study's plan has no such job."""
+    """Execute a job's notebook. Raises StiltsError if the plan has no such job."""
     from stilts.workspace.notebooks.execution import execute
 
     jobs = {job.id: job for job in plan.jobs}
@@ -137,14 +137,14 @@ def run_job(plan: Plan, job_id: str) -> None:
 
 
 def list_pages(plan: Plan, with_book: bool) -> dict[str, Path]:
-    """Return the pages of a plan's jobs, and for the book of the analyses, by what writes each."""
+    """Return the pages of a plan's jobs, and with the book those of its analyses, by "job ..." or "analysis ..."."""
     found = {f"job {job.id}": find_job_notebook(plan.checkout, job) for job in plan.jobs}
     shown = list_analyses(plan) if with_book else []
     return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
 
 
 def explain_runs(plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
-    """Say of every job and analysis that will run why it does; damaged pages are set aside on the way."""
+    """Yield why each job and analysis will run; damaged pages are set aside."""
     for job in plan.jobs:
         if missing := sum(run.id not in recorded for run in job.runs):
             yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
@@ -159,7 +159,7 @@ def explain_runs(plan: Plan, recorded: Collection[str], with_book: bool) -> Iter
 
 
 def _page_stands(page: Path, files: Iterable[Path] = ()) -> bool:
-    """Whether an executed notebook is there and whole, and none of its files is empty; a damaged one is set aside."""
+    """Return whether a page exists, is complete and has no empty file; a damaged page is set aside."""
     if not stands(page, "page"):
         return False
     if _is_executed(page) and all(file.stat().st_size for file in files):

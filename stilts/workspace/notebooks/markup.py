@@ -1,18 +1,18 @@
-"""Text in pages: what was not written here must come out as the text that it is, never as markup.
+"""Escaping of text in pages: text from outside this package must appear as it is, never as markup.
 
-Pages are MyST: Markdown with raw HTML, roles `{name}` and directives, which can read files, and run scripts in the
-browser of a reader. Whatever a study file, a suite, a record or a parameter holds enters a page through `plain` or
-`code`; and what is computed passes `harmless`, which leaves lists, code type and emphasis, all that such prose has.
+Pages are MyST: Markdown with raw HTML, roles `{name}` and directives, which can read files and run scripts in a
+reader's browser. Text from study files, suites, records and parameters enters a page through `plain` or `code`.
+Generated prose passes through `harmless`, which keeps lists, code and emphasis.
 """
 
 import re
 
-# Of meaning wherever it stands in a line, but for an underscore within a word.
+# Markup anywhere in a line, except for an underscore within a word.
 _MEANING = re.compile(r"[\\`*{}\[\]<>&$~|^#!]|(?<![^\W_])_|_(?![^\W_])")
-_START = re.compile(r"[-+=:%(]|\d+(?=[.)])")  # of meaning where a line begins with it
+_START = re.compile(r"[-+=:%(]|\d+(?=[.)])")  # markup at the start of a line
 _TOKEN = re.compile(
     r"(?P<kept>\\[!-/:-@\[-`{-~])"  # escaped
-    r"|(?P<code>(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`))"  # in code type, within a line
+    r"|(?P<code>(?<!`)(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`))"  # inline code
     r"|(?P<markup>[\\`<>&{}\[\]$~|^!])"
     r"|(?P<fence>:(?=::))"
     r"|(?P<start>^[ \t>*+-]*?(?:[%#=(]|\+(?=\+\+)|-(?=-)))",
@@ -21,26 +21,26 @@ _TOKEN = re.compile(
 
 
 def plain(text: object) -> str:
-    """Return Markdown that comes out as this text, on one line: runs of white space become single spaces."""
+    """Return Markdown that is rendered as this text, on one line: runs of white space become single spaces."""
     escaped = _MEANING.sub(lambda found: f"\\{found[0]}", _one_line(text))
     if start := _START.match(escaped):
-        # A number is no list's where the point behind it is escaped.
+        # Of a number, the character behind it is escaped, so that it starts no list.
         at = start.end() if start[0].isdigit() else 0
         escaped = f"{escaped[:at]}\\{escaped[at:]}"
     return escaped
 
 
 def code(text: object) -> str:
-    """Return Markdown that comes out as this text in code type, on one line."""
+    """Return Markdown that is rendered as this text in inline code, on one line."""
     line = _one_line(text)
     longest = max(map(len, re.findall("`+", line)), default=0)
     ticks = "`" * (longest + 1)
-    space = " " if longest else ""  # a tick at either end would join the fence; one space is taken off there
+    space = " " if longest else ""  # keeps backticks apart from the fence; Markdown removes one space at each end
     return f"{ticks}{space}{line}{space}{ticks}" if line else ""
 
 
 def harmless(markdown: str) -> str:
-    """Return Markdown without raw HTML, roles, directives, links, images and comments: they come out as their text."""
+    """Return Markdown whose raw HTML, roles, directives, links, images and comments are rendered as text."""
     return _TOKEN.sub(_without_meaning, markdown)
 
 

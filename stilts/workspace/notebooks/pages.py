@@ -1,8 +1,7 @@
-"""Which analysis pages the book has, and the template and parameters of each.
+"""The analysis pages of the book, with the template and parameters of each.
 
-Every notebook in `notebooks/` that is no phase's is a page of its own name, executed with its defaults. The table
-`notebooks/pages.yml` adds pages that share a template with another one: page -> template, and the parameters in which
-it differs.
+Every notebook in `notebooks/`, except for those of phases, is a page of the same name with default parameters. The
+table `notebooks/pages.yml` adds pages that share a template: page -> template, and the parameters in which it differs.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +22,10 @@ class Page:
     Attributes
     ----------
     name : str
-        Of its executed notebook, and of its figures where the template takes it as parameter `page`.
+        Name of its executed notebook, and of its figures if the template has a parameter `page`.
     template : Path
     parameters : dict
-        Those that differ from the template's own.
+        Parameters that differ from the template's defaults.
     """
 
     name: str
@@ -35,12 +34,12 @@ class Page:
 
 
 def read_book_pages(root: Path) -> list[Page]:
-    """Return the analysis pages of the book of a checkout, by name.
+    """Return the analysis pages of a checkout's book, sorted by name.
 
     Raises
     ------
     UnknownName
-        If the table names a template that is not there.
+        If the table names a template that does not exist.
     StiltsError
         If the table cannot be read, or a page in it has the name of a template.
     """

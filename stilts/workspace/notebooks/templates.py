@@ -1,9 +1,9 @@
 """A template notebook's parameters and text.
 
 A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals, each with a
-comment. `${name}` in a Markdown cell, in `metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt`
-stands for the parameter's value, so that pages made from one template have their own titles and labels. A cell tagged
-`if-shown` stays on the page only where there is something to show.
+comment. `${name}` in a Markdown cell, in `metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt` is
+replaced by the parameter's value, so that pages of one template have their own titles and labels. A cell tagged
+`if-shown` stays on the page only if it has output.
 """
 
 import ast
@@ -28,7 +28,7 @@ IF_SHOWN = "if-shown"
 
 
 class Filler(string.Template):
-    """`string.Template` that knows `${name}` alone, so that `$x$` and `$$` keep their meaning in Markdown."""
+    """`string.Template` that replaces only `${name}`, so that `$x$` and `$$` keep their meaning in Markdown."""
 
     pattern = r"""
         \$(?:
@@ -50,12 +50,12 @@ def _has(cell: NotebookNode, tag: str) -> bool:
 
 
 def read_defaults(notebook: NotebookNode, name: str = "notebook") -> dict[str, Any]:
-    """Return what the `parameters` cell assigns; empty if there is no such cell.
+    """Return the values that the `parameters` cell assigns; empty if there is no such cell.
 
     Raises
     ------
     StiltsError
-        If the cell holds anything but assignments of a literal to a name.
+        If the cell contains anything but assignments of a literal to a name.
     """
     cell = find_tagged_cell(notebook, "parameters")
     try:
@@ -78,14 +78,14 @@ def _target(statement: ast.stmt) -> ast.Name:
 
 @cache
 def find_imported_modules(content: bytes, name: str) -> tuple[Path, ...]:
-    """Return the files of this package that the code of a template imports, sorted.
+    """Return the files of this package that a template's code imports, sorted.
 
     Parameters
     ----------
     content : bytes
-        Of the template's file.
+        Content of the template's file.
     name : str
-        What an error calls it.
+        Name of the template in errors.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def find_imported_modules(content: bytes, name: str) -> tuple[Path, ...]:
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
-    """Yield the modules of this package that a statement imports, or takes names from."""
+    """Yield the modules of this package that a statement may import."""
     if isinstance(node, ast.Import):
         names = [each.name for each in node.names]
     elif isinstance(node, ast.ImportFrom):
@@ -115,14 +115,14 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 
 def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name: str = "notebook") -> None:
-    """Hold given parameters to the names and types of a template's own.
+    """Check given parameters against the names and types of a template's defaults.
 
     Raises
     ------
     UnknownName
         If the template has no parameter of that name.
     StiltsError
-        If a value has another type than the default; a default of None takes any, a float default takes integers.
+        If a value has another type than the default; None allows any type, a float allows integers.
     """
     for key, value in given.items():
         if key not in defaults:
@@ -143,8 +143,7 @@ def _same_kind(default: Any, value: Any) -> bool:
 def fill(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
     """Replace `${name}` in Markdown cells, figure names, captions and alt texts, in place; unknown names stay.
 
-    A list is written with commas between its items. In Markdown a value comes out as its text, see
-    `stilts.workspace.notebooks.markup`.
+    Items of a list are joined by commas. Values in Markdown are escaped, see `stilts.workspace.notebooks.markup`.
     """
     texts = {key: _as_text(value) for key, value in values.items()}
     markdown = {key: plain(text) for key, text in texts.items()}
@@ -163,7 +162,7 @@ def _as_text(value: Any) -> str:
 
 
 def state_parameters(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
-    """Make the cell after the `parameters` cell assign every value, each with the comment that it has there."""
+    """Insert a cell after the `parameters` cell that assigns every value, with its comment from that cell."""
     cell = find_tagged_cell(notebook, "parameters")
     if cell is None:
         return
@@ -183,10 +182,10 @@ def _comments(source: str) -> dict[str, str]:
 
 
 def drop_unshown(notebook: NotebookNode) -> None:
-    """Drop from an executed notebook, in place, the cells tagged `if-shown` that have nothing to show.
+    """Drop the cells tagged `if-shown` that show nothing from an executed notebook, in place.
 
-    A code cell goes if it displayed nothing. A Markdown cell goes if it introduces such cells alone: if all tagged code
-    cells between it and the next Markdown cell are gone, of which there must be one.
+    A code cell is dropped if it has no output. A Markdown cell is dropped if there is at least one tagged code cell
+    between it and the next Markdown cell, and all of these are dropped.
     """
     kept: list[NotebookNode] = []
     introduced: list[bool] = []  # whether each tagged code cell up to the next Markdown cell is shown
@@ -204,13 +203,13 @@ def drop_unshown(notebook: NotebookNode) -> None:
 
 
 def find_repository(path: Path) -> Path:
-    """Return the nearest folder above a path that holds a `pyproject.toml`, else the path's own folder."""
+    """Return the nearest folder above a path that contains a `pyproject.toml`, else the path's own folder."""
     parents = path.resolve().parents
     return next((parent for parent in parents if (parent / "pyproject.toml").exists()), parents[0])
 
 
 def remove_traces(notebook: NotebookNode) -> None:
-    """Drop what differs between two runs with the same results: times and paths."""
+    """Remove times and paths, which differ between executions with the same results, in place."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
