@@ -1,1 +1,1 @@
-"""Doing one run, from its plan to its record."""
+"""Execution of one run, from its plan to its record."""

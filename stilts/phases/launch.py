@@ -1,7 +1,7 @@
-"""Starting the processes that train one model together, and watching them.
+"""Start and supervision of the processes that train one model together.
 
-They are processes of their own and not forks of the notebook's kernel, whose CUDA would not survive that. torch's own
-launcher is not used: it starts its workers in sessions of their own, in which they outlive a kernel that is killed.
+They are not forks of the notebook's kernel, since CUDA does not survive a fork. torch's own launcher is not used: it
+starts its workers in their own sessions, where they outlive a killed kernel.
 """
 
 import json
@@ -29,7 +29,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class _Member:
-    """One of the processes, and the file that it prints to."""
+    """One of the processes, and the file of its output."""
 
     rank: int
     process: subprocess.Popen
@@ -41,19 +41,19 @@ class _Member:
 
 
 def train_together(run: Run, plan: "Plan") -> None:
-    """Do a run's training in as many processes as the study's schedule says; the first of them writes its record.
+    """Train a run in as many processes as the study's schedule says; the first one writes its record.
 
-    The caller holds the run's lock, and the checkpoint of its parent stands.
+    The caller holds the run's lock, and the checkpoint of its parent exists.
 
     Raises
     ------
     StiltsError
-        If there are fewer GPUs, or a process ends before its work is done; then all are ended.
+        If there are fewer GPUs than processes, or a process fails; then all processes are ended.
     """
     count = plan.study.schedule.processes
     _check_gpus(count)
     folder = plan.checkout.runs / "processes" / run.id
-    shutil.rmtree(folder, ignore_errors=True)  # what processes that were killed have left
+    shutil.rmtree(folder, ignore_errors=True)  # files of processes that were killed
     folder.mkdir(parents=True)
     request = folder / "request.json"
     request.write_text(json.dumps(_request(run, plan)))
@@ -62,7 +62,7 @@ def train_together(run: Run, plan: "Plan") -> None:
         members = [_start(rank, plan, request, group, stack) for rank in range(count)]
         failed = _wait(members)
     for member in members:
-        member.process.wait()  # those that went on have been killed with their group
+        member.process.wait()  # processes that still ran were killed with their group
     for line in members[0].lines:
         log.info(line)
     if failed:
@@ -81,7 +81,7 @@ def _request(run: Run, plan: "Plan") -> dict:
 
 
 def _threads(plan: "Plan") -> int:
-    """Return the CPU threads of each process: all share those of the job."""
+    """Return the CPU threads of each process, an equal share of the job's."""
     return max(1, plan.study.schedule.threads_per_job // plan.study.schedule.processes)
 
 
@@ -109,7 +109,7 @@ def _start(rank: int, plan: "Plan", request: Path, group: int, stack: ExitStack)
 
 
 def _rank_variables(rank: int, plan: "Plan") -> dict[str, str]:
-    """Return the variables by which torch.distributed and accelerate know the processes of one machine."""
+    """Return the environment variables that torch.distributed and accelerate read on one machine."""
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -120,7 +120,7 @@ def _rank_variables(rank: int, plan: "Plan") -> dict[str, str]:
 
 
 def _wait(members: list[_Member]) -> list[_Member]:
-    """Wait until all have done their work, or one has failed; return those that have."""
+    """Wait until all processes have ended or one has failed; return the failed ones."""
     while any(member.process.poll() is None for member in members):
         if failed := [member for member in members if member.process.poll()]:
             return failed
@@ -129,7 +129,7 @@ def _wait(members: list[_Member]) -> list[_Member]:
 
 
 def _reason(failed: list[_Member], members: list[_Member]) -> str:
-    """Say why a training ended: by an error that was told, else by a signal, else by the last line that was printed."""
+    """Return why a training failed: its error message, else the signal that ended it, else its last line of output."""
     told = [line.removeprefix("error: ") for each in failed for line in each.lines if line.startswith("error: ")]
     if told:
         return told[0]

@@ -1,4 +1,4 @@
-"""What the phase notebooks call: change a few settings of a study, and do one phase of one condition."""
+"""Functions for the phase notebooks: change settings of a study, and run one phase of one condition."""
 
 import logging
 import sys
@@ -17,13 +17,13 @@ from stilts.workspace.preparation import prepare
 
 
 def change_settings(study: Study, **changes: Mapping[str, Any]) -> Study:
-    """Return a study with settings of its blocks replaced where a value other than None is given.
+    """Return a study with some settings replaced.
 
     Parameters
     ----------
     **changes : mapping
-        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``. A training setting holds for
-        all tasks and conditions of its phase, those with a value of their own included.
+        Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``; None changes nothing. A
+        training setting holds for all tasks and conditions of its phase, including those with a value of their own.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def change_settings(study: Study, **changes: Mapping[str, Any]) -> Study:
         for task in _trained_in(block, study) & content["per_task"].keys():
             content["per_task"][task] = _without(content["per_task"][task], given)
         for each in (entry for entry in content["intermediates"] if isinstance(entry, dict)):
-            if block in each:  # how a condition trains its targets
+            if block in each:  # a condition's own settings of target training
                 each[block] = _without(each[block], given)
     try:
         return Study(**content)
@@ -50,7 +50,7 @@ def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _trained_in(block: str, study: Study) -> set[str]:
-    """Return the tasks and conditions whose training a block of settings is about."""
+    """Return the tasks and conditions whose training a block of settings affects."""
     if block == "target_training":
         return set(study.targets)
     if block != "intermediate_training":
@@ -65,12 +65,12 @@ def _as_languages(setting: str, value: Any) -> Any:
 
 
 def run_phase(plan: Plan, phase: Phase, condition: str, seed: int, targets: str = "all") -> list[Record]:
-    """Do the runs of one phase, condition and seed that have no record, and return the records of all.
+    """Run the runs of a phase, condition and seed that have no record, and return the records of all.
 
     Parameters
     ----------
     targets : str
-        Target tasks separated by commas, or "all" of the study; without meaning where a phase has none.
+        Target tasks separated by commas, or "all" of the study; ignored by phases without targets.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def run_phase(plan: Plan, phase: Phase, condition: str, seed: int, targets: str 
 
 
 def _target_names(targets: str, study: Study) -> list[str]:
-    """Return the names in a list; besides the study's targets, tasks that these are trained on (MLQA: XQuAD's)."""
+    """Return the names in a list: targets of the study, or tasks on which these are trained (for MLQA, XQuAD)."""
     known = {name for target in study.targets for name in (target, get_target(target).training_task)}
     names = [name.strip() for name in targets.split(",")]
     for name in names:

@@ -1,11 +1,11 @@
-"""Phase `pretraining`: an encoder with random weights learns from texts alone, by the objective of its architecture.
+"""Phase `pretraining`: an encoder with random weights is trained on texts, with the objective of its architecture.
 
-Encoders of all architectures read the same number of tokens of text in the same number of updates; how many of them
-they predict is the objective's own (some or all), and so is what an update costs. The texts of a language are joined,
-each ended as the tokenizer ends it, and cut into blocks of one length, so that no token is padding.
+Encoders of all architectures read the same number of tokens in the same number of updates. The objective decides how
+many of these tokens they predict (some or all), and what an update costs. The texts of a language are joined, each with
+the tokenizer's end token, and cut into blocks of equal length, so that there is no padding.
 
-Weights, order of the blocks and what is hidden in them come from the run's seed, so that two seeds share nothing but
-the texts. The held-out blocks and what is hidden in them are the same for all.
+The weights, the order of the blocks and their masks depend on the run's seed, so two seeds share only the texts. The
+held-out blocks and their masks are the same for all seeds.
 """
 
 import math
@@ -39,24 +39,24 @@ from stilts.training.state import Outcome, SavedStates
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-CONFIG = "intermediate.text.multilingual"  # of a suite: rows `text`, and `lang` where their languages are known
+CONFIG = "intermediate.text.multilingual"  # of a suite, with columns `text`, and `lang` if the languages are known
 TASK = "text"
 ALL_LANGUAGES = "mul"  # ISO 639-2: multiple languages
 
-DEV_BATCH_TOKENS = 1024  # whose logits over a whole vocabulary are held at once
+DEV_BATCH_TOKENS = 1024  # their logits over the whole vocabulary are held in memory
 
 Metrics = dict[str, dict[str, float]]
 
 
 class Block(NamedTuple):
-    """Token ids (length,) of joined texts of one language."""
+    """Token ids (length,) from joined texts of one language."""
 
     ids: np.ndarray
     language: str
 
 
 class Loss(NamedTuple):
-    """What it costs to predict tokens of some blocks: bits of all of them, and how many are right."""
+    """Loss on the predicted tokens of some blocks: total bits, and number of correct predictions."""
 
     blocks: int
     tokens: int
@@ -71,19 +71,19 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model that was trained on texts, and how.
+    """A pretrained model and its metrics.
 
     Attributes
     ----------
     model : MultiTaskModel
-        With the weights of its least held-out loss, and a head for the objective.
+        With the weights of its lowest held-out loss, and a head for the objective.
     metrics : dict
         "mul" and every language of the held-out texts -> `score` (accuracy of the predicted tokens, percent),
-        `bits_per_token` (of the predicted tokens), `n` (blocks), `tokens_predicted` (held out). "mul" has besides what
-        the training took: `training_tokens_read`, `training_tokens_predicted`, and `parameters` and `embeddings`, the
-        encoder's weights without and in its word embeddings.
+        `bits_per_token` (of the predicted tokens), `n` (blocks), `tokens_predicted` (held out). "mul" also has
+        `training_tokens_read`, `training_tokens_predicted`, `parameters` (the encoder's weights without its word
+        embeddings) and `embeddings` (the weights of these).
     outcome : Outcome
-        Its dev scores are bits per token with a minus sign.
+        Its dev scores are negative bits per token.
     """
 
     model: MultiTaskModel
@@ -102,23 +102,23 @@ def pretrain(
     saved: SavedStates | None = None,
     processes: Processes = ALONE,
 ) -> Pretrained:
-    """Train the encoder of a folder, with new random weights, on the texts of a suite.
+    """Return a model whose encoder is trained on the texts of a suite, from new random weights.
 
     Parameters
     ----------
     suite : Path
-        Holds the config `CONFIG` with the splits train and validation.
+        Has the config `CONFIG` with the splits train and validation.
     folder : Path
         A prepared encoder with random weights.
     scratch : ScratchSettings
-        Its own; the architecture decides the objective.
+        The encoder's; the architecture decides the objective.
     progress, saved, processes
-        As for `stilts.training.loop.train`. Of several processes the main one alone measures the held-out loss.
+        As for `stilts.training.loop.train`. Of several processes only the main one computes the metrics.
 
     Raises
     ------
     StiltsError
-        If the texts make no block, the encoder takes none so long, or as `stilts.training.loop.train`.
+        If the texts make no block, blocks are longer than the encoder's input, or as `stilts.training.loop.train`.
     """
     _check_length(settings, scratch)
     objective = objective_of(scratch.architecture, settings)
@@ -144,7 +144,7 @@ def pretrain(
 
 
 def objective_of(architecture: Architecture, settings: PretrainingSettings) -> LanguageModel:
-    """Return what an architecture learns from texts by."""
+    """Return the pretraining objective of an architecture."""
     if architecture == "decoder":
         return CausalLM()
     return MaskedLM(settings.hidden_share) if architecture == "encoder" else SpanCorruption(settings.hidden_share)
@@ -163,7 +163,7 @@ def _check_length(settings: PretrainingSettings, scratch: ScratchSettings) -> No
 
 
 def _draw_again(model: MultiTaskModel, seed: int) -> None:
-    # Not the seed itself: the head was drawn from it, and the encoder would begin with the same numbers.
+    # Another seed, since the head's weights were drawn from `seed` and the encoder's would repeat their numbers.
     own = random.Random(f"{seed} weights").getrandbits(63)
     model.encoder.load_state_dict(draw(model.encoder.config, own).state_dict())
 
@@ -197,19 +197,19 @@ def _batch_size(settings: PretrainingSettings) -> int:
 
 
 def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: int) -> list[Block]:
-    """Return the blocks of exactly `length` tokens that texts make, language by language; the rest of each is left out.
+    """Return blocks of exactly `length` tokens, language by language; the remaining tokens of a language are left out.
 
-    A block begins as the tokenizer begins a text, and within it each text ends as the tokenizer ends one.
+    A block starts with the tokenizer's start tokens, and each text in it ends with the tokenizer's end tokens.
 
     Parameters
     ----------
     rows : sequence of mappings
-        With `text`, and `lang` where it is known.
+        With `text`, and `lang` if it is known.
 
     Raises
     ------
     StiltsError
-        If the texts make no block at all.
+        If the texts make no block.
     """
     texts: dict[str, list[str]] = {}
     for row in rows:
@@ -236,9 +236,9 @@ def training_inputs(
     settings: PretrainingSettings,
     seed: int,
 ) -> list[Input]:
-    """Return the inputs of a training, as many as its updates take: all blocks in an order of the seed, then again.
+    """Return the inputs of all updates of a training: the blocks in random order, repeated as often as needed.
 
-    What of a block is hidden is drawn anew whenever it comes again.
+    Each repetition has a new order and new masks.
     """
     count = settings.updates * _batch_size(settings)
     rng = np.random.default_rng([seed, 0])
@@ -253,7 +253,7 @@ def training_inputs(
 
 
 class _HeldOut:
-    """Held-out blocks, evenly chosen among all, with what is hidden in them."""
+    """Held-out blocks, evenly spaced among all, with their masks."""
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class _HeldOut:
         self.languages = [chosen[part.example].language for part in self.inputs]
 
     def losses(self, model: MultiTaskModel) -> dict[str, Loss]:
-        """Return the loss of the blocks of each language, and of all of them."""
+        """Return the loss on the blocks of each language, and of all languages."""
         each = self._each(model)
         by_language: dict[str, list[Loss]] = {ALL_LANGUAGES: each}
         for language, loss in zip(self.languages, each, strict=True):
@@ -280,7 +280,7 @@ class _HeldOut:
 
     @torch.inference_mode()
     def _each(self, model: MultiTaskModel) -> list[Loss]:
-        """Return the loss of each block, in their order."""
+        """Return the loss on each block."""
         model.eval()
         losses: dict[int, Loss] = {}
         precision = resolve_precision(self.precision, model.device)

@@ -1,4 +1,4 @@
-"""What every phase notes while it works, and the record that it leaves."""
+"""Clock, predictions and record of a run, for all phases."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 def precision_of(run: Run) -> str:
-    """Return the precision that a run computes in; where it trains nothing it is the same on all machines."""
+    """Return the precision of a run; a run that trains nothing has the same one on all machines."""
     match run.settings:
         case ZeroShotRunSettings(evaluation=evaluation):
             return evaluation.precision
@@ -37,7 +37,7 @@ def precision_of(run: Run) -> str:
 
 
 def prediction_table(scored: Scored) -> "pd.DataFrame":
-    """Return a language's rows of the table of predictions that a record keeps."""
+    """Return a language's rows of a record's table of predictions."""
     import pandas as pd
 
     counts, items = scored.counts, {} if scored.items is None else {"item": list(scored.items)}
@@ -55,7 +55,7 @@ def prediction_table(scored: Scored) -> "pd.DataFrame":
 
 
 def concatenate(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
-    """Return tables of predictions as one."""
+    """Return one table from several tables of predictions."""
     import pandas as pd
 
     return pd.concat(tables, ignore_index=True).astype({"language": "category"})
@@ -63,7 +63,7 @@ def concatenate(tables: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
 
 @contextmanager
 def clocked(plan: "Plan") -> Iterator[RunClock]:
-    """Compute with the threads of a job of a plan, and yield a clock of the run."""
+    """Set the number of threads to that of the plan's jobs, and yield a clock for the run."""
     torch.set_num_threads(plan.study.schedule.threads_per_job)
     with provenance.clocked() as clock:
         yield clock
@@ -79,12 +79,12 @@ def write_record(
     history: Sequence[dict[str, float]] = (),
     table: "pd.DataFrame | None" = None,
 ) -> Record:
-    """Write the record of a run and return it; one that is done again for its checkpoint keeps its first record.
+    """Write the record of a run and return it; the record of a run that is repeated for its checkpoint is not replaced.
 
     Parameters
     ----------
     table : DataFrame, optional
-        The predictions, or what a measure found.
+        The predictions, or the table of a measure.
     """
     record = Record(
         run=run,
@@ -95,7 +95,7 @@ def write_record(
         ),
     )
     store = plan.checkout.store()
-    if run.id not in store:  # a run that is done again for its checkpoint keeps its first record
+    if run.id not in store:
         record = store.write(record, table)
     plan.checkout.forget_progress(run.id)
     return record

@@ -1,7 +1,7 @@
-"""The three phases: each takes a run, does it, and leaves its record.
+"""Execution of a run of any phase.
 
-A run whose record stands is not done again. Its checkpoint may be gone, since target checkpoints are kept only until
-their evaluation is recorded; a child that needs it has it made again, with the same numbers.
+A run with a record is skipped. Its checkpoint may be missing, since target checkpoints are only kept until their
+evaluation is recorded; if a child needs it, the run is repeated with the same result.
 """
 
 import logging
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 def complete(run: Run, plan: "Plan") -> Record:
-    """Return a run's record; do the run first, and what it stands on, where there is none.
+    """Return a run's record; without one, execute the run, and its ancestors if their checkpoints are missing.
 
     Parameters
     ----------
     plan : Plan
-        Of a study that has the run.
+        Plan that contains the run.
     """
     store = plan.checkout.store()
     with plan.checkout.lock(run.id):
@@ -38,7 +38,7 @@ def complete(run: Run, plan: "Plan") -> Record:
 
 
 def _do(run: Run, plan: "Plan") -> Record:
-    """Do a run from the weights that its parent left, or from the public encoder where it has none."""
+    """Execute a run from its parent's checkpoint, or from the prepared encoder if it has no parent."""
     state = _weights(plan.by_id[run.parents[0]], plan) if run.parents else None
     record = _PHASES[run.phase](run, plan, state)
     if run.parents and not plan.study.schedule.keep_checkpoints:
@@ -47,7 +47,7 @@ def _do(run: Run, plan: "Plan") -> Record:
 
 
 def _discard_spent(parent: Run, plan: "Plan") -> None:
-    """Remove a target checkpoint once every evaluation of it is recorded: one may serve several, as SQuAD's does."""
+    """Remove a target checkpoint once all its evaluations are recorded; SQuAD's has several."""
     store = plan.checkout.store()
     children = [run for run in plan.runs if parent.id in run.parents]
     if parent.phase == "target" and all(child.id in store for child in children):
@@ -56,7 +56,7 @@ def _discard_spent(parent: Run, plan: "Plan") -> None:
 
 
 def _weights(run: Run, plan: "Plan") -> State:
-    """Return what a run left; do it again where that is gone. The lock keeps others from discarding it meanwhile."""
+    """Return a run's checkpoint; if it is missing, repeat the run. The lock keeps others from discarding it."""
     with plan.checkout.lock(run.id):
         if not plan.checkout.checkpoints.intact(run.id):
             log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def train_phase(run: Run, plan: "Plan", parent: State | None) -> Record:
-    """Train in this process, or in as many others as the study's schedule says; return the run's record."""
+    """Train a run, in this process or in as many others as the study's schedule says, and return its record."""
     if plan.study.schedule.processes == 1:
         return train_run(run, plan, parent)
     train_together(run, plan)
@@ -42,9 +42,9 @@ def train_phase(run: Run, plan: "Plan", parent: State | None) -> Record:
 
 
 def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes = ALONE) -> Record | None:
-    """Train, save the checkpoint, and record the English dev score (the mean over tasks where there are several).
+    """Train a run, save its checkpoint, and write its record with the dev score (of several tasks, their mean).
 
-    Of several processes the main one alone writes, and returns the record.
+    Of several processes only the main one writes; the others return None.
     """
     if run.phase == "pretraining":
         return _pretrain(run, plan, processes)
@@ -61,7 +61,7 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
         model = build_model(folder, dev.heads, run.seed, run.heads)
         draw = f"{run.phase} {run.seed}"
         model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
-        if parent is not None and run.phase == "intermediate":  # a stage goes on with what the one before it trained
+        if parent is not None and run.phase == "intermediate":  # a stage continues with the heads of the one before it
             model.load_heads(parent)
         data = {name: _encode(task, splits[name], tokenizer, settings) for name, task in tasks.items()}
         outcome = train(
@@ -83,7 +83,7 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
 
 
 def _pretrain(run: Run, plan: "Plan", processes: Processes) -> Record | None:
-    """Train an encoder with random weights on texts, save the checkpoint, and record the held-out loss."""
+    """Pretrain an encoder with random weights, save its checkpoint, and write its record with the held-out loss."""
     settings = run.settings.pretraining
     saved = SavedStates(plan.checkout.training_folder(run.id), plan.study.schedule.state_minutes)
     with clocked(plan) as clock:
@@ -114,7 +114,7 @@ def _save_and_record(
     outcome: Outcome,
     saved: SavedStates,
 ) -> Record:
-    """Save the checkpoint that a training ends with, then its record, and only then forget how far it was."""
+    """Save a training's checkpoint, then its record, and only then remove its saved states."""
     plan.checkout.checkpoints.save(run.id, model.state_dict())
     record = write_record(run, plan, metrics, clock, work, history=outcome.history)
     saved.forget()
@@ -122,7 +122,7 @@ def _save_and_record(
 
 
 def _goes_on_with_adapters(run: Run, parent: State | None) -> bool:
-    """Whether a run trains the adapters of its parent on: all stages of phase 1 train the same ones."""
+    """Return whether a run continues to train its parent's adapters, as all stages of phase 1 do."""
     if run.phase == "intermediate":
         return parent is not None and has_adapters(take_encoder(parent))
     return run.settings.condition.adapters == "continued"
@@ -135,9 +135,9 @@ def _trained_tasks(run: Run) -> dict[str, Task]:
 
 
 def _earlier_tasks(run: Run) -> dict[str, Task]:
-    """Return the tasks of the stages before an intermediate run; what is left of them is scored at its end.
+    """Return the tasks of the stages before an intermediate run, which are scored again at its end.
 
-    Target training leaves the heads of intermediate tasks behind.
+    Target training does not keep the heads of intermediate tasks.
     """
     condition = run.settings.condition
     stages = condition.before if run.phase == "intermediate" else ()
@@ -153,7 +153,7 @@ def _encode(
 
 
 class _Dev:
-    """The dev sets of tasks in the languages that they train in, encoded once."""
+    """The encoded dev sets of tasks, each in its training language."""
 
     def __init__(
         self, tasks: dict[str, Task], suite: Path, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
@@ -167,7 +167,7 @@ class _Dev:
 
     @property
     def heads(self) -> dict[str, tuple[TrainedFormat, Sequence[str]]]:
-        """Format and labels of the heads that the tasks need, by name."""
+        """Format and labels of each task's head, by name."""
         return {task.name: (task.format, self.splits[name].labels) for name, task in self.tasks.items()}
 
     def scores(self, model: MultiTaskModel, names: Iterable[str]) -> dict[str, float]:
@@ -175,7 +175,7 @@ class _Dev:
         return {name: score_dev(model, name, self.splits[name], self.precision) for name in names}
 
     def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
-        """Return a record's metrics: by language the mean over its tasks, and each where there are several."""
+        """Return a record's metrics by language: the mean over its tasks, and each task's if there are several."""
         found = {}
         for language in dict.fromkeys(task.source_language for task in self.tasks.values()):
             own = [name for name, task in self.tasks.items() if task.source_language == language]

@@ -1,4 +1,4 @@
-"""What a process does that trains a model together with others."""
+"""A process that trains a model together with others."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from stilts.study.runs import Run
 
 
 def take_part(request: Path) -> None:
-    """Train as one of the processes that `train_together` starts, as its request says."""
+    """Train as one of the processes that `train_together` starts, with the run in its request file."""
     from stilts.phases.training import train_run
     from stilts.study.settings import Study
     from stilts.training.processes import connect

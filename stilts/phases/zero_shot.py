@@ -1,4 +1,4 @@
-"""The zero-shot phase: a target's test sets in all languages, predicted and scored."""
+"""The zero-shot phase: predictions and scores on a target's test sets in all languages."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_zero_shot(run: Run, plan: "Plan", parent: State | None) -> Record:
-    """Predict, score and record a target task in all languages, from the weights that the parent run left."""
+    """Evaluate the parent run's checkpoint on a target task in all languages, and return the record."""
     task, evaluation = get_target(run.target), run.settings.evaluation
     suite = plan.checkout.suite_folder(run)
     form = task.format.with_options(chunk_rule=evaluation.chunk_rule, doc_stride=run.settings.doc_stride)
@@ -34,7 +34,7 @@ def evaluate_zero_shot(run: Run, plan: "Plan", parent: State | None) -> Record:
 
 
 def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State | None) -> EvaluatedModel:
-    """Return the encoder as the parent run left it, with the task's head where it has one."""
+    """Return the encoder with the parent run's weights, and with the task's head if it has one."""
     task, folder = splits.task, checkout.encoder_folder(run)
     if task.trained:
         model = build_model(folder, {task.training_task: (task.format, splits.labels())}, run.seed, run.heads)

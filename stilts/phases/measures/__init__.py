@@ -1,7 +1,7 @@
-"""The phase `measure`: what is measured of tasks, beside any training that others start from.
+"""The phase `measure`: measurements of tasks, whose runs leave no checkpoint.
 
-`similarity` compares the study's intermediate and target tasks by the prepared encoder, `complexity` says how hard an
-intermediate task is to learn. Each takes a run and returns the metrics of its record and the table that stands beside.
+`similarity` compares the study's intermediate and target tasks with the prepared encoder. `complexity` measures how
+hard an intermediate task is to learn. Both take a run and return the metrics and the table of its record.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ _KINDS = {"similarity": similarity, "complexity": complexity}
 def measure(
     run: "Run", checkout: "Checkout", state: Mapping[str, Any] | None
 ) -> "tuple[Metrics, pd.DataFrame, Work]":
-    """Return the metrics and the table of a run of phase `measure`, and what went through the encoder.
+    """Return the metrics and the table of a run of phase `measure`, and the work of the encoder.
 
     Parameters
     ----------
     run : Run
-        With the settings of one of the two kinds.
+        With the settings of one of the two measures.
     state : mapping of str to Tensor, optional
-        Weights to start from in place of the prepared encoder's.
+        Weights to start from instead of the prepared encoder's.
     """
     return _KINDS[run.settings.measure.kind](run, checkout, state)

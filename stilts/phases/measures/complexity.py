@@ -1,15 +1,15 @@
-"""How complex an intermediate task is: code length, sample complexity, input length and label entropy.
+"""The complexity of an intermediate task: code length, sample complexity, input length and label entropy.
 
-Code length is the prequential (online) one of Voita and Titov (2020, arXiv:2003.12298): labels are sent in portions
-that grow; the first in a uniform code, each other one by the model that was trained on all before it. A task that is
-learned from few examples is sent in few bits. Here the model is the study's own: encoder and head, fine-tuned as in the
-intermediate phase, where they train a probe on a frozen encoder. Fine-tuned on few examples it is far too sure of what
-it says, and wrong predictions would cost more than the uniform code; so the logits of each model are divided by one
-temperature (Guo et al. 2017, arXiv:1706.04599), the one at which the dev set's labels cost least. The dev set stands
-for what sender and receiver share.
+Code length is the prequential (online) one of Voita and Titov (2020, arXiv:2003.12298). The labels are sent in portions
+of growing size: the first in a uniform code, every other one with a model that is trained on all portions before it.
+The labels of a task that is learned from few examples take few bits. Voita and Titov train a probe on a frozen encoder;
+here the encoder and a head are fine-tuned as in the intermediate phase. A model that is fine-tuned on few examples is
+overconfident, and its wrong predictions would cost more than the uniform code. Therefore the logits of each model are
+divided by the temperature (Guo et al. 2017, arXiv:1706.04599) at which the dev set's labels take the fewest bits.
+Sender and receiver are assumed to share the dev set.
 
 The same trainings give the learning curve: the dev score by the number of training examples. Sample complexity is the
-number at which the curve, interpolated, has come a stated share of the way from chance to its end.
+number at which the interpolated curve has risen by a given share of the difference between chance and its last value.
 """
 
 import math
@@ -40,22 +40,22 @@ if TYPE_CHECKING:
 
     from stilts.workspace.checkout import Checkout
 
-Progress = Callable[[int, int], None]  # examples that went through, all examples
+Progress = Callable[[int, int], None]  # examples done, all examples
 
-# Logits are divided by the one that suits the dev set: from twice as sure as trained to hardly sure at all.
-TEMPERATURES = tuple(2 ** (step / 2) for step in range(-2, 15))
-BATCH_TOKENS = 4096  # of one pass that codes or evaluates
-STANDARD_ERRORS = 2  # by which a final score must exceed chance, or nothing counts as learned
+TEMPERATURES = tuple(2 ** (step / 2) for step in range(-2, 15))  # 0.5 (more confident than trained) to 128
+BATCH_TOKENS = 4096  # per forward pass that codes or evaluates
+STANDARD_ERRORS = 2  # a final score must exceed chance by so many, or the task counts as not learned
 
 
 class Reached(NamedTuple):
-    """How many examples it took: `censored` is 1 where the curve's end is not enough, -1 where its start already was.
+    """Number of examples at which a learning curve reaches a level.
 
     Attributes
     ----------
     examples : float
-        The number; at least that many where `censored` is 1, at most that many where it is -1.
     censored : int
+        0 if the number is exact; 1 if the curve does not reach the level (`examples` is a lower bound); -1 if its first
+        point is above the level already (`examples` is an upper bound).
     """
 
     examples: float
@@ -67,29 +67,29 @@ def complexity(
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return the complexity of one intermediate task, and its learning curve.
 
-    Metrics, under the language of the task's data:
+    The metrics are under the language of the task's data:
 
     ========================== ========================================================================================
-    n, labels                  examples that are coded, and terms of their labels (classes, tags, span ends)
+    n, labels                  coded examples, and terms of their labels (classes, tags, span ends)
     code_bits_per_example      prequential code length, bits
-    code_bits_per_label        the same a term
-    uniform_bits_per_label     length of the uniform code, bits
-    compression                uniform code length through prequential code length
-    examples_to_share          training examples after which the stated share of the final score over chance is reached
-    censored                   of it: 1 never reached (at least so many), -1 from the first point on (at most so many)
-    score, chance              dev score after all examples, and of a prediction that does not look at an input, percent
-    tokens_per_example         length of an encoded example, all its windows and choices, special tokens included
-    label_entropy              bits a term, see `stilts.tasks.formats.terms.label_entropy`
+    code_bits_per_label        prequential code length per term, bits
+    uniform_bits_per_label     length of the uniform code per term, bits
+    compression                uniform code length divided by prequential code length
+    examples_to_share          training examples at which the given share of the final gain over chance is reached
+    censored                   1: never reached (lower bound), -1: reached at the first point (upper bound), else 0
+    score, chance              dev score after all examples, and of predictions that ignore the input, percent
+    tokens_per_example         tokens of an encoded example: all its windows and choices, with special tokens
+    label_entropy              bits per term, see `stilts.tasks.formats.terms.label_entropy`
     ========================== ========================================================================================
 
     The table has a row for each training: `examples` trained on, `updates`, dev `score` (percent), `temperature`, and
-    of the portion that the model then codes `block_examples`, `block_labels`, `block_bits` and `block_uniform_bits`.
-    Its first row, of 0 examples, is the uniform code; the last model codes nothing.
+    for the portion that the model then codes `block_examples`, `block_labels`, `block_bits` and `block_uniform_bits`.
+    Its first row, with 0 examples, is the uniform code; the last model codes nothing.
 
     Raises
     ------
     StiltsError
-        If the task's format chooses no labels, or there are fewer examples than two portions need.
+        If the task's format predicts no labels, or there are too few examples for two portions.
     """
     import pandas as pd
 
@@ -105,18 +105,17 @@ def complexity(
 
 
 def _share_of(note: Progress, visits: Sequence[int], number: int) -> Progress:
-    """Return what notes the progress of one of several trainings, each of so many examples."""
+    """Return a callable that reports one training's progress as a share of all trainings' examples (`visits`)."""
     return lambda done, total: note(sum(visits[:number]) + visits[number] * done // total, sum(visits))
 
 
 def portions(examples: int, first: int, growth: float, task: str = "") -> list[int]:
-    """Return where the portions end: the first after `first` examples, the last after all, each about `growth` times
-    the one before.
+    """Return the end of each portion: the first is `first`, each next one about `growth` times as much, the last all.
 
     Parameters
     ----------
     task : str
-        What the message names.
+        Name of the task in the error.
 
     Raises
     ------
@@ -135,23 +134,23 @@ def portions(examples: int, first: int, growth: float, task: str = "") -> list[i
 def examples_to_share(
     examples: Sequence[float], scores: Sequence[float], chance: float, share: float, noise: float = 0.0
 ) -> Reached:
-    """Return the number of examples at which a learning curve has come a share of the way from chance to its end.
+    """Return the number of examples at which a learning curve reaches a share of its final gain over chance.
 
-    The curve is made non-decreasing first (isotonic regression), so that a lucky training does not count, and is linear
-    in the logarithm of the examples between its points.
+    The curve is first made non-decreasing (isotonic regression), so that a lucky training does not count. Between its
+    points it is linear in the logarithm of the examples.
 
     Parameters
     ----------
     examples : sequence of float (n,)
-        Training examples, rising, above 0.
+        Training examples, increasing, above 0.
     scores : sequence of float (n,)
         Dev scores in percent.
     chance : float
-        Score without any example.
+        Score without training, in percent.
     share : float
         Between 0 and 1.
     noise : float
-        By how much the end must exceed chance for anything to be learned at all.
+        Gain over chance, in points, up to which the task counts as not learned.
     """
     from scipy.optimize import isotonic_regression
 
@@ -168,7 +167,7 @@ def examples_to_share(
 
 
 def chance_noise(chance: float, dev_examples: int) -> float:
-    """Return `STANDARD_ERRORS` standard errors, in points, of an accuracy at chance on so many dev examples."""
+    """Return `STANDARD_ERRORS` standard errors, in points, of a chance-level accuracy on `dev_examples` examples."""
     return STANDARD_ERRORS * math.sqrt(chance * (100 - chance) / dev_examples)
 
 
@@ -176,21 +175,21 @@ def chance_noise(chance: float, dev_examples: int) -> float:
 def code_bits(
     model: MultiTaskModel, form: TrainedFormat, inputs: Sequence[Input], precision: str, temperatures: Sequence[float]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return what the true labels of all inputs cost by a model's predictions, and the head's outputs.
+    """Return the code length of the true labels of all inputs under a model, and the head's outputs.
 
     Parameters
     ----------
     model : MultiTaskModel
         With the head `task`.
     temperatures : sequence of float
-        What the logits are divided by.
+        Divisors of the logits.
 
     Returns
     -------
     float64 array (temperatures,)
         Bits.
     list of arrays
-        What decoding needs of each input, see `stilts.tasks.formats.base.TrainedFormat.outputs`.
+        Output for each input, see `stilts.tasks.formats.base.TrainedFormat.outputs`.
     """
     model.eval()
     nats, outputs = np.zeros(len(temperatures)), dict[int, np.ndarray]()
@@ -205,7 +204,7 @@ def code_bits(
 
 
 class _Learner:
-    """Trains the encoder and a new head on the first examples of a task, and codes those that follow.
+    """Trains the encoder and a new head on the first examples of a task, and codes the next ones.
 
     Attributes
     ----------
@@ -214,10 +213,10 @@ class _Learner:
     size : int
         Training examples.
     inputs : list of Input
-        Of all training examples, in the order in which they are sent.
+        Inputs of all training examples, in the order in which they are sent.
     dev : EncodedSplit
     examples, tokens : int
-        That went through the encoder in the trainings so far.
+        Examples and tokens that the encoder has read in the trainings so far.
     """
 
     def __init__(
@@ -243,18 +242,18 @@ class _Learner:
         rows = random.Random(run.seed).sample(split.rows, len(split.rows))
         self.size, self._labels = len(rows), split.labels
         self.inputs = self._form.encode(rows, tokenizer, self._training.max_length)
-        self._options = len(split.labels) or len(tokenizer)  # the head for masked tokens chooses among all tokens
+        self._options = len(split.labels) or len(tokenizer)  # a masked-language-modelling head chooses among all tokens
         dev = load(suite, task, task.source_language, "validation", settings.dev_examples)
         self.dev = encode_split(self._form, dev, tokenizer, self._training.max_length)
         self.examples = self.tokens = 0
 
     @property
     def chance(self) -> float:
-        """Score of a prediction that does not look at an input, in percent."""
+        """Score of predictions that ignore the input, in percent."""
         return self.terms.chance(self.inputs)
 
     def part(self, start: int, stop: int) -> list[Input]:
-        """Return the inputs of the examples from `start` to before `stop`."""
+        """Return the inputs of the examples from `start` (inclusive) to `stop` (exclusive)."""
         return [part for part in self.inputs if start <= part.example < stop]
 
     def training(self, size: int) -> TrainingSettings:
@@ -265,7 +264,7 @@ class _Learner:
         return self._training.model_copy(update={"examples": size, "epochs": epochs, **once})
 
     def learn(self, size: int, stop: int, progress: Progress) -> dict[str, float]:
-        """Train on the first `size` examples, code those before `stop`; return a row of the curve's table."""
+        """Train on the first `size` examples, code the next ones up to `stop`, and return a row of the table."""
         heads = {"task": (self._form, self._labels)}
         model = build_model(self._folder, heads, self._seed, self._heads)
         if self._state is not None:
@@ -275,7 +274,7 @@ class _Learner:
             {"task": EncodedSplit(self._form, self.part(0, size))},
             self.training(size),
             seed=self._seed,
-            dev_scores=lambda: {"task": 0.0},  # the one evaluation is at the end: the last weights stay
+            dev_scores=lambda: {"task": 0.0},  # the only evaluation is at the end, so the last weights are kept
             progress=progress,
         )
         self.examples += outcome.examples
@@ -285,7 +284,7 @@ class _Learner:
         return {**trained, **self.block(size, stop, model, temperature)}
 
     def uncoded(self, stop: int) -> dict[str, float]:
-        """Return the first row of the curve's table: what the examples before `stop` cost without any model."""
+        """Return the first row of the table: the code length of the examples before `stop` without a model."""
         return {
             "examples": 0, "updates": 0, "score": self.chance, "temperature": math.inf, **self.block(0, stop)
         }  # fmt: skip
@@ -293,7 +292,7 @@ class _Learner:
     def block(
         self, start: int, stop: int, model: MultiTaskModel | None = None, temperature: float = math.inf
     ) -> dict[str, float]:
-        """Return what the labels of some examples cost: by a model, or in a uniform code where there is none."""
+        """Return the code length of some examples' labels under a model, or in a uniform code without one."""
         inputs = self.part(start, stop)
         uniform = uniform_bits(self.terms, inputs, self._options)
         return {
@@ -304,7 +303,7 @@ class _Learner:
         }
 
     def _dev(self, model: MultiTaskModel) -> tuple[float, float]:
-        """Return a model's dev score in percent, and the temperature at which the dev set's labels cost least."""
+        """Return a model's dev score in percent, and the temperature with the shortest code of the dev labels."""
         bits, outputs = self._bits(model, self.dev.inputs, TEMPERATURES)
         return score(self.dev.counts(self.dev.decode(outputs))), TEMPERATURES[int(np.argmin(bits))]
 

@@ -1,9 +1,9 @@
 """The examples by which tasks are compared.
 
-A task's examples are the first of its training set, in the language that it trains in; a target that shares another's
-training shares its examples too. A text is an example's first sequence: the first window of a context, the first choice
-of a question, a query without its passage. Retrieval and mining have no training set: their English sentences in the
-first of their languages are taken, from the dev set where there is one.
+A task's examples are the first ones of its training set, in its training language; a target that is trained on another
+target's data also has its examples. A text is an example's first sequence: the first window of a context, the first
+choice of a question, a query without its passage. Retrieval and mining have no training set. Their texts are the
+English sentences of their first language, from the dev set if there is one.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ class Sample:
     Attributes
     ----------
     texts : list of Input
-        One sequence an example, without a target.
+        One sequence per example, without a target.
     split : EncodedSplit, optional
-        What the task's head is trained on, where it has one.
+        Training data of the task's head, if it has one.
     """
 
     texts: list[Input]
@@ -43,7 +43,7 @@ class Sample:
 
     @property
     def terms(self) -> Terms | None:
-        """What the head chooses; None where it has none or chooses no labels."""
+        """Terms of the head's labels; None if there is no head or it predicts no labels."""
         return self.split.form.terms if self.split else None
 
 

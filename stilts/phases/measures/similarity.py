@@ -1,27 +1,27 @@
-"""How alike the intermediate and the target tasks of a study are, by the prepared encoder before any training.
+"""Similarity of a study's intermediate and target tasks, measured with the prepared encoder before any training.
 
-Three measures of a pair of tasks, each a cosine; equal tasks have 1.
+There are three measures of a pair of tasks. Each is a cosine, and is 1 for equal tasks.
 
 ``text``
-    Of the tasks' mean text vectors: the last hidden states, meaned over the tokens of a text and then over texts. The
-    vectors of contrastively trained encoders lie in a narrow cone, in which every cosine is near 1, so the mean over
-    all the study's tasks is taken off each first; values depend on which tasks a study has, and lie about 0.
+    Cosine of the tasks' mean text vectors: the last hidden states, averaged over the tokens of a text and then over
+    texts. The vectors of contrastively trained encoders lie in a narrow cone, where every cosine is near 1. Therefore
+    the mean over all tasks of the study is subtracted first; values depend on the study's tasks and are around 0.
 ``fisher``
-    Of task embeddings from the diagonal of the Fisher information, TASK2VEC (Achille et al. 2019, arXiv:1902.03545; for
-    tasks on texts Vu et al. 2020, arXiv:2005.00770). A new head is fit on the frozen encoder; then, for each example,
-    labels are drawn from the model's own predictions, and the squared gradient of their log probability by the
-    encoder's weights is averaged: over drawn labels, over examples, and over the weights that lead to one output of a
-    weight matrix (TASK2VEC: over a filter's). A pair's value is the paper's symmetric one, the cosine of F / (F + G)
-    and G / (F + G), in which no matrix counts for more because its gradients are larger. It lies between 0 and 1.
-    Only tasks whose format chooses labels have it.
+    Cosine of task embeddings from the diagonal of the Fisher information, TASK2VEC (Achille et al. 2019,
+    arXiv:1902.03545; for tasks on texts Vu et al. 2020, arXiv:2005.00770). A new head is fit on the frozen encoder.
+    Then, for each example, labels are drawn from the model's predictions, and the squared gradient of their log
+    probability with respect to the encoder's weights is averaged over drawn labels, over examples, and over the weights
+    of each output of a weight matrix (TASK2VEC: of each filter). A pair's value is the paper's symmetric one, the
+    cosine of F / (F + G) and G / (F + G), so that matrices with larger gradients do not count for more. It lies between
+    0 and 1. Only tasks whose format predicts labels have it.
 ``gradient``
-    Of the tasks' mean gradients of an objective that needs no labels, that of SimCSE (Gao et al. 2021,
-    arXiv:2104.08821), by the encoder's weights. The texts of a batch go through the encoder twice, under two dropout
-    masks, and are pooled to z and z'; the loss is the mean over i of the cross entropy of finding z'_i among all z'_j
-    by cos(z_i, z'_j) / temperature. All tasks have the same dropout seed. Texts that do not fill a batch are left out.
+    Cosine of the tasks' mean gradients, with respect to the encoder's weights, of an objective without labels: that of
+    SimCSE (Gao et al. 2021, arXiv:2104.08821). The texts of a batch are encoded twice, with two dropout masks, and
+    pooled to z and z'. The loss is the mean over i of the cross entropy of finding z'_i among all z'_j by
+    cos(z_i, z'_j) / temperature. All tasks have the same dropout seed. The last, incomplete batch is left out.
 
-`stilts.phases.measures.samples` says what stands for a task. ``fisher`` and ``gradient`` read the weights of the
-highest `layers` layers, the first without dropout and the second with it.
+`stilts.phases.measures.samples` describes the examples of a task. ``fisher`` and ``gradient`` use the weights of the
+last `layers` layers, ``fisher`` without dropout and ``gradient`` with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,19 +55,18 @@ if TYPE_CHECKING:
 
 MEASURES = ("text", "fisher", "gradient")
 COLUMNS = ("measure", "intermediate", "target", "value")
-BATCH_TOKENS = 4096  # of one pass that only reads vectors
+BATCH_TOKENS = 4096  # per forward pass that computes vectors
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What is measured of one task and then compared with others; float64 vectors.
+    """The vectors of one task that are compared with those of others.
 
     Attributes
     ----------
-    text : array (hidden,)
-    gradient : array (weights,)
-        float32: there are millions.
-    fisher : array (outputs of weight matrices,), optional
+    text : float64 array (hidden,)
+    gradient : float32 array (weights,)
+    fisher : float64 array (outputs of weight matrices,), optional
     """
 
     text: np.ndarray
@@ -78,10 +77,10 @@ class Profile:
 def similarity(
     run: Run, checkout: "Checkout", state: Mapping[str, torch.Tensor] | None
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
-    """Return how alike each intermediate and each target task of a study are.
+    """Return the similarities of all pairs of an intermediate and a target task of a study.
 
-    The metrics, under "en", are `n`, the number of pairs, and for each measure the mean and the standard deviation over
-    its pairs: `mean_text`, `deviation_text` and so on. The table has a row for each measure and pair: `measure`,
+    The metrics, under "en", are `n` (the number of pairs), and for each measure the mean and the standard deviation
+    over its pairs: `mean_text`, `deviation_text` and so on. The table has a row for each measure and pair: `measure`,
     `intermediate` and `target` (task references), `value`.
     """
     settings = run.settings.measure
@@ -105,16 +104,16 @@ def similarity(
 def profile(
     model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
 ) -> Profile:
-    """Measure one task.
+    """Return the profile of one task.
 
     Parameters
     ----------
     model : MultiTaskModel
-        With a head `text` of passage retrieval, the mean over tokens, and `task`, the task's own, if it has one.
+        With a head `text` of passage retrieval (the mean over tokens) and, if the task has a head, `task`.
     seed : int
-        Decides dropout, the order in which the head is fit, and the drawn labels.
+        Seed of dropout, of the batches that the head is fit on, and of the drawn labels.
     count : callable
-        Is told how many more examples went through.
+        Called with the number of examples that were encoded since the last call.
     """
     with products(settings.precision, model.device):
         text = mean_text(model, sample.texts, count, settings.precision)
@@ -149,7 +148,7 @@ def label_free_gradient(
     seed: int,
     count: Progress = lambda more: None,
 ) -> np.ndarray:
-    """Return the mean over batches of the gradient of SimCSE's loss by the weights, float32 (weights,)."""
+    """Return the mean over batches of the gradient of SimCSE's loss, float32 (weights,)."""
     model.train()
     model.zero_grad()
     torch.manual_seed(seed)
@@ -166,7 +165,7 @@ def label_free_gradient(
 
 
 def contrastive_loss(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the mean cross entropy of finding, for each row of `first`, the same row of `second` by cosine.
+    """Return the mean cross entropy of finding the matching row of `second` for each row of `first` by cosine.
 
     Parameters
     ----------
@@ -180,7 +179,7 @@ def contrastive_loss(first: torch.Tensor, second: torch.Tensor, temperature: flo
 def fit_head(
     model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
 ) -> None:
-    """Fit the head `task` on the encoder as it is: AdamW at a falling rate, dropout in the head alone."""
+    """Fit the head `task` on the frozen encoder: AdamW with linear decay, dropout only in the head."""
     model.requires_grad_(False)
     head = model.heads["task"].requires_grad_(True)
     optimizer = torch.optim.AdamW(head.parameters(), lr=settings.head_learning_rate)
@@ -211,7 +210,7 @@ def fisher_embedding(
     Returns
     -------
     float64 array (outputs of all weight matrices,)
-        Not below 0. Biases and LayerNorms are left out, as TASK2VEC does, which keeps filters alone.
+        At least 0. Biases and LayerNorms are left out, as in TASK2VEC, which only uses filters.
     """
     model.eval()
     matrices = [weight for weight in weights if weight.dim() > 1]
@@ -230,7 +229,7 @@ def fisher_embedding(
 
 
 def compare(profiles: Mapping[tuple[str, str], Profile]) -> "pd.DataFrame":
-    """Return the table of all measures and pairs, from profiles by role ("intermediate" or "target") and task."""
+    """Return the table of all measures and pairs, given profiles by role ("intermediate" or "target") and task."""
     import pandas as pd
 
     center = np.mean([one.text for one in profiles.values()], axis=0)
@@ -254,16 +253,16 @@ def _compared(first: Profile, second: Profile, center: np.ndarray) -> Iterator[t
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the cosine of two vectors; 0 where one is zero."""
+    """Return the cosine of two vectors; 0 if one of them is zero."""
     norms = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
-    # Rounding may take equal vectors past 1.
+    # Rounding may put equal vectors above 1.
     return min(1.0, max(-1.0, float(np.dot(first, second)) / norms)) if norms else 0.0
 
 
 def fisher_similarity(first: np.ndarray, second: np.ndarray) -> float:
-    """Return TASK2VEC's symmetric similarity of two embeddings, which are not below 0 (n,).
+    """Return TASK2VEC's symmetric similarity of two non-negative embeddings (n,).
 
-    Places where both are 0, weights that neither task moves, are left out.
+    Elements where both are 0 are left out.
     """
     total = first + second
     moved = total > 0
@@ -279,7 +278,7 @@ def _summary(table: "pd.DataFrame") -> dict[str, float]:
 
 
 def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | None, run: Run) -> MultiTaskModel:
-    """Return the encoder with the heads of one task: a new one each time, so that equal tasks get equal heads."""
+    """Return a new model with the heads of one task, so that equal tasks get equal heads."""
     heads: dict[str, tuple[TrainedFormat, Sequence[str]]] = {"text": (PASSAGE_RETRIEVAL, ())}
     if sample.terms:
         heads["task"] = (sample.split.form, sample.split.labels)
@@ -290,7 +289,7 @@ def _fresh(folder: Path, sample: Sample, state: Mapping[str, torch.Tensor] | Non
 
 
 def _compared_weights(model: MultiTaskModel, layers: int) -> list[torch.nn.Parameter]:
-    """Have the weights of the highest encoder layers take gradients, no others of the encoder, and return them."""
+    """Return the weights of the last encoder layers, and freeze the encoder's other weights."""
     lowest = max(0, model.encoder.config.num_hidden_layers - layers)
     freeze(model, TrainingSettings(frozen_layers=lowest))
     return [weight for weight in model.encoder.parameters() if weight.requires_grad]
@@ -302,7 +301,7 @@ def _outputs(model: MultiTaskModel, head: str, parts: Sequence[Input], precision
 
 
 def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[list[int]]:
-    """Return the positions of the inputs of each update that fits the head."""
+    """Return the indices of the inputs of each update of the head."""
     count = len(sample.split.inputs)
     epochs = settings.head_updates / -(-count // settings.batch_size)
     return [
@@ -311,6 +310,6 @@ def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[li
 
 
 def _passes(sample: Sample, settings: SimilaritySettings) -> int:
-    """Return about how many examples go through the encoder for one task."""
+    """Return the approximate number of examples that are encoded for one task."""
     headed = len(sample.split.inputs) + settings.head_updates * settings.batch_size if sample.terms else 0
     return 3 * len(sample.texts) + headed
