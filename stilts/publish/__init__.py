@@ -1,1 +1,1 @@
-"""What leaves the study: figures, pages, the site, a submission, an exported model."""
+"""Output of the study: figures, pages, the site, leaderboard submissions, exported models."""

@@ -1,4 +1,4 @@
-"""What the page of one measuring run shows, from its record and table alone."""
+"""Figures and tables for the page of a run of phase `measure`, from its record and table."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
 def plot(records: Sequence[Record], store: Store) -> list[Figure]:
-    """Plot what each run measured: a matrix for each similarity, or a task's learning curve and code length."""
+    """Plot the results of each run: a matrix for each similarity, or a task's learning curve and code lengths."""
     plots = {"similarity": _similarities, "complexity": _complexity}
     return [plots[record.run.settings.measure.kind](record, store.table(record.id)) for record in records]
 
 
 def tabulate_scalars(records: Sequence[Record]) -> pd.DataFrame:
-    """Return the numbers of the records, a row each, a column for each run and language; units as the measures say."""
+    """Return the metrics of the records: a row for each metric, a column for each run and language."""
     columns = {
         f"{record.run.condition} ({language})": metrics
         for record in records
@@ -42,7 +42,7 @@ def _similarities(record: Record, table: pd.DataFrame) -> Figure:
 
 
 def _matrix(axis: Axes, values: pd.DataFrame, name: str) -> None:
-    """Draw a matrix with its numbers; the shades of each reach from its lowest to its highest value."""
+    """Draw a matrix with its numbers; its shades range from its lowest to its highest value."""
     image = axis.imshow(values, cmap="Blues", aspect="auto")
     for row, column in np.ndindex(*values.shape):
         value = values.iat[row, column]
@@ -72,7 +72,7 @@ def _learning_curve(axis: Axes, metrics: dict[str, float], curve: pd.DataFrame, 
 
 
 def _code_lengths(axis: Axes, metrics: dict[str, float], curve: pd.DataFrame) -> None:
-    """Draw the bits a label costs in each portion, the first of which has the uniform code."""
+    """Draw the bits per label in each portion; the first portion has the uniform code."""
     places = np.arange(len(curve))
     axis.bar(places, curve["block_bits"] / curve["block_labels"], color=BLUE)
     axis.axhline(metrics["uniform_bits_per_label"], color="grey", linestyle=":", label="uniform code")

@@ -1,4 +1,4 @@
-"""A checkpoint as a folder that plain `transformers` loads, with its heads and a model card beside it."""
+"""Export of a checkpoint to a folder that plain `transformers` loads, with its heads and a model card."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,14 @@ HEADS = "heads.safetensors"
 
 
 def find_checkpoint(checkout: "Checkout", name: str) -> str:
-    """Return the id of the run whose checkpoint stands here and whose id begins with `name`.
+    """Return the id of the run that has a checkpoint and whose id begins with `name`.
 
     Raises
     ------
     UnknownName
-        If no run of that name left a checkpoint here.
+        If there is no such run.
     StiltsError
-        If several did; or the run is recorded but its checkpoint is gone, or it is one that leaves none.
+        If there are several; or if the run is recorded but its checkpoint was removed, or it never had one.
     """
     standing = _standing(checkout)
     found = [run_id for run_id in standing if run_id.startswith(name)]
@@ -55,22 +55,21 @@ def _standing(checkout: "Checkout") -> list[str]:
 
 
 def export(checkout: "Checkout", name: str, folder: Path) -> Path:
-    """Write a checkpoint to a new folder: encoder and tokenizer as `transformers` has them, heads, and a card.
+    """Write a checkpoint to a new folder, with encoder and tokenizer for `transformers`, the heads, and a model card.
 
-    `AutoModel.from_pretrained(folder)` gives the hidden states that the study had, adapters merged. The heads are in
-    `heads.safetensors`, a tensor ``<task>.<parameter>`` each, with a pooler that they share as ``pooler.<parameter>``;
-    its metadata hold, as JSON, each task's format and the names of its labels.
+    `AutoModel.from_pretrained(folder)` gives the same hidden states as in the study, with adapters merged. The heads
+    are in `heads.safetensors`, as tensors ``<task>.<parameter>``; a pooler that they share is ``pooler.<parameter>``.
+    The file's metadata contain, as JSON, each task's format and the names of its labels.
 
     Parameters
     ----------
     name : str
-        Id of a pretraining, intermediate or target run whose checkpoint stands here, or the beginning of only one such
-        id.
+        Id of a pretraining, intermediate or target run with a checkpoint, or a unique beginning of its id.
 
     Raises
     ------
     StiltsError
-        As `find_checkpoint`; if the run has no record, or its suite or encoder is not here, or the folder exists or
+        As `find_checkpoint`; if the run has no record, its suite or encoder does not exist, or the folder exists or
         cannot be written.
     """
     from safetensors import SafetensorError
@@ -109,7 +108,7 @@ def _write_model(checkout: "Checkout", run: Run, folder: Path) -> None:
 
 
 def list_tasks(run: Run) -> list[Task]:
-    """Return the tasks whose heads a run leaves: its own and those of the stages before; of pretraining none."""
+    """Return the tasks that a run has heads for: its own and those of earlier stages; none for pretraining."""
     if run.target is not None:
         return [get_target(run.target)]
     if not isinstance(run.settings, TrainingRunSettings):
@@ -128,7 +127,7 @@ def _head(checkout: "Checkout", run: Run, task: Task) -> dict[str, Any]:
 
 
 def make_card(checkout: "Checkout", record: Record) -> "ModelCard":
-    """Return the model card: front matter as the Hub reads it, with the whole record, and what a reader must know."""
+    """Return the model card: front matter for the Hub, which contains the whole record, and a text for readers."""
     from huggingface_hub import ModelCard
 
     children = (other for other in checkout.store() if record.id in other.run.parents)
@@ -167,7 +166,7 @@ def _licence(record: Record) -> str | None:
 
 
 def _eval_results(record: Record, evaluated: list[Record]) -> list["EvalResult"]:
-    """Return the dev score of each task, and the test scores of the runs that evaluated, by language."""
+    """Return the dev score of each task, and the test scores of its evaluations by language."""
     dev = [
         _eval_result(task, record, task.source_language, "validation", _dev_score(record, task))
         for task in list_tasks(record.run)

@@ -1,4 +1,4 @@
-"""What the page of one job shows of its runs, from their records alone."""
+"""Figures and tables for the page of a job, from the records of its runs."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ COLUMNS = 3  # panels beside each other
 
 
 def draw_learning_curves(records: Sequence[Record]) -> Figure:
-    """Plot the training loss by update, a panel for each run, with the best dev score marked."""
+    """Plot the training loss by update, with the best dev score marked, in a panel for each run."""
     figure, axes = _panels(len(records))
     for axis, record in zip(axes, records, strict=True):
         losses = [point for point in record.history if "loss" in point]
@@ -35,14 +35,14 @@ def draw_learning_curves(records: Sequence[Record]) -> Figure:
 
 
 def draw_pretraining_curves(records: Sequence[Record]) -> Figure:
-    """Plot bits per predicted token by update, a panel for each pretraining: of training and of held-out texts."""
+    """Plot bits per predicted token by update, on training and on held-out texts, in a panel for each pretraining."""
     figure, axes = _panels(len(records))
     for axis, record in zip(axes, records, strict=True):
         losses = [point for point in record.history if "loss" in point]
         held_out = [point for point in record.history if "dev_score" in point]
         bits = [point["loss"] / math.log(2) for point in losses]
         axis.plot([point["update"] for point in losses], bits, color="#0072B2", label="training")
-        # The phase's dev score is bits per token with a minus sign: the highest is the best.
+        # The dev score of pretraining is negative bits per token.
         axis.plot([point["update"] for point in held_out], [-point["dev_score"] for point in held_out], "o",
                   color="#D55E00", label="held out")  # fmt: skip
         axis.set(title=record.run.condition, xlabel="update", ylabel="bits per predicted token", ylim=(0, None))
@@ -51,7 +51,7 @@ def draw_pretraining_curves(records: Sequence[Record]) -> Figure:
 
 
 def tabulate_held_out(records: Sequence[Record]) -> pd.DataFrame:
-    """Return what each pretraining reached on held-out texts, a row for each language ("mul": all of them)."""
+    """Return the results of each pretraining on held-out texts, a row for each language ("mul": all languages)."""
     rows = [
         {
             "encoder": record.run.condition,
@@ -67,9 +67,9 @@ def tabulate_held_out(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def describe_learned(records: Sequence[Record], store: Store) -> str:
-    """Say which of the trainings that runs are, or stand on, did not get above chance on their dev set.
+    """State which trainings, among these runs and the parents of evaluations, are not above chance on their dev set.
 
-    A training on several tasks at once is passed over, since its dev score is a mean over them.
+    Trainings on several tasks at once are left out, since their dev score is a mean over tasks.
     """
     behind = [parent for record in records if record.run.phase == "zero-shot" for parent in record.run.parents]
     trained = [*records, *(found for name in dict.fromkeys(behind) if (found := store.find(name)))]
@@ -92,7 +92,7 @@ def describe_learned(records: Sequence[Record], store: Store) -> str:
 
 
 def tabulate_language_scores(records: Sequence[Record]) -> Figure:
-    """Plot each language's score, a row for each target task; English is the large filled mark."""
+    """Plot each language's score, in a row for each target task; English is the large mark."""
     rows = [
         {"target": record.run.target, "score": metrics["score"], "source": language == SOURCE_LANGUAGE}
         for record in records
@@ -123,7 +123,7 @@ def summarize_run(records: Sequence[Record]) -> pd.DataFrame:
     rows = [
         {
             "run": record.id,
-            # Similarities of tasks are no scores.
+            # Runs that measure similarity have no score.
             "mean score": round(float(np.mean([own.get("score", np.nan) for own in record.metrics.values()])), 1),
             "seconds": round(record.provenance.seconds, 1),
             "examples/s": round(record.provenance.examples_per_second),
@@ -139,7 +139,7 @@ def summarize_run(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def tabulate_settings(records: Sequence[Record]) -> pd.DataFrame:
-    """Return the resolved settings, one row each, a column for each target task (or condition)."""
+    """Return the resolved settings: a row for each setting, a column for each target task (or condition)."""
     flat = [pd.json_normalize(record.run.settings.model_dump(mode="json")).iloc[0].map(str) for record in records]
     columns = {
         record.run.target or record.run.condition: own for record, own in zip(records, flat, strict=True)

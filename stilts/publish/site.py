@@ -37,9 +37,9 @@ LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "p
 
 
 def list_run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
-    """Return the appendix's pages, in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
+    """Return the appendix's pages in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
 
-    A job's id changes with its settings; the page's name does not, so that the table of contents can be committed.
+    Unlike the job's id, the page's name does not depend on settings, so that the table of contents can be committed.
     """
     seen: Counter[str] = Counter()
     pages = {}
@@ -51,7 +51,7 @@ def list_run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
 
 
 def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
-    """Make `_toc.yml` list the pages of these jobs under the appendix; return whether that changed the file."""
+    """List the pages of these jobs in the appendix of `_toc.yml`, and return whether the file changed."""
     path = root / "_toc.yml"
     toc = _read_toc(root)
     chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if chapter["file"] == RUNS_PAGE]
@@ -67,14 +67,14 @@ def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
 
 
 def list_toc_pages(root: Path) -> list[str]:
-    """Return the pages that `_toc.yml` names, the first page first, without suffix."""
+    """Return the pages of `_toc.yml` in their order, without suffix."""
     toc = _read_toc(root)
     chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
     return [toc["root"], *(page for chapter in chapters for page in _files(chapter))]
 
 
 class _Entry(BaseModel):
-    """A page of the table of contents, with those under it; other keys are Jupyter Book's."""
+    """A page of the table of contents, with its subpages; other keys belong to Jupyter Book."""
 
     file: Annotated[str, Field(min_length=1, pattern=r"^[^/\\]")]
     sections: list["_Entry"] = []
@@ -112,21 +112,21 @@ def _files(entry: Mapping) -> Iterator[str]:
 
 
 def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
-    """Copy executed notebooks, and the figures and tables beside the analyses', to where the book reads them.
+    """Copy executed notebooks, and the figures and tables of analyses, to the book's folder.
 
-    What is there and belongs to no page is removed; a file with the same content is left as it is.
+    Files that belong to no page are removed; files with the same content are not written again.
 
     Parameters
     ----------
     executed : mapping of str to Path
-        Page of a run, as `list_run_pages` names it -> executed notebook.
+        Page, as in `list_run_pages` -> executed notebook.
     analyses : sequence of Path
-        Folders of executed analyses: the notebook, and the files that it wrote.
+        Folders of executed analyses, each with the notebook and the files that it wrote.
 
     Raises
     ------
     StiltsError
-        If one of them cannot be read, or cannot be written where the book reads it.
+        If a file cannot be read or written.
     """
     with _said():
         _copy(root, executed, analyses)
@@ -146,7 +146,7 @@ def _copy(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) ->
 
 @contextmanager
 def _said() -> Iterator[None]:
-    """Raise StiltsError for what the disk does not let be done."""
+    """Turn OSError into StiltsError."""
     try:
         yield
     except OSError as error:
@@ -158,12 +158,12 @@ def _said() -> Iterator[None]:
 
 
 def build(root: Path) -> Path:
-    """Build the book, every warning an error, and return the folder of its HTML; if nothing changed nothing is done.
+    """Build the book unless nothing changed, and return the folder of its HTML. Warnings are errors.
 
     Raises
     ------
     StiltsError
-        If a page of `_toc.yml` is missing, Jupyter Book warns or fails, or a page has not been written.
+        If a page of `_toc.yml` is missing, Jupyter Book warns or fails, or it did not write a page.
     """
     _require_sources(root)
     html, state = root / "_build" / "html", root / "_build" / "state.json"
@@ -174,8 +174,7 @@ def build(root: Path) -> Path:
         return html
     state.unlink(missing_ok=True)
     if known is None or known.settings != digests[0] or _changed_files(html, known.files):
-        # Sphinx would keep pages that left the table of contents, side bars that it has changed, and what others have
-        # changed of what it wrote.
+        # Sphinx would keep pages that left the table of contents, outdated side bars, and files that others changed.
         shutil.rmtree(root / "_build", ignore_errors=True)
     _run_jupyter_book(root)
     if missing := [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]:
@@ -188,7 +187,7 @@ def build(root: Path) -> Path:
 
 
 class _Built(BaseModel):
-    """What a book was built from, and what it was then: each file of its HTML -> its checksum."""
+    """Digests of a book's sources, and the checksum of each file of its HTML."""
 
     settings: str
     pages: str
@@ -196,7 +195,7 @@ class _Built(BaseModel):
 
 
 def _built(state: Path) -> _Built | None:
-    """Return what stands of the last build, None where that is not known: the book is built again then."""
+    """Return the state of the last build; None if it is unknown, and the book must be rebuilt."""
     try:
         return _Built.model_validate_json(state.read_bytes())
     except FileNotFoundError:
@@ -211,7 +210,7 @@ def _kind(error: Exception) -> str:
 
 
 def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
-    """Return the files of a built site that are missing or not as they were built."""
+    """Return the files of a built site that are missing or were changed."""
     return [name for name, known in files.items() if not (html / name).is_file() or sha256(html / name) != known]
 
 
@@ -226,12 +225,12 @@ def _require_sources(root: Path) -> None:
 
 
 def _run_jupyter_book(root: Path) -> None:
-    main = "from jupyter_book.cli.main import main; main()"  # its script may name another Python
+    main = "from jupyter_book.cli.main import main; main()"  # the installed script may use another Python
     command = build_command("-c", main, "build", str(root), "-W", "-n", "--keep-going")
     where = make_environment(find_runs_folder(root))
     done = subprocess.run(command, cwd=root, env=where, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        # Sphinx reports a page's warnings only when it reads the page: the next build must read all pages again.
+        # Sphinx reports warnings only for pages that it reads, so the next build must read all pages again.
         shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
         if ended := ended_by_signal(done.returncode):
             raise StiltsError(f"Jupyter Book was ended by {ended}; the same command goes on")
@@ -258,7 +257,7 @@ def _pages_digest(root: Path) -> str:
 
 
 def _checksums(root: Path, files: Iterable[Path]) -> dict[str, str]:
-    """Return each file's checksum by its path below the root, that of the package's own file by its name."""
+    """Return each file's checksum by its path relative to the root; files outside the root by their name."""
     return {str(file.relative_to(root)) if file.is_relative_to(root) else file.name: sha256(file) for file in files}
 
 
@@ -266,7 +265,7 @@ def _checksums(root: Path, files: Iterable[Path]) -> dict[str, str]:
 
 
 class _Page(HTMLParser):
-    """What a page holds: its anchors, its links, the resources that it loads, and images without alt text."""
+    """Content of an HTML page: anchors, links, loaded resources, and images without alt text."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -278,7 +277,7 @@ class _Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note what one tag adds."""
+        """Collect the content of one tag."""
         values = {name: value or "" for name, value in attributes}
         self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
         self.elements += 1
@@ -293,11 +292,11 @@ class _Page(HTMLParser):
 
 
 def check(html: Path) -> list[str]:
-    """Return what is wrong with a built site: a sentence for each problem, none if all is well.
+    """Return the problems of a built site, a sentence for each.
 
-    Every file must be as it was built; every page and every file of a figure's data must hold something.
-    Every image, local link and anchor must exist; every image must have alt text; nothing that a page or a style
-    sheet loads may come from another host. Links that a reader may follow to another host are not followed.
+    No file may be changed since the build, and no page or CSV file may be empty. Every image, local link and anchor
+    must exist, and every image must have alt text. Pages and style sheets may not load anything from another host.
+    Links to other hosts are not followed.
     """
     written = [path for path in html.rglob("*.html") if not path.relative_to(html).parts[0].startswith("_")]
     pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in written}

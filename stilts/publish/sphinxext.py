@@ -1,7 +1,7 @@
-"""The book's Sphinx extension: what MyST-NB leaves to be done for the captioned outputs of executed notebooks.
+"""The book's Sphinx extension for captioned outputs of executed notebooks.
 
-MyST-NB makes a figure of every captioned output. A paper numbers its tables apart and sets their captions on top; and
-each figure and table of this book ends in links to its data, its notebook and its source.
+MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
+top, as papers do, and adds links to data, notebook and source to each caption.
 """
 
 from pathlib import Path
@@ -18,16 +18,16 @@ class table_figure(nodes.figure):  # noqa: N801 (docutils names its nodes in low
 
 
 class table_caption(nodes.caption):  # noqa: N801
-    """Its caption, which stands before the table."""
+    """Caption of a table, placed above it."""
 
 
 class NumberTables(SphinxTransform):
     """Replace each figure around an HTML table by a `table_figure` with its caption first."""
 
-    default_priority = 500  # after the parser, before the standard domain notes labels and numbers
+    default_priority = 500  # after the parser, before the standard domain assigns labels and numbers
 
     def apply(self, **kwargs) -> None:
-        """Work on one document."""
+        """Transform one document."""
         for figure in list(self.document.findall(nodes.figure)):
             if _shows_table(figure):
                 captions = [child for child in figure.children if isinstance(child, nodes.caption)]
@@ -44,16 +44,16 @@ def _shows_table(figure: nodes.figure) -> bool:
 
 
 class LinkFigures(SphinxTransform):
-    """Let each caption of an executed notebook end in links: its data as CSV, the notebook, the template.
+    """Append links to each caption of an executed notebook: its data as CSV, the notebook, the template.
 
-    The data of a figure `fig-gain` stand in `gain.csv` or `fig-gain.csv` beside the page; a figure without such a file
-    has no link to data.
+    The data of a figure `fig-gain` are in `gain.csv` or `fig-gain.csv` beside the page; without such a file there is
+    no link to data.
     """
 
     default_priority = 510
 
     def apply(self, **kwargs) -> None:
-        """Work on one document; one without a template in its metadata is no executed notebook."""
+        """Transform one document; documents without `template` in their metadata are not executed notebooks."""
         template = _metadata(self.document, "template")
         if template is None:
             return
@@ -83,12 +83,12 @@ def _links(targets: dict[str, str]) -> nodes.inline:
 
 
 def visit_table_figure(self: HTML5Translator, node: table_figure) -> None:
-    """Open the element."""
+    """Open the figure element."""
     self.body.append(self.starttag(node, "figure", CLASS="table-figure"))
 
 
 def depart_table_figure(self: HTML5Translator, node: table_figure) -> None:
-    """Close it."""
+    """Close the figure element."""
     self.body.append("</figure>\n")
 
 
@@ -98,7 +98,7 @@ def visit_table_caption(self: HTML5Translator, node: table_caption) -> None:
 
 
 def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
-    """Close it here: docutils would close a figure's caption at the figure's end."""
+    """Close the caption here, since docutils would close it at the end of the figure."""
     self.depart_caption(node)
     self.body.append("</figcaption>\n")
 

@@ -1,11 +1,10 @@
-"""A study's predictions as the XTREME leaderboard takes them: one folder a task, one file a language.
+"""A study's predictions in the layout of the XTREME leaderboard: a folder for each task, a file for each language.
 
 The layout is that of google-research/xtreme's `mock_test_data/predictions`: ``<task>/test-<language>.tsv`` (``.json``
-for question answering), in the order of the official test files. `manifest.json` beside them says which runs they come
-from.
+for question answering), in the order of the official test files. `manifest.json` names the runs that made them.
 
-The intermediate task of each target is the one with the best English dev score, as Phang et al. (2020) choose theirs;
-no test score and no score of another language has a part in the choice.
+The intermediate task of each target is the one with the best English dev score, as in Phang et al. (2020). Test scores
+and scores of other languages are not used for the choice.
 """
 
 import json
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 SUITE = "xtreme"
 MANIFEST = "manifest.json"
-# Position of a label in the suite -> what the official files call it.
+# Task -> names of its labels in the official files, in the order of the suite's labels.
 LABELS = {"xnli": ("entailment", "neutral", "contradiction"), "paws-x": ("0", "1")}
 RULES = {
     "intermediate task": "for each target the one with the highest English dev score, the mean over seeds; no "
@@ -61,14 +60,14 @@ DevScores = dict[str, dict[int, float]]  # condition -> seed -> English dev scor
 
 @dataclass(frozen=True)
 class Choice:
-    """The run whose predictions stand for a target, and what it was chosen by.
+    """The run whose predictions are submitted for a target, and the scores by which it was chosen.
 
     Attributes
     ----------
     run : Run
         Of phase 3.
     dev_scores : dict
-        Condition -> seed -> English dev score, all that there was to choose from.
+        Condition -> seed -> English dev score, for all candidates.
     """
 
     run: Run
@@ -77,7 +76,7 @@ class Choice:
 
 @dataclass
 class Submission:
-    """What goes into the folder.
+    """Content of the submission folder.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class Submission:
     files : dict
         Path in the folder -> text.
     gaps : list of str
-        What keeps it from being a whole submission.
+        What is missing from a complete submission.
     """
 
     choices: dict[str, Choice] = field(default_factory=dict)
@@ -100,13 +99,13 @@ def submit(plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
     Parameters
     ----------
     partial : bool
-        Whether to write what there is where something is missing.
+        Whether to write an incomplete submission.
 
     Raises
     ------
     StiltsError
-        If the study is not of the suite xtreme or its suite does not stand here; if something is missing (all of it is
-        listed) and `partial` is not set, or nothing is there at all; if the folder exists or cannot be written.
+        If the study's suite is not xtreme or does not exist; if predictions are missing (the error lists them) and
+        `partial` is not set, or there are none; if the folder exists or cannot be written.
     """
     if plan.study.data.suite != SUITE:
         raise StiltsError(f"the leaderboard takes the tasks of suite '{SUITE}'; study '{plan.study.name}' is of suite "
@@ -127,7 +126,7 @@ def submit(plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
 
 
 def collect(plan: "Plan", suite: Path) -> Submission:
-    """Choose a run for each target and lay out its predictions; what is missing is noted, not raised."""
+    """Return the submission of a study: a chosen run for each target, and its files; missing parts become gaps."""
     store = plan.checkout.store()
     records = {run.id: record for run in plan.runs if (record := store.find(run.id))}
     submission = Submission()
@@ -163,12 +162,12 @@ def _treebanks_of_the_hub(suite: Path) -> bool:
 
 
 def choose(plan: "Plan", records: Mapping[str, Record], target: str) -> Choice | None:
-    """Return the run that stands for a target by `RULES`; None where no dev score is recorded.
+    """Return the run that `RULES` choose for a target; None if no dev score is recorded.
 
     Parameters
     ----------
     records : mapping of str to Record
-        Those of the plan's runs that have one, by id.
+        Records of the plan's runs by id.
     """
     task = get_target(target)
     by_target = _dev_scores(plan.runs, records)
@@ -179,7 +178,7 @@ def choose(plan: "Plan", records: Mapping[str, Record], target: str) -> Choice |
     condition = max(eligible, key=lambda name: mean(dev[name].values()))
     seed = max(dev[condition], key=dev[condition].__getitem__)
     found = [run for run in plan.runs if (run.phase, run.condition, run.target) == ("zero-shot", condition, target)]
-    # Without any training there is one run for all seeds.
+    # Without training there is one run for all seeds.
     run = next(run for run in found if run.seed == seed or not run.parents)
     return Choice(run, dev)
 
@@ -195,7 +194,7 @@ def _dev_scores(runs: Iterable[Run], records: Mapping[str, Record]) -> dict[str,
 
 
 def _over_targets(by_target: Mapping[str, DevScores]) -> DevScores:
-    """Return the means over all trained targets, of those conditions and seeds that have every one."""
+    """Return the means over all trained targets, for the conditions and seeds that have all of them."""
     means: DevScores = {}
     for condition, seeds in next(iter(by_target.values()), {}).items():
         for seed in seeds:
@@ -209,7 +208,7 @@ def _over_targets(by_target: Mapping[str, DevScores]) -> DevScores:
 
 
 def _lay_out(submission: Submission, task: Task, predictions: "pd.DataFrame", suite: Path) -> None:
-    """Add a target's files, and what they lack."""
+    """Add a target's files and gaps to a submission."""
     parts = dict(iter(predictions.groupby("language", observed=True)))
     for language, official in TEST_ROWS[task.name].items():
         place = f"{task.name}, {language}"
@@ -235,7 +234,7 @@ def _text(test: "_TestSet", predictions: Sequence[str], place: str) -> str:
 
 @dataclass(frozen=True)
 class _TestSet:
-    """One language's test set as the suite has it: `asked` are the rows that have a prediction each, in order."""
+    """One language's test set in the suite; each row of `asked` has a prediction, in the same order."""
 
     task: Task
     asked: list[Row]
@@ -257,7 +256,7 @@ def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
 
 
 def _gaps(test: _TestSet, given: int, official: int | None) -> Iterator[str]:
-    """Say in what a language falls short of the official test set."""
+    """Yield what a language's test set is missing compared with the official one."""
     asked = len(test.asked)
     if not test.has_ids:
         yield "the suite does not say where a row stands in the official file (no column 'id'); build it again"
@@ -306,12 +305,12 @@ def _manifest(plan: "Plan", submission: Submission, suite: Path) -> dict[str, An
 
 
 def average_scores(scores: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return XTREME's averages of task scores in percent, by group and over all; None where a task is missing.
+    """Return XTREME's averages of task scores in percent, by group and over all tasks; None if a task is missing.
 
     Parameters
     ----------
     scores : mapping of str to float
-        Target -> XTREME's score of it, None where a language is missing.
+        Target -> XTREME's score, None if a language is missing.
     """
     groups: dict[str, list[str]] = {}
     for target in FOLDERS:
@@ -357,20 +356,19 @@ def _about(choice: Choice, record: Record, submission: Submission, target: str) 
 
 
 def _scoring_options(record: Record, target: str) -> dict[str, str]:
-    """Return by what further rules a run counted its score."""
+    """Return further options of the metric of a run."""
     rule = record.run.settings.evaluation.chunk_rule
     return get_target(target).format.with_options(chunk_rule=rule).scoring_options()
 
 
 def _official(target: str, scores: Mapping[str, float], exact: Mapping[str, float]) -> float | None:
-    """Return a task's score as XTREME averages it, None where one of its languages is missing."""
+    """Return XTREME's score of a task; None if one of its languages is missing."""
     if scores.keys() != TEST_ROWS[target].keys():
         return None
-    return mean([*scores.values(), *exact.values()])  # as many of either, so that this is the mean of both means
+    return mean([*scores.values(), *exact.values()])  # equally many of both, so this is the mean of both means
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the folder whole or not at all."""
     with new_folder(folder, "submission") as part:
         for name, text in files.items():
             path = part / name

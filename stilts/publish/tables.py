@@ -1,4 +1,4 @@
-"""Tables of the book: plain HTML that the book's script makes sortable, and the same rows as CSV beside the page."""
+"""Tables of the book, as HTML that the book's script makes sortable, and as CSV beside the page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "
     Parameters
     ----------
     frame : DataFrame
-        Shown without its index; a missing value is shown as an en dash.
+        Shown without its index; missing values are shown as en dashes.
     csv : Path or None, default=None
-        File that the unrounded rows are written to; its folder is made.
+        File for the unrounded rows; its folder is created.
     decimals : int, default=1
-        Digits that floats are shown with.
+        Decimals of floats.
     """
     from IPython.display import HTML
 
@@ -26,5 +26,5 @@ def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False, lineterminator="\n")
     shown = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
-    # pandas has a sign of its own for a missing integer and for None, whatever `na_rep` says.
+    # pandas ignores `na_rep` for missing integers and for None.
     return HTML(frame.astype(object).where(frame.notna(), "–").to_html(index=False, **shown))

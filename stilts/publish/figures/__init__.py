@@ -1,4 +1,4 @@
-"""Figures of the book, drawn from tables alone; each is saved with its data."""
+"""Figures of the book, drawn from tables and saved with their data."""
 
 from stilts.publish.figures.design import draw_costs, draw_coverage, draw_throughput
 from stilts.publish.figures.questions import (

@@ -1,4 +1,4 @@
-"""Figures of the study's design: languages covered, costs, throughput."""
+"""Figures of the study's design: covered languages, costs, throughput."""
 
 from typing import get_args
 
@@ -17,12 +17,12 @@ _PHASE_LOOKS = {
 
 
 def draw_costs(table: pd.DataFrame) -> Figure:
-    """Plot the seconds that each condition took, stacked by phase.
+    """Plot the time of each condition, stacked by phase.
 
     Parameters
     ----------
     table : DataFrame
-        condition, phase, seconds, summed over runs. Without a row the figure says so.
+        condition, phase, seconds, summed over runs. If it is empty, the figure says so.
     """
     with apply_style():
         if table.empty:
@@ -47,12 +47,12 @@ def draw_costs(table: pd.DataFrame) -> Figure:
 
 
 def draw_throughput(table: pd.DataFrame) -> Figure:
-    """Plot the training speed of several loops on the same work, and the English dev score that each reached.
+    """Plot the training speed of several training loops on the same task, and the English dev score of each.
 
     Parameters
     ----------
     table : DataFrame
-        name, examples_per_second, times (how many times the slowest), dev_score, dev_low, dev_high (percent).
+        name, examples_per_second, times (relative to the slowest), dev_score, dev_low, dev_high (percent).
     """
     with apply_style():
         figure = make_figure(7.4, 1.0 + 0.42 * len(table))
@@ -78,11 +78,13 @@ def draw_throughput(table: pd.DataFrame) -> Figure:
 def draw_coverage(table: pd.DataFrame) -> Figure:
     """Plot which target task has a test set in which language.
 
+    A full square has as many rows as the task's largest test set, an open one fewer. Languages are sorted by their
+    distance to English.
+
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.suite_report.tabulate_coverage`: task, language, rows. A full square has as many rows as
-        the task's largest set, an open one fewer. Languages stand from the nearest to English to the farthest.
+        From `stilts.analysis.suite_report.tabulate_coverage`: task, language, rows.
     """
     with apply_style():
         if table.empty:

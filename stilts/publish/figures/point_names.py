@@ -1,4 +1,4 @@
-"""Names beside the points of a plot, placed so that none covers another or a point."""
+"""Labels for the points of a plot, placed so that no label covers another one or a point."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,25 @@ from matplotlib.transforms import Bbox
 
 DIRECTIONS = 16
 RADII = (4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points, from the mark to the text's nearest side
-LINE_FROM = 8.0  # from here on a thin line leads to the mark
+LINE_FROM = 8.0  # at this radius and above, a thin line connects text and mark
 
 
 def name_points(
     axis: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str], size: float = 6.5, mark: float = 5.0
 ) -> list[Bbox]:
-    """Write names beside points, each at the nearest free place, and return the places in pixels, in the order given.
+    """Write names beside points, each at the nearest free place, and return their boxes in pixels.
 
-    Crowded points choose first. Of equal distances the first direction from the right, counter-clockwise, is taken, so
-    that the same data give the same plot. Where no place is free, the one that covers least is taken.
+    Points in crowded regions are labelled first. Directions are tried counter-clockwise from the right, so that the
+    same data give the same plot. If no place is free, the one that covers the least is taken.
 
     Parameters
     ----------
     axis : Axes
-        With its limits set: they, and the figure's layout, are taken as final.
+        Its limits and the figure's layout must be final.
     x, y : sequence of float
         In data units.
     size, mark : float
-        Of the text and of the marks, in points.
+        Sizes of the text and of the marks, in points.
     """
     figure = axis.figure
     figure.draw_without_rendering()
@@ -60,7 +60,7 @@ def _crowded_first(points: np.ndarray) -> list[int]:
 def _nearest_free(
     point: np.ndarray, size: tuple[float, float], taken: np.ndarray, frame: np.ndarray, pixels: float
 ) -> tuple[float, np.ndarray]:
-    """Return the distance and the box (x0, y0, x1, y1) of the nearest place that covers nothing, or else the least."""
+    """Return the radius and the box (x0, y0, x1, y1) of the nearest place that covers nothing, else the least."""
     tried = []
     for radius in RADII:
         for step in range(DIRECTIONS):
@@ -74,14 +74,14 @@ def _nearest_free(
 
 
 def _beside(point: np.ndarray, size: tuple[float, float], distance: float, angle: float) -> np.ndarray:
-    """A box of a size whose side nearest to the point lies so far away in a direction."""
+    """Return a box in a direction from the point, whose nearest side has the given distance to it."""
     half = np.array(size) / 2
     centre = point + np.array([np.cos(angle), np.sin(angle)]) * (distance + half)
     return np.concatenate([centre - half, centre + half])
 
 
 def _covered(box: np.ndarray, others: np.ndarray) -> float:
-    """The area that a box has in common with others, an array of shape (others, 4)."""
+    """Return the area that a box shares with others, an array of shape (others, 4)."""
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     return float(sides.clip(min=0).prod(axis=1).sum())
 

@@ -28,17 +28,17 @@ from stilts.publish.figures.transfer import GAIN, draw_intervals, find_symmetric
 
 
 def draw_distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[float, float]]) -> Figure:
-    """Plot the gap, and below it its change, against a distance to English; every language is named.
+    """Plot the gap, and below it its change, against a distance to English, with every language named.
 
     Parameters
     ----------
     table : DataFrame
-        As `distance_answer.language_means` returns it: code, name, script, gap, change (points) and
-        the distances. Languages without this distance are left out. Without any the figure says so.
+        From `distance_answer.language_means`: code, name, script, gap, change (points) and the distances. Languages
+        without this distance are left out. If there are none, the figure says so.
     distance : str
-        Column that is on the horizontal axis.
+        Column of the horizontal axis.
     lines : dict
-        Outcome -> intercept and slope, in the units of the axes, of the line that is drawn; an outcome may be absent.
+        Outcome -> intercept and slope of a line, in the units of the axes; outcomes may be absent.
     """
     with apply_style():
         known = table.dropna(subset=[distance])
@@ -81,15 +81,16 @@ def _distance_panel(
 def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figure:
     """Plot the mean gain of each group with its interval, and each language as a small ring.
 
+    Means are filled if their interval excludes zero.
+
     Parameters
     ----------
     languages : DataFrame
         group, language, gain (points).
     means : DataFrame
-        A row for each group: group, gain, low, high. Filled where the interval leaves zero out. Without any the figure
-        says so.
+        A row for each group: group, gain, low, high. If it is empty, the figure says so.
     rows : str
-        What the groups are.
+        Label of the groups.
     """
     with apply_style():
         if means.empty:
@@ -100,10 +101,10 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
         axis.axvline(0, color=FAINT, linewidth=0.8)
         for place, group in enumerate(groups):
             own = languages[languages["group"] == group]["gain"].sort_values()
-            spread = place + 0.16 + 0.16 * (np.arange(len(own)) % 3 - 1)  # three lines, so that rings stand apart
+            spread = place + 0.16 + 0.16 * (np.arange(len(own)) % 3 - 1)  # on three lines, to keep rings apart
             axis.plot(own, spread, "o", color="#9a9a9a", fillstyle="none", markersize=3.2, markeredgewidth=0.8,
                       label=None if place else "one language")  # fmt: skip
-        above = {group: place - 0.2 for place, group in enumerate(groups)}  # over the rings of the group
+        above = {group: place - 0.2 for place, group in enumerate(groups)}  # above the group's rings
         draw_intervals(axis, means.rename(columns={"group": "language"}), above, "mean over languages")
         for place, row in enumerate(means.itertuples()):
             axis.text(row.gain, place - 0.34, signed(row.gain), ha="center", va="center", fontsize=7.5)
@@ -117,14 +118,15 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
 
 
 def draw_scheme_matrices(table: pd.DataFrame) -> Figure:
-    """Plot the gain of each intermediate task (rows) on each target (columns), a matrix for each way of training.
+    """Plot the gain of each intermediate task (rows) on each target (columns), in a matrix for each training scheme.
+
+    Numbers are bold if the interval excludes zero. A frame marks pairs of the same task.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.adapters_answer.pair_gains` returns it: scheme, intermediate, target, same, gain,
-        excludes_zero. Bold where the interval leaves zero out; a frame where both are the same task. Without any it
-        says so.
+        From `stilts.analysis.questions.adapters_answer.pair_gains`: scheme, intermediate, target, same, gain,
+        excludes_zero. If it is empty, the figure says so.
     """
     with apply_style():
         if table.empty:
@@ -159,13 +161,15 @@ def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
 
 
 def draw_similarity_scatter(table: pd.DataFrame) -> Figure:
-    """Plot gain against similarity of pairs of tasks, both beyond the means of their tasks, a panel for each group.
+    """Plot gain against similarity of task pairs, both beyond the means of their tasks, in a panel for each group.
+
+    The marks show the intermediate tasks, and each point is named after its target.
 
     Parameters
     ----------
     table : DataFrame
-        As `adapters_answer.beyond_means_points` returns it: group, intermediate, target, similarity,
-        gain. Marks tell the intermediate tasks apart, and each point is named after its target. Without any it says so.
+        From `adapters_answer.beyond_means_points`: group, intermediate, target, similarity, gain. If it is empty, the
+        figure says so.
     """
     with apply_style():
         if table.empty:
@@ -190,7 +194,7 @@ def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], gro
         color, marker, _ = STYLES[place % len(STYLES)]
         own = table[table["intermediate"] == task]
         axis.plot(own["similarity"], own["gain"], marker, color=color, markersize=5, linestyle="none", label=task)
-    slope = float(np.mean(table["similarity"] * table["gain"]))  # the similarity has mean 0 and deviation 1
+    slope = float(np.mean(table["similarity"] * table["gain"]))  # similarity has mean 0 and standard deviation 1
     ends = np.array([table["similarity"].min(), table["similarity"].max()])
     axis.plot(ends, slope * ends, color=INK, linestyle="--", linewidth=1.0)
     axis.margins(x=0.12, y=0.12)
@@ -202,12 +206,14 @@ def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], gro
 def draw_order_gains(table: pd.DataFrame) -> Figure:
     """Plot the gain of each order of intermediate training, for languages of each kind.
 
+    Means over several languages have their interval, and are filled if it excludes zero. The interval of a single
+    language, which is over seeds only, would hide the others and is only in the table.
+
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.order.gains` returns it: training, languages, rows, gain, low, high (points). A
-        mean over several languages has its interval, and is filled where that leaves zero out; that of a single
-        language, over seeds alone, would hide the others and is left to the table. Without a row the figure says so.
+        From `stilts.analysis.questions.order.gains`: training, languages, rows, gain, low, high (points). If it is
+        empty, the figure says so.
     """
     with apply_style():
         if table.empty:
@@ -228,7 +234,7 @@ def draw_order_gains(table: pd.DataFrame) -> Figure:
 
 
 def _marks(axis: Axes, table: pd.DataFrame, height: pd.Series, style: tuple, label: str) -> None:
-    """Draw gains with intervals in one style; filled where the interval leaves zero out, and where there is none."""
+    """Draw gains with intervals in one style; filled if the interval excludes zero, and if there is no interval."""
     color, marker, _ = style
     known = table["low"].notna()
     axis.hlines(height[known], table["low"][known], table["high"][known], color=color, linewidth=1.1)
@@ -239,7 +245,7 @@ def _marks(axis: Axes, table: pd.DataFrame, height: pd.Series, style: tuple, lab
 
 
 def _named_rows(axis: Axes, names: Sequence[str]) -> None:
-    """Name the rows of a dot plot on the left, the first on top."""
+    """Label the rows of a dot plot, the first on top."""
     axis.set_yticks(range(len(names)), names, fontsize=7.5)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
@@ -251,14 +257,15 @@ def _named_rows(axis: Axes, names: Sequence[str]) -> None:
 def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
     """Plot the score of every test language by kind of intermediate training, the nearest to English on top.
 
+    An asterisk marks languages that some condition trains on.
+
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.order.by_language` returns it: code, trained, and a column of scores (percent) for
-        each kind of training. Languages that some condition trains on bear an asterisk. Without a row the figure says
-        so.
+        From `stilts.analysis.questions.order.by_language`: code, trained, and a column of scores (percent) for each
+        kind of training. If it is empty, the figure says so.
     distance : str
-        Kind of distance to English that orders the languages.
+        Kind of distance by which languages are sorted.
     """
     with apply_style():
         if table.empty:
@@ -283,14 +290,15 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
 
 
 def draw_forgetting(table: pd.DataFrame) -> Figure:
-    """Plot the first language's dev score after the first stage and after the second, a row for each condition.
+    """Plot the first language's dev score after the first and after the second stage, in a row for each condition.
+
+    The change is written beside the row.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.order.forgetting_table` returns it: training, language, before, after, lost
-        (percent and points). What was lost is written beside the row, with the sign of the change. Without a row the
-        figure says so.
+        From `stilts.analysis.questions.order.forgetting_table`: training, language, before, after (percent), lost
+        (points). If it is empty, the figure says so.
     """
     with apply_style():
         if table.empty:
@@ -320,12 +328,12 @@ def draw_complexity_gaps(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.complexity.task_gaps` returns it: task, code_length (bits an example), gap, low,
-        high (points). Tasks without a code length are left out; without any the figure says so.
+        From `stilts.analysis.questions.complexity.task_gaps`: task, code_length (bits per example), gap, low, high
+        (points). Tasks without a code length are left out. If there are none, the figure says so.
     dials : mapping or None
-        Dial -> its tasks from the lowest level to the highest, which are joined.
+        Dial -> its tasks from the lowest level to the highest, which are joined by a line.
     line : (float, float) or None
-        Intercept and slope on the logarithm of the code length to base 2, dashed.
+        Intercept and slope of a dashed line, with the code length on a scale of log2.
     """
     with apply_style():
         known = table.dropna(subset=["code_length", "gap"])
@@ -362,13 +370,13 @@ def draw_complexity_gaps(
 
 
 def draw_source_gains(table: pd.DataFrame) -> Figure:
-    """Plot the gain of each intermediate task in each source language, with its interval.
+    """Plot the gain of each intermediate task in each source language with its interval; filled if it excludes zero.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.complexity.source_gains` returns it: task, source, gain, low, high (points).
-        Filled where the interval leaves zero out. Without a row the figure says so.
+        From `stilts.analysis.questions.complexity.source_gains`: task, source, gain, low, high (points). If it is
+        empty, the figure says so.
     """
     with apply_style():
         if table.empty:

@@ -1,7 +1,7 @@
-"""The study's plots. Each takes a tidy table and returns a figure; `save` writes it with its data.
+"""Style of the figures. Each figure function takes a tidy table and returns a figure; `save` writes it with its data.
 
-They are made to be read in grey and by colour-blind readers: signs are written out, lines differ in marker and dash,
-and what leaves zero out is marked by more than colour. The same data give the same bytes.
+Figures are readable in greyscale and by colour-blind readers: signs are written out, lines differ in marker and dash,
+and effects whose interval excludes zero are not marked by colour alone. The same data give the same bytes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from stilts.study.settings import BASELINE
 
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
-# Okabe and Ito's palette, darkest first for print, with a marker and a dash each.
+# Okabe and Ito's palette, darkest colour first, each with a marker and a dash.
 STYLES = (
     ("#000000", "o", "-"),
     ("#0072B2", "s", "--"),
@@ -46,7 +46,7 @@ STYLE = {
 
 
 class Saved:
-    """A figure that stands as SVG beside its data; a notebook shows it.
+    """A figure that is saved as SVG with its data, for a notebook to display.
 
     Attributes
     ----------
@@ -69,9 +69,9 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
     Parameters
     ----------
     data : DataFrame
-        What the figure shows, written with six digits behind the point.
+        Data of the figure, written with six decimals.
     out : Path
-        Folder; made if need be.
+        Folder, created if it does not exist.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,12 +83,12 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
 
 
 def apply_style():
-    """Draw in the study's style, on matplotlib's own defaults: what a user has set for other work changes no figure."""
+    """Return a context in which figures have the study's style, whatever the user's matplotlib settings are."""
     return matplotlib.style.context(["default", STYLE])
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches that no global state knows of, so that notebooks do not show it twice."""
+    """Return a figure of a size in inches, unknown to pyplot, so that notebooks do not show it twice."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -100,7 +100,7 @@ def draw_empty(text: str) -> Figure:
 
 
 def assign_styles(names: Sequence[str]) -> dict[str, tuple]:
-    """Give each name its colour, marker and dash; the baseline is black. More names than styles begin again."""
+    """Return colour, marker and dash of each name; the baseline is black. Styles repeat if there are too few."""
     ordered = [BASELINE, *(name for name in names if name != BASELINE)]
     return {name: STYLES[place % len(STYLES)] for place, name in enumerate(ordered)}
 
@@ -109,6 +109,6 @@ def assign_styles(names: Sequence[str]) -> dict[str, tuple]:
 
 
 def choose_ink(color: Sequence[float]) -> str:
-    """Return the colour of text that can be read on an RGB colour: black, or white where the ground is dark."""
+    """Return the text colour for a background RGB colour: white if it is dark, else black."""
     linear = np.power(np.asarray(color[:3]), 2.2)
     return "#ffffff" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#000000"

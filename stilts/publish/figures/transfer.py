@@ -1,4 +1,4 @@
-"""Figures of who gains from what: matrices, languages, layers, claims."""
+"""Figures of transfer: gains by condition, target, language and layer, and tested claims."""
 
 from collections.abc import Sequence
 
@@ -34,17 +34,18 @@ def draw_transfer_matrix(
 ) -> Figure:
     """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
 
+    A cell whose interval excludes zero has a bold number and a frame. One that also survives Holm's correction has a
+    thick frame and an asterisk. A cell that was not learned is pale and says so.
+
     Parameters
     ----------
     cells : DataFrame
-        From `stilts.analysis.effects.estimate_gains`: condition, target, gain, low, high, excludes_zero, survives_holm.
-        A cell whose interval leaves zero out has bold figures and a frame; one that also survives Holm's correction has
-        a thick frame and an asterisk. A cell that was not learned (column learned, where there is one) is pale and says
-        so. Without a row the figure says so.
+        From `stilts.analysis.effects.estimate_gains`: condition, target, gain, low, high, excludes_zero, survives_holm,
+        and optionally learned. If it is empty, the figure says so.
     averages : DataFrame or None
-        As `stilts.analysis.effects.average_gains` returns it; a last column, set apart.
+        From `stilts.analysis.effects.average_gains`, for a separate last column.
     effect, rows : str
-        What the cells show, and what the rows are.
+        Labels of the colour scale and of the rows.
     """
     with apply_style():
         if cells.empty:
@@ -69,7 +70,7 @@ def draw_transfer_matrix(
 
 
 def find_symmetric_scale(values: pd.Series) -> Normalize:
-    """A colour scale with zero in its middle; never so narrow that noise looks like an effect."""
+    """Return a colour scale centred at zero, of at least one point, so that noise does not look like an effect."""
     most = float(np.nanmax(np.abs(values), initial=1.0))
     return Normalize(-most, most)
 
@@ -92,7 +93,7 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
 
 
 def _pale_cell(axis: Axes, x: float, y: int, row) -> None:
-    """Write a number that counts nowhere."""
+    """Draw a cell that was not learned."""
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#f4f4f4", edgecolor="white", linewidth=1.5))
     axis.text(x, y - 0.12, signed(row.gain), ha="center", va="center", color=FAINT, fontsize=8.5)
     axis.text(x, y + 0.24, "not learned", ha="center", va="center", color=FAINT, fontsize=5.8)
@@ -110,7 +111,7 @@ def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[st
 
 
 def draw_language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: str = "syntactic") -> Figure:
-    """Plot one condition's gain in each language: the mean over targets with its interval, each target as a small ring.
+    """Plot a condition's gain by language: the mean over targets with its interval, and each target as a small ring.
 
     Parameters
     ----------
@@ -119,8 +120,8 @@ def draw_language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: s
     cells : DataFrame
         Rows of the same condition of `stilts.analysis.effects.estimate_language_gains`: language, target, gain.
     distance : str
-        Kind of distance to English that orders the languages, the nearest on top; those without one come last, below a
-        line.
+        Kind of distance by which languages are sorted, the nearest to English on top. Languages without it come last,
+        below a line.
     """
     with apply_style():
         order = sort_by_distance(averages["language"], distance)
@@ -138,7 +139,7 @@ def draw_language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: s
 
 
 def draw_intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], label: str) -> None:
-    """Draw points with intervals; filled where the interval leaves zero out."""
+    """Draw points with intervals; points are filled if the interval excludes zero."""
     color = STYLES[1][0]
     rows = table["language"].map(places)
     axis.hlines(rows, table["low"], table["high"], color=color, linewidth=1.2)
@@ -149,7 +150,7 @@ def draw_intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], labe
 
 
 def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
-    """Name the languages on the left and hint at distance, family and script on the right."""
+    """Label the rows with languages on the left, and with distance, family and script on the right."""
     known = [get_language(code) for code in order]
     axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=7)
     axis.set_ylim(len(order) - 0.4, -0.6)
@@ -171,13 +172,15 @@ def _hint(each, kind: str) -> str:
 
 
 def draw_english_gaps(table: pd.DataFrame) -> Figure:
-    """Plot the score in English and the mean of the others, a panel for each target, a line for each condition.
+    """Plot the score in English and the mean of the others, with a panel for each target, a line for each condition.
+
+    The gap is written at the end of the line; it is bold if the interval of its change from the baseline excludes zero.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.effects.estimate_english_gaps` returns it: condition, target, english, others, gap, change,
-        change_low, change_high. The gap is written at the end; bold where its change from the baseline leaves zero out.
+        From `stilts.analysis.effects.estimate_english_gaps`: condition, target, english, others, gap, change,
+        change_low, change_high.
     """
     with apply_style():
         targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
@@ -244,13 +247,13 @@ def draw_layer_profiles(table: pd.DataFrame) -> Figure:
 
 
 def draw_agreement(table: pd.DataFrame) -> Figure:
-    """Plot the gains of one study against those of another, with the line on which they are equal.
+    """Plot the gains of the live study against those of the recorded study, with the line of equality.
 
     Parameters
     ----------
     table : DataFrame
-        condition, target, and gain, low, high of either study with suffixes _live and _recorded. An empty one gives a
-        figure that says so.
+        condition, target, and gain, low, high of each study with suffixes _live and _recorded. If it is empty, the
+        figure says so.
     """
     with apply_style():
         if table.empty:
@@ -275,13 +278,14 @@ def draw_agreement(table: pd.DataFrame) -> Figure:
 
 
 def draw_claims(table: pd.DataFrame) -> Figure:
-    """Plot the effect for each tested part of a claim with its interval, and the published effect where there is one.
+    """Plot the effect of each tested part of a claim with its interval, and the published effect if there is one.
+
+    Each study has its own panel.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.claims.tabulate_parts` returns it.
-        Each study has a panel of its own.
+        From `stilts.analysis.claims.tabulate_parts`.
     """
     with apply_style():
         if table.empty:
@@ -319,5 +323,5 @@ def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def _bounds(table: pd.DataFrame) -> pd.Series:
-    """Return what each part must exceed, or where its claim is that nothing is gained, stay below."""
+    """Return the bound of each part: the effect must exceed it, or stay below it if the claim is no gain."""
     return table["smallest"].where(table["asks"].isin([Kind.NO_MORE, Kind.NEGLIGIBLE]), table["asked"])
