@@ -1,1 +1,1 @@
-"""What records say: effects, verdicts, claims, languages and the five questions."""
+"""Analysis of records: effects, verdicts, claims, languages and the five questions."""

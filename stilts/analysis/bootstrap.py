@@ -1,7 +1,7 @@
-"""Replicates of the scores of a study: languages and test items drawn anew.
+"""Bootstrap replicates of a study's scores, in which languages and test items are resampled.
 
 Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gold))`` over a language's test items, so
-one bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1 alike. It draws languages and items.
+one bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 
 UNTRAINED_SEED = 0
-"""The seed of a run that has no training before it: it is the same for all."""
+"""Seed of all runs without training before them."""
 
 
 @dataclass(frozen=True)
 class AlignedCounts:
-    """What the runs of one target got right, example by example, aligned over the runs.
+    """Counts of matches and predictions for each example of one target, aligned over its runs.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class AlignedCounts:
     numerators, denominators : tuple of arrays of shape (items of the language, runs)
         ``2 * matches`` and ``predicted + gold``, one array per language.
     items : tuple of arrays of shape (items of the language,)
-        The number of the item that a row is a translation of; empty where no item stands in two languages.
+        Number of the item that a row is a translation of; empty if languages share no items.
     """
 
     target: str
@@ -50,7 +50,7 @@ class AlignedCounts:
 
     @property
     def membership(self) -> np.ndarray:
-        """Array of shape (runs, conditions): 1 where the run is one of the condition's."""
+        """Array of shape (runs, conditions): 1 where the run belongs to the condition, else 0."""
         return np.array([[float(run[0] == condition) for condition in self.conditions] for run in self.runs])
 
 
@@ -60,7 +60,7 @@ def read_counts(store: Store, records: Iterable[Record]) -> dict[str, AlignedCou
     Raises
     ------
     StiltsError
-        If two runs of a target were not evaluated on the same examples, or one has no predictions.
+        If two runs of a target were evaluated on different examples, or a run has no predictions.
     """
     members: dict[str, list[Record]] = {}
     for record in records:
@@ -81,10 +81,10 @@ def align(
     Parameters
     ----------
     predictions : mapping
-        (condition, seed) -> table with columns language, example, matches, predicted, gold; and item where it is noted.
+        (condition, seed) -> table with columns language, example, matches, predicted, gold, and optionally item.
     parallel : str, optional
-        Whether languages share items, see `stilts.tasks.registry.Task`. Where items are not noted, as in records from
-        before, those of `rows` are told by the number of the example; of `ids` nothing is known then.
+        How languages share items, see `stilts.tasks.registry.Task`. Older records have no column item: then items of
+        `rows` are identified by the number of the example, and those of `ids` are unknown.
     """
     frames = [frame.sort_values(["language", "example"], ignore_index=True) for frame in predictions.values()]
     keys = frames[0][["language", "example"]]
@@ -111,20 +111,20 @@ def align(
 
 @dataclass(frozen=True)
 class Sample:
-    """A weighted sum of scores, with all that its standard error is made of; samples add up.
+    """A weighted sum of scores, with the components of its standard error; samples can be added.
 
     Attributes
     ----------
     value : float
-        Observed, in points.
+        Observed value in points.
     draws : array of shape (replicates,)
-        The same with languages and items drawn anew; seeds as they are.
+        Values in the replicates, with languages and items resampled but not seeds.
     rows : tuple of str
-        Languages that are drawn; none for the score of one language.
+        Languages that are resampled; empty for the score of one language.
     seeds : Series or None
-        Seed -> observed value of that seed alone; None where no training, and so no seed, stands behind it.
+        Seed -> observed value of that seed; None if there is no training, and so no seed.
     deviations : DataFrame or None
-        What each language (row) adds to the value of each seed (column), about the mean over languages.
+        Contribution of each language (row) to the value of each seed (column), relative to the mean over languages.
     """
 
     value: float
@@ -139,7 +139,7 @@ class Sample:
             seeded, constant = (other, self) if self.seeds is None else (self, other)
             seeds = None if seeded.seeds is None else seeded.seeds + constant.value
             return Sample(value, self.draws + other.draws, rows, seeds, seeded.deviations)
-        seeds = (self.seeds + other.seeds).dropna()  # of the seeds that both have
+        seeds = (self.seeds + other.seeds).dropna()  # the seeds that both have
         deviations = self.deviations.add(other.deviations, fill_value=0.0)[seeds.index]
         return Sample(value, self.draws + other.draws, rows, seeds, deviations)
 
@@ -153,7 +153,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Scores of one target in percent: observed, and with items and languages drawn anew.
+    """Scores of one target in percent: observed, and in replicates with resampled items and languages.
 
     Attributes
     ----------
@@ -162,15 +162,15 @@ class Replicates:
         Condition and seed of each run.
     conditions, languages : tuple of str
     scores : array of shape (languages, conditions)
-        Observed, averaged over seeds.
+        Observed scores, averaged over seeds.
     items : array of shape (replicates, languages, conditions)
-        The same with the language's items drawn anew.
+        The same scores with the language's items resampled.
     run_scores : array of shape (languages, runs)
-        Observed, each run apart.
+        Observed scores of each run.
     times_drawn : array of shape (replicates, languages)
         How often each language is drawn; 0 for English.
     shares_items : bool
-        Whether languages have items that are translations of one another, which are drawn together.
+        Whether languages share items (translations of one another), which are then drawn together.
     """
 
     target: str
@@ -190,7 +190,7 @@ class Replicates:
 
     @property
     def others(self) -> list[int]:
-        """Places of the languages other than English."""
+        """Indices of the languages other than English."""
         return [place for place, language in enumerate(self.languages) if language != SOURCE_LANGUAGE]
 
     def only(self, conditions: Sequence[str]) -> "Replicates":
@@ -207,7 +207,7 @@ class Replicates:
         )
 
     def weights(self, by_condition: Mapping[str, float]) -> np.ndarray:
-        """Return weights as an array of shape (conditions,); UnknownName for a condition without runs."""
+        """Return weights as an array of shape (conditions,). Raises UnknownName for a condition without runs."""
         for condition in by_condition:
             if condition not in self.conditions:
                 raise UnknownName(f"condition of target '{self.target}'", condition, self.conditions)
@@ -221,19 +221,19 @@ class Replicates:
         return Sample(float(self.scores[place] @ weights), self.items[:, place] @ weights, (), seeds, nothing)
 
     def mean(self, weights: np.ndarray) -> Sample:
-        """Return the same for the mean over languages other than English, with languages drawn anew as well.
+        """Return a weighted sum of scores averaged over languages other than English, with languages resampled as well.
 
-        Languages' observed values spread more than the languages themselves do, by the noise of their items. To draw
-        both languages and items without counting that noise twice, the observed values are first drawn together by as
-        much as the noise of each language apart explains (Davison and Hinkley 1997, section 3.8). What the items that
-        languages share do to all of them alike stays in the mean of the noise.
+        Observed values of languages vary more than their true values, because of the noise of items. To resample both
+        languages and items without counting that noise twice, the observed values are first shrunk towards their mean,
+        by the variance that the noise within languages explains (Davison and Hinkley 1997, section 3.8). Noise of
+        shared items, which affects all languages alike, remains in the mean of the noise.
         """
         observed = self.scores[self.others] @ weights
         noise = self.items[:, self.others] @ weights - observed
         centre = observed.mean()
         drawn_together = centre + _shrinkage(observed, noise) * (observed - centre)
         times = self.times_drawn[:, self.others]
-        count = times.sum(axis=1)  # 0 where a replicate drew no language of this target: it then says nothing
+        count = times.sum(axis=1)  # 0 if a replicate drew no language of this target; its value is then missing
         drawn = np.divide(times @ drawn_together, count, out=np.full(len(times), np.nan), where=count > 0)
         rows = tuple(self.languages[place] for place in self.others)
         by_seed = self._by_seed(weights)
@@ -244,9 +244,9 @@ class Replicates:
         return Sample(float(centre), drawn + noise.mean(axis=1), rows, table.mean(), deviations)
 
     def _by_seed(self, weights: np.ndarray) -> pd.DataFrame | None:
-        """Return a weighted sum of scores, a row for each language, a column for each seed that all conditions have.
+        """Return a weighted sum of scores: a row for each language, a column for each seed that all conditions have.
 
-        A condition without any training is the same for all seeds; None where there is no other.
+        A condition without training has the same score for all seeds. Returns None if there is no other condition.
         """
         used = [name for name, weight in zip(self.conditions, weights, strict=True) if weight]
         trained = [name for name in used if self._seeds_of(name) != {UNTRAINED_SEED}]
@@ -266,7 +266,7 @@ class Replicates:
 
 
 def _shrinkage(observed: np.ndarray, noise: np.ndarray) -> float:
-    """Return the factor on the languages' deviations that gives replicates of the mean the variance of the mean."""
+    """Return the factor for the languages' deviations with which replicates have the variance of the mean."""
     if len(observed) < 2 or not observed.var():
         return 1.0
     excess = observed.var(ddof=1) - noise.var(axis=1, ddof=1).mean()
@@ -276,11 +276,11 @@ def _shrinkage(observed: np.ndarray, noise: np.ndarray) -> float:
 def resample(
     counts: Mapping[str, AlignedCounts], resamples: int, generator: np.random.Generator
 ) -> dict[str, Replicates]:
-    """Draw the bootstrap replicates from which every interval of the study is read.
+    """Return bootstrap replicates of the scores of each target; the study's intervals are based on them.
 
-    Each replicate draws languages other than English with replacement, the same ones for every target; and of each
-    language of a target, items with replacement, the same ones for every condition and seed, so that differences stay
-    paired. Items that are translations of one another are drawn together for all languages.
+    Each replicate draws languages other than English with replacement, the same ones for every target. For each
+    language of a target it draws items with replacement, the same ones for every condition and seed, so that
+    differences are paired. Items that are translations of one another are drawn together for all languages.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def resample(
 
 
 def _times_drawn(count: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """How often each of `count` things is drawn in `count` draws with replacement; shape (resamples, count)."""
+    """Return how often each of `count` elements is drawn in `count` draws with replacement, (resamples, count)."""
     drawn = generator.integers(count, size=(resamples, count)) + count * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count).astype(float)
 
@@ -344,5 +344,5 @@ def _items_drawn(counts: AlignedCounts, resamples: int, generator: np.random.Gen
 
 
 def _percent(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Ratio times 100; 0 where nothing was predicted and nothing was there, as the metrics have it."""
+    """Return the ratio times 100; 0 if the denominator is 0, as in the metrics."""
     return 100 * np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

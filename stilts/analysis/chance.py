@@ -1,7 +1,7 @@
-"""What guessing would score: the share of the most frequent label, and accuracy with every label counting the same.
+"""Scores by guessing: the share of the most frequent label, and balanced accuracy, which weights all labels equally.
 
-Runs note both beside their accuracy. Records from before have neither: `python -m stilts.analysis.chance STUDY` works
-them out from the suite that a study's records were made on, where it stands, and writes them beside the records.
+Runs record both with their accuracy, but older records have neither. For these, `python -m stilts.analysis.chance
+STUDY` computes both from the suite of the records, if it exists, and writes them to a file beside the records.
 """
 
 import sys
@@ -27,14 +27,14 @@ COLUMNS = ["run", "language", "majority", "balanced"]
 
 
 class GoldLabels:
-    """The labels of suites' rows, each split read once."""
+    """Labels of the rows of suites; each split is read once."""
 
     def __init__(self, suite_of: Callable[[Run], Path]):
         self._suite_of = suite_of
         self._read = lru_cache(maxsize=None)(_labels)
 
     def of(self, run: Run, task: Task, language: str, split: str, most: int) -> list[str]:
-        """Return the labels of the first rows of a split that a run read, as predictions name them."""
+        """Return the labels of the first `most` rows of a split of a run's suite, named as in predictions."""
         return list(self._read(self._suite_of(run), task, language, split)[:most])
 
 
@@ -43,14 +43,14 @@ def _labels(suite: Path, task: Task, language: str, split: str) -> tuple[str, ..
 
 
 def tabulate_chance(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFrame":
-    """Return `COLUMNS` for all labelled runs of a store.
+    """Return a table of `COLUMNS` for all runs of a store whose answers are labels.
 
-    Of a training the row is of its dev set; of a zero-shot run there is one for the test set of each language.
+    A training has a row for its dev set, a zero-shot run one for the test set of each language.
 
     Parameters
     ----------
     suite_of : callable
-        Says where the suite of a run stands.
+        Returns the folder of a run's suite.
     """
     import pandas as pd
 
@@ -72,7 +72,7 @@ def tabulate_chance(store: Store, suite_of: Callable[[Run], Path]) -> "pd.DataFr
 
 
 def find_task(run: Run) -> Task | None:
-    """Return the one task that a run trains or tests; None for a run of another kind."""
+    """Return the only task that a run trains or tests; None if there is no such task."""
     if run.phase in ("target", "zero-shot"):
         return get_target(str(run.target))
     if run.phase == "intermediate" and len(run.settings.condition.tasks) == 1:
@@ -81,7 +81,7 @@ def find_task(run: Run) -> Task | None:
 
 
 def read_guessing_notes(records: Iterable[Record], folders: Iterable[Path]) -> "pd.DataFrame":
-    """Return `COLUMNS` as the records note them, and as they stand beside the committed records of some folders."""
+    """Return a table of `COLUMNS` from records, and from the files `chance.csv` in some folders."""
     import pandas as pd
 
     rows = [
@@ -96,14 +96,14 @@ def read_guessing_notes(records: Iterable[Record], folders: Iterable[Path]) -> "
 
 
 def read_guessing(records: Iterable[Record], store: Store) -> "pd.DataFrame":
-    """Return `read_guessing_notes` of records, with what stands beside the committed ones of their store."""
+    """Return `read_guessing_notes` of records and of the folders of their store's committed records."""
     return read_guessing_notes(records, [folder.parent for folder in store.recorded])
 
 
 def average_test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dict[str, float]:
-    """Return what guessing scores on each target's test sets, in percent, mean over languages other than English.
+    """Return the score by guessing on each target's test sets, in percent, averaged over languages other than English.
 
-    Targets of which nothing is noted are left out: no constant answer scores in F1.
+    Targets without recorded values are left out: for F1 no constant answer scores above 0.
     """
     targets = {record.id: str(record.run.target) for record in records if record.run.phase == "zero-shot"}
     tests = noted[noted["run"].isin(list(targets)) & (noted["language"] != SOURCE_LANGUAGE)]
@@ -111,7 +111,7 @@ def average_test_floors(records: Iterable[Record], noted: "pd.DataFrame") -> dic
 
 
 def main(study: str) -> None:
-    """Write `chance.csv` beside the committed records of a study, from the suites that they were made on."""
+    """Write `chance.csv` beside the committed records of a study, from the suites of these records."""
     from stilts.workspace.checkout import find_checkout
 
     checkout = find_checkout()

@@ -1,6 +1,6 @@
-"""The published claims as a ledger: where a study tests each, its effect with its interval, and a verdict by rule.
+"""The ledger of published claims: how a study tests each claim, the effect with its interval, and the verdict.
 
-Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, in points. Verdicts are those of
+Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, in points. Verdicts follow the rule of
 `stilts.analysis.verdicts`, corrected for all parts of a study's ledger.
 """
 
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 LARGE = 2.0
-"""Points that a gain called large, or dramatic, must reach at least; about a quarter of the smallest published one."""
+"""Points that a gain called large or dramatic must reach; about a quarter of the smallest published one."""
 
 NEGLIGIBLE = 1.0
 """Points below which a gain counts as no benefit."""
 
 PUBLISHED_DEPTH = 14 / 24
-"""Share of the layers of XLM-R Large after which the paper reads sentences for retrieval: the 14th of 24."""
+"""Relative depth of the layer of XLM-R Large whose vectors the paper uses for retrieval: the 14th of 24."""
 
 WIDE_GAIN = Hypothesis(Kind.ABOVE, LARGE, LARGE)
 GAIN = Hypothesis(Kind.ABOVE, NEGLIGIBLE)
@@ -73,13 +73,13 @@ class Part:
     effect : Estimate
         In points.
     hypothesis : Hypothesis
-        What the claim says of it.
+        What the claim says about the effect.
     published : float or None
-        The published effect that it is set against.
+        The published effect to compare with.
     obstacle : str
-        Why it cannot be tested, "" where it can.
+        Why the part cannot be tested, "" if it can.
     choices : int
-        Conditions among which one was chosen by the scores that it is judged by.
+        Number of conditions from which one was chosen by the same scores.
     judgement : Judgement
     """
 
@@ -93,7 +93,7 @@ class Part:
 
     @property
     def measurement(self) -> Measurement:
-        """What the verdict goes by."""
+        """The effect in the form in which it is judged."""
         found = self.effect
         return Measurement(found.value, found.se, found.df, found.seeds, self.obstacle, self.choices)
 
@@ -110,13 +110,13 @@ class Claim:
     published : str
         The published effect.
     tested : str
-        Where this project tests it.
+        How this project tests it.
     parts : tuple of Part
-        Empty where nothing is measured.
+        Empty if nothing is measured.
     note : str
-        What takes the place of an effect where nothing is measured, or what a reader must know besides.
+        Text in place of an effect if nothing is measured, or further information.
     incomplete : bool
-        Whether something that the claim speaks of is not measured, so that the parts cannot support it as a whole.
+        Whether a part of the claim is not measured, so that the claim as a whole cannot be supported.
     judgement : Judgement
         Of all parts together.
     """
@@ -132,13 +132,13 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all parts together."""
+        """Verdict on all parts together."""
         return self.judgement.verdict
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What the paper says that no score can test: id, the statement, what it says in numbers, and what stands here."""
+    """A statement of the paper that no score can test, with its numbers there and what this project has instead."""
 
     id: str
     text: str
@@ -148,18 +148,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which tasks of a suite stand for those that the claims name.
+    """The tasks of a suite that correspond to those in the claims.
 
     Attributes
     ----------
     large : dict
         Intermediate task -> its published mean gain in points (C1).
     missing : str
-        What has no counterpart in the suite, a sentence; "" if nothing.
+        A sentence on the tasks without a counterpart in the suite; "" if there are none.
     untrained : tuple of str
         Target tasks for retrieval and mining (C3).
     improving, unaffected : str
-        Target tasks for TyDi QA and XNLI (C4).
+        Target tasks that correspond to TyDi QA and XNLI (C4).
     """
 
     large: Mapping[str, float]
@@ -182,7 +182,7 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a study has recorded, as the claims need it.
+    """Data from a study's records that the claims need.
 
     Attributes
     ----------
@@ -194,11 +194,11 @@ class Evidence:
     tasks : dict
         Condition -> its intermediate tasks.
     scores : DataFrame
-        One row per zero-shot run and language, with the accuracy of retrieval by layer; empty where it is not needed.
+        One row per zero-shot run and language, with retrieval accuracy by layer; may be empty.
     failed : dict
         (condition, target) -> why the target counts as not learned.
     floors : dict
-        Target -> what guessing scores on its test sets, in percent; 0 where it is not named.
+        Target -> score by guessing on its test sets, in percent; 0 for other targets.
     """
 
     suite: str
@@ -211,12 +211,12 @@ class Evidence:
 
     @property
     def roles(self) -> Roles:
-        """Which tasks stand for those that the claims name."""
+        """The suite's tasks that correspond to those in the claims."""
         return ROLES[self.suite]
 
     @property
     def conditions(self) -> list[str]:
-        """Conditions with a test score of any target, in the study's order, but the baseline."""
+        """Conditions with a test score of any target, without the baseline, in the study's order."""
         return [name for name in self.tasks if name != BASELINE and self.targets_of(name)]
 
     def targets_of(self, *conditions: str, baseline: str = BASELINE) -> list[str]:
@@ -224,13 +224,13 @@ class Evidence:
         return find_targets(self.replicates, [*conditions, baseline])
 
     def others(self, condition: str, targets: Iterable[str]) -> list[str]:
-        """Return those of the targets that are not the same task as one of a condition's."""
+        """Return the targets that are not the same task as one of a condition's tasks."""
         return [name for name in targets if not is_same_task(self.tasks[condition], name)]
 
     def english(self, target: str) -> list[str]:
-        """Return the conditions of English intermediate tasks alone in which a target was learned.
+        """Return the conditions with only English intermediate tasks in which a target was learned.
 
-        Those with the target's own task among theirs are left out; the baseline is none.
+        The baseline and conditions that include the target's own task are left out.
         """
         part = self.replicates.get(target)
         if part is None or BASELINE not in part.conditions:
@@ -239,7 +239,7 @@ class Evidence:
         return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
 
     def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
-        """Say why an effect on the mean of targets has no room, "" where it has; see `verdicts.explain_no_room`."""
+        """Return why an effect on the mean of targets has no room, "" if it has; see `verdicts.explain_no_room`."""
         parts = [self.replicates[target] for target in targets]
         scores = [part.scores[part.others, part.conditions.index(baseline)].mean() for part in parts]
         floors = [self.floors.get(target, 0.0) for target in targets]
@@ -247,7 +247,7 @@ class Evidence:
 
 
 def gather_evidence(analysis: Analysis) -> Evidence:
-    """Return the evidence that a study's records give."""
+    """Return the evidence from a study's records."""
     return Evidence(
         analysis.settings.data.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
         analysis.failed, analysis.floors,
@@ -255,7 +255,7 @@ def gather_evidence(analysis: Analysis) -> Evidence:
 
 
 def judge_claims(found: Evidence) -> list[Claim]:
-    """Return the claims C1 to C6, and the line of the same task twice, with what one study's records say of them."""
+    """Return the claims C1 to C6 and "Same task twice", judged by one study's records."""
     drafts = [
         _large_gains(found),
         _multi_is_best(found),
@@ -281,7 +281,7 @@ def _no_records(missing: Iterable[str]) -> str:
 
 
 def _lost(found: Evidence, target: str) -> str:
-    """Say why nothing of a target counts: it was not learned, or has no record."""
+    """Return why a target does not count: it was not learned, or has no records."""
     return found.failed.get((BASELINE, target)) or f"no records of `{target}` to compare"
 
 
@@ -322,7 +322,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         targets = {name: found.others(name, found.targets_of(name, MULTI)) for name in singles}
         gains = {name: _mean_gain(found, name, own).value for name, own in targets.items() if own}
         best = max(gains, key=lambda name: gains[name])
-        # The best of several is partly the luckiest: an interval at the level of all comparisons at once allows for it.
+        # The best of several is partly the luckiest, so the interval has the level of all comparisons at once.
         level = 1 - (1 - LEVEL) / len(singles)
         effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
         text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
@@ -375,19 +375,19 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
 
 
 def find_published_layer(layers: int) -> int:
-    """Return the layer of an encoder that lies as deep as the paper's 14th of 24."""
+    """Return the layer of an encoder at the same relative depth as the paper's 14th of 24."""
     return max(1, round(PUBLISHED_DEPTH * layers))
 
 
 def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:
-    """Return the scores of a retrieval target, and the layers after which they are noted; none of another target."""
+    """Return the scores of a target and the layers that they are recorded for (none for targets without retrieval)."""
     own = found.scores[found.scores["target"] == target] if len(found.scores) else found.scores
     names = [name for name in own.columns if name.startswith("layer_") and len(own) and own[name].notna().all()]
     return keep_shared_languages(own) if names else own, sorted(int(name[6:]) for name in names)
 
 
 def _layers_text(found: Evidence, target: str) -> str:
-    """Say a retrieval target's mean gain after every layer, "" where it is not noted."""
+    """Return a text with a retrieval target's mean gain after every layer, "" if it is not recorded."""
     conditions, (scores, layers) = found.english(target), _by_layer(found, target)
     if not conditions or not layers:
         return ""
@@ -397,7 +397,7 @@ def _layers_text(found: Evidence, target: str) -> str:
 
 
 def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
-    """Gain on one target, averaged over conditions."""
+    """Return the gain on one target, averaged over conditions."""
     return estimate_contrast(found.replicates, {target: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})})
 
 
@@ -454,8 +454,8 @@ def _chosen_on_dev(found: Evidence) -> Claim:
 def choose_by_dev(found: Evidence) -> dict[str, str]:
     """Return the English condition with the best English dev score for each target that has both dev and test scores.
 
-    A target that is trained as another task has that one's dev score. The baseline and the target's own task do not
-    stand for choice. Of equal scores the first in the study's order is taken.
+    A target that is trained as another task has the dev score of that task. The baseline and conditions with the
+    target's own task are excluded. Of equal scores the first in the study's order is chosen.
     """
     chosen = {}
     scores = found.dev_scores.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
@@ -500,7 +500,7 @@ def _english_is_enough(found: Evidence) -> Claim:
 
 
 def _lacking(pairs: Sequence[Counterpart]) -> str:
-    """Say which of the two kinds of conditions has no record, or none but a stand-in."""
+    """Return which of the two kinds of conditions has no records, or only those of a stand-in."""
     said = [
         f"no records with {kind}" for kind in (MIXED, TRANSLATED) if not any(kind in pair.change for pair in pairs)
     ]
@@ -536,7 +536,7 @@ def _same_task_twice(found: Evidence) -> Claim:
 
 
 def list_statements(found: Evidence) -> list[Statement]:
-    """Return what the paper says that no score can test, C7 to C10, and what stands here in its place."""
+    """Return the statements of the paper that no score can test, C7 to C10, and what this project has instead."""
     known = [task for task in keep_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
     recorded = {name for tasks in found.tasks.values() for name in tasks}
     groups = dict.fromkeys(task.group for task in known if task.name in recorded)
@@ -574,12 +574,12 @@ def list_statements(found: Evidence) -> list[Statement]:
 
 
 def show_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFrame:
-    """Return the statements for readers: id, statement, published, and what stands in their place in each study.
+    """Return a table of statements for readers: id, statement, published, and a column for each study.
 
     Parameters
     ----------
     statements : mapping
-        Study -> its statements. All studies have the same ones in the same order.
+        Study -> its statements. All studies have the same statements in the same order.
     """
     first = next(iter(statements.values()))
     rows = [{"id": each.id, "statement": each.text, "published": each.published} for each in first]
@@ -590,18 +590,18 @@ def show_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFra
 
 
 def show_ledgers(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
-    """Return the ledgers of several studies for readers: a row for each claim, two columns and one for each study.
+    """Return a table of the ledgers of several studies for readers, with a row for each claim.
 
     Parameters
     ----------
     ledgers : mapping
-        Study, as its column is headed -> its ledger. All hold the same claims in the same order.
+        Heading of a study's column -> its ledger. All ledgers have the same claims in the same order.
 
     Returns
     -------
     DataFrame
-        id, claim, published, and by study where it is tested, what came out and the verdict with its reason, a line
-        each.
+        id, claim, published, and a column for each study with lines for the test, its effects, and the verdict with its
+        reason.
     """
     first = next(iter(ledgers.values()))
     rows = [{"id": claim.id, "claim": claim.text, "published": claim.published} for claim in first]
@@ -657,7 +657,7 @@ def tabulate_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
 
 
 def describe_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> str:
-    """Say for each study how many claims got which verdict."""
+    """State for each study how many claims have which verdict."""
     return " ".join(f"{study}: {_verdicts([claim.verdict for claim in claims])}." for study, claims in ledgers.items())
 
 
@@ -667,7 +667,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
 
 
 def show_claims(table: pd.DataFrame) -> "HTML":
-    """Return the table of `show_ledgers`, set for the page: code type, a line for each effect, verdicts framed."""
+    """Return the table of `show_ledgers` as HTML, with inline code, a line for each effect, and framed verdicts."""
     from IPython.display import HTML
 
     marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))

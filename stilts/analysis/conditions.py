@@ -1,4 +1,4 @@
-"""What a condition of the intermediate phase is beside the others: English alone, or the counterpart of such a one."""
+"""Kinds of intermediate conditions: conditions of English tasks, their counterparts, and comparisons between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 LANGUAGE_MODEL = "mlm"
 MIXED, TRANSLATED = "multilingual language modelling mixed in", "data in other languages"
 ENGLISH_OF = {"mnli-translated": "mnli", "squad-translated": "squad", "xnli-dev-translated": "mnli"}
-"""Intermediate task in several languages -> the English one that it is a translation of, or of whose kind it is."""
+"""Intermediate task in several languages -> the English task that it translates, or that is of the same kind."""
 
 STANDS_IN = ("xnli-dev-translated",)
-"""Those that hold other rows than the English task: in several languages, but no translation of its data."""
+"""Tasks in several languages that have other rows than the English task, and so are no translation of its data."""
 
-# Intermediate task -> targets that are the same task: of one generator (pocket), or trained on the same rows (xtreme).
+# Intermediate task -> targets that are the same task: of one generator (pocket), or with the same rows (xtreme).
 SAME: Mapping[str, tuple[str, ...]] = {
     "nli": ("command-nli",), "para": ("command-para",), "qa": ("command-qa",), "intent": ("intent",),
     "slots": ("slots",), "dates": ("dates",), "mnli": ("xnli",), "squad": ("xquad", "mlqa"),
@@ -29,18 +29,18 @@ SAME: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 Tasks = Mapping[str, tuple[str, ...]]
-"""Condition -> its intermediate tasks, as `Analysis.conditions` has them."""
+"""Condition -> its intermediate tasks, as in `Analysis.conditions`."""
 
 
 @dataclass(frozen=True)
 class Counterpart:
-    """Two conditions that differ in one thing.
+    """Two conditions that are compared.
 
     Attributes
     ----------
     condition, against : str
     change : str
-        In what the first differs from the second.
+        How `condition` differs from `against`.
     """
 
     condition: str
@@ -52,24 +52,24 @@ class Counterpart:
 
 
 def is_same_task(tasks: Iterable[str], target: str) -> bool:
-    """Whether one of some intermediate tasks is the same task as a target, on other rows or on the same."""
+    """Return whether one of some intermediate tasks is the same task as a target, on the same or other rows."""
     return any(target in SAME.get(task, ()) for task in tasks)
 
 
 def list_english_conditions(tasks: Tasks) -> list[str]:
-    """Return the conditions that train on English tasks of the published kinds alone."""
+    """Return the conditions that only have English tasks of the published kinds."""
     return [name for name, own in tasks.items() if own and all(INTERMEDIATES[task].in_multi for task in own)]
 
 
 def list_single_tasks(tasks: Tasks) -> list[str]:
-    """Return the conditions of one English task."""
+    """Return the conditions with a single English task."""
     return [name for name in list_english_conditions(tasks) if len(tasks[name]) == 1]
 
 
 def pair_with_english(tasks: Tasks) -> list[Counterpart]:
     """Return each condition with multilingual language modelling or translated data, and its English counterpart.
 
-    A condition is left out where the study has none of the English tasks that it would be compared with.
+    Conditions without an English counterpart in the study are left out.
     """
     by_tasks = {frozenset(own): name for name, own in tasks.items()}
     pairs = []
@@ -88,10 +88,10 @@ def _change(tasks: Sequence[str]) -> str:
 
 
 def list_comparisons(tasks: Tasks) -> dict[tuple[str, str], Weights]:
-    """Return what the page of conditions compares: (name, change) -> weights of the conditions in the difference.
+    """Return the comparisons on the page of conditions: (name, change) -> weights of the conditions in the difference.
 
-    Each counterpart against its English condition; and all tasks together against the mean of the single ones, which
-    needs no choice of a best one.
+    These are each counterpart against its English condition, and all tasks together against the mean of the single
+    ones, which needs no choice of a best task.
     """
     found = {(str(pair), pair.change): weigh_gain(pair.condition, pair.against) for pair in pair_with_english(tasks)}
     singles = list_single_tasks(tasks)
@@ -107,7 +107,7 @@ def estimate_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> 
     Returns
     -------
     DataFrame
-        comparison, change, target, difference, low, high (points), p, p_holm (corrected for all the rows),
+        comparison, change, target, difference, low, high (points), p, p_holm (corrected for all rows),
         excludes_zero, survives_holm, languages (their number).
     """
     rows = [
@@ -120,7 +120,7 @@ def estimate_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> 
 
 
 def average_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "pd.DataFrame":
-    """Return the same averaged over the targets that have the comparison's conditions, with their number."""
+    """Return the rows of `estimate_differences` averaged over targets, with their number as column targets."""
     rows = [
         {"comparison": name, "change": change, "targets": len(targets)}
         | estimate_contrast(replicates, average_weights(weights, targets)).row("difference")

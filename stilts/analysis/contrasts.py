@@ -1,7 +1,7 @@
 """Contrasts: weighted sums of the scores of conditions, paired by target, language and seed.
 
-Every effect of the study is one: a gain is the score of a condition minus that of its baseline. Weights are the same
-whether an effect is taken from replicates (`stilts.analysis.effects.estimate_contrast`) or from a table of scores.
+Every effect of the study is a contrast: a gain is the score of a condition minus that of its baseline. The same weights
+work for replicates (`stilts.analysis.effects.estimate_contrast`) and for tables of scores.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ Weights = Mapping[str, float]
 
 
 def weigh_gain(condition: str, baseline: str = BASELINE) -> dict[str, float]:
-    """Return the weights of a condition minus a baseline."""
+    """Return the weights for a condition minus a baseline."""
     return {condition: 1.0, baseline: -1.0}
 
 
 def weigh_evenly(names: Sequence[str], total: float = 1.0) -> dict[str, float]:
-    """Return weights that share a total evenly among conditions."""
+    """Return equal weights of conditions that sum to a total."""
     return add_weights(*({name: total / len(names)} for name in names))
 
 
@@ -41,7 +41,7 @@ def scale_weights(weights: Weights, by: float) -> dict[str, float]:
 
 
 def average_weights(weights: Weights, targets: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the weights, by target, of a contrast that is averaged over targets."""
+    """Return the weights by target for the mean of a contrast over targets."""
     share = {name: weight / len(targets) for name, weight in weights.items()}
     return dict.fromkeys(targets, share)
 
@@ -57,18 +57,18 @@ def contrast_by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.D
     scores : DataFrame
         condition, target, language, seed, score (percent).
     weights : mapping
-        A condition without any training is the same for all seeds of the others.
+        The scores of a condition without training are repeated for all seeds of the others.
 
     Returns
     -------
     dict of DataFrame
-        Target -> points. A language that one of the conditions lacks is missing (NaN); a seed that one of them lacks is
-        left out.
+        Target -> points. A language is missing (NaN) if one of the conditions does not have it. A seed is left out if
+        one of the conditions does not have it.
 
     Raises
     ------
     UnknownName
-        If a condition has no score at all.
+        If a condition has no scores.
     """
     if absent := find_missing(scores, weights):
         raise UnknownName("condition with zero-shot scores", absent[0], set(scores["condition"].unique()))
@@ -83,7 +83,7 @@ def contrast_by_target(scores: pd.DataFrame, weights: Weights) -> dict[str, pd.D
 
 
 def repeat_for_seeds(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return scores in which those of a condition without any training stand for every seed of the others."""
+    """Return scores in which conditions without training are repeated for every seed of the others."""
     untrained = scores.groupby(["condition", "target"])["seed"].transform("max") == UNTRAINED_SEED
     seeds = sorted(scores.loc[~untrained, "seed"].unique())
     if not seeds or not untrained.any():
@@ -92,35 +92,35 @@ def repeat_for_seeds(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
-    """Return a contrast for each language, averaged over the targets that the language has; see `contrast_by_target`.
+    """Return a contrast for each language, averaged over the language's targets; see `contrast_by_target`.
 
     Returns
     -------
     DataFrame
-        A row for each language, a column for each seed, in points. A language is left out of a target where one of the
-        conditions or seeds is missing.
+        A row for each language, a column for each seed, in points. A target does not count for a language if one of
+        the conditions or seeds is missing.
     """
     whole = [table.dropna() for table in contrast_by_target(scores, weights).values()]
     return pd.concat(whole).groupby(level=0).mean() if whole else pd.DataFrame()
 
 
 def find_missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:
-    """Return the conditions that have no score."""
+    """Return the conditions that have no scores."""
     known = set(scores["condition"].unique())
     return [name for name in dict.fromkeys(conditions) if name not in known]
 
 
 def keep_shared_languages(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of each target in the languages that all conditions which have the target were tested in."""
+    """Return the scores of each target in the languages that all its conditions were tested in."""
     conditions = scores.groupby("target")["condition"].transform("nunique")
     return scores[scores.groupby(["target", "language"])["condition"].transform("nunique") == conditions]
 
 
 def keep_languages(table: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
-    """Return the rows of some languages, those that a table has."""
+    """Return the rows of a table for some languages; languages without a row are ignored."""
     return table.loc[table.index.isin(list(languages))]
 
 
 def find_unseen(languages: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """Return the languages that are neither English nor a source language of any condition, in alphabetical order."""
+    """Return the languages that are neither English nor among the source languages, in alphabetical order."""
     return sorted(set(languages) - {SOURCE_LANGUAGE, *sources})

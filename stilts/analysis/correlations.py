@@ -1,4 +1,4 @@
-"""Correlations over languages, plain or with others held constant, with intervals by a bootstrap over languages."""
+"""Plain and partial correlations over languages, with intervals from a bootstrap over languages."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ def estimate_correlation(
     Parameters
     ----------
     values : array of shape (rows, columns)
-        Rows are drawn with replacement.
+        Rows are resampled with replacement.
     kind : str
         See `partial_correlation`.
 
     Returns
     -------
     tuple of float
-        The correlation and the ends of its interval; missing (NaN) where no draw has a correlation.
+        The correlation and the ends of its interval; these are missing (NaN) if no replicate has a correlation.
     """
     draws = partial_correlation(values[generator.integers(len(values), size=(resamples, len(values)))], kind)
     low, high = np.nan, np.nan
@@ -34,12 +34,12 @@ def partial_correlation(values: np.ndarray, kind: str = "linear") -> np.ndarray:
     ----------
     values : array of shape (..., rows, columns)
     kind : str
-        `linear` (Pearson), or `rank`: of the ranks of all columns (Spearman), ties at their mean rank.
+        `linear` (Pearson) or `rank` (Spearman, with mean ranks for ties).
 
     Returns
     -------
     array of shape (...)
-        NaN where a column does not vary or follows from the others.
+        NaN where a column is constant or a linear combination of the others.
     """
     from scipy.stats import rankdata
 
@@ -50,7 +50,7 @@ def partial_correlation(values: np.ndarray, kind: str = "linear") -> np.ndarray:
     scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
     matrix = np.swapaxes(scaled, -1, -2) @ scaled
     usable = np.linalg.matrix_rank(matrix, tol=1e-9) == matrix.shape[-1]
-    if matrix.shape[-1] == 2:  # a perfect correlation of two columns is one
+    if matrix.shape[-1] == 2:  # two perfectly correlated columns give a singular matrix, but a valid correlation
         usable = np.diagonal(matrix, axis1=-1, axis2=-2).min(axis=-1) > 0.5
         return np.where(usable, matrix[..., 0, 1], np.nan)
     inverse = np.linalg.inv(np.where(usable[..., None, None], matrix, np.eye(matrix.shape[-1])))

@@ -1,4 +1,4 @@
-"""What runs cost, and how fast the training loop is beside others."""
+"""Costs of runs, and the speed of the training loop compared with others."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,7 +40,7 @@ def tabulate_run_costs(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def sum_costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return condition, phase, runs, seconds, summed over `tabulate_run_costs`; conditions as they come."""
+    """Return condition, phase, runs, seconds, summed over `tabulate_run_costs`, in its order of conditions."""
     grouped = runs.groupby(["condition", "phase"], sort=False)["seconds"].agg(["count", "sum"]).reset_index()
     table = grouped.rename(columns={"count": "runs", "sum": "seconds"})
     orders = {"condition": list(dict.fromkeys(runs["condition"])), "phase": list(get_args(Phase))}
@@ -48,22 +48,22 @@ def sum_costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 class Loop(BaseModel):
-    """One training loop as `benchmarks/throughput.py` measured it.
+    """Measurements of one training loop by `benchmarks/throughput.py`.
 
     Attributes
     ----------
     name, description : str
     seconds : float
-        Wall clock of the training.
+        Wall-clock time of the training.
     examples : int
-        Training examples, epochs counted.
+        Training examples over all epochs.
     examples_per_second : float
     dev_score : float
         On the English dev set, percent.
     dev_interval : tuple of float
-        Its 95 % interval.
+        Its 95 % confidence interval.
     trained_parameters : int
-        Number of weights that the loop moved.
+        Number of weights that the loop trains.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Loop(BaseModel):
 
 
 class Throughput(BaseModel):
-    """The recorded comparison of training loops on the same work, and where it was measured."""
+    """The recorded comparison of training loops on the same task and device."""
 
     task: str
     settings: dict[str, Any]
@@ -87,7 +87,7 @@ class Throughput(BaseModel):
 
 
 def read_throughput(path: Path) -> Throughput:
-    """Read the comparison; StiltsError if the file is missing or does not hold one."""
+    """Return the recorded comparison. Raises StiltsError if the file is missing or invalid."""
     try:
         return Throughput.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def tabulate_throughput(measured: Throughput) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        name, description, trained_parameters, seconds, examples_per_second, times (as fast as the slowest), dev_score,
+        name, description, trained_parameters, seconds, examples_per_second, times (relative to the slowest), dev_score,
         dev_low, dev_high (percent).
     """
     rows = [
@@ -124,7 +124,7 @@ def tabulate_throughput(measured: Throughput) -> pd.DataFrame:
 
 
 def show_loops(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `tabulate_throughput` for readers, without the descriptions: loop, weights, seconds, speed, dev score."""
+    """Return `tabulate_throughput` for readers, without descriptions: loop, weights, seconds, speed, dev score."""
     millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
     interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
     return pd.DataFrame(

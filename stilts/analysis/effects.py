@@ -1,4 +1,4 @@
-"""Tables of effects with intervals: what a condition gains over another, for other languages, test items and seeds."""
+"""Tables of effects with intervals that generalise over languages, test items and seeds."""
 
 import operator
 from collections.abc import Collection, Mapping, Sequence
@@ -25,9 +25,9 @@ def estimate_contrast(
     Parameters
     ----------
     replicates : mapping
-        Target -> replicates, as `stilts.analysis.bootstrap.resample` returns.
+        Target -> replicates, from `stilts.analysis.bootstrap.resample`.
     weights : mapping
-        Target -> weights of its conditions; `average_weights` makes those of a mean over targets.
+        Target -> weights of its conditions; `average_weights` returns those for a mean over targets.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def _sum(parts: Sequence[Sample]) -> Sample:
 
 
 def find_targets(replicates: Mapping[str, Replicates], conditions: Collection[str]) -> list[str]:
-    """Return the targets that have all of some conditions."""
+    """Return the targets that have all given conditions."""
     return [target for target, part in replicates.items() if set(conditions) <= set(part.conditions)]
 
 
@@ -62,14 +62,14 @@ def estimate_gains(
     Parameters
     ----------
     failed : collection of (str, str)
-        Condition and target of the cells that were not learned: no correction counts them, and none survives it. Where
-        the baseline has not learned a target, none of its cells counts.
+        Condition and target of the cells that were not learned. They are left out of the correction and never survive
+        it. If the baseline has not learned a target, no cell of the target counts as learned.
 
     Returns
     -------
     DataFrame
-        condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all the
-        rows that were learned), excludes_zero, survives_holm, languages, seeds, learned.
+        condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all
+        learned rows), excludes_zero, survives_holm, languages, seeds, learned.
     """
     rows, lost = [], set(failed)
     for target, part in replicates.items():
@@ -98,7 +98,7 @@ def average_gains(
     Parameters
     ----------
     replicates : mapping
-        Of what was learned: a condition's average is over the targets that it has learned.
+        Only of learned targets, see `stilts.analysis.learning.keep_learned`.
 
     Returns
     -------
@@ -121,14 +121,14 @@ def find_comparable_targets(replicates: Mapping[str, Replicates], baseline: str 
 
 
 def _compared(part: Replicates, baseline: str) -> list[str]:
-    """Conditions of a target that can be compared with the baseline."""
+    """Return the conditions of a target that can be compared with the baseline."""
     return [name for name in part.conditions if name != baseline] if baseline in part.conditions else []
 
 
 def estimate_language_gains(
     replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return one row for each condition, target and language, English among them; intervals over examples and seeds.
+    """Return one row for each condition, target and language (with English); intervals are over items and seeds.
 
     Returns
     -------
@@ -154,12 +154,12 @@ def estimate_language_gains(
 def average_language_gains(
     replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return each language's gain averaged over the comparable targets that it takes part in.
+    """Return each language's gain averaged over the comparable targets that have the language.
 
     Parameters
     ----------
     replicates : mapping
-        Of what was learned.
+        Only of learned targets, see `stilts.analysis.learning.keep_learned`.
 
     Returns
     -------
@@ -196,14 +196,14 @@ def pivot_language_gains(averages: pd.DataFrame) -> pd.DataFrame:
 def estimate_english_gaps(
     replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return how far English is ahead of the other languages, for each target that is tested in English too.
+    """Return the gap between English and the other languages, for each target that is tested in English.
 
     Returns
     -------
     DataFrame
         condition, target, english, others (percent; the mean over the other languages), gap, gap_low, gap_high
         (points), and change, change_low, change_high: the gap minus the baseline's (missing for the baseline itself and
-        where the target has no baseline run).
+        for targets without a baseline run).
 
     Raises
     ------
@@ -247,8 +247,8 @@ def estimate_layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, leve
     Returns
     -------
     DataFrame
-        condition, layer, score, low, high (percent), gain, gain_low, gain_high (points over the baseline's same layer;
-        missing for the baseline and where it has no run).
+        condition, layer, score, low, high (percent), gain, gain_low, gain_high (points over the same layer of the
+        baseline; missing for the baseline itself and if it has no run).
     """
     layers = sorted((name for name in scores.columns if name.startswith("layer_")), key=lambda name: int(name[6:]))
     shared = keep_shared_languages(scores)
@@ -266,31 +266,31 @@ def estimate_layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, leve
 
 
 def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights, level: float = LEVEL) -> Estimate:
-    """Return a contrast of the accuracy of one retrieval task after one hidden layer, with languages and seeds drawn.
+    """Return a contrast of retrieval accuracy after one hidden layer, with its interval over languages and seeds.
 
     Parameters
     ----------
     scores : DataFrame
-        As `estimate_layer_profiles` takes them, of one target.
+        Scores of one target, as for `estimate_layer_profiles`.
     layer : str
-        Its column: layer_1, layer_2, ...
+        Column of the layer: layer_1, layer_2, ...
     """
     (table,) = contrast_by_target(scores.assign(score=scores[layer]), weights).values()
     return tabulate_estimates(table.dropna(), level)
 
 
 def find_best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Return each condition's best row of `estimate_layer_profiles`; of equal ones the lowest layer."""
+    """Return each condition's row of `estimate_layer_profiles` with the best score; of equal ones the lowest layer."""
     return profiles.loc[profiles.groupby("condition", sort=False)["score"].idxmax()].reset_index(drop=True)
 
 
 def measure_seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
-    """Return the mean score of each seed over languages other than English, and its spread over seeds.
+    """Return the mean score over languages other than English, and its standard deviation over seeds.
 
     Parameters
     ----------
     scores : DataFrame
-        As `stilts.study.records.tabulate_scores` returns it.
+        From `stilts.study.records.tabulate_scores`.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def measure_seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.Da
 
 
 def pair_gains(live: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells of `estimate_gains` that two studies share: condition, target, and gain, low, high of either."""
+    """Return the cells of `estimate_gains` that two studies share: condition, target, and gain, low, high of each."""
     columns = ["condition", "target", "gain", "low", "high"]
     return live[columns].merge(recorded[columns], on=["condition", "target"], suffixes=("_live", "_recorded"))
 
@@ -322,12 +322,12 @@ def correlate_ranks(
     Parameters
     ----------
     values : DataFrame
-        One row per language, with the columns named in `measures` and `by`; gaps leave their row out.
+        One row per language, with the columns named in `measures` and `by`; rows with missing values are left out.
 
     Returns
     -------
     DataFrame
-        by, measure, rho, low, high, languages (their number). A column that does not vary is left out.
+        by, measure, rho, low, high, languages (their number). Constant columns are left out.
     """
     rows = []
     for column in by:

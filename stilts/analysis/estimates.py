@@ -1,7 +1,7 @@
-"""An effect with its interval and p-value, by Student's t: languages, test items and seeds add to its variance.
+"""Effects with confidence intervals and p-values from Student's t, with variance from languages, test items and seeds.
 
-Seeds are too few to be drawn: their part of the variance is that of the effect from seed to seed, and the interval is
-Student's, with Satterthwaite's degrees of freedom, as in `stilts.analysis.questions.crossed`.
+There are too few seeds for a bootstrap. Their part of the variance is the variance of the effect between seeds, and the
+interval is Student's with Satterthwaite's degrees of freedom, as in `stilts.analysis.questions.crossed`.
 """
 
 import math
@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect with its interval and two-sided p-value; in points, where nothing else is said.
+    """An effect with its interval and two-sided p-value, in points unless stated otherwise.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Estimate:
     se, df : float
         Standard error and degrees of freedom.
     seeds : int
-        Seeds behind it; 1 where the standard error says nothing of another seed's luck.
+        Number of seeds; if it is below 2, the standard error has no part of the seeds.
     """
 
     value: float
@@ -43,12 +43,12 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
     def row(self, name: str) -> dict[str, float | bool]:
-        """Return the row of a table: the effect under a name, low, high, p, excludes_zero."""
+        """Return a table row: the effect as column `name`, low, high, p, excludes_zero."""
         ends = {"low": self.low, "high": self.high}
         return {name: self.value, **ends, "p": self.p, "excludes_zero": self.excludes_zero}
 
     def ends(self, name: str) -> dict[str, float]:
-        """Return the effect under a name, with `<name>_low` and `<name>_high`: for tables of several effects."""
+        """Return the effect as columns `<name>`, `<name>_low`, `<name>_high`, for tables with several effects."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
     def __str__(self) -> str:
@@ -58,9 +58,9 @@ class Estimate:
 def estimate(sample: Sample, level: float = LEVEL) -> Estimate:
     """Return an effect with its interval and p-value.
 
-    The variance has a part of languages and items, from the replicates; a part of the seeds, from the effect of each
-    seed by itself; and the residual that both contain, which is subtracted once. The reference is Student's t with the
-    degrees of freedom of `combine`. An effect of zero that never varies has p = 1.
+    Its variance is that by languages and items (from the replicates) plus that by seeds (from the effects by seed),
+    minus the residual, which both contain. The reference is Student's t with the degrees of freedom of `combine`. An
+    effect of zero without variance has p = 1.
     """
     of_rows, free_rows = float(np.nanvar(sample.draws)), max(len(sample.rows) - 1, 0) or math.inf
     return _estimate(sample.value, of_rows, free_rows, sample.seeds, sample.deviations, level)
@@ -70,7 +70,7 @@ def _estimate(
     value: float, of_rows: float, free_rows: float, seeds: pd.Series | None, deviations: pd.DataFrame | None,
     level: float,
 ) -> Estimate:
-    """Return an effect from its variance by rows and from its value by seed; one seed or none says nothing of seeds."""
+    """Return an effect from its variance by rows and its values by seed; a single seed adds no variance."""
     count = 0 if seeds is None else len(seeds)
     if count < 2:
         return estimate_by_t(value, of_rows, free_rows, level, count)
@@ -80,7 +80,7 @@ def _estimate(
 
 
 def _residual(deviations: pd.DataFrame) -> float:
-    """Return the variance that languages and seeds leave to a mean over both."""
+    """Return the residual variance (interaction of languages and seeds) of a mean over both."""
     rows, seeds = deviations.shape
     if rows < 2:
         return 0.0
@@ -91,18 +91,18 @@ def _residual(deviations: pd.DataFrame) -> float:
 def combine(
     of_rows: float, of_seeds: float, residual: float, free_rows: float, free_seeds: float
 ) -> tuple[float, float]:
-    """Return the variance of an effect over rows and seeds that cross, and its degrees of freedom.
+    """Return the variance of an effect over crossed rows and seeds, and its degrees of freedom.
 
-    Satterthwaite's (1946), rounded down, but no fewer than those of the rows or of the seeds by themselves, and no more
-    than rows and seeds have together, (rows - 1)(seeds - 1), where the seeds count.
+    The degrees of freedom are Satterthwaite's (1946), rounded down. They are at least the smaller of those of rows and
+    of seeds, and at most their product, (rows - 1)(seeds - 1).
 
     Parameters
     ----------
     of_rows, of_seeds : float
-        Variance by rows (languages) and by seeds; both hold the residual.
+        Variance by rows (languages) and by seeds; both contain the residual.
     residual : float
     free_rows, free_seeds : float
-        Degrees of freedom of either.
+        Degrees of freedom of rows and of seeds.
     """
     seeds_alone, rows_alone = max(of_seeds - residual, 0.0), max(of_rows - residual, 0.0)
     variance = max(rows_alone + seeds_alone + residual, of_rows)
@@ -124,9 +124,9 @@ def estimate_by_t(value: float, variance: float, df: float, level: float, seeds:
 
 
 def tabulate_estimates(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
-    """Return the mean of a table of languages (rows) and seeds (columns) with its interval, both meant as drawn.
+    """Return the mean of a table of languages (rows) and seeds (columns), with its interval over both.
 
-    As `estimate`, with the items of a language among what sets it apart from others.
+    As `estimate`, but the noise of items is contained in the variance between languages.
     """
     rows = len(table)
     of_rows = float(table.mean(axis="columns").var()) / rows if rows > 1 else 0.0
@@ -135,7 +135,7 @@ def tabulate_estimates(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
 
 
 def correct_by_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Add p_holm and survives_holm: Holm's step-down correction (1979) of the column p for all rows of the table."""
+    """Return the table with p_holm and survives_holm: Holm's step-down correction (1979) of p for all its rows."""
     from statsmodels.stats.multitest import multipletests
 
     if table.empty:
@@ -145,10 +145,10 @@ def correct_by_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 
 
 def keep_clear(table: pd.DataFrame, low: str = "low", high: str = "high") -> pd.DataFrame:
-    """Return the rows whose interval, of these columns, leaves zero out."""
+    """Return the rows whose interval (columns `low` and `high`) excludes zero."""
     return table[(table[low] > 0) | (table[high] < 0)]
 
 
 def count_sides(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[int, int]:
-    """Return how many rows have an interval, of these columns, above zero and below it."""
+    """Return how many rows have an interval (columns `low` and `high`) above zero, and how many below it."""
     return int((table[low] > 0).sum()), int((table[high] < 0).sum())

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
-    """Return the gains of an analysis, see `estimate_gains`; no row where nothing can be compared."""
+    """Return the gains of an analysis, see `estimate_gains`; an empty table without an analysis."""
     return estimate_gains(analysis.replicates, analysis.failed) if analysis else estimate_gains({})
 
 
 def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":
-    """Return the scores of the retrieval task with its accuracy by layer; StiltsError if no run has any."""
+    """Return the scores of the retrieval task with accuracy by layer. Raises StiltsError if no run has them."""
     scores = analysis.scores
     layers = [name for name in scores.columns if name.startswith("layer_")]
     found = scores.dropna(subset=layers) if layers else scores.iloc[:0]
@@ -28,7 +28,7 @@ def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":
 
 
 def keep_condition(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
-    """Return the rows of one condition; UnknownName if the table has none."""
+    """Return the rows of one condition. Raises UnknownName if there are none."""
     known = list(dict.fromkeys(table["condition"]))
     if condition not in known:
         raise UnknownName("condition", condition, known)
@@ -36,9 +36,9 @@ def keep_condition(table: "pd.DataFrame", condition: str) -> "pd.DataFrame":
 
 
 def keep_well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
-    """Return the languages of `average_language_gains` that take part in so many target tasks at least.
+    """Return the languages of `average_language_gains` with at least `least` target tasks.
 
-    An average over one task cannot be set beside one over seven. StiltsError if no language takes part in so many.
+    An average over one task is not comparable with one over seven. Raises StiltsError if no language is left.
     """
     kept = averages[averages["targets"] >= least].reset_index(drop=True)
     if kept.empty:
@@ -48,12 +48,12 @@ def keep_well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
 
 
 def add_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row per language other than English: score without, gain, and its distances to English.
+    """Return one row per language other than English: score without intermediate task, gain, distances to English.
 
     Parameters
     ----------
     averages, cells : DataFrame
-        Rows of one condition of `average_language_gains` and of `language_gains`.
+        Rows of one condition of `average_language_gains` and of `estimate_language_gains`.
     """
     scores = average_baseline(cells).rename(columns={"baseline_score": "score without"})
     table = averages.merge(scores, on="language")
@@ -63,7 +63,7 @@ def add_distances(averages: "pd.DataFrame", cells: "pd.DataFrame") -> "pd.DataFr
 
 
 def tabulate_language_matrix(averages: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row per language with its facts and a column with its gain for each condition."""
+    """Return one row per language with its facts and its gain in each condition."""
     wide = pivot_language_gains(averages)
     facts = tabulate_languages(wide["language"])[["name", "code", "family", "script"]]
     return facts.join(wide.drop(columns="language")).rename(columns={"name": "language"})

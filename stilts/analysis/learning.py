@@ -1,8 +1,8 @@
-"""Whether a target was learned in English, where it is trained: what was not says nothing of transfer.
+"""Whether a target was learned in English, its training language; scores of other runs say nothing about transfer.
 
-A score on the English dev set is held against guessing by an exact binomial test, of as many answers as there are dev
-examples. Where answers are labels, guessing is the most frequent label of the dev set. No constant answer scores in
-chunk F1 or in the F1 of answers; there guessing is taken as `GUESSED_F1`.
+An exact binomial test over the dev examples compares the score on the English dev set with guessing. If answers are
+labels, guessing is the share of the dev set's most frequent label. For chunk F1 and answer F1 no constant answer scores
+above 0, so guessing is set to `GUESSED_F1`.
 """
 
 import math
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIZE = 0.01
-"""Of the test that a dev score is above chance."""
+"""Significance level of the test that a dev score is above chance."""
 
 GUESSED_F1 = 5.0
 """Percent."""
@@ -32,7 +32,7 @@ RULE = (
 
 
 def is_above_chance(score: float, n: int, chance: float) -> bool:
-    """Whether a score of so many examples is above chance (percent both); False where chance is not known (NaN)."""
+    """Return whether a score on n examples is above chance (both in percent); False if chance is unknown (NaN)."""
     return _p(score, n, chance) < SIZE
 
 
@@ -45,20 +45,20 @@ def _p(score: float, n: int, chance: float) -> float:
 
 
 def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
-    """Return the dev score of each training, beside what guessing scores.
+    """Return the dev score of each training, with the score by guessing.
 
     Parameters
     ----------
     noted : DataFrame
-        As `stilts.analysis.chance.read_guessing_notes` returns it: run, language, majority.
+        From `stilts.analysis.chance.read_guessing_notes`: run, language, majority.
     phase : str
         `target`, or `intermediate` for the trainings on one task.
 
     Returns
     -------
     DataFrame
-        run, condition, target (the task), seed, score, n (dev examples), chance (percent; missing where a record does
-        not note it), p (of the binomial test), learned.
+        run, condition, target (the task), seed, score, n (dev examples), chance (percent; missing if it was not
+        recorded), p (of the binomial test), learned.
     """
     import pandas as pd
 
@@ -77,26 +77,26 @@ def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase:
 
 
 def _without_labels(task: Task) -> float:
-    """Return what guessing scores where answers are no labels; NaN where they are: the record should have noted it."""
+    """Return the score by guessing if answers are not labels; NaN if they are, since the record should contain it."""
     return math.nan if task.format.answers_are_labels else GUESSED_F1
 
 
 def average_intermediate_scores(records: Iterable[Record]) -> dict[str, float]:
-    """Return the dev score of each condition's intermediate training in percent, mean over seeds."""
+    """Return the dev score of each condition's intermediate training in percent, averaged over seeds."""
     table = tabulate_scores(records, "intermediate")
     return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
 
 
 def find_weakest_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
-    """Return for each condition and target the run that is closest to chance: the cell is learned if that one is."""
+    """Return for each condition and target the run closest to chance, which decides whether the cell is learned."""
     return scores.loc[scores.groupby(["condition", "target"], sort=False)["p"].idxmax()].reset_index(drop=True)
 
 
 def find_not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
-    """Return condition and target of the cells whose target was not learned, with the reason, a clause.
+    """Return condition and target of the cells whose target was not learned, with a clause that gives the reason.
 
-    A target that is trained as another one (MLQA as XQuAD) was learned where that one was; one without training has
-    nothing to learn.
+    A target that is trained as another one (MLQA as XQuAD) counts as learned if that one does. A target without
+    training always counts as learned.
     """
     cells = find_weakest_runs(scores)
     return {
@@ -114,7 +114,7 @@ def _reason(target: str, run) -> str:
 
 
 def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the trainings at chance of targets that the baseline has learned."""
+    """Return the trainings that are at chance on a target that the baseline has learned."""
     cells = find_weakest_runs(scores)
     learned = set(cells.loc[cells["learned"] & (cells["condition"] == BASELINE), "target"])
     return scores[~scores["learned"] & scores["target"].isin(learned)].reset_index(drop=True)
@@ -123,7 +123,7 @@ def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
 def keep_learned(
     replicates: Mapping[str, Replicates], failed: Iterable[tuple[str, str]], baseline: str = BASELINE
 ) -> dict[str, Replicates]:
-    """Return the replicates of what was learned: no target that the baseline has not, no condition that has not."""
+    """Return the replicates of targets that the baseline has learned, in the conditions that have learned them."""
     failed = set(failed)
     return {
         target: part.only([name for name in part.conditions if (name, target) not in failed])

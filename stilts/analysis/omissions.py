@@ -1,4 +1,4 @@
-"""What a study does not have of what its suite's registry names, and why, as far as its file and its data say."""
+"""Tasks and conditions that a study leaves out, with the reason if its file or data give one."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,14 @@ def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataF
     Parameters
     ----------
     manifest : mapping
-        What the suite says of itself, see `stilts.analysis.suite_report.read_recorded_manifest`: its reasons go before
-        those of the study's file.
+        The suite's manifest, see `stilts.analysis.suite_report.read_recorded_manifest`. Its reasons take precedence
+        over those of the study's file.
 
     Returns
     -------
     DataFrame
-        Intermediate tasks of the published experiment and of its conditions, and target tasks of the suite, without a
-        record; and conditions that lack a record of a target that others have.
+        Rows for intermediate tasks of the published experiment and its conditions without a record, for the suite's
+        target tasks without a record, and for conditions without a record of one of the study's targets.
     """
     import pandas as pd
 
@@ -60,7 +60,7 @@ def _without(
 
 
 def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:
-    """Conditions of the study's file that lack a record of some target that the study names."""
+    """Return rows for the study's conditions that have no record of one of its targets."""
     conditions = [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
     rows = []
     for name in conditions:

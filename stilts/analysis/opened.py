@@ -1,4 +1,4 @@
-"""What an analysis notebook opens: the records of one study, and the bootstrap replicates drawn from them."""
+"""The input of an analysis notebook: the records of one study, and bootstrap replicates of its scores."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable
@@ -30,15 +30,15 @@ class Analysis:
     Attributes
     ----------
     checkout : Checkout
-        Where they stand.
+        Checkout that contains the records.
     settings : Study
     records : tuple of Record
-        None where nothing is recorded yet.
+        Empty if nothing is recorded yet.
     planned : bool
-        Whether the records are runs of the study as its file and this machine's packages and data have it now. If not,
-        they are the committed ones, made with the settings, versions and data that they state.
+        Whether the records are those of the study's current plan, with this machine's packages and data. If not, they
+        are the committed ones, with the settings, versions and data that they state.
     resamples, seed : int
-        Bootstrap replicates, and the state that draws them.
+        Number of bootstrap replicates, and seed of the random generator.
     """
 
     checkout: Checkout
@@ -60,7 +60,7 @@ class Analysis:
 
     @cached_property
     def replicates(self) -> dict[str, Replicates]:
-        """Bootstrap replicates by target, in the order of the task registry; none where nothing is recorded."""
+        """Bootstrap replicates by target, in the order of the task registry; empty if nothing is recorded."""
         if not self.recorded:
             return {}
         counts = read_counts(self.store, self.records)
@@ -70,27 +70,27 @@ class Analysis:
 
     @cached_property
     def dev_scores(self) -> "pd.DataFrame":
-        """Return the English dev score of each training of a target, see `learning.tabulate_dev_scores`."""
+        """English dev score of each target training, see `learning.tabulate_dev_scores`."""
         return learning.tabulate_dev_scores(self.records, self.guessing)
 
     @cached_property
     def guessing(self) -> "pd.DataFrame":
-        """Return what guessing scores on the dev and test sets of runs, see `chance.read_guessing_notes`."""
+        """Scores by guessing on the dev and test sets of runs, see `chance.read_guessing_notes`."""
         return chance.read_guessing(self.records, self.store)
 
     @cached_property
     def floors(self) -> dict[str, float]:
-        """What guessing scores on test sets with labels, see `stilts.analysis.chance.average_test_floors`."""
+        """Scores by guessing on test sets with labels, see `stilts.analysis.chance.average_test_floors`."""
         return chance.average_test_floors(self.records, self.guessing)
 
     @cached_property
     def failed(self) -> dict[tuple[str, str], str]:
-        """Condition and target of the cells whose target was not learned in English, and why."""
+        """Condition and target of the cells whose target was not learned in English, with the reason."""
         return learning.find_not_learned(self.dev_scores)
 
     @cached_property
     def learned(self) -> dict[str, Replicates]:
-        """The replicates of what was learned: what averages, tests and verdicts rest on."""
+        """Replicates of learned targets, on which averages, tests and verdicts are based."""
         return learning.keep_learned(self.replicates, self.failed)
 
     @cached_property
@@ -100,12 +100,12 @@ class Analysis:
 
     @property
     def recorded(self) -> bool:
-        """Whether there is a zero-shot record."""
+        """Whether the study has zero-shot records."""
         return bool(self.phase("zero-shot"))
 
     @property
     def conditions(self) -> dict[str, tuple[str, ...]]:
-        """Conditions with a record, in the order of the study, and the intermediate tasks of each."""
+        """Conditions with a record, in the order of the study, with their intermediate tasks."""
         return {record.run.condition: record.run.settings.condition.tasks for record in self.records}
 
     @property
@@ -118,25 +118,25 @@ class Analysis:
         return [record for record in self.records if record.run.phase == phase]
 
     def generator(self) -> np.random.Generator:
-        """Return a fresh random generator; each starts in the same state."""
+        """Return a new random generator, always in the same state."""
         return np.random.default_rng(self.seed)
 
 
 def sort_by_order(things: Iterable, order: Iterable[str], name: Callable[[Any], str] = str) -> list:
-    """Return things by the place of their name in an order; those that it does not hold last, as they came."""
+    """Return things sorted by the position of their name in `order`; things that are not in it come last."""
     places = {known: place for place, known in enumerate(order)}
     return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
 
 
 def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
-    """Return the records of a study's planned runs; where none that trained is there, the committed ones of that study.
+    """Return the records of a study's planned runs; if no planned training is recorded, the study's committed records.
 
-    Untrained runs do not count: studies that differ in training share them.
+    Runs without training do not count, since studies with different training share them.
 
     Returns
     -------
     records : list of Record
-        In the order of the study's file; empty where there are none at all.
+        In the order of the study's file; empty if there are none.
     planned : bool
         Whether they are runs of the plan.
     """
@@ -149,7 +149,7 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
 
 
 def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:
-    """Committed records of a study; of the one that it is recorded with, those of its conditions and targets."""
+    """Return the committed records of a study; if it is recorded as another study, those of its own runs there."""
     if study.recorded_as is None:
         return list(Store(checkout.root / "results" / study.name / "records"))
     records = Store(checkout.root / "results" / study.recorded_as / "records")
@@ -161,7 +161,7 @@ def _committed_records(checkout: Checkout, study: Study, conditions: Collection[
 
 
 def _planned_records(checkout: Checkout, study: Study) -> list[Record]:
-    """Records of the runs of a plan; none where this machine lacks the data that the names of the runs depend on."""
+    """Return the records of planned runs; none if this machine does not have the data that determine the runs' ids."""
     try:
         runs = resolve(study, checkout).runs
     except UnknownName:  # a mistake in the study's file
@@ -175,14 +175,14 @@ def _planned_records(checkout: Checkout, study: Study) -> list[Record]:
 
 
 def open_analysis(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
-    """Open the records of a study.
+    """Return the analysis of a study.
 
     Raises
     ------
     UnknownName
         If there is no study of that name.
     StiltsError
-        If it has no zero-shot record; says which command makes them.
+        If it has no zero-shot records; the error names the command that makes them.
     """
     opened = open_if_recorded(checkout, study, resamples, seed)
     if opened is None:
@@ -191,13 +191,13 @@ def open_analysis(checkout: Checkout, study: str, resamples: int = 2000, seed: i
 
 
 def open_if_recorded(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis | None:
-    """Open the records of a study, or return None where it has no zero-shot record."""
+    """Return the analysis of a study, or None if it has no zero-shot records."""
     opened = open_study(checkout, study, resamples, seed)
     return opened if opened.recorded else None
 
 
 def open_study(checkout: Checkout, study: str, resamples: int = 2000, seed: int = 0) -> Analysis:
-    """Open whatever a study has on record, which may be nothing yet; UnknownName if there is no study of that name."""
+    """Return the analysis of a study, which may have no records yet. Raises UnknownName if there is no such study."""
     settings = checkout.study(study)
     records, planned = find_records(checkout, settings)
     return Analysis(checkout, settings, tuple(records), planned, resamples, seed)

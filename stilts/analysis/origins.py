@@ -1,4 +1,4 @@
-"""Tables of where recorded results come from: devices, commits, inputs, versions, and all records with checksums."""
+"""Tables of the provenance of records: devices, commits, inputs, package versions, and checksums."""
 
 import platform
 from collections.abc import Iterable, Sequence
@@ -30,25 +30,25 @@ BOOK_PACKAGES = (
 
 
 def collect_records(checkout: Checkout, *studies: str) -> list[Record]:
-    """Return the records that the studies' pages rest on, each once; UnknownName if there is no study of a name."""
+    """Return the records that studies' pages are based on, each once. Raises UnknownName for an unknown study."""
     found = [record for study in studies for record in find_records(checkout, checkout.study(study))[0]]
     return list({record.id: record for record in found}.values())
 
 
 def read_committed(checkout: Checkout) -> list[Record]:
-    """Return all records under `results/`, by study, each once: studies that share a run have its record each."""
+    """Return all records under `results/`, each once, although studies that share a run each have its record."""
     found = [record for store in find_recorded_studies(checkout).values() for record in store]
     return list({record.id: record for record in found}.values())
 
 
 def find_recorded_studies(checkout: Checkout) -> dict[str, Store]:
-    """Return the studies that have records under `results/`, by name, and these records."""
+    """Return the studies with records under `results/`: name -> store of its records."""
     folders = sorted((checkout.root / "results").glob("*/records"))
     return {folder.parent.name: Store(folder) for folder in folders}
 
 
 def describe_extent(records: Sequence[Record]) -> str:
-    """Say how many records there are, and of how many studies."""
+    """State the number of records and of their studies."""
     studies = {record.provenance.study for record in records}
     return f"There are {len(records):,} records, made for {len(studies)} studies: {', '.join(sorted(studies))}."
 
@@ -69,7 +69,7 @@ def _commit(record: Record) -> str:
 
 
 def tabulate_devices(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return one row per study, device and precision: runs, hours of computing, first and last start, commits."""
+    """Return one row per study, device and precision: runs, hours, first and last start, commits."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         origin = record.provenance
@@ -92,7 +92,7 @@ def tabulate_devices(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def tabulate_inputs(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return one row per suite and encoder that runs stand on, with its fingerprint."""
+    """Return one row per suite and encoder of the runs, with its fingerprint."""
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
         suite, encoder = record.run.settings.suite, record.run.settings.encoder
@@ -106,7 +106,7 @@ def tabulate_inputs(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def tabulate_packages(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return one row per library that decides a run's numbers, and a column per study with the versions it ran with."""
+    """Return one row per recorded package, with a column for its versions in each study."""
     studies = sorted({record.provenance.study for record in records})
     names = sorted({name for record in records for name in record.provenance.packages}, key=str.lower)
     rows = [
@@ -125,14 +125,14 @@ def tabulate_packages(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def tabulate_environment() -> "pd.DataFrame":
-    """Return Python and the libraries that made this book's tables, figures and pages, with their versions."""
+    """Return the versions of Python and of the packages that make the book's tables, figures and pages."""
     rows = [{"package": "Python", "version": platform.python_version()}]
     rows += [{"package": name, "version": version(name)} for name in BOOK_PACKAGES]
     return _table(rows, ["package", "version"])
 
 
 def tabulate_records(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return one row per record: what ran, when and where, at which commit, and the SHA-256 of its predictions."""
+    """Return one row per record: run, time, device, commit, and the SHA-256 of its predictions."""
     rows = [
         {
             "run": record.id,
@@ -158,7 +158,7 @@ def tabulate_records(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def show_records(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the columns of a record table that fit on a page, its checksums cut to twelve digits."""
+    """Return the columns of a table of records that fit on a page, with checksums cut to twelve digits."""
     narrow = table.drop(columns=["phase", "condition", "target", "seed", "device", "precision"])
     checksums = narrow["predictions SHA-256"]
     return narrow.assign(**{"predictions SHA-256": checksums.where(checksums.isna(), checksums.str[:12])})

@@ -1,4 +1,4 @@
-"""Sentences of the book that hold numbers, made from tables, so that none is typed."""
+"""Sentences of the book that contain numbers, generated from tables."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from stilts.workspace.notebooks.markup import plain
 
 
 def describe_scope(analysis: Analysis) -> str:
-    """Say which runs a page rests on, or that there is none yet."""
+    """State which runs a page is based on, or that there are none yet."""
     runs = analysis.phase("zero-shot")
     if not runs:
         name = analysis.study
@@ -44,7 +44,7 @@ def describe_scope(analysis: Analysis) -> str:
 
 
 def describe_matrix(cells: pd.DataFrame) -> str:
-    """Say how many cells leave zero out, how many would by chance, and which gain and lose most."""
+    """State how many cells have an interval without zero, how many are expected by chance, and the extreme gains."""
     if cells.empty:
         return "No condition can be compared with `none` yet."
     lost = int((~cells["learned"]).sum())
@@ -63,7 +63,7 @@ def describe_matrix(cells: pd.DataFrame) -> str:
 
 
 def describe_dead_runs(analysis: Analysis) -> str:
-    """Say which trainings stayed at chance on a target that the baseline has learned, "" if none did."""
+    """State which trainings stayed at chance on a target that the baseline has learned; "" if none did."""
     dead = learning.find_dead_runs(analysis.dev_scores)
     if dead.empty:
         return ""
@@ -82,7 +82,7 @@ def describe_dead_runs(analysis: Analysis) -> str:
 
 
 def describe_not_learned(analysis: Analysis) -> str:
-    """Say which targets were not learned in English after which conditions."""
+    """State which targets were not learned in English after which conditions."""
     after: dict[str, list[str]] = {}
     for condition, target in analysis.failed:
         after.setdefault(target, []).append(condition)
@@ -101,7 +101,7 @@ def _extreme(cells: pd.DataFrame, word: str, place: str) -> str:
 
 
 def show_averages(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `average_gains` for readers: yes and no, and p-values that do not pretend to be zero."""
+    """Return `average_gains` for readers: yes and no, and formatted p-values."""
     return _with_tests(table[["condition", "gain", "low", "high"]].copy(), table)
 
 
@@ -112,7 +112,7 @@ def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe_languages(averages: pd.DataFrame) -> str:
-    """Say how many languages gain and lose, and which most.
+    """State how many languages gain and lose, and which gain most and least.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _named(row: pd.Series) -> str:
 
 
 def describe_gaps(table: pd.DataFrame) -> str:
-    """Say how wide the gap is without an intermediate task, and how often conditions narrow or widen it."""
+    """State the gap without an intermediate task, and how often conditions narrow or widen it."""
     before = table[table["condition"] == BASELINE]
     after = table[table["change"].notna()]
     if before.empty or after.empty:
@@ -153,7 +153,7 @@ def describe_gaps(table: pd.DataFrame) -> str:
 
 
 def describe_layers(table: pd.DataFrame) -> str:
-    """Say which layer is best without an intermediate task, what layers gain and lose, and which the ledger reads."""
+    """State the best layer without an intermediate task, the gains by layer, and the layer that the ledger uses."""
     baseline = table[table["condition"] == BASELINE]
     gained = table[table["gain"].notna()]
     parts = []
@@ -166,7 +166,7 @@ def describe_layers(table: pd.DataFrame) -> str:
 
 
 def _reversal(gained: pd.DataFrame) -> str:
-    """Say what conditions gain on average at the best layer, at the last one, and at the one that the ledger reads."""
+    """State the mean gain over conditions at the best layer, at the last one, and at the one that the ledger uses."""
     means = gained.groupby("layer")["gain"].mean()
     most, last = int(means.idxmax()), int(means.index.max())
     text = f"Averaged over {count(gained['condition'].unique(), 'condition')}, "
@@ -183,7 +183,7 @@ def _reversal(gained: pd.DataFrame) -> str:
 
 
 def _every_layer(gained: pd.DataFrame) -> str:
-    """Say at each layer how many conditions have an interval above and below zero."""
+    """State for each layer how many conditions have an interval above and below zero."""
     by_layer = {layer: count_sides(rows, "gain_low", "gain_high") for layer, rows in gained.groupby("layer")}
     said = [f"{layer}: {up} and {down}" for layer, (up, down) in by_layer.items()]
     return (
@@ -193,7 +193,7 @@ def _every_layer(gained: pd.DataFrame) -> str:
 
 
 def describe_costs(runs: pd.DataFrame) -> str:
-    """Say what all runs took together, on which devices."""
+    """State the time and memory of all runs, and their devices."""
     if runs.empty:
         return "Nothing is recorded yet."
     hours = runs["seconds"].sum() / 3600
@@ -205,7 +205,7 @@ def describe_costs(runs: pd.DataFrame) -> str:
 
 
 def describe_throughput(measured: Throughput) -> str:
-    """Say what the loops were timed on, how many times the fastest outruns each other, and whether dev scores agree."""
+    """State the benchmark's task, the speed of the fastest loop relative to each other, and whether scores agree."""
     table = tabulate_throughput(measured)
     fastest, settings = table.iloc[-1], measured.settings
     lines = [
@@ -225,14 +225,14 @@ def describe_throughput(measured: Throughput) -> str:
 
 
 def describe_live_scope(live: Analysis | None, study: str) -> str:
-    """Say what the live study has computed so far, or that there is nothing yet."""
+    """State what the live study has computed so far, or that there is nothing yet."""
     if live is None:
         return f"Study `{study}` has no zero-shot record on this machine yet; `stilts run {study}` computes it."
     return describe_scope(live)
 
 
 def describe_agreement(pairs: pd.DataFrame) -> str:
-    """Say how well the gains of two studies agree."""
+    """State how well the gains of two studies agree."""
     if pairs.empty:
         return "There is nothing to compare yet."
     overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
@@ -249,12 +249,12 @@ def describe_agreement(pairs: pd.DataFrame) -> str:
 
 
 def describe_differences(table: pd.DataFrame) -> str:
-    """Say of each comparison of conditions how many targets it raises and lowers.
+    """State for each comparison of conditions how many targets gain and lose.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.conditions.estimate_differences` returns it.
+        From `stilts.analysis.conditions.estimate_differences`.
     """
     if table.empty:
         return "No two conditions can be compared yet."
@@ -270,17 +270,17 @@ def describe_differences(table: pd.DataFrame) -> str:
 
 
 def show_differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `conditions.average_differences` for readers: yes and no, and p-values that are not zero."""
+    """Return `conditions.average_differences` for readers: yes and no, and formatted p-values."""
     return _with_tests(table[["comparison", "change", "difference", "low", "high"]].copy(), table)
 
 
 def describe_coverage(table: pd.DataFrame) -> str:
-    """Say how many target tasks a suite tests in how many languages.
+    """State how many target tasks a suite tests in how many languages.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.suite_report.tabulate_coverage` returns it.
+        From `stilts.analysis.suite_report.tabulate_coverage`.
     """
     if table.empty:
         return "Which languages are tested is not on record yet."
@@ -293,5 +293,5 @@ def describe_coverage(table: pd.DataFrame) -> str:
 
 
 def describe_published(series: Sequence[Series]) -> str:
-    """Say what each published series is, where it was seen and how sure it is."""
+    """State for each published series what it is, where it was seen and how certain it is."""
     return "\n".join(f"- {each.describe()}" for each in series)

@@ -1,4 +1,4 @@
-"""Published scores that pages set beside a study's own, with where each was seen and how sure it is."""
+"""Published scores for comparison with a study's own, with their source and certainty."""
 
 from functools import cache
 from pathlib import Path
@@ -22,15 +22,15 @@ class Series(BaseModel):
     name, what : str
         The model, and what was scored.
     seen : str
-        How sure the numbers are; a key of `CERTAINTY`.
+        How certain the numbers are; a key of `CERTAINTY`.
     source : str
         Where they were seen.
     averages : dict
-        Target -> mean over its languages, English among them.
+        Target -> mean over its languages, including English.
     languages : dict
         Target -> language -> score.
     notes : dict
-        Target -> what differs for it.
+        Target -> note on its numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,14 +44,14 @@ class Series(BaseModel):
     notes: dict[str, str] = Field(default_factory=dict)
 
     def describe(self) -> str:
-        """Return a sentence that says what the numbers are, where they were seen and how sure they are."""
+        """Return a sentence that says what the numbers are, where they were seen and how certain they are."""
         noted = "".join(f"; `{target}`: {note}" for target, note in self.notes.items())
         return f"{self.name} ({self.what}{noted}): {self.source}; {CERTAINTY[self.seen]}."
 
 
 @cache
 def read_published() -> tuple[Series, ...]:
-    """Return every series of the file, in its order."""
+    """Return all series in the order of the file."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return tuple(TypeAdapter(list[Series]).validate_python(content))
 
@@ -62,5 +62,5 @@ def read_averages() -> list[Series]:
 
 
 def find_language_scores(target: str) -> Series | None:
-    """Return the first series with scores of a target by language, None where there is none."""
+    """Return the first series with scores of a target by language; None if there is none."""
     return next((series for series in read_published() if target in series.languages), None)

@@ -1,4 +1,4 @@
-"""Scores of a study by target and language: without an intermediate task, after the best single one, after all."""
+"""Scores of a study by target and language: without intermediate task, after the best single one, after all."""
 
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
 
 
 def find_best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
-    """Return the best single intermediate task for a target, and on what it was chosen; None where there is none.
+    """Return the best single intermediate task for a target, and the scores that it was chosen by; None without one.
 
-    It is the one with the best English dev score. A target without training has none: the one with the best mean test
-    score over languages is taken, which flatters it.
+    It is the task with the best English dev score. A target without training has no dev scores, so the task with the
+    best mean test score is chosen, which is biased upwards.
     """
     part = analysis.replicates.get(target)
     singles = [name for name in list_single_tasks(analysis.conditions) if part and name in part.conditions]
@@ -40,7 +40,7 @@ def find_best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
 
 
 def _shown(analysis: Analysis, target: str) -> dict[str, str]:
-    """Return the conditions that a target's table shows, by the head of their column."""
+    """Return the conditions in a target's table: heading of the column -> condition."""
     part = analysis.replicates[target]
     chosen = find_best_single(analysis, target)
     heads = {BASELINE: BASELINE} | ({f"best single ({chosen[0]})": chosen[0]} if chosen else {}) | {MULTI: MULTI}
@@ -53,12 +53,11 @@ def tabulate_language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        language, n (test examples), a column for each condition that is shown (percent, mean over seeds); where answers
-        are labels, the share of the most frequent one, and of each condition the accuracy with every label counting
-        the same (percent); the gain of `multi` with its interval over examples and seeds (points); and for a target
-        with published scores by language another column, headed by the published model. The first row is the mean over
-        all languages, English among them, as XTREME takes it, without an interval; of the published column over the
-        same languages. No row where the target has no record.
+        language, n (test examples), and a column for each condition (percent, mean over seeds). If answers are labels:
+        the share of the most frequent label, and balanced accuracy for each condition (percent). The gain of `multi`
+        with its interval over items and seeds (points). If there are published scores by language: a column with the
+        name of the model. The first row is the mean over all languages, including English, as in XTREME, without an
+        interval. The table is empty if the target has no record.
     """
     import pandas as pd
 
@@ -89,7 +88,7 @@ def tabulate_language_scores(analysis: Analysis, target: str) -> "pd.DataFrame":
 def _beside_accuracy(analysis: Analysis, target: str) -> "dict[str, pd.Series]":
     """Return the share of the most frequent label by language, and the balanced accuracy of the shown conditions.
 
-    Nothing where answers are no labels, or records do not note it.
+    Empty if answers are not labels, or if this was not recorded.
     """
     scores = analysis.scores[analysis.scores["target"] == target][["run", "condition", "language"]]
     noted = scores.merge(analysis.guessing, on=["run", "language"])
@@ -103,13 +102,13 @@ def _beside_accuracy(analysis: Analysis, target: str) -> "dict[str, pd.Series]":
 
 
 def tabulate_target_averages(analysis: Analysis) -> "pd.DataFrame":
-    """Return one row per target: the mean over its languages, English among them, beside published test averages.
+    """Return one row per target: the mean over its languages, including English, and published test averages.
 
     Returns
     -------
     DataFrame
-        target, metric, languages (their number), n (test examples in all), none, best single (percent), which, chosen
-        on, multi, and a column for each published series with averages.
+        target, metric, languages (their number), n (total number of test examples), none, best single (percent), which,
+        chosen on, multi, and a column for each published series with averages.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""On how many examples studies were trained and tested, and how: from their records, which state it."""
+"""Sizes and training settings of studies, from their records."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +30,8 @@ def tabulate_sizes(studies: Mapping[str, Iterable[Record]]) -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        study, phase, of (conditions of the intermediate phase, targets of the others; `all` where all have the same),
-        seeds (their number), examples (for training, or of a language's test set, at most), and for training epochs,
+        study, phase, of (conditions of the intermediate phase, targets of the others; `all` if all have the same),
+        seeds (their number), examples (maximum for training, or for a language's test set), and for training epochs,
         learning_rate (encoder, peak), batch_size, frozen_layers, max_length (tokens), dev_examples, evaluations.
     """
     import pandas as pd
@@ -55,12 +55,12 @@ def _rows(study: str, records: list[Record]) -> Iterator[dict[str, Any]]:
 
 def _settings(run: Run) -> tuple:
     if run.phase == "zero-shot":
-        return (run.settings.evaluation.examples,)  # retrieval and mining read all rows
+        return (run.settings.evaluation.examples,)  # not a limit for retrieval and mining, which read all rows
     return tuple(getattr(run.settings.training, name) for name in TRAINING)
 
 
 def show_sizes(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return `tabulate_sizes` for readers: rates as in 2e-4, and titles in words."""
+    """Return `tabulate_sizes` for readers, with rates such as 2e-4 and headings in words."""
     rates = [_rate(value) for value in table["learning_rate"]]
     epochs = [None if math.isnan(value) else f"{value:g}" for value in table["epochs"]]
     return table.assign(epochs=epochs, learning_rate=rates).rename(columns=lambda name: name.replace("_", " "))
@@ -74,7 +74,7 @@ def _rate(value: float) -> str | None:
 
 
 def describe_difference(live: Study, recorded: Study) -> str:
-    """Say how large two studies of one design are."""
+    """State the sizes of two studies of the same design."""
     own, other = _extent(live), _extent(recorded)
     said = ", ".join(f"{number} {what}" for what, number in own.items())
     beside = ", ".join(f"{number} {what}" for what, number in other.items())

@@ -1,4 +1,4 @@
-"""What the data page shows of a suite: its languages, what was left out, what its sets share, and real examples."""
+"""Tables of a suite for the data page: languages, omissions, overlap between splits, and real examples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ EVERY = "all"
 COUNTS = ("train (en)", "dev (en)", "languages", "test rows each", "fewest")
 
 Manifest = Mapping[str, Any]
-"""What `suite.json` says; empty where nothing is known of a suite."""
+"""Content of `suite.json`; empty if nothing is known about a suite."""
 
 
 def open_suite(checkout: Checkout, study: str) -> Path:
-    """Return the folder of a study's suite; one that is not there yet is built first, which takes minutes."""
+    """Return the folder of a study's suite; if it does not exist it is built first, which takes minutes."""
     plan = open_plan(checkout, study)
     if not (plan.suite_folder / MANIFEST).exists():
         prepare(plan)
@@ -34,14 +34,14 @@ def open_suite(checkout: Checkout, study: str) -> Path:
 
 
 def read_recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
-    """Return what a study's suite said of itself when the records were committed; empty where that is not on record."""
+    """Return the manifest that was committed with a study's records; empty if there is none."""
     folder = checkout.root / "results" / study.name
     cure = f"take the committed one back (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
     return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 
 
 def keep_study(manifest: Manifest, study: Study) -> Manifest:
-    """Return what a suite says of a study's own tasks: a suite holds all that its sources have."""
+    """Return a suite's manifest restricted to a study's tasks; the suite itself has all tasks of its sources."""
     named = {task_name(task) for task in list_tasks_read(study)}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if Config.parse(config).task in named}
@@ -56,7 +56,7 @@ def keep_study(manifest: Manifest, study: Study) -> Manifest:
 
 
 def describe_suite(manifest: Manifest) -> str:
-    """Say how large a suite is, what it was made with and what names it."""
+    """State the size, origin and fingerprint of a suite."""
     if not manifest:
         return "What this study's suite holds is not on record yet; `stilts record` writes it with the study's records."
     known = [get_language(code) for code in _languages(manifest)]
@@ -74,12 +74,12 @@ def describe_suite(manifest: Manifest) -> str:
 
 
 def _languages(manifest: Manifest) -> list[str]:
-    """Languages with a test set, and English."""
+    """Return the languages with a test set, and English."""
     return sorted(set(tabulate_coverage(manifest)["language"]) | {SOURCE_LANGUAGE})
 
 
 def describe_tasks(manifest: Manifest) -> str:
-    """Say in how many languages besides English each target task has a test set."""
+    """State in how many languages besides English each target task has a test set."""
     table = tabulate_coverage(manifest)
     sizes = table[table["language"] != SOURCE_LANGUAGE].groupby("task", sort=False)["language"].nunique()
     said = [f"{size} in {join_names(list(tasks.index))}" for size, tasks in sizes.groupby(sizes, sort=False)]
@@ -117,7 +117,7 @@ def tabulate_coverage(manifest: Manifest) -> pd.DataFrame:
 def tabulate_tasks(manifest: Manifest) -> pd.DataFrame:
     """Return one row per task of a suite: kind, group, metric, training and dev rows, languages, test rows of each.
 
-    Test rows are those of the language with the most; fewest is the number of the one with the fewest.
+    Test rows are those of the language with the most rows; fewest are those of the language with the fewest.
     """
     rows = manifest.get("rows", {})
     overview = []
@@ -158,10 +158,9 @@ def tabulate_left_out(manifest: Manifest) -> pd.DataFrame:
 
 
 def tabulate_origins(manifest: Manifest) -> pd.DataFrame:
-    """Return one row per split that a suite was read from: repository, config, split, rows there, published, revision.
+    """Return one row per split that a suite was read from: repository, config, split, rows, published, revision.
 
-    A revision is missing where the folder was
-    copied by hand.
+    The revision is missing if the folder was copied by hand.
     """
     revisions = manifest.get("revisions", {})
     rows = []
@@ -173,13 +172,13 @@ def tabulate_origins(manifest: Manifest) -> pd.DataFrame:
 
 
 def tabulate_notes(manifest: Manifest) -> pd.DataFrame:
-    """Return what a reader of a task's numbers must know of its data: task, note."""
+    """Return notes on the data of tasks: task, note."""
     rows = [{"task": task, "note": note} for task, noted in manifest.get("notes", {}).items() for note in noted]
     return pd.DataFrame(rows, columns=["task", "note"])
 
 
 def tabulate_shared_texts(manifest: Manifest) -> pd.DataFrame:
-    """Return what dev and test sets of suite "xtreme" share with training sets of one language.
+    """Return the overlap of dev and test sets of suite "xtreme" with training sets of the same language.
 
     Returns
     -------
@@ -191,11 +190,11 @@ def tabulate_shared_texts(manifest: Manifest) -> pd.DataFrame:
 
 
 def tabulate_overlap(manifest: Manifest) -> pd.DataFrame:
-    """Return what each test set shares with training sets, in percent of its rows.
+    """Return the overlap of each test set with training sets, in percent of its rows.
 
-    One row per target and place (English, the other languages, and each source language among them with training sets
-    in itself): rows, and the shares of rows whose template, pair of slot values, meaning or whole text occurs in the
-    target's own training set, or in some intermediate one (the largest share of any).
+    There is one row for each target and place: English, the other languages, and each of these with training sets of
+    its own. Columns are the rows, and the shares of rows whose template, pair of slot values, meaning or whole text
+    occurs in the target's own training set, or in an intermediate one (the largest share of any).
     """
     table = pd.DataFrame(manifest["overlap"])
     tests = table[table["compared"].str.endswith(" test")].copy()
@@ -221,9 +220,9 @@ def show_examples(suite: Path, target: str, codes: Sequence[str], place: int = 0
     Parameters
     ----------
     codes : sequence of str
-        Languages, in the order of the rows; those without a test set are passed over.
+        Languages in the order of the rows; those without a test set are skipped.
     place : int
-        Which row of the test set.
+        Index of the example in the test set.
     """
     task = get_target(target)
     tested, splits = read_manifest(suite)["rows"], SuiteSplits(suite, task)

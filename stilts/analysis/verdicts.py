@@ -1,10 +1,9 @@
-"""The rule that turns effects into verdicts: one for the ledger of claims and for the tests of the five questions.
+"""The rule that turns effects into verdicts, for the ledger of claims and for the tests of the five questions.
 
-A hypothesis says what an effect must be; the effect comes with its standard error and degrees of freedom. What can be
-decided is decided by t-tests against the bounds that the hypothesis names, at one level, corrected by Holm's step-down
-rule (1979) for all hypotheses that are judged together. Every decision is one-sided, at half the size of a test.
-Whatever an effect truly is, at most two decisions on it are wrong, one on either side, so that its tests are wrong
-together as often as one two-sided test is.
+A hypothesis says what an effect must be. The effect has a standard error and degrees of freedom. Decisions are t-tests
+against the bounds of the hypothesis, corrected by Holm's step-down rule (1979) for all hypotheses that are judged
+together. Every decision is one-sided, at half the significance level. Whatever the true effect is, at most two
+decisions on it can be wrong, one on each side, so the error rate of all is at most that of one two-sided test.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from stilts.study.errors import StiltsError
 
 
 class Verdict(StrEnum):
-    """What records let us say of a hypothesis."""
+    """The verdict on a hypothesis."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -41,26 +40,26 @@ RULE = (
 
 
 class Kind(StrEnum):
-    """What a hypothesis says of an effect."""
+    """What a hypothesis says about an effect."""
 
     ABOVE = "above"  # more than `asked`
     BELOW = "below"  # less than minus `asked`
     DIFFERS = "differs"  # not zero, of either sign
-    NO_MORE = "no more"  # less than what matters: no gain, or a loss
-    NEGLIGIBLE = "negligible"  # closer to zero than what matters
+    NO_MORE = "no more"  # less than `smallest`: no gain that matters, or a loss
+    NEGLIGIBLE = "negligible"  # closer to zero than `smallest`
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What an effect must be.
+    """A hypothesis about an effect.
 
     Attributes
     ----------
     kind : Kind
     smallest : float or None
-        The smallest effect that matters, in the effect's unit; None where nothing says it.
+        The smallest effect that matters, in the effect's unit; None if it is not defined.
     asked : float
-        By how much `above` and `below` must leave zero out.
+        For `above` and `below`, the distance to zero that the effect must exceed.
     """
 
     kind: Kind
@@ -73,23 +72,23 @@ class Hypothesis:
 
     @property
     def room(self) -> float:
-        """By how much a score must be able to move for the hypothesis to be tested."""
+        """By how much a score must be able to change, or the hypothesis cannot be tested."""
         return max(self.asked, self.smallest or 0.0)
 
 
 def explain_no_room(asked: Hypothesis, score: float, guessed: float) -> str:
-    """Say why a score leaves the effect that a hypothesis is about no room, a clause; "" where it does.
+    """Return a clause that says why a score is too close to floor or ceiling for an effect; "" if it is not.
 
     Parameters
     ----------
     score : float
-        Of what the effect is a change of, in percent.
+        Score before the effect, in percent.
     guessed : float
-        What guessing scores: the floor.
+        Score by guessing, which is the floor.
     """
     if asked.kind is not Kind.BELOW and 100 - score < asked.room:
         return f"at {score:.1f} before, less than {asked.room:g} below its ceiling"
-    # An effect that is to be above zero, or no more than so much, needs no room downwards.
+    # Hypotheses `above` and `no more` need no room downwards.
     if asked.kind not in (Kind.ABOVE, Kind.NO_MORE) and score - guessed < asked.room:
         return f"at {score:.1f} before, less than {asked.room:g} above the {guessed:.1f} of guessing"
     return ""
@@ -97,20 +96,20 @@ def explain_no_room(asked: Hypothesis, score: float, guessed: float) -> str:
 
 @dataclass(frozen=True)
 class Measurement:
-    """An effect as it is judged.
+    """An effect in the form in which it is judged.
 
     Attributes
     ----------
     value, se, df : float
         Estimate, its standard error, and the degrees of freedom of its t reference.
     seeds : int
-        Behind the effect. With one, another seed's luck is not in the standard error.
+        Number of seeds. With one, the standard error does not contain the variance between seeds.
     obstacle : str
-        Why the hypothesis cannot be tested, a clause; "" where it can.
+        A clause that says why the hypothesis cannot be tested; "" if it can.
     choices : int
-        Number of effects of which this one was chosen because of its value (Bonferroni's correction).
+        Number of effects from which this one was chosen because of its value (Bonferroni's correction).
     p : float or None
-        Two-sided p-value against zero of another kind of test, a permutation say; it goes before the t-test's.
+        Two-sided p-value against zero of another test, such as a permutation test; it replaces that of the t-test.
     """
 
     value: float
@@ -124,9 +123,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason, a clause, and the p-value that it went by, corrected for all judged together.
+    """A verdict with a clause that gives its reason, and its p-value, corrected for all hypotheses judged together.
 
-    The p-value is that of the decision that comes closest; NaN where nothing was tested.
+    If no decision was taken, the p-value is that of the closest one. It is NaN if nothing was tested.
     """
 
     verdict: Verdict
@@ -142,9 +141,9 @@ def judge(
     Parameters
     ----------
     pairs : sequence of (Hypothesis, Measurement)
-        Judged together. Those that cannot be tested count in no correction.
+        Hypotheses that are judged together. Those that cannot be tested are left out of the correction.
     level : float
-        One minus the chance of any wrong decision among them.
+        One minus the probability of any wrong decision among them.
     correct : bool
         Whether to correct for their number.
     """
@@ -165,9 +164,9 @@ def judge(
 
 
 def _decisions(asked: Hypothesis, found: Measurement) -> dict[Verdict, float]:
-    """Return the p-value of each decision that a hypothesis allows, in the order in which they are taken.
+    """Return the p-value of each possible decision on a hypothesis, in order of precedence.
 
-    Every decision that an effect lies beyond a bound is one-sided; its p-value is doubled, as for a two-sided test.
+    Decisions are one-sided; their p-values are doubled, as for a two-sided test.
     """
     matters = asked.smallest
     negligible = {} if matters is None else {Verdict.NO_EFFECT: _within(found, matters)}
@@ -208,14 +207,14 @@ def _outside(found: Measurement, bound: float) -> float:
 
 
 def _one_sided(distance: float, found: Measurement, bound: float) -> float:
-    """Return the doubled p-value of an effect that lies so far on the right side of a bound."""
+    """Return the doubled p-value of an effect at a distance from a bound, positive on the right side of it."""
     if found.p is not None and not bound:
         return min(1.0, found.choices * (found.p if distance > 0 else 1.0))
     return min(1.0, 2 * found.choices * _tail(distance, found))
 
 
 def _tail(distance: float, found: Measurement) -> float:
-    """Return the chance of a larger t; an effect that never varies is what it is."""
+    """Return the probability of a larger t; 0 or 1 for an effect without variance."""
     if not found.se:
         return float(distance <= 0)
     t = -distance / found.se
@@ -225,7 +224,7 @@ def _tail(distance: float, found: Measurement) -> float:
 def _judgement(
     asked: Hypothesis, found: Measurement, decisions: dict[Verdict, float], factor: float, together: int, level: float
 ) -> Judgement:
-    """Take the first decision that stands after the correction by a factor, for so many hypotheses together."""
+    """Return the judgement by the first decision that is significant after its p-value is multiplied by `factor`."""
     nearest = min(decisions.values())
     p = min(1.0, nearest * factor)
     taken = next((verdict for verdict, each in decisions.items() if each * factor < 1 - level), None)
@@ -257,16 +256,17 @@ def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:
 def join(judgements: Sequence[Judgement], named: Sequence[str], complete: bool = True) -> Judgement:
     """Return the verdict on a whole that all of its parts must support.
 
-    Contradicted where one part is; *no effect that matters* where one part shows none; supported where all are and none
-    lacks; *could not be tested* where no part could; else *cannot tell*. The reason names the parts that decide.
+    The verdict is the first that applies: *contradicted* or *no effect that matters* if it is that of any part,
+    *supported* if all parts are supported and none is missing, *could not be tested* if no part could be tested, else
+    *cannot tell*. The reason names the decisive parts.
 
     Parameters
     ----------
     judgements : sequence of Judgement
     named : sequence of str
-        What each part is called.
+        Names of the parts.
     complete : bool
-        Whether nothing lacks that the whole speaks of.
+        Whether no part is missing.
     """
     verdicts = [each.verdict for each in judgements]
     for decisive in (Verdict.CONTRADICTED, Verdict.NO_EFFECT):
@@ -283,7 +283,7 @@ def join(judgements: Sequence[Judgement], named: Sequence[str], complete: bool =
 
 
 def _told(judgements: Sequence[Judgement], named: Sequence[str], verdict: Verdict) -> str:
-    """Name the parts of a verdict, those of one reason together; a reason that is that of all parts needs no names."""
+    """Return the reasons of the parts with a verdict, with the parts' names unless all parts share one reason."""
     if len({(each.verdict, each.reason) for each in judgements}) == 1:
         return judgements[0].reason
     by_reason: dict[str, list[str]] = {}

@@ -1,1 +1,1 @@
-"""Facts about languages, and how they were measured."""
+"""Facts about languages, and their measurement."""

@@ -1,4 +1,4 @@
-"""Facts about the study's languages: names, families, scripts, and how far each lies from English."""
+"""Facts about the study's languages: names, families, scripts, and distances to English."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).with_name("languages.yaml")
 DISTANCES = ("genetic", "geographic", "syntactic", "phonological", "inventory", "featural", "writing")
-"""Kinds of distance as URIEL+ names them, but for `writing`: its script distance, between the features of the scripts
-that a language is or was written with (what the signs stand for, where they come from, direction, case, spaces)."""
+"""Kinds of distance, named as in URIEL+ except for `writing`, its script distance. That is a distance between features
+of the scripts that languages are or were written with: what signs represent, origin, direction, case, spaces."""
 ENGLISH = "en"
 
 
@@ -26,21 +26,21 @@ class Language(BaseModel):
     Attributes
     ----------
     code : str
-        ISO 639-1, as XTREME writes it; ISO 639-3 where there is no shorter code.
+        ISO 639-1, as in XTREME; ISO 639-3 if there is no shorter code.
     name, script : str
-        English name and most likely script, as CLDR has them.
+        English name and most likely script in CLDR.
     iso639_3, glottocode : str
         Codes of the variety whose features are used (Standard Arabic for "ar", Mandarin for "zh").
     family, branch : str
-        Glottolog's top-level family, "isolate" without one, and the branch of Indo-European; else "".
+        Glottolog's top-level family ("isolate" without one), and the branch of Indo-European ("" for other families).
     xtreme : bool
         Whether it is one of the 40 languages of XTREME.
     cc100 : float or None
-        GiB of its text in CC-100, on which XLM-R was trained (Conneau et al. 2020, table 6; rounded there to 0.1), and
-        with it what multilingual E5 was initialised from; 0 where the table does not list the language, None where it
+        GiB of its text in CC-100, the pretraining data of XLM-R and of the encoder that multilingual E5 was initialised
+        from (Conneau et al. 2020, table 6; rounded there to 0.1). 0 if the table does not list the language, None if it
         lists it together with another.
     distance : dict
-        Kind -> URIEL+ distance to English, 0 (the same) to 1; a kind that rests on too few known features is absent.
+        Kind -> URIEL+ distance to English, from 0 (the same) to 1. Kinds with too few known features are missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,13 +59,13 @@ class Language(BaseModel):
 
 @cache
 def read_languages() -> dict[str, Language]:
-    """Return every language of the table by code."""
+    """Return all languages of the table by code."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return {code: Language(code=code, **row) for code, row in content["languages"].items()}
 
 
 def get_language(code: str) -> Language:
-    """Return one language; UnknownName, with the nearest code, for one that the table does not hold."""
+    """Return a language by its code. Raises UnknownName, with the nearest code, if the table does not have it."""
     known = read_languages()
     if code not in known:
         raise UnknownName("language", code, known)
@@ -73,9 +73,9 @@ def get_language(code: str) -> Language:
 
 
 def tabulate_languages(codes: Iterable[str]) -> "pd.DataFrame":
-    """Return one row per language, in the order given, with its facts and its distances to English.
+    """Return one row per language, in the given order, with its facts and its distances to English.
 
-    Columns: code, name, family, branch, script, iso639_3, xtreme, and one per kind of distance (missing: NaN).
+    Columns: code, name, family, branch, script, iso639_3, xtreme, and one per kind of distance (NaN if missing).
     """
     import pandas as pd
 
@@ -91,7 +91,7 @@ def tabulate_languages(codes: Iterable[str]) -> "pd.DataFrame":
 
 
 def sort_by_distance(codes: Iterable[str], kind: str = "syntactic") -> list[str]:
-    """Return the codes from the nearest to English to the farthest, those without such a distance last, by code."""
+    """Return codes sorted by distance to English, then by code; those without such a distance come last."""
     if kind not in DISTANCES:
         raise UnknownName("kind of distance", kind, DISTANCES)
     far = float("inf")

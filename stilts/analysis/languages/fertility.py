@@ -1,7 +1,7 @@
-"""Tokenizer fertility: how many tokens a language needs for what English says in one.
+"""Tokenizer fertility: tokens of a translation for each token of its English original.
 
-Measured on Django's interface messages and their translations. The book reads the table `fertility.yaml`, so that it
-needs neither the encoder nor Django; `python -m stilts.analysis.languages.fertility` measures again and rewrites it.
+It is measured on Django's interface messages and their translations. The book reads the table `fertility.yaml`, so that
+it needs neither the encoder nor Django; `python -m stilts.analysis.languages.fertility` rewrites this table.
 """
 
 from collections.abc import Iterable
@@ -43,9 +43,9 @@ def main() -> None:
 
 
 def measure_fertility(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]) -> dict[str, dict[str, float | int]]:
-    """Return the fertility of a tokenizer by language: `read_fertility`, and the number of `messages` behind it.
+    """Return the `fertility` of a tokenizer and the number of `messages` it is measured on, by language.
 
-    English has 1 by definition; a language with too few messages is left out.
+    English, which has 1 by definition, and languages with too few messages are left out.
     """
     from stilts.sources.pocket.messages import pairs
 
@@ -60,12 +60,12 @@ def measure_fertility(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]
 
 
 def count_tokens(tokenizer: "PreTrainedTokenizerFast", texts: list[str]) -> int:
-    """Return the number of tokens of all texts together, special tokens not counted."""
+    """Return the total number of tokens of all texts, without special tokens."""
     return sum(len(encoded) for encoded in tokenizer(texts, add_special_tokens=False)["input_ids"])
 
 
 def write_table(measured: dict[str, dict[str, Any]], versions: dict[str, str], path: Path) -> None:
-    """Write the table, one language a line."""
+    """Write the table, with one language per line."""
     lines = [HEADER.format(fewest=FEWEST_PAIRS), f"made_with: {_flow(versions)}", "encoders:"]
     for name, entry in measured.items():
         lines += [f"  {name}:", f"    fingerprint: {entry['fingerprint']}", "    languages:"]
@@ -79,12 +79,12 @@ def _flow(row: dict[str, Any]) -> str:
 
 @cache
 def read_fertility(encoder: str) -> dict[str, float]:
-    """Return the fertility of an encoder's tokenizer by language, 1 for English; empty for an encoder not measured.
+    """Return the fertility of an encoder's tokenizer by language, 1 for English; empty if it was not measured.
 
     Raises
     ------
     StiltsError
-        If the table is not there; says how to make it.
+        If the table is missing.
     """
     if not TABLE.exists():
         raise StiltsError(f"{TABLE.name} is missing; `python -m stilts.analysis.languages.fertility` makes it")

@@ -1,8 +1,8 @@
-"""Measure language distances with URIEL+ and write the language table that the package ships.
+"""Measurement of language distances with URIEL+, for the language table that the package ships.
 
-Integrating all of URIEL+'s databases takes minutes, so the book reads the table, and this module is how the table
-was made: `python -m stilts.analysis.languages.uriel` measures again and rewrites `languages.yaml`. A language is
-added by its codes in that file; the rest is filled in.
+Integrating all of URIEL+'s databases takes minutes, so the book reads the table `languages.yaml`. The command
+`python -m stilts.analysis.languages.uriel` rewrites it. To add a language, add its codes to that file and run the
+command, which fills in the rest.
 """
 
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from stilts.analysis.languages.facts import DISTANCES, TABLE
 from stilts.study.errors import StiltsError
 
 MINIMUM_FEATURES = 15
-"""A distance that rests on fewer features known of both languages says more about the gaps than about the languages."""
+"""Distances with fewer features known for both languages are left out, since they mostly reflect missing values."""
 
 ENGLISH = "stan1293"
 _URIEL_KIND = {"writing": "script"}  # `script` is the name of a language's script in the table
@@ -36,7 +36,7 @@ HEADER = """\
 
 
 def main() -> None:
-    """Measure every language of the table again and rewrite it."""
+    """Rewrite the table with new measurements of all its languages."""
     content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     write_table(describe_languages(content["languages"]), TABLE)
 
@@ -66,9 +66,9 @@ def describe_languages(codes: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
 
 
 def measure_distances(glottocodes: list[str]) -> dict[str, dict[str, float]]:
-    """Return URIEL+'s angular distances to English by language and kind, without those that rest on too little.
+    """Return URIEL+'s angular distances to English by language and kind, without those with too few features.
 
-    Takes minutes. Raises StiltsError for a code that URIEL+ does not hold.
+    This takes minutes. Raises StiltsError for a code that URIEL+ does not have.
     """
     from urielplus.urielplus import URIELPlus
 
@@ -90,7 +90,7 @@ def _distances(database: Any, code: str) -> dict[str, float]:
 
 
 def _shared_features(database: Any, kind: str, code: str) -> int:
-    """Count the features of a kind that are known of both English and the language."""
+    """Return the number of features of a kind that are known for both English and the language."""
     prefix = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}.get(kind, "")
     matrix = database.map_new_distance_to_loaded_features(kind)
     places = {str(name): place for place, name in enumerate(database.langs[matrix])}
@@ -103,7 +103,7 @@ def _shared_features(database: Any, kind: str, code: str) -> int:
 
 
 def _lineages() -> dict[str, list[str]]:
-    """Glottolog's classification by glottocode, the family first; a language that is an isolate has none."""
+    """Return Glottolog's classification by glottocode, the family first; it is empty for isolates."""
     import pandas as pd
     import urielplus
 
@@ -127,12 +127,12 @@ def read_cldr_names(code: str) -> dict[str, str]:
 
     english = Locale("en")
     script = get_global("likely_subtags")[code].split("_")[1]
-    name = "Simplified Han" if script == "Hans" else english.scripts[script]  # CLDR has "Simplified" alone
+    name = "Simplified Han" if script == "Hans" else english.scripts[script]  # CLDR only has "Simplified"
     return {"name": english.languages[code], "script": name}
 
 
 def write_table(languages: dict[str, dict[str, Any]], path: Path) -> None:
-    """Write the table, one language a line."""
+    """Write the table, with one language per line."""
     versions = {name: version(name) for name in ("urielplus", "babel")}
     lines = [HEADER.format(minimum=MINIMUM_FEATURES) + _line("made_with", versions) + "languages:\n"]
     lines += ["  " + _line(code, row) for code, row in sorted(languages.items())]
