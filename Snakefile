@@ -59,6 +59,7 @@ rule notebook:
         "jobs/{key}/{job}.ipynb",
     log:
         "logs/jobs/{key}/{job}.log",
+    priority: lambda wildcards: plan.priority(jobs[wildcards.job])
     threads: schedule.threads_per_job
     resources:
         mem_mb=schedule.memory_mb,

@@ -184,7 +184,7 @@ def _table(config: str, split: str, task: str, language: str) -> Table:
 
 
 def tables() -> Iterator[Table]:
-    """All splits: three trained targets, two intermediate tasks, retrieval and mining."""
+    """All splits: three trained targets, three intermediate tasks, retrieval and mining."""
     for task in ("intent", "slots", "command-qa"):
         for split in ("train", "validation"):
             yield _table(f"{task}.en", split, task, "en")
@@ -193,6 +193,8 @@ def tables() -> Iterator[Table]:
     for task in ("nli", "slots"):
         for split in ("train", "validation"):
             yield _table(f"intermediate.{task}.en", split, task, "en")
+    for split in ("train", "validation"):
+        yield _table("intermediate.qa.en", split, "command-qa", "en")
     for language in LANGUAGES[1:]:
         yield _table(f"ui-retrieval.{language}", "test", "ui-retrieval", language)
         for split in ("validation", "test"):

@@ -41,7 +41,7 @@ def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataF
         for name, task in keep_suite(INTERMEDIATES, study.data.suite).items()
         if task.in_multi or name in (LANGUAGE_MODEL, *ENGLISH_OF)
     ]
-    targets = keep_suite(TARGETS, study.data.suite)
+    targets = [name for name, task in keep_suite(TARGETS, study.data.suite).items() if task.rows_of is None]
     rows = [
         *_without(wanted, trained, named, manifest, "intermediate task"),
         *_without(targets, set(analysis.replicates), set(study.targets), manifest, "target task"),

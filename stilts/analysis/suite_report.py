@@ -87,7 +87,9 @@ def describe_tasks(manifest: Manifest) -> str:
 
 
 def _registry(manifest: Manifest, registry: Mapping[str, Task]) -> dict[str, Task]:
-    return keep_suite(registry, manifest.get("suite", "pocket"))
+    """Return the tasks of a suite that have rows of their own."""
+    known = keep_suite(registry, manifest.get("suite", "pocket"))
+    return {name: task for name, task in known.items() if task.rows_of is None}
 
 
 def tabulate_suite_languages(manifest: Manifest) -> pd.DataFrame:

@@ -83,9 +83,10 @@ class MultiTaskModel(nn.Module):
             self.pooler.load_state_dict(_part(state, "pooler."))
 
     def load(self, state: State) -> None:
-        """Take another model's encoder, adapters merged, and its heads, which must be those of this model."""
+        """Take another model's encoder, adapters merged, and of its heads those of this model; none may be missing."""
         self.load_encoder(state)
-        self.heads.load_state_dict(_part(state, "heads."))
+        for task, head in self.heads.items():
+            head.load_state_dict(_part(state, f"heads.{task}."))
 
     def load_heads(self, state: State) -> None:
         """Take those of another model's heads that this one has too; the others stay as they are."""

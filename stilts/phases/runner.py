@@ -13,6 +13,7 @@ from stilts.phases.training import train_phase
 from stilts.phases.zero_shot import evaluate_zero_shot
 from stilts.study.records import Record
 from stilts.study.runs import Run
+from stilts.study.settings import Phase
 
 if TYPE_CHECKING:
     from stilts.workspace.plan import Plan
@@ -41,16 +42,17 @@ def _do(run: Run, plan: "Plan") -> Record:
     """Execute a run from its parent's checkpoint, or from the prepared encoder if it has no parent."""
     state = _weights(plan.by_id[run.parents[0]], plan) if run.parents else None
     record = _PHASES[run.phase](run, plan, state)
-    if run.parents and not plan.study.schedule.keep_checkpoints:
+    if run.parents:
         _discard_spent(plan.by_id[run.parents[0]], plan)
     return record
 
 
 def _discard_spent(parent: Run, plan: "Plan") -> None:
-    """Remove a target checkpoint once all its evaluations are recorded; SQuAD's has several."""
+    """Remove a checkpoint that the study does not keep once all runs that start from it are recorded."""
+    if parent.phase in _KEPT[plan.study.schedule.keep_checkpoints]:
+        return
     store = plan.checkout.store()
-    children = [run for run in plan.runs if parent.id in run.parents]
-    if parent.phase == "target" and all(child.id in store for child in children):
+    if all(child.id in store for child in plan.runs if parent.id in child.parents):
         with plan.checkout.lock(parent.id):
             plan.checkout.checkpoints.discard(parent.id)
 
@@ -70,6 +72,11 @@ def _measure_tasks(run: Run, plan: "Plan", parent: State | None) -> Record:
     return write_record(run, plan, metrics, clock, work, table=table)
 
 
+_KEPT: dict[str, tuple[Phase, ...]] = {
+    "none": (),
+    "intermediate": ("pretraining", "intermediate"),
+    "all": ("pretraining", "intermediate", "target"),
+}
 _PHASES = {
     "pretraining": train_phase, "intermediate": train_phase, "target": train_phase, "zero-shot": evaluate_zero_shot,
     "measure": _measure_tasks,

@@ -36,8 +36,8 @@ def evaluate_zero_shot(run: Run, plan: "Plan", parent: State | None) -> Record:
 def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State | None) -> EvaluatedModel:
     """Return the encoder with the parent run's weights, and with the task's head if it has one."""
     task, folder = splits.task, checkout.encoder_folder(run)
-    if task.trained:
-        model = build_model(folder, {task.training_task: (task.format, splits.labels())}, run.seed, run.heads)
+    if task.format.trained:
+        model = build_model(folder, {task.head: (task.format, splits.labels())}, run.seed, run.heads)
         model.load(state)
     else:
         model = build_model(folder, {}, run.seed)
@@ -46,7 +46,7 @@ def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State
     settings = run.settings
     return EvaluatedModel(
         model,
-        task.training_task,
+        task.head,
         task.format,
         load_prepared_tokenizer(folder),
         settings.max_length,

@@ -43,8 +43,8 @@ def find_checkpoint(checkout: "Checkout", name: str) -> str:
         parents = ", ".join(record.run.parents) or "none: it predicts with the public encoder"
         raise StiltsError(f"{name} is an evaluation and leaves no weights; its parent's checkpoint: {parents}")
     raise StiltsError(
-        f"the checkpoint of {name} is gone, as target checkpoints go once they are evaluated; set "
-        "schedule.keep_checkpoints in the study before it runs"
+        f"the checkpoint of {name} is gone, as checkpoints go once all that starts from them is recorded; set "
+        "schedule.keep_checkpoints to all in the study before it runs"
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,6 +40,7 @@ def plan_runs(
     data: str,
     encoders: Mapping[str | None, str],
     measured: Sequence[Condition] = (),
+    scored_by: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Run]:
     """Return the runs that a study names, parents before children; one that several share stands there for each.
 
@@ -55,6 +57,8 @@ def plan_runs(
         Fingerprint of each encoder's files, by its name among the study's `encoders`; None for `encoder`.
     measured : sequence of Condition
         Whose tasks are measured as well, without being trained before a target.
+    scored_by : mapping of str to str
+        Target that the head of an intermediate task predicts -> this task. A condition without that task has no run.
     """
     runs: list[Run] = []
     for seed in study.seeds:
@@ -64,11 +68,14 @@ def plan_runs(
             runs += first
             for target in study.targets:
                 parent = first[-1] if first else None
+                if target in scored_by:
+                    runs += line.direct(target, scored_by[target], parent)
+                    continue
                 trained = target in trained_as
                 if trained:
                     parent = line.target(trained_as[target], parent)
                     runs.append(parent)
-                runs.append(line.zero_shot(target, parent, trained))
+                runs.append(line.zero_shot(target, parent, line.target_training(target), has_head=trained))
         runs += _measures(study, [*conditions, *measured], trained_as, seed, data, encoders[None])
     return runs
 
@@ -155,7 +162,7 @@ class _Line:
 
     def target(self, task: str, parent: Run | None) -> Run:
         """Return the training of a target task."""
-        training = self._with_adapters(self._target_training(task), self.condition.adapters in ("continued", "fresh"))
+        training = self._with_adapters(self.target_training(task), self.condition.adapters in ("continued", "fresh"))
         return self._training("target", self.condition, task, parent, training)
 
     def _training(
@@ -164,7 +171,8 @@ class _Line:
         settings = TrainingRunSettings(**self._base, condition=_bare(condition), training=training)
         return self._run(phase, condition.name, target, parent, settings)
 
-    def _target_training(self, task: str) -> TrainingSettings:
+    def target_training(self, task: str) -> TrainingSettings:
+        """Return how a target task is trained."""
         return self.study.training("target", task, changes=self.condition.target_training)
 
     def _with_adapters(self, training: TrainingSettings, wanted: bool) -> TrainingSettings:
@@ -175,17 +183,23 @@ class _Line:
         except ValidationError as error:
             raise StiltsError(f"condition {self.condition.name}: {reasons(error)}") from None
 
-    def zero_shot(self, target: str, parent: Run | None, trained: bool) -> Run:
-        """Return the evaluation of a target task in the study's languages."""
-        study, training = self.study, self._target_training(target)
+    def direct(self, target: str, task: str, parent: Run | None) -> list[Run]:
+        """Return the evaluation of a target by the head of an intermediate task, none where no stage trained it."""
+        if task not in map(task_name, self.condition.all_tasks):
+            return []
+        return [self.zero_shot(target, parent, self.study.training("intermediate", task), has_head=True)]
+
+    def zero_shot(self, target: str, parent: Run | None, training: TrainingSettings, *, has_head: bool) -> Run:
+        """Return the evaluation of a target task in the study's languages, on inputs cut as in a training."""
+        study = self.study
         wanted = study.data.languages if study.evaluation.languages == "all" else study.evaluation.languages
         settings = ZeroShotRunSettings(
             **self._base,
             condition=_bare(self.condition),
-            evaluation=_tested(study.evaluation, trained),
+            evaluation=_tested(study.evaluation, has_head),
             languages=wanted,
             max_length=training.max_length,
-            doc_stride=training.doc_stride if trained else None,
+            doc_stride=training.doc_stride if has_head else None,
         )
         return self._run("zero-shot", self.condition.name, target, parent, settings)
 
@@ -212,9 +226,9 @@ def _bare(condition: Condition) -> Condition:
     return condition.model_copy(update={"encoder": None, "target_training": {}})
 
 
-def _tested(evaluation: EvaluationSettings, trained: bool) -> ResolvedEvaluation:
-    """Return what of an evaluation bears on a run: retrieval reads all pairs, no tags; trained tasks no layer."""
-    unread = {"retrieval_layer"} if trained else {"examples", "chunk_rule"}
+def _tested(evaluation: EvaluationSettings, has_head: bool) -> ResolvedEvaluation:
+    """Return what of an evaluation bears on a run: retrieval reads all pairs, no tags; a head reads no layer."""
+    unread = {"retrieval_layer"} if has_head else {"examples", "chunk_rule"}
     return ResolvedEvaluation(**evaluation.model_dump(exclude={"languages", *unread}))
 
 

@@ -364,7 +364,11 @@ class ScheduleSettings(Settings):
     runs_per_job: Count = Field(1, description="runs of one phase and condition in one notebook")
     threads_per_job: Annotated[int, Field(gt=0, le=4096)] = Field(1, description="CPU threads of one job")
     memory_mb: Annotated[int, Field(gt=0, le=10**8)] = Field(2500, description="memory of one job")
-    keep_checkpoints: bool = Field(False, description="keep target checkpoints after their evaluation is recorded")
+    keep_checkpoints: Literal["none", "intermediate", "all"] = Field(
+        "intermediate",
+        description="checkpoints that stay after all runs that start from them are recorded: none, those of "
+        "pretraining and intermediate training, or all",
+    )
     state_minutes: Annotated[float, Field(ge=0, le=10**6)] = Field(
         10, description="minutes between two saved states of a training, from which it goes on when it was killed"
     )

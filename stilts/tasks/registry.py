@@ -59,6 +59,11 @@ class Task:
         A suite has it only for studies that ask for this by `data.families`.
     level : DialLevel, optional
         Of a task whose difficulty is a setting.
+    rows_of : str, optional
+        Target whose rows it is tested on; its own by default.
+    scored_by : str, optional
+        Intermediate task whose head predicts it. Such a target has no training of its own. It is evaluated right after
+        intermediate training, in the conditions that train this head.
     tests_of : tuple of str
         Targets whose test sets have its rows, and which it must not be trained before.
     parallel : str, optional
@@ -79,14 +84,16 @@ class Task:
     by_source: bool = False
     family: str | None = None
     level: DialLevel | None = None
+    rows_of: str | None = None
+    scored_by: str | None = None
     tests_of: tuple[str, ...] = ()
     parallel: Literal["rows", "ids"] | None = None
     source_language: str = SOURCE_LANGUAGE
 
     @property
     def trained(self) -> bool:
-        """Whether the task has a head and a training set."""
-        return self.format.trained
+        """Whether the task has a head and a training set of its own."""
+        return self.format.trained and self.scored_by is None
 
     @property
     def group(self) -> Group:
@@ -108,9 +115,15 @@ class Task:
         """Name of the task whose training set and head it uses."""
         return self.trained_as or self.name
 
+    @property
+    def head(self) -> str:
+        """Name of the head that predicts the task."""
+        return self.scored_by or self.training_task
+
     def config_for(self, language: str) -> str:
         """Return the name of the config that holds the task in a language."""
-        return str(Config(self.name, MULTILINGUAL if self.multilingual else language, self.intermediate))
+        place = MULTILINGUAL if self.multilingual else language
+        return str(Config(self.rows_of or self.name, place, self.intermediate))
 
 
 def _targets(*tasks: Task) -> dict[str, Task]:
@@ -136,6 +149,7 @@ TARGETS = _targets(
     Task("slots", TAGGING),
     Task("dates", TAGGING),
     Task("command-qa", SPAN_QA),
+    Task("command-qa-direct", SPAN_QA, rows_of="command-qa", scored_by="qa"),
     Task("ui-retrieval", RETRIEVAL),
     Task("ui-mining", MINING),
     # XTREME (Hu et al. 2020, arXiv:2003.11080).

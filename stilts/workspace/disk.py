@@ -67,12 +67,12 @@ def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int,
     checkpoint = standing.get("encoder", shape.weights * BYTES_PER_WEIGHT)
     first = sum(run.phase in ("pretraining", "intermediate") for run in runs)
     second = sum(run.phase == "target" for run in runs)
-    kept = study.schedule.keep_checkpoints
+    kept = {"none": 0, "intermediate": first, "all": first + second}[study.schedule.keep_checkpoints]
     rows = sum(sum(count_tested_rows(run, study).values()) for run in evaluated)
     return Disk(
         checkpoint=checkpoint,
-        kept=first + (second if kept else 0),
-        passing=0 if kept else second,
+        kept=kept,
+        passing=first + second - kept,
         states=min(at_once, first + second) * STATE_COPIES * checkpoint,
         suite=standing.get("suite", SUITE_BYTES.get(study.data.suite, 0)),
         encoder=checkpoint,

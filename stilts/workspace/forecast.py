@@ -154,7 +154,7 @@ def estimate_search_memory(run: Run, study: Study, shape: Shape) -> float:
     The vectors of all sentences of one language's split are held twice: as computed, and as the two sides of the
     search. The weights are held twice while a model is loaded.
     """
-    if run.phase != "zero-shot" or TARGETS[run.target].trained:
+    if run.phase != "zero-shot" or TARGETS[run.target].format.trained:
         return 0.0
     texts = TARGETS[run.target].format.searched_sides * max(count_tested_rows(run, study).values(), default=0)
     vectors = max(VECTOR_BYTES, texts * shape.hidden * BYTES_PER_WEIGHT)

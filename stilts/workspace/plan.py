@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 from stilts.study.planning import group_jobs
-from stilts.study.runs import Job, Run
+from stilts.study.runs import PHASE_VERSIONS, Job, Run
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
 
@@ -68,6 +68,15 @@ class Plan:
                 + (f" and target {', '.join(targets)}" if targets else "")
             )
         return found
+
+    def priority(self, job: Job) -> int:
+        """Return how early a job should start: seed by seed, and of a seed later phases first.
+
+        So one seed of everything is there before the next, and few checkpoints wait on the disk for their evaluation.
+        """
+        seeds, phases = self.study.seeds, tuple(PHASE_VERSIONS)
+        place = seeds.index(job.seed) if job.seed in seeds else 0  # what is not trained has no seed of the study
+        return (len(seeds) - place) * len(phases) + phases.index(job.phase)
 
     @property
     def suite_folder(self) -> Path:

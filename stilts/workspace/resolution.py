@@ -89,6 +89,7 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
         source.fingerprint(make_request(study)),
         {name: encoder_fingerprint(places[name], encoder.revision) for name, encoder in encoders.items()},
         measured,
+        {task.name: task.scored_by for task in targets if task.scored_by},
     )
     runs = drop_repeated(runs)
     shapes = {encoder.name: encoder_shape(places[name]) for name, encoder in encoders.items()}
@@ -204,12 +205,12 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
             raise StiltsError(f"intermediate task '{task.reference}' cannot be had: {reason}")
     wanted = data if evaluated == "all" else evaluated
     for target in targets if wanted != "all" else ():
-        lacking = absent.get(target.name, {})
+        lacking = absent.get(target.rows_of or target.name, {})
         if all(language in lacking for language in wanted):
             reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted)
             raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
     # Multilingual texts are data of each of their languages.
-    tasks = [target.name for target in targets]
+    tasks = [target.rows_of or target.name for target in targets]
     tasks += [task.name for task in read if task.multilingual]
     for language in named:
         if language != SOURCE_LANGUAGE and all(language in absent.get(task, {}) for task in tasks):

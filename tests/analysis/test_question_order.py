@@ -52,12 +52,13 @@ STAGES = {
 PLAN = Plan(STAGES)
 
 
-def fake(generator, last=0.0, seen=0.0, second=0.0, mixed=0.0, lost=0.0, seeds=3):
+def fake(generator, last=0.0, seen=0.0, second=0.0, mixed=0.0, lost=0.0, direct=0.0, seeds=3):
     """Fake evidence: English last gains `last` points in unseen languages and `seen` in the other source language;
     two languages gain `second` over English twice, mixed ones `mixed` more; `lost` points of dev score are forgotten.
+    Before target training English last gains `direct` points everywhere.
     Runs, languages and single scores have luck of their own."""
     codes = [*UNSEEN, *OTHERS, "en"]
-    rows, dev = [], []
+    rows, before_target, dev = [], [], []
     level = 60 + generator.normal(0, 8, len(codes))
     for name, own in STAGES.items():
         pair = len({code for stage in own for code in stage}) == 2
@@ -68,11 +69,19 @@ def fake(generator, last=0.0, seen=0.0, second=0.0, mixed=0.0, lost=0.0, seeds=3
             values += 5 * bool(own) + second * pair + mixed * (pair and len(own) == 1)
             values += np.where(np.isin(codes, OTHERS), seen, last) * english_last
             rows += [(name, "command-qa", code, seed, value, 30.0) for code, value in zip(codes, values, strict=True)]
+            if own:
+                values = level + taste + generator.normal(0, 1) + generator.normal(0, 6, len(codes))
+                values += direct * english_last
+                before_target += [
+                    (name, "command-qa-direct", code, seed, value, 30.0)
+                    for code, value in zip(codes, values, strict=True)
+                ]
             if len(own) == 2:
                 before, drop = 90 + generator.normal(), lost * pair + generator.normal(0, 1.5)
                 dev.append((name, own[0][0], own[1][0], seed, before, before - drop))
     columns = ["condition", "first", "second", "seed", "before", "after"]
-    return Evidence(PLAN, pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)), pd.DataFrame(dev, columns=columns))
+    scores, before = (pd.DataFrame(table, columns=list(OUTCOME_COLUMNS)) for table in (rows, before_target))
+    return Evidence(PLAN, scores, pd.DataFrame(dev, columns=columns), before)
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +104,14 @@ def test_conditions_are_told_apart_by_their_stages():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("study", ["order", "order-full", "order-pilot", "order-paper"])
+@pytest.mark.parametrize("study", ["order", "order-full", "order-six", "order-pilot", "order-paper"])
 def test_the_studies_hold_the_conditions_that_their_tests_need(study):
     here = Checkout(ROOT)
     settings = here.study(study)
     plan = plan_of(settings)
-    assert set(settings.question.tests) == set(TESTS)
+    direct = {test for test in TESTS if test.endswith("-direct")}
+    assert set(settings.question.tests) in (set(TESTS), set(TESTS) - direct)
+    assert ("command-qa-direct" in settings.targets) == (set(settings.question.tests) >= direct)
     assert set(plan.others) == set(plan.sources) <= set(settings.data.source_languages)
     assert len(plan.others) >= 2
     assert None not in [plan.baseline, plan.twice("en"), *(plan.mixed(code) for code in plan.others)]
@@ -120,9 +131,10 @@ def test_the_studies_choose_the_same_tests():
 
 def test_known_effects_are_found_with_their_sign_and_size():
     generator = np.random.default_rng(1)
-    planted = {"last": 6.0, "seen": -8.0, "second": 3.0, "mixed": -4.0, "lost": 7.0}
+    planted = {"last": 6.0, "seen": -8.0, "second": 3.0, "mixed": -4.0, "lost": 7.0, "direct": 5.0}
     found = [run_tests(TESTS, fake(generator, **planted), RULES) for _ in range(30)]
-    truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, 7.0]  # the mean of both orders has half of what the last gains
+    # The mean of both orders has half of what the last gains.
+    truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, 7.0, 5.0, 5.0]
     estimates = np.array([[result.value for result in results] for results in found])
     assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.7)
     assert (np.sign(estimates[:, [0, 2, 3, 4]]) == np.sign(truth)[[0, 2, 3, 4]]).all()
@@ -252,7 +264,7 @@ STUDY = {
         {"name": "mixed-de", "tasks": ["qa", "qa.de"]},
         {"name": "mixed-zh", "tasks": ["qa", "qa.zh"]},
     ],
-    "targets": ["command-qa"],
+    "targets": ["command-qa", "command-qa-direct"],
     "question": {
         "number": 1, "text": "Does it?", "tests": dict.fromkeys(TESTS, "It does."), "headline": "order-unseen",
         "resamples": 100,
@@ -270,7 +282,7 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     assert (without.learned.verdict, without.checks.empty) == ("could not be tested", True)
     fill(find_checkout(tmp_path), "order-tiny")
     found = answer(open_section(find_checkout(), "order-tiny"))
-    assert [result.known for result in found.results] == [True] * 5
+    assert [result.known for result in found.results] == [True] * 7
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
     assert found.learned.effect.test == "order-unseen"
     assert len(found.evidence.dev) == 5 * 2

@@ -402,7 +402,7 @@ test_adapters.complete(plan.by_id[{run!r}], plan)
 def opened(root: str | Path, **how) -> tuple[Checkout, Plan]:
     SUITES["pocket"] = lambda folder: tiny.SOURCE
     here = Checkout(Path(root))
-    return here, tiny.scheduled(open_plan(here, "tiny"), keep_checkpoints=True, **how)
+    return here, tiny.scheduled(open_plan(here, "tiny"), keep_checkpoints="all", **how)
 
 
 @pytest.fixture(scope="module")

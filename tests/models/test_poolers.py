@@ -115,7 +115,7 @@ def here(tmp_path_factory):
         training = tiny.TRAINING | {"epochs": 1, "evaluations": 1}
         here = tiny.checkout(
             folder / "checkout", encoder, intermediates=["nli"], targets=["intent", "slots"],
-            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": True},
+            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": "all"},
         )  # fmt: skip
         study = here.root / "studies" / "tiny.yml"
         study.write_text(study.read_text().replace("encoder:\n", "encoder:\n  heads: pooler\n"))

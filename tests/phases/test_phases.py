@@ -322,6 +322,21 @@ def test_the_intermediate_phase_changes_what_follows(done):
     assert len({str(records["zero-shot", condition, "ui-retrieval"].metrics) for condition in ("none", "nli")}) == 2
 
 
+def test_a_target_is_predicted_by_the_head_of_an_intermediate_task(prepared, tmp_path):
+    """Its rows are those that the head was trained on, so that what it has learned shows."""
+    here, plan = fresh(
+        prepared, tmp_path, intermediates=["none", "qa", "nli"], targets=["command-qa-direct"],
+        per_task={"qa": {"epochs": 30}},
+    )  # fmt: skip
+    assert [place(run) for run in plan.runs if run.phase == "zero-shot"] == [("zero-shot", "qa", "command-qa-direct")]
+    run = run_at(plan, ("zero-shot", "qa", "command-qa-direct"))
+    record = complete(run, plan)
+    assert record.metrics.keys() == {"en", "de", "sw"}
+    trained = here.store().get(run.parents[0])
+    assert record.metrics["en"]["score"] == pytest.approx(trained.metrics["en"]["score"], abs=0.1)
+    assert record.metrics["en"]["score"] > 60
+
+
 def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
     pair = {"name": "pair", "tasks": ["nli", "slots"], "example_cap": 16}
     here, plan = fresh(prepared, tmp_path, intermediates=["none", pair])
@@ -430,8 +445,23 @@ def test_two_at_once_do_a_run_once(work, monkeypatch):
 def test_target_checkpoints_are_kept_where_the_study_says_so(work, done):
     here, plan = work
     child = run_at(plan, ("zero-shot", "none", "intent"))
-    complete(child, tiny.scheduled(plan, keep_checkpoints=True))
+    complete(child, tiny.scheduled(plan, keep_checkpoints="all"))
     assert here.checkpoints.intact(child.parents[0])
+
+
+def test_checkpoints_of_intermediate_training_go_once_all_that_starts_from_them_is_recorded(work):
+    here, plan = work
+    spent = tiny.scheduled(plan, keep_checkpoints="none")
+    parent = run_at(plan, ("intermediate", "nli", None))
+    children = [run for run in plan.runs if parent.id in run.parents]
+    *first, last = children
+    for run in first:
+        complete(run, spent)
+    assert here.checkpoints.intact(parent.id)
+    complete(last, spent)
+    assert not here.checkpoints.intact(parent.id)
+    with no_training():
+        assert complete(parent, spent).id == parent.id
 
 
 class OthersRows(Task):

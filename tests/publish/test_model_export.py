@@ -36,7 +36,7 @@ def here(tmp_path_factory):
         training = tiny.TRAINING | {"epochs": 1, "evaluations": 1}
         here = tiny.checkout(
             folder / "checkout", tiny.write_encoder(folder / "encoder"), intermediates=["nli"], targets=["slots"],
-            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": True},
+            intermediate_training=training, target_training=training, schedule={"keep_checkpoints": "all"},
         )  # fmt: skip
         plan = open_plan(here, "tiny")
         prepare(plan)
@@ -139,7 +139,7 @@ def test_a_run_without_weights_is_told_from_one_whose_weights_are_gone(here, tmp
         find_checkpoint(here, evaluated.id)
     elsewhere = Checkout(here.root, runs=tmp_path)
     (tmp_path / "records").symlink_to(here.runs / "records")
-    with pytest.raises(StiltsError, match="is gone, .* set schedule.keep_checkpoints"):
+    with pytest.raises(StiltsError, match="is gone, .* set schedule.keep_checkpoints to all"):
         find_checkpoint(elsewhere, trained.id)
     (tmp_path / "checkpoints").symlink_to(here.runs / "checkpoints")
     with pytest.raises(StiltsError, match="is not here; `stilts prepare tiny` makes it"):

@@ -124,7 +124,7 @@ def test_data_and_encoder_name_every_run_anew(changes):
     [
         {"name": "another"}, {"title": "Another"}, {"per_task": {"qa": {"epochs": 3}}},
         {"schedule": {"runs_per_job": 5}}, {"schedule": {"threads_per_job": 2}}, {"schedule": {"memory_mb": 9}},
-        {"schedule": {"keep_checkpoints": True}}, {"schedule": {"state_minutes": 0}}, {"schedule": {"processes": 4}},
+        {"schedule": {"keep_checkpoints": "all"}}, {"schedule": {"state_minutes": 0}}, {"schedule": {"processes": 4}},
         # These act through the suite's fingerprint.
         {"data": {"seed": 5}}, {"data": {"sizes": {"test": 9}}},
     ],
@@ -216,6 +216,26 @@ def test_the_plan_of_a_condition():
         ("zero-shot", "ui-retrieval", (intermediate.id,)),
         ("zero-shot", "ui-mining", (intermediate.id,)),
     ]
+
+
+def test_a_target_that_an_intermediate_head_predicts_is_evaluated_where_a_stage_trained_it():
+    cut = {"max_length": 99}
+    made = Study.model_validate({**BASE, "targets": ["direct"], "seeds": [1], "intermediate_training": cut})
+    conditions = [
+        Condition(name="none", tasks=()),
+        Condition(name="nli", tasks=("nli",)),
+        Condition(name="qa-then-nli", before=(("qa.de",),), tasks=("nli",)),
+    ]
+    runs = plan_runs(made, conditions, {}, "suite@1", {None: "encoder@1"}, scored_by={"direct": "qa"})
+    assert [(run.phase, run.condition, run.target) for run in runs] == [
+        ("intermediate", "nli", None),
+        ("intermediate", "stage-qa-de", None),
+        ("intermediate", "qa-then-nli", None),
+        ("zero-shot", "qa-then-nli", "direct"),
+    ]
+    assert runs[3].parents == (runs[2].id,)
+    assert (runs[3].settings.max_length, runs[3].settings.doc_stride) == (99, made.intermediate_training.doc_stride)
+    assert runs[3].settings.evaluation.retrieval_layer is None
 
 
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():

@@ -9,7 +9,7 @@ from stilts.study.settings import Condition
 from stilts.tasks.formats import FORMATS
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate, get_target, resolve_condition
 
-TASKS = [*TARGETS.values(), *INTERMEDIATES.values()]
+TASKS = [task for task in (*TARGETS.values(), *INTERMEDIATES.values()) if task.rows_of is None]
 
 
 def test_every_task_has_a_format_and_its_place():
@@ -18,7 +18,7 @@ def test_every_task_has_a_format_and_its_place():
         assert task.name == name
         assert FORMATS[task.format.name] is task.format
     assert {name for name, task in TARGETS.items() if not task.trained} == {
-        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018"
+        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018", "command-qa-direct"
     }  # fmt: skip
     assert all(task.trained for task in INTERMEDIATES.values())
     assert get_target("slots").config_for("zh") == "slots.zh"
@@ -31,6 +31,14 @@ def test_a_task_that_shares_a_training_fits_its_head(task):
     assert training.training_task == training.name
     heads = [each.format.head(8, ["a", "b"]) for each in (task, training)]
     assert [str(head) for head in heads] == [str(heads[0])] * 2
+
+
+@pytest.mark.parametrize("task", [task for task in TARGETS.values() if task.scored_by], ids=lambda task: task.name)
+def test_a_task_that_an_intermediate_head_predicts_has_the_rows_of_a_target_of_this_head(task):
+    target, intermediate = get_target(task.rows_of, task.suite), get_intermediate(task.scored_by)
+    assert (target.format, intermediate.format) == (task.format, task.format)
+    assert task.config_for("de") == target.config_for("de")
+    assert (task.head, task.trained) == (task.scored_by, False)
 
 
 POCKET = [task for task in TASKS if task.suite == "pocket"]

@@ -283,16 +283,17 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
     assert estimate_speeds([], SMALL) == [ASSUMED_CORE]
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("keep", ["none", "intermediate", "all"])
 def test_disk_holds_what_stands_at_once(here, keep):
     study = paper(schedule={"keep_checkpoints": keep})
     runs = resolve(study, here, provisional=True).runs
     needed = estimate_disk(runs, study, LARGE, 4, {"suite": 7})
     first, second = 2 * 2, 3 * 2 * 3  # conditions that train, seeds; conditions, seeds, trained models
     checkpoint = 4 * LARGE.weights
-    assert (needed.kept, needed.passing) == ((first + second, 0) if keep else (first, second))
+    kept = {"none": 0, "intermediate": first, "all": first + second}[keep]
+    assert (needed.kept, needed.passing) == (kept, first + second - kept)
     assert (needed.states, needed.suite, needed.encoder) == (4 * 3 * checkpoint, 7, checkpoint)
-    assert needed.most - needed.least == (0 if keep else (second - 1) * checkpoint)
+    assert needed.most - needed.least == max(0, needed.passing - 1) * checkpoint
     assert needed.least > (needed.kept + 4 * 3 + 1) * checkpoint
 
 

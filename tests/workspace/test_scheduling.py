@@ -22,7 +22,7 @@ from stilts.workspace import progress, scheduling
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks import jobs, templates
 from stilts.workspace.plan import Plan
-from stilts.workspace.resolution import open_plan
+from stilts.workspace.resolution import open_plan, resolve
 
 
 @pytest.fixture
@@ -231,6 +231,16 @@ def test_the_log_of_a_job_without_a_page_says_why_it_failed(tmp_path, printed, c
     page.touch()  # b is done, whatever its log says
     (tmp_path / "snakemake.log").write_text("At first\nthe end\n")
     assert scheduling._why_failed(code, pages, tmp_path / "snakemake.log") == said
+
+
+def test_jobs_go_seed_by_seed_and_later_phases_first(here):
+    study = here.study("tiny").model_copy(update={"seeds": (4, 2), "intermediates": ("none", "intent")})
+    plan = resolve(study, here)
+    order = sorted(plan.jobs, key=plan.priority, reverse=True)
+    assert [(job.seed, job.phase) for job in order] == [
+        (4, "zero-shot"), (4, "zero-shot"), (4, "target"), (4, "target"), (4, "intermediate"),
+        (2, "zero-shot"), (2, "zero-shot"), (2, "target"), (2, "target"), (2, "intermediate"),
+    ]  # fmt: skip
 
 
 def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):

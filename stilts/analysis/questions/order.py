@@ -7,6 +7,8 @@ Outcomes, in points
 -------------------
 F1 of languages that no condition trains on in the intermediate phase (`unseen`), of the language beside English
 (`seen`), and of English, in which the target is trained; never averaged over two of these.
+Before target training, of the same languages: F1 of the head that intermediate training leaves (`direct`). Target
+training in English, which all conditions share, could level out what order did.
 Forgetting: the dev score of the first stage's language after the first stage minus after the second.
 
 An effect of order is the score with English last minus the score with English first, averaged over the languages
@@ -14,7 +16,7 @@ beside English, each of which has both orders.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -34,13 +36,13 @@ from stilts.analysis.languages.facts import get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import effect, effect_of, mean_effect
-from stilts.analysis.questions.evidence import learned_outcomes
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, learned_outcomes
 from stilts.analysis.questions.sentences import uncorrected
 from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
 from stilts.analysis.wording import count, format_effect, join_names, signed
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
-from stilts.tasks.registry import get_intermediate, resolve_conditions
+from stilts.tasks.registry import TARGETS, get_intermediate, resolve_conditions
 
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
@@ -130,6 +132,8 @@ class Evidence:
     plan : Plan
     scores : DataFrame
         As `stilts.analysis.questions.evidence.learned_outcomes` returns it; may be empty.
+    direct : DataFrame
+        The same of targets that the head of an intermediate task predicts, before target training.
     dev : DataFrame
         A row for each condition of two stages and seed: condition, first and second (languages), seed, before and after
         (dev score of the first stage's language in percent, after the first and after the second stage).
@@ -140,12 +144,18 @@ class Evidence:
     plan: Plan
     scores: pd.DataFrame
     dev: pd.DataFrame
+    direct: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(OUTCOME_COLUMNS)))
     redrawn: "Evidence | None" = None
 
     @property
     def unseen(self) -> list[str]:
         """Test languages in which no condition has intermediate data, English left out too."""
         return find_unseen(self.scores["language"].unique(), self.plan.sources)
+
+    @property
+    def before_target(self) -> "Evidence":
+        """The evidence with the scores before target training."""
+        return replace(self, scores=self.direct, redrawn=None)
 
     def order(self, code: str) -> Weights:
         """Return the weights of English last minus English first, for one language beside English."""
@@ -173,8 +183,10 @@ def plan_of(study: Study) -> Plan:
 
 def gather(study: Study, records: Sequence[Record], failed: Collection[tuple[str, str]]) -> Evidence:
     """Return the evidence from a study's records, of which there may be none, without the cells not learned."""
-    plan = plan_of(study)
-    return Evidence(plan, learned_outcomes(records, failed), dev_scores(records, plan))
+    plan, table = plan_of(study), learned_outcomes(records, failed)
+    direct = table["target"].isin([name for name, task in TARGETS.items() if task.scored_by])
+    scores, before = (table[chosen].reset_index(drop=True) for chosen in (~direct, direct))
+    return Evidence(plan, scores, dev_scores(records, plan), before)
 
 
 def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
@@ -214,6 +226,16 @@ def _own_orders(evidence: Evidence) -> pd.DataFrame:
     """Return the effect of order in each language beside English that was trained, a row each."""
     others = evidence.plan.others
     return pd.concat([keep_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
+
+
+def order_unseen_direct(evidence: Evidence, rules: Rules) -> Result:
+    """The effect of order in unseen languages before target training."""
+    return order_unseen(evidence.before_target, rules)
+
+
+def order_seen_direct(evidence: Evidence, rules: Rules) -> Result:
+    """The effect of order in the language beside English before target training."""
+    return order_seen(evidence.before_target, rules)
 
 
 def two_languages(evidence: Evidence, rules: Rules) -> Result:
@@ -265,6 +287,8 @@ TESTS: dict[str, Test] = {
     "two-languages": two_languages,
     "mixed": mixed,
     "forgetting": forgetting,
+    "order-unseen-direct": order_unseen_direct,
+    "order-seen-direct": order_seen_direct,
 }
 
 
