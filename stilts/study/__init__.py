@@ -1,1 +1,1 @@
-"""What is asked and what was answered: settings, runs, plans, records, and files written whole."""
+"""Studies and their results: settings, runs, plans, records, and safe file writing."""

@@ -1,4 +1,4 @@
-"""Weights between phases: one safetensors file and its checksum, whole or not there at all."""
+"""Checkpoints that phases pass on: a safetensors file and its checksum, written atomically."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from stilts.study.storage import ABSENT, make_folder, readable, set_aside, sha25
 
 log = logging.getLogger(__name__)
 
-NOTES = "notes"  # in the header of a file of safetensors
+NOTES = "notes"  # key in the header of a safetensors file
 
 
 class Checkpoints:
@@ -21,20 +21,20 @@ class Checkpoints:
     Parameters
     ----------
     root : Path
-        Holds a folder for each run: `model.safetensors` and `checkpoint.json` with its checksum. What a checkpoint
-        holds besides tensors is JSON in the former's header, so that the checksum is of both.
+        Holds a folder for each run: `model.safetensors`, and `checkpoint.json` with its checksum. Everything besides
+        tensors is JSON in the safetensors header, so the checksum covers it too.
     """
 
     def __init__(self, root: Path):
         self.root = root
 
     def intact(self, run_id: str) -> bool:
-        """Whether a run's checkpoint is there and whole; a damaged one is set aside, and said.
+        """Return whether a run's checkpoint exists and matches its checksum. A damaged one is set aside and logged.
 
         Raises
         ------
         StiltsError
-            If it may not be read: it may be whole.
+            If it cannot be read, because it may still be intact.
         """
         folder = self.root / run_id
         if not stands(folder, "checkpoint"):
@@ -46,9 +46,9 @@ class Checkpoints:
         return False
 
     def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
-        """Write a state (name -> tensor), and notes beside it, in JSON's types; the caller holds the run's lock.
+        """Write a state (name -> tensor) and notes of JSON types. The caller must hold the run's lock.
 
-        A checkpoint that stands is left as it is.
+        An existing checkpoint is left unchanged.
 
         Raises
         ------
@@ -83,12 +83,12 @@ class Checkpoints:
         return self.load(run_id), self.notes(run_id)
 
     def notes(self, run_id: str) -> dict[str, Any]:
-        """Return the notes that were saved with a run's state, which is intact.
+        """Return the notes that were saved with a run's state. The checkpoint must be intact.
 
         Raises
         ------
         TypeError, KeyError, ValueError
-            If it was saved without notes, or they are no JSON.
+            If it was saved without notes, or they are not JSON.
         """
         from safetensors import safe_open
 
@@ -96,7 +96,7 @@ class Checkpoints:
             return json.loads(file.metadata()[NOTES])
 
     def discard(self, run_id: str) -> None:
-        """Remove a run's checkpoint, if there is one; its record stays, and the run can be done again for it."""
+        """Remove a run's checkpoint, if there is one. The run's record is kept."""
         remove(self.root / run_id)
 
 

@@ -1,4 +1,4 @@
-"""Errors that a user reads: each names the place, the value, and what would be right."""
+"""Errors shown to users: each names the location, the value, and what would be valid."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-MOST_REASONS = 5  # named of those why a content does not fit its schema; the others are counted
+MOST_REASONS = 5  # validation errors that a message lists; further ones are only counted
 
 
 class StiltsError(Exception):
-    """A mistake in what the user gave, or a thing of this machine in the way; never a bug of the package."""
+    """An error in the user's input or a problem of this machine, never a bug of the package."""
 
 
 class UnknownName(StiltsError):
-    """A name that no registry holds.
+    """A name that is not registered.
 
     Parameters
     ----------
     kind : str
-        What was looked for, as the user calls it ("target task", "language", "study", ...).
+        What was looked up, in the user's words ("target task", "language", "study", ...).
     name : str
-        What was given.
+        The given name.
     known : iterable of str
-        What would have been right.
+        The valid names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
@@ -36,12 +36,12 @@ class UnknownName(StiltsError):
 
 
 def reasons(error: "ValidationError") -> str:
-    """Say in a line what does not fit, and where."""
+    """Return the validation errors and their locations in one line."""
     found = []
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"])
         reason = item["msg"].removeprefix("Value error, ")
-        # A check of several fields names them itself, and was given the whole file.
+        # A model validator has no location: its input is the whole file, and its message names the fields.
         given = "" if item["type"] == "missing" else f" (got {shortened(item['input'])})"
         found.append(f"{place}: {reason}{given}" if place else reason)
     more = len(found) - MOST_REASONS
@@ -49,17 +49,17 @@ def reasons(error: "ValidationError") -> str:
 
 
 def shortened(value: Any) -> str:
-    """Return how Python writes a value, cut where it is long."""
+    """Return the `repr` of a value, truncated if it is long."""
     return cut(_written(value))
 
 
 def cut(text: str, most: int = 120) -> str:
-    """Return a text, cut where it is long."""
+    """Return a text, truncated after `most` characters."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _written(value: Any) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python writes no number of thousands of digits
+    except ValueError:  # Python refuses to print integers of thousands of digits
         return f"a number of {value.bit_length()} bits"

@@ -1,4 +1,4 @@
-"""Reading study files: YAML, checked against the settings; one may extend others."""
+"""Read study files: YAML that is validated against the settings and may extend other studies."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,25 +11,25 @@ from stilts.study.settings import Condition, Study
 from stilts.study.yaml_files import read_yaml
 
 EXTENDS = "extends"
-MOST_EXTENDED = 32  # studies, one by way of the other
+MOST_EXTENDED = 32  # studies in a chain of `extends`
 
 
 def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B006 - it is not changed
     """Read and check a study file.
 
-    The key `extends` names another study, or several, whose settings hold where the file has none of its own: mappings
-    are joined key by key, of several studies the later one holds, and a key that is empty (null) takes away what it
-    would have taken over. Everything else, lists among it, stands as the file has it.
+    The key `extends` names one or more studies whose settings this file inherits. Mappings are merged key by key; all
+    other values, including lists, are replaced. Later studies in `extends` override earlier ones. A key set to null
+    removes the inherited setting.
 
     Parameters
     ----------
     known : mapping of str to Path
-        Studies that may be extended, by name.
+        Files of the studies that may be extended, by name.
 
     Raises
     ------
     UnknownName
-        If it extends a study that is not known, or has a key that no setting has.
+        If it extends an unknown study or has an unknown key.
     StiltsError
         If the file is missing, is not YAML, extends itself, or has a field with a wrong type or value.
     """
@@ -46,14 +46,14 @@ def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B0
 def _read_extended(
     path: Path, known: Mapping[str, Path], opened: tuple[Path, ...], read: dict[Path, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a file's settings joined with those that it extends.
+    """Return a file's settings merged with those that it extends.
 
     Parameters
     ----------
     opened : tuple of Path
-        The files on the way to it.
+        The chain of files that led to this one.
     read : dict
-        Files that have been read -> their settings: several may extend the same one.
+        Cache: file -> its merged settings.
     """
     if path in opened:
         raise StiltsError(f"{opened[0]}: it extends itself, by way of {', '.join(each.stem for each in opened[1:])}")
@@ -72,7 +72,7 @@ def _read_extended(
 
 
 def _extended(path: Path, given: Any) -> list[str]:
-    """Return the names that `extends` holds: one, several, or none where it is empty."""
+    """Return the study names in the value of `extends`, which may be missing, a string or a list."""
     names = [] if given is None else [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise StiltsError(
@@ -100,7 +100,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _reject_unknown_keys(path: Path, error: ValidationError) -> None:
-    """Raise with the nearest known field if a key of the file is not one."""
+    """Raise UnknownName if validation failed because of an unknown key."""
     for item in error.errors():
         if item["type"] == "extra_forbidden":
             *parents, key = item["loc"]
@@ -109,17 +109,17 @@ def _reject_unknown_keys(path: Path, error: ValidationError) -> None:
 
 
 def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """Return the fields of the block that holds a location; an entry of `intermediates` is a condition."""
+    """Return the names of the fields that are valid at a location."""
     if location and location[0] == "intermediates":
         return list(Condition.model_fields)
     model: type[BaseModel] = Study
-    for part in location:  # a block's own name, or in a mapping of blocks one that the file has chosen
+    for part in location:  # the name of a field, or in a mapping of blocks a key that the file chose
         if part in model.model_fields:
             model = _block(model.model_fields[str(part)].annotation) or model
     return list(model.model_fields)
 
 
 def _block(annotation: Any) -> type[BaseModel] | None:
-    """Return the settings that a field's type speaks of: a block, one that may be missing, or a mapping of them."""
+    """Return the settings class in a field's type, which may be optional or a mapping of blocks."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

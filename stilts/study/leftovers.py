@@ -1,7 +1,7 @@
-"""What killed processes have left: files that were being written, and how to tell them from those of a live process.
+"""Partial files: naming them, and removing those that killed processes have left behind.
 
-Such a file's name ends in `part-<machine>-<process>`, of the process that writes it. It can go when that process is
-dead. Of another machine's process that is not known; its file goes when nothing has written to it for a day.
+The name of a file that is being written ends in `part-<machine>-<process>`. It can be removed once that process is
+dead. For a process of another machine this cannot be checked, so its file is removed after a day without changes.
 """
 
 import hashlib
@@ -18,27 +18,27 @@ from pathlib import Path
 from stilts.study.errors import StiltsError
 
 DAY = 24 * 3600.0  # seconds
-_MARK = re.compile(r"\.part-(?:(?P<machine>[0-9a-f]{8})-)?(?P<process>[0-9]+)$")  # names of before had no machine
+_MARK = re.compile(r"\.part-(?:(?P<machine>[0-9a-f]{8})-)?(?P<process>[0-9]+)$")  # earlier versions wrote no machine
 
 
 def part_of(path: Path) -> Path:
-    """Return the sibling that a file is written to before it gets its name."""
+    """Return the temporary sibling to which a file is written before it is renamed."""
     return path.with_name(f"{path.name}.part-{_machine()}-{os.getpid()}")
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file is being written, or was left by a process that wrote it."""
+    """Return whether a path names a partial file."""
     return bool(_MARK.search(path.name))
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a new folder for what this process needs while it runs; those of killed processes are removed first.
+    """Yield a new temporary folder, after removing those of killed processes.
 
     Raises
     ------
     StiltsError
-        If this machine has no place for temporary files.
+        If no temporary folder can be created.
     """
     try:
         remove_leftovers(Path(tempfile.gettempdir()).glob("stilts-*.part-*"))
@@ -55,7 +55,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
-    """Remove those files and folders of this user whose process is dead, and return them; all others stay.
+    """Remove the partial files and folders of this user whose process is dead, and return them.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _is_left(path: Path) -> bool:
     try:
         state = path.lstat()
     except OSError:
-        return False  # it has just got its name, or another process has removed it
+        return False  # it has just been renamed, or removed by another process
     if state.st_uid != os.geteuid():
         return False
     if mark["machine"] == _machine():
@@ -94,7 +94,7 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # of another user
+        return True  # a process of another user
     return True
 
 
@@ -103,8 +103,8 @@ def _machine() -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all in it, if there is one; a link goes, and not what it leads to."""
-    with suppress(FileNotFoundError):  # another process that starts removes it too
+    """Remove a file or a folder with its content, if it exists. Of a symbolic link, only the link is removed."""
+    with suppress(FileNotFoundError):  # another process may be removing it at the same time
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

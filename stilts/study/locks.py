@@ -1,7 +1,7 @@
-"""Locks among processes: a file that one process holds at a time, and that says which.
+"""Locks between processes: a lock file that names its holder.
 
-The holder writes its process, machine and start into the file and touches the file while it lives. Who waits says for
-whom, and gives up when that process gives no sign of life: on a network disk the lock of a machine that died may stay.
+The holder writes its process, machine and start time into the file and touches it regularly. A waiting process logs
+the holder, and gives up when the file is no longer touched: on a network disk, a lock can outlive its machine.
 """
 
 import errno
@@ -23,10 +23,10 @@ from stilts.study.errors import StiltsError
 
 log = logging.getLogger(__name__)
 
-QUIET_SECONDS = 1.0  # a lock that is free by then is not worth a word
-SIGN_SECONDS = 20.0  # between two signs of life of a holder
-PATIENCE_SECONDS = 300.0  # without a sign of life
-REPORT_SECONDS = 60.0  # between two lines of one who waits
+QUIET_SECONDS = 1.0  # waiting time before anything is logged
+SIGN_SECONDS = 20.0  # between two touches of the file by the holder
+PATIENCE_SECONDS = 300.0  # without a touch before a waiting process gives up
+REPORT_SECONDS = 60.0  # between two log messages of a waiting process
 POLL_SECONDS = 0.2
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 DENIED = (errno.EACCES, errno.EPERM)
@@ -34,23 +34,23 @@ DENIED = (errno.EACCES, errno.EPERM)
 
 @contextmanager
 def hold(path: Path, name: str) -> Iterator[None]:
-    """Hold a lock alone among all processes; wait, and say so, while another holds it.
+    """Hold an exclusive lock; wait, and log it, while another process holds it.
 
     Parameters
     ----------
     path : Path
-        Lock file, made where it is missing; its folder stands.
+        Lock file, created if it is missing. Its folder must exist.
     name : str
-        What the lock is for, in what is said.
+        What the lock protects, for messages.
 
     Raises
     ------
     StiltsError
-        If the holder gives no sign of life, the file system has no locks, or the file may not be opened.
+        If the holder seems dead, the file system has no locks, or the file cannot be opened.
     OSError
-        If the file cannot be made.
+        If the file cannot be created.
     """
-    # With a hook, filelock takes no other kind of lock where flock is missing; that would outlive a killed holder.
+    # The hook keeps filelock from using its soft lock where flock is missing: that would outlive a killed holder.
     lock = FileLock(path, on_acquired=_sign)
     with _said(path):
         _acquire(lock, path, name)
@@ -62,13 +62,13 @@ def hold(path: Path, name: str) -> Iterator[None]:
     finally:
         ended.set()
         signs.join()
-        with suppress(OSError):  # a note that stays is of a lock that nobody holds
+        with suppress(OSError):  # a note that is left in a free lock does no harm
             os.truncate(path, 0)
         lock.release()
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a lock, of another user too if its file can be read; StiltsError as in `hold`."""
+    """Return whether any process holds a lock; StiltsError if the file system has no locks or denies access."""
     with _said(path):
         try:
             with path.open("rb") as file:
@@ -106,9 +106,9 @@ def _acquire(lock: FileLock, path: Path, name: str) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    """Write into a lock file who holds it."""
+    """Write the holder into a lock file."""
     note = {"process": os.getpid(), "machine": platform.node(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    with suppress(OSError):  # on a full disk the lock holds all the same
+    with suppress(OSError):  # the lock works on a full disk too
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
 
@@ -128,7 +128,7 @@ def _give_signs(path: Path, ended: threading.Event) -> None:
 
 
 def _last_sign(path: Path) -> tuple[str, int]:
-    """Return what a lock file says and when it was touched, by the clock of its disk."""
+    """Return the holder and the modification time (ns, by the clock of the disk) of a lock file."""
     try:
         return _holder(path), path.stat().st_mtime_ns
     except OSError:

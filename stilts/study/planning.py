@@ -1,4 +1,4 @@
-"""The plan of a study: which runs it names, with their parents, and the jobs that execute them."""
+"""The plan of a study: its runs with their parents, and the jobs that execute them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,21 +42,21 @@ def plan_runs(
     measured: Sequence[Condition] = (),
     scored_by: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Run]:
-    """Return the runs that a study names, parents before children; one that several share stands there for each.
+    """Return the runs of a study, parents before children. A run that several children share is repeated.
 
     Parameters
     ----------
     conditions : sequence of Condition
         The study's intermediates, resolved against the task registry.
     trained_as : mapping of str to str
-        Those of the study's targets that have a training phase -> the task that they are trained on, mostly themselves;
-        the others (retrieval, mining) are evaluated on the encoder as the intermediate phase leaves it.
+        Target -> the task on which it is trained, usually itself. Targets that are missing here (retrieval, mining) are
+        evaluated without target training.
     data : str
         Fingerprint of the suite.
     encoders : mapping
-        Fingerprint of each encoder's files, by its name among the study's `encoders`; None for `encoder`.
+        Fingerprint of each encoder's files, by its key in the study's `encoders`; None for `encoder`.
     measured : sequence of Condition
-        Whose tasks are measured as well, without being trained before a target.
+        Conditions whose tasks are only measured, not trained.
     scored_by : mapping of str to str
         Target that the head of an intermediate task predicts -> this task. A condition without that task has no run.
     """
@@ -83,7 +83,7 @@ def plan_runs(
 def _measures(
     study: Study, conditions: Sequence[Condition], trained_as: Mapping[str, str], seed: int, data: str, encoder: str
 ) -> Iterator[Run]:
-    """Yield the runs that measure tasks: similarity of all at once, complexity of each intermediate one."""
+    """Yield the runs that measure tasks: one for the similarity of all, one per task for complexity."""
     base = _base(study, study.encoder, encoder)
     tasks = tuple(dict.fromkeys(task for each in conditions for task in each.all_tasks))
     if similarity := study.measures.similarity:
@@ -100,18 +100,18 @@ def _measures(
 
 
 def _own_names(task: str) -> tuple[str, str]:
-    """Return the names under which a task may have settings of its own: its own, and the one with its language."""
+    """Return the keys of `per_task` that apply to a task: its name without and with its language."""
     return task_name(task), task
 
 
 def _base(study: Study, encoder: EncoderSettings, fingerprint: str) -> dict[str, Any]:
-    """Return what the settings of every run hold."""
+    """Return the settings that all runs have."""
     return {"encoder": ResolvedEncoder(**encoder.model_dump(), fingerprint=fingerprint), "suite": study.data.suite}
 
 
 @dataclass(frozen=True)
 class _Line:
-    """All runs of one condition and seed, each from what the one before left."""
+    """All runs of one condition and seed, where each starts from its parent's checkpoint."""
 
     study: Study
     condition: Condition
@@ -120,7 +120,7 @@ class _Line:
     fingerprint: str
 
     def prepared(self) -> list[Run]:
-        """Return the runs up to the encoder that target training starts from: pretraining, the intermediate stages."""
+        """Return the runs before target training: pretraining and the intermediate stages."""
         runs = [self._pretraining()] if self.encoder.scratch else []
         for stage in self._stages():
             runs.append(self._intermediate(stage, runs[-1] if runs else None))
@@ -140,11 +140,10 @@ class _Line:
         )
 
     def _stages(self) -> list[Condition]:
-        """Return the stages as conditions of their own.
+        """Return each intermediate stage as a condition.
 
-        One that several conditions share has a name made of its tasks, so that it is one run for all of them; the last
-        is the condition itself, unless it says how phase 2 trains (adapters, settings of its own): that does not bear
-        on phase 1.
+        A stage is named after its tasks, so that conditions share its run. The last stage is the condition itself,
+        unless the condition changes how phase 2 trains (adapters, target settings): phase 1 does not depend on that.
         """
         condition, lora = self.condition, self.condition.adapters != "none"
         if not condition.tasks:
@@ -154,7 +153,7 @@ class _Line:
         return stages if lora or condition.target_training else [*stages[:-1], condition]
 
     def _intermediate(self, stage: Condition, parent: Run | None) -> Run:
-        # Tasks that train together share one schedule, so a task's own settings hold when it trains alone.
+        # Tasks that train together share one schedule, so a task's own settings apply only when it trains alone.
         alone = _own_names(stage.tasks[0]) if len(stage.tasks) == 1 else ()
         names = (*alone, self.condition.name)
         training = self._with_adapters(self.study.training("intermediate", *names), self.condition.adapters != "none")
@@ -208,7 +207,7 @@ class _Line:
         return _base(self.study, self.encoder, self.fingerprint)
 
     def _run(self, phase: Phase, condition: str, target: str | None, parent: Run | None, settings: RunSettings) -> Run:
-        # Without any training the encoder is the same for every seed, and so is what it predicts.
+        # Without training, the encoder and its predictions are the same for every seed.
         trained = phase != "zero-shot" or parent is not None
         return Run(
             phase=phase,
@@ -222,25 +221,25 @@ class _Line:
 
 
 def _bare(condition: Condition) -> Condition:
-    """Return a condition without encoder and target training, which stand beside it with their content."""
+    """Return a condition without encoder and target training, which the run's settings hold in resolved form."""
     return condition.model_copy(update={"encoder": None, "target_training": {}})
 
 
 def _tested(evaluation: EvaluationSettings, has_head: bool) -> ResolvedEvaluation:
-    """Return what of an evaluation bears on a run: retrieval reads all pairs, no tags; a head reads no layer."""
+    """Return the evaluation settings that affect a run, so that the others do not change its id."""
     unread = {"retrieval_layer"} if has_head else {"examples", "chunk_rule"}
     return ResolvedEvaluation(**evaluation.model_dump(exclude={"languages", *unread}))
 
 
 def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: bool) -> Condition:
-    """Return the last of these stages under a name that only its tasks decide."""
+    """Return the last of these stages, named after its tasks."""
     *before, tasks = stages
     names = ["stage", *(task.replace(".", "-") for task in tasks), *(["lora"] if lora else [])]
     return Condition(name=_that_fits("-".join(names)), tasks=tasks, example_cap=example_cap, before=tuple(before))
 
 
 def _that_fits(name: str) -> str:
-    """Return a name, cut and ended by a hash of the whole where it has more characters than a name may have."""
+    """Return a name; one longer than `MOST_NAME` is truncated and gets a hash of the whole name."""
     if len(name) <= MOST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:10]
@@ -248,12 +247,12 @@ def _that_fits(name: str) -> str:
 
 
 def drop_repeated(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those that an earlier one already is (an untrained run is the same for all seeds)."""
+    """Return the runs without duplicates, in order of first appearance."""
     return list({run.id: run for run in runs}.values())
 
 
 def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
-    """Gather runs of one phase, condition and seed into jobs of at most `runs_per_job`, in the order of the plan."""
+    """Return jobs of at most `runs_per_job` runs of one phase, condition and seed, in the order of the plan."""
     groups: dict[tuple[Phase, str, int], list[Run]] = {}
     for run in drop_repeated(runs):
         groups.setdefault((run.phase, run.condition, run.seed), []).append(run)
@@ -265,7 +264,7 @@ def group_jobs(runs: Sequence[Run], runs_per_job: int) -> list[Job]:
 
 
 def _even_parts(members: list[Run], most: int) -> Iterator[list[Run]]:
-    """Split into the fewest parts of at most `most` members, as even as can be."""
+    """Yield the fewest parts of at most `most` members, as even as possible."""
     count = -(-len(members) // most)
     bounds = [round(i * len(members) / count) for i in range(count + 1)]
     for start, stop in zip(bounds, bounds[1:], strict=False):

@@ -1,4 +1,4 @@
-"""Where a run was computed: versions, device, memory, commit."""
+"""How a run was computed: versions, device, memory, commit."""
 
 import os
 import platform
@@ -34,18 +34,18 @@ PACKAGES = (
 
 
 class Work(NamedTuple):
-    """What went through the encoder in a run.
+    """The amount of work of a run.
 
     Attributes
     ----------
     examples : int
-        Epochs counted.
+        Examples processed, summed over epochs.
     tokens : int
-        Of those examples, without padding.
+        Tokens of these examples, without padding.
     processes : int
-        That worked together.
+        Processes that trained together.
     trained_weights : int, optional
-        Weights that a training moved.
+        Number of trained weights.
     """
 
     examples: int
@@ -56,7 +56,7 @@ class Work(NamedTuple):
 
 @dataclass
 class RunClock:
-    """When a run started (UTC, ISO 8601), and how many seconds of wall clock it took, once it has ended."""
+    """The start of a run (UTC, ISO 8601) and, once it has ended, its wall-clock seconds."""
 
     started: str
     seconds: float = 0.0
@@ -64,16 +64,16 @@ class RunClock:
 
 @contextmanager
 def clocked() -> Iterator[RunClock]:
-    """Yield a clock that knows afterwards how long the body took."""
+    """Yield a clock whose `seconds` are set when the body has ended."""
     clock, start = RunClock(datetime.now(UTC).isoformat(timespec="seconds")), time.perf_counter()
     yield clock
     clock.seconds = time.perf_counter() - start
 
 
 def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, precision: str) -> Provenance:
-    """Return the provenance of a run of a study, from the checkout at `root`.
+    """Return the provenance of a run, with the commit of the checkout at `root`.
 
-    Memory is that of this process, the main one of those that worked together.
+    The peak memory is that of this process, which is the main one in a distributed training.
     """
     git = git_state(root)
     return Provenance(
@@ -97,7 +97,7 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide a run's numbers; those not installed are left out."""
+    """Return the versions of the installed libraries that affect a run's numbers."""
     found = {}
     for package in PACKAGES:
         try:
@@ -108,9 +108,9 @@ def package_versions() -> dict[str, str]:
 
 
 def precision_mix(records: Iterable[Record]) -> str:
-    """Say how many runs were computed in which precision, where it is more than one; "" where it is one.
+    """Return a warning if the runs were computed in more than one precision, else "".
 
-    Training in precision "auto" is bf16 on one machine and fp32 on another, under one id.
+    Training in precision "auto" is bf16 on one machine and fp32 on another, under the same run id.
     """
     counts = Counter(record.provenance.precision for record in records if record.provenance.precision)
     if len(counts) < 2:
@@ -123,21 +123,21 @@ def precision_mix(records: Iterable[Record]) -> str:
 
 
 def device_kind() -> Literal["cpu", "gpu"]:
-    """Return what models are computed on."""
+    """Return the kind of device that models run on."""
     import torch
 
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def ran_on_gpu(provenance: Provenance) -> bool:
-    """Whether a run was computed on a GPU; of a record from before, the device's name tells: see `device_name`."""
+    """Return whether a run was computed on a GPU. In older records the device's name tells, see `device_name`."""
     if provenance.device_kind is None:
         return not provenance.device.endswith("thread(s)")
     return provenance.device_kind == "gpu"
 
 
 def device_name() -> str:
-    """Return the GPU's name, or the processor's and its threads in use."""
+    """Return the name of the GPU, or the name of the processor and its number of threads."""
     import torch
 
     if torch.cuda.is_available():
@@ -146,7 +146,7 @@ def device_name() -> str:
 
 
 def peak_memory_mb() -> float:
-    """Return the peak memory in MB: of the GPU's allocator where there is one, else of this process."""
+    """Return the peak memory in MB: of the GPU's allocator if there is a GPU, else of this process."""
     import torch
 
     if torch.cuda.is_available():
@@ -156,7 +156,7 @@ def peak_memory_mb() -> float:
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit of a checkout, whether its code differs from it, and why the one or the other is not known."""
+    """The commit of a checkout, whether its code differs from it, and why either is unknown."""
 
     commit: str | None = None
     dirty: bool | None = None
@@ -164,9 +164,9 @@ class GitState:
 
 
 def git_state(root: Path) -> GitState:
-    """Return the commit of a checkout, whoever owns it.
+    """Return the git state of a checkout, whoever owns it.
 
-    A checkout without a repository of its own has none, also where it lies inside another repository.
+    The commit is None if the checkout is not the root of a repository, even if it lies inside another one.
     """
     root = root.resolve()
     try:
@@ -183,12 +183,12 @@ def git_state(root: Path) -> GitState:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    # Git takes a repository of another owner for unsafe, since its settings can name programs; none is run here.
+    # Git refuses repositories of other owners, since their settings can name programs; the options below rule that out.
     settings = ("-c", f"safe.directory={root}", "-c", "core.fsmonitor=false")
     command = ["git", "--no-optional-locks", *settings, *arguments]
-    # A git that has started this process may have set it to another repository.
+    # A git hook that started this process may have set these variables to another repository.
     own = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
-    # Git ends where it may not read its user's settings.
+    # Git fails if it cannot read the user's settings.
     if not os.access(own.get("HOME", ""), os.R_OK | os.X_OK, effective_ids=True):
         own |= {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": os.devnull, "XDG_CONFIG_HOME": os.devnull}
     done = subprocess.run(command, cwd=root, env=own, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-"""What a run leaves behind: one JSON record, its predictions or the table of a measure beside it, and tidy tables.
+"""Results of runs: a JSON record, the Parquet file of its predictions or measures, and tables of scores.
 
-A record is written once, atomically, after its predictions; it carries a checksum of both. A file that does not hold
-what its checksum says was cut off or changed: it is set aside under another name, and the run counts as not done.
+A record is written once, atomically, after its predictions, and holds checksums of both. A file that does not match its
+checksum is set aside under another name, and the run counts as not done.
 """
 
 import json
@@ -17,16 +17,16 @@ from stilts.study.runs import Run
 from stilts.study.settings import Phase
 from stilts.study.storage import ABSENT, digest, names_in, readable, replace_file, set_aside, sha256, stands
 
-if TYPE_CHECKING:  # pandas costs a third of a second that `stilts plan` need not pay
+if TYPE_CHECKING:  # importing pandas takes a third of a second, and `stilts plan` does not need it
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-_RECORD, _FOLDER = "record", "folder of records"  # in what is said
+_RECORD, _FOLDER = "record", "folder of records"  # for messages
 
 
 class Provenance(BaseModel):
-    """Where and how a run was computed; decides nothing."""
+    """How a run was computed; this has no influence on its id."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class Provenance(BaseModel):
     tokens_per_second: float = 0.0
     trained_weights: int | None = Field(
         None,
-        exclude_if=lambda value: value is None,  # records from before have no such number
+        exclude_if=lambda value: value is None,  # older records do not have it
         description="weights that a training moved: of the encoder or its adapters, and of the heads",
     )
     peak_memory_mb: float = Field(0.0, description="peak resident set of the process, or of the GPU's allocator")
@@ -53,13 +53,13 @@ class Provenance(BaseModel):
     git_dirty: bool | None = None
     git_unknown: str | None = Field(
         None,
-        exclude_if=lambda value: value is None,  # records from before say nothing of it
+        exclude_if=lambda value: value is None,  # older records do not have it
         description="why the commit, or whether the code differs from it, is not known",
     )
 
 
 class Record(BaseModel):
-    """One run's result. Scores are in percent (0 to 100)."""
+    """The result of one run. Scores are in percent (0 to 100)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,27 +72,27 @@ class Record(BaseModel):
 
     @property
     def id(self) -> str:
-        """Id of the run."""
+        """The id of the run."""
         return self.run.id
 
 
 class CorruptRecord(StiltsError):
-    """A record or predictions file whose content is not what was written."""
+    """A record or predictions file that is truncated, changed or missing."""
 
 
 class OtherVersion(StiltsError):
-    """A whole record whose content this version of stilts does not know."""
+    """An intact record with fields or values that this version of stilts does not know."""
 
 
 class Store:
-    """Records of one folder that is written, and of any number that are only read.
+    """The records in one writable folder and any number of read-only folders.
 
     Parameters
     ----------
     root : Path
-        Folder of this machine's records; made when the first is written.
+        Writable folder, created with the first record.
     recorded : iterable of Path
-        Folders of committed records, searched after `root`.
+        Read-only folders of committed records, searched after `root`.
     """
 
     def __init__(self, root: Path, recorded: Iterable[Path] = ()):
@@ -103,19 +103,24 @@ class Store:
         return self.find(run_id) is not None
 
     def names(self) -> set[str]:
-        """Return the ids that files of records bear, whether they are whole or not; each folder is looked at once."""
+        """Return the run ids in the names of record files, without reading the files."""
         return {name for folder in (self.root, *self.recorded) for name in names_in(folder, ".json", _FOLDER)}
 
     def find(self, run_id: str) -> Record | None:
-        """Return the record of a run, or None; a corrupt one of this machine is set aside and counts as none.
+        """Return the record of a run, or None if it is missing. A corrupt record in `root` is set aside.
 
-        A record whose run has another id counts as none too: an earlier version of the phase's code left it.
+        A record whose run has another id counts as missing: an earlier version of the phase's code wrote it.
+
+        Raises
+        ------
+        StiltsError
+            If a record cannot be read, comes from another version, or is corrupt in a read-only folder.
         """
         found = self._locate(run_id)
         return found[0] if found else None
 
     def get(self, run_id: str) -> Record:
-        """Return the record of a run; StiltsError when there is none."""
+        """Return the record of a run; StiltsError if it is missing."""
         record = self.find(run_id)
         if record is None:
             places = ", ".join(str(folder) for folder in (self.root, *self.recorded))
@@ -123,12 +128,12 @@ class Store:
         return record
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield every whole record once, by id; those that another version of stilts wrote are passed over, and said.
+        """Yield every intact record once, ordered by id. Records of other versions of stilts are skipped and logged.
 
         Raises
         ------
         StiltsError
-            If one may not be read.
+            If a record cannot be read.
         """
         for name in sorted(self.names()):
             try:
@@ -140,16 +145,17 @@ class Store:
                 yield record
 
     def predictions(self, run_id: str) -> "pd.DataFrame":
-        """Return the run's predictions: language, example, prediction, and counts matches, predicted, gold.
+        """Return a run's predictions, one row per example.
 
-        Where languages share test items, also item: what the publisher calls the item that the example is.
+        Columns: language, example, prediction, and the counts matches, predicted and gold. If languages share test
+        items, there is also item, the publisher's id of the example's item.
 
-        A language's score is 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)) for every metric of the study.
+        For every metric, a language's score is 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)).
         """
         return self.table(run_id)
 
     def table(self, run_id: str) -> "pd.DataFrame":
-        """Return the table beside a run's record: predictions, or of phase `measure` what its kind of measure lists."""
+        """Return the table of a run: its predictions or, in phase `measure`, its measures."""
         import pandas as pd
 
         found = self._locate(run_id)
@@ -158,12 +164,12 @@ class Store:
         return pd.read_parquet(found[1] / f"{run_id}.parquet")
 
     def write(self, record: Record, predictions: "pd.DataFrame | None" = None) -> Record:
-        """Write a record and its predictions; the record, last, makes the run count as done. Return it as written.
+        """Write the predictions and then the record, and return the record with their checksum.
 
         Raises
         ------
         StiltsError
-            If the folder cannot be written or is full; nothing half-written keeps the record's name.
+            If the folder cannot be written or is full. No partial record remains.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -183,7 +189,7 @@ class Store:
         return record
 
     def _locate(self, run_id: str) -> tuple[Record, Path] | None:
-        """Return the record of a run and the folder that holds it."""
+        """Return the record of a run and its folder, or None if it is missing."""
         for folder in (self.root, *self.recorded):
             path = folder / f"{run_id}.json"
             record = self._read(path) if stands(path, _RECORD) else None
@@ -207,14 +213,14 @@ class Store:
 
 
 def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
-    """Copy records and their predictions to a folder that is committed, with a tidy table of all scores beside it.
+    """Copy the records and predictions of a finished study to a folder for committing, with a table of all scores.
 
     Parameters
     ----------
     run_ids : iterable of str
-        Runs of one finished study.
+        Runs of the study.
     folder : Path
-        `results/<study>`: gets `records/` and `scores.csv`.
+        `results/<study>`, which gets `records/` and `scores.csv`.
 
     Raises
     ------
@@ -233,18 +239,18 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Read one record and hold it and its predictions to the checksums.
+    """Read one record and verify the checksums of it and its predictions.
 
     Raises
     ------
     FileNotFoundError
-        If it is not there.
+        If it does not exist.
     CorruptRecord
-        If the file is cut off or changed, or its predictions are missing or not those that were written.
+        If the file or its predictions do not match their checksums, or the predictions are missing.
     OtherVersion
-        If it is whole, but has fields or values that are not known here.
+        If it is intact, but has unknown fields or values.
     StiltsError
-        If this machine does not let the file be read.
+        If permissions or the disk do not allow the file to be read.
     """
     content = _checked(path)
     try:
@@ -258,7 +264,7 @@ def read_record(path: Path) -> Record:
 
 
 def _checked(path: Path) -> dict[str, Any]:
-    """Return what a record's file holds, which is what was written."""
+    """Return the content of a record's file after verifying its checksum."""
     try:
         with readable(path, _RECORD):
             envelope = json.loads(path.read_text(encoding="utf-8"))
@@ -285,7 +291,7 @@ def _of_another_version(path: Path, error: TypeError | ValidationError) -> Other
 
 
 def _digest_of_file(path: Path) -> str | None:
-    """Return the checksum of a file, None where it is missing."""
+    """Return the checksum of a file, or None if it is missing."""
     try:
         with readable(path, "predictions"):
             return sha256(path)
@@ -294,7 +300,7 @@ def _digest_of_file(path: Path) -> str | None:
 
 
 def tabulate_scores(records: Iterable[Record], phase: Phase = "zero-shot") -> "pd.DataFrame":
-    """Return one row per run and language, with the run's condition, target and seed, score, n and other metrics."""
+    """Return a table with one row per run and language: condition, target, seed, score, n and further metrics."""
     import pandas as pd
 
     rows = [

@@ -1,7 +1,7 @@
 """Runs and jobs with their content-addressed names.
 
-A run is a pure function of its resolved settings. Its id is a readable slug and a short hash of everything that decides
-its outcome: the settings, the data's fingerprint, the parents' ids and the version of the phase's code.
+A run is a pure function of its resolved settings. Its id is a readable slug and a short hash of everything that
+determines its result: the settings, the data's fingerprint, the parents' ids and the version of the phase's code.
 """
 
 import hashlib
@@ -32,43 +32,43 @@ from stilts.study.settings import (
 )
 from stilts.study.storage import digest
 
-# Raise a phase's number when a change of its code changes what it computes; a mere clean-up keeps it, and the records.
+# Increase a phase's number only when a change of its code changes its results: its existing records become invalid.
 PHASE_VERSIONS: Mapping[Phase, int] = {
     "pretraining": 1, "intermediate": 1, "target": 1, "zero-shot": 1, "measure": 1,
 }  # fmt: skip
 
 
-# --- resolved settings, a class for each kind of run -----------------------------------------------------------------
+# --- resolved settings, one class per kind of run --------------------------------------------------------------------
 
 
 class ResolvedEncoder(EncoderSettings):
-    """The encoder that a run starts from, as its files stand."""
+    """The encoder that a run starts from, identified by its files."""
 
     fingerprint: str = Field(description="of the encoder's files")
 
 
 class RunSettings(Settings):
-    """What the settings of every run hold."""
+    """The settings that all runs have."""
 
     encoder: ResolvedEncoder
     suite: str = Field(description="name of the suite")
 
 
 class PretrainingRunSettings(RunSettings):
-    """Of a run that trains an encoder with random weights on texts."""
+    """Settings of a run that pretrains a randomly initialised encoder on texts."""
 
     pretraining: PretrainingSettings
 
 
 class TrainingRunSettings(RunSettings):
-    """Of a run of phase 1 or 2."""
+    """Settings of a training run in phase 1 or 2."""
 
     condition: Condition
     training: TrainingSettings
 
 
 class ResolvedEvaluation(Settings):
-    """How test sets are read and passed; what does not bear on a run is None."""
+    """How test sets are read and processed; None for settings that do not affect a run."""
 
     examples: Count | None = later(None, "test examples per language, at most; None where all are read")
     batch_tokens: Tokens = Field(description="tokens of one padded batch, at most")
@@ -78,7 +78,7 @@ class ResolvedEvaluation(Settings):
 
 
 class ZeroShotRunSettings(RunSettings):
-    """Of a run of phase 3."""
+    """Settings of an evaluation run in phase 3."""
 
     condition: Condition
     evaluation: ResolvedEvaluation
@@ -88,7 +88,7 @@ class ZeroShotRunSettings(RunSettings):
 
 
 class SimilarityRunSettings(RunSettings):
-    """Of a run that compares the tasks of a study."""
+    """Settings of a run that measures the similarity of a study's tasks."""
 
     measure: SimilaritySettings
     intermediates: tuple[str, ...] = Field(description="task references")
@@ -96,7 +96,7 @@ class SimilarityRunSettings(RunSettings):
 
 
 class ComplexityRunSettings(RunSettings):
-    """Of a run that measures how complex a task is."""
+    """Settings of a run that measures the complexity of a task."""
 
     measure: ComplexitySettings
     task: str = Field(description="task reference")
@@ -104,7 +104,7 @@ class ComplexityRunSettings(RunSettings):
 
 
 def _kind(settings: Any) -> str:
-    """Return by what a kind of settings is told from the others."""
+    """Return the tag of a kind of settings in `AnyRunSettings`."""
     held = settings if isinstance(settings, dict) else settings.__dict__
     if "measure" in held:
         measure = held["measure"]
@@ -126,17 +126,17 @@ AnyRunSettings = Annotated[
 
 
 class Named(Settings):
-    """Base of what has an id made from all that it holds; it is made once, a plan asks for it many times."""
+    """Base of models whose id is a cached hash of their content."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with other values, and so with an id of its own."""
+        """Return a copy with updated values and a new id."""
         copy = super().model_copy(update=update, deep=deep)
         copy.__dict__.pop("id", None)
         return copy
 
 
 class Run(Named):
-    """One run of one phase: everything that decides its outcome, and its name."""
+    """One run of one phase: everything that determines its result, and its id."""
 
     phase: Phase
     condition: str
@@ -148,14 +148,14 @@ class Run(Named):
 
     @cached_property
     def id(self) -> str:
-        """Readable slug and ten hexadecimal digits of a hash over all that decides the outcome."""
+        """A readable slug and ten hexadecimal digits of a hash of everything that determines the result."""
         decisive = {**self.model_dump(mode="json"), "version": PHASE_VERSIONS[self.phase]}
         subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
         return f"{self.phase}-{subject}-s{self.seed}-{digest(decisive)[:10]}"
 
     @property
     def heads(self) -> Heads:
-        """Style of the heads, see `EncoderSettings`."""
+        """The style of the heads, see `EncoderSettings`."""
         return self.settings.encoder.heads
 
 
@@ -169,11 +169,11 @@ class Job(Named):
 
     @cached_property
     def id(self) -> str:
-        """Readable slug and a hash of the ids of the job's runs."""
+        """A readable slug and a hash of the ids of the job's runs."""
         ids = " ".join(run.id for run in self.runs)
         return f"{self.phase}-{self.condition}-s{self.seed}-{hashlib.sha256(ids.encode()).hexdigest()[:10]}"
 
     @property
     def targets(self) -> list[str]:
-        """Target tasks of the job's runs, none in the intermediate phase."""
+        """The target tasks of the job's runs; empty in the intermediate phase."""
         return [run.target for run in self.runs if run.target is not None]

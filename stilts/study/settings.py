@@ -1,9 +1,4 @@
-"""The study file as typed settings, and runs and jobs with their content-addressed names.
-
-`stilts.study.files` reads the file, `stilts.study.planning` says which runs it names. A run is a pure function of its
-resolved settings. Its id is a readable slug and a short hash of everything that decides its outcome: the settings, the
-data's fingerprint, the parents' ids and the version of the phase's code.
-"""
+"""The study file as typed settings; `stilts.study.files` reads it, `stilts.study.planning` derives its runs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -28,18 +23,18 @@ Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 ChunkRule = Literal["seqeval-0.0.12", "seqeval-1.2.2"]
 Precision = Literal["bf16", "fp32"]
 Heads = Literal["mean", "pooler"]
-EVALUATION_PRECISION: Precision = "bf16"  # that of all runs from before there was a setting
+EVALUATION_PRECISION: Precision = "bf16"  # used by all runs before this became a setting
 
 SOURCE_LANGUAGE = "en"
-"""In which tasks are trained, if their data have no other language."""
+"""The language in which tasks are trained, unless their data have another one."""
 
 BASELINE = "none"
 """The condition without intermediate training."""
 
-# Bounds lie far beyond what a study means and within what libraries take: a slip of the keyboard ends with the plan,
-# not in the middle of a training. How many layers and updates there are is checked with the plan's runs.
+# Bounds far beyond any reasonable study, but within what the libraries accept: a typo fails while planning, not in the
+# middle of a training. The numbers of layers and updates are checked with the plan's runs.
 MOST_PATH_PART = 255  # bytes
-MOST_NAME = 100  # characters: what is made of a name, a run's record being the longest, must fit a file's name
+MOST_NAME = 100  # characters: run ids contain names and must be valid file names
 Count = Annotated[int, Field(gt=0, le=10**9)]
 Few = Annotated[int, Field(gt=0, le=10**6)]
 Tokens = Annotated[int, Field(gt=0, le=2**24)]
@@ -48,7 +43,7 @@ Layers = Annotated[int, Field(gt=0, le=1000)]
 Evaluations = Annotated[int, Field(gt=0, le=10**5)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as numpy and transformers take it
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that numpy and transformers accept
 Line = Annotated[str, Field(max_length=1000)]
 
 
@@ -73,7 +68,7 @@ Adapters = Literal["none", "then-full", "continued", "fresh"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable; a key that no field has, infinity and `true` for a number are errors."""
+    """Base of all settings: immutable; unknown keys, infinities and booleans in place of numbers are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -88,14 +83,14 @@ class Settings(BaseModel):
 
 
 def later(default: Any, description: str) -> Any:
-    """Return a field that a settings' dump leaves out while it has its default."""
+    """Return a field that is left out of dumps while it has its default, so that older run ids stay valid."""
     return Field(default, exclude_if=lambda value: value == default, description=description)
 
 
 class ScratchSettings(Settings):
-    """An encoder with random weights over the tokenizer of `name`, which a run of phase `pretraining` trains first.
+    """A randomly initialised encoder with the tokenizer of `name`, trained first by a run of phase `pretraining`.
 
-    Encoders of one `parameters` and `hidden` are of equal size, whatever their architecture.
+    Encoders with the same `parameters` and `hidden` have the same size, whatever their architecture.
     """
 
     architecture: Architecture
@@ -110,7 +105,7 @@ class ScratchSettings(Settings):
 
 
 class PretrainingSettings(Settings):
-    """How an encoder with random weights is trained on texts; the objective is that of its architecture."""
+    """How a randomly initialised encoder is trained on texts. Its architecture determines the objective."""
 
     updates: Count = Field(1000, description="updates of the weights")
     batch_tokens: Tokens = Field(2048, description="tokens of text that an update reads")
@@ -131,7 +126,7 @@ class PretrainingSettings(Settings):
 
 
 class EncoderSettings(Settings):
-    """Which encoder every run starts from."""
+    """The encoder that runs start from."""
 
     name: Place = Field(description="registered offline encoder, folder in transformers layout, or Hub id")
     revision: Annotated[str, Field(pattern=r"^\S+$", max_length=200)] | None = Field(
@@ -191,7 +186,7 @@ class TrainingSettings(Settings):
     warmup: Share = Field(0.1, description="share of the updates with a rising rate")
     weight_decay: Annotated[float, Field(ge=0, le=100)] = Field(0.01, description="AdamW, not on biases and LayerNorms")
     clip: Annotated[float, Field(gt=0, le=10**6)] = Field(1.0, description="gradient norm, at most")
-    # Below 32 a question would leave no room for the overlapping windows of its context.
+    # Below 32, a question would leave no room for overlapping windows of its context.
     max_length: Length = Field(128, description="tokens of one encoder input, at most")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the device computes it")
     train_embeddings: bool = Field(False, description="False freezes the word embeddings, 4/5 of a small encoder")
@@ -204,7 +199,7 @@ class TrainingSettings(Settings):
     evaluations: Evaluations = Field(
         2, description="dev evaluations, evenly spaced, the last at the end"
     )
-    # What follows came later: it stays out of the settings while unset, so that runs from before keep their ids.
+    # These fields were added later. They are not dumped while unset, so that older runs keep their ids.
     batch_tokens: Tokens | None = later(
         None,
         "padded tokens of one pass, at most: a larger batch goes through in several, their gradients added up and "
@@ -254,7 +249,7 @@ class EvaluationSettings(Settings):
 
 
 class SimilaritySettings(Settings):
-    """How alike the study's intermediate and target tasks are, by the prepared encoder before any training."""
+    """How the similarity of intermediate and target tasks is measured, with the encoder before any training."""
 
     kind: Literal["similarity"] = "similarity"
     examples: Annotated[int, Field(ge=2, le=10**6)] = Field(64, description="examples of a task, at most")
@@ -271,14 +266,14 @@ class SimilaritySettings(Settings):
 
 
 class ComplexitySettings(Settings):
-    """How complex each intermediate task of the study is, by the study's intermediate training on growing portions."""
+    """How the complexity of each intermediate task is measured, by training on growing portions of its data."""
 
     kind: Literal["complexity"] = "complexity"
     examples: Annotated[int, Field(gt=1, le=10**9)] = Field(
         500, description="training examples that are coded, at most"
     )
     first: Count = Field(16, description="examples of the first portion, in a uniform code")
-    # Each portion is a training: below, portions of thousands of examples would take hundreds.
+    # Each portion needs one training; with smaller values, thousands of examples would need hundreds.
     growth: Annotated[float, Field(ge=1.1, le=1000)] = Field(
         3.0, description="portions end at so many times as many examples"
     )
@@ -292,7 +287,7 @@ class ComplexitySettings(Settings):
 
 
 def _check_changes(changes: Mapping[str, Any], place: str) -> None:
-    """Check settings that replace some of a phase's training settings."""
+    """Validate settings that replace some of a phase's training settings."""
     if unknown := sorted(changes.keys() - TrainingSettings.model_fields.keys()):
         raise UnknownName(f"setting ({place})", unknown[0], TrainingSettings.model_fields)
     try:
@@ -302,7 +297,7 @@ def _check_changes(changes: Mapping[str, Any], place: str) -> None:
 
 
 class MeasureSettings(Settings):
-    """What is measured of the study's tasks; nothing where a block is missing."""
+    """Which properties of the study's tasks are measured; a missing block means none."""
 
     similarity: SimilaritySettings | None = None
     complexity: ComplexitySettings | None = None
@@ -318,20 +313,20 @@ class MeasureSettings(Settings):
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Return the name of a task and the language of its data, "" where none is given: `qa.de` is `qa` in German."""
+    """Return the name and the language of a task reference: `qa.de` is `qa` in German. The language may be ""."""
     name, _, language = reference.partition(".")
     return name, language
 
 
 def task_name(reference: str) -> str:
-    """Return the name of a task that may be given with the language of its data; its head is called so too."""
+    """Return the name of a task reference without its language. The task's head has this name too."""
     return split_reference(reference)[0]
 
 
 class Condition(Settings):
-    """What happens between the public encoder and target training: the tasks of the intermediate phase.
+    """What is trained between the public encoder and target training: the tasks of the intermediate phase.
 
-    A task is named as in the registry, for English data, or with a language for data in it: `qa.de`.
+    A task is given by its registered name for English data, or with a language: `qa.de`.
     """
 
     name: Slug
@@ -354,12 +349,12 @@ class Condition(Settings):
 
     @property
     def all_tasks(self) -> tuple[str, ...]:
-        """Tasks of all stages, each once."""
+        """The tasks of all stages, without duplicates."""
         return tuple(dict.fromkeys(task for stage in (*self.before, self.tasks) for task in stage))
 
 
 class ScheduleSettings(Settings):
-    """How runs become jobs; decides no result and so no id."""
+    """How runs become jobs; this has no influence on results and run ids."""
 
     runs_per_job: Count = Field(1, description="runs of one phase and condition in one notebook")
     threads_per_job: Annotated[int, Field(gt=0, le=4096)] = Field(1, description="CPU threads of one job")
@@ -380,9 +375,9 @@ class ScheduleSettings(Settings):
 
 
 class QuestionSettings(Settings):
-    """What a study was made to answer, and its tests, which are best written before its results are seen.
+    """The question of a study and its tests, which are best written before its results are seen.
 
-    Its analysis makes these tests and no others its own, and corrects for their number.
+    The analysis reports only these tests and corrects for their number.
     """
 
     number: Annotated[int, Field(ge=1, le=5)] = Field(description="of the five questions")
@@ -475,19 +470,19 @@ class Study(Settings):
     def training(
         self, phase: Phase, *names: str, changes: Mapping[str, Any] = MappingProxyType({})
     ) -> TrainingSettings:
-        """Return the settings with which `phase` trains: the phase's, replaced by those of the names, the last first.
+        """Return the training settings of a phase, updated by the entries of `per_task` for the given names, in order.
 
         Parameters
         ----------
         names : str
-            Tasks and conditions that may have settings of their own in `per_task`.
+            Tasks and conditions that may have an entry in `per_task`.
         changes : mapping, optional
-            Settings that replace all of these.
+            Settings that override all of these.
 
         Raises
         ------
         StiltsError
-            If settings fit one by one but not together.
+            If the combined settings are not valid together.
         """
         settings = (self.intermediate_training if phase == "intermediate" else self.target_training).model_dump()
         for name in names:

@@ -1,6 +1,6 @@
-"""Files that processes and users share: with the permissions that the umask gives, read or said why not, set aside.
+"""Files that processes and users share: permissions, reading errors, atomic writing, and setting damaged files aside.
 
-What may not be read is not damaged: it may be another user's, and whole. It is never set aside or made again.
+An unreadable file is not a damaged one: it may be another user's and intact. It is never set aside or replaced.
 """
 
 import glob
@@ -17,22 +17,22 @@ from typing import Any
 from stilts.study.errors import StiltsError
 from stilts.study.leftovers import part_of, remove, remove_leftovers
 
-# What says that a thing is not there; all other errors say that it cannot be read now.
+# Errors which mean that a path does not exist; all others mean that it cannot be read at present.
 ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class Unreadable(StiltsError):
-    """A file that is there and may not or cannot be read, whatever it holds."""
+    """A file that exists but cannot be read."""
 
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
-    """Turn an error of reading into what the user can do; what is absent is raised as it is.
+    """Turn OSErrors into messages that tell the user what to do. Errors in `ABSENT` are raised unchanged.
 
     Raises
     ------
     Unreadable
-        If the file or a folder on the way to it may not be read, or the disk cannot read it.
+        If permissions or the disk do not allow the file or one of its parent folders to be read.
     """
     try:
         yield
@@ -50,7 +50,7 @@ def _reason(error: OSError, place: Path) -> str:
 
 
 def _owner(place: Path) -> str:
-    """Return who owns a file or folder that may be looked at, or the first folder above it that may, in brackets."""
+    """Return, in brackets, the owner of a path or of its nearest parent folder whose owner can be determined."""
     for path in (place, *place.parents):
         try:
             return f" ({path.owner()})"
@@ -60,18 +60,18 @@ def _owner(place: Path) -> str:
 
 
 def stands(path: Path, what: str) -> bool:
-    """Whether a file or folder is there; StiltsError where a folder on the way to it may not be looked into."""
+    """Return whether a path exists; StiltsError if one of its parent folders cannot be read."""
     with readable(path, what):
         return path.exists()
 
 
 def names_in(folder: Path, suffix: str, what: str) -> set[str]:
-    """Return the names, without a suffix, of the files in a folder that end in it; none where there is no folder.
+    """Return the stems of the files in a folder that have a suffix; none if the folder does not exist.
 
     Raises
     ------
     StiltsError
-        If the folder may not be read, or is a file.
+        If the folder cannot be read or is a file.
     """
     try:
         with readable(folder, what), os.scandir(folder) as found:
@@ -85,9 +85,9 @@ def names_in(folder: Path, suffix: str, what: str) -> set[str]:
 
 
 def share(folder: Path) -> None:
-    """Give a new folder and all in it the permissions that the umask gives new ones.
+    """Give a new folder and its content the permissions of the umask.
 
-    Some libraries write files that their owner alone may read, and some folders are copied with those of others.
+    Some libraries write files that only their owner can read, and copied folders keep their permissions.
     """
     mode = _folder_mode(folder)
     for path in (folder, *folder.rglob("*")):
@@ -98,7 +98,7 @@ def share(folder: Path) -> None:
 
 
 def _folder_mode(beside: Path) -> int:
-    """Return the permissions of a new folder; the umask itself can only be read by changing it."""
+    """Return the permissions of a new folder. The umask itself can only be read by changing it."""
     probe = part_of(beside.with_name(f".{beside.name}.probe"))
     probe.mkdir()
     try:
@@ -108,17 +108,17 @@ def _folder_mode(beside: Path) -> int:
 
 
 def set_aside(path: Path, mark: str = "corrupt") -> Path | None:
-    """Rename a file or folder that cannot be used to the first free `<name>.<mark>-<n>`, and return the new name.
+    """Rename an unusable file or folder to the first free `<name>.<mark>-<n>`.
 
     Returns
     -------
     Path or None
-        None where it is gone: another process that met it has set it aside.
+        The new path; None if another process has already set it aside.
 
     Raises
     ------
     StiltsError
-        If the folder does not let it be renamed.
+        If it cannot be renamed.
     """
     n = 1
     while os.path.lexists(aside := path.with_name(f"{path.name}.{mark}-{n}")):
@@ -141,34 +141,34 @@ def sha256(path: Path) -> str:
 
 
 def digest(content: Any) -> str:
-    """Return the hexadecimal SHA-256 of what JSON can hold, whatever the order of its keys."""
+    """Return the hexadecimal SHA-256 of a JSON value; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def require_new(folder: Path) -> None:
-    """Raise StiltsError if a folder, or a file of that name, exists."""
+    """Raise StiltsError if a path exists."""
     if folder.exists():
         raise StiltsError(f"{folder} exists already; name a folder that does not")
 
 
 @contextmanager
 def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
-    """Yield a new folder beside a folder's place; it gets its name, whole and on the disk, when the body has ended.
+    """Yield a temporary sibling folder, which is flushed to disk and renamed to `folder` when the body has ended.
 
-    Its permissions are those that the umask gives. If the body or the disk fails, nothing of it stays.
+    It gets the permissions of the umask. If the body or the disk fails, it is removed.
 
     Parameters
     ----------
     alone : bool
-        Whether the caller holds a lock on the place. All that was left there is nobody's then, and is removed;
-        otherwise only what dead processes have left.
+        Whether the caller holds a lock on the folder. All leftovers are removed then, otherwise only those of dead
+        processes.
 
     Raises
     ------
     OSError
-        If it cannot be written, or something else stands in its place.
+        If it cannot be written, or the path is already taken.
     """
-    part = part_of(folder.with_name(f".{folder.name}"))  # in a folder of data all files count but hidden ones
+    part = part_of(folder.with_name(f".{folder.name}"))  # hidden, since data folders count all other files
     left = folder.parent.glob(f".{glob.escape(folder.name)}.part-*")
     try:
         if alone:
@@ -176,7 +176,7 @@ def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
                 remove(path)
         else:
             remove_leftovers(left)
-        shutil.rmtree(part, ignore_errors=True)  # of a dead process that had this one's number
+        shutil.rmtree(part, ignore_errors=True)  # left by a dead process that had the same id
         part.mkdir(parents=True)
         yield part
         share(part)
@@ -190,14 +190,14 @@ def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Path]:
-    """Make a folder that the user has named, as `make_folder`.
+    """Make a folder that the user has named, like `make_folder`.
 
     Parameters
     ----------
     what : str
         What is written, for the message.
     errors : exception types
-        That tell of a failed write besides OSError.
+        Exceptions besides OSError that mean a failed write.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write through a temporary sibling, so that `path` only ever names a whole file."""
+    """Write a file atomically, through a temporary sibling."""
     part = part_of(path)
     try:
         write(part)
@@ -223,6 +223,6 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Have a file's bytes on the disk: a name that outlives a power failure must not be that of an empty file."""
+    """Flush a file to disk, so that a power failure after its renaming cannot leave an empty file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,7 +1,7 @@
-"""Reading YAML that people write: plain data alone, every key once, and no more of it than a computer can hold.
+"""Read YAML safely: plain data of limited size and depth.
 
-Aliases and merge keys (`<<`) are read as YAML has them. What YAML permits and nobody means is refused: a key that
-stands twice, an alias that stands for itself, aliases of aliases that unfold to more than memory holds.
+Aliases and merge keys (`<<`) are supported. Duplicate keys, recursive aliases, and aliases that expand beyond memory
+are refused.
 """
 
 from collections.abc import Hashable
@@ -13,8 +13,8 @@ import yaml
 from stilts.study.errors import StiltsError, shortened
 
 MOST_BYTES = 16 * 2**20
-MOST_DEPTH = 40  # of mappings and lists in one another; the parser in C ends the process where there are thousands
-MOST_VALUES = 10**6  # after aliases are replaced by what they stand for
+MOST_DEPTH = 40  # nested mappings and lists; thousands crash the C parser
+MOST_VALUES = 10**6  # after aliases are expanded
 
 _MERGE = "tag:yaml.org,2002:merge"
 _OPENING, _CLOSING = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
@@ -22,7 +22,7 @@ _CONVERSIONS = (ValueError, TypeError, KeyError, IndexError, AttributeError, Ove
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """Return what a YAML file holds; None of an empty one.
+    """Return the content of a YAML file; None if it is empty.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def read_yaml(path: Path, what: str) -> Any:
     Raises
     ------
     StiltsError
-        If it cannot be read, is no ordinary file, too large or not UTF-8; is not valid YAML; has a key twice, or a
-        value that is not what its tag says (the date 2020-13-45); or is nested or unfolds without measure.
+        If it cannot be read, is not a regular file, is too large or not UTF-8; is not valid YAML; has a duplicate key
+        or an invalid value (the date 2020-13-45); or is nested too deeply or expands too far.
     """
     text = _read_text(path, what)
     try:
@@ -60,7 +60,7 @@ def _read_text(path: Path, what: str) -> str:
 
 
 def _in_a_line(error: yaml.YAMLError) -> str:
-    """Return what is wrong and where, without the parser's own layout of several lines."""
+    """Return the parser's message, which has several lines, in one."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return " ".join(str(error).split())
@@ -81,7 +81,7 @@ def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """A SafeLoader, in C where that is built, which checks the nodes before it makes values of them."""
+    """A SafeLoader (the C version if available) that checks nodes before it constructs values."""
 
     def get_single_node(self) -> yaml.Node | None:
         """Return the document's node, checked."""
@@ -91,7 +91,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Return the value of a node; what Python raises of a value is said with the value and its place."""
+        """Return the value of a node; conversion errors are raised with the value and its location."""
         try:
             return super().construct_object(node, deep)
         except _CONVERSIONS as error:
@@ -99,7 +99,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             raise _fault(f"{shortened(node.value)} is no {kind} ({error})", node.start_mark) from None
 
     def _unfolded(self, node: yaml.Node, known: dict[int, tuple[int, int]], opened: set[int]) -> tuple[int, int]:
-        """Return values and depth of a node, aliases replaced; `opened` are the nodes on the way to it."""
+        """Return number of values and depth of a node, aliases expanded; `opened` are the ids of its parents."""
         if id(node) in opened:
             raise _fault("an alias stands for a mapping or list that it is a part of", node.start_mark)
         if id(node) in known:
