@@ -1,1 +1,1 @@
-"""What a task is: the registry, formats with their heads, metrics and neighbours."""
+"""Tasks: the registry, formats with their heads, metrics and vector search."""

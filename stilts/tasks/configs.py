@@ -1,4 +1,4 @@
-"""The names of a suite's configs, which say what a config holds."""
+"""The names of a suite's configs, and their parts."""
 
 from typing import NamedTuple, Self
 
@@ -7,15 +7,15 @@ _INTERMEDIATE = "intermediate"
 
 
 class Config(NamedTuple):
-    """One config of a suite: `intent.de`, or of an intermediate task `intermediate.nli.en`.
+    """One config of a suite, such as `intent.de`, or `intermediate.nli.en` for an intermediate task.
 
     Attributes
     ----------
     task : str
     language : str
-        ISO 639-1 code; `MULTILINGUAL` where one config holds many, or what else stands in its place.
+        ISO 639-1 code; `MULTILINGUAL` if the config has several languages; or another name, such as `candidates`.
     intermediate : bool
-        Whether the task is an intermediate one: a target of the same name has other rows.
+        Whether the task is an intermediate one. A target task of the same name has other rows.
     """
 
     task: str
@@ -24,7 +24,7 @@ class Config(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Return what a config's name says."""
+        """Return the parts of a config's name."""
         *before, task, language = name.split(".")
         return cls(task, language, before == [_INTERMEDIATE])
 

@@ -1,4 +1,4 @@
-"""Which texts a trimmed vocabulary covers, and the refusal of all others where texts are encoded."""
+"""Checks that texts are covered by a trimmed vocabulary before they are encoded."""
 
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -15,7 +15,7 @@ _BATCH = 4096
 
 
 def hash_texts(texts: Iterable[str]) -> "np.ndarray":
-    """The texts' 64-bit digests (BLAKE2b), ascending, without repetition; shape (n,), uint64."""
+    """Return the distinct 64-bit digests (BLAKE2b) of texts, ascending, as uint64 of shape (n,)."""
     import numpy as np
 
     return np.unique(np.fromiter((hash_text(text) for text in texts), np.uint64))
@@ -24,19 +24,19 @@ def hash_texts(texts: Iterable[str]) -> "np.ndarray":
 def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
     """Check that every text is among those for which a vocabulary was trimmed.
 
-    Cheaper than `assert_same_pieces` and stricter: it needs no whole tokenizer and refuses every text not named before.
+    This is cheaper than `assert_same_pieces`, since it needs no untrimmed tokenizer, and stricter.
 
     Parameters
     ----------
     keys : numpy.ndarray
-        As `hash_texts` gives them.
+        Digests of the texts, from `hash_texts`.
     texts : iterable of str
-        What is about to be encoded; of a text that is given as words, each word.
+        The texts to encode; for a text given as words, each word.
 
     Raises
     ------
     StiltsError
-        The first text that is not among them.
+        If a text is not covered; the message names the first one.
     """
     import numpy as np
 
@@ -52,19 +52,19 @@ def assert_covered(keys: "np.ndarray", texts: Iterable[str]) -> None:
 
 
 def cover(tokenizer: "PreTrainedTokenizerFast", keys: "np.ndarray | None") -> None:
-    """Note on a tokenizer for which texts its vocabulary was trimmed, by `hash_texts`; None: for any text."""
+    """Store on a tokenizer the digests of the texts for which its vocabulary was trimmed; None allows any text."""
     tokenizer.covered_texts = keys
 
 
 def check_covered(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> None:
-    """Refuse what a tokenizer's vocabulary was not trimmed for, see `cover`: it would become other or unknown tokens.
+    """Refuse texts for which a tokenizer's vocabulary was not trimmed, since they would get wrong or unknown tokens.
 
-    Everything that encodes a study's texts asks it first.
+    All code that encodes a study's texts calls this first. See `cover`.
 
     Raises
     ------
     StiltsError
-        As `assert_covered`.
+        As in `assert_covered`.
     """
     keys = getattr(tokenizer, "covered_texts", None)
     if keys is not None:
@@ -72,12 +72,12 @@ def check_covered(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) ->
 
 
 def hash_text(text: str) -> int:
-    """Return the digest by which a text is known, 64 bits."""
+    """Return the 64-bit digest of a text."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def shorten_text(text: str) -> str:
-    """Return a text as a message shows it, cut where it is long."""
+    """Return the `repr` of a text for a message, truncated if it is long."""
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 

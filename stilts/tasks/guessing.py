@@ -1,4 +1,4 @@
-"""What guessing scores: the share of the most frequent label, and accuracy with every label counting the same."""
+"""Scores that put accuracy in relation to guessing: the majority baseline and balanced accuracy."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ import numpy as np
 
 
 def majority(gold: Sequence[str]) -> float:
-    """Return the percentage of the most frequent label: what the best constant answer scores."""
+    """Return the percentage of the most frequent label, which is the score of the best constant prediction."""
     return 100 * max(Counter(gold).values()) / len(gold)
 
 
 def balanced_accuracy(gold: Sequence[str], predictions: Sequence[str]) -> float:
-    """Return the mean over labels of the percentage of each label's examples that are right."""
+    """Return the balanced accuracy: the mean over labels of each label's recall, in percent."""
     right = defaultdict(list)
     for label, predicted in zip(gold, predictions, strict=True):
         right[label].append(label == predicted)
@@ -20,5 +20,5 @@ def balanced_accuracy(gold: Sequence[str], predictions: Sequence[str]) -> float:
 
 
 def score_guessing(gold: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-    """Return what a record holds beside accuracy: `majority` and `balanced`, in percent."""
+    """Return the scores that a record holds besides accuracy: `majority` and `balanced`, in percent."""
     return {"majority": majority(gold), "balanced": balanced_accuracy(gold, predictions)}

@@ -1,8 +1,8 @@
-"""The official numbers of XTREME, and one form of them, per example, from which every interval can be drawn again.
+"""XTREME's official metrics, and counts per example from which they can be resampled.
 
 Every metric of the study is a ratio of sums over examples: 100 * 2 * matches / (predicted + gold). `Counts` holds the
-three terms, one row per example, so that resampling examples and calling `score` gives a resampled metric, alike for
-accuracy, question answering, tagging and mining. All scores are percentages (0 to 100).
+three terms, one row per example. Calling `score` on resampled rows therefore gives a resampled metric, whether it is
+accuracy, question answering, tagging or mining. All scores are percentages (0 to 100).
 
 The rules are those of the XTREME repository's evaluate.py (Hu et al. 2020, arXiv:2003.11080) and of the scorers it
 builds on: seqeval for tagging, SQuAD v1.1 and MLQA for question answering.
@@ -43,16 +43,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What each example adds to a metric.
+    """The contribution of each example to a metric.
 
     Parameters
     ----------
     matches : float array (n,)
-        What is right: 1 or 0, the F1 of an answer, the number of chunks or pairs found in both.
+        Correct predictions: 1 or 0, the F1 of an answer, or the number of correct chunks or pairs.
     predicted : float array (n,)
-        What was predicted: 1, or a number of chunks or pairs.
+        Predictions: 1, or the number of predicted chunks or pairs.
     gold : float array (n,)
-        What should have been: 1, or a number of chunks or pairs.
+        Gold answers: 1, or the number of gold chunks or pairs.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class Counts:
         return len(self.matches)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Counts":
-        """Return the counts of the given rows (integers; repeats allowed, as a bootstrap sample has them)."""
+        """Return the counts of the given rows (integers), which may repeat as in a bootstrap sample."""
         rows = np.asarray(rows)
         return Counts(self.matches[rows], self.predicted[rows], self.gold[rows])
 
@@ -83,7 +83,7 @@ class Counts:
 def score(counts: Counts) -> float:
     """Return the metric in percent: 100 * 2 * sum(matches) / (sum(predicted) + sum(gold)).
 
-    Nothing predicted where nothing was to be found scores 0, as in seqeval.
+    The score is 0 if nothing is predicted and there is no gold answer, as in seqeval.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _check_aligned(gold: Sequence, predicted: Sequence, what: str) -> None:
 
 
 def _one_each(matches: Iterable[float]) -> Counts:
-    """Counts of examples that hold one prediction and one gold answer each; their score is the mean of the matches."""
+    """Return the counts of examples with one prediction and one gold answer each; their score is the mean match."""
     matches = np.fromiter(matches, dtype=float)
     return Counts(matches, np.ones_like(matches), np.ones_like(matches))
 
@@ -113,14 +113,14 @@ def _one_each(matches: Iterable[float]) -> Counts:
 
 
 def classification_counts(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> Counts:
-    """Return one row per example: matches 1 where the labels are equal, else 0; predicted and gold 1.
+    """Return the counts of a classification: one row per example, matches is 1 if the labels are equal, else 0.
 
-    Serves retrieval too: the labels are then the row numbers of the right and of the nearest sentence (Tatoeba).
+    For retrieval (Tatoeba), the labels are the row numbers of the correct and of the nearest sentence.
 
     Parameters
     ----------
     gold, predicted : sequences of labels (n,)
-        Aligned one to one, in one type: the label 1 and the label "1" differ.
+        Aligned one to one and of the same type: the labels 1 and "1" differ.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def classification_counts(gold: Sequence[Hashable], predicted: Sequence[Hashable
 
 
 def accuracy(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
-    """Return the share of equal labels in percent (XNLI, PAWS-X, Tatoeba); see `classification_counts`."""
+    """Return the percentage of equal labels (XNLI, PAWS-X, Tatoeba); see `classification_counts`."""
     _check_aligned(gold, predicted, "labels")
     return 100 * sum(right == given for right, given in zip(gold, predicted, strict=True)) / len(gold)
 
@@ -151,7 +151,7 @@ class ChunkScores(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """A span of one type; sentence is the number of the sentence that it ends in, begin and end count all tokens."""
+    """A span of one type. `sentence` is the number of the sentence in which it ends; begin and end count all tokens."""
 
     sentence: int
     type: str
@@ -159,13 +159,13 @@ class _Chunk(NamedTuple):
     end: int
 
 
-# How a tag's type is read. The rules agree on plain BIO tags. On part-of-speech tags the later one takes the first
-# letter off, so that CCONJ and SCONJ are both "CONJ", and X has the type of "outside".
+# How a tag's type is parsed. The rules agree on plain BIO tags. From part-of-speech tags the later rule removes the
+# first letter, so that CCONJ and SCONJ are both "CONJ", and X has the type of "outside".
 CHUNK_RULES: dict[str, Callable[[str], str]] = {
     "seqeval-0.0.12": lambda tag: tag.split("-")[-1],
     "seqeval-1.2.2": lambda tag: tag[1:].split("-", maxsplit=1)[-1] or "_",
 }
-DEFAULT_CHUNK_RULE = "seqeval-0.0.12"  # gives the value that evaluate_test.py of XTREME asserts
+DEFAULT_CHUNK_RULE = "seqeval-0.0.12"  # reproduces the value that XTREME's evaluate_test.py asserts
 
 
 def _chunk_rule(name: str) -> Callable[[str], str]:
@@ -175,20 +175,20 @@ def _chunk_rule(name: str) -> Callable[[str], str]:
 
 
 def _ends(before: str, now: str, same_type: bool) -> bool:
-    """Whether a chunk ends before this tag, from the two tags' first letters (IOBES)."""
+    """Return whether a chunk ends before this tag, from the two tags' first letters (IOBES)."""
     return before in "ES" or (before in "BI" and now in "BSO") or (before not in "O." and not same_type)
 
 
 def _starts(before: str, now: str, same_type: bool) -> bool:
-    """Whether a chunk starts at this tag, from the two tags' first letters (IOBES)."""
+    """Return whether a chunk starts at this tag, from the two tags' first letters (IOBES)."""
     return now in "BS" or (before in "ESO" and now in "EI") or (now not in "O." and not same_type)
 
 
 def _chunks(sentences: Tags, type_of: Callable[[str], str]) -> Iterator[_Chunk]:
-    """Yield the chunks of all sentences read as one line with an O behind each sentence, as seqeval reads them.
+    """Yield the chunks of all sentences, concatenated with an O after each one, as seqeval does.
 
-    One line and not sentence by sentence: under the later rule a sentence that starts with X is read differently after
-    another one than on its own.
+    Sentence by sentence would differ: under the later rule, the parse of a sentence that starts with X depends on the
+    sentence before it.
     """
     before, before_type, begin, position = "O", "", 0, 0
     for number, sentence in enumerate(sentences):
@@ -212,16 +212,16 @@ def _check_tags(gold_tags: Tags, predicted_tags: Tags) -> None:
 
 
 def chunk_counts(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> Counts:
-    """Return one row per sentence: its chunks found in both, its predicted chunks, its gold chunks.
+    """Return the counts of a tagging: one row per sentence with its correct, predicted and gold chunks.
 
     Parameters
     ----------
     gold_tags, predicted_tags : sequences of sentences of tags
         Aligned sentence by sentence and token by token. BIO tags, or part-of-speech tags, which XTREME scores as chunks
-        as well: equal neighbours merge, so this is not token accuracy (`token_accuracy`).
+        too: equal neighbours merge, so this is not token accuracy (`token_accuracy`).
     rule : str
-        How seqeval reads a tag: "seqeval-0.0.12" (the default; the released XTREME scores) or "seqeval-1.2.2" (what a
-        plain installation computes today). They differ on part-of-speech tags and on types that hold a hyphen.
+        How seqeval parses a tag: "seqeval-0.0.12" (the default; gives the released XTREME scores) or "seqeval-1.2.2"
+        (the current release). They differ on part-of-speech tags and on types with a hyphen.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def chunk_scores(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUN
 
 
 def _precision_recall_f1(matches: float, predicted: float, gold: float) -> ChunkScores:
-    """Return the three in percent, 0 where a ratio has nothing below its line."""
+    """Return precision, recall and F1 in percent; a ratio with denominator 0 is 0."""
     precision = matches / predicted if predicted else 0.0
     recall = matches / gold if gold else 0.0
     f1 = 2 * precision * recall / (precision + recall) if matches else 0.0
@@ -254,7 +254,7 @@ def _precision_recall_f1(matches: float, predicted: float, gold: float) -> Chunk
 
 
 def token_accuracy(gold_tags: Tags, predicted_tags: Tags) -> float:
-    """Return the share of tokens with the right tag in percent: what XTREME's POS "accuracy" is not.
+    """Return the percentage of tokens with the correct tag; XTREME's "accuracy" for POS is a chunk F1 instead.
 
     Raises
     ------
@@ -267,8 +267,8 @@ def token_accuracy(gold_tags: Tags, predicted_tags: Tags) -> float:
 
 # --- question answering ----------------------------------------------------------------------------------------------
 
-# The articles that MLQA removes (Lewis et al. 2020, arXiv:1910.07475); Hindi and Chinese have none. The Arabic one goes
-# wherever it stands, inside words too, as in the official scorer.
+# The articles that MLQA removes (Lewis et al. 2020, arXiv:1910.07475); Hindi and Chinese have none. The Arabic one is
+# removed inside words too, as in the official scorer.
 _ARTICLES = {
     "ar": r"ال",
     "de": r"\b(?:ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
@@ -290,18 +290,19 @@ class QAScores(NamedTuple):
 
 
 def normalize_squad(text: str) -> str:
-    """Return an answer as SQuAD v1.1 compares it, the form of XQuAD and TyDiQA in every language.
+    """Return an answer as normalised by SQuAD v1.1; XQuAD and TyDiQA use this in every language.
 
-    Lower case; without ASCII punctuation (and only that: "，" and "।" stay) and English articles; single spaces.
+    The text is lower-cased, ASCII punctuation ("，" and "।" stay) and English articles are removed, and white space is
+    collapsed.
     """
     bare = "".join(character for character in text.lower() if character not in string.punctuation)
     return " ".join(re.sub(_ARTICLES["en"], " ", bare).split())
 
 
 def normalize_mlqa(text: str, language: str) -> str:
-    """Return an answer as MLQA compares it: all Unicode punctuation and the language's own articles removed.
+    """Return an answer as normalised by MLQA: without Unicode punctuation and the articles of the language.
 
-    Chinese characters are split, so that F1 counts characters there and words elsewhere.
+    Chinese characters are separated by spaces, so that the F1 counts characters there and words elsewhere.
 
     Parameters
     ----------
@@ -313,7 +314,7 @@ def normalize_mlqa(text: str, language: str) -> str:
     Raises
     ------
     ValueError
-        If MLQA has no such language.
+        If MLQA does not have the language.
     """
     if language not in _ARTICLES:
         raise ValueError(f"MLQA has no language '{language}': known are {', '.join(MLQA_LANGUAGES)}")
@@ -330,7 +331,7 @@ def _is_punctuation(character: str) -> bool:
 
 
 def _answer_f1(gold: str, predicted: str) -> float:
-    """F1 of the words of two normalised answers; 0 where both are empty, as in the official scorer."""
+    """Return the word F1 of two normalised answers; 0 if both are empty, as in the official scorer."""
     gold_words, predicted_words = gold.split(), predicted.split()
     common = (Counter(gold_words) & Counter(predicted_words)).total()
     return 2 * common / (len(gold_words) + len(predicted_words)) if common else 0.0
@@ -346,7 +347,7 @@ def _best_over_golds(
     language: str | None,
     compare: Callable[[str, str], float],
 ) -> Counts:
-    """One row per question: the best comparison with any gold answer, 0 for an unanswered question."""
+    """Return one row per question: the best comparison with any gold answer, 0 for an unanswered question."""
     _check_aligned(gold_answers, predictions, "answers")
     normalized = _normalizer(language)
     rows = []
@@ -361,28 +362,28 @@ def _best_over_golds(
 def _normalizer(language: str | None) -> Callable[[str], str]:
     if language is None:
         return normalize_squad
-    normalize_mlqa("", language)  # an unknown language must not pass because no question was answered
+    normalize_mlqa("", language)  # reject an unknown language even if no question was answered
     return lambda text: normalize_mlqa(text, language)
 
 
 def qa_counts(
     gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
 ) -> Counts:
-    """Return one row per question: matches is the best word F1 with any of its gold answers; predicted and gold 1.
+    """Return the counts of answers: one row per question, matches is its best word F1 with any gold answer.
 
     Parameters
     ----------
     gold_answers : sequence of sequences of str (n,)
         The gold answers of each question, at least one.
     predictions : sequence of str or None (n,)
-        One answer per question; None where a question was not answered, which scores 0.
+        One answer per question; None for an unanswered question, which scores 0.
     language : str, optional
-        Left out: SQuAD v1.1's normalisation (XQuAD, TyDiQA). Given: MLQA's, for the language of the context.
+        Language of the context, for MLQA's normalisation. By default SQuAD v1.1's is used (XQuAD, TyDiQA).
 
     Raises
     ------
     ValueError
-        If the lengths differ or are 0, a question has no gold answer, or MLQA has no such language.
+        If the lengths differ or are 0, a question has no gold answer, or MLQA does not have the language.
     """
     return _best_over_golds(gold_answers, predictions, language, _answer_f1)
 
@@ -390,7 +391,7 @@ def qa_counts(
 def exact_match_counts(
     gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
 ) -> Counts:
-    """Return one row per question: matches is 1 if the answer equals a gold answer once normalised; see `qa_counts`."""
+    """Return one row per question: matches is 1 if the normalised answer equals a gold answer; see `qa_counts`."""
     return _best_over_golds(gold_answers, predictions, language, _exact_match)
 
 
@@ -411,15 +412,15 @@ Pair = tuple[Any, Any]  # (source id, target id), both hashable
 def mining_counts(
     gold_pairs: Iterable[Pair], predicted_pairs: Iterable[Pair], sources: Sequence[Hashable] | None = None
 ) -> Counts:
-    """Return one row per source sentence: its right pairs, its predicted pairs, its gold pairs.
+    """Return the counts of mined pairs: one row per source sentence with its correct, predicted and gold pairs.
 
     Parameters
     ----------
     gold_pairs, predicted_pairs : iterables of (source id, target id)
-        Taken as sets: a pair given twice counts once.
+        Taken as sets: a repeated pair counts once.
     sources : sequence of ids, optional
-        The source sentences in the order of the rows, those without any pair included; give it wherever the counts of
-        several models are compared row by row. Left out: the sources of the given pairs, sorted.
+        All source sentences in the order of the rows, including those without a pair. It is needed if the counts of
+        several models are compared row by row. By default, the sorted sources of the given pairs.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Finding a sentence by its vector: nearest neighbours, rankings, margin mining, and the threshold between.
+"""Search by sentence vectors: nearest neighbours, rankings, margin mining and its threshold.
 
 The rules are those of XTREME's retrieval tasks: cosine nearest neighbour for Tatoeba; for BUCC margin-ratio scores over
 k = 4 neighbours in both directions, the "max" strategy (Artetxe and Schwenk 2019, arXiv:1811.01136), and a threshold
-chosen on the dev set. Vectors are those of whole sentences, one per row; how a model pools them is not decided here.
+chosen on the dev set. Vectors are those of whole sentences, one per row.
 """
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
@@ -26,12 +26,12 @@ __all__ = [
 
 NEIGHBOURS = 4  # BUCC's k
 RANKED = 20  # XTREME-R's k: mAP@20 of LAReQA and Mewsli-X
-_BLOCK = 2048  # sentences of either side whose similarities are held at once: 32 MiB
-_DECIMALS = 12  # above the rounding of a float64 product, below any difference between two float32 vectors
+_BLOCK = 2048  # sentences per side in one block of similarities (32 MiB)
+_DECIMALS = 12  # coarser than the rounding errors of a float64 product, finer than differences of float32 vectors
 
 
 class Candidate(NamedTuple):
-    """A mined pair and its margin score; source and target are row numbers, or whatever ids a caller put there."""
+    """A mined pair and its margin score; source and target are row numbers or ids."""
 
     source: Any
     target: Any
@@ -39,7 +39,7 @@ class Candidate(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """The lowest score a mined pair must have, and the F1 in percent that this cut reached where it was chosen."""
+    """The lowest score of mined pairs that are kept, and the F1 in percent on the data where it was chosen."""
 
     threshold: float
     f1: float
@@ -49,7 +49,7 @@ class Threshold(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """The sentences of one side, of which a block at a time is brought to length 1 in float64: all would not fit."""
+    """The sentence vectors of one side. They are normalised block by block, since all in float64 might not fit."""
 
     vectors: np.ndarray
     norms: np.ndarray
@@ -82,28 +82,22 @@ def _sides(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> tup
 
 
 def _cosines(queries: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return the products of vectors of length 1, (queries, index).
+    """Return the cosines of normalised vectors, (queries, index).
 
-    Rounded, so that equal vectors tie whatever the order of summation of the matrix product was.
+    They are rounded, so that equal vectors tie whatever the summation order of the matrix product.
     """
     return np.round(queries @ index.T, _DECIMALS)
 
 
 class _Nearest:
-    """The k nearest of the other side that were seen so far: rows and cosines (n, k), nearest first.
-
-    Of equally near ones the one that was seen first stands first.
-    """
+    """The k nearest neighbours seen so far: rows and cosines (n, k), nearest first. In a tie the first seen wins."""
 
     def __init__(self, count: int, k: int):
         self.rows = np.zeros((count, k), dtype=np.int64)
         self.cosines = np.full((count, k), -np.inf)
 
     def see(self, start: int, cosines: np.ndarray, first_row: int) -> None:
-        """Take in the cosines (some, others) of the sentences from `start` on with the others from `first_row` on.
-
-        Overwrites the cosines.
-        """
+        """Add a block of cosines, whose rows begin at `start` and columns at `first_row`. Overwrites the block."""
         part, k = slice(start, start + len(cosines)), self.rows.shape[1]
         columns, values = _top(cosines, min(k, cosines.shape[1]))
         rows = np.concatenate([self.rows[part], columns + first_row], axis=1)
@@ -116,7 +110,7 @@ class _Nearest:
 def _top(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the columns and values of each row's k greatest cells, greatest first, the lowest column first in a tie.
 
-    Overwrites the block. k rounds of argmax: a partial sort would not keep the order of ties.
+    Overwrites the block. It runs argmax k times, since a partial sort would not keep the order of ties.
     """
     rows = np.arange(len(block))
     columns, values = [], []
@@ -143,14 +137,14 @@ def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndar
     Parameters
     ----------
     queries : array (n, dimensions)
-        One sentence vector per row, of any length. Tatoeba's queries are the English sentences.
+        One sentence vector per row, not necessarily normalised. Tatoeba's queries are the English sentences.
     index : array (m, dimensions)
         The sentence vectors to search.
 
     Returns
     -------
     indices : int array (n,)
-        Rows of the index; of equally near ones the lowest.
+        Rows of the index; in a tie the lowest.
     scores : float array (n,)
         The cosines.
 
@@ -164,14 +158,14 @@ def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def nearest_counts(indices: Sequence[int] | np.ndarray, gold: Sequence[int] | np.ndarray | None = None) -> Counts:
-    """Return one row per query, matches 1 where its nearest neighbour is the right one.
+    """Return the counts of a nearest-neighbour search: one row per query, matches is 1 if its neighbour is correct.
 
     Parameters
     ----------
     indices : ints (n,)
-        What `nearest` found.
+        Rows that `nearest` returned.
     gold : ints (n,), optional
-        The right rows of the index. Left out: query i belongs to row i, as in aligned files.
+        The correct rows of the index. By default, query i belongs to row i, as in aligned files.
 
     Raises
     ------
@@ -190,16 +184,16 @@ def rank(queries: np.ndarray, index: np.ndarray, k: int = RANKED) -> np.ndarray:
     Parameters
     ----------
     queries : array (n, dimensions)
-        One vector per query, of any length.
+        One vector per query, not necessarily normalised.
     index : array (m, dimensions)
         The vectors of all candidates.
     k : int
-        How many are kept; all where the index holds fewer.
+        Number of neighbours to return; all if the index has fewer.
 
     Returns
     -------
     int array (n, min(k, m))
-        Rows of the index; of equally near ones the lowest first.
+        Rows of the index; in a tie the lowest first.
 
     Raises
     ------
@@ -214,24 +208,24 @@ def rank(queries: np.ndarray, index: np.ndarray, k: int = RANKED) -> np.ndarray:
 def ranking_counts(
     ranked: Sequence[Sequence[Hashable]], gold: Sequence[Collection[Hashable]], k: int = RANKED
 ) -> Counts:
-    """Return one row per query: matches is its average precision at k; predicted and gold 1. Their score is mAP@k.
+    """Return the counts of a ranking, whose score is mAP@k: one row per query, matches is its average precision at k.
 
-    Average precision is the sum of the precisions at the ranks 1..k that hold a right candidate, over min(k, number of
-    right ones): what XTREME-R's utils_lareqa.py prints for LAReQA with k = 20 (Roy et al. 2020, arXiv:2004.05484). With
-    one right candidate it is 1 / rank, so that the mean is MRR@k: what XTREME-R calls mAP@20 for Mewsli-X. A candidate
-    that is ranked twice counts where it stands first.
+    Average precision is the sum of the precisions at those ranks 1..k that hold a relevant candidate, divided by
+    min(k, number of relevant candidates). XTREME-R's utils_lareqa.py prints this for LAReQA with k = 20 (Roy et al.
+    2020, arXiv:2004.05484). With one relevant candidate it is 1 / rank and the mean is MRR@k, which XTREME-R calls
+    mAP@20 for Mewsli-X. A repeated candidate counts at its first rank only.
 
     Parameters
     ----------
     ranked : sequence of sequences of ids (n,)
-        The candidates of each query, best first; those after the k-th do not count.
+        The candidates of each query, best first; those after the k-th are ignored.
     gold : sequence of collections of ids (n,)
-        The right candidates of each query, at least one.
+        The relevant candidates of each query, at least one.
 
     Raises
     ------
     ValueError
-        If the lengths differ or are 0, a query has no right candidate, or k is below 1.
+        If the lengths differ or are 0, a query has no relevant candidate, or k is below 1.
     """
     _check_k(k)
     if len(ranked) != len(gold) or not len(gold):
@@ -283,7 +277,7 @@ def _directions(source: _Side, target: _Side, k: int) -> tuple[_Direction, _Dire
 def _best_by_margin(forward: _Direction, backward: _Direction) -> tuple[np.ndarray, np.ndarray]:
     """Return each sentence's neighbour with the greatest margin ratio, and that ratio; (n,) each.
 
-    The ratio is a pair's cosine over the mean cosine of both sentences' neighbourhoods. It is 0 where that mean is 0.
+    The ratio is a pair's cosine divided by the mean cosine of both sentences' neighbourhoods, or 0 if that mean is 0.
     """
     around = (forward.mean[:, None] + backward.mean[forward.rows]) / 2
     ratios = np.divide(forward.cosines, around, out=np.zeros_like(around), where=around != 0)
@@ -293,10 +287,10 @@ def _best_by_margin(forward: _Direction, backward: _Direction) -> tuple[np.ndarr
 
 
 def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> list[Candidate]:
-    """Return the pairs of sentences that look like translations, best first, each sentence in one pair at most.
+    """Return the sentence pairs that are probably translations, best first, with each sentence in at most one pair.
 
-    Every sentence of either side proposes its neighbour with the best margin ratio; proposals are taken from the
-    greatest score down unless one of the two sentences is taken already ("max"). Scores of 0 or less are left out.
+    Every sentence of either side proposes its neighbour with the best margin ratio. Proposals are accepted from the
+    greatest score down, unless one of the two sentences is already taken ("max"). Scores of 0 or less are discarded.
 
     Parameters
     ----------
@@ -305,7 +299,7 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> list[Ca
     target : array (m, dimensions)
         The vectors of the other side.
     k : int
-        The size of a sentence's neighbourhood on the other side; the whole side where that is smaller.
+        The size of a sentence's neighbourhood on the other side; the whole side if it has fewer sentences.
 
     Returns
     -------
@@ -340,23 +334,23 @@ def _take_greedily(sources: np.ndarray, targets: np.ndarray, scores: np.ndarray)
 
 
 def select(candidates: Iterable[Candidate], threshold: float) -> set[Pair]:
-    """Return the (source, target) pairs of the candidates whose score is the threshold or more."""
+    """Return the (source, target) pairs of the candidates with at least the threshold as score."""
     return {(candidate.source, candidate.target) for candidate in candidates if candidate.score >= threshold}
 
 
 def best_threshold(candidates: Iterable[Candidate], gold_pairs: Iterable[Pair]) -> Threshold:
-    """Return the cut with the best F1 on these (dev) candidates; of equally good cuts the one that keeps least.
+    """Return the threshold with the best F1 on these (dev) candidates; in a tie the one that keeps the fewest.
 
-    The threshold is the midpoint of the scores on both sides of the cut; where everything is kept, the last score.
-    Candidates of one score are kept or cut together, so the F1 is what `select` with this threshold gives. Where no
-    candidate is right, no cut is better than another: threshold 0 (all are kept) and F1 0.
+    The threshold is the midpoint of the scores on both sides of the cut, or the last score if everything is kept.
+    Candidates of equal score are kept or dropped together, so the F1 is that of `select` with this threshold. If no
+    candidate is correct, the threshold is 0 (all are kept) and the F1 is 0.
 
     Parameters
     ----------
     candidates : iterable of Candidate
-        Mined pairs in any order, each once.
+        Mined pairs in any order, without duplicates.
     gold_pairs : iterable of (source, target)
-        The right pairs, in the candidates' ids.
+        The correct pairs, in the candidates' ids.
 
     Raises
     ------
@@ -385,6 +379,6 @@ def _check_tuning(gold: set[Pair], candidates: Sequence[Candidate]) -> None:
 
 
 def _between(above: float, below: float) -> float:
-    """Return the midpoint, or the upper score where the two are so near that the midpoint is the lower one."""
+    """Return the midpoint, or the upper score if the midpoint is rounded to the lower one."""
     midpoint = (above + below) / 2
     return midpoint if midpoint > below else above

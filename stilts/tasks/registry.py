@@ -1,4 +1,4 @@
-"""The registry: a task names its format and its place in a suite. A new task is one entry."""
+"""The task registry. A new task is one entry that names its format and its suite."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from stilts.tasks.formats.base import Format, Group
 
 
 class DialLevel(NamedTuple):
-    """Where a dial stands, of a task whose difficulty is a setting; dial None: it is the lowest level of all dials."""
+    """The level of one dial, for a task whose difficulty is a setting. `dial` is None for the lowest level of all."""
 
     dial: str | None
     number: int
@@ -38,39 +38,39 @@ class Task:
     Attributes
     ----------
     name : str
-        As studies, records and pages call it.
+        Name in studies, records and pages.
     format : Format
-        The shape that it has.
+        Format of its rows, heads and metric.
     suite : str
-        The suite that holds it.
+        Suite that contains it.
     intermediate : bool
         Whether it is trained before a target.
     multilingual : bool
         Whether one config holds its data in all languages.
     trained_as : str, optional
-        Target task whose training it shares, as MLQA and XQuAD share one model trained on SQuAD; its own by default.
+        Target task whose training it shares: MLQA and XQuAD share a model trained on SQuAD. By default its own.
     in_multi : bool
-        Whether an intermediate task is one of those that the multi-task condition trains together.
+        Whether the multi-task condition includes this intermediate task.
     licensed : bool
-        Whether its data may only be had under a licence: a study goes on without it where they are not.
+        Whether its data need a licence. A study skips the task if they are missing.
     by_source : bool
-        Whether a suite has it only for studies with `data.source_languages`, in these and in English.
+        Whether it exists only in studies with `data.source_languages`, in these languages and English.
     family : str, optional
-        A suite has it only for studies that ask for this by `data.families`.
+        Entry of `data.families` that a study needs to get this task.
     level : DialLevel, optional
-        Of a task whose difficulty is a setting.
+        Dial level of a task whose difficulty is a setting.
     rows_of : str, optional
         Target whose rows it is tested on; its own by default.
     scored_by : str, optional
         Intermediate task whose head predicts it. Such a target has no training of its own. It is evaluated right after
         intermediate training, in the conditions that train this head.
     tests_of : tuple of str
-        Targets whose test sets have its rows, and which it must not be trained before.
+        Targets whose test sets contain its rows, so that it must not be trained before them.
     parallel : str, optional
-        Of a target whose test items are translations of one another, so that they are drawn together: `rows` if all
-        languages have the same items in the same rows, `ids` if their ids alone tell.
+        For a target whose test items are translations of one another, so that they are resampled together: `rows` if
+        all languages have the same items in the same rows, `ids` if equal ids mark them.
     source_language : str
-        That its training and dev data are in; of a task whose one config holds many languages, without meaning.
+        Language of its training and dev data; meaningless for a multilingual task.
     """
 
     name: str
@@ -97,22 +97,22 @@ class Task:
 
     @property
     def group(self) -> Group:
-        """XTREME's group that it belongs to."""
+        """The task's group in XTREME."""
         return self.format.group
 
     @property
     def metric(self) -> str:
-        """Name of its score, in percent."""
+        """The name of its score, which is in percent."""
         return self.format.metric
 
     @property
     def reference(self) -> str:
-        """What a study file calls the task: its name, and its language where that is not English."""
+        """The task's reference in study files: its name, and its language if that is not English."""
         return self.name if self.source_language == SOURCE_LANGUAGE else f"{self.name}.{self.source_language}"
 
     @property
     def training_task(self) -> str:
-        """Name of the task whose training set and head it uses."""
+        """The name of the task whose training set and head it uses."""
         return self.trained_as or self.name
 
     @property
@@ -162,7 +162,7 @@ TARGETS = _targets(
     Task("tydiqa", SPAN_QA, "xtreme"),
     Task("bucc2018", MINING, "xtreme"),
     Task("tatoeba", RETRIEVAL_FROM_ENGLISH, "xtreme"),
-    # What XTREME-R adds (Ruder et al. 2021, arXiv:2104.07412).
+    # Added by XTREME-R (Ruder et al. 2021, arXiv:2104.07412).
     Task("xcopa", MULTIPLE_CHOICE, "xtreme", parallel="rows"),
     Task("lareqa", PASSAGE_RETRIEVAL, "xtreme", parallel="rows"),
     Task("mewsli-x", PASSAGE_RETRIEVAL, "xtreme"),
@@ -175,7 +175,7 @@ INTERMEDIATES = _intermediates(
     Task("intent", CLASSIFICATION),
     Task("slots", TAGGING),
     Task("dates", TAGGING),
-    # What a study asks for by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
+    # Selected by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
     _dialled("dial-base", "dial", DialLevel(None, 0)),
     *(
         _dialled(f"{dial}-{number}", family, DialLevel(dial, number))
@@ -199,14 +199,14 @@ INTERMEDIATES = _intermediates(
     Task("ccg", TAGGING, "xtreme", licensed=True),
     Task("cosmosqa", MULTIPLE_CHOICE, "xtreme"),
     Task("commonsenseqa", MULTIPLE_CHOICE, "xtreme"),
-    # What is mixed in or put in their place: texts of many languages, and intermediate data in other languages. Their
-    # one config holds all languages.
+    # Additions and replacements: multilingual texts, and intermediate data in other languages. One config holds all
+    # languages of a task.
     Task("mlm", MASKED_LM, "xtreme", multilingual=True, in_multi=False),
     Task("mnli-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
     Task("squad-translated", SPAN_QA, "xtreme", multilingual=True, in_multi=False),
     Task("xnli-dev-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
     Task("siqa", MULTIPLE_CHOICE, "xtreme", in_multi=False),
-    # Intermediate data in several source languages, by people; a suite has them where a study names such languages.
+    # Human intermediate data in several source languages, for studies that set data.source_languages.
     _by_source("xnli-dev", CLASSIFICATION),
     _by_source("paws-x-train", CLASSIFICATION),
     _by_source("xquad-test", SPAN_QA, tests_of=("xquad", "lareqa")),
@@ -219,7 +219,7 @@ MULTI = "multi"
 
 
 def text_columns(suite: str) -> tuple[str, ...]:
-    """Return the columns of a suite that go through a tokenizer: those of its tasks' formats, in the formats' order."""
+    """Return the columns of a suite that are tokenised, in the order of `FORMATS`."""
     used = {
         task.format.name for task in (*keep_suite(TARGETS, suite).values(), *keep_suite(INTERMEDIATES, suite).values())
     }
@@ -227,7 +227,7 @@ def text_columns(suite: str) -> tuple[str, ...]:
 
 
 def get_target(name: str, suite: str | None = None) -> Task:
-    """Return a target task (of a suite, where one is given); UnknownName if there is none of that name."""
+    """Return a target task, of any or of a given suite; UnknownName if there is none of that name."""
     known = keep_suite(TARGETS, suite) if suite else TARGETS
     if name not in known:
         raise UnknownName("target task", name, known)
@@ -235,7 +235,7 @@ def get_target(name: str, suite: str | None = None) -> Task:
 
 
 def keep_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
-    """Return the tasks of a registry that a suite holds."""
+    """Return the tasks of a registry that belong to a suite."""
     return {name: task for name, task in registry.items() if task.suite == suite}
 
 
@@ -247,7 +247,7 @@ def get_intermediate(reference: str) -> Task:
     UnknownName
         If there is none of that name.
     StiltsError
-        If it has no data by language.
+        If a language is given for a multilingual task.
     """
     name, language = split_reference(reference)
     if name not in INTERMEDIATES:
@@ -259,12 +259,12 @@ def get_intermediate(reference: str) -> Task:
 
 
 def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_languages: Sequence[str]) -> None:
-    """Check that a suite has intermediate tasks in their source languages, and that none has rows of a target's tests.
+    """Check that the suite has these intermediate tasks and that none contains test rows of a target.
 
     Raises
     ------
     StiltsError
-        If one is not in a suite for these source languages, or must not stand before a target.
+        If a task needs `data.source_languages`, or contains test rows of a target.
     """
     for task in tasks:
         if task.by_source and not source_languages:
@@ -280,7 +280,7 @@ def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_language
 
 
 def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Condition:
-    """Return what an entry of `intermediates` means: none, one task, `multi` (all of them), or a condition of its own.
+    """Return the condition for an entry of `intermediates`: `none`, one task, `multi` (all tasks), or a condition.
 
     Parameters
     ----------
@@ -290,7 +290,9 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
     Raises
     ------
     UnknownName
-        If it names no intermediate task of the suite.
+        If it names an unknown intermediate task.
+    StiltsError
+        If a condition has the name of a task on which it does not train.
     """
     known = keep_suite(INTERMEDIATES, suite)
     if isinstance(entry, Condition):
@@ -314,22 +316,22 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
 
 
 def resolve_conditions(study: Study) -> list[Condition]:
-    """Return what the entries of a study's `intermediates` mean, see `resolve_condition`."""
+    """Return the conditions for the entries of a study's `intermediates`, see `resolve_condition`."""
     return [resolve_condition(entry, study.data.suite) for entry in study.intermediates]
 
 
 def list_measured_tasks(study: Study) -> list[Condition]:
-    """Return the tasks that a study measures besides those of its conditions, each as a condition of this task alone.
+    """Return the tasks that a study only measures, each as a condition.
 
     Raises
     ------
     UnknownName
-        If one is no intermediate task of the study's suite.
+        If one is not an intermediate task of the study's suite.
     """
     alone = (Condition(name=f"measured-{task.replace('.', '-')}", tasks=(task,)) for task in study.measures.tasks)
     return [resolve_condition(each, study.data.suite) for each in alone]
 
 
 def list_tasks_read(study: Study) -> list[str]:
-    """Return the intermediate tasks that a study trains on or measures, each as its file calls it (`qa`, `qa.de`)."""
+    """Return the references (`qa`, `qa.de`) of the intermediate tasks that a study trains on or measures."""
     return [task for each in (*resolve_conditions(study), *list_measured_tasks(study)) for task in each.all_tasks]

@@ -1,4 +1,4 @@
-"""The few shapes a task can have; each holds all that the study asks of it in one class."""
+"""The formats of tasks; each is one class with all that depends on the kind of a task."""
 
 from stilts.study.errors import UnknownName
 from stilts.tasks.formats.base import Format
@@ -27,7 +27,7 @@ RETRIEVAL_FROM_ENGLISH = Retrieval("retrieval_from_english", english_queries=Tru
 MINING = Mining()
 TAGGING = Tagging()
 
-# In an order that the fingerprints of suites hold: that of the formats' text columns.
+# The fingerprints of suites depend on this order, through `stilts.tasks.registry.text_columns`.
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (

@@ -1,7 +1,7 @@
-"""What a format is: all that the study asks of a shape that tasks can have.
+"""The base classes of formats, which define everything that depends on the kind of a task.
 
-A new format is one class in a file of this folder, and an entry in `FORMATS`. Nothing else in the package asks which
-format a task has.
+A new format is one class in this folder and an entry in `FORMATS`. No other code of the package depends on a task's
+format.
 """
 
 from abc import ABC, abstractmethod
@@ -30,28 +30,28 @@ UNLIMITED = 10**12
 
 
 class Format(ABC):
-    """A shape that a task can have.
+    """The kind of a task: its columns, metric and evaluation.
 
     Attributes
     ----------
     name : str
-        In the registry of formats, and in exported models.
+        Name in the registry of formats and in exported models.
     group : str
-        XTREME's group that its tasks belong to.
+        Group of its tasks in XTREME.
     metric : str
-        What a task's score is called; it is in percent.
+        Name of the score, which is in percent.
     rule : str
-        How the score is counted, in words.
+        Description of how the score is computed.
     text_columns : tuple of str
-        Columns whose texts, lists of texts or words go through the tokenizer.
+        Columns whose texts, lists of texts or words are tokenised.
     test_columns : tuple of str
         Columns that a row of a test set must have.
     trained : bool
         Whether it has a head and training sets.
     answers_are_labels : bool
-        Whether an answer is one of a few labels, so that the most frequent one is what guessing scores.
+        Whether an answer is one of a few labels, so that there is a majority baseline.
     suffix : str
-        Of the files in which the XTREME leaderboard takes its predictions.
+        Suffix of prediction files for the XTREME leaderboard.
     numbered : bool
         Whether a test row's `id` is its number in the official file.
     """
@@ -72,14 +72,14 @@ class Format(ABC):
 
     @abstractmethod
     def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
-        """Return the columns that a suite holds of an example.
+        """Return the features of an example in a suite.
 
         Parameters
         ----------
         labels : sequence of str
-            Names in the order of their numbers (BIO tags for tagging); of no use where answers are no labels.
+            Label names in the order of their numbers (BIO tags for tagging); ignored by formats without labels.
         pairs : bool
-            Whether an example of classification has two sentences.
+            Whether a classification example has two sentences.
         """
 
     @abstractmethod
@@ -88,47 +88,47 @@ class Format(ABC):
 
     @abstractmethod
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
-        """Return `example` and `answer` of a row of a language's test set, as a reader sees them."""
+        """Return a row of a language's test set as readable texts: `example` and `answer`."""
 
     def with_options(self, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> Self:
-        """Return this format with a study's options; those that it has no use for, and None, change nothing.
+        """Return this format with a study's options; None and options of other formats are ignored.
 
         Parameters
         ----------
         chunk_rule : str, optional
-            How tags are read as chunks, see `stilts.tasks.metrics.chunk_counts`.
+            How tags are parsed as chunks, see `stilts.tasks.metrics.chunk_counts`.
         doc_stride : int, optional
-            How windows of a long context are laid, see `stilts.tasks.formats.span_qa`.
+            How a long context is split into windows, see `stilts.tasks.formats.span_qa`.
         """
         return self
 
     def suite_rows(self, sizes: Mapping[str, int]) -> int:
-        """Return how many rows of a test set a suite of these sizes holds at most."""
+        """Return the maximum number of test rows in a suite of these sizes."""
         return sizes.get("test", UNLIMITED)
 
-    # --- what the XTREME leaderboard takes
+    # --- predictions for the XTREME leaderboard
 
     def asked_rows(self, data: "Dataset", language: str) -> list[Row]:
-        """Return the rows of a test set that have a prediction each, in their order."""
+        """Return the rows of a test set that need a prediction, in order."""
         return data.to_list()
 
     def true_pairs(self, data: "Dataset", language: str) -> int | None:
-        """Return the pairs that a test set hides; None where it hides none."""
+        """Return the number of gold pairs in a test set for mining; None for other formats."""
         return None
 
     def scoring_options(self) -> dict[str, str]:
-        """Return by what further rules a score is counted: name -> value."""
+        """Return the options that affect the score: name -> value."""
         return {}
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
-        """Return the text of the file in which the leaderboard takes the predictions of `asked_rows`.
+        """Return the content of the prediction file for `asked_rows` in the leaderboard's format.
 
         Parameters
         ----------
         predictions : sequence of str
-            Those of the first rows.
+            Predictions of the first rows.
         names : mapping of str to str
-            Label -> what the official files call it; empty where a task is not one of theirs.
+            Label -> its name in the official files; empty for tasks outside XTREME.
 
         Raises
         ------
@@ -139,12 +139,12 @@ class Format(ABC):
 
 
 class SearchFormat(Format):
-    """A format without training: sentences look for their translations by the vectors of the encoder as it is.
+    """A format without training, which finds translations by the encoder's sentence vectors.
 
     Attributes
     ----------
     searched_sides : int
-        Sentences that a search holds for each row that is counted.
+        Number of sentences that a search encodes per counted row.
     """
 
     searched_sides: ClassVar[int]
@@ -155,24 +155,24 @@ class SearchFormat(Format):
 
 
 class TrainedFormat(Format):
-    """A format with a head: from rows to encoder inputs, and from the head's outputs back to predictions.
+    """A format with a head: it turns rows into encoder inputs, and the head's outputs into predictions.
 
     Attributes
     ----------
     columns : tuple of str
-        Columns that a row of a training or dev set must have; of a test set, too, where nothing else is said.
+        Columns that a row of a training or dev set must have; by default also of a test set.
     label_column : str, optional
-        The one that holds the numbers of labels.
+        Column with the label numbers.
     one_input : bool
-        Whether each example makes one input, so that their number tells that of the updates.
+        Whether each example makes one input, so that the number of updates follows from that of examples.
     whole_batches : bool
-        Whether `loss` compares the inputs of a batch with each other, so that no batch may be cut.
+        Whether `loss` compares the inputs of a batch with each other, so that batches cannot be split.
     predicts_tokens : bool
         Whether the labels of its head are the tokens of the vocabulary.
     takes_checkpoint_head : bool
-        Whether its head goes on with the weights that a checkpoint brings along for masked tokens.
+        Whether its head is initialised from a checkpoint's own masked-language-modelling head.
     terms : Terms, optional
-        What its head chooses; None where it ranks and chooses nothing.
+        The symbols that its head predicts; None if it only ranks.
     """
 
     columns: tuple[str, ...]
@@ -200,14 +200,14 @@ class TrainedFormat(Format):
         Parameters
         ----------
         labels : sequence
-            What the head chooses among.
+            The labels to predict.
         style : {"mean", "pooler"}
-            A format whose head is of one style alone passes over the other.
+            Ignored by formats whose head has only one style.
         """
 
     @abstractmethod
     def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":
-        """Return the summed loss of inputs; divided by the sum of their `weight`, it is the mean loss of a batch."""
+        """Return the summed loss of inputs. Divided by their `weight`, it is the mean loss."""
 
     @abstractmethod
     def weight(self, inputs: Sequence[Input]) -> int:
@@ -215,7 +215,7 @@ class TrainedFormat(Format):
 
     @abstractmethod
     def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
-        """Return what decoding needs of each input's logits, without padding."""
+        """Return, for each input, the part of its logits that decoding needs, without padding."""
 
     @abstractmethod
     def decode(
@@ -225,22 +225,22 @@ class TrainedFormat(Format):
 
     @abstractmethod
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
-        """Return what each row adds to the metric."""
+        """Return the contribution of each row to the metric."""
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
-        """Return further numbers that a record holds of a test set, in percent, by name."""
+        """Return further scores of a test set for the record, in percent, by name."""
         return {}
 
     def gold_labels(self, split: Split) -> list[str] | None:
-        """Return the labels of rows as predictions name them; None where answers are no labels."""
+        """Return the label names of the rows; None if answers are not labels."""
         return None
 
     def read_tokens(self, part: Input) -> np.ndarray:
-        """Return the tokens of an input's text before anything of it was hidden, (tokens,)."""
+        """Return the tokens of an input's text before masking, (tokens,)."""
         return part.input_ids
 
     def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
-        """Predict the test sets of all languages in one pass, so that batches of like length fill up."""
+        """Predict the test sets of all languages together, so that batches contain inputs of similar length."""
         tests = [splits.read(language) for language in splits.languages]
         rows = [row for split in tests for row in split.rows]
         inputs = self.encode(rows, model.tokenizer, model.max_length)
@@ -248,7 +248,7 @@ class TrainedFormat(Format):
         yield from self.scored(tests, self.decode(rows, inputs, outputs, tests[0].labels), splits.parallel)
 
     def scored(self, tests: Iterable[Split], predictions: Sequence[str], parallel: bool) -> Iterator[Scored]:
-        """Score the predictions of all languages' rows, which follow each other."""
+        """Yield the scores of each language, from the concatenated predictions of all languages."""
         start = 0
         for split in tests:
             own = predictions[start : start + len(split.rows)]
@@ -272,28 +272,28 @@ class EncodedSplit:
     language: str = SOURCE_LANGUAGE
 
     def decode(self, outputs: Sequence[np.ndarray]) -> list[str]:
-        """Return one prediction per row from what `TrainedFormat.outputs` gave for each input."""
+        """Return one prediction per row from the result of `TrainedFormat.outputs`."""
         return self.form.decode(self.rows, self.inputs, outputs, self.labels)
 
     def counts(self, predictions: Sequence[str]) -> Counts:
-        """Return what each row adds to the metric."""
+        """Return the contribution of each row to the metric."""
         return self.form.counts(self.rows, predictions, self.labels, self.language)
 
     def gold_labels(self) -> list[str] | None:
-        """Return the labels of rows as predictions name them; None where answers are no labels."""
+        """Return the label names of the rows; None if answers are not labels."""
         return self.form.gold_labels(Split(self.rows, self.labels, self.language))
 
 
 def encode_split(
     form: TrainedFormat, split: Split, tokenizer: "PreTrainedTokenizerFast", max_length: int
 ) -> EncodedSplit:
-    """Return a split with its rows as encoder inputs of at most so many tokens."""
+    """Return a split with its rows encoded as inputs of at most `max_length` tokens."""
     inputs = form.encode(split.rows, tokenizer, max_length)
     return EncodedSplit(form, inputs, split.rows, split.labels, split.language)
 
 
 def row_at(rows: Sequence[Row], place: int, config: str) -> Row:
-    """Return a row of the test set of a config; StiltsError if it has no such row."""
+    """Return a row of a config's test set; StiltsError if it does not exist."""
     if not 0 <= place < len(rows):
         raise StiltsError(f"test set {config} has rows 0 to {len(rows) - 1}; 'place' asks for {place}")
     return rows[place]

@@ -1,4 +1,4 @@
-"""Causal language modelling: each token of a text is predicted from those before it; accuracy on them."""
+"""Causal language modelling: each token of a text is predicted from those before it; the metric is accuracy."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,16 +9,14 @@ from stilts.tasks.formats.language_model import LanguageModel
 
 
 class CausalLM(LanguageModel):
-    """Every token but the first is predicted, special ones included. It is of sense for decoders alone: an encoder sees
-    what it should predict.
-    """
+    """Predicts every token but the first, including special ones. For decoders only: an encoder sees its targets."""
 
     name = "causal_lm"
 
     def predict(
         self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
     ) -> list[Input]:
-        """Make each sequence of two tokens or more an input; nothing is drawn."""
+        """One input per sequence of at least two tokens; the generators are unused."""
         return [
             Input(i, ids, ids[1:], positions=np.arange(len(ids) - 1, dtype=np.int32))
             for i, ids in enumerate(sequences)

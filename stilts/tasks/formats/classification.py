@@ -1,4 +1,4 @@
-"""Classification of a sentence or of a pair of sentences; accuracy."""
+"""Classification of sentences or sentence pairs; the metric is accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,9 +16,9 @@ from stilts.tasks.metrics import Counts, classification_counts
 
 
 class Classification(TrainedFormat):
-    """Rows `sentence1`, `sentence2` (pairs alone), `label` (number).
+    """Rows `sentence1`, `sentence2` (for pairs only), `label` (number).
 
-    An input that is too long loses the end of its longer sentence.
+    In an input that is too long, the longer sentence is truncated at its end.
     """
 
     name = "classification"
@@ -76,7 +76,7 @@ class Classification(TrainedFormat):
         return classification_counts([labels[row["label"]] for row in rows], predictions)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
-        """What guessing scores, and accuracy with every label counting the same."""
+        """The scores of `stilts.tasks.guessing`."""
         return score_guessing(self.gold_labels(split), predictions)
 
     def gold_labels(self, split: Split) -> list[str]:
@@ -91,5 +91,5 @@ class Classification(TrainedFormat):
         return {"example": " / ".join(texts), "answer": data.features["label"].int2str(row["label"])}
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
-        """One label a line."""
+        """One label per line."""
         return join_lines(restore_official_order(rows, (names[label] for label in predictions)))

@@ -1,7 +1,7 @@
-"""What the evaluation of a format is given: a task's splits, and a model that reads inputs and sentences.
+"""The interfaces that the evaluation of a format uses: a task's splits, and the model under test.
 
-`stilts.sources.splits` and `stilts.training.evaluated_model` implement both; a format knows neither a suite's folder
-nor how a model is loaded, nor how much memory there is.
+`stilts.sources.splits` and `stilts.training.evaluated_model` implement them. So formats do not depend on a suite's
+folder, on how a model is loaded, or on the available memory.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key", bound=Hashable)
 
-VECTOR_BYTES = 2**30  # of sentence vectors that an evaluation makes of several languages, or layers, at a time
+VECTOR_BYTES = 2**30  # limit of the sentence vectors that an evaluation holds at once
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one task in one language, and the names of its labels (none where answers are no labels)."""
+    """Rows of one task in one language, and the names of its labels, if it has any."""
 
     rows: Sequence[Row]
     labels: Sequence[str] = ()
@@ -33,18 +33,18 @@ class Split:
 
 
 class Scored(NamedTuple):
-    """What the predictions of one language's test set came to.
+    """The predictions and scores of one language's test set.
 
     Attributes
     ----------
     predictions : sequence of str
-        One for each row.
+        One per row.
     counts : Counts
-        What each row adds to the metric.
+        Contribution of each row to the metric.
     extras : dict
-        Further numbers of the record, by name.
+        Further numbers for the record, by name.
     items : sequence of str, optional
-        The rows' ids, where they tell which items of several languages are translations of one another.
+        The rows' ids, if equal ids mark items of several languages as translations of one another.
     """
 
     language: str
@@ -55,7 +55,7 @@ class Scored(NamedTuple):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What a record holds of the language: `score` in percent, `n` rows, and the further numbers."""
+        """The language's metrics in a record: `score` in percent, the number of rows `n`, and the extras."""
         return {"score": score(self.counts), "n": len(self.predictions), **self.extras}
 
 
@@ -65,11 +65,11 @@ class Splits(Protocol):
     Attributes
     ----------
     languages : sequence of str
-        In which the task is tested.
+        Languages in which the task is tested.
     parallel : bool
         Whether the test items of different languages are translations of one another.
     place : str
-        Suite and task, as messages name them.
+        Suite and task, for messages.
     """
 
     languages: Sequence[str]
@@ -80,10 +80,10 @@ class Splits(Protocol):
         """Return the config that holds the task in a language."""
 
     def read(self, language: str) -> Split:
-        """Return the test set of a language, at most as many rows as the study evaluates."""
+        """Return the test set of a language, limited to the number of rows that the study evaluates."""
 
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
-        """Return all rows of a split; `language` may be what stands for one in the config's name."""
+        """Return all rows of a split; `language` is that part of the config's name and may be e.g. `candidates`."""
 
 
 class SentenceVectors(Protocol):
@@ -94,16 +94,16 @@ class SentenceVectors(Protocol):
 
 
 class ModelUnderTest(Protocol):
-    """A model after the training that a test is about.
+    """The model that is evaluated.
 
     Attributes
     ----------
     max_length : int
-        Tokens of an input, at most.
+        Maximum number of tokens of an input.
     layers : sequence of int
         Numbers of the hidden layers, from 1.
     layer : int
-        The one by whose vectors sentences are compared.
+        The layer whose vectors are used to compare sentences.
     """
 
     tokenizer: "PreTrainedTokenizerFast"
@@ -112,16 +112,16 @@ class ModelUnderTest(Protocol):
     layer: int
 
     def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
-        """Return what decoding needs of the task's head for each input; these are of so many examples."""
+        """Return the outputs of `TrainedFormat.outputs` for each input; `examples` is the number of examples."""
 
     def expect(self, texts: int) -> None:
-        """Take note how many texts `vectors` will be asked for in all."""
+        """Set the total number of texts for which `vectors` will be called."""
 
     def vectors(self, texts: Sequence[str], layers: Sequence[int]) -> SentenceVectors:
         """Return the pooled vectors of every distinct text at some layers."""
 
     def groups(self, sizes: Mapping[Key, int], layers: Sequence[int]) -> Iterator[list[Key]]:
-        """Yield the keys of sets of texts of these sizes in their order, as many at a time as may be held together."""
+        """Yield the keys of sets of texts in groups whose vectors fit into memory, given each set's number of texts."""
 
     def layer_groups(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Yield the layers, as many at a time as may be held of these texts."""
+        """Yield the layers in groups for which the vectors of these texts fit into memory."""

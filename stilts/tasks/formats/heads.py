@@ -1,8 +1,8 @@
-"""The heads that the trained formats need; each asks a model's states of a batch for what it reads.
+"""The heads of the trained formats; each requests the states that it needs from `BatchStates`.
 
-Of the style "mean" those with weights start with a LayerNorm: the vectors of contrastively trained encoders lie in a
-narrow cone, and a linear layer on them alone trains badly. Those of the style "pooler" are jiant's (nyu-mll/jiant,
-jiant/proj/main/modeling/heads.py), with which the paper was made.
+Heads of the style "mean" start with a LayerNorm: the vectors of contrastively trained encoders lie in a narrow cone,
+and a linear layer alone trains badly on them. Heads of the style "pooler" are those of jiant, the paper's code
+(nyu-mll/jiant, jiant/proj/main/modeling/heads.py).
 """
 
 from typing import Protocol
@@ -12,19 +12,19 @@ from torch import nn
 
 
 class BatchStates(Protocol):
-    """What a model makes of a batch of inputs, each part when it is asked for."""
+    """A model's states for a batch of inputs, computed on request."""
 
     def tokens(self) -> torch.Tensor:
         """Return a state for each token, (sequences, tokens, hidden)."""
 
     def token_weights(self) -> torch.Tensor:
-        """Return what each of these counts where one vector stands for an input, (sequences, tokens)."""
+        """Return each token's weight in the mean that represents an input, (sequences, tokens)."""
 
     def text_vectors(self) -> torch.Tensor:
-        """Return the vectors by which texts are compared, (sequences, hidden), float32."""
+        """Return the text vectors for retrieval, (sequences, hidden), float32."""
 
     def pooled(self) -> torch.Tensor:
-        """Return what the pooler makes of each input, (sequences, hidden)."""
+        """Return the pooler's output for each input, (sequences, hidden)."""
 
     def chosen(self) -> torch.Tensor:
         """Return the states at the inputs' `positions`, (chosen, hidden)."""
@@ -43,7 +43,7 @@ class TokenHead(nn.Module):
         self.project = nn.Linear(hidden_size, labels)
 
     def forward(self, states: BatchStates) -> torch.Tensor:
-        """Return logits of all tokens; padding is left to the loss."""
+        """Return the logits of all tokens; the loss must ignore padding."""
         return self.project(self.dropout(self.norm(states.tokens())))
 
 
@@ -65,15 +65,12 @@ class PlainTokenHead(nn.Module):
         self.project = nn.Linear(hidden_size, labels)
 
     def forward(self, states: BatchStates) -> torch.Tensor:
-        """Return logits of all tokens; padding is left to the loss."""
+        """Return the logits of all tokens; the loss must ignore padding."""
         return self.project(self.dropout(states.tokens()))
 
 
 class Pooler(nn.Module):
-    """What encoders of BERT's family make of an input: (batch, tokens, hidden) -> (batch, hidden).
-
-    All tasks of a model share it, as they share the encoder.
-    """
+    """The pooler of BERT's family: (batch, tokens, hidden) -> (batch, hidden). All tasks of a model share it."""
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -85,7 +82,7 @@ class Pooler(nn.Module):
 
 
 class PooledHead(nn.Module):
-    """Logits for the whole input from what a pooler made of it: (batch, hidden) -> (batch, labels)."""
+    """Logits for the whole input from the pooler's output: (batch, hidden) -> (batch, labels)."""
 
     def __init__(self, hidden_size: int, labels: int, dropout: float = 0.1):
         super().__init__()
@@ -101,9 +98,8 @@ class PooledHead(nn.Module):
 class MaskedTokenHead(nn.Module):
     """Logits over the vocabulary: (chosen, hidden), embeddings (vocabulary, hidden) -> (chosen, vocabulary).
 
-    The form of XLM-R's own, so that its weights fit: dense, GELU, LayerNorm, then the input embeddings as decoder, and
-    a bias. The embeddings are asked for and not held, so that they stay the encoder's alone: tied, and once in a
-    checkpoint.
+    It has the layers of XLM-R's own head, so that its weights fit: dense, GELU, LayerNorm, the input embeddings as
+    decoder, and a bias. The embeddings are not registered here: they stay tied and occur once in a checkpoint.
     """
 
     def __init__(self, hidden_size: int, vocabulary: int):
@@ -119,7 +115,7 @@ class MaskedTokenHead(nn.Module):
 
 
 class MeanHead(nn.Module):
-    """The vector of an input itself, without weights of its own: (batch, hidden)."""
+    """The vector of an input, without trainable weights: (batch, hidden)."""
 
     def forward(self, states: BatchStates) -> torch.Tensor:
         """Return the mean over the tokens, float32."""
@@ -127,6 +123,6 @@ class MeanHead(nn.Module):
 
 
 def mean_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the mean over tokens, special ones included: (batch, tokens, hidden) -> (batch, hidden), float32."""
+    """Return the mean over tokens, including special ones: (batch, tokens, hidden) -> (batch, hidden), float32."""
     weights = mask.unsqueeze(-1).float()
     return (hidden.float() * weights).sum(1) / weights.sum(1)

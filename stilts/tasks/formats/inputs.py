@@ -1,4 +1,4 @@
-"""What goes through an encoder for an example: one sequence, or several."""
+"""The encoder inputs of an example: one or several sequences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Input:
-    """One sequence that goes through the encoder; a long example becomes several.
+    """One encoder input; a long example is split into several.
 
-    Token ids are kept as arrays: a million inputs as lists of Python's integers do not fit beside a model.
+    Token ids are stored as arrays, since Python lists of a million inputs would take too much memory.
 
     Attributes
     ----------
     example : int
-        Row of the split that this input is a part of.
+        Row of the split to which this input belongs.
     input_ids : int32 array (tokens,)
-        With special tokens, at most the maximal length; given as any sequence.
+        Token ids with special tokens; may be given as any sequence.
     target : Any
-        What the head is trained on; its form is the format's.
+        Training target, in a form that depends on the format.
     detail : Any
-        What decoding needs besides the head's output.
+        Data that decoding needs besides the head's output.
     alternatives : tuple of int32 arrays
         Further sequences that are scored against the first one: the other choices of a multiple-choice question.
     positions : int32 array (chosen,), optional
-        The tokens of the first sequence that alone go through the head; all where it is None.
+        Positions in the first sequence to which the head is applied; None for all.
     ends : int32 array (tokens,), optional
-        For each token of the first sequence, where its word ends: the token whose state stands for it with a model that
-        reads from left to right. None: each stands for itself.
+        For each token of the first sequence, the position of its word's last token, whose state represents it in a
+        left-to-right model. None: each token represents itself.
     written : int32 array (written,), optional
-        What an encoder-decoder is to write when it has read the first sequence; `positions` are then among these.
+        Target sequence of an encoder-decoder; `positions` then refer to it.
     """
 
     example: int
@@ -52,22 +52,22 @@ class Input:
 
     @property
     def sequences(self) -> tuple[np.ndarray, ...]:
-        """All that goes through the encoder, a row of a padded batch each."""
+        """All sequences of the input; each is a row of a padded batch."""
         return (self.input_ids, *self.alternatives)
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest sequence."""
+        """The number of tokens of the longest sequence."""
         return max(map(len, self.sequences))
 
     @property
     def tokens(self) -> int:
-        """Tokens of all sequences, and of what is to be written."""
+        """The number of tokens of all sequences, including `written`."""
         return sum(map(len, self.sequences)) + (0 if self.written is None else len(self.written))
 
 
 def group_by_example(count: int, inputs: Sequence[Input], values: Sequence[Any]) -> list[list[tuple[Input, Any]]]:
-    """Gather inputs and what belongs to them by example: a list for each of the `count` rows, in input order."""
+    """Return (input, value) pairs grouped by example: one list per row, in input order."""
     gathered: list[list[tuple[Input, Any]]] = [[] for _ in range(count)]
     for part, value in zip(inputs, values, strict=True):
         gathered[part.example].append((part, value))

@@ -1,7 +1,6 @@
-"""What the objectives of language models share: tokens of a text are predicted; accuracy on them.
+"""Base of the language-modelling objectives: tokens of a text are predicted; the metric is accuracy on them.
 
-Of a text, some tokens are hidden and predicted, or each from those before it. Only what is predicted goes through the
-head, which decodes by the input embeddings.
+The head, which decodes with the input embeddings, is applied to the predicted positions only.
 """
 
 from abc import abstractmethod
@@ -39,7 +38,7 @@ class TokenTerms:
         return np.full(len(part.target), labels)
 
     def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        """Return the head's output as it is, (predicted, vocabulary)."""
+        """Return the head's output unchanged, (predicted, vocabulary)."""
         return logits
 
     def replaced(self, part: Input, symbols: np.ndarray) -> Input:
@@ -52,9 +51,9 @@ class TokenTerms:
 
 
 class LanguageModel(TrainedFormat):
-    """Rows `text`; a text that is too long loses its end.
+    """Rows `text`; a text that is too long is truncated at its end.
 
-    A subclass says with `predict` which tokens are predicted, and what is shown in their place.
+    Subclasses implement `predict`, which chooses the tokens to predict and what replaces them in the input.
     """
 
     group = "language model"
@@ -72,14 +71,14 @@ class LanguageModel(TrainedFormat):
         return Features({"text": Value("string")})
 
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
-        """One input per row, none for a text without any token; target: the true ids at `positions`.
+        """One input per row, none for a text without tokens; target: the true ids at `positions`.
 
-        The text itself is the seed of what is drawn, so that it is the same wherever the text stands.
+        The random generator is seeded with the text, so that a text is always encoded alike.
 
         Raises
         ------
         StiltsError
-            If the tokenizer lacks special tokens that the objective needs.
+            If the tokenizer has no special tokens that the objective needs.
         """
         texts = [row["text"] for row in rows]
         sequences = split_texts(tokenizer, texts, truncation=True, max_length=max_length)
@@ -92,17 +91,17 @@ class LanguageModel(TrainedFormat):
         tokenizer: "PreTrainedTokenizerFast",
         generators: Iterable[np.random.Generator],
     ) -> list[Input]:
-        """Return an input for each sequence of token ids (tokens,) of which something can be predicted.
+        """Return an input for each sequence of token ids (tokens,) in which something can be predicted.
 
         Parameters
         ----------
         generators : iterable of numpy.random.Generator
-            One for each sequence, from which is drawn what of it is predicted.
+            One per sequence, to choose the predicted tokens.
 
         Raises
         ------
         StiltsError
-            As `encode`.
+            As in `encode`.
         """
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
@@ -123,26 +122,26 @@ class LanguageModel(TrainedFormat):
         return sum(len(part.target) for part in inputs)
 
     def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
-        """Most probable token of each that is predicted, (predicted,)."""
+        """Most probable token at each predicted position, (predicted,)."""
         best = logits.argmax(-1).cpu().numpy()
         return np.split(best, np.cumsum([len(part.target) for part in inputs])[:-1])
 
     def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
-        """For each predicted token `given:true`, ids of the vocabulary, joined by spaces: rows hold no gold tokens."""
+        """`predicted:true` token ids of each predicted position, joined by spaces, since rows hold no gold tokens."""
         return [
             " ".join(f"{guess}:{true}" for part, best in example for guess, true in zip(best, part.target, strict=True))
             for example in group_by_example(len(rows), inputs, outputs)
         ]
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
-        """Predicted tokens of each text, and how many of them are right."""
+        """Number of predicted and of correct tokens of each text."""
         pairs = [[pair.split(":") for pair in prediction.split()] for prediction in predictions]
         right = [sum(guess == true for guess, true in own) for own in pairs]
         sizes = list(map(len, pairs))
         return Counts(np.array(right), np.array(sizes), np.array(sizes))
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
-        """The text; what of it is predicted is drawn when it is encoded."""
+        """The text; the tokens to predict are chosen only when it is encoded."""
         return {"example": row_at(splits.data(language), place, splits.config(language))["text"], "answer": ""}
 
 

@@ -1,9 +1,7 @@
-"""Masked language modelling: some tokens of a text are hidden and predicted from the others; accuracy on them.
+"""Masked language modelling: some tokens of a text are masked and predicted; the metric is accuracy on them.
 
-As an intermediate task, the masks are drawn once, when a text is encoded, and not anew in each epoch. What drawing
-anew is worth shows where each text is seen dozens of times (Liu et al. 2019, arXiv:1907.11692, section 4.1, find even
-then little between ten masks a text and one each time); mixed into an intermediate phase, a text is seen once to three
-times.
+Masks are static: drawn once, when a text is encoded. Liu et al. (2019, arXiv:1907.11692, section 4.1) find little gain
+from dynamic masks even if each text is seen dozens of times; in an intermediate phase it is seen one to three times.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +12,20 @@ from stilts.study.errors import StiltsError
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
 
-SHARE = 0.15  # of a text's tokens are predicted (Devlin et al. 2019, arXiv:1810.04805)
-MASKED = 0.8  # of these become the mask token
-REPLACED = 0.1  # of these become any token; the rest stays as it is
+SHARE = 0.15  # share of a text's tokens that are predicted (Devlin et al. 2019, arXiv:1810.04805)
+MASKED = 0.8  # share of these that become the mask token
+REPLACED = 0.1  # share of these that become a random token; the others are unchanged
 
 
 class MaskedLM(LanguageModel):
-    """Some of a text's tokens are predicted, at least one; special and unknown tokens never are.
+    """Predicts some tokens of each text, at least one, but no special and unknown tokens.
 
-    A checkpoint's own head for masked tokens is gone on with where `stilts.models.own_heads` found one (XLM-R); else
-    the head is new.
+    The head is initialised from the checkpoint's own if `stilts.models.own_heads` found one (XLM-R); else it is new.
 
     Parameters
     ----------
     share : float
-        Of a text's tokens, between 0 and 1.
+        Share of a text's tokens to predict, between 0 and 1.
     """
 
     name = "mlm"
@@ -40,7 +37,7 @@ class MaskedLM(LanguageModel):
     def predict(
         self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
     ) -> list[Input]:
-        """Hide tokens of each sequence; StiltsError if the tokenizer has no mask token."""
+        """Mask tokens of each sequence; StiltsError if the tokenizer has no mask token."""
         if tokenizer.mask_token_id is None:
             raise StiltsError("the encoder's tokenizer has no mask token; leave task 'mlm' out of the study")
         special = np.array(tokenizer.all_special_ids)
@@ -54,7 +51,7 @@ class MaskedLM(LanguageModel):
         return inputs
 
     def read_tokens(self, part: Input) -> np.ndarray:
-        """The text's own tokens in the places of the hidden ones."""
+        """The input's tokens with the masked ones restored."""
         ids = part.input_ids.copy()
         ids[part.positions] = part.target
         return ids
@@ -68,8 +65,8 @@ def _mask(
     ordinary: np.ndarray,
     generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (predicted,) that a text's tokens are predicted at, and the ids that are shown (tokens,)."""
-    # Nothing but uniform numbers is drawn: NumPy may change how it makes choices of them.
+    """Return the positions (predicted,) of the tokens to predict, and the masked ids (tokens,)."""
+    # Only uniform numbers are drawn, since NumPy may change how its other methods use them.
     order, kind, other = generator.random((3, len(eligible)))
     chosen = np.argsort(order)[: max(1, round(share * len(eligible)))]
     replacement = ordinary[(other * len(ordinary)).astype(int)]

@@ -1,4 +1,4 @@
-"""Mining of translations: which sentences of two corpora are pairs, by the margin of their cosines; F1 over pairs.
+"""Mining of translation pairs in two corpora by the margin of their cosines; the metric is F1 over pairs.
 
 Nothing is trained. The threshold is the one with the best F1 on the language's dev split.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Mining(SearchFormat):
-    """Rows `id`, `sentence`, `lang`, `match` (ids of the partners of a foreign sentence, joined by spaces)."""
+    """Rows `id`, `sentence`, `lang`, `match` (ids of a foreign sentence's translations, joined by spaces)."""
 
     name = "mining"
     group = "retrieval"
@@ -31,13 +31,13 @@ class Mining(SearchFormat):
     numbered = False
 
     def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
-        """A sentence, its language, and its partners."""
+        """A sentence, its language, and its translations."""
         from datasets import Features, Value
 
         return Features(dict.fromkeys(self.test_columns, Value("string")))
 
     def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
-        """Mine the pairs of each language's test set with the threshold that is best on its dev set."""
+        """Mine the pairs of each language's test set with the best threshold on its dev set."""
         data = {
             (language, split): splits.data(language, split)
             for language in splits.languages
@@ -59,7 +59,7 @@ class Mining(SearchFormat):
                 yield Scored(language, join_partners(pairs, sources), counts, {"threshold": thresholds[language]})
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
-        """A foreign sentence with its first partner."""
+        """A foreign sentence with its first translation."""
         data = splits.data(language)
         sentences = dict(zip(data["id"], data["sentence"], strict=True))
         matched = [row for row in self.asked_rows(data, language) if row["match"]]
@@ -67,7 +67,7 @@ class Mining(SearchFormat):
         return {"example": row["sentence"], "answer": sentences[row["match"].split()[0]]}
 
     def suite_rows(self, sizes: Mapping[str, int]) -> int:
-        """Return how many sentences a suite of these sizes holds at most: two splits of pairs and of as many others."""
+        """Return the maximum number of sentences: two splits, each with pairs and as many unpaired sentences."""
         return 8 * sizes.get("mining", UNLIMITED)
 
     def asked_rows(self, data: "Dataset", language: str) -> list[Row]:
@@ -79,11 +79,11 @@ class Mining(SearchFormat):
         return [row["sentence"] for row in data.to_list() if row["lang"] == SOURCE_LANGUAGE]
 
     def true_pairs(self, data: "Dataset", language: str) -> int:
-        """Return the pairs that a test set hides."""
+        """Return the number of gold pairs in a test set."""
         return sum(len(row["match"].split()) for row in self.asked_rows(data, language))
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
-        """The ids of one pair a line."""
+        """The ids of one pair per line."""
         found = zip(rows, predictions, strict=False)
         return join_lines(sorted(f"{row['id']}\t{partner}" for row, partners in found for partner in partners.split()))
 
@@ -91,9 +91,9 @@ class Mining(SearchFormat):
 def mine_candidates(rows: Sequence[dict], language: str, vectors: SentenceVectors, layer: int):
     """Return mined candidates by sentence id, the gold pairs, and all foreign ids.
 
-    A sentence that a side has several times is mined once, as XTREME's mine_bitext does (utils_retrieve.py), since its
-    copies would take each other's place among the neighbours and in the pairs. A pair of sentences then stands for all
-    pairs of their ids, as in jiant; XTREME leaves such pairs out, and so loses those that are right.
+    A repeated sentence is mined once, as in XTREME's mine_bitext (utils_retrieve.py), since its copies would compete
+    with each other. A mined pair then yields all pairs of the sentences' ids, as in jiant; XTREME drops these, and
+    with them correct ones.
     """
     foreign, english = (_ids_by_sentence(rows, side) for side in (language, SOURCE_LANGUAGE))
     mined = mine(vectors.of(list(foreign), layer), vectors.of(list(english), layer))
@@ -110,7 +110,7 @@ def mine_candidates(rows: Sequence[dict], language: str, vectors: SentenceVector
 
 
 def _ids_by_sentence(rows: Iterable[dict], language: str) -> dict[str, list[str]]:
-    """Return the different sentences of a language in the order of their first rows, and the ids of each."""
+    """Return the distinct sentences of a language in the order of their first rows -> their ids."""
     ids: dict[str, list[str]] = {}
     for row in rows:
         if row["lang"] == language:
@@ -119,7 +119,7 @@ def _ids_by_sentence(rows: Iterable[dict], language: str) -> dict[str, list[str]
 
 
 def join_partners(pairs: Iterable[tuple[str, str]], sources: Sequence[str]) -> list[str]:
-    """Return the partners that were found for each source, joined by spaces; "" where there is none."""
+    """Return the targets found for each source, joined by spaces; "" if there are none."""
     found: dict[str, list[str]] = {source: [] for source in sources}
     for source, target in sorted(pairs):
         found[source].append(target)

@@ -1,7 +1,7 @@
-"""Multiple choice: the right one of the given continuations or answers; accuracy.
+"""Multiple choice among given continuations or answers; the metric is accuracy.
 
-Each choice is read together with the prompt, as a pair of its own; the softmax over the choices' logits is what is
-trained, so a question may have any number of them (Radford et al. 2018; XCOPA, HellaSwag, CosmosQA, CommonsenseQA).
+Prompt and choice are encoded as a pair, and the loss is a softmax over the choices' logits. So a question may have any
+number of choices (Radford et al. 2018; XCOPA, HellaSwag, CosmosQA, CommonsenseQA).
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from stilts.tasks.metrics import Counts, classification_counts
 if TYPE_CHECKING:
     import torch
 
-UNLABELLED = -1  # label of a question whose answer is not given, as in the test sets of HellaSwag
+UNLABELLED = -1  # label of a question without a published answer, as in the test sets of HellaSwag
 
 
 class ChoiceTerms(ClassTerms):
-    """The right one of a question's choices, whose order says nothing."""
+    """The number of a question's correct choice; the order of choices carries no information."""
 
     def options(self, part: Input, labels: int) -> np.ndarray:
         """Return the number of choices, (1,)."""
@@ -37,16 +37,15 @@ class ChoiceTerms(ClassTerms):
         return logits.T
 
     def chance(self, inputs: Sequence[Input]) -> float:
-        """Return what a choice by lot scores."""
+        """Return the expected score of a random choice."""
         return 100 * float(np.mean([1 / len(part.sequences) for part in inputs]))
 
 
 class MultipleChoice(TrainedFormat):
-    """Rows `prompt`, `choices` (texts, two or more), `label` (number of the right choice; -1 or None: not given).
+    """Rows `prompt`, `choices` (two or more texts), `label` (number of the correct choice; -1 or None if unknown).
 
-    A prompt that is too long loses its beginning: what is asked, or what has to be continued, stands at its end. The
-    choice stays whole, since it is all in which the sequences of a question differ; only one that fills the whole
-    input alone loses its end.
+    A prompt that is too long is truncated at its beginning, since the question is at its end. A choice is truncated
+    only if it is too long by itself.
     """
 
     name = "multiple_choice"
@@ -60,13 +59,13 @@ class MultipleChoice(TrainedFormat):
     terms = ChoiceTerms()
 
     def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
-        """A prompt, its choices, and the number of the right one."""
+        """A prompt, its choices, and the number of the correct one."""
         from datasets import Features, List, Value
 
         return Features({"prompt": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
-        """One input per row, the pair of prompt and first choice, the others as alternatives; target: the label."""
+        """One input per row: the pair with the first choice, the other pairs as alternatives; target: the label."""
         before, between, after = pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
         prompts = split_texts(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
@@ -102,7 +101,7 @@ class MultipleChoice(TrainedFormat):
             raise StiltsError("a multiple-choice question without a label cannot be trained on; leave such rows out")
         targets = torch.tensor([part.target for part in inputs], device=logits.device)
         own = logits.squeeze(1).split([len(part.sequences) for part in inputs])
-        # (rows, most choices); a choice that a row has not gets no share of its softmax
+        # (rows, most choices); missing choices get probability 0
         scores = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-torch.inf)
         return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
 
@@ -133,21 +132,21 @@ class MultipleChoice(TrainedFormat):
         return classification_counts([str(label) for label in gold], predictions)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
-        """What guessing scores, and accuracy with every number of a choice counting the same."""
+        """The scores of `stilts.tasks.guessing`, with choice numbers as labels."""
         return score_guessing(self.gold_labels(split), predictions)
 
     def gold_labels(self, split: Split) -> list[str]:
-        """Numbers of the right choices."""
+        """Numbers of the correct choices."""
         return [str(row["label"]) for row in split.rows]
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
-        """The prompt with its choices, and the right one."""
+        """The prompt with its choices, and the correct one."""
         row = row_at(splits.data(language), place, splits.config(language))
         return {"example": " / ".join([row["prompt"], *row["choices"]]), "answer": row["choices"][row["label"]]}
 
 
 def _label(row: Row, number: int) -> int:
-    """The row's label, -1 if it is not given; StiltsError if no choice has it."""
+    """Return the row's label, -1 if it is unknown; StiltsError if there is no such choice."""
     label, most = row.get("label"), len(row["choices"])
     if label is None or label == UNLABELLED:
         return UNLABELLED

@@ -1,4 +1,4 @@
-"""Lines of the files in which the XTREME leaderboard takes predictions."""
+"""The lines of prediction files for the XTREME leaderboard."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,15 +6,15 @@ from stilts.tasks.formats.inputs import Row
 
 
 def join_lines(lines: Iterable[str]) -> str:
-    """Return lines as one text."""
+    """Return the text of a file with these lines."""
     return "".join(f"{line}\n" for line in lines)
 
 
 def restore_official_order(rows: Sequence[Row], lines: Iterable[str]) -> list[str]:
-    """Undo the suite's order: as many of the first rows as there are lines, by their numbers in the official file."""
+    """Return the lines of the first rows, sorted by the rows' numbers in the official file."""
     return [line for _, line in sorted(zip(read_row_numbers(rows), lines, strict=False))]
 
 
 def read_row_numbers(rows: Iterable[Row]) -> list[int]:
-    """Return where rows stand in the official file."""
+    """Return the numbers of rows in the official file."""
     return [int(row["id"]) for row in rows]

@@ -1,12 +1,11 @@
-"""Retrieval of passages by a dual encoder from one pool in all languages at once; mAP@20.
+"""Passage retrieval with a dual encoder from one pool of all languages; the metric is mAP@20.
 
-A query and a passage go through the same encoder; each is the mean of its last hidden states. Training draws a query to
-its own passage and away from the other passages of its batch: a softmax over cosines divided by `TEMPERATURE`, as in
-XTREME-R's LAReQA and Mewsli-X (Ruder et al. 2021, arXiv:2104.07412; Roy et al. 2020, arXiv:2004.05484), whose scripts
-pool the first token and learn a scale that starts at 1 / `TEMPERATURE`. There is no projection: what is ranked is the
-encoder itself.
+Queries and passages are encoded by the same encoder as the mean of their last hidden states, without a projection. The
+loss is a softmax over a query's cosines with the passages of its batch, divided by `TEMPERATURE`, as for XTREME-R's
+LAReQA and Mewsli-X (Ruder et al. 2021, arXiv:2104.07412; Roy et al. 2020, arXiv:2004.05484). Their scripts pool the
+first token instead and learn the scale, starting at 1 / `TEMPERATURE`.
 
-A suite holds four kinds of splits, `<task>` standing for `lareqa` or `mewsli-x`:
+A suite has four kinds of splits, where `<task>` is `lareqa` or `mewsli-x`:
 
 ===================== ========== =============================================================================
 config                split      columns
@@ -17,13 +16,13 @@ config                split      columns
 `<task>.candidates`   pool       id (without white space, unique), passage, lang; every language of the suite
 ===================== ========== =============================================================================
 
-The pool has a split name of its own, so that no one takes "candidates" for a language with a test set. `id` of a test
-row is the example's name in the published files. A prediction is the ids of the 20 nearest candidates, nearest first,
-joined by spaces (on the dev set: numbers of passages in the order of their first rows).
+The pool has its own split name, so that "candidates" is not mistaken for a language with a test set. The `id` of a test
+row is its id in the published files. A prediction is the ids of the 20 nearest candidates, nearest first, joined by
+spaces (on the dev set: numbers of passages in the order of their first rows).
 
-Scores: `stilts.tasks.neighbours.ranking_counts`. XTREME-R's evaluate.py reports no LAReQA score at all (its language
-list is empty; utils_lareqa.py prints the mean over the questions of all languages), and what it calls mAP@20 for
-Mewsli-X is MRR@20; with one right candidate the two are the same number.
+Scores: `stilts.tasks.neighbours.ranking_counts`. XTREME-R's evaluate.py reports no LAReQA score (its language list is
+empty; utils_lareqa.py prints the mean over the questions of all languages). Its mAP@20 for Mewsli-X is MRR@20, which is
+the same with one relevant candidate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +43,11 @@ if TYPE_CHECKING:
     from datasets import Features
 
 TEMPERATURE = 0.01  # XTREME-R's scale of 100 at the start of its training
-MAX_QUERY = 96  # subwords of a query (XTREME-R's LAReQA; its Mewsli-X has 64, which the study's max_length then says)
+MAX_QUERY = 96  # subwords of a query in XTREME-R's LAReQA; for its Mewsli-X, with 64, set max_length in the study
 
 
 class Pool(NamedTuple):
-    """Where a suite holds a task's candidates: what stands for the language in the config's name, split, columns."""
+    """Where a suite stores a task's candidates: language part of the config's name, split, columns."""
 
     config: str = "candidates"
     split: str = "pool"
@@ -59,11 +58,10 @@ POOL = Pool()
 
 
 class PassageRetrieval(TrainedFormat):
-    """Rows `query`, `passage` where there is something to train on; `query`, `gold` where a pool is searched.
+    """Rows `query`, `passage` for training; `query`, `gold` for searching a pool.
 
-    The loss of a query depends on the other passages of its batch: cut into parts, a batch would be another, easier
-    task with fewer wrong passages, and its gradient not the sum of the parts' gradients. So `whole_batches` asks the
-    training loop not to cut it, and the batch size of a study decides the memory.
+    The loss of a query depends on the other passages of its batch, so gradient accumulation over parts of a batch would
+    change it. `whole_batches` therefore prevents splitting, and the study's batch size determines the memory.
     """
 
     name = "passage_retrieval"
@@ -77,7 +75,7 @@ class PassageRetrieval(TrainedFormat):
     whole_batches = True
 
     def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
-        """A query and its passage, as training and dev sets hold them."""
+        """A query and its passage, for training and dev sets."""
         from datasets import Features, Value
 
         return Features({"query": Value("string"), "passage": Value("string")})
@@ -95,7 +93,7 @@ class PassageRetrieval(TrainedFormat):
         return Features(dict.fromkeys(POOL.columns, Value("string")))
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
-        """One input per row: the query, cut after 96 subwords, and its passage, where the row has one."""
+        """One input per row: the query, truncated after `MAX_QUERY` subwords, and its passage, if the row has one."""
         queries = _tokens([row["query"] for row in rows], tokenizer, min(MAX_QUERY, max_length))
         if not any("passage" in row for row in rows):
             return [Input(i, query, None) for i, query in enumerate(queries)]
@@ -107,7 +105,7 @@ class PassageRetrieval(TrainedFormat):
         return [Input(i, ids, None) for i, ids in enumerate(_tokens(passages, tokenizer, max_length))]
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
-        """The mean over tokens, without weights of its own."""
+        """The mean over tokens, without trainable weights."""
         from stilts.tasks.formats.heads import MeanHead
 
         return MeanHead()
@@ -115,7 +113,7 @@ class PassageRetrieval(TrainedFormat):
     def loss(self, logits, inputs: Sequence[Input]):
         """Sum of cross entropies of the queries; logits (2 * batch, hidden), each query followed by its passage.
 
-        A passage that a batch holds twice is no wrong answer to either query.
+        If a passage occurs twice in a batch, it is not a negative for either query.
         """
         import torch
 
@@ -135,7 +133,7 @@ class PassageRetrieval(TrainedFormat):
         return np.split(logits.float().cpu().numpy(), ends[:-1])
 
     def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
-        """Numbers of the passages that are nearest to each row's query, among those of all the rows."""
+        """Numbers of the passages nearest to each row's query, among the passages of all rows."""
         numbers = _numbers(rows)
         pool = {numbers[row["passage"]]: vectors[1] for row, vectors in zip(rows, outputs, strict=True)}
         candidates = np.stack([pool[number] for number in range(len(pool))])
@@ -151,7 +149,7 @@ class PassageRetrieval(TrainedFormat):
         pool : array (m, hidden)
             Vectors of all candidates.
         ids : sequence of str (m,)
-            Names of the candidates.
+            Ids of the candidates.
         """
         return [" ".join(ids[candidate] for candidate in nearest) for nearest in rank(queries, pool)]
 
@@ -166,7 +164,7 @@ class PassageRetrieval(TrainedFormat):
 
 
     def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
-        """Rank the candidates of all languages, one pool, for the queries of each language."""
+        """Rank the pool of candidates in all languages for the queries of each language."""
         tests = [splits.read(language) for language in splits.languages]
         rows = [row for split in tests for row in split.rows]
         pool = splits.data(POOL.config, POOL.split, POOL.columns)
@@ -180,7 +178,7 @@ class PassageRetrieval(TrainedFormat):
         yield from self.scored(tests, self.search(queries, candidates, pool["id"]), splits.parallel)
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
-        """A query with its right candidate, of several the first in the query's language."""
+        """A query with a relevant candidate, preferably one in the query's language."""
         row = row_at(splits.data(language), place, splits.config(language))
         pool = splits.data(POOL.config, POOL.split, POOL.columns)
         right = [candidate for candidate in pool if candidate["id"] in row["gold"]]
@@ -189,16 +187,16 @@ class PassageRetrieval(TrainedFormat):
 
 
 def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
-    """Raise StiltsError if a query's right candidate is not in the pool, or two candidates share an id.
+    """Raise StiltsError if a query's gold candidate is missing in the pool, or ids are invalid or not unique.
 
     Parameters
     ----------
     rows : sequence of mappings
-        With `gold`.
+        Rows with `gold`.
     ids : sequence of str
-        The pool's.
+        Ids of the pool's candidates.
     place : str
-        What the message names: a suite and a task.
+        Suite and task, for messages.
     """
     known = set(ids)
     if len(known) != len(ids):
@@ -214,12 +212,12 @@ def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[np.ndarray
 
 
 def _twins(inputs: Sequence[Input]) -> np.ndarray:
-    """Where a passage equals another query's own, (batch, batch); False on the diagonal."""
+    """Return a mask (batch, batch) of passages that equal another query's passage; False on the diagonal."""
     same = {}
     numbers = np.array([same.setdefault(tuple(part.alternatives[0]), len(same)) for part in inputs])
     return (numbers[:, None] == numbers) & ~np.eye(len(inputs), dtype=bool)
 
 
 def _numbers(rows: Sequence[Row]) -> Mapping[str, int]:
-    """Number each passage in the order of its first row."""
+    """Return passage -> number, in the order of first rows."""
     return {passage: i for i, passage in enumerate(dict.fromkeys(row["passage"] for row in rows))}

@@ -1,6 +1,6 @@
-"""Retrieval of translations: for each sentence the one of the other language that is nearest by cosine; accuracy.
+"""Retrieval of translations by the nearest cosine in the other language; the metric is accuracy.
 
-Nothing is trained. The vectors are means of hidden states, after every layer of the encoder.
+Nothing is trained. Vectors are means of hidden states and are scored for every layer of the encoder.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +29,7 @@ class Retrieval(SearchFormat):
     name : str
         Name in the registry of formats.
     english_queries : bool
-        Whether English sentences look for their translations, as XTREME evaluates Tatoeba; else those look for the
-        English ones.
+        Whether the English sentences are the queries, as in XTREME's evaluation of Tatoeba; else the foreign ones are.
     """
 
     group = "retrieval"
@@ -64,7 +63,7 @@ class Retrieval(SearchFormat):
     def _nearest_by_layer(
         self, model: ModelUnderTest, texts: Mapping[str, Mapping[str, list[str]]]
     ) -> dict[str, dict[int, np.ndarray]]:
-        """Return language -> layer -> the row of the index that is nearest to each query, (queries,)."""
+        """Return language -> layer -> the index row nearest to each query, (queries,)."""
         query, index = reversed(SIDES) if self.english_queries else SIDES
         found: dict[str, dict[int, np.ndarray]] = {language: {} for language in texts}
         every = [text for own in texts.values() for pair in zip(*own.values(), strict=True) for text in pair]
@@ -85,13 +84,13 @@ class Retrieval(SearchFormat):
         return list(data["target_sentence"])
 
     def suite_rows(self, sizes: Mapping[str, int]) -> int:
-        """Return how many pairs a suite of these sizes holds at most."""
+        """Return the maximum number of pairs in a suite of these sizes."""
         return sizes.get("retrieval", UNLIMITED)
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
-        """The line of the foreign file that each English sentence found; these stand in the order of their texts.
+        """The line number in the foreign file that each English sentence found, ordered by the English texts.
 
-        XTREME sorts the English side so, by code points, and leaves the foreign one as it is (utils_preprocess.py).
+        XTREME sorts the English side by code points and keeps the order of the foreign one (utils_preprocess.py).
         """
         numbers = read_row_numbers(rows)
         order = sorted(range(len(predictions)), key=lambda i: (rows[i]["target_sentence"].strip(), numbers[i]))

@@ -1,8 +1,8 @@
-"""Span corruption: spans of a text are hidden, and an encoder-decoder writes them; accuracy on what it writes.
+"""Span corruption: an encoder-decoder generates masked spans of a text; the metric is accuracy on its tokens.
 
-As T5 is trained (Raffel et al. 2020, arXiv:1910.10683, sections 3.1.4 and 3.3.4): 15 % of the tokens in spans of 3 on
-average. Where a span was, the encoder reads a sentinel token; the decoder writes each sentinel and the tokens that it
-stands for, and one more sentinel at the end.
+As in T5 (Raffel et al. 2020, arXiv:1910.10683, sections 3.1.4 and 3.3.4), 15 % of the tokens are masked in spans of 3
+tokens on average. A sentinel token replaces each span in the encoder's input. The decoder generates each sentinel with
+the tokens that it replaced, and a final sentinel.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ from stilts.study.errors import StiltsError
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
 
-SHARE = 0.15  # of a text's tokens are hidden
+SHARE = 0.15  # share of a text's tokens that are masked
 SPAN = 3  # tokens of a span, on average
-SENTINEL = "<extra_id_{number}>"  # as T5's tokenizers call them
+SENTINEL = "<extra_id_{number}>"  # the name in T5's tokenizers
 
 
 class SpanCorruption(LanguageModel):
-    """Of each text some tokens are hidden, at least one; the special tokens before it never are.
+    """Masks some tokens of each text, at least one, but no special tokens before it.
 
     Parameters
     ----------
     share : float
-        Of a text's tokens, between 0 and 1.
+        Share of a text's tokens to mask, between 0 and 1.
     """
 
     name = "span_corruption"
@@ -35,7 +35,7 @@ class SpanCorruption(LanguageModel):
     def predict(
         self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
     ) -> list[Input]:
-        """Hide spans of each sequence of two tokens or more.
+        """Mask spans of each sequence of at least two tokens.
 
         Raises
         ------
@@ -45,7 +45,7 @@ class SpanCorruption(LanguageModel):
         special = np.array(tokenizer.all_special_ids)
         inputs = []
         for i, (ids, generator) in enumerate(zip(sequences, generators, strict=True)):
-            first = int(np.argmin(np.isin(ids, special)))  # 0 too where all are special
+            first = int(np.argmin(np.isin(ids, special)))  # also 0 if all are special
             if len(ids) - first > 1:
                 hidden = _hidden(len(ids) - first, self.share, generator)
                 shown, written = _corrupted(ids[first:], hidden, _sentinels(tokenizer, len(hidden) + 1))
@@ -55,7 +55,7 @@ class SpanCorruption(LanguageModel):
 
 
 def _hidden(length: int, share: float, generator: np.random.Generator) -> list[tuple[int, int]]:
-    """Draw which spans (start, stop) of so many tokens are hidden: never the first token, always the last one."""
+    """Draw the spans (start, stop) to mask; the first token is never masked, the last one always."""
     count = max(1, round(share * length))
     spans = max(1, round(count / SPAN))
     kept, hidden = _parts(length - count, spans, generator), _parts(count, spans, generator)
@@ -64,8 +64,8 @@ def _hidden(length: int, share: float, generator: np.random.Generator) -> list[t
 
 
 def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw `count` whole numbers above 0 of a sum, (count,), every choice of them as likely."""
-    # Nothing but uniform numbers is drawn: NumPy may change how it makes choices of them.
+    """Draw `count` positive integers with the sum `total`, (count,), uniformly among all possibilities."""
+    # Only uniform numbers are drawn, since NumPy may change how its other methods use them.
     cuts = 1 + np.sort(np.argsort(generator.random(total - 1))[: count - 1])
     return np.diff(np.concatenate([[0], cuts, [total]]))
 
@@ -73,7 +73,7 @@ def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray
 def _corrupted(
     ids: np.ndarray, hidden: Sequence[tuple[int, int]], sentinels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is read and what is written, (tokens,) each."""
+    """Return the encoder's input and the decoder's target, (tokens,) each."""
     shown, written, end = [], [], 0
     for (start, stop), sentinel in zip(hidden, sentinels, strict=False):
         shown += [*ids[end:start], sentinel]
@@ -83,7 +83,7 @@ def _corrupted(
 
 
 def _sentinels(tokenizer, count: int) -> list[int]:
-    """Return the ids of the first sentinel tokens; StiltsError if there are fewer."""
+    """Return the ids of the first `count` sentinel tokens; StiltsError if there are fewer."""
     names = [SENTINEL.format(number=number) for number in range(count)]
     ids = tokenizer.convert_tokens_to_ids(names)
     if tokenizer.unk_token_id in ids or None in ids:

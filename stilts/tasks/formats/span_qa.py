@@ -1,13 +1,12 @@
-"""Extractive question answering in the layout of SQuAD; F1 over answer words, exact match beside it.
+"""Extractive question answering in SQuAD's layout; the metric is word F1, with exact match as an extra score.
 
-A context too long for one input is read in overlapping windows; the best span over all windows is the answer. MLQA
-differs from SQuAD v1.1 in how answers are compared, SQuAD 2.0 in that a question may have no answer.
+A context that is too long for one input is split into overlapping windows, and the best span over all windows is the
+answer. MLQA normalises answers differently from SQuAD v1.1; in SQuAD 2.0 a question may have no answer.
 
-Windows are laid in one of two ways. By default neighbours share 128 subwords, and an answer may be found in any window.
-With `doc_stride`, as in jiant and in XTREME's scripts, both of which give it 128, each window begins so many subwords
-after the one before: of inputs of 384 subwords with a short question neighbours then share about 240. A subword that
-stands in several windows may begin an answer only in the one where the smaller of its left and right context is the
-greatest (BERT's rule of maximal context, `token_is_max_context` in its run_squad.py).
+By default, neighbouring windows share 128 subwords, and an answer may be found in any window. With `doc_stride`, as in
+jiant and XTREME's scripts (both use 128), a window begins `doc_stride` subwords after the previous one: inputs of 384
+subwords with a short question then share about 240. A subword in several windows may begin an answer only in the window
+where the smaller of its left and right context is greatest (`token_is_max_context` in BERT's run_squad.py).
 """
 
 import json
@@ -30,17 +29,17 @@ from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa
 if TYPE_CHECKING:
     import torch
 
-OVERLAP = 128  # subwords that two windows share where no `doc_stride` is set
+OVERLAP = 128  # subwords that two windows share if `doc_stride` is not set
 MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
 MAX_ANSWER = 30  # subwords of an answer (jiant and the XTREME scripts)
-CANDIDATES = 20  # best starts and ends that are paired (jiant and the XTREME scripts)
+CANDIDATES = 20  # best starts and ends to combine (jiant and the XTREME scripts)
 
 
 class Window(NamedTuple):
-    """Where an input's subwords stand in the context: positions (n,) in the input, offsets (n, 2) in characters.
+    """The context subwords of an input: their positions (n,) in the input and offsets (n, 2) in characters.
 
-    `first` and `last` say whether it holds the context's beginning and its end, `begins` (n,) which of its subwords may
-    begin an answer here; all where it is None.
+    `first` and `last` tell whether the window contains the beginning and the end of the context, `begins` (n,) which
+    subwords may begin an answer; None means all.
     """
 
     positions: np.ndarray
@@ -51,7 +50,7 @@ class Window(NamedTuple):
 
 
 class SpanTerms:
-    """Start and end of an answer, among all tokens of the input."""
+    """Start and end of an answer among the tokens of the input."""
 
     kinds = 2
 
@@ -72,24 +71,24 @@ class SpanTerms:
         return replace(part, target=(int(symbols[0]), int(symbols[1])))
 
     def chance(self, inputs: Sequence[Input]) -> float:
-        """Return 0: the same span of every context hardly ever shares a word with the answer."""
+        """Return 0: a fixed span hardly ever shares a word with the answer."""
         return 0.0
 
 
 class SpanQA(TrainedFormat):
-    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; every answer stands at its offset.
+    """Rows `id`, `context`, `question`, `answers` {text, answer_start}; each answer is a substring of its context.
 
     Parameters
     ----------
     name : str
         Name in the registry of formats.
     by_language : bool
-        Whether answers are compared as MLQA does, by the rules of their language (arXiv:1910.07475); else as SQuAD.
+        Whether answers are normalised by MLQA's rules for their language (arXiv:1910.07475); else by SQuAD's.
     unanswerable : bool
-        Whether a question may have no answer, which empty lists say (SQuAD 2.0, arXiv:1806.03822). The prediction is
-        then "" where the null score, start plus end logit of the first token, is above the best span's. Of several
-        windows the lowest null score counts: one window that holds an answer is enough. That is the rule of BERT
-        (arXiv:1810.04805, section 4.3, with a threshold of 0) and of its run_squad.py, which others took over.
+        Whether a question may have no answer, marked by empty lists (SQuAD 2.0, arXiv:1806.03822). The prediction is
+        then "" if the null score (start plus end logit of the first token) exceeds the best span's score. The lowest
+        null score of all windows is used, since an answer in one window is enough. This is BERT's rule
+        (arXiv:1810.04805, section 4.3 and run_squad.py) with a threshold of 0.
     doc_stride : int, optional
         Subwords from the beginning of one window to that of the next; None: windows share `OVERLAP`.
     """
@@ -117,7 +116,7 @@ class SpanQA(TrainedFormat):
 
     @property
     def rule(self) -> str:
-        """How the score is counted, in words."""
+        """Description of how the score is computed."""
         compared = " by MLQA's rules for its language" if self.by_language else ""
         return f"F1 over the words of an answer{compared}, the mean over questions"
 
@@ -143,7 +142,7 @@ class SpanQA(TrainedFormat):
         return [part for start, block in blocks(rows) for part in windows(block, start, tokenizer, max_length)]
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
-        """A head with two logits a token: start and end."""
+        """A head with two logits per token: start and end."""
         from stilts.tasks.formats.heads import PlainTokenHead, TokenHead
 
         return PlainTokenHead(hidden_size, 2, dropout=0.0) if style == "pooler" else TokenHead(hidden_size, 2)
@@ -168,7 +167,7 @@ class SpanQA(TrainedFormat):
         return [scores[row, np.append(0, part.detail.positions)] for row, part in enumerate(inputs)]
 
     def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
-        """Text of the best span over the row's windows; empty where the context has no subword or no answer."""
+        """Text of the best span over the row's windows; empty if the context has no subword or no answer."""
         answers = []
         for row, windows in zip(rows, group_by_example(len(rows), inputs, outputs), strict=True):
             best, start, stop = max(
@@ -180,12 +179,11 @@ class SpanQA(TrainedFormat):
         return answers
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
-        """F1 of each answer; where questions may have none, 1 for finding that out."""
+        """F1 of each answer; a correctly detected unanswerable question counts as 1."""
         overlap = qa_counts(self._golds(rows), predictions, self._comparison(language))
         if not self.unanswerable:
             return overlap
-        # Of two answers without words SQuAD 2.0 makes the F1 1 and SQuAD v1.1 makes it 0; all other equal answers have
-        # an F1 of 1 by both.
+        # The F1 of two empty answers is 1 in SQuAD 2.0 and 0 in SQuAD v1.1; other equal answers have F1 1 in both.
         exact = self.exact_match(rows, predictions, language)
         return Counts(np.maximum(overlap.matches, exact.matches), overlap.predicted, overlap.gold)
 
@@ -209,7 +207,7 @@ class SpanQA(TrainedFormat):
         return json.dumps(answers, indent=1, ensure_ascii=False) + "\n"
 
     def _golds(self, rows: Sequence[Row]) -> list[list[str]]:
-        """Gold answers; SQuAD 2.0 leaves out those without words, and of a question without others "" is the answer."""
+        """Return the gold answers; as in SQuAD 2.0, empty ones are dropped, and "" is used if no other is left."""
         golds = [row["answers"]["text"] for row in rows]
         if not self.unanswerable:
             return golds
@@ -220,15 +218,15 @@ class SpanQA(TrainedFormat):
 
 
 def _windows(rows: Sequence[Row], number: int, tokenizer, max_length: int) -> Iterator[Input]:
-    """Yield the windows of rows, the first of which has a number; neighbours share `OVERLAP`."""
+    """Yield the windows of rows, numbered from `number`; neighbours share `OVERLAP`."""
     questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
     yield from _overlapping(rows, questions, number, tokenizer, max_length, min(OVERLAP, max_length // 4))
 
 
 def _strided_windows(rows: Sequence[Row], number: int, tokenizer, max_length: int, doc_stride: int) -> Iterator[Input]:
-    """Yield the windows of rows, the first of which has a number; neighbours begin `doc_stride` apart.
+    """Yield the windows of rows, numbered from `number`; neighbours begin `doc_stride` apart.
 
-    How many subwords they share depends on the length of the question, so that questions of one length go together.
+    Their overlap depends on the length of the question, so questions of equal length are tokenised together.
     """
     questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
     by_length: dict[int, list[int]] = {}
@@ -247,10 +245,10 @@ def _strided_windows(rows: Sequence[Row], number: int, tokenizer, max_length: in
 
 
 def _with_maximal_context(parts: Sequence[Input], step: int, example: int) -> list[Input]:
-    """Return the windows of one row, which begin a step apart, each told which of its subwords may begin an answer.
+    """Return the windows of one row, which begin a step apart, with the subwords that may begin an answer.
 
-    These are the subwords that have no more context in another window, as BERT's run_squad.py counts it: the smaller of
-    left and right context, and a hundredth of the window's length; of equal ones the first window has it.
+    A subword may do so only in the window where it has most context, in a tie the first. As in BERT's run_squad.py,
+    context is the smaller of left and right context plus 0.01 times the window's length.
     """
     lengths = [len(part.detail.positions) for part in parts]
     most = np.full(step * (len(parts) - 1) + lengths[-1], -1.0)
@@ -289,9 +287,9 @@ def _overlapping(
 
 
 def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
-    """Cut each question after its first `most` subwords, so that a window always has room for context.
+    """Truncate each question after `most` subwords, so that a window always has room for context.
 
-    The cut never falls within a character that has several subwords, which would bring them all back.
+    The cut never falls inside a character with several subwords, since that would restore all of them.
     """
     encoding = tokenizer(list(questions), add_special_tokens=False, return_offsets_mapping=True)
     return [
@@ -301,14 +299,14 @@ def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]
 
 
 def _window(encoding, first: bool, last: bool) -> Window:
-    # Each look at an encoding's properties copies them whole, so there is one look.
+    # Every access to a property of an encoding copies it, so each is accessed once.
     positions = np.flatnonzero(np.array(encoding.sequence_ids, dtype=float) == 1).astype(np.int32)
     offsets = np.array(encoding.offsets, dtype=np.int32)[positions]
     return Window(positions, offsets, first, last)
 
 
 def _target(row: Row, window: Window) -> tuple[int, int]:
-    """Positions of the first gold answer's first and last subword, or (0, 0) if it is not whole in the window."""
+    """Return the positions of the gold answer's first and last subword, or (0, 0) if the window does not contain it."""
     if not row["answers"]["text"]:
         return 0, 0
     start = row["answers"]["answer_start"][0]
@@ -320,7 +318,7 @@ def _target(row: Row, window: Window) -> tuple[int, int]:
 
 
 def _is_cut(window: Window, inside: np.ndarray, start: int, stop: int) -> bool:
-    """Whether the window begins or ends within the answer; its outer characters alone may have no subword."""
+    """Return whether the window begins or ends within the answer, whose outer characters may have no subword."""
     before = inside[0] == 0 and not window.first and window.offsets[0, 0] > start
     after = inside[-1] == len(window.offsets) - 1 and not window.last and window.offsets[-1, 1] < stop
     return bool(before or after)
@@ -329,9 +327,9 @@ def _is_cut(window: Window, inside: np.ndarray, start: int, stop: int) -> bool:
 def _best_span(
     scores: np.ndarray, offsets: np.ndarray, begins: np.ndarray | None = None
 ) -> tuple[float, int, int]:
-    """Best (score, start, stop) in characters among the best starts and ends in order and not too far apart.
+    """Return the best (score, start, stop), in characters, of valid pairs of the best starts and ends.
 
-    `begins` (n,) says which subwords may begin a span; all where it is None.
+    `begins` (n,) tells which subwords may begin a span; None means all.
     """
     if not len(scores):
         return -np.inf, 0, 0

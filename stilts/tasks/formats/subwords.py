@@ -1,4 +1,4 @@
-"""Texts and words as a tokenizer cuts them: what all formats make their inputs of."""
+"""Tokenisation of texts and words, from which all formats make their inputs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,19 @@ from stilts.tasks.coverage import check_covered
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-BLOCK = 1024  # rows that are tokenised at once: a tokenizer's own output takes twenty times the memory of the ids
+BLOCK = 1024  # rows tokenised at once; a tokenizer's output takes twenty times the memory of the ids
 
 
 def blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield rows in pieces of `BLOCK`, each with the number of its first row."""
+    """Yield blocks of `BLOCK` rows, each with the number of its first row."""
     for start in range(0, len(rows), BLOCK):
         yield start, rows[start : start + BLOCK]
 
 
 def split_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **options: Any) -> list[np.ndarray]:
-    """Return the token ids of texts, or of (text, text) pairs, each (tokens,) of int32; options as the tokenizer's.
+    """Return the token ids of texts or (text, text) pairs, each as int32 of shape (tokens,).
+
+    The options are passed to the tokenizer.
 
     Raises
     ------
@@ -37,13 +39,13 @@ def split_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **op
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
-    """Return the special tokens that a tokenizer sets before and after a text; StiltsError if it cuts none up."""
+    """Return the special tokens that a tokenizer adds before and after a text; StiltsError if it tokenises no text."""
     before, _, after = _layout(tokenizer, "a")
     return before, after
 
 
 def pair_layout(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int], list[int]]:
-    """Return the special tokens that a tokenizer sets before, between and after the two texts of a pair."""
+    """Return the special tokens that a tokenizer adds before, between and after the two texts of a pair."""
     return _layout(tokenizer, "a", "a")
 
 
@@ -59,12 +61,12 @@ def _layout(tokenizer: "PreTrainedTokenizerFast", *texts: str) -> tuple[list[int
 def split_words(
     tokenizer: "PreTrainedTokenizerFast", sentences: Iterable[Sequence[str]]
 ) -> Iterator[list[list[int]]]:
-    """Yield the token ids of each word of each sentence, those that it has in running text.
+    """Yield the token ids of each word of each sentence, as in running text.
 
-    Where a tokenizer marks a word's beginning by the space before it (those of GPT-2, RoBERTa, ModernBERT, BLOOM, Qwen,
-    Gemma), a word by itself would have other pieces, as if it went on with the one before. So the words are joined by
-    spaces, and each gets the tokens that begin in it or at the space before it. A word that a token of the one before
-    it holds too gets those that it has after a space alone. An empty word may have none.
+    Some tokenizers mark the beginning of a word by the space before it (GPT-2, RoBERTa, ModernBERT, BLOOM, Qwen,
+    Gemma) and would tokenise a single word as the continuation of another. For these, the words are joined by spaces,
+    and each gets the tokens that begin in it or at the space before it. If the previous word's last token covers a
+    whole word, that word gets the tokens that it has alone after a space. An empty word may have no token.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def split_words(
 
 
 def takes_words_alone(tokenizer: "PreTrainedTokenizerFast") -> bool:
-    """Whether words have by themselves the pieces that they have in running text (BERT's, XLM-R's)."""
+    """Return whether a tokenizer splits single words as in running text (BERT's and XLM-R's do)."""
     words = ("a", "a", "b")
     return _alone(tokenizer, words) == _in_text(tokenizer, words)
 
@@ -91,7 +93,7 @@ def _alone(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[l
 def _in_text(tokenizer: "PreTrainedTokenizerFast", words: Sequence[str]) -> list[list[int]]:
     encoding = tokenizer(" ".join(words), add_special_tokens=False, return_offsets_mapping=True)
     lengths = np.array([len(word) + 1 for word in words[:-1]], dtype=int)
-    begins = np.concatenate([[0], np.cumsum(lengths) - 1])  # of each word, the space before it included
+    begins = np.concatenate([[0], np.cumsum(lengths) - 1])  # of each word, including the space before it
     starts = np.array([start for start, _ in encoding["offset_mapping"]], dtype=int)
     found = _gathered(encoding["input_ids"], np.searchsorted(begins, starts, side="right") - 1, len(words))
     return [

@@ -1,8 +1,8 @@
-"""Tagging of given tokens; micro F1 over chunks.
+"""Tagging of given tokens; the metric is micro F1 over chunks.
 
-The first subword of a token carries its tag; with a model that reads from left to right it is given the state of the
-last one, which alone has seen the whole token. A sentence too long for one input is split between tokens and its parts
-are joined again, so that no gold token is ever dropped.
+A token's tag is predicted at its first subword. In a left-to-right model, that subword gets the state of the token's
+last one, which has seen the whole token. A sentence that is too long is split between tokens and its parts are joined
+again, so that no gold token is dropped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100  # target of tokens that the loss leaves out
+IGNORED = -100  # target of tokens that the loss ignores
 
 
 class TagTerms:
-    """A tag a word."""
+    """One tag per word."""
 
     kinds = 1
 
@@ -50,17 +50,17 @@ class TagTerms:
         return replace(part, target=target)
 
     def chance(self, inputs: Sequence[Input]) -> float:
-        """Return 0: the same tag for every word is no chunk."""
+        """Return 0: a constant tag predicts no correct chunk."""
         return 0.0
 
 
 class Tagging(TrainedFormat):
-    """Rows `tokens` (words), `tags` (numbers of BIO labels, one a word).
+    """Rows `tokens` (words), `tags` (numbers of BIO labels, one per word).
 
     Parameters
     ----------
     chunk_rule : str
-        How tags are read as chunks, see `stilts.tasks.metrics.chunk_counts`.
+        How tags are parsed as chunks, see `stilts.tasks.metrics.chunk_counts`.
     """
 
     name = "tagging"
@@ -76,7 +76,7 @@ class Tagging(TrainedFormat):
         self.chunk_rule = chunk_rule
 
     def with_options(self, *, chunk_rule: str | None = None, doc_stride: int | None = None) -> "Tagging":
-        """Return this format with another way to read tags as chunks."""
+        """Return this format with another chunk rule."""
         return self if chunk_rule is None else Tagging(chunk_rule)
 
     def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
@@ -129,11 +129,11 @@ class Tagging(TrainedFormat):
         return [" ".join(labels[tag] for _, best in example for tag in best) for example in parts]
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
-        """Chunks of each sentence: in both, predicted, gold."""
+        """Chunks of each sentence: correct, predicted, gold."""
         return chunk_counts(*_named(rows, predictions, labels), self.chunk_rule)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
-        """Share of words with the right tag, which the F1 of chunks is not."""
+        """Percentage of words with the correct tag."""
         return {"token_accuracy": token_accuracy(*_named(split.rows, predictions, split.labels))}
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
@@ -144,11 +144,11 @@ class Tagging(TrainedFormat):
         return {"example": " ".join(row["tokens"]), "answer": "; ".join(name_chunks(row["tokens"], tags))}
 
     def scoring_options(self) -> dict[str, str]:
-        """Versions of seqeval differ in how they read tags as chunks."""
+        """The chunk rule, since versions of seqeval differ in it."""
         return {"chunk rule": self.chunk_rule}
 
     def write_predictions(self, rows: Sequence[Row], predictions: Sequence[str], names: Mapping[str, str]) -> str:
-        """One tag a line, an empty line between two sentences; StiltsError if a row has not a tag for each token."""
+        """One tag per line and an empty line between sentences; StiltsError if a row's tags do not match its tokens."""
         for row, tags in zip(rows, predictions, strict=False):
             if len(tags.split()) != len(row["tokens"]):
                 raise StiltsError(
@@ -175,18 +175,18 @@ def name_chunks(tokens: Sequence[str], tags: Iterable[str]) -> list[str]:
 def _named(
     rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str]
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Return the names of gold and of predicted tags, a list for each row."""
+    """Return the names of gold and predicted tags, one list per row."""
     gold = [[labels[tag] for tag in row["tags"]] for row in rows]
     return gold, [prediction.split() for prediction in predictions]
 
 
 def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
-    """Subwords of each token, at most `room` and at least one: an empty one stands as the tokenizer's unknown token.
+    """Return 1 to `room` subwords for each token; a token without subwords gets a substitute.
 
     Raises
     ------
     StiltsError
-        If there is an empty one and no such token.
+        If a substitute is needed and the tokenizer has none.
     """
     words = [word[:room] for word in found]
     if all(words):
@@ -202,12 +202,12 @@ def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) 
 
 
 def _stand_ins(tokenizer) -> tuple[int | None, ...]:
-    """Tokens that may stand for a word without any: byte-level tokenizers have no unknown one."""
+    """Return possible substitutes for a word without tokens: byte-level tokenizers have no unknown token."""
     return tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id, tokenizer.eos_token_id
 
 
 def _pieces(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
-    """Yield word ranges (start, stop) whose subwords fit into `room`, as few as a greedy walk finds."""
+    """Yield word ranges (start, stop) whose subwords fit into `room`, filled greedily."""
     start = used = 0
     for i, length in enumerate(lengths):
         if used + length > room:

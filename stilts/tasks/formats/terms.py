@@ -1,8 +1,7 @@
-"""What the head of a format chooses: terms, each one symbol among so many options.
+"""Terms: the symbols that a format's head predicts, each among a number of options.
 
-The class of a sentence is one term, the tags of a sentence are a term each, an answer is two (its start and its end).
-With them labels can be drawn from a model's own predictions, coded without any model, and their entropy taken, for
-every format alike.
+The class of a sentence is one term, each tag of a sentence is one, and an answer has two (its start and its end). They
+allow all formats to be treated alike when labels are sampled from predictions, coded, or measured by their entropy.
 """
 
 from collections.abc import Sequence
@@ -23,29 +22,29 @@ class Terms(Protocol):
     Attributes
     ----------
     kinds : int
-        Kinds of terms, which take turns in an input and have a distribution each: start and end of an answer are two.
+        Number of kinds of terms, which alternate in an input. Each has its own distribution: an answer's start and end.
     """
 
     kinds: int
 
     def symbols(self, part: Input) -> np.ndarray:
-        """Return the true symbols of an input, numbers (terms,)."""
+        """Return the gold symbols of an input as numbers, (terms,)."""
 
     def options(self, part: Input, labels: int) -> np.ndarray:
-        """Return among how many options each symbol is, (terms,); `labels` is the number of the head's own."""
+        """Return the number of options of each symbol, (terms,); `labels` is the number of the head's labels."""
 
     def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        """Return what the head says of one input alone as (terms, options)."""
+        """Return the head's output for a single input as (terms, options)."""
 
     def replaced(self, part: Input, symbols: np.ndarray) -> Input:
         """Return the input with other symbols (terms,)."""
 
     def chance(self, inputs: Sequence[Input]) -> float:
-        """Return the score, in percent, of the best prediction that does not look at an input."""
+        """Return the score, in percent, of the best prediction that ignores the input."""
 
 
 class ClassTerms:
-    """One label an input."""
+    """One label per input."""
 
     kinds = 1
 
@@ -58,7 +57,7 @@ class ClassTerms:
         return np.array([labels])
 
     def logits(self, logits: "torch.Tensor", part: Input) -> "torch.Tensor":
-        """Return the head's output as it is, (1, labels)."""
+        """Return the head's output unchanged, (1, labels)."""
         return logits
 
     def replaced(self, part: Input, symbols: np.ndarray) -> Input:
@@ -71,15 +70,15 @@ class ClassTerms:
 
 
 def uniform_bits(terms: Terms, inputs: Sequence[Input], labels: int) -> float:
-    """Return the bits that the symbols of all inputs cost where every option is equally likely."""
+    """Return the code length, in bits, of the symbols of all inputs if all options are equally likely."""
     return float(sum(np.log2(terms.options(part, labels)).sum() for part in inputs))
 
 
 def label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
-    """Return the entropy, in bits a term, of the symbols' distribution over all inputs.
+    """Return the entropy, in bits per term, of the symbols' distribution over all inputs.
 
-    It is that of the observed shares, which is too low where symbols are many and examples few. Of several kinds of
-    terms the mean is given.
+    This is the plug-in estimate, which is too low for many symbols and few examples. Several kinds of terms are
+    averaged.
     """
     from scipy.stats import entropy
 
@@ -89,14 +88,14 @@ def label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
 
 
 def draw_input(terms: Terms, part: Input, logits: "torch.Tensor", generator: "torch.Generator") -> Input:
-    """Return an input with symbols that are drawn from what the head says of it.
+    """Return an input with symbols sampled from the head's distribution.
 
     Parameters
     ----------
     logits : Tensor
         The head's output for this input alone.
     generator : torch.Generator
-        Of the CPU.
+        Generator on the CPU.
     """
     import torch
 
@@ -105,6 +104,6 @@ def draw_input(terms: Terms, part: Input, logits: "torch.Tensor", generator: "to
 
 
 def measure_most_frequent(terms: Terms, inputs: Sequence[Input]) -> float:
-    """Return the share of the most frequent symbol, in percent."""
+    """Return the percentage of the most frequent symbol."""
     counts = np.unique(np.concatenate([terms.symbols(part) for part in inputs]), return_counts=True)[1]
     return 100 * float(counts.max() / counts.sum())
