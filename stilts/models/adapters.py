@@ -1,8 +1,8 @@
-"""Low-rank adapters (LoRA) of an encoder: new ones, those that an earlier training left, and their merging.
+"""Low-rank adapters (LoRA) of an encoder: adding new ones, continuing with trained ones, and merging.
 
-An adapter stands beside each linear layer of the encoder's blocks and adds ``alpha / rank * B A x`` to what that gives
-for x; A and B are trained, the layer is not (Hu et al. 2022, arXiv:2106.09685). `peft` computes and merges them. The
-state of an encoder with adapters tells all of them: the weights below, A and B of each layer, and `ALPHA`.
+An adapter adds ``alpha / rank * B A x`` to the output of a linear layer in the encoder's blocks for input x; A and B
+are trained, the layer is frozen (Hu et al. 2022, arXiv:2106.09685). `peft` computes and merges them. The state of an
+encoder with adapters contains the base weights, A and B of each layer, and `ALPHA`.
 """
 
 import random
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 State = Mapping[str, torch.Tensor]  # an encoder's weights, by their names in it
 
 ALPHA = "adapter_alpha"
-_NAME = "default"  # what peft calls adapters that have no other name
+_NAME = "default"  # peft's default name of an adapter
 _A, _B = (f".lora_{letter}.{_NAME}.weight" for letter in "AB")
 
 
 def begin(
     encoder: "PreTrainedModel", state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str
 ) -> None:
-    """Give a public encoder the weights that a training starts from, and the adapters that it trains, if any.
+    """Load the weights from which a training starts into a public encoder, and add adapters if the settings do.
 
     Parameters
     ----------
     state : mapping of str to Tensor, optional
-        Of the encoder as an earlier training left it. Its adapters are merged, if they do not go on.
+        State of the encoder after an earlier training. Its adapters are merged unless they are continued.
     goes_on : bool
-        Whether a training with adapters goes on with those of the state, not with new ones. Those in frozen layers
-        stay, and are not trained.
+        Whether a training with adapters continues with those of the state instead of new ones. Adapters in frozen
+        layers are kept, but not trained.
     draw : str
-        Decides the first values of new adapters, which change nothing of what the encoder computes. Two phases should
-        differ in it: new adapters after merged ones would else begin in the space that those were trained in.
+        Seed of new adapters, whose initial output is zero. Two phases should use different seeds: otherwise, new
+        adapters start in the subspace in which the merged ones were trained.
 
     Raises
     ------
     StiltsError
-        If the encoder has no layer that takes an adapter, or those that should go on are not there or are others than
-        the settings say.
+        If no layer of the encoder can take an adapter, or the adapters to continue are missing or do not match the
+        settings.
     """
     if settings.lora and goes_on:
         held = _held(state or {})
@@ -63,7 +63,7 @@ def begin(
 
 
 def load_merged(encoder: "PreTrainedModel", state: State) -> None:
-    """Give an encoder without adapters the weights of a state, in which those of its adapters are added up."""
+    """Load a state, with its adapters merged, into an encoder without adapters."""
     if not has_adapters(state):
         encoder.load_state_dict(state)
         return
@@ -75,29 +75,25 @@ def load_merged(encoder: "PreTrainedModel", state: State) -> None:
 
 
 def has_adapters(state: State) -> bool:
-    """Whether a state is of an encoder with adapters that are not merged."""
+    """Return whether a state contains unmerged adapters."""
     return ALPHA in state
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a weight of this name is one of an adapter's matrices."""
+    """Return whether a weight of this name belongs to an adapter."""
     return name.endswith((_A, _B))
 
 
 def layer_number(name: str) -> int | None:
-    """Return the number of the block that a module or weight of an encoder is in, from 0; None outside of them.
+    """Return the number, from 0, of the block to which a module or weight belongs; None outside of blocks.
 
-    Blocks stand in a list, whatever its name is ("encoder.layer.3", "h.3"); where lists hold lists, as in T5
-    ("encoder.block.3.layer.0"), the outermost counts.
+    It is the first number in the name ("encoder.layer.3", "h.3", in T5 "encoder.block.3.layer.0").
     """
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
 def adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:
-    """Return the linear layers of all blocks from number `frozen_layers` on: of attention and feed-forward.
-
-    GPT-2's are of the class Conv1D, which is linear too.
-    """
+    """Return the names of the linear layers (GPT-2's Conv1D included) in all blocks from `frozen_layers` on."""
     from transformers.pytorch_utils import Conv1D
 
     linear = (name for name, module in encoder.named_modules() if isinstance(module, nn.Linear | Conv1D))
@@ -106,7 +102,7 @@ def adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Adapters:
-    """The layers that have one, and the settings that all share."""
+    """The layers with an adapter, and the adapters' common settings."""
 
     layers: frozenset[str]
     rank: int
@@ -114,7 +110,7 @@ class _Adapters:
 
 
 def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters:
-    """Return the adapters that the settings ask for."""
+    """Return the adapters that the settings request."""
     lora: LoraSettings = settings.lora
     layers = adaptable_layers(encoder, settings.frozen_layers)
     if not layers:
@@ -126,7 +122,7 @@ def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters
 
 
 def _held(state: State) -> _Adapters:
-    """Return the adapters that a state holds."""
+    """Return the adapters in a state."""
     if not has_adapters(state):
         raise StiltsError("the checkpoint that this training goes on from has no adapters; train it with lora first")
     layers = [name.removesuffix(_A) for name in state if name.endswith(_A)]
@@ -134,7 +130,7 @@ def _held(state: State) -> _Adapters:
 
 
 def _check(held: _Adapters, wanted: _Adapters) -> None:
-    """Refuse to go on with adapters that are not what the settings say."""
+    """Raise StiltsError if adapters to continue do not match the settings."""
     for what, there, asked in (("rank", held.rank, wanted.rank), ("alpha", held.alpha, wanted.alpha)):
         if there != asked:
             raise StiltsError(
@@ -149,7 +145,7 @@ def _check(held: _Adapters, wanted: _Adapters) -> None:
 
 
 def _add(encoder: "PreTrainedModel", adapters: _Adapters, dropout: float) -> "LoraModel":
-    """Put new adapters, which add nothing yet, beside layers of an encoder, and freeze the rest of it."""
+    """Add new adapters, whose output is zero at first, to an encoder and freeze its other weights."""
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
     from transformers.pytorch_utils import Conv1D

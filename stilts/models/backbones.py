@@ -1,27 +1,27 @@
-"""What the three architectures give to heads: a hidden state for each token of an input, and how these are pooled.
+"""The hidden states that the three architectures provide for each token of an input, and how they are pooled.
 
 ================== ===================================== ============================= ================================
 architecture       hidden states of an input's tokens    one vector for classification vector for retrieval
 ================== ===================================== ============================= ================================
 encoder            the last layer's                      mean over the tokens          mean over the tokens
 decoder            the last layer's, of which each has   that of the last token, which mean weighted by position, since
-                   seen the tokens up to its own         alone has seen the whole      later states have seen more
+                   seen the tokens up to its own         alone has seen all            later states have seen more
 encoder-decoder    the decoder's last layer's, where     that of the last token        mean over the encoder's states
                    the decoder reads the input again,
                    one token later
 ================== ===================================== ============================= ================================
 
-Sources: the last token for a decoder is that of GPT (Radford et al. 2018, section 3.3); a decoder that reads the input
-again, for classification, tagging and answer spans alike, is BART's way (Lewis et al. 2020, arXiv:1910.13461, sections
-3.1 and 3.2); the mean by position is SGPT's (Muennighoff 2022, arXiv:2202.08904, section 4); the mean over an
-encoder-decoder's encoder is the best of those that Sentence-T5 compares (Ni et al. 2022, arXiv:2108.08877).
+Sources: a decoder's last token as in GPT (Radford et al. 2018, section 3.3); the input repeated in the decoder for
+classification, tagging and answer spans as in BART (Lewis et al. 2020, arXiv:1910.13461, sections 3.1 and 3.2); the
+mean weighted by position as in SGPT (Muennighoff 2022, arXiv:2202.08904, section 4); the mean over the encoder of an
+encoder-decoder is the best variant of Sentence-T5 (Ni et al. 2022, arXiv:2108.08877).
 
-A decoder's state of a token knows nothing of what follows. So the state of a word's last subword stands for the word in
-tagging. For answer spans there is no such remedy: where an answer starts is said before it is read. The question comes
-before the context for all architectures, so that a decoder has read it.
+A decoder's state has not seen the tokens after it. In tagging, a word is therefore represented by its last subword. For
+answer spans there is no such remedy: the start is predicted before the answer is read. The question precedes the
+context in all architectures, so that a decoder has read it.
 
-No setting of a model tells whether it is a decoder (BERT can be one, and a Gemma none), so the model is asked: it is
-one if a changed last token leaves the states before it as they are.
+A model's config does not tell reliably whether it is a decoder (a BERT can be one, and a Gemma may not be), so it is
+tested: in a decoder, changing the last token does not change the states before it.
 """
 
 from typing import Literal
@@ -36,7 +36,7 @@ Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 
 
 def architecture(model: PreTrainedModel) -> Architecture:
-    """Return which of the three a model is."""
+    """Return the architecture of a model."""
     if model.config.is_encoder_decoder:
         return "encoder-decoder"
     return "decoder" if _is_causal(model) else "encoder"
@@ -54,12 +54,12 @@ def _is_causal(model: PreTrainedModel) -> bool:
 
 
 class Backbone:
-    """A model without heads, of any architecture: token ids and attention mask to hidden states.
+    """A model without heads, of any architecture, which maps token ids and attention mask to hidden states.
 
     Parameters
     ----------
     model : PreTrainedModel
-        As `stilts.models.encoders.load_encoder` gives it.
+        Model from `stilts.models.encoders.load_encoder`.
 
     Attributes
     ----------
@@ -73,10 +73,10 @@ class Backbone:
     def token_states(
         self, ids: torch.Tensor, mask: torch.Tensor, written: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the hidden states that heads read, (sequences, tokens, hidden), for ids and mask (sequences, tokens).
+        """Return the hidden states for heads, (sequences, tokens, hidden), for ids and mask (sequences, tokens).
 
-        Where `written` (sequences, written tokens) is given, what an encoder-decoder is to write instead of reading its
-        input again, they are the states that write its tokens: (sequences, written tokens, hidden).
+        If `written` (sequences, written tokens) is given, an encoder-decoder's decoder generates it instead of reading
+        the input again, and its states are returned: (sequences, written tokens, hidden).
         """
         inputs = {"input_ids": ids, "attention_mask": mask}
         if self.architecture == "encoder-decoder":
@@ -84,13 +84,13 @@ class Backbone:
         return self.model(**inputs).last_hidden_state
 
     def text_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the hidden states that a vector for retrieval is made of, (sequences, tokens, hidden)."""
+        """Return the hidden states that are pooled for retrieval, (sequences, tokens, hidden)."""
         return self._reader(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def layer_states(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return such states of every layer, (sequences, tokens, hidden) each; the first are the embeddings."""
+        """Return these states for every layer, (sequences, tokens, hidden) each; the first are the embeddings."""
         output = self._reader(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        # Where a model ends with a normalisation, some count it to the last layer and some do not.
+        # Models differ in whether their last entry of hidden_states includes a final normalisation.
         return (*output.hidden_states[:-1], output.last_hidden_state)
 
     @property
@@ -98,18 +98,18 @@ class Backbone:
         return self.model.get_encoder() if self.architecture == "encoder-decoder" else self.model
 
     def input_weights(self, mask: torch.Tensor) -> torch.Tensor:
-        """Return what each token's state counts where one vector stands for an input, (sequences, tokens)."""
+        """Return each token's weight in the mean that represents an input, (sequences, tokens)."""
         if self.architecture == "encoder":
             return mask
         return nn.functional.one_hot(mask.sum(1) - 1, mask.shape[1])
 
     def text_weights(self, mask: torch.Tensor) -> torch.Tensor:
-        """Return what each token's state counts in a vector for retrieval, (sequences, tokens)."""
+        """Return each token's weight in a vector for retrieval, (sequences, tokens)."""
         return mask * mask.cumsum(1) if self.architecture == "decoder" else mask
 
 
 def shifted(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
-    """Return what a decoder reads so that it writes `ids`, (sequences, tokens): its first token, then all but the last.
+    """Return the decoder inputs for the targets `ids`, (sequences, tokens): start token, then all ids but the last.
 
     Raises
     ------
@@ -129,9 +129,9 @@ def shifted(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
 
 
 def name_tied_weights_once(model: PreTrainedModel) -> PreTrainedModel:
-    """Have a model's state hold a weight of several names (the embeddings of T5's halves) under the first alone.
+    """Make a model's state contain tied weights (such as the embeddings of T5's halves) only under their first name.
 
-    Files of safetensors hold no tensor twice. Such a state is loaded again as any other.
+    Safetensors files cannot contain a tensor twice. Such a state can be loaded like any other.
     """
     model.register_state_dict_post_hook(_drop_twins)
     model.register_load_state_dict_pre_hook(_restore_twins)
@@ -139,7 +139,7 @@ def name_tied_weights_once(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _twins(model: nn.Module) -> dict[str, str]:
-    """Return the further names of tied weights -> the first one."""
+    """Return further names of tied weights -> their first name."""
     first: dict[int, str] = {}
     twins = {}
     for name, weight in model.named_parameters(remove_duplicate=False):

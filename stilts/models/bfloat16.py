@@ -1,7 +1,7 @@
-"""Matrix products in bfloat16 on a processor that has no instructions for them.
+"""Fast bfloat16 matrix products on a CPU without instructions for them, where PyTorch is ten times slower.
 
-PyTorch then multiplies number by number, ten times slower than in single precision. The product of the same rounded
-numbers in single precision, rounded at its end, is what such instructions compute, which add up in single precision.
+The inputs are multiplied in single precision and the result is rounded. The instructions would give the same, since
+they accumulate in single precision.
 """
 
 from typing import Any
@@ -26,14 +26,14 @@ _PRODUCTS = frozenset(
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16."""
+    """Return whether a device has instructions for bfloat16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu.get_capabilities().get("avx512_bf16", False)
 
 
 class ProductsInSinglePrecision(TorchDispatchMode):
-    """While it is entered, products of bfloat16 tensors are computed in single precision and rounded to bfloat16."""
+    """A context in which products of bfloat16 tensors are computed in single precision and rounded to bfloat16."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         """Call an operator; see `torch.utils._python_dispatch.TorchDispatchMode`."""
@@ -41,7 +41,7 @@ class ProductsInSinglePrecision(TorchDispatchMode):
         if function not in _PRODUCTS or not any(map(_is_rounded, (*args, *kwargs.values()))):
             return function(*args, **kwargs)
         found = function(*map(_widened, args), **{name: _widened(value) for name, value in kwargs.items()})
-        # Attention returns, beside its outputs, the logarithms of its sums, which are in single precision always.
+        # Besides its outputs, attention returns the logarithms of its sums, which are always in single precision.
         many = isinstance(found, tuple)
         if not many:
             return found.bfloat16()

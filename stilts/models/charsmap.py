@@ -1,7 +1,7 @@
-"""A `tokenizers` normaliser from a plain map of characters, as SentencePiece compiles one into a model.
+"""Compiles a map of characters into a `tokenizers` normaliser, as SentencePiece does.
 
-`tokenizers.normalizers.Precompiled` takes SentencePiece's compiled form: a double-array trie (the darts-clone layout)
-followed by the replacements, each ended by a zero byte. This module writes that form.
+`tokenizers.normalizers.Precompiled` reads SentencePiece's compiled format: a double-array trie (darts-clone layout),
+followed by the zero-terminated replacements. This module writes that format.
 """
 
 import struct
@@ -10,19 +10,19 @@ from collections.abc import Mapping
 
 from tokenizers.normalizers import Precompiled
 
-# Units of the double array. A branch: bits 0-7 its byte, bit 8 "a key ends here", bits 10-30 the way to its children
-# (an exclusive or with its own place). An end: bit 31 and the place of its replacement.
+# Units of the double array. A branch: bits 0-7 its byte, bit 8 "a key ends here", bits 10-30 the offset of its children
+# (XOR with its own place). A leaf: bit 31 and the place of its replacement.
 _KEY_ENDS = 1 << 8
 _OFFSET_SHIFT = 10
 _END = 1 << 31
 
-# `Precompiled` looks up a whole grapheme only below six bytes; letters composed of so few stand below this point.
+# `Precompiled` looks up whole graphemes only if they have less than six bytes; their composed letters are below this.
 _LAST_SHORT_COMPOSED = 0x3100
 _LONGEST_GRAPHEME = 5
 
 
 def composed_pairs() -> dict[str, str]:
-    """Letter + combining mark -> composed letter, for every pair of at most five bytes: others are never looked up.
+    """Return letter + combining mark -> composed letter, for all pairs of at most five bytes; others are never used.
 
     The pairs follow from Unicode's canonical decompositions, which its stability policy freezes.
     """
@@ -40,9 +40,9 @@ def composed_pairs() -> dict[str, str]:
 
 
 def precompiled(replacements: Mapping[str, str]) -> Precompiled:
-    """Normaliser that replaces each key, where `Precompiled` looks it up, by its value.
+    """Return a normaliser that replaces keys by their values.
 
-    It looks up single characters, and graphemes of at most five bytes as a whole (the shortest key that begins one).
+    It looks up single characters, and whole graphemes of at most five bytes (by the shortest key that begins one).
     """
     blob, places = bytearray(), {}
     for text in sorted(set(replacements.values())):
@@ -54,7 +54,7 @@ def precompiled(replacements: Mapping[str, str]) -> Precompiled:
 
 
 def _trie(keys: Mapping[bytes, int]) -> dict:
-    """Nested dictionaries byte -> child; under byte 0 of a node where a key ends, the value of that key."""
+    """Return nested dictionaries byte -> child; byte 0 of a node where a key ends holds the value of that key."""
     root: dict = {}
     for key, value in keys.items():
         node = root
@@ -65,10 +65,10 @@ def _trie(keys: Mapping[bytes, int]) -> dict:
 
 
 def _double_array(root: dict) -> list[int]:
-    """Lay the trie out: the children of a node stand at `base ^ byte`, and no two nodes share a base."""
+    """Return the trie as a double array: children of a node are at `base ^ byte`, and no two nodes share a base."""
     units: dict[int, int] = {0: 0}
     bases: set[int] = {0}
-    searched: dict[int, int] = {}  # number of children -> the base that the last node of that size took
+    searched: dict[int, int] = {}  # number of children -> the base of the last node of that size
     waiting = [(0, root)]
     for place, node in waiting:
         base = searched.get(len(node), 1)
@@ -81,6 +81,6 @@ def _double_array(root: dict) -> list[int]:
             units[base ^ byte] = (_END | child) if byte == 0 else byte
             if byte:
                 waiting.append((base ^ byte, child))
-    # Whole blocks of 256, so that no lookup of any byte leaves the array.
+    # Whole blocks of 256, so that no lookup of a byte is out of bounds.
     size = (max(units) | 0xFF) + 1
     return [units.get(place, 0) for place in range(size)]

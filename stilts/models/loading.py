@@ -1,4 +1,4 @@
-"""Models and tokenizers of `transformers` from folders whose files are checked; whatever it raises becomes one line."""
+"""Load models and tokenizers of `transformers` from checked folders, with errors of one line."""
 
 import inspect
 import math
@@ -32,21 +32,21 @@ from stilts.models.encoder_files import (
 )
 from stilts.study.errors import StiltsError
 
-_MOST = 2  # a model has at most so many times the weights of its files: what is not there is drawn, a pooler or nothing
+_MOST = 2  # maximum ratio of a model's weights to those in its files; only a pooler may be missing there
 
 
 def load_config(folder: Path, name: str) -> PretrainedConfig:
-    """Return a folder's settings as `transformers` has them; how attention is computed is for us to say, not for them.
+    """Return a folder's config, without its choice of attention implementation.
 
     Parameters
     ----------
     name : str
-        What the encoder is called in messages, and where `transformers` knows a repository of the Hub by its name.
+        Name of the encoder for messages, and for `transformers`, which recognises Hub repositories by it.
 
     Raises
     ------
     StiltsError
-        The settings make no model of `transformers`.
+        If `transformers` has no model for the config.
     """
     family = read_config(folder, name)["model_type"]
     if family not in CONFIG_MAPPING:
@@ -62,12 +62,12 @@ def load_config(folder: Path, name: str) -> PretrainedConfig:
 
 
 def load_folder(folder: Path, name: str) -> PreTrainedModel:
-    """Return the model of a folder that `stilts.models.encoder_files.check_folder` found right, in 32-bit floats.
+    """Return the model of a folder that passed `stilts.models.encoder_files.check_folder`, in 32-bit floats.
 
     Raises
     ------
     StiltsError
-        Settings and weights are of different models, or the model computes nothing of use.
+        If config and weights belong to different models, or the model's states are invalid.
     """
     config, weights = load_config(folder, name), read_weights(folder, name)
     _check_size(config, weights, name)
@@ -79,7 +79,7 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are named below
+            ignore_mismatched_sizes=True,  # they are reported below
             **without_pooler(config),
         )
     for key, held, described in sorted(loading["mismatched_keys"]):
@@ -95,7 +95,7 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
             f"encoder {name}: {WEIGHTS} has weights of more layers than {CONFIG} says, the first is '{more[0]}'; the "
             "two are of different models"
         )
-    if config.pad_token_id is None:  # most decoders have none; the attention mask hides whatever stands there
+    if config.pad_token_id is None:  # most decoders have none; the attention mask hides padding
         model.config.pad_token_id = 0
     model = name_tied_weights_once(model).eval()
     _check_states(model, name)
@@ -103,12 +103,12 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
 
 
 def load_folder_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
-    """Return the tokenizer of such a folder, as its files are: `transformers` would make an empty one of none.
+    """Return the tokenizer of a checked folder; `transformers` alone would make an empty one if files are missing.
 
     Raises
     ------
     StiltsError
-        A file is missing or cannot be read, or tokens have no row in the embeddings.
+        If a file is missing or cannot be read, or tokens have no row in the embeddings.
     """
     if (folder / TOKENIZER).exists():
         with opening(name, TOKENIZER):
@@ -116,7 +116,7 @@ def load_folder_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
     config = load_config(folder, name) if (folder / CONFIG).exists() else None
     with opening(name, "the tokenizer's files (tokenizer_config.json)"):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
-        # Some files say how long texts are cut that are read in no study by their length alone.
+        # Some files set truncation or padding, which the study controls itself.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
         last = max(tokenizer.get_vocab().values(), default=-1)
@@ -135,21 +135,23 @@ def load_folder_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
 
 
 def without_pooler(config: PretrainedConfig) -> Mapping[str, bool]:
-    """Return the option that leaves a pooler out of a model, where its class has that option."""
+    """Return the option that omits the pooler, if the model's class has it."""
     known = type(config) in MODEL_MAPPING
     optional = known and "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)]).parameters
     return {"add_pooling_layer": False} if optional else {}
 
 
 def further_layers(unexpected: Iterable[str], expected: Iterable[str]) -> list[str]:
-    """Return the weights that differ from those of a model in a layer's number alone, in order; heads are no such ones.
+    """Return the unexpected weights, sorted, that belong to additional layers, and not for example to a head.
+
+    Their names differ from those of expected weights only in the number of the layer.
 
     Parameters
     ----------
     unexpected : iterable of str
-        Names in a file that a model has not; they may begin with the name of the model within a larger one.
+        Names in a file that the model does not have; they may have a prefix.
     expected : iterable of str
-        The model's.
+        Names of the model's weights.
     """
     known = {_unnumbered(name) for name in expected}
     found = []
@@ -165,7 +167,7 @@ def _unnumbered(name: str) -> str:
 
 
 def _check_size(config: PretrainedConfig, weights: Mapping[str, Weight], name: str) -> None:
-    """Refuse settings of a far larger model than the weights are of, before memory is taken for it."""
+    """Refuse a config of a far larger model than the weights, before memory is allocated for it."""
     with opening(name, CONFIG), torch.device("meta"):
         model = AutoModel.from_config(config, **without_pooler(config))
         described = sum(weight.numel() for weight in model.parameters())
@@ -178,7 +180,7 @@ def _check_size(config: PretrainedConfig, weights: Mapping[str, Weight], name: s
 
 
 def _check_states(model: PreTrainedModel, name: str) -> None:
-    """Have the model read a few tokens: it must be one of texts, and its states must be numbers."""
+    """Run the model on a few tokens to check that it reads text and that its states are finite."""
     with opening(name, f"{WEIGHTS} by {CONFIG}"), torch.inference_mode():
         ids = torch.tensor([[0, 1, 2, 3]])
         options = {"decoder_input_ids": ids} if architecture(model) == "encoder-decoder" else {}

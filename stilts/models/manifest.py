@@ -1,7 +1,7 @@
-"""What a prepared encoder's folder says of itself, and whether it is as it was sealed.
+"""The manifest of a prepared encoder's folder, and checking the folder against it.
 
-A prepared encoder is an ordinary `transformers` folder with two more files: `stilts.json` (where it comes from, and the
-size and SHA-256 of every file) and `texts.npy` (digests of the texts that its vocabulary was trimmed to).
+A prepared encoder is an ordinary `transformers` folder with two more files: `stilts.json` (the manifest: its origin,
+and the size and SHA-256 of every file) and `texts.npy` (digests of the texts to which its vocabulary was trimmed).
 """
 
 import json
@@ -21,7 +21,7 @@ TEXTS = "texts.npy"
 
 
 def read_text_keys(folder: Path) -> "np.ndarray | None":
-    """Return the digests of the texts that a prepared encoder takes; None where it takes any."""
+    """Return the digests of the texts that a prepared encoder covers; None if it accepts any text."""
     import numpy as np
 
     manifest = read_manifest(folder)
@@ -31,13 +31,13 @@ def read_text_keys(folder: Path) -> "np.ndarray | None":
 
 
 def refuse_damaged(folder: Path) -> None:
-    """Raise StiltsError where a folder is a prepared encoder, but not as it was sealed."""
+    """Raise StiltsError if a folder is a damaged prepared encoder."""
     if stands(folder / MANIFEST, "encoder file") and (damage := damage_of(folder)):
         raise StiltsError(f"encoder {folder}: the prepared folder is damaged ({damage}); prepare it again")
 
 
 def damage_of(folder: Path) -> str | None:
-    """What is wrong with a prepared folder, or None."""
+    """Return a description of the damage to a prepared folder, or None."""
     manifest = read_manifest(folder)
     if manifest is None:
         return f"{MANIFEST} is missing or holds something else"
@@ -52,7 +52,7 @@ def damage_of(folder: Path) -> str | None:
 
 
 def read_manifest(folder: Path) -> dict | None:
-    """What a prepared folder says it is for, None where it does not; StiltsError where that may not be read."""
+    """Return the manifest of a folder, None if it is missing or invalid; StiltsError if it cannot be read."""
     path = folder / MANIFEST
     try:
         with readable(path, "encoder file"):
@@ -64,12 +64,12 @@ def read_manifest(folder: Path) -> dict | None:
 
 
 def file_entry(path: Path) -> dict[str, int | str]:
-    """Return size and SHA-256 of a file, as a manifest holds them."""
+    """Return the manifest entry of a file: its size and SHA-256."""
     status = path.stat()
     return {"size": status.st_size, "sha256": _file_sha256(path, status.st_size, status.st_mtime_ns)}
 
 
 @lru_cache(maxsize=256)
 def _file_sha256(path: Path, size: int, modified: int) -> str:
-    """Digest of a file; size and time of change stand in the key so that a changed file is read again."""
+    """Return the SHA-256 of a file; size and modification time make the cache miss for a changed file."""
     return sha256(path)

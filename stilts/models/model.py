@@ -1,4 +1,4 @@
-"""One shared encoder and a head for each task."""
+"""The multi-task model: one shared encoder and a head for each task."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -32,14 +32,14 @@ class MultiTaskModel(nn.Module):
     encoder : PreTrainedModel
         Any model of `transformers` without a head: an encoder, a decoder or an encoder-decoder.
     heads : mapping of str to nn.Module
-        Task -> head, as `stilts.tasks.formats.base.Format.head` makes it.
+        Task -> head, see `stilts.tasks.formats.base.TrainedFormat.head`.
     pooler : Pooler, optional
-        Between the encoder and the heads of whole inputs that are of the style "pooler".
+        Pooler below the heads for whole inputs, for heads of the style "pooler".
 
     Raises
     ------
     StiltsError
-        There is a pooler, but of a decoder's states the first, which it takes, has read nothing.
+        If there is a pooler but the model is not an encoder: the first token of a decoder has seen no other token.
     """
 
     def __init__(self, encoder: PreTrainedModel, heads: Mapping[str, nn.Module], pooler: Pooler | None = None):
@@ -63,10 +63,9 @@ class MultiTaskModel(nn.Module):
         return self.heads[task_name(task)](States(self, batch))
 
     def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str) -> None:
-        """Take the encoder that an earlier training left, if any, and the adapters that the settings train, if any.
+        """Load encoder and pooler from an earlier training's state, if given, and add adapters if the settings do.
 
-        See `stilts.models.adapters.begin`, to which an encoder's part of `state` goes; the pooler, if there is one,
-        goes with the encoder, the heads stay as they are.
+        See `stilts.models.adapters.begin`, which gets the encoder's part of `state`. The heads are unchanged.
         """
         own = take_encoder(state) if state is not None else None
         adapters.begin(self.encoder, own, settings, goes_on=goes_on, draw=draw)
@@ -74,7 +73,7 @@ class MultiTaskModel(nn.Module):
             self._load_pooler(state)
 
     def load_encoder(self, state: State) -> None:
-        """Take encoder and pooler of another model's state, adapters merged; no weight may be missing. Heads stay."""
+        """Load encoder, with adapters merged, and pooler from a state in which no weight may be missing."""
         adapters.load_merged(self.encoder, take_encoder(state))
         self._load_pooler(state)
 
@@ -83,20 +82,20 @@ class MultiTaskModel(nn.Module):
             self.pooler.load_state_dict(_part(state, "pooler."))
 
     def load(self, state: State) -> None:
-        """Take another model's encoder, adapters merged, and of its heads those of this model; none may be missing."""
+        """Load encoder, with adapters merged, pooler, and this model's heads from a state; none may be missing."""
         self.load_encoder(state)
         for task, head in self.heads.items():
             head.load_state_dict(_part(state, f"heads.{task}."))
 
     def load_heads(self, state: State) -> None:
-        """Take those of another model's heads that this one has too; the others stay as they are."""
+        """Load the heads of a state that this model has too; its other heads are unchanged."""
         for task, head in self.heads.items():
             if own := _part(state, f"heads.{task}."):
                 head.load_state_dict(own)
 
     @property
     def device(self) -> torch.device:
-        """Device of the encoder."""
+        """The device of the encoder."""
         return self.encoder.device
 
 
@@ -106,10 +105,10 @@ class Batch(NamedTuple):
     Attributes
     ----------
     positions : Tensor (chosen, 2), optional
-        Rows and columns of the tokens that alone go through a head that asks for them: the logits of all tokens over a
-        vocabulary would fill the memory. They are positions in `written` where that is given.
+        Rows and columns of the tokens for heads over the vocabulary, since the logits of all tokens would fill the
+        memory. They refer to `written` if that is given.
     ends : Tensor (sequences, tokens), optional
-        Of use to a decoder alone: the tokens whose states stand for those in their places.
+        For decoders only: the position of the token whose state represents each token, see `Input`.
     written : Tensor (sequences, written tokens), optional
         See `stilts.models.backbones.Backbone.token_states`.
     """
@@ -128,29 +127,29 @@ class Batch(NamedTuple):
 
 
 class States:
-    """What a model makes of a batch, see `stilts.tasks.formats.heads.BatchStates`."""
+    """The states of a model for a batch, see `stilts.tasks.formats.heads.BatchStates`."""
 
     def __init__(self, model: MultiTaskModel, batch: Batch):
         self._model, self._batch = model, batch
 
     def tokens(self) -> torch.Tensor:
-        """Return a state for each token, (sequences, tokens, hidden); of a decoder those of the words' ends."""
+        """Return a state for each token, (sequences, tokens, hidden); in a decoder, that of its word's last token."""
         hidden, ends = self._hidden(), self._batch.ends
         if ends is None or self._model.backbone.architecture != "decoder":
             return hidden
         return hidden.gather(1, ends.unsqueeze(-1).expand_as(hidden))
 
     def token_weights(self) -> torch.Tensor:
-        """Return what each of these counts where one vector stands for an input, (sequences, tokens)."""
+        """Return each token's weight in the mean that represents an input, (sequences, tokens)."""
         return self._model.backbone.input_weights(self._batch.mask)
 
     def text_vectors(self) -> torch.Tensor:
-        """Return the vectors by which texts are compared, (sequences, hidden), float32."""
+        """Return the text vectors for retrieval, (sequences, hidden), float32."""
         backbone, batch = self._model.backbone, self._batch
         return mean_pool(backbone.text_states(batch.ids, batch.mask), backbone.text_weights(batch.mask))
 
     def pooled(self) -> torch.Tensor:
-        """Return what the pooler makes of each input, (sequences, hidden)."""
+        """Return the pooler's output for each input, (sequences, hidden)."""
         return self._model.pooler(self._hidden())
 
     def chosen(self) -> torch.Tensor:
@@ -167,7 +166,7 @@ class States:
 
 
 def take_encoder(state: State) -> dict[str, torch.Tensor]:
-    """Return the weights of a model's encoder, named as in the encoder."""
+    """Return the encoder's weights of a model's state, named as in the encoder."""
     return _part(state, "encoder.")
 
 
@@ -178,7 +177,7 @@ def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
 def build_model(
     encoder_folder: Path, heads: Mapping[str, tuple[TrainedFormat, Sequence[str]]], seed: int, style: Heads = "mean"
 ) -> MultiTaskModel:
-    """Load a prepared encoder and give it new heads, drawn from `seed`.
+    """Load a prepared encoder and add new heads.
 
     Parameters
     ----------
@@ -187,15 +186,15 @@ def build_model(
     heads : mapping of str to (format, labels)
         Tasks that need a head.
     seed : int
-        Decides the heads' first weights, those of a pooler that the encoder does not bring along, and nothing else.
+        Seed of the initial weights of new heads and a new pooler.
     style : {"mean", "pooler"}
-        Of the heads, as `heads` of `stilts.study.settings.EncoderSettings` says.
+        Style of the heads, see `heads` of `stilts.study.settings.EncoderSettings`.
 
     Raises
     ------
     StiltsError
-        If the encoder cannot be loaded, has no embeddings that could decode masked tokens, or is of an architecture
-        that has no use for a pooler.
+        If the encoder cannot be loaded, its embeddings cannot decode masked tokens although a head needs that, or its
+        architecture does not support a pooler.
     """
     encoder, _ = load_encoder(str(encoder_folder))
     torch.manual_seed(seed)
@@ -220,7 +219,7 @@ def _head(
 
 
 def _pooler(encoder: PreTrainedModel, folder: Path) -> Pooler:
-    """Return the pooler that a checkpoint brings along, else a new one."""
+    """Return the checkpoint's own pooler, or a new one."""
     pooler = Pooler(encoder.config.hidden_size)
     if own := read_pooler(folder):
         pooler.load_state_dict(own)
@@ -228,7 +227,7 @@ def _pooler(encoder: PreTrainedModel, folder: Path) -> Pooler:
 
 
 def _decodable_tokens(encoder: PreTrainedModel, folder: Path, form: TrainedFormat) -> int:
-    """Return the size of the vocabulary; StiltsError if the embeddings cannot decode the last layer's states."""
+    """Return the size of the vocabulary; StiltsError if the embeddings' width differs from the hidden size."""
     vocabulary, width = encoder.get_input_embeddings().weight.shape
     hidden = encoder.config.hidden_size
     if width != hidden:
@@ -240,7 +239,7 @@ def _decodable_tokens(encoder: PreTrainedModel, folder: Path, form: TrainedForma
 
 
 def default_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -252,7 +251,7 @@ def pad(inputs: Sequence[Input], pad_id: int, device: torch.device) -> tuple[tor
 
 
 def pad_arrays(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
-    """Return arrays of whole numbers as one tensor, (arrays, longest array), the shorter ones filled at their end."""
+    """Return integer arrays as one tensor, (arrays, longest array), padded at the end."""
     padded = torch.full((len(arrays), max(map(len, arrays))), value)
     for row, array in enumerate(arrays):
         padded[row, : len(array)] = torch.from_numpy(array)
@@ -260,14 +259,14 @@ def pad_arrays(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
 
 
 def word_ends(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
-    """Return where the word of each token of a batch ends, (sequences, tokens); None where inputs do not tell."""
+    """Return the position of the last token of each token's word, (sequences, tokens); None if inputs lack it."""
     if inputs[0].ends is None:
         return None
     return pad_arrays([part.ends for part in inputs], 0).to(device)
 
 
 def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
-    """Return row and column, (chosen, 2), of the tokens that alone go through the head; None for all of them."""
+    """Return row and column, (chosen, 2), of the tokens to which the head is applied; None for all."""
     if inputs[0].positions is None:
         return None
     chosen, row = [], 0
@@ -278,7 +277,7 @@ def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tenso
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return "bf16" or "fp32" for a setting that may be "auto": bf16 where the device computes it in hardware."""
+    """Return "bf16" or "fp32" for a setting that may be "auto", which is bf16 if the device's hardware supports it."""
     if precision != "auto":
         return precision
     return "bf16" if computes_bfloat16(device) else "fp32"
@@ -286,13 +285,13 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 @contextmanager
 def autocast(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in a resolved precision; weights stay in fp32."""
+    """Run the body in a resolved precision; weights stay in fp32."""
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"), products(precision, device):
         yield
 
 
 def products(precision: str, device: torch.device) -> AbstractContextManager:
-    """Return the context that makes bf16 as fast as fp32 on a processor without it; backward passes need it too."""
+    """Return a context that makes bf16 as fast as fp32 on a CPU without bf16 support; backward passes need it too."""
     if precision == "bf16" and device.type == "cpu" and not computes_bfloat16(device):
         return ProductsInSinglePrecision()
     return nullcontext()

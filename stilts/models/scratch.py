@@ -1,8 +1,8 @@
-"""Encoders with random weights, of three architectures and one size, over the tokenizer of another encoder.
+"""Randomly initialised encoders of three architectures and equal size, with the tokenizer of another encoder.
 
-All three are made of one block: LayerNorm before attention and before a feed-forward layer with GELU, learned absolute
-positions, word embeddings that decode as well. They differ in what attention sees, and in an encoder-decoder's
-cross-attention:
+All three have the same blocks (LayerNorm before attention and before a feed-forward layer with GELU), learned absolute
+positions, and word embeddings that are also the decoder's output layer. They differ in the attention mask and in an
+encoder-decoder's cross-attention:
 
 ================== ======================= ==========================================================
 architecture       class of transformers   objective
@@ -12,8 +12,7 @@ decoder            GPT-2                   the next token (Radford et al. 2019)
 encoder-decoder    mBART                   span corruption (Raffel et al. 2020, arXiv:1910.10683)
 ================== ======================= ==========================================================
 
-Their word embeddings are of one size, and so is what they have besides: the width of the feed-forward layers is chosen
-for that.
+The width of the feed-forward layers is chosen so that all have the same number of parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,18 +24,18 @@ from stilts.study.settings import ScratchSettings
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-SENTINELS = 16  # enough for blocks of 256 tokens, of which span corruption hides 13 spans
-TOLERANCE = 0.01  # share of the parameters that an encoder may have more or fewer than its settings say
-_STEP = 8  # the width of the feed-forward layers is a multiple of it, as matrix products like it
+SENTINELS = 16  # enough for blocks of 256 tokens, in which span corruption masks 13 spans
+TOLERANCE = 0.01  # accepted relative deviation from the settings' number of parameters
+_STEP = 8  # the width of the feed-forward layers is a multiple of this, for fast matrix products
 
 
 def make_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
-    """Add the sentinel tokens of span corruption to a tokenizer, in place, at the end; all architectures have them.
+    """Append the sentinel tokens of span corruption, for all architectures, to a tokenizer in place and return it.
 
     Raises
     ------
     StiltsError
-        If the tokenizer lacks the tokens that begin and end a text, pad it or hide a token of it.
+        If the tokenizer has no beginning, end, padding or mask token.
     """
     from stilts.tasks.formats.span_corruption import SENTINEL
 
@@ -53,18 +52,18 @@ def make_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedTokenizer
 
 
 def build(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedModel":
-    """Return a model without a head, with weights drawn from seed 0, for a tokenizer of `make_tokenizer`.
+    """Return a model without a head, initialised with seed 0, for a tokenizer from `make_tokenizer`.
 
     Raises
     ------
     StiltsError
-        If the settings fit no model.
+        As in `make_config`.
     """
     return draw(make_config(settings, tokenizer), 0)
 
 
 def draw(config: "PretrainedConfig", seed: int) -> "PreTrainedModel":
-    """Return a model of a config with weights drawn from `seed`, in evaluation mode."""
+    """Return a randomly initialised model of a config, in evaluation mode."""
     import torch
     from transformers import AutoModel
 
@@ -73,12 +72,12 @@ def draw(config: "PretrainedConfig", seed: int) -> "PreTrainedModel":
 
 
 def make_config(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":
-    """Return the config of a model that has the settings' number of parameters.
+    """Return the config of a model with the settings' number of parameters.
 
     Raises
     ------
     StiltsError
-        If no width of the feed-forward layers gives that, or heads or halves do not divide evenly.
+        If no width of the feed-forward layers gives that number, or the heads or layers do not divide evenly.
     """
     _check(settings)
     special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
@@ -87,7 +86,7 @@ def make_config(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast")
 
 
 def count_parameters(config: "PretrainedConfig") -> int:
-    """Return the weights of a model without its word embeddings; none is drawn for it."""
+    """Return the number of weights of a model without its word embeddings; no memory is allocated for it."""
     import torch
     from transformers import AutoModel
 
@@ -108,7 +107,7 @@ def _check(settings: ScratchSettings) -> None:
 
 
 def _width(settings: ScratchSettings) -> int:
-    """Return the width of the feed-forward layers with which a model has its number of parameters."""
+    """Return the width of the feed-forward layers that gives the settings' number of parameters."""
     sizes = {"vocab_size": 8, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
     counts = [
         count_parameters(_CONFIGS[settings.architecture](settings, width, sizes)) for width in (_STEP, 2 * _STEP)
@@ -133,7 +132,7 @@ def _encoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) ->
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         intermediate_size=width,
-        # It counts positions from the padding token's number on.
+        # Its positions are counted from the padding token's id.
         max_position_embeddings=settings.positions + sizes["pad_token_id"] + 1,
         hidden_dropout_prob=settings.dropout,
         attention_probs_dropout_prob=settings.dropout,

@@ -1,7 +1,7 @@
-"""Exact vocabulary trimming: keep of an encoder's embedding only the rows that the study's texts use.
+"""Exact vocabulary trimming: only the embedding rows that the study's texts use are kept.
 
-Most of a small multilingual encoder is its embedding. A unigram tokenizer restricted to the pieces that it gives for
-some texts gives those texts the same pieces again: their best segmentation is still there, and nothing new competes.
+Most weights of a small multilingual encoder are embeddings. A unigram tokenizer that is restricted to the pieces of
+some texts still segments these texts alike: their best segmentation is still possible, and no new one competes.
 """
 
 import heapq
@@ -15,27 +15,27 @@ from stilts.tasks.coverage import batch_texts, hash_text, shorten_text
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-UNKNOWN_SHARE = 0.2  # of the tokens of a study's texts, at most: with more, the tokenizer is not one of these languages
-_SAMPLE = 20_000  # texts of which the share is measured
+UNKNOWN_SHARE = 0.2  # maximum share of unknown tokens; above, the tokenizer was not made for the texts' languages
+_SAMPLE = 20_000  # texts on which the share is measured
 
 
 def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> list[int]:
-    """The token ids that a vocabulary trimmed to the texts must hold, ascending.
+    """Return the token ids, ascending, that a vocabulary trimmed to the texts must contain.
 
-    These are the ids of the texts' tokens, all special tokens, and the piece of the lowest score, from which the score
-    of an unknown character is reckoned.
+    These are the ids of the texts' tokens, all special tokens, and the piece with the lowest score, from which the
+    score of unknown characters is computed.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
-        With a unigram vocabulary.
+        Tokenizer with a unigram vocabulary.
     texts : iterable of str
-        Texts as they will be given to the tokenizer; of a text that is given as words, each word.
+        Texts to encode; for a text given as words, each word.
 
     Raises
     ------
     StiltsError
-        The vocabulary is of another kind than unigram; or a text is no valid Unicode.
+        If the vocabulary is not a unigram one, or a text is not valid Unicode.
     """
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     _check_unigram(model, tokenizer.name_or_path)
@@ -50,19 +50,19 @@ def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> l
 
 
 def trim_tokenizer(tokenizer: "PreTrainedTokenizerFast", kept: Sequence[int]) -> "PreTrainedTokenizerFast":
-    """The tokenizer with the kept tokens only; token `kept[i]` gets the id `i`.
+    """Return the tokenizer with the kept tokens only; token `kept[i]` gets the id `i`.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerFast
-        With a unigram vocabulary.
+        Tokenizer with a unigram vocabulary.
     kept : sequence of int
-        Ascending ids, as `used_tokens` gives them.
+        Ascending ids, from `used_tokens`.
 
     Raises
     ------
     StiltsError
-        The vocabulary is of another kind than unigram.
+        If the vocabulary is not a unigram one.
     """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
@@ -88,12 +88,12 @@ def trim_tokenizer(tokenizer: "PreTrainedTokenizerFast", kept: Sequence[int]) ->
 
 
 def trim_model(model: "PreTrainedModel", kept: Sequence[int]) -> "PreTrainedModel":
-    """Give the model an embedding of the kept rows only, in place, and number its special tokens anew.
+    """Reduce a model's embedding to the kept rows and update the ids of its special tokens, in place.
 
     Raises
     ------
     StiltsError
-        The padding token would get another id: encoders of the RoBERTa family count positions from it.
+        If the padding token's id would change, from which encoders of the RoBERTa family count positions.
     """
     import torch
 
@@ -119,12 +119,12 @@ def trim_model(model: "PreTrainedModel", kept: Sequence[int]) -> "PreTrainedMode
 def assert_same_pieces(
     whole: "PreTrainedTokenizerFast", trimmed: "PreTrainedTokenizerFast", kept: Sequence[int], texts: Iterable[str]
 ) -> None:
-    """Check that both tokenizers cut every text into the same pieces; `kept` is what the one was trimmed to.
+    """Check that both tokenizers split every text into the same pieces; `kept` are the trimmed one's ids.
 
     Raises
     ------
     StiltsError
-        The first text that they cut differently.
+        If they split a text differently; the message names the first one.
     """
     for batch in batch_texts(texts):
         before = whole.backend_tokenizer.encode_batch_fast(batch)
@@ -139,19 +139,19 @@ def assert_same_pieces(
 
 
 def check_known(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], name: str) -> None:
-    """Check that a tokenizer knows a study's texts; measured on some that their digests choose.
+    """Check that a tokenizer knows a study's texts, on a sample chosen by their digests.
 
-    A text of which it makes no token at all counts as one that it does not know.
+    A text without any token counts as one unknown token.
 
     Parameters
     ----------
     name : str
-        What the encoder is called in messages.
+        Name of the encoder for messages.
 
     Raises
     ------
     StiltsError
-        More than `UNKNOWN_SHARE` of their tokens are unknown ones.
+        If more than `UNKNOWN_SHARE` of the tokens are unknown.
     """
     sample = heapq.nsmallest(_SAMPLE, texts, key=hash_text)
     unknown, tokens, examples = 0, 0, []
@@ -196,7 +196,7 @@ def _check_unigram(model: dict, name: str) -> None:
 
 
 def _renumber(part: object, new_id: dict[int, int]) -> None:
-    """Replace the token ids inside a post-processor's description, in place."""
+    """Replace the token ids in a post-processor's JSON, in place."""
     if isinstance(part, list):
         for item in part:
             _renumber(item, new_id)
