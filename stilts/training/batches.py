@@ -1,4 +1,4 @@
-"""The order of a training: which examples make an update, and in which passes they go through the model."""
+"""The schedule of a training: the examples of each update, and their split into passes."""
 
 import math
 import random
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.inputs import Input
 
-GROUP = 32  # batches that are sorted together: long enough for little padding, short enough to stay random
+GROUP = 32  # batches sorted by length together: large enough for little padding, small enough to stay random
 
 
 def group_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -> list[list[int]]:
-    """Return one epoch's batches: every position once, shuffled, with inputs of like length together."""
+    """Return the shuffled batches of one epoch, each with positions of inputs of similar length."""
     order = list(range(len(lengths)))
     rng.shuffle(order)
     batches = []
@@ -27,8 +27,8 @@ def schedule_updates(
 ) -> list[tuple[str, list[int]]]:
     """Return the updates of a training: (task, positions of its inputs).
 
-    Each task takes part with min(size, cap) examples an epoch, drawn anew each epoch where the cap is smaller, so that
-    tasks are sampled in proportion to their capped sizes. A part of an epoch is that part of its updates.
+    Each task contributes min(size, cap) examples per epoch, sampled anew in each epoch, so that tasks are sampled in
+    proportion to their capped sizes. A fraction of an epoch is that fraction of its updates.
     """
     rng = random.Random(seed)
     updates: list[tuple[str, list[int]]] = []
@@ -47,14 +47,14 @@ def schedule_updates(
 
 
 def count_padded_tokens(parts: Sequence[Input]) -> int:
-    """Return the tokens of a batch with padding: its sequences times the longest one."""
+    """Return the number of tokens of a batch with padding: its sequences times the longest one."""
     return sum(len(part.sequences) for part in parts) * max(part.longest for part in parts)
 
 
 def cut_by_tokens(parts: Sequence[Input], most: int) -> list[list[Input]]:
-    """Cut a batch, in its order, into passes of at most `most` padded tokens; an input longer than that goes alone.
+    """Split a batch, in order, into passes of at most `most` padded tokens; a longer input is alone.
 
-    The batches of a training are sorted by length, so that the cut leaves little padding.
+    The batches of a training are sorted by length, so there is little padding.
     """
     passes: list[list[Input]] = []
     for part in parts:
@@ -66,6 +66,6 @@ def cut_by_tokens(parts: Sequence[Input], most: int) -> list[list[Input]]:
 
 
 def cut_evenly(parts: Sequence[Input], count: int) -> list[Sequence[Input]]:
-    """Cut a batch, in its order, into at most `count` passes of as many inputs each, the last perhaps of fewer."""
+    """Split a batch, in order, into at most `count` passes of equal size; the last one may be smaller."""
     size = -(-len(parts) // count)
     return [parts[start : start + size] for start in range(0, len(parts), size)]

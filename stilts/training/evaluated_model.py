@@ -1,4 +1,4 @@
-"""A model in the hands of a format's evaluation: outputs of its head, sentence vectors within bounds of memory."""
+"""The model interface for the evaluation of formats: outputs of a head, and sentence vectors within a memory limit."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,24 +20,24 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class EvaluatedModel:
-    """What `stilts.tasks.formats.evaluation.ModelUnderTest` promises, by a model of ours.
+    """An implementation of `stilts.tasks.formats.evaluation.ModelUnderTest` by a `MultiTaskModel`.
 
     Parameters
     ----------
     task : str
         Name of the head.
     retrieval_layer : int
-        Hidden layer by whose vectors sentences are compared: 1 is the first, -1 the last.
+        Hidden layer whose vectors are used to compare sentences: 1 is the first, -1 the last.
     batch_tokens : int
-        Tokens of one padded batch, at most.
+        Maximum number of tokens in a padded batch.
     precision : {"bf16", "fp32"}
     progress : callable
-        Called with inputs done and all inputs.
+        Called with the numbers of processed and of all inputs.
 
     Attributes
     ----------
     examples, tokens : int
-        That went through so far.
+        Numbers processed so far.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EvaluatedModel:
 
     @property
     def layer(self) -> int:
-        """The layer by whose vectors sentences are compared, from the first; StiltsError if there is none."""
+        """The layer whose vectors are used to compare sentences, counted from 1; StiltsError if it does not exist."""
         layer, count = -1 if self._layer is None else self._layer, len(self.layers)
         if not 1 <= abs(layer) <= count:
             raise StiltsError(
@@ -72,14 +72,14 @@ class EvaluatedModel:
         return self.layers[layer if layer < 0 else layer - 1]
 
     def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
-        """Return what decoding needs of the task's head for each input; these are of so many examples."""
+        """Return the outputs of `TrainedFormat.outputs` for each input; `examples` is the number of examples."""
         self.examples += examples
         self.tokens += sum(part.tokens for part in inputs)
         progress = count_progress(self._progress, len(inputs))
         return compute_outputs(self.model, self.task, self.form, inputs, progress=progress, **self._options)
 
     def expect(self, texts: int) -> None:
-        """Take note how many texts `vectors` will be asked for in all."""
+        """Set the total number of texts for which `vectors` will be called."""
         self._noted = count_progress(self._progress, texts)
 
     def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "Vectors":
@@ -91,7 +91,7 @@ class EvaluatedModel:
         return Vectors(different, layers, embed(self.model.encoder, ids, layers, progress=self._noted, **self._options))
 
     def groups(self, sizes: Mapping[Key, int], layers: Sequence[int]) -> Iterator[list[Key]]:
-        """Yield the keys of sets of texts of these sizes in their order, as many at a time as may be held together."""
+        """Yield the keys of sets of texts in groups whose vectors fit into memory, given each set's number of texts."""
         group: list[Key] = []
         held = 0
         for key, size in sizes.items():
@@ -104,7 +104,7 @@ class EvaluatedModel:
             yield group
 
     def layer_groups(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Yield the layers, as many at a time as may be held of these texts."""
+        """Yield the layers in groups for which the vectors of these texts fit into memory."""
         most = max(1, VECTOR_BYTES // self._bytes(len(set(texts)), [0]))
         for start in range(0, len(self.layers), most):
             yield self.layers[start : start + most]

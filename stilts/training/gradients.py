@@ -1,4 +1,4 @@
-"""The gradients of one update: a batch in as many passes as memory allows, over as many processes as there are."""
+"""The gradients of one update: gradient accumulation over passes that fit into memory, and over processes."""
 
 import logging
 import random
@@ -17,26 +17,26 @@ log = logging.getLogger(__name__)
 
 
 class Gradients:
-    """Computes the gradients of a batch's mean loss; lowers what a pass may hold when memory is full.
+    """Computes the gradients of a batch's mean loss, and reduces the size of passes when memory is full.
 
-    A batch that goes through in one pass draws its dropout from the training's one random stream. Of a batch in several
-    passes each pass has a seed of its own, so that it does not matter which process takes it.
+    A single pass for the whole batch draws its dropout from the training's random stream. If there are several passes,
+    each has its own seed, so that it does not matter which process computes it.
 
     Parameters
     ----------
     precision : str
         "bf16" or "fp32".
     seed : int
-        Decides, with the number of an update and of a pass, what a pass draws.
+        Part of a pass's seed, with the numbers of the update and of the pass.
     batch_tokens : int, optional
-        Padded tokens of one pass, at most; None for the whole batch, or an even share of it for each process.
+        Maximum number of padded tokens of a pass; None for the whole batch, or an equal share of it per process.
     processes : Processes
-        Among which the passes are dealt out.
+        The processes that share the passes.
 
     Attributes
     ----------
     batch_tokens : int or None
-        The bound as it is now; every process has the same.
+        The current limit, which is the same in all processes.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Gradients:
         self.batch_tokens, self.processes = batch_tokens, processes
 
     def compute(self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int) -> float:
-        """Leave the gradients of a batch's mean loss with the weights, which have none yet, and return that loss.
+        """Set the gradients of the weights, which must have none, for a batch's mean loss, and return that loss.
 
         Raises
         ------
         StiltsError
-            If one input alone does not fit into memory, or a batch that must not be cut.
+            If a single input, or a batch that cannot be split, does not fit into memory.
         """
         while True:
             loss, bound = self._own_passes(task, form, parts, update)
@@ -74,7 +74,7 @@ class Gradients:
     def _own_passes(
         self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int
     ) -> tuple[torch.Tensor, int | None]:
-        """Do this process's passes; return their share of the mean loss, and what a pass may hold so that it fits."""
+        """Run this process's passes; return their share of the mean loss, and the limit of tokens that fits."""
         loss = torch.zeros((), device=self.model.device)
         weight = form.weight(parts)
         for number, passed in enumerate(self._passes(form, parts)):
@@ -100,7 +100,7 @@ class Gradients:
         return cut_by_tokens(parts, self.batch_tokens)
 
     def _pass(self, task: str, form: TrainedFormat, parts: Sequence[Input], weight: int) -> torch.Tensor:
-        """Add the gradients of some of a batch's inputs; return their share of its mean loss."""
+        """Accumulate the gradients of some of a batch's inputs; return their share of its mean loss."""
         with products(self.precision, self.model.device):
             with autocast(self.precision, self.model.device):
                 logits = self.model.logits(task, parts)
@@ -110,7 +110,7 @@ class Gradients:
 
 
 def _half(task: str, form: TrainedFormat, parts: Sequence[Input]) -> int:
-    """Return half the padded tokens of a pass that did not fit; StiltsError if it cannot be cut."""
+    """Return half the padded tokens of a pass that did not fit; StiltsError if it cannot be split."""
     longest, remedy = max(part.longest for part in parts), "max_length"
     if form.whole_batches:
         what, remedy = f"a batch of {len(parts)} inputs, which its loss compares with each other", "batch_size"

@@ -1,7 +1,7 @@
 """Phases 1 and 2: one loop that trains a shared encoder and the heads of one or several tasks.
 
-Batches hold examples of like length, so that little is padding; frozen word embeddings and a trimmed vocabulary leave
-out the four fifths of a small encoder's weights that a step need not touch.
+Batches contain examples of similar length, for little padding. Frozen word embeddings and a trimmed vocabulary save
+updates of four fifths of a small encoder's weights.
 """
 
 import logging
@@ -40,31 +40,31 @@ def train(
     saved: SavedStates | None = None,
     processes: Processes = ALONE,
 ) -> Outcome:
-    """Train a model in place and leave it with the weights of its best dev score.
+    """Train a model in place and restore the weights of its best dev score.
 
     Parameters
     ----------
     tasks : mapping of str to EncodedSplit
-        Tasks that train together; each needs a head in the model.
+        Tasks to train together; each needs a head in the model.
     seed : int
-        Decides data order and dropout.
+        Seed of data order and dropout.
     dev_scores : callable
-        Returns the model's score on each task's English dev set, in percent; the highest mean is kept.
+        Returns the model's score on each task's English dev set, in percent. The best mean selects the weights.
     example_cap : int
-        Examples of one task that count in an epoch.
+        Maximum number of examples of one task in an epoch.
     progress : callable
-        Called with updates done and all updates.
+        Called with the numbers of completed and of all updates.
     saved : SavedStates, optional
-        Where the training goes on from when it was interrupted, and saves how far it is.
+        Saved states for resuming an interrupted training.
     processes : Processes
-        Those that train the model together, each with a copy; the main one evaluates, and it alone ends with the best
-        weights and scores.
+        The processes that train the model together, each with a copy. Only the main one evaluates and ends with the
+        best weights and scores.
 
     Raises
     ------
     StiltsError
-        If a loss is not finite (the rate is too high or an example is broken), the settings leave no update, the
-        encoder cannot do what they ask for, or one example alone does not fit into memory.
+        If a loss is not finite (the rate is too high or an example is invalid), the settings give no update, the
+        encoder does not support them, or one example does not fit into memory.
     """
     updates = schedule_updates(tasks, settings.batch_size, settings.epochs, example_cap, seed)
     if not updates:
@@ -105,14 +105,14 @@ def _first_state(
 
 
 def _stops(settings: TrainingSettings, updates: int) -> set[int]:
-    """Return the updates after which the dev set is looked at."""
+    """Return the updates after which the dev set is evaluated."""
     if settings.evaluate_every:
         return {*range(settings.evaluate_every, updates, settings.evaluate_every), updates}
     return {round(updates * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
 
 
 def _update(state: TrainingState, task: str, data: EncodedSplit, positions: Sequence[int], clip: float) -> None:
-    """Move the weights once, by the mean loss of a batch, whose gradients are clipped as a whole."""
+    """Update the weights once, with the clipped gradients of a batch's mean loss."""
     parts = [data.inputs[i] for i in positions]
     number, before = state.done + 1, state.gradients.batch_tokens
     state.model.train()
@@ -128,14 +128,14 @@ def _update(state: TrainingState, task: str, data: EncodedSplit, positions: Sequ
     state.losses.append(loss)
     state.outcome.examples += len(parts)
     state.outcome.tokens += sum(part.tokens for part in parts)
-    if state.gradients.batch_tokens != before:  # memory was full: dropout is drawn for other passes from here on
+    if state.gradients.batch_tokens != before:  # memory was full: from here on, passes and their dropout differ
         state.outcome.history.append({"update": number, "batch_tokens": state.gradients.batch_tokens})
 
 
 def _ends(
     state: TrainingState, dev_scores: DevScores, updates: int, patience: int | None, processes: Processes
 ) -> bool:
-    """Look at the dev set in the main process; return to all whether the training is out of patience."""
+    """Evaluate the dev set in the main process; return in all processes whether the patience is exhausted."""
     if processes.is_main:
         _evaluate(state, dev_scores, updates)
     idle = processes.broadcast(state.outcome.evaluations_without_gain)
@@ -146,11 +146,11 @@ def _ends(
 
 
 def _evaluate(state: TrainingState, dev_scores: DevScores, updates: int) -> None:
-    """Score the dev set; keep a copy of the weights if they are the best and not the last.
+    """Score the dev set; keep a copy of the weights if they are the best so far and training continues.
 
-    Of equal scores the later one holds: it has seen more.
+    Of equal scores, the later one counts as the best, since it has seen more examples.
     """
-    # Prediction must not move the random state: dropout would depend on how often the dev set is looked at.
+    # Prediction must not change the random state: dropout would depend on the number of evaluations.
     random_state = torch.get_rng_state()
     scores = dev_scores()
     torch.set_rng_state(random_state)

@@ -1,4 +1,4 @@
-"""What a training moves and how: the weights that are not frozen, AdamW, and rates that rise and fall."""
+"""The optimizer: which weights are trained, AdamW, and the learning-rate schedule."""
 
 import re
 from collections.abc import Iterator
@@ -10,15 +10,16 @@ from stilts.models.model import MultiTaskModel
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 
-_EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b|\bshared\b")  # as BERT, GPT-2 and T5 call them
+_EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b|\bshared\b")  # names in BERT, GPT-2 and T5
 
 
 def make_optimizer(
     model: MultiTaskModel, settings: TrainingSettings, updates: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return AdamW with two rates (encoder, heads) and decay on matrices alone; linear warm-up, then linear decay.
+    """Return AdamW with separate rates for encoder and heads, and a schedule with linear warm-up and decay.
 
-    The encoder's rate is that of its adapters where these are what trains; a pooler has that of the encoder's weights.
+    Weight decay applies to matrices only. If adapters are trained, their rate replaces the encoder's; a pooler always
+    has the encoder's rate.
     """
     from transformers import get_linear_schedule_with_warmup
 
@@ -35,7 +36,7 @@ def make_optimizer(
 
 
 def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
-    """Leave out what the settings do not train: word embeddings, all that lies below a layer, all but adapters."""
+    """Freeze what the settings do not train: word embeddings, the lowest layers, everything but the adapters."""
     for name, weight in model.encoder.named_parameters():
         adapts = is_adapter(name) or not settings.lora
         weight.requires_grad_(adapts and not _lies_below(name, settings.frozen_layers))
@@ -49,12 +50,12 @@ def _lies_below(name: str, layer: int) -> bool:
 
 
 def checkpoint_gradients(model: MultiTaskModel) -> None:
-    """Have the encoder keep its layers' inputs alone and compute the rest again for the gradients.
+    """Turn on gradient checkpointing, which recomputes activations instead of storing them.
 
     Raises
     ------
     StiltsError
-        If the encoder's class cannot do that.
+        If the encoder's class does not support it.
     """
     if not model.encoder.supports_gradient_checkpointing:
         name = type(model.encoder).__name__
@@ -63,18 +64,18 @@ def checkpoint_gradients(model: MultiTaskModel) -> None:
 
 
 def copy_trained_weights(model: MultiTaskModel) -> dict[str, torch.Tensor]:
-    """Return copies of the weights that train, by their names in the model's state, in the CPU's memory."""
+    """Return copies of the trained weights in CPU memory, by their names in the model's state."""
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items() if name in trained}
 
 
 def count_trained(model: MultiTaskModel) -> int:
-    """Return the number of weights that train: of the encoder or its adapters, and of the heads."""
+    """Return the number of trained weights, of the encoder or its adapters and of the heads."""
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def _weights(model: MultiTaskModel, part: str, decayed: bool) -> Iterator[torch.nn.Parameter]:
     for name, weight in model.named_parameters():
-        # Biases and LayerNorm weights are the vectors of the model.
+        # The weights without decay, biases and LayerNorm weights, are those with one dimension.
         if weight.requires_grad and name.startswith(part) and (weight.dim() > 1) == decayed:
             yield weight

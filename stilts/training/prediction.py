@@ -1,4 +1,4 @@
-"""Prediction: the heads' outputs in batches of like length, and pooled sentence vectors by layer."""
+"""Prediction: the heads' outputs in batches of similar length, and pooled sentence vectors by layer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from stilts.tasks.formats.heads import mean_pool
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import Counts, score
 
-BATCH_TOKENS = 4096  # of one padded batch, where no study says otherwise
+BATCH_TOKENS = 4096  # default number of tokens in a padded batch
 
-Progress = Callable[[int], Any]  # so many more examples went through
+Progress = Callable[[int], Any]  # called with the number of newly processed examples
 
 
 def count_progress(progress: Callable[[int, int], Any], total: int) -> Progress:
-    """Turn "so many more are done" into "so many of all are done", never more than all, which may be a forecast."""
+    """Return a callback for increments that reports (done, total); `total` may be an estimate and caps `done`."""
     done = 0
 
     def more(count: int) -> None:
@@ -31,7 +31,7 @@ def count_progress(progress: Callable[[int, int], Any], total: int) -> Progress:
 
 
 def batch_by_tokens(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Yield positions of inputs, sorted by length, in batches of at most `most` tokens with padding."""
+    """Yield batches of positions, sorted by length, with at most `most` padded tokens; a longer input is alone."""
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         if batch and (len(batch) + 1) * lengths[position] > most:
@@ -53,7 +53,7 @@ def compute_outputs(
     precision: str,
     progress: Progress = lambda done: None,
 ) -> list[np.ndarray]:
-    """Return what decoding needs of each input's logits, in the order of the inputs; the model is put in eval mode."""
+    """Return the result of `TrainedFormat.outputs` for each input, in order. The model is put in eval mode."""
     model.eval()
     outputs: list[Any] = [None] * len(inputs)
     for batch in batch_by_tokens([part.longest * len(part.sequences) for part in inputs], batch_tokens):
@@ -67,12 +67,12 @@ def compute_outputs(
 
 
 def predict(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> list[str]:
-    """Return one prediction per row, as text. Options as in `compute_outputs`."""
+    """Return one prediction per row, as text. The options are those of `compute_outputs`."""
     return split.decode(compute_outputs(model, task, split.form, split.inputs, **options))
 
 
 def count_predictions(model: MultiTaskModel, task: str, split: EncodedSplit, **options: Any) -> Counts:
-    """Return what each row adds to the task's metric. Options as in `compute_outputs`."""
+    """Return the contribution of each row to the metric. The options are those of `compute_outputs`."""
     return split.counts(predict(model, task, split, **options))
 
 
@@ -92,14 +92,14 @@ def embed(
     precision: str,
     progress: Progress = lambda done: None,
 ) -> np.ndarray:
-    """Return sentence vectors by hidden layer: means of hidden states, special tokens included.
+    """Return sentence vectors by hidden layer: means of hidden states, including special tokens.
 
-    The means are weighted, and of an encoder-decoder its encoder's, as `stilts.models.backbones` says.
+    The weights of the means, and the choice of states, depend on the architecture, see `stilts.models.backbones`.
 
     Parameters
     ----------
     ids : sequence of token ids
-        Of each text, with special tokens.
+        Token ids of each text, with special tokens.
     layers : sequence of int
         Hidden layers: 1 is the first, -1 the last, 0 the embeddings.
 

@@ -1,4 +1,4 @@
-"""The processes that train one model together: how they connect, and their collectives."""
+"""The processes of a distributed training: connecting them, and their collective operations."""
 
 import os
 from collections.abc import Iterable
@@ -8,22 +8,22 @@ from pathlib import Path
 
 import torch
 
-PATIENCE = timedelta(days=1)  # with the main process, which evaluates while others wait; a dead one is noticed at once
-NO_BOUND = 2**62  # stands for None among numbers of which the lowest holds
+PATIENCE = timedelta(days=1)  # others wait while the main process evaluates; a dead process is noticed at once
+NO_BOUND = 2**62  # represents None in a minimum
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of one training, as one of them sees them.
+    """One process's view of the processes of a training.
 
-    All call the same methods in the same order; where there is one process alone, they return what they are given.
+    All processes must call the same methods in the same order. With a single process, the methods return their input.
 
     Attributes
     ----------
     count : int
         Number of processes.
     rank : int
-        This one's number from 0; the first is the main one, which alone evaluates and writes.
+        Rank of this process; only rank 0, the main process, evaluates and writes.
     """
 
     count: int = 1
@@ -35,7 +35,7 @@ class Processes:
         return self.rank == 0
 
     def all_reduce_min(self, bound: int | None) -> int | None:
-        """Return the lowest bound of all processes; None is no bound."""
+        """Return the lowest bound of all processes; None means no bound."""
         if self.count == 1:
             return bound
         own = torch.tensor(NO_BOUND if bound is None else bound, device=_device())
@@ -51,9 +51,9 @@ class Processes:
         return int(own.item())
 
     def all_reduce(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> float:
-        """Sum a loss over all processes, and in place the gradients of weights; return the loss.
+        """Return the sum of a loss over all processes, and sum the gradients of weights in place.
 
-        A weight that no process has a gradient of is left without one, so that an optimizer leaves it alone.
+        A weight without a gradient in any process keeps none, so that the optimizer skips it.
         """
         if self.count == 1:
             return loss.item()
@@ -73,12 +73,12 @@ ALONE = Processes()
 
 
 def connect(rendezvous: Path) -> Processes:
-    """Connect this process with the others of a training; each takes a GPU where this machine has any.
+    """Connect this process with the others of a training; each takes a GPU if the machine has any.
 
     Parameters
     ----------
     rendezvous : Path
-        File that all name and that none has written to yet.
+        The same file in all processes, which must not exist from an earlier training.
     """
     from accelerate import PartialState
 
@@ -93,7 +93,7 @@ def connect(rendezvous: Path) -> Processes:
 
 
 def _device() -> torch.device:
-    """Return where the processes' backend takes tensors from: this process's GPU, or the CPU."""
+    """Return the device of tensors for collective operations: this process's GPU, or the CPU."""
     from accelerate import PartialState
 
     return PartialState().device

@@ -1,4 +1,4 @@
-"""All that changes while a model trains, and its copies on disk, from which an interrupted training goes on."""
+"""The state of a training, and saved copies from which an interrupted training resumes."""
 
 import logging
 import math
@@ -24,12 +24,12 @@ from stilts.training.optimization import copy_trained_weights
 log = logging.getLogger(__name__)
 
 Tensors = dict[str, torch.Tensor]
-STATE_VERSION = 1  # raise it when a saved state holds something else, or means it otherwise
+STATE_VERSION = 1  # increase it when the content or the meaning of a saved state changes
 
 
 @dataclass
 class Outcome:
-    """What a training left behind: its curve, its best dev score, and how much went through the encoder."""
+    """The result of a training: its curve, its best dev score, and how much the encoder processed."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_scores: dict[str, float] = field(default_factory=dict)
@@ -39,26 +39,26 @@ class Outcome:
 
     @property
     def best_score(self) -> float:
-        """Mean over tasks of the best dev scores."""
+        """The mean over tasks of the best dev scores."""
         return mean(self.best_scores.values()) if self.best_scores else -math.inf
 
     @property
     def evaluations_without_gain(self) -> int:
-        """Evaluations since the last one that was better than all before; an equal score is no gain."""
+        """The number of evaluations since the last improvement; an equal score is not one."""
         scores = [point["dev_score"] for point in self.history if "dev_score" in point]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
 @dataclass
 class TrainingState:
-    """A training after `done` updates; the model, the optimizer and its rates are the ones that train.
+    """A training after `done` updates, with its model, optimizer and schedule.
 
     Attributes
     ----------
     losses : list of float
-        Of the updates since the curve's last point.
+        Losses of the updates since the last point of the curve.
     best : dict of str to Tensor
-        Weights of the best dev score; empty before the first one, and where it is that of the last update.
+        Weights of the best dev score; empty before the first evaluation, or if the last update has the best score.
     """
 
     model: MultiTaskModel
@@ -71,12 +71,12 @@ class TrainingState:
     best: Tensors = field(default_factory=dict)
 
     def note_loss(self) -> None:
-        """Make a point of the loss curve from the losses since the last one."""
+        """Append the mean loss since the last point to the curve."""
         self.outcome.history.append({"update": self.done, "loss": sum(self.losses) / len(self.losses)})
         self.losses.clear()
 
     def tensors(self) -> Tensors:
-        """Return copies of weights, best weights, AdamW's moments and the random states, in the CPU's memory."""
+        """Return copies of weights, best weights, AdamW's moments and random states in CPU memory."""
         moments = {
             f"{number}.{name}": value.to("cpu", copy=True)
             for number, values in self.optimizer.state_dict()["state"].items()
@@ -89,7 +89,7 @@ class TrainingState:
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def notes(self) -> dict[str, Any]:
-        """Return all else, in JSON's types."""
+        """Return all other parts of the state, as JSON types."""
         return {
             "done": self.done,
             "losses": self.losses,
@@ -102,7 +102,7 @@ class TrainingState:
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor], notes: Mapping[str, Any]) -> None:
-        """Take over a state that was saved; StiltsError if it is of a model with other weights."""
+        """Load a saved state; StiltsError if its model has other weights."""
         weights = _part(tensors, "weights")
         if weights.keys() != copy_trained_weights(self.model).keys():
             raise StiltsError("the saved state of this training is of a model with other weights")
@@ -132,7 +132,7 @@ def _part(tensors: Mapping[str, torch.Tensor], part: str) -> Tensors:
 
 
 class _Notes(BaseModel):
-    """What the notes of a saved state hold, see `TrainingState.notes`."""
+    """The schema of a saved state's notes, see `TrainingState.notes`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -143,18 +143,18 @@ class _Notes(BaseModel):
     groups: list[dict[str, Any]]
     rates: dict[str, Any]
     random: tuple[int, list[int], float | None]
-    version: Literal[1] = STATE_VERSION  # states from before have none
+    version: Literal[1] = STATE_VERSION  # older states have none
 
 
 class SavedStates:
-    """The saved states of one training: the last one, and while it is written the one before.
+    """The saved states of one training: the last one and, while it is written, the previous one.
 
     Parameters
     ----------
     folder : Path
-        Holds a checkpoint for each state, named by its updates; the caller holds the run's lock.
+        Folder with a checkpoint for each state, named by its updates. The caller must hold the run's lock.
     minutes : float
-        Between two states; 0 for one after each update.
+        Minutes between two states; 0 for one after each update.
     """
 
     def __init__(self, folder: Path, minutes: float):
@@ -163,9 +163,9 @@ class SavedStates:
         self._last = time.monotonic()
 
     def newest(self) -> int:
-        """Return the updates of the newest state to go on from, 0 where there is none.
+        """Return the number of updates of the newest usable state, 0 if there is none.
 
-        A damaged one is set aside, one of another version of stilts removed, and either is said.
+        Damaged states are set aside and states of other versions of stilts are removed; both are logged.
         """
         for done in sorted(self._saved(), reverse=True):
             if not self._checkpoints.intact(_name(done)):
@@ -182,7 +182,7 @@ class SavedStates:
         return 0
 
     def _unknown(self, done: int) -> str | None:
-        """Return what of a state's notes this version does not know; None if it knows all."""
+        """Return the reason why this version cannot read a state's notes; None if it can."""
         try:
             _Notes.model_validate(self._checkpoints.notes(_name(done)))
         except (KeyError, TypeError, ValueError) as error:  # no notes, or no JSON
@@ -190,12 +190,12 @@ class SavedStates:
         return None
 
     def restore(self, state: TrainingState, done: int) -> None:
-        """Take over the state after `done` updates.
+        """Load the state after `done` updates.
 
         Raises
         ------
         StiltsError
-            If there is none, or it is of another model.
+            If it is missing or belongs to another model.
         """
         try:
             state.restore(*self._checkpoints.load_with_notes(_name(done)))
@@ -203,7 +203,7 @@ class SavedStates:
             raise StiltsError(f"{error}; remove {self.folder} to start this training again") from None
 
     def save_when_due(self, state: TrainingState) -> None:
-        """Save a state where the last one is old enough; StiltsError if the disk is full or cannot be written."""
+        """Save a state if the last one is old enough; StiltsError if the disk is full or cannot be written."""
         if time.monotonic() - self._last < 60 * self.minutes:
             return
         earlier = self._saved()
@@ -213,7 +213,7 @@ class SavedStates:
         self._last = time.monotonic()
 
     def forget(self) -> None:
-        """Remove all states, those set aside included."""
+        """Remove all states, including those that were set aside."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _saved(self) -> list[int]:
