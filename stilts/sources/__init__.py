@@ -1,1 +1,1 @@
-"""Where rows come from: the pocket benchmark, XTREME in the Hub's layout, and suites on disk."""
+"""Sources of data: the pocket benchmark, XTREME in the Hub's layout, and suites on disk."""

@@ -1,7 +1,8 @@
-"""What the columns of a source's files must hold, stated once by a recipe and checked once, where a file is opened.
+"""Schemas of source files: declared by a recipe and validated when a file is opened.
 
-A kind of column brings what is equivalent to one Arrow type (large texts, views, dictionaries, integers of any width,
-lists of any layout, as pandas, polars and others write them) and refuses the rest with the first row that is wrong.
+A kind of column converts equivalent Arrow types to a single one (large texts, views, dictionaries, integers of any
+width, lists of any layout, as written by pandas, polars and others). It refuses anything else and reports the first
+invalid row.
 """
 
 import reprlib
@@ -18,18 +19,18 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 class Misfit(Exception):
-    """A value that a column must not hold.
+    """An invalid value of a column.
 
     Parameters
     ----------
     row : int
-        The first that is wrong, counted from 0.
+        The first invalid row, counted from 0.
     found : str
-        What stands there, in words.
+        Description of the value.
     right : str
-        What should.
+        Description of a valid value.
     field : str
-        In which field of the column, ".text"; empty where it has none.
+        The field of the column, such as ".text"; empty if it has no fields.
     """
 
     def __init__(self, row: int, found: str, right: str, field: str = ""):
@@ -38,13 +39,13 @@ class Misfit(Exception):
 
 
 class Kind(Protocol):
-    """What a column holds."""
+    """The kind of a column's values."""
 
     def arrow_type(self) -> "pa.DataType":
-        """Return the type that `conform` brings a column to."""
+        """Return the type of the arrays that `conform` returns."""
 
     def conform(self, values: "pa.Array") -> "pa.Array":
-        """Return equivalent values of `arrow_type`; raise `Misfit` at the first row that holds another thing."""
+        """Return equivalent values of `arrow_type`; raise `Misfit` for the first invalid row."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Text:
     Attributes
     ----------
     noun : str
-        What an error calls a value.
+        Name of a value in messages.
     allowed : sequence of str
-        The only ones; any by default.
+        The valid texts; by default any.
     pattern : str
-        What every text must match somewhere, a regular expression of RE2.
+        A regular expression (RE2) that must match somewhere in every text.
     should : str
-        What a text should be, in words.
+        Description of a valid text.
     """
 
     noun: str = "text"
@@ -70,7 +71,7 @@ class Text:
 
     @property
     def right(self) -> str:
-        """What a value should be."""
+        """Description of a valid value."""
         return f"one of {', '.join(self.allowed)}" if self.allowed else self.should
 
     def arrow_type(self) -> "pa.DataType":
@@ -100,13 +101,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Number:
-    """Whole numbers, never null.
+    """Integers, never null.
 
     Attributes
     ----------
     noun : str
     lowest, highest : int
-        The range that is allowed, both ends included.
+        The valid range, including both ends.
     """
 
     noun: str
@@ -115,7 +116,7 @@ class Number:
 
     @property
     def right(self) -> str:
-        """What a value should be."""
+        """Description of a valid value."""
         return f"{self.lowest} to {self.highest}"
 
     def arrow_type(self) -> "pa.DataType":
@@ -125,7 +126,7 @@ class Number:
         return pa.int64()
 
     def conform(self, values: "pa.Array") -> "pa.Array":
-        """Return numbers of 64 bits; those of other types that are whole, such as 1.0, are numbers too."""
+        """Return 64-bit integers; integral values of other types, such as 1.0, are converted."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -141,12 +142,12 @@ class Number:
 
 @dataclass(frozen=True)
 class Label(Number):
-    """Numbers of labels.
+    """Label numbers.
 
     Attributes
     ----------
     names : sequence of str
-        In the order of their numbers; a file that names its labels must do so too.
+        Label names in the order of their numbers. Label names in a file's metadata must be the same.
     """
 
     names: Sequence[str] = ()
@@ -154,7 +155,7 @@ class Label(Number):
 
 @dataclass(frozen=True)
 class NamedLabel(Text):
-    """Labels that are given as text, one of `allowed`; they become their numbers."""
+    """Labels given as texts, one of `allowed`, which are converted to their numbers."""
 
     def arrow_type(self) -> "pa.DataType":
         """Return Arrow's int64."""
@@ -178,9 +179,9 @@ class Items:
     Attributes
     ----------
     each : Kind
-        Of every item.
+        Kind of the items.
     least, most : int, optional
-        How many items a list has.
+        Valid range of the number of items.
     """
 
     each: Kind
@@ -189,7 +190,7 @@ class Items:
 
     @property
     def right(self) -> str:
-        """What a value should be."""
+        """Description of a valid value."""
         if self.least == self.most:
             return f"a list of {self.least} items"
         return f"a list of {self.least} or more items" if self.least else "a list"
@@ -201,7 +202,7 @@ class Items:
         return pa.list_(self.each.arrow_type())
 
     def conform(self, values: "pa.Array") -> "pa.Array":
-        """Return lists of what `each` returns."""
+        """Return lists with items converted by `each`."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -223,7 +224,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Fields:
-    """Structs of lists that are equally long, never null; fields that are not named here are left out.
+    """Structs of lists of equal length, never null; unknown fields are dropped.
 
     Attributes
     ----------
@@ -234,7 +235,7 @@ class Fields:
 
     @property
     def right(self) -> str:
-        """What a value should be."""
+        """Description of a valid value."""
         return f"a struct with the lists {' and '.join(self.of)}"
 
     def arrow_type(self) -> "pa.DataType":
@@ -244,7 +245,7 @@ class Fields:
         return pa.struct([(name, kind.arrow_type()) for name, kind in self.of.items()])
 
     def conform(self, values: "pa.Array") -> "pa.Array":
-        """Return structs of what the fields' kinds return."""
+        """Return structs with fields converted by their kinds."""
         import pyarrow as pa
 
         values = _without_nulls(values, "struct", self.right)
@@ -266,18 +267,18 @@ class Fields:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns that a recipe reads of a file, and what holds between them.
+    """The columns that a recipe reads from a file, and their constraints.
 
     Attributes
     ----------
     columns : mapping of str to Kind
-        Those that a file must have.
+        Required columns.
     further : mapping of str to Kind
-        Those that are read where a file has them.
+        Optional columns.
     key : str, optional
-        The column by whose values rows are told apart: no two rows of a split may have the same.
+        Column whose values must be unique in a split.
     together : tuple of str
-        Columns of lists that must be equally long in each row.
+        Columns of lists that must have equal lengths in each row.
     """
 
     columns: Mapping[str, Kind]
@@ -291,7 +292,7 @@ class Schema:
 
 
 def check_lengths(lists: "Mapping[str, pa.Array]") -> None:
-    """Raise `Misfit` at the first row in which the lists of two columns are not equally long."""
+    """Raise `Misfit` for the first row in which the lists of two columns differ in length."""
     import pyarrow.compute as pc
 
     lengths = {name: pc.list_value_length(own) for name, own in lists.items()}
@@ -303,25 +304,25 @@ def check_lengths(lists: "Mapping[str, pa.Array]") -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value in one short line."""
+    """Return the `repr` of a value, truncated to one short line."""
     return "null" if value is None else _SHORT.repr(value)
 
 
 TEXT = Text()
 ID = Text("id", pattern=r"\S", should="a text that is not empty")
-# Of what is to be found: predictions and submissions hold several, with white space between them.
+# Ids of search results: predictions and submissions join several with white space.
 BARE_ID = Text("id", pattern=r"^[^\s\p{Z}\x{85}]+$", should="a text without white space")
 ANSWER = Text("answer", pattern="(?s).", should="a text that is not empty")
 
 
 def label(names: Sequence[str], unlabelled: bool = False) -> Label:
-    """Numbers of labels with some names; -1 too where rows may have none."""
+    """Return the kind of numbers of labels with these names; -1 is valid too if rows may have no label."""
     return Label("label", -1 if unlabelled else 0, len(names) - 1, names)
 
 
 def squad_answers(least: int, text: Text = ANSWER) -> Fields:
-    """Answers as SQuAD has them, at least so many a row: texts, and offsets in characters."""
-    # An offset may lie one character before its text; `answers.aligned` compares the two.
+    """Return the kind of SQuAD's answers, at least `least` per row: texts, and offsets in characters."""
+    # An offset may be one character too low; `answers.aligned` checks it against the text.
     return Fields({"text": Items(text, least), "answer_start": Items(Number("offset", -1), least)})
 
 
@@ -329,7 +330,7 @@ def squad_answers(least: int, text: Text = ANSWER) -> Fields:
 
 
 def _without_nulls(values: "pa.Array", noun: str, right: str) -> "pa.Array":
-    """Return values that are no dictionary; raise `Misfit` at the first null."""
+    """Return values with dictionaries decoded; raise `Misfit` for the first null."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(values.type):
@@ -353,7 +354,7 @@ def _is_list(given: "pa.DataType") -> bool:
 
 
 def _refuse_type(values: "pa.Array", noun: str, right: str, wanted: "pa.DataType") -> "pa.Array":
-    """Raise `Misfit` at the first row; return no rows where there are none."""
+    """Raise `Misfit` for the first row; if there is none, return an empty array."""
     import pyarrow as pa
 
     if len(values):
@@ -368,7 +369,7 @@ def _refuse_where(wrong: "pa.Array", values: "pa.Array", noun: str, right: str) 
 
 
 def _cast(values: "pa.Array", wanted: "pa.DataType", noun: str, right: str) -> "pa.Array":
-    """Return values cast to a type; raise `Misfit` at the first that has no equivalent there."""
+    """Return values cast to a type; raise `Misfit` for the first value that cannot be cast."""
     import pyarrow as pa
 
     try:
@@ -379,7 +380,7 @@ def _cast(values: "pa.Array", wanted: "pa.DataType", noun: str, right: str) -> "
 
 
 def _first_failing(values: "pa.Array", work: "Callable[[pa.Array], object]") -> int:
-    """Return the first row at which work on the values fails, by halves."""
+    """Return the first row at which work on the values fails, by bisection."""
     import pyarrow as pa
 
     first, behind = 0, len(values)
@@ -394,7 +395,7 @@ def _first_failing(values: "pa.Array", work: "Callable[[pa.Array], object]") -> 
 
 
 def _value(values: "pa.Array", row: int) -> str:
-    """Return a value in words, whatever its bytes are."""
+    """Return a value for a message, even if it cannot be decoded."""
     try:
         return shown(values[row].as_py())
     except (ValueError, OverflowError) as error:

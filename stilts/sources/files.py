@@ -1,7 +1,7 @@
-"""Files that a user brings: regular ones alone, and text in UTF-8 whose lines end at line feeds.
+"""Reading user-provided files: only regular ones, with texts in UTF-8.
 
-`str.splitlines` breaks at U+2028, U+0085 and other marks that stand inside sentences; here lines end at line feeds
-alone, with or without a carriage return before them.
+Lines end with a line feed, or a carriage return and a line feed. `str.splitlines` would also split at U+2028, U+0085
+and other characters that occur inside sentences.
 """
 
 import codecs
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 
-MOST_BYTES = 4 * 2**30  # of the texts of one file, so that a packed one cannot fill the memory
+MOST_BYTES = 4 * 2**30  # of text per file, so that a compressed one cannot fill the memory
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -18,12 +18,12 @@ _KINDS = {
 
 
 def check_regular(path: Path) -> int:
-    """Return the size of a regular file, or of the one that a link names; never open anything else, which could hang.
+    """Return the size of a regular file, following links. Opening anything else could block forever.
 
     Raises
     ------
     StiltsError
-        If nothing stands there, or something else.
+        If there is no regular file.
     """
     try:
         state = path.stat()
@@ -42,7 +42,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     StiltsError
-        If it is no regular file, cannot be read, is larger than `MOST_BYTES`, or is not UTF-8; it names the line.
+        If it is not a regular file, cannot be read, is larger than `MOST_BYTES`, or is not UTF-8.
     """
     if (size := check_regular(path)) > MOST_BYTES:
         raise StiltsError(f"{path}: {size} bytes; texts of at most {MOST_BYTES} are read")
@@ -60,12 +60,12 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return a file's lines without their line ends; what is behind the last line feed is a line too, if it is any.
+    """Return a file's lines without their line ends; the last line need not have one.
 
     Raises
     ------
     StiltsError
-        As `read_text` does.
+        As in `read_text`.
     """
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     return lines if lines[-1] else lines[:-1]

@@ -1,7 +1,7 @@
-"""One split of one config, from a folder in the Hub's layout.
+"""Reading splits from a folder in the Hub's layout.
 
-Folders are read with pyarrow, which needs no cache and runs no code; ClassLabel names come from the `datasets` metadata
-of the parquet schema.
+Folders are read with pyarrow, which needs no cache and runs no code. ClassLabel names come from the `datasets` metadata
+in the Parquet schema.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, Features
 
-_FOLDERS = {"data": "default"}  # a dataset of the Hub with a single, unnamed config keeps its files in data/
+_FOLDERS = {"data": "default"}  # the Hub stores a single, unnamed config in data/
 
 
 def available(root: Path) -> dict[str, list[str]]:
-    """Configs of a folder in the Hub's layout, each with its splits.
+    """Return the configs of a folder in the Hub's layout, each with its splits.
 
     Raises
     ------
     StiltsError
-        If `root` is no folder, or holds no ``<config>/<split>-*.parquet`` and no ``<config>/<split>/*.parquet``.
+        If `root` is not a folder, or has no ``<config>/<split>-*.parquet`` and no ``<config>/<split>/*.parquet``.
     """
     root = Path(root)
     if not root.is_dir():
@@ -39,22 +39,21 @@ def available(root: Path) -> dict[str, list[str]]:
 
 
 def load_split(root: Path, config: str, split: str, columns: Collection[str] = ()) -> "Dataset":
-    """One split as a `datasets.Dataset`.
+    """Return one split as a `datasets.Dataset`.
 
     Parameters
     ----------
     root : Path
-        A folder ``<root>/<config>/<split>-*.parquet``.
+        A folder with ``<root>/<config>/<split>-*.parquet``.
     config, split : str
         For example "intent.de" and "test".
     columns : collection of str
-        Columns that the caller will use.
+        Columns that the caller needs.
 
     Raises
     ------
     StiltsError
-        If the config, the split or a column is missing (with what is there); if the split has no rows; if a file is no
-        parquet file.
+        If the config, the split or a column is missing; the split has no rows; or a file is not a Parquet file.
     """
     from datasets import Dataset
 
@@ -67,7 +66,7 @@ def load_split(root: Path, config: str, split: str, columns: Collection[str] = (
 
 
 def read_features(root: Path, config: str, split: str) -> "Features":
-    """Columns of one split, of which no row is read; StiltsError as `load_split`."""
+    """Return the features of a split without reading its rows; StiltsError as in `load_split`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets import Features
@@ -92,7 +91,7 @@ def _known_files(root: Path, config: str, split: str) -> list[Path]:
 def split_files(
     root: Path, config: str, split: str, within: Callable[[Path], Iterable[Path]] = lambda folder: folder.glob("*")
 ) -> list[Path]:
-    """Files of one split in their order; none where it is not there.
+    """Return the files of one split in order; none if it does not exist.
 
     They are ``<config>/<split>-00000-of-00002.parquet`` and so on, or ``<config>/<split>.parquet``, or, as on the Hub's
     branch of converted files, ``<config>/<split>/0000.parquet`` and so on.
@@ -100,7 +99,7 @@ def split_files(
     Parameters
     ----------
     within : callable
-        Folder -> what lies directly in it.
+        Folder -> the paths directly in it.
     """
     folders = [root / folder for folder in (config, *(name for name in _FOLDERS if _FOLDERS[name] == config))]
     found = [path for folder in folders for path in (*within(folder), *within(folder / split))
@@ -109,12 +108,12 @@ def split_files(
 
 
 def read_tables(paths: Sequence[Path]) -> "pa.Table":
-    """Rows of several parquet files of one split.
+    """Return the rows of the Parquet files of one split.
 
     Raises
     ------
     StiltsError
-        If a file is no parquet file, or the files differ in their columns.
+        If a file is not a Parquet file, or the files differ in their columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,7 +136,7 @@ def _unreadable(path: Path, error: Exception) -> StiltsError:
 
 
 def check_columns(place: str, present: Sequence[str], columns: Collection[str]) -> None:
-    """Raise StiltsError if one of some columns is missing, or stands twice."""
+    """Raise StiltsError if a column is missing or duplicated."""
     if missing := sorted(set(columns) - set(present)):
         raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(present)}")
     if twice := sorted(name for name in set(columns) if present.count(name) > 1):
@@ -145,7 +144,7 @@ def check_columns(place: str, present: Sequence[str], columns: Collection[str]) 
 
 
 def _split_of(path: Path, config: Path) -> str:
-    """``train`` of ``train-00000-of-00002.parquet``, of ``train.parquet`` and of ``train/0000.parquet``."""
+    """Return ``train`` for ``train-00000-of-00002.parquet``, ``train.parquet`` and ``train/0000.parquet``."""
     if path.parent != config:
         return path.parent.name
     parts = path.stem.rsplit("-", 3)

@@ -1,4 +1,4 @@
-"""The splits of a task in a suite, as the phases read them before they compute."""
+"""Reading the splits of a task in a suite."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class SuiteSplits:
         Folder of a suite.
     task : Task
     languages : sequence of str
-        In which the task is tested.
+        Languages in which the task is tested.
     most : int
-        Rows of a test set that are evaluated.
+        Maximum number of rows of a test set to evaluate.
     """
 
     suite: Path
@@ -43,7 +43,7 @@ class SuiteSplits:
 
     @property
     def place(self) -> str:
-        """Suite and task, as messages name them."""
+        """Suite and task, for messages."""
         return f"{self.suite}, task '{self.task.name}'"
 
     def config(self, language: str) -> str:
@@ -55,7 +55,7 @@ class SuiteSplits:
         return load(self.suite, self.task, language, "test", self.most)
 
     def labels(self) -> list[str]:
-        """Return the names of the labels, those of the first language's test set."""
+        """Return the label names of the first language's test set."""
         return read_labels(self.suite, self.task, self.languages[0], "test")
 
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
@@ -64,7 +64,7 @@ class SuiteSplits:
 
 
 def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
-    """Return the first `most` rows of a split, which must have the columns of the task's format."""
+    """Return the first `most` rows of a split; StiltsError if it does not have the columns of the task's format."""
     form = task.format
     columns = form.test_columns if split == "test" else form.columns
     data = load_split(suite, task.config_for(language), split, columns=columns)
@@ -72,17 +72,17 @@ def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split
 
 
 def read_labels(suite: Path, task: Task, language: str, split: str) -> list[str]:
-    """Return the names of a split's labels, without its rows."""
+    """Return the label names of a split, without reading its rows."""
     return label_names(read_features(suite, task.config_for(language), split), task.format)
 
 
 def first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:
-    """Return the first `most` rows of a data set, and the names of its labels."""
+    """Return the first `most` rows of a dataset, and its label names."""
     return Split(data.select(range(min(most, len(data)))).to_list(), label_names(data.features, form), language)
 
 
 def label_names(features: "Features", form: TrainedFormat) -> list[str]:
-    """Return the names of a split's labels in the order of their numbers; none where answers are no labels.
+    """Return the label names of a split in the order of their numbers; none if the format has no labels.
 
     Raises
     ------
@@ -101,14 +101,14 @@ def label_names(features: "Features", form: TrainedFormat) -> list[str]:
 
 
 def covered_languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
-    """Return those of the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
+    """Return the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
 
-    A task need not cover every language of its suite, so a wanted language without a test set is left out.
+    A task need not cover every language of its suite, so wanted languages without a test set are skipped.
 
     Raises
     ------
     StiltsError
-        If the suite has no test set of the task at all, or none in a wanted language.
+        If the suite has no test set of the task, or none in any wanted language.
     """
     found = [folder.name for folder in suite.glob(task.config_for("*")) if any(folder.glob("test-*.parquet"))]
     covered = sorted(Config.parse(name).language for name in found)

@@ -1,8 +1,8 @@
-"""A suite on disk: one folder in the Hub's layout, complete or not there at all.
+"""A suite on disk: one folder in the Hub's layout, written atomically.
 
-A suite is ``<folder>/<config>/<split>-00000-of-00001.parquet``, a dataset card ``README.md`` that makes
-``datasets.load_dataset(folder, config)`` work, and ``suite.json`` with what the suite was made from and the SHA-256 of
-every file. It is written beside its place and moved there in one step.
+A suite consists of ``<folder>/<config>/<split>-00000-of-00001.parquet``, a dataset card ``README.md`` for
+``datasets.load_dataset(folder, config)``, and the manifest ``suite.json`` with the suite's origin and the SHA-256 of
+every file.
 """
 
 import errno
@@ -37,11 +37,11 @@ LICENCES = {
 Row = dict[str, Any]
 AnySizes = TypeVar("AnySizes", bound=BaseModel)
 Report = Callable[[str, str, int], None]
-Rows = Annotated[int, Field(gt=0, le=10**6)]  # of what is generated; more would take days
+Rows = Annotated[int, Field(gt=0, le=10**6)]  # generated rows; more would take days
 
 
 class Sizes(BaseModel):
-    """How many rows a suite holds.
+    """The numbers of rows of a suite.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class Sizes(BaseModel):
     test : int
         Test rows of a target per language.
     retrieval : int
-        Sentence pairs of `ui-retrieval` per language; at least 150 are needed for a language to take part.
+        Sentence pairs of `ui-retrieval` per language; languages with fewer than 150 are left out.
     mining : int
-        True pairs hidden in each split of `ui-mining`, among as many sentences of either side that have no partner.
+        Gold pairs in each split of `ui-mining`, and also unpaired sentences of either side.
     dial : int
         Training rows of each level of the families "dial" and "lures".
     text : int
-        Training texts per language of the family "text", at most.
+        Maximum number of texts per language of the family "text".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +69,7 @@ class Sizes(BaseModel):
     test: Rows = 100
     retrieval: Rows = 250
     mining: Rows = 45
-    # What came later is no part of suites that leave it as it is.
+    # These fields were added later. They are not dumped while unchanged, so that older fingerprints stay valid.
     dial: Rows = Field(1000, exclude_if=lambda size: size == 1000)
     text: Rows = Field(1000, exclude_if=lambda size: size == 1000)
 
@@ -83,20 +83,20 @@ class Sizes(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """What a source is asked to make a suite of.
+    """The requested content of a suite.
 
     Attributes
     ----------
     seed : int
-        Of the generators.
+        Seed of the generators.
     sizes : mapping of str to int
-        Numbers of rows, by the names of the source's own `Sizes`; what is not given stays as it is.
+        Numbers of rows by the names in the source's `Sizes`; missing ones have their defaults.
     languages : sequence of str, optional
-        Of the test sets; all that the source covers by default.
+        Languages of the test sets; by default all that the source covers.
     source_languages : sequence of str
-        Languages besides English that have data of the intermediate tasks.
+        Languages besides English with data of the intermediate tasks.
     families : sequence of str
-        Further contents, by the source's names for them.
+        Further families of tasks, by the source's names.
     """
 
     seed: int
@@ -107,7 +107,7 @@ class Request:
 
     @property
     def additions(self) -> dict[str, list[str]]:
-        """Source languages and families, each where there are any: what came later is no part of suites without it."""
+        """Source languages and families, without empty ones, so that older fingerprints stay valid."""
         given = {"source_languages": sorted(set(self.source_languages)), "families": sorted(set(self.families))}
         return {name: values for name, values in given.items() if values}
 
@@ -115,7 +115,7 @@ class Request:
 class Table(NamedTuple):
     """One split of one config; labels in `rows` are names or numbers of the `features`.
 
-    Rows that are many come as an Arrow table, with numbers for labels.
+    Large splits are Arrow tables, in which labels are numbers.
     """
 
     config: str
@@ -125,7 +125,7 @@ class Table(NamedTuple):
 
 
 class Card(NamedTuple):
-    """What the dataset card says besides the configs."""
+    """The content of a dataset card besides the configs."""
 
     title: str
     text: str
@@ -146,19 +146,19 @@ POCKET_CARD = Card(
 
 
 def with_texts(columns: "Features", *names: str) -> "Features":
-    """Return columns with further ones that hold texts."""
+    """Return features with additional text columns."""
     from datasets import Features, Value
 
     return Features({**columns, **dict.fromkeys(names, Value("string"))})
 
 
 def choose(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """Those of the known names that are wanted, all by default, in the order in which they are known.
+    """Return the wanted names, by default all, in the order of the known ones.
 
     Raises
     ------
     UnknownName
-        If a wanted one is not known; `kind` says what it is a name of.
+        If a wanted name is unknown; `kind` describes it for the message.
     """
     for name in wanted or ():
         if name not in known:
@@ -167,18 +167,18 @@ def choose(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> lis
 
 
 def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySizes:  # type: ignore[assignment]
-    """Sizes from a study's settings; what is not given stays as it is.
+    """Return the sizes in a study's settings; missing ones have their defaults.
 
     Parameters
     ----------
     given : mapping of str to int
     kind : type
-        Which sizes a source has.
+        The source's model of sizes.
 
     Raises
     ------
     StiltsError
-        If a name is unknown (`UnknownName`) or a number is not one.
+        If a name is unknown (`UnknownName`) or a number is invalid.
     """
     unknown = sorted(given.keys() - kind.model_fields.keys())
     if unknown:
@@ -193,22 +193,22 @@ def write_suite(
     tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None,
     summary: Callable[[], Mapping[str, Any]] = dict, card: Card = POCKET_CARD,
 ) -> Path:
-    """Write a suite, or reuse the complete one that is there.
+    """Write a suite, or reuse an existing complete one.
 
     Parameters
     ----------
     tables : iterable of Table
-        Read only where the suite is not there yet.
+        Consumed only if the suite does not exist yet.
     folder : Path
-        Where the suite will stand. Two processes may ask for the same folder: the second waits and reuses.
+        Folder of the suite. If two processes write the same one, the second waits and reuses it.
     about : mapping
-        Goes into `suite.json`; its "fingerprint" names the suite.
+        Content of `suite.json`; its "fingerprint" identifies the suite.
     report : callable, optional
         Called with config, split and number of rows after each table.
     summary : callable, optional
-        Called after the last table; what it returns goes into `suite.json` too.
+        Called after the last table to get further content of `suite.json`.
     card : Card, optional
-        What `README.md` says.
+        Content of `README.md`.
 
     Returns
     -------
@@ -218,7 +218,7 @@ def write_suite(
     Raises
     ------
     StiltsError
-        If `folder` holds something else, or cannot be written, or the disk is full.
+        If `folder` has other content or cannot be written, or the disk is full.
     """
     folder = Path(folder)
     with _writable(folder), _alone(folder):
@@ -231,7 +231,7 @@ def write_suite(
 
 
 class _Manifest(BaseModel):
-    """The shape of `suite.json`: what every suite says, and of what only some say, the kind."""
+    """The schema of `suite.json`; fields with defaults are optional."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -249,17 +249,17 @@ class _Manifest(BaseModel):
 
 
 def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str, Any]:
-    """What `suite.json` of a suite says.
+    """Return the content of a suite's `suite.json`.
 
     Parameters
     ----------
     cure : str
-        What its reader can do where it is damaged.
+        Advice in the message if it is damaged.
 
     Raises
     ------
     StiltsError
-        If it is missing or is no JSON object of the shape that suites have.
+        If it is missing or invalid.
     """
     path = Path(folder) / MANIFEST
     try:
@@ -274,12 +274,12 @@ def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str
 
 
 def faults(folder: Path) -> list[str]:
-    """What keeps the folder from being a complete suite, in words; empty if it is one.
+    """Return descriptions of why a folder is not a complete suite; empty if it is one.
 
     Raises
     ------
     Unreadable
-        If it may not be read: it may be whole.
+        If it cannot be read, because it may still be intact.
     """
     try:
         files = read_manifest(folder)["files"]
@@ -342,7 +342,7 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Ca
 
 
 def _sign(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write the manifest, last: a suite without it is not complete."""
+    """Write the manifest as the last file: a suite without it is incomplete."""
     files = {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     text = json.dumps({**about, "files": files}, ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -382,7 +382,7 @@ def _make_card(splits: Mapping[str, Sequence[str]], card: Card) -> "DatasetCard"
 
 
 def publish(suite: Path, folder: Path) -> None:
-    """Copy what a suite says of itself beside the committed records of a study, for machines that lack its data.
+    """Copy a suite's manifest to the committed results of a study, for machines without its data.
 
     Parameters
     ----------

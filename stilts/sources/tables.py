@@ -1,4 +1,4 @@
-"""Tables from files that a user brings: parquet and lines of JSON, each checked against a recipe's schema."""
+"""Reading tables from user-provided Parquet and JSON Lines files, validated against a recipe's schema."""
 
 import codecs
 import json
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MOST_ROWS = 5_000_000  # of one split; the largest that a recipe reads, Mewsli-X's candidates, has a million
-_BATCH = 1_000  # rows that are decoded at a time, so that few are in memory before their size is known
+MOST_ROWS = 5_000_000  # rows of a split; the largest one of a recipe, Mewsli-X's candidates, has a million
+_BATCH = 1_000  # rows decoded at a time, so that few are in memory before their size is known
 
 
 class Position(NamedTuple):
-    """Where a row stands: the row of a table, counted from 0, or the line of a text, counted from 1."""
+    """The position of a row: its number in a table, from 0, or its line in a text file, from 1."""
 
     path: Path
     number: int
@@ -34,13 +34,13 @@ class Position(NamedTuple):
         return f"{self.path}, {self.unit} {self.number}"
 
     def refuse(self, found: str, right: str, column: str) -> StiltsError:
-        """Return the error that a value of the row is not right."""
+        """Return an error for an invalid value of the row."""
         counted = "; rows count from 0" if self.unit == "row" else ""
         return StiltsError(f"{self}: {found}; it should be {right} (column {column}{counted})")
 
 
 class Split(NamedTuple):
-    """The rows of a split, and where they stand.
+    """The rows of a split, and their positions in files.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Split(NamedTuple):
     files : list of (Path, int)
         Each file and its number of rows, in order.
     lines : sequence of int, optional
-        The lines of the rows, where the one file is a text.
+        The line of each row, if the only file is a text file.
     """
 
     rows: "pa.Table"
@@ -56,7 +56,7 @@ class Split(NamedTuple):
     lines: Sequence[int] | None = None
 
     def position(self, row: int) -> Position:
-        """Return the file of a row and its place there."""
+        """Return the file of a row and its position there."""
         if self.lines is not None:
             return Position(self.files[0][0], self.lines[row], "line")
         for path, count in self.files:
@@ -67,14 +67,14 @@ class Split(NamedTuple):
 
 
 def read_split(paths: Sequence[Path], schema: Schema) -> Split:
-    """Return the columns of a schema from the parquet files of a split.
+    """Return the columns of a schema from the Parquet files of a split.
 
     Raises
     ------
     StiltsError
-        If a file is no regular parquet file, lacks a column, or has a value that the schema does not allow; it names
-        file, row, column and value. If the files say that they have more than `MOST_ROWS`, or one holds more than
-        `MOST_BYTES`.
+        If a file is not a regular Parquet file, has no such column, or has a value that the schema does not allow; the
+        message names file, row, column and value. Also if the split has more than `MOST_ROWS` rows, or a file more
+        than `MOST_BYTES`.
     """
     import pyarrow as pa
 
@@ -87,12 +87,12 @@ def read_split(paths: Sequence[Path], schema: Schema) -> Split:
 
 
 def read_batches(path: Path, columns: Mapping[str, Kind]) -> Iterator["pa.RecordBatch"]:
-    """Yield columns of a parquet file as their kinds bring them, a thousand rows at a time.
+    """Yield columns of a Parquet file, converted by their kinds, in batches of a thousand rows.
 
     Raises
     ------
     StiltsError
-        As `read_split` does.
+        As in `read_split`.
     """
     with _opened(path) as file:
         _check_rows(path, file.metadata.num_rows)
@@ -110,20 +110,19 @@ def read_batches(path: Path, columns: Mapping[str, Kind]) -> Iterator["pa.Record
 
 
 def read_json_lines(path: Path, schema: Schema) -> Split:
-    """Return the columns of a schema, all texts, from a file with one JSON object a line.
+    """Return the columns of a schema, all of them texts, from a JSON Lines file.
 
     Parameters
     ----------
     path : Path
-        ``.jsonl`` or, alone in an archive, ``.jsonl.tar.gz``.
+        ``.jsonl``, or ``.jsonl.tar.gz`` with a single file.
     schema : Schema
-        Its further columns are read if the first object has them.
+        Its optional columns are read if the first object has them.
 
     Raises
     ------
     StiltsError
-        If the file is no such file, or an object lacks a column or has a value that the schema does not allow; it names
-        the line.
+        If the file has another format, or an object has no such column or an invalid value; the message names the line.
     """
     import pyarrow as pa
 
@@ -151,7 +150,7 @@ def read_json_lines(path: Path, schema: Schema) -> Split:
 def _conformed(
     batch: "pa.RecordBatch", columns: Mapping[str, Kind], position: Callable[[int], Position]
 ) -> "pa.RecordBatch":
-    """Return columns as their kinds bring them."""
+    """Return columns converted by their kinds."""
     import pyarrow as pa
 
     found = {}
@@ -164,7 +163,7 @@ def _conformed(
 
 
 def _checked(split: Split, schema: Schema) -> Split:
-    """Return a split whose rows fit together."""
+    """Return a split after checking unique keys and equal lengths of lists."""
     if schema.key in split.rows.column_names:
         _check_key(split, schema.key)
     try:
@@ -204,7 +203,7 @@ def _opened(path: Path) -> Iterator["pq.ParquetFile"]:
 
 
 def _described(paths: Sequence[Path]) -> list[str]:
-    """Return the columns of a split's first file; StiltsError if the files together have too many rows."""
+    """Return the column names of a split's first file; StiltsError if the files together have too many rows."""
     rows, names = 0, []
     for path in paths:
         with _opened(path) as file:
@@ -219,9 +218,9 @@ def _check_rows(path: Path, rows: int) -> None:
 
 
 def _check_names(path: Path, schema: "pa.Schema", columns: Mapping[str, Kind]) -> None:
-    """Check that a file which names its labels numbers them as the suite does."""
+    """Check that label names in a file's metadata have the same order as in the suite."""
     for name, kind in columns.items():
-        each = getattr(kind, "each", kind)  # of a list's items
+        each = getattr(kind, "each", kind)  # the kind of a list's items
         if isinstance(each, Label):
             given = _label_names(path, schema.metadata or {}, name)
             if given is not None and given != [*each.names]:
@@ -230,7 +229,7 @@ def _check_names(path: Path, schema: "pa.Schema", columns: Mapping[str, Kind]) -
 
 
 def _label_names(path: Path, metadata: Mapping[bytes, bytes], column: str) -> list[str] | None:
-    """Return the names that the `datasets` metadata of a file gives to label numbers, None where they give none."""
+    """Return the label names in the `datasets` metadata of a file, None if there are none."""
     try:
         found = json.loads(metadata.get(b"huggingface", b"{}"))
         for key in ("info", "features", column):
@@ -247,7 +246,7 @@ def _label_names(path: Path, metadata: Mapping[bytes, bytes], column: str) -> li
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of lines of JSON, and the numbers of the lines, counted from 1; blank lines are no objects."""
+    """Yield line numbers, from 1, and objects of a JSON Lines file; blank lines are skipped."""
     with _lines(path) as lines:
         for number, line in enumerate(lines, 1):
             line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
@@ -266,7 +265,7 @@ def _object(line: bytes, place: str) -> dict[str, Any]:
 
 
 def _check_absent(path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]], absent: Sequence[str]) -> None:
-    """Raise StiltsError if an object has a column that the first one lacks."""
+    """Raise StiltsError if an object has a column that the first one does not have."""
     for number, row in rows:
         if given := [name for name in absent if name in row]:
             raise StiltsError(f"{path}, line {number}: '{given[0]}' stands here, but not in the first line; it should "
@@ -283,7 +282,7 @@ def _text_of(row: Mapping[str, Any], name: str, path: Path, line: int) -> str:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether a text is one of Unicode: JSON can write halves of characters ("\\ud800")."""
+    """Return whether a text is valid Unicode: JSON can contain lone surrogates ("\\ud800")."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -293,7 +292,7 @@ def _is_encodable(text: str) -> bool:
 
 @contextmanager
 def _lines(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, or the only one of an archive, for its lines."""
+    """Open a file, or the only file of an archive, to iterate over its lines."""
     size = check_regular(path)
     try:
         if path.suffix != ".gz":
@@ -311,7 +310,7 @@ def _only_file(archive: tarfile.TarFile, path: Path) -> tarfile.TarInfo:
     members, size = [], 0
     for member in archive:
         size += member.size
-        _check_size(path, size)  # before the archive unpacks all of it to find the next
+        _check_size(path, size)  # before the whole member is unpacked to find the next one
         members += [member] if member.isfile() else []
     if len(members) != 1:
         raise ValueError(f"{len(members)} files in the archive instead of one")
@@ -324,5 +323,5 @@ def _check_size(path: Path, size: int) -> None:
 
 
 def _line(error: Exception) -> str:
-    """Return what an error says in one line."""
+    """Return an error's message in one line."""
     return " ".join(str(error).split()) or type(error).__name__

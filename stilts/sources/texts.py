@@ -1,4 +1,4 @@
-"""The texts of a suite: what an encoder's vocabulary is trimmed to."""
+"""The texts of a suite, to which an encoder's vocabulary is trimmed."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from stilts.study.errors import StiltsError
 
 
 def read_texts(folder: Path, columns: Sequence[str]) -> Iterator[str]:
-    """Yield the texts of some columns of a suite, each once a file and column, in a fixed order; of lists each text.
+    """Yield the texts in some columns of a suite, lists flattened, in a fixed order, once per file and column.
 
     Raises
     ------

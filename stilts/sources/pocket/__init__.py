@@ -1,1 +1,1 @@
-"""The pocket benchmark, built from packages that the index ships."""
+"""The pocket benchmark, built from packages on the Python Package Index."""

@@ -1,22 +1,22 @@
 """`dates`: tagging the fields of localized dates, times and amounts, from CLDR through Babel.
 
 A row is one expression of a language, or two or three of them joined by one of its list patterns ("A, B, or C"). The
-fields of the CLDR pattern give the labels, so they are exact.
+labels are exact, since they come from the fields of the CLDR pattern.
 
-Pools. The atomic patterns are grouped by their English wording and dealt to three pools: `intermediate`, `train` (the
-target's) and `evaluation`. Currencies and units are dealt in the same way, each with all its wordings. Values are dealt
-to four pools, with evaluation cut into validation and test: years, pairs of month and day, pairs of hour and minute on
-a 12-hour clock, numbers. Month and weekday names, hours alone and the pattern that joins a date and a time are shared:
-there are too few of them.
+Pools. Atomic patterns are grouped by their English wording and assigned to three pools: `intermediate`, `train` (the
+target's) and `evaluation`. Currencies and units are assigned likewise, each with all its wordings. Values are assigned
+to four pools, where evaluation is split into validation and test: years, pairs of month and day, pairs of hour and
+minute on a 12-hour clock, numbers. Month and weekday names, single hours and the pattern that joins a date and a time
+are shared, because there are too few of them.
 
-Tokens. Text is cut at white space, around every punctuation mark and symbol, and between digits and letters. In Chinese
-and Japanese every ideograph and kana is a token; in Thai, Khmer, Lao and Burmese, which write no spaces between words,
-the borders of the pattern's fields are cut too. Letters that touch a field belong to it (the 年 of 2024年, a Basque
-ending, a Hebrew prefix); other literal text is outside, and so is punctuation at a field's ends (the last full stop of
-"p.m.").
+Tokens. Text is split at white space, around every punctuation mark and symbol, and between digits and letters. In
+Chinese and Japanese every ideograph and kana is a token; in Thai, Khmer, Lao and Burmese, which have no spaces between
+words, text is also split at the borders of the pattern's fields. Letters next to a field belong to it (the 年 of
+2024年, a Basque ending, a Hebrew prefix). Other literal text is outside, as is punctuation at the ends of a field (the
+last full stop of "p.m.").
 
-Letterless rows, such as "13/4/68", say nothing about their language; one is kept only where its numbers leave a single
-reading.
+Rows without letters, such as "13/4/68", do not depend on the language; they are kept only if their numbers are
+unambiguous.
 """
 
 import datetime
@@ -47,7 +47,7 @@ from babel.units import format_unit
 from stilts.sources.suite import Row, Sizes
 from stilts.study.errors import StiltsError
 
-VERSION = 1  # raise it when the same settings give other rows
+VERSION = 1  # increase it when the same settings give other rows
 LABELS = ("weekday", "day", "month", "year", "era", "hour", "minute", "second", "period", "number", "currency", "unit")
 TAGS = ("O", *(f"{mark}-{label}" for label in LABELS for mark in "BI"))
 
@@ -78,7 +78,7 @@ _FEWEST_NAMES, _MOST_NAMES = 3, 6
 
 
 class Piece(NamedTuple):
-    """A stretch of text with the field it belongs to; "" is outside, `inside` continues the field before."""
+    """A piece of text with its field; "" means outside, `inside` continues the previous field."""
 
     text: str
     label: str = ""
@@ -93,7 +93,7 @@ class Template(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One expression before it is put into a language: keys of its patterns and its values."""
+    """One expression before it is formatted in a language: keys of its patterns and its values."""
 
     keys: tuple[str, ...]
     moments: tuple[datetime.datetime, ...] = ()
@@ -101,14 +101,14 @@ class Item(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One row before it is put into a language."""
+    """One row before it is formatted in a language."""
 
     items: tuple[Item, ...]
     style: str = ""
 
     @property
     def template(self) -> str:
-        """Stable id of the patterns that the row uses."""
+        """The stable id of the patterns that the row uses."""
         return "|".join([self.style] * bool(self.style) + ["+".join(item.keys) for item in self.items])
 
     @property
@@ -120,7 +120,7 @@ class Plan(NamedTuple):
 def generate(
     languages: Iterable[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()
 ) -> Iterator[tuple[str, str, list[Row]]]:
-    """Rows of `dates.<lang>` and `intermediate.dates.<lang>`, config by config.
+    """Yield the rows of `dates.<lang>` and `intermediate.dates.<lang>`, config by config.
 
     Parameters
     ----------
@@ -131,9 +131,9 @@ def generate(
     seed : int
         The same seed gives the same rows on every machine with the same Babel.
     source_languages : sequence of str
-        Languages besides English in which the intermediate task is made. Its rows are parallel: the same patterns,
-        by name, and the same values in the same order, of what all of them and English have; the wording of the
-        patterns, the order of the fields and the tokens are each language's own.
+        Languages besides English for the intermediate task. Its rows are parallel: they have the same named patterns,
+        which all the languages share, and the same values in the same order. The wording of the patterns, the order of
+        the fields and the tokens depend on the language.
 
     Yields
     ------
@@ -154,7 +154,7 @@ def generate(
 
 
 def expressions(language: str, size: int, seed: int) -> list[str]:
-    """Texts of different expressions of the intermediate pool of patterns and values, fewer where there are no more."""
+    """Return at most `size` distinct expressions from the intermediate pool of patterns and values."""
     texts: dict[str, None] = {}
     for plan in islice(_plans("intermediate", "intermediate", seed), 4 * size):
         pieces = _pieces(plan, language)
@@ -166,7 +166,7 @@ def expressions(language: str, size: int, seed: int) -> list[str]:
 
 
 def name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
-    """Names of three to six languages or three to six territories, joined as the language joins them."""
+    """Yield lists of three to six names of languages or of territories, joined by the language's rules."""
     locale = _locale(language)
     kinds = [sorted(set(names.values())) for names in (locale.languages, locale.territories)]
     for _ in range(size):
@@ -175,18 +175,18 @@ def name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
 
 
 def left_out(languages: Iterable[str]) -> dict[str, str]:
-    """Languages that CLDR covers too thinly for this task, each with the reason."""
+    """Return the languages with too little CLDR data for this task, each with the reason."""
     found = ((language, _fault(language)) for language in languages)
     return {language: fault for language, fault in found if fault}
 
 
 def tokenize(pieces: Iterable[Piece], language: str) -> tuple[list[str], list[str]]:
-    """Cut pieces into tokens and give each its BIO tag; the module's docstring has the rules.
+    """Split pieces into tokens with BIO tags; the module's docstring has the rules.
 
     Returns
     -------
     tokens, tags : list of str
-        Of one length.
+        Two lists of equal length.
     """
     marks = list(_marks(pieces))
     tokens: list[list[tuple[str, str, int]]] = []
@@ -202,7 +202,7 @@ def tokenize(pieces: Iterable[Piece], language: str) -> tuple[list[str], list[st
 
 
 def attach(pieces: Iterable[Piece]) -> list[Piece]:
-    """Give letters that touch a field to it: to the field before, else to the one behind."""
+    """Merge letters next to a field into it, preferably into the field before them."""
     result: list[Piece] = []
     prefix = False
     for piece in pieces:
@@ -223,19 +223,19 @@ def attach(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def templates(language: str) -> dict[str, Template]:
-    """All atomic patterns that CLDR has for a language, by a key that is the same in every language.
+    """Return all atomic CLDR patterns of a language by a key that is the same in every language.
 
     Raises
     ------
     StiltsError
-        If CLDR does not know the language.
+        If CLDR does not have the language.
     """
     return _templates(language)
 
 
 @cache
 def pools() -> dict[str, Pool]:
-    """Pool of every key of `templates("en")` and of every list style."""
+    """Return the pool of every key of `templates("en")` and of every list style."""
     strata: dict[Any, dict[Any, list[str]]] = {}
     for key, template in sorted(_templates("en").items()):
         stratum, group = _stratum(key, template)
@@ -255,10 +255,10 @@ def _deal(strata: Mapping[Any, Mapping[Any, list[str]]]) -> Iterator[tuple[str, 
 
 
 def _stratum(key: str, template: Template) -> tuple[Any, Any]:
-    """What is dealt evenly (patterns of one kind and one set of fields), and what must stay together."""
+    """Return the stratum of a pattern (kind and set of fields) and, in it, the group that must stay in one pool."""
     if template.kind in ("currency", "unit"):
         return (template.kind,), key.rpartition("-")[0]
-    # Widths aside, so that "M/d/yy" and "M/d/y" stay together.
+    # Short widths are ignored, so that "M/d/yy" and "M/d/y" stay together.
     wording = tuple("".join(_shape(part)) for part in template.parts)
     return (template.kind, tuple(sorted(_labels(template.parts)))), wording
 
@@ -318,7 +318,7 @@ def _moment_templates(locale: Locale) -> Iterator[tuple[str, Template]]:
 
 
 def _labels(patterns: tuple[str, ...]) -> set[str]:
-    """Labels of the patterns' fields; empty if one has no label here, or is a lone letter, as in "M" for May."""
+    """Return the labels of the patterns' fields; empty if one has no label, or is a single letter ("M" for May)."""
     fields = [value for pattern in patterns for kind, value in tokenize_pattern(pattern) if kind == "field"]
     known = all(char in _FIELDS and not (width == 5 and char in "MLEc") for char, width in fields)
     stray = any("''" in pattern for pattern in patterns)  # Babel's Basque intervals have a wrong apostrophe
@@ -362,12 +362,12 @@ class _Values:
                       if _value_pool("time", (hour % 12, minute)) == pool]
 
     def moment(self) -> datetime.datetime:
-        """A date and a time."""
+        """Draw a date and a time."""
         year, day, time = (self.rng.choice(values) for values in (self.years, self.days, self.times))
         return datetime.datetime(year, *day, *time, self.rng.randrange(60))
 
     def interval(self, difference: str) -> tuple[datetime.datetime, datetime.datetime]:
-        """Two moments whose greatest different field is `difference`, in CLDR's letters; equal above it."""
+        """Draw two moments whose greatest different field is `difference`, in CLDR's letters."""
         while True:
             first = self.moment()
             later = self._later(first, difference)
@@ -391,7 +391,7 @@ class _Values:
         return [time for time in same_half if time.hour == first.hour and time.minute > first.minute]
 
     def number(self, decimals: int | None) -> Decimal:
-        """A number from 3 to 9999 with so many decimals; None leaves it open."""
+        """Draw a number from 3 to 9999 with a given or random (None) number of decimals."""
         while True:
             digits = self.rng.choice((0, 0, 1, 2)) if decimals is None else decimals
             number = Decimal(self.rng.randrange(3, self.rng.choice((99, 999, 9999)))).scaleb(-digits) + 3
@@ -403,7 +403,7 @@ class _Values:
 
 
 def _plans(pool: Pool, value_pool: str, seed: int) -> Iterator[Plan]:
-    """Endless; the same in every language, so that test rows of two languages say the same where both have them."""
+    """Yield plans endlessly. They do not depend on the language, so test rows of languages correspond if possible."""
     rng = random.Random(f"dates {seed} {pool} {value_pool}")
     values = _Values(value_pool, rng)
     keys: dict[str, list[str]] = {}
@@ -442,7 +442,7 @@ def _item(keys: Mapping[str, list[str]], values: _Values, rng: random.Random) ->
 
 
 def _rows(languages: Sequence[str], pool: Pool, value_pool: str, size: int, seed: int) -> dict[str, list[Row]]:
-    """Rows of each language, different in each and parallel: a plan counts where all languages can write it."""
+    """Return parallel rows by language, distinct in each; only plans that all languages can express are used."""
     rows: dict[str, dict[str, Row]] = {language: {} for language in languages}
     for plan in islice(_plans(pool, value_pool, seed), 200 * size):
         written = {language: row for language in languages if (row := _row(plan, language))}
@@ -477,7 +477,7 @@ def _decidable(plan: Plan, pieces: list[Piece]) -> bool:
 
 
 def _pieces(plan: Plan, language: str) -> list[Piece]:
-    """Empty where the language has none of the plan's patterns."""
+    """Return the pieces of a plan; empty if the language does not have all of its patterns."""
     items = [_item_pieces(item, language) for item in plan.items]
     if not all(items):
         return []
@@ -523,7 +523,7 @@ def _fill(pattern: str, items: list[list[Piece]]) -> Iterator[Piece]:
 def _interval_pieces(
     parts: tuple[str, ...], moments: tuple[datetime.datetime, ...], locale: Locale
 ) -> list[Piece]:
-    """The first part ends in what stands between the two: 至 of "h时至", where the second ends in "h时"."""
+    """Return the pieces of an interval. Its first part ends in the separator: 至 of "h时至", if the second is "h时"."""
     first, second = (_fields(part, moment, locale) for part, moment in zip(parts, moments, strict=True))
     ends = ["" if pieces[-1].label else pieces[-1].text for pieces in (first, second)]
     within = commonprefix(ends)
@@ -566,7 +566,7 @@ def _unit_pieces(unit: str, width: str, number: Decimal, locale: Locale) -> list
     text = format_unit(number, unit, width, locale=locale, numbering_system="default")
     digits = format_decimal(number, locale=locale, numbering_system="default")
     before, found, after = text.partition(digits)
-    if not found or unit in text:  # Babel writes the unit's id where CLDR has no pattern
+    if not found or unit in text:  # Babel writes the unit's id if CLDR has no pattern
         return []
     parts = [Piece(before, "unit"), Piece(_native(digits, locale), "number"), Piece(after, "unit")]
     return [piece for piece in parts if piece.text]
@@ -577,7 +577,7 @@ def _number_piece(number: Decimal, locale: Locale) -> Piece:
 
 
 def _native(text: str, locale: Locale) -> str:
-    """Write digits as the language does: Babel leaves them Western."""
+    """Return a text with the language's own digits, since Babel writes Western ones."""
     zero = _ZERO.get(locale.default_numbering_system)
     return text.translate({ord("0") + digit: chr(ord(zero) + digit) for digit in range(10)}) if zero else text
 
@@ -586,7 +586,7 @@ def _native(text: str, locale: Locale) -> str:
 
 
 def _marks(pieces: Iterable[Piece]) -> Iterator[tuple[str, str, int]]:
-    """Characters with their tag and the number of their piece."""
+    """Yield characters with their tag and the number of their piece."""
     for number, piece in enumerate(pieces):
         text = piece.text.translate(_DIRECTION_MARKS)
         start, end = _core(text)
@@ -598,13 +598,13 @@ def _marks(pieces: Iterable[Piece]) -> Iterator[tuple[str, str, int]]:
 
 
 def _core(text: str) -> tuple[int, int]:
-    """Where a field begins and ends without the white space and punctuation around it; "%" and the like stay whole."""
+    """Return (start, stop) of a field without white space and punctuation around it; symbols such as "%" are kept."""
     inner = [place for place, char in enumerate(text) if _kind(char) in ("letter", "digit", "symbol")]
     return (inner[0], inner[-1] + 1) if inner else (0, len(text))
 
 
 def _joined(before: tuple[str, str, int], mark: tuple[str, str, int], language: str) -> bool:
-    """Whether two neighbouring characters are in one token."""
+    """Return whether two neighbouring characters are in one token."""
     kind = _kind(mark[0])
     if kind != _kind(before[0]) or kind not in ("letter", "digit"):
         return False
@@ -633,6 +633,6 @@ def _is_ideograph(char: str) -> bool:
 
 
 def _letters(text: str) -> str:
-    """The letters that a text begins with."""
+    """Return the letters at the beginning of a text."""
     end = next((place for place, char in enumerate(text) if _kind(char) != "letter"), len(text))
     return text[:end]

@@ -1,21 +1,21 @@
 """`ui-retrieval` and `ui-mining`: interface messages and their translations, from Django's compiled gettext catalogues.
 
-Which messages take part
-------------------------
-Those with at least two English words, with no markup and no identifier. A placeholder, of any name and kind, becomes
-"…" on both sides, so that its name gives nothing away; a message whose placeholders differ in number from its
-translation's is dropped. Of messages that differ only in case, punctuation and placeholders, on either side, the first
-stays. Plural messages stand in the plural. Compiled catalogues hold no fuzzy entries.
+Selected messages
+-----------------
+Messages have at least two English words, no markup and no identifier. Placeholders of any kind become "…" on both
+sides, so that their names give no hints; messages whose translation has another number of placeholders are dropped. Of
+messages that differ only in case, punctuation and placeholders, on either side, the first is kept. Plural messages have
+their plural form. Compiled catalogues contain no fuzzy entries.
 
-Which pairs are dropped because they give themselves away
----------------------------------------------------------
-Pairs that share an acronym, a number or a name in inner capitals ("JSON", "404", "GeoJSON"); that share any Latin word
-where the translation has letters of another script; or that share over a third of the English words.
+Dropped pairs, which could be found by shared words
+---------------------------------------------------
+These are pairs that share an acronym, a number or a name with inner capitals ("JSON", "404", "GeoJSON"); that share any
+Latin word although the translation is in another script; or that share over a third of the English words.
 
 Order
 -----
-English messages have one order, drawn from the seed. Every language takes the first ones that it has, so the English
-sides of two languages are the same but for what one of them lacks.
+The English messages have one seeded order. Every language takes the first ones that it has, so the English sides of two
+languages are the same except for missing translations.
 """
 
 import random
@@ -30,7 +30,7 @@ from typing import NamedTuple
 from stilts.sources.suite import Row, Sizes
 from stilts.study.errors import StiltsError
 
-VERSION = 1  # raise it when the same settings give other rows
+VERSION = 1  # increase it when the same settings give other rows
 MINING_LANGUAGES = ("ar", "de", "fr", "ja", "ru", "sw", "tr", "zh")
 FEWEST_PAIRS = 150
 
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 
 
 def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tuple[str, str, list[Row]]]:
-    """Rows of `ui-retrieval.<lang>` and `ui-mining.<lang>`, config by config.
+    """Yield the rows of `ui-retrieval.<lang>` and `ui-mining.<lang>`, config by config.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tupl
 
 
 def left_out_of_retrieval(languages: Iterable[str]) -> dict[str, str]:
-    """Languages with too few pairs for `ui-retrieval`, each with the reason."""
+    """Return the languages with too few pairs for `ui-retrieval`, each with the reason."""
     return _left_out(languages, lambda language: FEWEST_PAIRS)
 
 
 def left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]:
-    """Languages without `ui-mining`, each with the reason."""
+    """Return the languages without `ui-mining`, each with the reason."""
     chosen = "the task is cut to eight languages of different families and scripts"
     languages = list(languages)
     few = _left_out(languages, lambda language: 2 * _split_size(sizes.mining))
@@ -90,7 +90,7 @@ def left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]
 
 
 def messages(language: str) -> list[Pair]:
-    """All messages of a language that are no markup or identifier, each translation once; English ones for English.
+    """Return all messages of a language without markup and identifiers, with distinct translations.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def messages(language: str) -> list[Pair]:
 
 
 def _sides(language: str) -> Iterator[Pair]:
-    """Messages with their translation; Django writes the English ones in its code, so any language has them."""
+    """Yield messages with their translations; English ones, which have no catalogue, are read from another language."""
     if language != "en":
         yield from _messages(language)
     else:
@@ -111,7 +111,7 @@ def _sides(language: str) -> Iterator[Pair]:
 
 
 def pairs(language: str) -> tuple[Pair, ...]:
-    """All pairs of a language that take part, in the order of the English messages.
+    """Return all selected pairs of a language, in the order of the English messages.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def pairs(language: str) -> tuple[Pair, ...]:
 
 
 def gives_itself_away(pair: Pair) -> bool:
-    """Whether words that both sides share would find the pair without reading it."""
+    """Return whether shared words reveal that the two sides are a pair."""
     words = _words(pair.english)
     answer = [*_words(pair.translation), *re.findall("[A-Za-z0-9]+", pair.translation)]  # CSRF of CSRF検証
     shared = {word.casefold() for word in words} & {word.casefold() for word in answer}
@@ -150,12 +150,12 @@ def _retrieval_rows(language: str, size: int, seed: int) -> list[Row]:
 
 
 def _split_size(hidden: int) -> int:
-    """Messages that a split with so many hidden pairs takes: the pairs, and as many distractors on either side."""
+    """Return the number of messages for a split: the hidden pairs, and as many distractors per side."""
     return 3 * hidden
 
 
 def _mining_rows(language: str, hidden: int, seed: int) -> dict[str, list[Row]]:
-    """Half of a side are distractors, messages whose other side is withheld; no message is in both splits."""
+    """Return rows by split. Half of each side are distractors without their translation; splits share no message."""
     chosen = _ordered(language, seed, "mining")
     half = _split_size(hidden)
     return {split: _hide(language, chosen[start:start + half], hidden, random.Random(f"mining {seed} {split}"))
@@ -163,7 +163,7 @@ def _mining_rows(language: str, hidden: int, seed: int) -> dict[str, list[Row]]:
 
 
 def _hide(language: str, chosen: list[Pair], hidden: int, rng: random.Random) -> list[Row]:
-    """Rows of both sides, each side in an order of its own."""
+    """Return the rows of both sides, each in its own order."""
     kept, alone = chosen[:hidden], chosen[hidden:]
     sides = {language: [pair.translation for pair in kept + alone[:hidden]],
              "en": [pair.english for pair in kept + alone[hidden:]]}
@@ -178,7 +178,7 @@ def _hide(language: str, chosen: list[Pair], hidden: int, rng: random.Random) ->
 
 
 def _ordered(language: str, seed: int, use: str) -> list[Pair]:
-    """Pairs by a number that the seed gives to their English side, whatever other messages there are."""
+    """Return the pairs in a seeded order that depends only on each pair's English side."""
     return sorted(_pairs(language), key=lambda pair: random.Random(f"{use} {seed} {pair.english}").random())
 
 
@@ -208,7 +208,7 @@ def _key(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Runs of letters, their combining marks (which `re` does not count as letters), and digits."""
+    """Return the runs of letters, combining marks (which `re` does not count as letters) and digits."""
     return "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in text).split()
 
 
@@ -217,7 +217,7 @@ def _is_latin(text: str) -> bool:
 
 
 def _messages(language: str) -> Iterator[Pair]:
-    """Messages without a context, catalogue by catalogue."""
+    """Yield the messages without a context, catalogue by catalogue."""
     from babel.messages.mofile import read_mo
 
     for path in _catalogue_files(language):

@@ -1,4 +1,4 @@
-"""What training and evaluation sets of a suite share: templates, meanings, pairs of slot values, texts."""
+"""Overlap of a suite's training and evaluation sets: templates, meanings, pairs of slot values, texts."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ _SLOT = re.compile(r"\w+=\S+")
 
 
 class Traces(NamedTuple):
-    """What a row is made of; a pair or a list has several of each.
+    """The parts of a row; a pair or a list has several of each.
 
     Attributes
     ----------
     template, meaning : frozenset of str
-        Ids. A meaning without a slot ("stop") is one too, so that some recur of need.
+        Ids. They include meanings without a slot ("stop"), some of which inevitably recur.
     values : frozenset of str
         Pairs of slot values within one meaning, as in ``area=garden position=98``.
     text : frozenset of str
-        Sentences in small letters.
+        Case-folded sentences.
     """
 
     template: frozenset[str]
@@ -31,13 +31,13 @@ class Traces(NamedTuple):
 
 
 class Census:
-    """Counts tables as they pass, and finds what they share.
+    """Counts the rows of tables and their overlap.
 
     Parameters
     ----------
     source : str
-        Source language: training sets are compared with its evaluation sets, with those of all other languages taken
-        together, and those of another language with its own as well.
+        Source language. Training sets are compared with its evaluation sets and with those of all other languages
+        together; training sets in another language also with the evaluation sets of that language.
     """
 
     def __init__(self, source: str = "en"):
@@ -47,7 +47,7 @@ class Census:
         self._targets: dict[tuple[str, str, str], list[Traces]] = {}
 
     def watch(self, tables: Iterable[Table]) -> Iterator[Table]:
-        """The same tables."""
+        """Yield the tables unchanged while counting them."""
         for table in tables:
             self._rows.setdefault(table.config, {})[table.split] = len(table.rows)
             if "template" in table.features:
@@ -55,11 +55,11 @@ class Census:
             yield table
 
     def summary(self) -> dict[str, Any]:
-        """`rows` (config, split, number) and `overlap`.
+        """Return `rows` (config -> split -> number) and `overlap`.
 
-        `overlap` has one entry for each training set and each set that must be new to it: targets' evaluation sets, and
-        for an intermediate task also targets' training sets. Its `template`, `meaning`, `values`
-        and `text` are shares, from 0 to 1, of the latter's rows that have at least one of theirs from the training set.
+        `overlap` has one entry for each training set and each set that should be disjoint from it: targets' evaluation
+        sets, and for an intermediate task also targets' training sets. Its `template`, `meaning`, `values` and `text`
+        are shares, from 0 to 1, of the latter's rows that have at least one of these in common with the training set.
         """
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
@@ -81,7 +81,7 @@ class Census:
                     yield {"training": config, "compared": name, "rows": len(traces), **shares}
 
     def _compared(self, language: str) -> dict[str, list[Traces]]:
-        """Traces of the targets' sets by what they are compared as with training sets of a language."""
+        """Return the traces of the targets' sets, grouped for comparison with training sets in a language."""
         groups: dict[str, list[Traces]] = {}
         for (task, tested, split), traces in self._targets.items():
             places = ["other languages"] * (tested != self.source) + [tested] * (tested in (self.source, language))
@@ -91,7 +91,7 @@ class Census:
 
 
 def trace(row: Row) -> Traces:
-    """What a row is made of; ``a|b`` and ``a | b`` are two templates or meanings."""
+    """Return the parts of a row; ``a|b`` and ``a | b`` are two templates or meanings."""
     templates, meanings = ([part.strip() for part in row[column].split("|")] for column in ("template", "meaning"))
     values = (" ".join(pair) for meaning in meanings for pair in combinations(sorted(_SLOT.findall(meaning)), 2))
     return Traces(*(frozenset(parts) for parts in (templates, meanings, values, _sentences(row))))

@@ -1,12 +1,12 @@
 """The pocket suite: eight target tasks and six intermediate tasks, generated from installed packages.
 
 `intent`, `slots`, `command-nli`, `command-para` and `command-qa` come from home-assistant-intents, `dates` from CLDR,
-`ui-retrieval` and `ui-mining` from Django. English training sets, intermediate training sets and evaluation sets are
-made of disjoint templates and values; what they share all the same is counted in `suite.json`.
+`ui-retrieval` and `ui-mining` from Django. English training sets, intermediate training sets and evaluation sets use
+disjoint templates and values; any remaining overlap is counted in `suite.json`.
 
-Intermediate tasks are English. With source languages they come in these too, all parallel
-(`commands/parallel.py`). Families of tasks can be had besides: "dial", "lures" and "grain", whose difficulty is a
-setting (`commands/dials.py`, `commands/grains.py`), and "text", unlabelled texts of all languages (`texts.py`).
+Intermediate tasks are English, and if there are source languages also in these, all parallel (`commands/parallel.py`).
+Optional families of tasks are "dial", "lures" and "grain", whose difficulty is a setting (`commands/dials.py`,
+`commands/grains.py`), and "text", unlabelled texts in all languages (`texts.py`).
 """
 
 import hashlib
@@ -44,18 +44,18 @@ TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
 _DIALS = {family: module for module in (dials, grains) for family in module.FAMILIES}  # what makes each
 FAMILIES = (*_DIALS, "text")
 
-_VERSION = 1  # raise it when the same rows are laid out in another way
+_VERSION = 1  # increase it when the layout of the same rows changes
 _PAIRS = ("nli", "para")
-TRACES = ("template", "meaning")  # ids by which rows are made, so that what sets share can be counted
+TRACES = ("template", "meaning")  # ids of what a row was made from, for counting overlap
 
 
 def languages() -> tuple[str, ...]:
-    """Languages of the suite, English first; not every task has every language."""
+    """Return the languages of the suite, English first; not every task has every language."""
     return SUITE_LANGUAGES
 
 
 def fingerprint(request: Request) -> str:
-    """Short hash of all that the suite's rows depend on; generates nothing.
+    """Return a short hash of everything that the suite's rows depend on, without generating them.
 
     Raises
     ------
@@ -74,15 +74,15 @@ def fingerprint(request: Request) -> str:
 
 
 def build(folder: Path, request: Request, report: Callable[[str], None] | None = None) -> Path:
-    """Write the suite, or reuse the complete one that is there; a terminal shows a bar.
+    """Write the suite, or reuse an existing complete one; a terminal shows a progress bar.
 
     Parameters
     ----------
     folder : Path
-        Where the suite will stand.
+        Folder of the suite.
     request : Request
     report : callable, optional
-        Gets a line at the end.
+        Called with a line at the end.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
     Raises
     ------
     StiltsError
-        If a size or a language is unknown, or `folder` holds something else or cannot be written.
+        If a size or a language is unknown, or `folder` has other content or cannot be written.
     """
     chosen = _chosen(request.languages)
     about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
@@ -111,17 +111,17 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
 
 
 def texts(folder: Path) -> Iterator[str]:
-    """Yield the texts of a suite, each once; see `stilts.sources.texts.read_texts`."""
+    """Yield the distinct texts of a suite; see `stilts.sources.texts.read_texts`."""
     yield from dict.fromkeys(read_texts(folder, text_columns("pocket")))
 
 
 def missing(task: str) -> str | None:
-    """Return why a task cannot be had: never, since its data come with packages that are installed."""
+    """Return None: every task is available, since its data come with installed packages."""
     return None
 
 
 def coverage(folder: Path) -> list[dict[str, Any]]:
-    """One row a language: `language`, the number of test rows of every task, and `left_out`, task to reason."""
+    """Return one row per language: `language`, number of test rows by task, and `left_out` (task -> reason)."""
     manifest = read_manifest(folder)
     return [{
         "language": language,
@@ -131,7 +131,7 @@ def coverage(folder: Path) -> list[dict[str, Any]]:
 
 
 def left_out(request: Request) -> dict[str, dict[str, str]]:
-    """For every task the languages that it leaves out, each with the reason; for intermediate ones source languages.
+    """Return task -> language that it leaves out -> reason; for intermediate tasks, the languages are source languages.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
 
 
 def _asked_dials(request: Request) -> list[str]:
-    """Families with a dial that a request asks for."""
+    """Return the requested families with a dial."""
     return [family for family in _DIALS if family in request.families]
 
 
@@ -163,7 +163,7 @@ def _without_commands(languages: Sequence[str]) -> dict[str, str]:
 
 @cache
 def task_features(name: str) -> "Features":
-    """Columns of a target ("command-nli"), an intermediate task ("nli", "dial-base") or the texts ("text")."""
+    """Return the features of a target ("command-nli"), an intermediate task ("nli", "dial-base") or "text"."""
     if name in ("ui-retrieval", "ui-mining"):
         return TARGETS[name].format.features()
     if name == "text":
@@ -183,17 +183,17 @@ def _labelled(kind: str) -> "Features":
 
 
 def _chosen(languages: Sequence[str] | None) -> list[str]:
-    """English first, the others in the suite's order."""
+    """Return the languages of the test sets: English first, the others in the suite's order."""
     return choose("language of the pocket suite", None if languages is None else ["en", *languages], SUITE_LANGUAGES)
 
 
 def _sources(request: Request) -> list[str]:
-    """Source languages besides English, in the suite's order."""
+    """Return the source languages besides English, in the suite's order."""
     return choose("source language of the pocket suite besides English", request.source_languages, SUITE_LANGUAGES[1:])
 
 
 def _additions(request: Request) -> dict[str, Any]:
-    """What later contents depend on, each where it is asked for."""
+    """Return what source languages and families depend on; parts that are not requested are omitted."""
     versions = {**{family: module.VERSION for family, module in _DIALS.items()}, "text": unlabelled.VERSION}
     families = choose("family of the pocket suite", request.families, FAMILIES)
     added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
@@ -216,7 +216,7 @@ def _tables(request: Request) -> Iterator[Table]:
 
 
 def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, str, list[Row]]]:
-    """Configs, splits and rows; the texts come last, when all that is evaluated was seen."""
+    """Yield configs, splits and rows; texts come last, when all evaluated texts are known."""
     languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes), request.seed
     absent = left_out(request)
 
@@ -234,7 +234,7 @@ def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, s
 
 
 def _expected_tables(request: Request) -> int:
-    """English has training and dev sets too, and those of the intermediate tasks; mining has a dev set everywhere."""
+    """Return the number of tables: besides test sets, English ones for training and dev, and dev sets for mining."""
     absent, languages, sources = left_out(request), _chosen(request.languages), ["en", *_sources(request)]
     test = sum(language not in absent[task] for task in TASKS for language in languages)
     mining = sum(language not in absent["ui-mining"] for language in languages)
@@ -248,9 +248,9 @@ def _expected_tables(request: Request) -> int:
 
 @contextmanager
 def _bar(expected: Callable[[], int]) -> Iterator[Callable[[str], None]]:
-    """A progress bar with an estimate of the time left, on a terminal's standard error; elsewhere nothing.
+    """Yield a callback that advances a progress bar on a terminal's standard error, or else does nothing.
 
-    What is expected takes seconds to count, so it is counted when the first table comes: a suite that stands has none.
+    Counting the expected tables takes seconds, so it is delayed until the first table: a reused suite has none.
     """
     console = Console(stderr=True)
     if not console.is_terminal:

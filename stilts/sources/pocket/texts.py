@@ -1,12 +1,12 @@
 """Unlabelled texts in every language of the pocket suite: commands, interface messages, dates and amounts, names.
 
-Each language has as many texts as `Sizes.text` says, or all that there are: commands and interface messages of 40 % at
-most, then dates and amounts and lists of names of languages and territories, of 25 % at most. So languages are balanced
-by a cap, and none is dates alone. Every twentieth text is held out.
+Each language has at most `Sizes.text` texts: at most 40 % of that number are commands and 40 % interface messages, then
+at most 25 % are dates and amounts and 25 % lists of names of languages and territories. So languages are balanced, and
+none has only dates. Every twentieth text is held out.
 
-Nothing of an evaluation set is among them, in any language: commands and dates are of the intermediate pools of
-templates and values; a message is left out in all languages where its English side or its translation is in a retrieval
-or mining set; and a text that has the letters and digits of a text of an evaluation set is dropped.
+No text of an evaluation set is included, in any language: commands and dates use the intermediate pools of templates
+and values; a message is left out in all languages if its English side or its translation is in a retrieval or mining
+set; and a text with the same letters and digits as an evaluated text is dropped.
 """
 
 import unicodedata
@@ -19,7 +19,7 @@ from stilts.sources.suite import Row, Sizes, Table
 from stilts.tasks.configs import Config
 from stilts.tasks.registry import text_columns
 
-VERSION = 1  # raise it when the same settings give other rows
+VERSION = 1  # increase it when the same settings give other rows
 CONFIG = "intermediate.text.multilingual"
 _HELD_OUT = 20
 _MOST, _FEWER = 0.4, 0.25
@@ -29,7 +29,7 @@ _ATTEMPTS = 4
 def generate(
     languages: Iterable[str], sizes: Sizes, seed: int, evaluated: Collection[str]
 ) -> Iterator[tuple[str, str, list[Row]]]:
-    """Rows of the one config, with `text` and `lang`.
+    """Yield the rows of the only config, with `text` and `lang`.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def generate(
     seed : int
         The same seed gives the same rows on every machine with the same packages.
     evaluated : collection of str
-        What no text may say, as `letters` gives it.
+        Texts to exclude, as returned by `letters`.
 
     Yields
     ------
@@ -57,12 +57,12 @@ def generate(
 
 
 def letters(text: str) -> str:
-    """Letters and digits of a text, in small letters: what is left of it however it is cut into tokens."""
+    """Return the case-folded letters and digits of a text, which do not depend on its tokenisation."""
     return "".join(char for char in text.casefold() if unicodedata.category(char)[0] in "LMN")
 
 
 def evaluated_texts(table: Table) -> Iterator[str]:
-    """What the texts of a table say, as `letters` gives it; nothing of a training set."""
+    """Yield the `letters` of the texts in a table, unless it is a training set or of an intermediate task."""
     if table.split == "train" or Config.parse(table.config).intermediate:
         return
     columns = text_columns("pocket")
@@ -71,7 +71,7 @@ def evaluated_texts(table: Table) -> Iterator[str]:
 
 
 def _texts(language: str, count: int, seed: int, evaluated: Collection[str]) -> list[str]:
-    """Different texts of a language."""
+    """Return distinct texts of a language."""
     rng, most, fewer = Random(f"{seed}/texts/{language}"), int(_MOST * count), int(_FEWER * count)
     spoken = commands.sentences(language, _ATTEMPTS * most, rng) if language in commands.languages() else ()
     shown = (message for english, message in messages.messages(language) if letters(english) not in evaluated)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _XTREME = "google/xtreme"
 _TEXTS = {"id": ID, "context": TEXT, "question": TEXT}
-# Ids are the keys of predictions; the training rows of TyDiQA and of translations need none that differ.
+# Ids are the keys of predictions; in training rows of TyDiQA and of translations they need not be unique.
 ANSWERED = Schema({**_TEXTS, "answers": squad_answers(1)}, key="id")
 _ANSWERED_OR_NOT = Schema({**_TEXTS, "answers": squad_answers(0)}, key="id")
 _TRANSLATION = Schema({**_TEXTS, "answers": squad_answers(0, Text("answer"))})
@@ -26,8 +26,8 @@ _TYDIQA_ID = Text("id", pattern=f"^({'|'.join(TYDIQA.values())})-", should="a la
 _TYDIQA = Schema({**ANSWERED.columns, "id": _TYDIQA_ID}, key="id")
 _TYDIQA_TRAIN = Schema({**_TYDIQA.columns, "title": TEXT})
 _TITLE = _TYDIQA_TRAIN.only("title")
-# By how many characters offsets may be too large. The Hub's loading scripts removed the white space around contexts and
-# left the offsets; in eight English training rows of TyDiQA the answer stands one character later than it says.
+# Accepted errors of offsets, in characters. The Hub's loading scripts stripped white space from contexts without
+# adjusting the offsets; in eight English training rows of TyDiQA, the offset is one character too low.
 _SHIFTS = (*range(17), -1)
 _HELD_OUT = 10
 
@@ -49,16 +49,16 @@ SQUAD_TRANSLATED = {
 
 
 class Answers(NamedTuple):
-    """What `aligned` found in a table.
+    """The result of `aligned`.
 
     Attributes
     ----------
     rows : pa.Table
-        With offsets that fit.
+        Rows with corrected offsets.
     moved : int
-        Rows whose offsets were moved to where the answers stand.
+        Number of rows whose offsets were corrected.
     misplaced : list of int
-        Rows with an answer that does not stand at its offset.
+        Rows with an answer that is not at its offset.
     """
 
     rows: "pa.Table"
@@ -67,20 +67,20 @@ class Answers(NamedTuple):
 
 
 def xquad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """XQuAD's test sets; SQuAD 1.1 is its English training and dev set."""
+    """Yield XQuAD's test sets, and SQuAD 1.1 as English training and dev set."""
     yield from _squad(data, "xquad", "xquad.en")
     for language, place in data.each("xquad", {key: XQUAD_PLACES[key] for key in XQUAD if key in languages}):
         yield _piece(data, "xquad", f"xquad.{language}", "test", place)
 
 
 def mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """MLQA's test sets, question and context in one language; the model is the one that XQuAD's training made."""
+    """Yield MLQA's monolingual test sets; the model is that of XQuAD."""
     for language, place in data.each("mlqa", {key: MLQA_PLACES[key] for key in MLQA if key in languages}):
         yield _piece(data, "mlqa", f"mlqa.{language}", "test", place)
 
 
 def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """TyDiQA-GoldP: its dev set is the test set; a tenth of the English training articles is the dev set instead."""
+    """Yield TyDiQA-GoldP: the published dev set as test set, a tenth of the English training articles as dev set."""
     rows = _read(data, "tydiqa", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
     english = _by_article(_of_language(rows, "en"))
     held_out = english["validation"].num_rows
@@ -100,19 +100,19 @@ def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def squad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """SQuAD 1.1."""
+    """Yield SQuAD 1.1."""
     yield from _squad(data, "squad", "intermediate.squad.en")
 
 
 def squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """SQuAD 2.0; a question without an answer has empty lists."""
+    """Yield SQuAD 2.0; a question without an answer has empty lists."""
     for split, place in SQUAD2.items():
         rows = _read(data, "squad2", place, _ANSWERED_OR_NOT)
         yield Piece("squad2", "intermediate.squad2.en", split, SPAN_QA_NULL.features(), rows)
 
 
 def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Machine translations of SQuAD (XQuAD's translate-train), but for rows whose answer was lost in translation."""
+    """Yield machine translations of SQuAD (XQuAD's translate-train) without rows whose answer is missing."""
     import pyarrow as pa
 
     task = "squad-translated"
@@ -124,7 +124,7 @@ def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Pie
 
 
 def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """SQuAD 1.1 in other languages than English, as a machine translated it."""
+    """Yield machine translations of SQuAD 1.1, one config per language."""
     for split, places in SQUAD_TRANSLATED.items():
         for language in languages:
             rows = _translated(data, "squad", places[language])
@@ -132,7 +132,7 @@ def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Pi
 
 
 def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """XQuAD's test sets, parallel; every tenth paragraph is held out, in all languages the same."""
+    """Yield XQuAD's parallel test sets; every tenth paragraph is held out, the same ones in all languages."""
     task = "xquad-test"
     data.note(task, "the paragraphs are from SQuAD's dev set, which is the dev set of xquad, mlqa and squad: their dev "
                     "scores after this intermediate task are too good, their test scores are not")  # fmt: skip
@@ -144,7 +144,7 @@ def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """TyDiQA-GoldP's training sets without the articles of its test sets; a tenth of the articles is held out."""
+    """Yield TyDiQA-GoldP's training sets without articles of its test sets; a tenth of the articles is held out."""
     task, rows = "tydiqa-train", _read(data, "tydiqa-train", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
     tested = set(data.read(TYDIQA_PLACES["validation"], _TITLE)["title"].to_pylist())
     new = _where(rows, [title not in tested for title in rows["title"].to_pylist()])
@@ -156,12 +156,12 @@ def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def tydiqa_languages(data: DataFolder) -> list[str]:
-    """Return the languages of which TyDiQA-GoldP's training set has rows."""
+    """Return the languages with rows in TyDiQA-GoldP's training set."""
     return _tydiqa_languages(data, "train")
 
 
 def tydiqa_test_languages(data: DataFolder) -> list[str]:
-    """Return the languages of which TyDiQA-GoldP's test set has rows."""
+    """Return the languages with rows in TyDiQA-GoldP's test set."""
     return _tydiqa_languages(data, "validation")
 
 
@@ -173,7 +173,7 @@ def _tydiqa_languages(data: DataFolder, split: str) -> list[str]:
 
 
 def aligned(rows: "pa.Table") -> Answers:
-    """Check that each answer stands at its offset; move a row's offsets together where white space was removed before.
+    """Correct the offsets of rows whose context was stripped, and find answers that are not at their offset.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def aligned(rows: "pa.Table") -> Answers:
 
 
 def in_place(split: Split) -> Answers:
-    """Return what `aligned` does; StiltsError if an answer stands elsewhere than at its offset."""
+    """Return the result of `aligned`; StiltsError if an answer is not at its offset."""
     found = aligned(split.rows)
     if found.misplaced:
         row = split.rows.slice(found.misplaced[0], 1).to_pylist()[0]
@@ -212,7 +212,7 @@ def in_place(split: Split) -> Answers:
 
 
 def _shift(context: str, texts: Sequence[str], starts: Sequence[int]) -> int | None:
-    """First of `_SHIFTS` that brings all answers to their place, None if none does."""
+    """Return the first of `_SHIFTS` that fits all answers of a row, None if none does."""
     if len(texts) != len(starts):
         return None
     for shift in _SHIFTS:
@@ -228,7 +228,7 @@ def _squad(data: DataFolder, task: str, config: str) -> Iterator[Piece]:
 
 
 def _translated(data: DataFolder, task: str, place: Place) -> "pa.Table":
-    """Return a translated set without the rows whose answer was lost in translation."""
+    """Return a translated set without rows whose answer is missing."""
     found = aligned(data.read(place, _TRANSLATION))
     answers = [each["text"] for each in found.rows["answers"].to_pylist()]
     lost = {*found.misplaced, *(row for row, texts in enumerate(answers) if not texts or "" in texts)}
@@ -243,7 +243,7 @@ def _piece(data: DataFolder, task: str, config: str, split: str, place: Place) -
 
 
 def _read(data: DataFolder, task: str, place: Place, schema: Schema = ANSWERED) -> "pa.Table":
-    """Return rows whose answers stand at their offsets; StiltsError if one stands elsewhere."""
+    """Return rows with corrected offsets; StiltsError if an answer is not at its offset."""
     found = in_place(data.read_split(place, schema))
     if found.moved:
         data.note(task, f"{place}: offsets of {found.moved} of {found.rows.num_rows} rows moved to where their "
@@ -258,7 +258,7 @@ def _of_language(rows: "pa.Table", language: str) -> "pa.Table":
 
 
 def _by_article(rows: "pa.Table") -> dict[str, "pa.Table"]:
-    """Return training and dev rows of rows with a `title`, which they lose; a tenth of the articles is the dev set."""
+    """Return training and dev rows without their `title`; a tenth of the articles is the dev set."""
     held_out = [_one_of(_HELD_OUT, title) for title in rows["title"].to_pylist()]
     return _split(rows.drop_columns("title"), held_out)
 
@@ -268,12 +268,12 @@ def _split(rows: "pa.Table", held_out: list[bool]) -> dict[str, "pa.Table"]:
 
 
 def _paragraphs(contexts: Sequence[str]) -> Iterator[int]:
-    """Yield the number of each row's paragraph; the questions of one stand together."""
+    """Yield the number of each row's paragraph; the questions of a paragraph are adjacent."""
     yield from accumulate((left != right for left, right in pairwise(contexts)), initial=0)
 
 
 def _one_of(count: int, name: str) -> bool:
-    """Whether a name belongs to a fixed share of all names."""
+    """Return whether a name belongs to a fixed share, 1 / count, of all names."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count == 0
 
 

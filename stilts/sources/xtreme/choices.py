@@ -1,8 +1,8 @@
 """Multiple choice: XCOPA and COPA, SIQA, HellaSwag, Cosmos QA, CommonsenseQA.
 
-How a row becomes a prompt and choices is jiant's way for the paper's tasks (`jiant/tasks/lib/{hellaswag,cosmosqa,
-commonsenseqa}.py`) and XTREME's for SIQA and XCOPA (google-research/xtreme, `third_party/run_xcopa.py`), which asks
-"What was the cause?" and "What was the effect?" in English whatever the language of the premise.
+Rows become prompts and choices as in jiant for the paper's tasks (`jiant/tasks/lib/{hellaswag,cosmosqa,
+commonsenseqa}.py`) and as in XTREME for SIQA and XCOPA (google-research/xtreme, `third_party/run_xcopa.py`), which asks
+"What was the cause?" and "What was the effect?" in English in all languages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ _COMMONSENSEQA = Schema({
 
 
 def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """XCOPA's test sets; COPA is its English training and dev set. COPA's own test labels are not public."""
+    """Yield XCOPA's test sets, and COPA as English training and dev set. COPA's own test labels are not public."""
     for split, place in COPA.items():
         yield _copa_piece(data, "xcopa.en", split, place)
     for language, place in data.each("xcopa", {key: XCOPA_PLACES[key] for key in XCOPA if key in languages}):
@@ -62,14 +62,14 @@ def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def siqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Social IQa; labels are the texts "1" to "3"."""
+    """Yield Social IQa, whose labels are the texts "1" to "3"."""
     for split, places in SIQA.items():
         rows = data.read(data.first(places) or places[0], _SIQA)
         yield _asked("siqa", split, rows)
 
 
 def hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """HellaSwag: the first sentence as prompt, the beginning of the second with an ending as a choice."""
+    """Yield HellaSwag: the prompt is the first sentence, a choice the beginning of the second with an ending."""
     for split, place in HELLASWAG.items():
         rows = data.read(place, _HELLASWAG)
         beginnings, endings = rows["ctx_b"].to_pylist(), rows["endings"].to_pylist()
@@ -79,14 +79,14 @@ def hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def cosmosqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Cosmos QA: context and question as prompt."""
+    """Yield Cosmos QA, with context and question as prompt."""
     for split, places in COSMOSQA.items():
         rows = data.read(data.first(places) or places[0], _COSMOSQA)
         yield _asked("cosmosqa", split, rows)
 
 
 def commonsenseqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """CommonsenseQA: five choices, the right one named by a letter."""
+    """Yield CommonsenseQA, with five choices; the correct one is given by a letter."""
     for split, place in COMMONSENSEQA.items():
         found = data.read_split(place, _COMMONSENSEQA)
         given, keys = found.rows["choices"].to_pylist(), found.rows["answerKey"].to_pylist()
@@ -107,7 +107,7 @@ def _copa_piece(data: DataFolder, config: str, split: str, place: Place) -> Piec
 
 
 def _asked(task: str, split: str, rows: "pa.Table") -> Piece:
-    """Return rows with a context and a question, and a column for each answer."""
+    """Return a piece from rows with a context, a question, and a column for each answer."""
     prompts, choices = _joined(rows["context"], rows["question"]), _lists([rows[name] for name in _ANSWERS[task]])
     return _piece(task, f"intermediate.{task}.en", split, prompts, choices, rows["label"])
 

@@ -1,4 +1,4 @@
-"""The data folder: copies of Hub repositories in the Hub's layout, and a few files that the Hub does not have."""
+"""The data folder: copies of Hub repositories in the Hub's layout, and a few files from elsewhere."""
 
 import errno
 import hashlib
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FETCHED = "fetched.json"  # written by `stilts fetch`: commits and checksums
-_SETTLED_SECONDS = 2.0  # a file that changed less long ago may change again without its times telling
+_SETTLED_SECONDS = 2.0  # a file that changed more recently may change again without a visible change of its times
 
 
 class Place(NamedTuple):
-    """One split of one config of a repository, as the Hub names them."""
+    """One split of one config of a repository on the Hub."""
 
     repo: str
     config: str
@@ -39,31 +39,31 @@ class Place(NamedTuple):
 
 
 class DataFolder:
-    """What stands in a data folder, and a note of all that was read from it.
+    """The files of a data folder, and notes about what was read from it.
 
-    Its files are listed once, links followed. Whatever is looked for is looked for in that list, and `fingerprints` are
-    those of the whole list: so nothing can be read that is not hashed.
+    Files are listed once, following links. All look-ups use this list, and `fingerprints` covers all of it, so nothing
+    can be read that is not hashed.
 
     Parameters
     ----------
     root : Path
-        ``<root>/<owner>/<name>/<config>/<split>-*.parquet``.
+        Folder with ``<root>/<owner>/<name>/<config>/<split>-*.parquet``.
 
     Attributes
     ----------
     counts : dict of str to dict
-        Place -> `rows` that it holds, and how many were `published`.
+        Place -> its number of `rows`, and the `published` number.
     notes : dict of str to list of str
-        Task -> what a reader of its numbers must know about its data.
+        Task -> facts about its data that readers of its scores must know.
     left_out : dict of str to dict of str to str
-        Task -> language -> why it is not there.
+        Task -> missing language -> reason.
     revisions : dict of str to str
-        Repository -> the commits that `stilts fetch` copied; empty in a folder of another origin.
+        Repository -> the commits that `stilts fetch` copied; empty for a folder of another origin.
 
     Raises
     ------
     StiltsError
-        If `root` is no folder, or a link in it leads nowhere or in a circle, or something in it cannot be read.
+        If `root` is not a folder, or contains a broken or circular link or something unreadable.
     """
 
     def __init__(self, root: Path):
@@ -83,42 +83,41 @@ class DataFolder:
         self._copied = fetched.files
 
     def within(self, folder: Path) -> list[Path]:
-        """Return the files that lie directly in a folder of the data folder, in the order of their names."""
+        """Return the files directly in a subfolder, sorted by name."""
         return self._within.get(folder, [])
 
     def folders(self, folder: Path) -> list[Path]:
-        """Return the folders that lie directly in a folder of the data folder and have files, in order."""
+        """Return the folders directly in a subfolder that contain files, sorted."""
         return sorted(each for each in self._within if each.parent == folder)
 
     def holds(self, path: Path) -> bool:
-        """Whether a path is that of a file of the data folder."""
+        """Return whether a path is a file of the data folder."""
         return path in self.within(path.parent)
 
     def files(self, place: Place) -> list[Path]:
-        """Return the parquet files of a place, none where it does not stand."""
+        """Return the Parquet files of a place, none if it is missing."""
         return split_files(self.root / place.repo, place.config, place.split, self.within)
 
     def has(self, place: Place) -> bool:
-        """Whether a place stands here."""
+        """Return whether the folder has a place."""
         return bool(self.files(place))
 
     def first(self, places: Iterable[Place]) -> Place | None:
-        """Return the first of some places that stands here."""
+        """Return the first of some places that the folder has, None if it has none."""
         return next((place for place in places if self.has(place)), None)
 
     def read(self, place: Place, schema: Schema) -> "pa.Table":
-        """Return the columns of a schema, all rows of a place in their order; StiltsError as of `read_split`."""
+        """Return the columns of a schema for all rows of a place, in order; StiltsError as in `read_split`."""
         return self.read_split(place, schema).rows
 
     def read_split(self, place: Place, schema: Schema) -> Split:
-        """Return the same, and from which file each row is.
+        """Return the columns of a schema for all rows of a place, in order, with the file of each row.
 
         Raises
         ------
         StiltsError
-            If the place does not stand here or has no rows, a column is missing or holds what the schema does not
-            allow, or the number of rows is not as published in a repository that `stilts fetch` copied; copies of
-            another origin may hold a part.
+            If the place is missing or has no rows, a column is missing or invalid, or a repository copied by
+            `stilts fetch` has another number of rows than published. Copies of another origin may be partial.
         """
         paths = self.files(place)
         if not paths:
@@ -132,7 +131,7 @@ class DataFolder:
         return split
 
     def each(self, task: str, places: Mapping[str, Place]) -> Iterator[tuple[str, Place]]:
-        """Yield languages and their places that stand here; the others are noted as left out of the task."""
+        """Yield the languages whose places the folder has, with these; others are noted as left out of the task."""
         for language, place in places.items():
             if self.has(place):
                 yield language, place
@@ -140,38 +139,38 @@ class DataFolder:
                 self.leave_out(task, language, f"{place} is not in the data folder")
 
     def leave_out(self, task: str, language: str, reason: str) -> None:
-        """Note that a task lacks a language."""
+        """Note that a task is missing in a language."""
         self.left_out.setdefault(task, {})[language] = reason
 
     def note(self, task: str, text: str) -> None:
-        """Note what a reader of a task's numbers must know."""
+        """Note a fact that readers of a task's scores must know."""
         noted = self.notes.setdefault(task, [])
         if text not in noted:
             noted.append(text)
 
     def fingerprints(self, *, anew: bool = False) -> dict[str, str]:
-        """Return the SHA-256 of every file of the folder, by its path in it.
+        """Return the SHA-256 of every file of the folder by relative path.
 
         Parameters
         ----------
         anew : bool
-            Whether to read every file, whatever is remembered of it.
+            Whether to ignore cached checksums.
 
         Raises
         ------
         StiltsError
-            If a file cannot be read, or changes while it is.
+            If a file cannot be read or changes meanwhile.
         """
         paths = [path for folder in self._within.values() for path in folder]
         return Checksums(self.root).of(sorted(paths), anew=anew)
 
     def check_copied(self, digests: Mapping[str, str]) -> None:
-        """Check that what `stilts fetch` copied is still what it was, since the suite names the commits of it.
+        """Check that the files copied by `stilts fetch` are unchanged, since the suite names their commits.
 
         Raises
         ------
         StiltsError
-            If a file of a repository that was fetched differs from its checksum in `fetched.json`.
+            If a fetched file does not match its checksum in `fetched.json`.
         """
         for name, found in digests.items():
             if self._copied.get(name, found) != found:
@@ -188,7 +187,7 @@ class DataFolder:
 
 
 class _Kept(BaseModel):
-    """What is remembered of a file: what `_state` said of it, and its SHA-256."""
+    """A cache entry: the `_state` of a file, and its SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -197,7 +196,7 @@ class _Kept(BaseModel):
 
 
 class _Memory(BaseModel):
-    """The file of remembered checksums; its seal is a hash of all of them, so that none is changed unseen."""
+    """The cache file; its seal is a hash of all entries, which reveals changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -205,16 +204,16 @@ class _Memory(BaseModel):
     seal: str
 
     def intact(self) -> bool:
-        """Whether the seal is that of the files."""
+        """Return whether the seal matches the entries."""
         return self.seal == _seal(self.files)
 
 
 class Checksums:
-    """SHA-256 of files, remembered between processes as long as a file is the same and was not touched.
+    """SHA-256 of files, cached between processes as long as the files are unchanged.
 
-    Same and untouched means: its device, inode, size, and times of change of content and of inode, of which no program
-    can set the last. They are kept in the user's cache folder, since a data folder may be shared and not writable;
-    where that cannot be written either, or what is there is damaged, every process computes them anew.
+    A file is unchanged if its device, inode, size, mtime and ctime are, where programs cannot set the ctime. The cache
+    is in the user's cache folder, since a data folder may be shared and not writable. If the cache is damaged or not
+    writable, every process computes the checksums again.
     """
 
     def __init__(self, root: Path):
@@ -222,17 +221,17 @@ class Checksums:
         self._file = _memory_file(root)
 
     def of(self, paths: Iterable[Path], *, anew: bool = False) -> dict[str, str]:
-        """Return the checksums of files below the root, by their relative paths.
+        """Return the checksums of files below the root by relative path.
 
         Parameters
         ----------
         anew : bool
-            Whether to read every file, whatever is remembered of it.
+            Whether to ignore cached checksums.
 
         Raises
         ------
         StiltsError
-            If a file cannot be read, or changes while it is.
+            If a file cannot be read or changes meanwhile.
         """
         known = self._remembered()
         started, found, settled = time.time(), {}, dict(known)
@@ -255,20 +254,20 @@ class Checksums:
         try:
             memory = _Memory.model_validate_json(self._file.read_bytes())
         except (OSError, ValidationError):
-            return {}  # nothing is lost but time
+            return {}  # the checksums are computed again
         return memory.files if memory.intact() else {}
 
     def _remember(self, files: Mapping[str, _Kept]) -> None:
         if self._file is None:
             return
         text = _Memory(files=files, seal=_seal(files)).model_dump_json()
-        with suppress(OSError):  # nothing is lost but time
+        with suppress(OSError):  # without a cache, they are computed again next time
             self._file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self._file, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _memory_file(root: Path) -> Path | None:
-    """Return where the checksums of a folder's files are remembered, None for a user without a home."""
+    """Return the cache file for a folder's checksums, None for a user without a home."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -282,7 +281,7 @@ def _seal(files: Mapping[str, _Kept]) -> str:
 
 
 def _state(path: Path) -> tuple[int, int, int, int, int]:
-    """Return device, inode, size, and the times of change of content and of inode, in nanoseconds."""
+    """Return device, inode, size, mtime and ctime (ns) of a file."""
     try:
         status = path.stat()
     except OSError as error:
@@ -301,16 +300,16 @@ def _hashed(path: Path) -> _Kept:
     return _Kept(state=before, sha256=found)
 
 
-# --- what stands -----------------------------------------------------------------------------------------------------
+# --- existing files --------------------------------------------------------------------------------------------------
 
 
 def stands(root: Path) -> bool:
-    """Whether a data folder is there.
+    """Return whether a data folder exists.
 
     Raises
     ------
     StiltsError
-        If something else is there: a file, or a link that leads nowhere or in a circle.
+        If it is a file, or a broken or circular link.
     """
     if not os.path.lexists(root):
         return False
@@ -320,9 +319,9 @@ def stands(root: Path) -> bool:
 
 
 def _files_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
-    """Yield the files of a folder and of those in it, links followed, in the order of their names.
+    """Yield the files below a folder, sorted by name, following links.
 
-    Hidden ones are left out, in which huggingface_hub and git keep their own, and what only describes data.
+    Hidden files, which belong to huggingface_hub and git, and descriptions of data are skipped.
     """
     device, inode, *_ = _state(folder)
     if (device, inode) in above:
@@ -359,11 +358,11 @@ def _unreadable(path: Path, error: OSError) -> StiltsError:
     return StiltsError(f"{path}: cannot be read ({error.strerror or error}); mend or remove it")
 
 
-# --- what was fetched ------------------------------------------------------------------------------------------------
+# --- fetched files ---------------------------------------------------------------------------------------------------
 
 
 class Fetched(BaseModel):
-    """What `fetched.json` holds.
+    """The content of `fetched.json`.
 
     Attributes
     ----------
@@ -378,12 +377,12 @@ class Fetched(BaseModel):
 
 
 def read_fetched(root: Path) -> Fetched:
-    """Return what `stilts fetch` has copied into a data folder; nothing in one of another origin.
+    """Return what `stilts fetch` has copied into a data folder; empty for a folder of another origin.
 
     Raises
     ------
     StiltsError
-        If the list of it is there but not what `stilts fetch` writes.
+        If `fetched.json` exists but is invalid.
     """
     path = root / FETCHED
     if not os.path.lexists(path):

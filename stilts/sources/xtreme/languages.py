@@ -1,6 +1,6 @@
-"""Which languages the sets have, and what each set calls a language; codes are XTREME's (ISO 639-1).
+"""The languages of the datasets, and their names there; codes are XTREME's (ISO 639-1).
 
-One table says it all, `LANGUAGES`: a language is one entry in it, and a set that has it is one word of that entry.
+All of it is in one table, `LANGUAGES`, with one entry per language and one argument per dataset.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from stilts.study.errors import UnknownName
 
 @dataclass(frozen=True)
 class Held:
-    """Where a language is held.
+    """The datasets that have a language.
 
     Attributes
     ----------
     names : mapping of str to str or None
-        Set -> what its publisher calls the language there; None where that is its code.
+        Dataset -> its name for the language; None if that is the code.
     spaced : bool
         Whether it is written with spaces between words.
     """
@@ -33,12 +33,12 @@ SETS = (
 def _row(
     *sets: str, udpos: str | None = None, tatoeba: str | None = None, tydiqa: str | None = None, spaced: bool = True
 ) -> Held:
-    """Return an entry: first the sets that use the language's code, then those with a name of their own for it.
+    """Return an entry from datasets that use the language's code, and names in datasets that do not.
 
     Raises
     ------
     UnknownName
-        If one of the first is none of `SETS`.
+        If a dataset is not in `SETS`.
     """
     if unknown := [name for name in sets if name not in SETS]:
         raise UnknownName("set that a language may be in", unknown[0], SETS)
@@ -46,8 +46,8 @@ def _row(
     return Held({name: called for name, called in names.items() if called or name in sets}, spaced)
 
 
-# udpos names languages in English, as google/xtreme's configs of treebanks do; tatoeba has ISO 639-3; an id of tydiqa
-# begins with the name. squad-translated is XQuAD's machine translation of SQuAD, lareqa is XQuAD-R.
+# udpos uses the English names of google/xtreme's treebank configs; tatoeba uses ISO 639-3; ids of tydiqa begin with the
+# name. squad-translated is XQuAD's machine translation of SQuAD, lareqa is XQuAD-R.
 LANGUAGES: Mapping[str, Held] = {
     "en": _row("xnli", "paws-x", "pan-x", "xquad", "lareqa", "mlqa", "mewsli-x", udpos="English", tydiqa="english"),
     "af": _row("pan-x", udpos="Afrikaans", tatoeba="afr"),
@@ -122,7 +122,7 @@ ALL = ("en", *sorted(LANGUAGES.keys() - {"en"}))
 
 
 def having(name: str) -> dict[str, str]:
-    """Return the languages of a set, English first: code -> what the set calls it."""
+    """Return the languages of a dataset, English first: code -> name in the dataset."""
     return {code: LANGUAGES[code].names[name] or code for code in ALL if name in LANGUAGES[code].names}
 
 

@@ -1,16 +1,16 @@
-"""LAReQA: XQuAD's questions, each to find the sentences with its answer among those of all languages.
+"""LAReQA: retrieving the sentences that answer XQuAD's questions from a pool in all languages.
 
-A candidate is a sentence of a paragraph, read with the whole paragraph after it, as in XTREME-R: its passage is the
-sentence, a space, and the paragraph. (XTREME-R sets separator tokens between the two in training and nothing in
-evaluation.) The pool holds every sentence of every paragraph in every language of the suite. A question's right
-candidates are the sentences that hold the beginning of its answer, in all these languages; a paragraph that repeats
-such a sentence word by word has as many right ones. Ids are those of XTREME-R's utils_lareqa.py: "<language>_<number of
-the paragraph>_<number of the sentence>", and "<question>_<language>" of a question.
+A candidate is a sentence with its paragraph, as in XTREME-R: the passage is the sentence, a space, and the paragraph.
+(XTREME-R separates the two by separator tokens in training and by nothing in evaluation.) The pool has every sentence
+of every paragraph in every language of the suite. The relevant candidates are the sentences with the beginning of the
+answer, in all these languages, and exact copies of them in the same paragraph. Ids are those of XTREME-R's
+utils_lareqa.py: "<language>_<number of the paragraph>_<number of the sentence>", and "<question>_<language>" for a
+question.
 
-Where sentences end is given by the authors' files (google-research-datasets/lareqa, `xquad-r/<language>.json`: SQuAD's
-JSON, with `sentence_breaks`, pairs of offsets, in each paragraph). The Hub's xquad_r lacks it; without those files the
-rule of `sentence_spans` cuts, and the pool is not quite the published one. SQuAD, which is the English training and dev
-set, is always cut by the rule.
+The authors' files contain the sentence boundaries (google-research-datasets/lareqa, `xquad-r/<language>.json`: SQuAD's
+JSON with `sentence_breaks`, pairs of offsets, in each paragraph). The Hub's xquad_r does not; without those files
+`sentence_spans` splits by rules, and the pool differs slightly from the published one. SQuAD, the English training and
+dev set, is always split by the rules.
 """
 
 import re
@@ -35,7 +35,7 @@ XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "valida
 BREAKS = "google-research-datasets/lareqa/xquad-r"
 
 _CLOSING = "\"'”’»)\\]」』）"
-# A mark ends a sentence before white space; those of Chinese and Japanese, anywhere. The Greek question mark is a
+# A mark ends a sentence before white space; Chinese and Japanese ones do anywhere. The Greek question mark is a
 # semicolon.
 _END = re.compile(rf"[.!?؟…।॥]+[{_CLOSING}]*(?=\s)|[。！？]+[{_CLOSING}]*")
 _GREEK_END = re.compile(rf"[.!?…;\u037e]+[{_CLOSING}]*(?=\s)")
@@ -44,7 +44,7 @@ _THAI_LENGTH = 200  # characters; the mean of the published Thai sentences is 20
 
 
 class _Given(BaseModel):
-    """What the authors' files hold; further fields are left out."""
+    """Base of the schema of the authors' files; other fields are ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -74,7 +74,7 @@ class _Document(_Given):
 
 
 class Question(NamedTuple):
-    """A question and where its answer begins, in characters."""
+    """A question and the offset of its answer in characters."""
 
     id: str
     text: str
@@ -93,7 +93,7 @@ class Paragraph(NamedTuple):
         return [self.context[start:stop] for start, stop in self.sentences]
 
     def answers(self, question: Question) -> list[int]:
-        """Return the numbers of the sentences that hold a question's answer; none where it begins between sentences."""
+        """Return the numbers of the sentences with a question's answer; none if it begins between sentences."""
         texts = self.texts()
         spans = zip(texts, self.sentences, strict=True)
         answer = next((text for text, (start, stop) in spans if start <= question.answer_start < stop), None)
@@ -106,7 +106,7 @@ class Paragraph(NamedTuple):
 
 
 def lareqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """LAReQA's questions and pool; SQuAD 1.1 is its English training and dev set."""
+    """Yield LAReQA's questions and pool, and SQuAD 1.1 as English training and dev set."""
     for split, places in SQUAD.items():
         paragraphs = _read_rows(data, data.first(places) or places[0], "en")
         rows = training_pairs(paragraphs)
@@ -121,12 +121,12 @@ def lareqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def languages(data: DataFolder) -> list[str]:
-    """Return the languages that stand in a folder, as the authors' files or as the Hub's."""
+    """Return the languages that a folder has, from the authors or from the Hub."""
     return [each for each in LAREQA if data.holds(breaks_file(data.root, each)) or data.has(XQUAD_R[each])]
 
 
 def breaks_file(root: Path, language: str) -> Path:
-    """Return where the authors' file of a language stands in a data folder."""
+    """Return the path of the authors' file of a language in a data folder."""
     return root / BREAKS / f"{language}.json"
 
 
@@ -144,7 +144,7 @@ def training_pairs(paragraphs: Iterable[Paragraph]) -> list[dict[str, str]]:
 
 
 def queries(paragraphs: Mapping[str, Sequence[Paragraph]]) -> dict[str, list[dict[str, Any]]]:
-    """Return `id`, `query` and `gold` of each language's questions, without those whose answer begins in no sentence.
+    """Return `id`, `query` and `gold` of each language's questions whose answer begins in a sentence.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _candidate(language: str, paragraph: int, sentence: int) -> str:
 
 
 def _paragraphs(data: DataFolder, languages: Sequence[str]) -> Iterator[tuple[str, list[Paragraph]]]:
-    """Yield the languages that stand in the folder, by the authors' breaks where those stand too."""
+    """Yield the languages that the folder has, with the authors' sentence breaks if available."""
     for language in languages:
         path = breaks_file(data.root, language)
         if data.holds(path):
@@ -207,7 +207,7 @@ def read_breaks(path: Path) -> list[Paragraph]:
     Raises
     ------
     StiltsError
-        If it is no JSON of that form, or an offset lies outside its paragraph.
+        If it has another format, or an offset is outside its paragraph.
     """
     try:
         document = _Document.model_validate_json(read_text(path))
@@ -251,15 +251,15 @@ def _read_rows(data: DataFolder, place: Place, language: str) -> list[Paragraph]
 
 
 def cut_rows(rows: Iterable[Mapping[str, Any]], language: str) -> list[Paragraph]:
-    """Gather rows of the Hub by paragraph and cut those into sentences.
+    """Group rows of the Hub by paragraph and split the paragraphs into sentences.
 
     Parameters
     ----------
     rows : iterable of mappings
-        `id`, `context`, `question`, `answers` with `answer_start`, of which the first counts. A context's rows may
-        stand anywhere.
+        `id`, `context`, `question`, `answers` with `answer_start`, of which only the first is used. A context's rows
+        need not be adjacent.
     language : str
-        Whose marks end a sentence.
+        Language that determines the sentence marks.
     """
     questions: dict[str, list[Question]] = {}
     for row in rows:
@@ -278,13 +278,13 @@ def _note_lost(data: DataFolder, what: str, paragraphs: Iterable[Paragraph], kep
 
 
 def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
-    """Return the (start, stop) of a text's sentences in characters, without the white space around them.
+    """Return the (start, stop) of a text's sentences in characters, without surrounding white space.
 
-    A sentence ends after full stops, question and exclamation marks and dandas, and closing quotes and brackets behind
-    them, before white space; after the full-width marks of Chinese and Japanese anywhere. A full stop goes on where a
-    small letter follows, after a single capital letter ("J. Smith", "U.S. Congress"), and in German and Turkish after a
-    number of one or two digits. Thai marks no end: a piece ends at the first white space after 200 characters. On
-    XQuAD-R this gives within 3 % as many sentences as the authors' breaks, in Thai 7 % more; single breaks differ.
+    A sentence ends after full stops, question and exclamation marks or dandas, with closing quotes and brackets, before
+    white space; after full-width marks of Chinese and Japanese anywhere. A full stop does not end a sentence before a
+    lower-case letter, after a single capital letter ("J. Smith", "U.S. Congress"), and in German and Turkish after a
+    number of one or two digits. Thai has no marks: a piece ends at the first white space after 200 characters. On
+    XQuAD-R the number of sentences is within 3 % of the authors' (7 % more in Thai), but individual breaks differ.
     """
     cuts = _thai_cuts(text) if language == "th" else _marked_cuts(text, language)
     spans = []
@@ -303,7 +303,7 @@ def _marked_cuts(text: str, language: str) -> Iterator[int]:
 
 
 def _goes_on(text: str, mark: re.Match[str], language: str) -> bool:
-    """Whether the sentence goes on after a full stop."""
+    """Return whether the sentence continues after a full stop."""
     word = re.search(r"\w*$", text[max(0, mark.start() - 3) : mark.start()])[0]
     after = text[mark.end() :].lstrip()[:1]
     ordinal = language in _ORDINALS and len(word) <= 2 and word.isdecimal()

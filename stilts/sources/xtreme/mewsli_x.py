@@ -1,21 +1,21 @@
-"""Mewsli-X: a mention of an entity in the news of eleven languages, to find its description among those in fifty.
+"""Mewsli-X: finding the entity of a mention in news of eleven languages among descriptions in fifty languages.
 
-Read from izhx/mewsli-x on the Hub, where the texts stand as XTREME-R's utils_mewslix.py prepares them: of a mention the
-words, a colon, and its sentence with the words in braces; of an entity the first sentences of its Wikipedia page, in a
-language drawn at random.
+The source is izhx/mewsli-x on the Hub, with texts as prepared by XTREME-R's utils_mewslix.py. A mention is its words, a
+colon, and its sentence with the words in braces. An entity is the first sentences of its Wikipedia page in a randomly
+chosen language.
 
 ========================== ============ =========================================================================
 config                     split        columns
 ========================== ============ =========================================================================
 `wikipedia_pairs`          train, dev   `mention`, `entity`: English mentions and the texts of their entities
-`<language>`               test         `mention`, `entity_id`; `example_id` where a file has it
-`candidate_entities`       test         `entity_id`, `description`; `description_language` where a file has it
+`<language>`               test         `mention`, `entity_id`, optional `example_id`
+`candidate_entities`       test         `entity_id`, `description`, optional `description_language`
 ========================== ============ =========================================================================
 
-Each as the Hub's parquet files (`<config>/<split>-*.parquet`, dev being called validation), or as the repository's own
-lines of JSON: `wikipedia_pairs/<split>.jsonl`, `wikinews_mentions/<language>/test.jsonl`, `candidate_entities.jsonl`,
-each perhaps packed as `.jsonl.tar.gz`. The pool is about a million entities in all their languages, whichever languages
-the suite has.
+They are read from the Hub's Parquet files (`<config>/<split>-*.parquet`, where dev is called validation) or the
+repository's JSON Lines files: `wikipedia_pairs/<split>.jsonl`, `wikinews_mentions/<language>/test.jsonl`,
+`candidate_entities.jsonl`, each optionally as `.jsonl.tar.gz`. The pool always has all entities, about a million,
+whichever languages the suite has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 TASK = "mewsli-x"
 REPOSITORY = "izhx/mewsli-x"
-UNKNOWN = "und"  # BCP 47 for a language that is not stated
+UNKNOWN = "und"  # BCP 47 for an undetermined language
 
 
 class Part(NamedTuple):
-    """A part of the repository, and what its rows hold.
+    """A part of the repository and its schema.
 
     Attributes
     ----------
     place : Place
-        As parquet.
+        Place of its Parquet files.
     lines : str
-        As lines of JSON, below the repository's folder and without ``.jsonl``.
+        Path of its JSON Lines file in the repository, without ``.jsonl``.
     schema : Schema
-        All columns are texts.
+        Schema, in which all columns are texts.
     """
 
     place: Place
@@ -58,12 +58,12 @@ class Part(NamedTuple):
         return str(self.place)
 
     def file(self, data: DataFolder) -> Path | None:
-        """Return the lines of JSON in a data folder, None where they do not stand."""
+        """Return the JSON Lines file in a data folder, None if it is missing."""
         paths = (data.root / REPOSITORY / f"{self.lines}.jsonl{packed}" for packed in ("", ".tar.gz"))
         return next(filter(data.holds, paths), None)
 
     def stands(self, data: DataFolder) -> bool:
-        """Whether the part is in a data folder, in either form."""
+        """Return whether a data folder has the part in either format."""
         return data.has(self.place) or self.file(data) is not None
 
 
@@ -83,7 +83,7 @@ ENTITIES = Part(Place(REPOSITORY, "candidate_entities", "test"), "candidate_enti
 
 
 def mewsli_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Mewsli-X's mentions and pool; mentions in the English Wikipedia are its training and dev set."""
+    """Yield Mewsli-X's mentions and pool, and mentions in the English Wikipedia as training and dev set."""
     for split, part in PAIRS.items():
         yield pair_piece(TASK, split, pairs(read(data, part).rows))
     asked = []
@@ -102,7 +102,7 @@ def mewsli_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def _check_entities(mentions: Split, pool: Split) -> None:
-    """Raise StiltsError at the first mention whose entity is no candidate."""
+    """Raise StiltsError for the first mention whose entity is not a candidate."""
     import pyarrow.compute as pc
 
     entities = mentions.rows["entity_id"]
@@ -113,7 +113,7 @@ def _check_entities(mentions: Split, pool: Split) -> None:
 
 
 def languages(data: DataFolder) -> list[str]:
-    """Return the languages whose mentions stand in a folder."""
+    """Return the languages whose mentions a folder has."""
     return [language for language in MEWSLI_X if MENTIONS[language].stands(data)]
 
 
@@ -121,12 +121,12 @@ def languages(data: DataFolder) -> list[str]:
 
 
 def pairs(rows: "pa.Table") -> "pa.Table":
-    """Return `query` and `passage` of `mention` and `entity`."""
+    """Return `query` and `passage` from `mention` and `entity`."""
     return table({"query": rows["mention"], "passage": rows["entity"]})
 
 
 def queries(rows: "pa.Table", language: str) -> "pa.Table":
-    """Return `id`, `query` and `gold` of `mention` and `entity_id`; the id is language and row without `example_id`."""
+    """Return `id`, `query` and `gold` from `example_id` (by default language and row), `mention` and `entity_id`."""
     import pyarrow as pa
 
     numbered = [f"{language}-{row}" for row in range(rows.num_rows)]
@@ -137,7 +137,7 @@ def queries(rows: "pa.Table", language: str) -> "pa.Table":
 
 
 def candidates(rows: "pa.Table") -> "pa.Table":
-    """Return `id`, `passage` and `lang` of `entity_id`, `description`, `description_language` (else `UNKNOWN`)."""
+    """Return `id`, `passage` and `lang` from `entity_id`, `description`, `description_language` (or `UNKNOWN`)."""
     import pyarrow as pa
 
     given = "description_language" in rows.column_names
@@ -149,12 +149,12 @@ def candidates(rows: "pa.Table") -> "pa.Table":
 
 
 def read(data: DataFolder, part: Part) -> Split:
-    """Return the columns of a part that it must have, and those that it has of the others.
+    """Return the required columns of a part and its optional ones, if it has them.
 
     Raises
     ------
     StiltsError
-        If the part does not stand in the folder, cannot be read, lacks a column or a row, or has a row that is no such.
+        If the part is missing or cannot be read, has no rows or not all columns, or has an invalid row.
     """
     if not data.has(part.place) and (path := part.file(data)):
         return read_json_lines(path, part.schema)

@@ -1,8 +1,8 @@
-"""Sizes of the official sets: what fetched files, a submission and a plan are held to.
+"""Sizes of the official datasets, for checking fetched files and submissions, and for estimates in plans.
 
-Counts are from the dataset descriptions of the `datasets` library (`dataset_infos.json`, October 2022), the last ones
-before the loading scripts moved to the Hub, where nothing else is said. The udpos configs are not among them:
-google/xtreme mixes treebanks of other languages into four of them (see `tags`), so that its counts are no yardstick.
+Unless noted otherwise, counts are from the dataset descriptions of the `datasets` library (`dataset_infos.json`,
+October 2022), the last ones before the loading scripts moved to the Hub. The udpos configs are missing: google/xtreme
+mixes treebanks of other languages into four of them (see `tags`), so its counts cannot serve as a reference.
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,10 @@ TEST_ROWS: Mapping[str, Mapping[str, int | None]] = {
     "bucc2018": {"de": 9580, "fr": 9086, "ru": 14435, "zh": 1899},
     "tatoeba": {language: _FEW_TATOEBA.get(language, 1000) for language in TATOEBA},
 }  # fmt: skip
-"""Target task -> language -> rows of the official test set; those of bucc2018 are its true pairs.
+"""Target task -> language -> rows of the official test set; gold pairs for bucc2018.
 
-None where it is not known: udpos. Remembered and not confirmed: pan-x by language, tydiqa by language (its sum, 5,077,
-is published).
+None if unknown (udpos). From memory and unconfirmed: pan-x by language, tydiqa by language (the published sum is
+5,077).
 """
 
 _DEV_ROWS: Mapping[str, Mapping[str, int]] = {
@@ -53,10 +53,10 @@ TRAIN_ROWS: Mapping[str, int] = {
     "xnli-dev": 2490, "paws-x-train": 49175, "xquad-test": 1190, "tydiqa-train": 3696, "pan-x-train": 20000,
     "udpos-train": 21253,
 }  # fmt: skip
-"""Task -> rows of its training set; from the same descriptions and, of ANLI+ and CCG, from Phang et al. (2020).
+"""Task -> rows of its training set, from the same descriptions; for ANLI+ and CCG from Phang et al. (2020).
 
-PAWS-X's are those of google/xtreme, which we read: its script lost 226 of the 49,401 rows that the dataset's authors
-publish. Of tasks by source language, those of English, what is held out for their dev sets included.
+PAWS-X's number is that of google/xtreme, which is read here: its script lost 226 of the authors' 49,401 rows. For tasks
+by source language it is that of English, including rows that are held out as dev set.
 """
 
 TOKENS: Mapping[str, int] = {
@@ -66,19 +66,19 @@ TOKENS: Mapping[str, int] = {
     "squad-translated": 270, "xnli-dev-translated": 45, "xnli-dev": 45, "paws-x-train": 64, "xquad-test": 258,
     "tydiqa-train": 161, "pan-x-train": 17, "udpos-train": 32,
 }  # fmt: skip
-"""Task -> pieces of an example with XLM-R's tokenizer, all choices and both sentences of a pair included.
+"""Task -> tokens of an example with XLM-R's tokenizer, including all choices and both sentences of a pair.
 
-Means over some hundred examples each; assumed are those of anli, bucc2018, ccg, siqa, mlm and of the translated sets;
-those of the tasks by source language are those of the targets that their rows are from.
+These are means over some hundred examples each. Those of anli, bucc2018, ccg, siqa, mlm and the translated datasets are
+assumptions; tasks by source language have the values of the targets from which their rows are taken.
 """
 
 BUCC_SENTENCES: Mapping[str, int] = {"de": 813206, "fr": 641680, "ru": 1019259, "zh": 183497}
-"""Language -> sentences of both sides of BUCC's training corpora, XTREME's test set; remembered and not confirmed."""
+"""Language -> sentences of both sides of BUCC's training corpora, XTREME's test set; from memory and unconfirmed."""
 
 EVALUATED_ROWS: Mapping[str, Mapping[str, int | None]] = {**TEST_ROWS, "bucc2018": BUCC_SENTENCES}
-"""Target -> language -> what an evaluation reads: rows; pairs of Tatoeba; sentences of BUCC."""
+"""Target -> language -> number of items that an evaluation reads: rows; pairs for Tatoeba; sentences for BUCC."""
 
-# Of repositories that hold one set, and whose splits are whole files.
+# Repositories with a single dataset.
 _SPLITS: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("google/xtreme", "XNLI"): {"validation": 37350, "test": 75150},
     ("google/xtreme", "tydiqa"): {"train": 49881, "validation": 5077},
@@ -100,7 +100,7 @@ _SPLITS: Mapping[tuple[str, str], Mapping[str, int]] = {
 
 
 def published_rows(repo: str, config: str, split: str) -> int | None:
-    """Return the published number of rows of a split, None where it is not known."""
+    """Return the published number of rows of a split, None if it is unknown."""
     if (repo, config) in _SPLITS:
         return _SPLITS[repo, config].get(split)
     if repo == "google/xtreme":
@@ -115,7 +115,7 @@ def published_rows(repo: str, config: str, split: str) -> int | None:
 
 
 def _family_rows(family: str, name: str, split: str) -> int | None:
-    """Return the rows of google/xtreme's configs of one task; MLQA's are those of its monolingual ones."""
+    """Return the rows of a config of google/xtreme; for MLQA, only those of monolingual configs are known."""
     if family == "XQuAD":
         return TEST_ROWS["xquad"]["en"]
     if family == "tatoeba":

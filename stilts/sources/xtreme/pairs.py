@@ -23,15 +23,15 @@ BUCC_PLACES = {
     for split in ("validation", "test")
 }
 BUCC_SOURCE = "BUCC 2018 shared task, https://comparable.limsi.fr/bucc2018/bucc2018-task.html"
-# XTREME takes the shared task's sample as dev set and its training set, whose gold pairs are public, as test set.
+# XTREME uses the shared task's sample as dev set and its training set, whose gold pairs are public, as test set.
 _CORPORA = {"validation": ("sample", "dev"), "test": ("training", "test")}
 _TATOEBA = Schema({"source_sentence": TEXT, "target_sentence": TEXT})
-_BUCC = Schema({**_TATOEBA.columns, "source_lang": BARE_ID, "target_lang": BARE_ID})  # they hold ids
+_BUCC = Schema({**_TATOEBA.columns, "source_lang": BARE_ID, "target_lang": BARE_ID})  # these columns contain ids
 _SIDES = ("id", "sentence", "lang", "match")
 
 
 def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Tatoeba's pairs; on the Hub each sentence ends with a line feed, and the test set is called validation."""
+    """Yield Tatoeba's pairs. On the Hub, sentences end with a line feed, and the test set is called validation."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -45,7 +45,7 @@ def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """BUCC 2018: the shared task's corpora where they stand, else the gold pairs alone, which the Hub has."""
+    """Yield BUCC 2018, from the shared task's corpora if available, else only the gold pairs from the Hub."""
     for language in BUCC:
         if language not in languages:
             continue
@@ -57,7 +57,7 @@ def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def bucc_languages(data: DataFolder) -> list[str]:
-    """Return the languages of which the shared task's corpora stand, or the gold pairs of its sample."""
+    """Return the languages with the shared task's corpora or the gold pairs of its sample."""
     return [
         language
         for language in BUCC
@@ -66,9 +66,9 @@ def bucc_languages(data: DataFolder) -> list[str]:
 
 
 def bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path, Path] | None:
-    """Return the foreign, English and gold file of a split of the shared task, None where one is missing.
+    """Return the foreign, English and gold file of a split of the shared task, None if one is missing.
 
-    ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as the shared task packs them; the part is
+    They are ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as in the shared task. The part is
     sample or dev for validation, training or test for test.
     """
     for part in _CORPORA[split]:
@@ -103,7 +103,7 @@ def read_corpus(path: Path) -> dict[str, str]:
 
 
 def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield the numbers of a file's lines, from 1, and their two columns; empty lines are none."""
+    """Yield line numbers, from 1, and the two columns of a file's lines; empty lines are skipped."""
     for number, line in enumerate(read_lines(path), 1):
         first, tab, second = line.partition("\t")
         if line and not (tab and first.split() == [first]):
@@ -114,7 +114,7 @@ def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
-    """Gold pairs alone: finding a partner among sentences that all have one is easier than the shared task."""
+    """Yield only gold pairs; this is easier than the shared task, since every sentence has a translation."""
     places = {split: BUCC_PLACES[split][language] for split in BUCC_PLACES}
     if not data.has(places["validation"]):
         return
@@ -135,12 +135,12 @@ def _from_pairs(data: DataFolder, language: str) -> Iterator[Piece]:
 
 
 def _numbered(split: Split) -> list[tuple[str, dict[str, str]]]:
-    """Return the rows of a split, each with its place in words."""
+    """Return the rows of a split, each with a description of its position."""
     return [(str(split.position(number)), row) for number, row in enumerate(split.rows.to_pylist())]
 
 
 def _add(side: dict[str, str], name: str, sentence: str, place: str, column: str) -> None:
-    """Add a sentence to those of a side; it may stand in several pairs, and is then the same in each."""
+    """Add a sentence to a side; one in several pairs must be the same in each."""
     if side.setdefault(name, sentence) != sentence:
         raise StiltsError(f"{place}: id {shown(name)} stands in a row before with another sentence; ids should differ "
                           f"(column {column}; rows count from 0)")  # fmt: skip
@@ -149,14 +149,14 @@ def _add(side: dict[str, str], name: str, sentence: str, place: str, column: str
 def _mining_piece(
     language: str, split: str, sides: Mapping[str, Mapping[str, str]], gold: Sequence[tuple[str, str, str]], path: Path
 ) -> Piece:
-    """Return rows of both sides.
+    """Return a piece with rows of both sides.
 
     Parameters
     ----------
     gold : sequence of (str, str, str)
-        Ids of either side, and where the pair stands, in words.
+        Ids of both sides, and a description of the pair's position.
     path : Path
-        What an error about the sides names.
+        File to name in messages about the sides.
     """
     if both := sides[language].keys() & sides["en"].keys():
         raise StiltsError(f"{path}: id {shown(min(both))} stands on both sides, {language} and en; ids should differ")
@@ -179,14 +179,14 @@ def _mining_piece(
 
 
 def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":
-    """Return mining rows with at most so many pairs, and as many sentences without a partner on either side.
+    """Return mining rows with at most `most` pairs, and at most as many unpaired sentences per side.
 
-    A sentence keeps all its partners, so that there may be a pair more.
+    A sentence keeps all its translations, so the number of pairs may be slightly exceeded.
 
     Parameters
     ----------
     order : sequence of int
-        In which rows are considered.
+        Order in which rows are considered.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""The splits of a passage-retrieval task, as `stilts.tasks.formats.passage_retrieval` lays them out."""
+"""The splits of a passage-retrieval task, see `stilts.tasks.formats.passage_retrieval`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def pair_piece(task: str, split: str, rows: "Rows") -> Piece:
-    """A training or dev set: query, passage."""
+    """Return a training or dev set: query, passage."""
     return _piece(task, f"{task}.en", split, PASSAGE_RETRIEVAL.features(), rows)
 
 
 def query_piece(task: str, language: str, rows: "Rows") -> Piece:
-    """The test set of a language: id, query, gold (ids of candidates)."""
+    """Return the test set of a language: id, query, gold (ids of candidates)."""
     return _piece(task, f"{task}.{language}", "test", PASSAGE_RETRIEVAL.query_features(), rows)
 
 
 def pool_piece(task: str, rows: "Rows") -> Piece:
-    """The candidates of all languages: id, passage, lang."""
+    """Return the candidates of all languages: id, passage, lang."""
     return _piece(task, f"{task}.{POOL.config}", POOL.split, PASSAGE_RETRIEVAL.pool_features(), rows)
 
 

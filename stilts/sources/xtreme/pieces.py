@@ -1,4 +1,4 @@
-"""What a converter yields: all rows of one split of the suite, in the source's order, with its format's columns."""
+"""The output of converters: all rows of one split, in the source's order, with the columns of its format."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +18,8 @@ class Piece(NamedTuple):
     Attributes
     ----------
     task : str
-        As the registry calls it. Pieces of one task, split and number of rows get the same choice and order of rows, so
-        that parallel sets stay parallel.
+        Name in the registry. Pieces with the same task, split and number of rows get the same selection and order of
+        rows, so that parallel sets stay parallel.
     config, split : str
     features : Features
     rows : pa.Table

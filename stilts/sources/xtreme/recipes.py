@@ -1,4 +1,4 @@
-"""Every task of the suite: what its converter needs from the data folder, and the converter."""
+"""The recipes of the suite's tasks: each task's converter, and what it needs from the data folder."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,16 +11,16 @@ from stilts.sources.xtreme.pieces import Piece
 
 @dataclass(frozen=True)
 class Files:
-    """Files that are no parquet files of the Hub, as an alternative to a place.
+    """Files other than the Hub's Parquet files, as an alternative to a place.
 
     Attributes
     ----------
     stand : callable
-        Data folder -> whether they are there.
+        Data folder -> whether they exist.
     words : str
-        What they are and where to get them.
+        Description of the files and their origin.
     on_hub : bool
-        Whether `stilts fetch` gets them, in another form than parquet.
+        Whether `stilts fetch` gets them, in a format other than Parquet.
     """
 
     stand: Callable[[DataFolder], bool] = field(compare=False)
@@ -43,18 +43,18 @@ class Recipe:
     make : callable
         Data folder, languages -> pieces.
     needs : tuple of Need
-        Of each, one alternative must stand in the folder, or there is no such task.
+        Requirements of the task; one alternative of each must exist.
     by_language : tuple of mappings
-        Language -> place; of each mapping, the places of some language must stand.
+        Language -> place; in each mapping, the place of at least one language must exist.
     instead : Files, optional
-        What may stand instead of the places by language.
+        Alternative to the places by language.
     welcome : tuple of (language or None, Place)
-        What is used where it stands; None stands for all languages.
+        Optional data, for one language or (None) for all.
     held : callable, optional
-        Data folder -> languages that it has, where the places by language do not tell them.
+        Data folder -> available languages, if they do not follow from the places by language.
     known : sequence of str
-        Languages that its publisher has by `languages.LANGUAGES`, where the places by language do not tell them. A task
-        without either is in English alone, and lacks no language.
+        Published languages by `languages.LANGUAGES`, if they do not follow from the places by language. A task with
+        neither exists in English only.
     """
 
     make: Callable[[DataFolder, Sequence[str]], Iterator[Piece]]
@@ -66,7 +66,7 @@ class Recipe:
     known: Sequence[str] = ()
 
     def missing(self, data: DataFolder) -> str | None:
-        """Return why the task cannot be had from a folder in any language, None if it can."""
+        """Return why a folder has the task in no language, None if it has it."""
         instead = (self.instead,) if self.instead else ()
         for need in (*self.needs, *((*places.values(), *instead) for places in self.by_language)):
             if not any(_stands(data, each) for each in need):
@@ -75,19 +75,19 @@ class Recipe:
         return None
 
     def missing_in(self, data: DataFolder, language: str) -> str | None:
-        """Return why the task cannot be had from a folder in a language, None if it can."""
+        """Return why a folder does not have the task in a language, None if it does."""
         reason = self.missing(data)
         if reason or language in (languages := self.languages(data)):
             return reason
         return f"the data folder has it in {', '.join(languages) or 'no language'}, not in {language}"
 
     def lacks(self, data: DataFolder | None, language: str) -> str | None:
-        """Return why a task cannot be had in a language, None if it can or if it is in English alone.
+        """Return why a task is not available in a language, None if it is, or if it exists in English only.
 
         Parameters
         ----------
         data : DataFolder, optional
-            Without it, what publishers have is taken to be there.
+            By default, everything published is assumed to be available.
         """
         known = self.known or [key for places in self.by_language[:1] for key in places]
         if not known:
@@ -97,7 +97,7 @@ class Recipe:
         return None if data is None else self.missing_in(data, language)
 
     def languages(self, data: DataFolder) -> Sequence[str]:
-        """Return the languages of which a folder has what the task needs in each."""
+        """Return the languages for which a folder has all places by language."""
         if self.held:
             return self.held(data)
         first, *others = self.by_language
@@ -105,17 +105,17 @@ class Recipe:
         return [key for key in standing if all(key in places and data.has(places[key]) for places in others)]
 
     def hub_needs(self, languages: Sequence[str]) -> list[tuple[Place, ...]]:
-        """Return what the Hub must have for a task in some languages: alternatives of which one is enough."""
+        """Return the places on the Hub that a task needs in some languages, as groups of alternatives."""
         by_language = [(place,) for places in self.by_language for key, place in places.items() if key in languages]
         found = [tuple(each for each in need if isinstance(each, Place)) for need in (*self.needs, *by_language)]
         return [need for need in found if need]
 
     def hub_welcome(self, languages: Sequence[str]) -> list[Place]:
-        """Return what a task uses in some languages where the Hub has it."""
+        """Return the optional places on the Hub for a task in some languages."""
         return [place for language, place in self.welcome if language is None or language in languages]
 
     def files(self) -> list[Files]:
-        """Return what the Hub does not have for a task."""
+        """Return the files for a task that the Hub does not have."""
         found = [each for need in (*self.needs, (self.instead,)) for each in need if isinstance(each, Files)]
         return [each for each in dict.fromkeys(found) if not each.on_hub]
 
@@ -145,7 +145,7 @@ _BREAKS = Files(
 
 
 def _as_lines(*parts: mewsli_x.Part) -> Files:
-    """Some of Mewsli-X's parts as its repository keeps them."""
+    """Return the JSON Lines files of some parts of Mewsli-X."""
     words = f"{mewsli_x.REPOSITORY}/{parts[0].lines}.jsonl, or packed as .jsonl.tar.gz"
     return Files(lambda data: any(part.file(data) for part in parts), words, on_hub=True)
 
@@ -228,11 +228,11 @@ RECIPES = {
     ),
 }  # fmt: skip
 
-# What a study's `families` add.
+# Tasks added by a study's `families`.
 FAMILIES = {"text": replace(RECIPES["mlm"], make=unlabelled.text)}
 
-# Intermediate tasks by source language: what a study's `source_languages` adds. The first two are machine translations,
-# beside the English sets of the same names above; the others have English as one of their languages.
+# Intermediate tasks by source language, added by a study's `source_languages`. The first two are machine translations
+# of the English tasks of the same names above; the others include English.
 BY_SOURCE = {
     "mnli": Recipe(
         sentences.mnli_by_language, by_language=(sentences.MNLI_TRANSLATED, sentences.XNLI_DEV_TRANSLATED)

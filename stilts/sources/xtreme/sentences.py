@@ -49,7 +49,7 @@ _PAWS_X = Schema({"sentence1": TEXT, "sentence2": TEXT, "label": NamedLabel("lab
 
 
 def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """XNLI's test sets; MNLI is its English training set and MNLI's matched dev set its dev set (as in XTREME)."""
+    """Yield XNLI's test sets, and, as in XTREME, MNLI's training and matched dev set as training and dev set."""
     for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
         yield _nli_piece("xnli", "xnli.en", split, _numbered_nli(data, place))
     parts = dict(_by_language(_named_nli(data, XNLI_TEST)))
@@ -61,7 +61,7 @@ def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """PAWS-X as google/xtreme has it; labels are text there."""
+    """Yield PAWS-X from google/xtreme, where labels are texts."""
     for split, places in PAWS_X_TRAIN.items():
         yield _paws_x_piece(data, "paws-x", "paws-x.en", split, places["en"])
     for language, place in data.each("paws-x", {key: PAWS_X_PLACES[key] for key in PAWS_X if key in languages}):
@@ -69,13 +69,13 @@ def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def mnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """MNLI; its matched dev set is the dev set."""
+    """Yield MNLI, with its matched dev set as dev set."""
     for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
         yield _nli_piece("mnli", "intermediate.mnli.en", split, _numbered_nli(data, place))
 
 
 def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """ANLI+: of its five parts those that stand in the folder."""
+    """Yield ANLI+, from those of its five parts that the folder has."""
     import pyarrow as pa
 
     for split, places in ANLI_PLUS.items():
@@ -87,7 +87,7 @@ def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Quora Question Pairs as GLUE has them."""
+    """Yield Quora Question Pairs from GLUE."""
     for split, place in QQP.items():
         rows = data.read(place, _QQP)
         columns = {"sentence1": rows["question1"], "sentence2": rows["question2"], "label": rows["label"]}
@@ -95,28 +95,28 @@ def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def mnli_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Machine translations of MNLI (XNLI's translate-train); every hundredth example, in all languages, is held out."""
+    """Yield machine translations of MNLI (XNLI's translate-train); every hundredth example is held out."""
     wanted = {key: place for key, place in MNLI_TRANSLATED.items() if key in languages}
     parts = [_numbered_nli(data, place) for _, place in data.each("mnli-translated", wanted)]
     yield from _held_out("mnli-translated", parts, every=100, together=1)
 
 
 def xnli_dev_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Human translations of XNLI's dev set; every tenth premise, in all languages, is held out."""
+    """Yield human translations of XNLI's dev set; every tenth premise is held out in all languages."""
     rows = _named_nli(data, XNLI_DEV)
     parts = [part for language, part in _by_language(rows) if language in languages and language != "en"]
     yield from _held_out("xnli-dev-translated", parts, **_TENTH_OF_PREMISES)
 
 
 def mnli_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """MNLI's training set in other languages than English, by a machine; XNLI's dev set is the dev set."""
+    """Yield machine translations of MNLI's training set, one config per language, with XNLI's dev set as dev set."""
     for split, places in (("train", MNLI_TRANSLATED), ("validation", XNLI_DEV_TRANSLATED)):
         for language in languages:
             yield _nli_piece("mnli", f"intermediate.mnli.{language}", split, _numbered_nli(data, places[language]))
 
 
 def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """XNLI's dev set as people translated it, parallel; every tenth premise is held out, in all languages the same."""
+    """Yield XNLI's parallel dev sets, translated by people; every tenth premise is held out in all languages."""
     parts = dict(_by_language(_named_nli(data, XNLI_DEV)))
     for language in languages:
         for split, rows in _parted(parts[language], **_TENTH_OF_PREMISES).items():
@@ -124,12 +124,12 @@ def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def xnli_dev_languages(data: DataFolder) -> list[str]:
-    """Return the languages of which XNLI's dev set has rows."""
+    """Return the languages with rows in XNLI's dev set."""
     return _xnli_languages(data, XNLI_DEV)
 
 
 def xnli_test_languages(data: DataFolder) -> list[str]:
-    """Return the languages of which XNLI's test set has rows."""
+    """Return the languages with rows in XNLI's test set."""
     return _xnli_languages(data, XNLI_TEST)
 
 
@@ -140,19 +140,19 @@ def _xnli_languages(data: DataFolder, place: Place) -> list[str]:
 
 
 def paws_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """PAWS-X's training sets; those of other languages than English are machine translations."""
+    """Yield PAWS-X's training and dev sets; training sets besides English are machine translations."""
     for split, places in PAWS_X_TRAIN.items():
         for language in languages:
             config = f"intermediate.paws-x-train.{language}"
             yield _paws_x_piece(data, "paws-x-train", config, split, places[language])
 
 
-# The three hypotheses of a premise stand in three rows in a row.
+# The three hypotheses of a premise are in three consecutive rows.
 _TENTH_OF_PREMISES = {"every": 10, "together": 3}
 
 
 def _held_out(task: str, parts: list["pa.Table"], every: int, together: int) -> Iterator[Piece]:
-    """Join parallel parts; what is held out is so in every language, a number of rows together."""
+    """Yield the concatenated splits of parallel parts; the same rows are held out in every language."""
     import pyarrow as pa
 
     if not parts:
@@ -163,7 +163,7 @@ def _held_out(task: str, parts: list["pa.Table"], every: int, together: int) -> 
 
 
 def _parted(rows: "pa.Table", every: int, together: int) -> dict[str, "pa.Table"]:
-    """Return training and dev rows: of groups of a number of rows, every so many-th is held out."""
+    """Return training and dev rows; the latter are every `every`-th group of `together` rows."""
     import numpy as np
     import pyarrow as pa
 
@@ -176,7 +176,7 @@ def _nli_piece(task: str, config: str, split: str, rows: "pa.Table") -> Piece:
 
 
 def _numbered_nli(data: DataFolder, place: Place) -> "pa.Table":
-    """Premises and hypotheses; SNLI's rows on which its annotators did not agree (-1) are left out, as is usual."""
+    """Return NLI rows; as usual, SNLI's rows without agreement of its annotators (label -1) are dropped."""
     import pyarrow.compute as pc
 
     agreed = place.repo != "stanfordnlp/snli"
@@ -190,7 +190,7 @@ def _named_nli(data: DataFolder, place: Place) -> "pa.Table":
 
 
 def _by_language(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
-    """Yield the languages that have rows, and those."""
+    """Yield each language that has rows, with its rows."""
     import pyarrow.compute as pc
 
     for language in XNLI:

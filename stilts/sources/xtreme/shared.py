@@ -1,4 +1,4 @@
-"""What training sets of one language and evaluation sets share: counted and told, never dropped."""
+"""Overlap of monolingual training sets with evaluation sets, which is counted and reported but not removed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ from stilts.tasks.configs import MULTILINGUAL, Config
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Columns that together are an example; of multiple choice the prompt alone would be too little.
+# Columns that identify an example; in multiple choice, the prompt alone would not.
 _EXAMPLE = ("sentence1", "sentence2", "tokens", "context", "question", "prompt", "choices")
 
 
 class Shared:
-    """Counts the tables of a suite as they pass, and the examples and contexts that two of them share."""
+    """Counts the rows of a suite's tables, and the examples and contexts that two of them share."""
 
     def __init__(self):
         self._rows: dict[str, dict[str, int]] = {}
@@ -25,7 +25,7 @@ class Shared:
         self._evaluation: dict[tuple[str, str, str], np.ndarray] = {}
 
     def watch(self, tables: Iterable[Table]) -> Iterator[Table]:
-        """Yield the same tables."""
+        """Yield the tables unchanged while counting them."""
         for each in tables:
             self._rows.setdefault(each.config, {})[each.split] = len(each.rows)
             for kind, columns in _kinds(each.rows.column_names).items():
@@ -35,9 +35,9 @@ class Shared:
     def summary(self) -> dict[str, Any]:
         """Return `rows` (config -> split -> number) and `overlap`, a list.
 
-        An entry of it names a training set, an evaluation set of a target, what was compared ("example", all texts of a
-        row; "context", of QA), the rows of the latter, and how many of them the training set has too; where it has none
-        there is no entry.
+        Each entry of `overlap` has a training set, an evaluation set of a target, what was compared ("example": all
+        texts of a row; "context": QA contexts), the rows of the evaluation set, and how many of them the training set
+        also has. Pairs without overlap have no entry.
         """
         return {"rows": self._rows, "overlap": list(self._overlaps())}
 
@@ -64,12 +64,12 @@ def _kinds(columns: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _digests(rows: "pa.Table", columns: list[str]) -> np.ndarray:
-    """Eight bytes of a hash of each row's text in small letters."""
+    """Return a 64-bit hash of each row's case-folded text."""
     found = np.empty(rows.num_rows, dtype=np.uint64)
     start = 0
     for batch in rows.select(columns).to_batches(
         max_chunksize=10_000
-    ):  # so that few texts are Python objects at a time
+    ):  # limits the number of texts that are Python objects at a time
         texts = zip(*(batch[name].to_pylist() for name in columns), strict=True)
         for row, parts in enumerate(texts, start):
             text = "\t".join(" ".join(part) if isinstance(part, list) else part for part in parts).casefold()

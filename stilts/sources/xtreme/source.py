@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
 
-VERSION = 2  # raise it when the same files and tables give other rows: a changed converter, order or layout
+VERSION = 2  # increase it when the same files and tables give other rows: a changed converter, order or layout
 _CARD = Card(
     "XTREME with English intermediate tasks",
     "Targets of XTREME and XTREME-R and English intermediate tasks, brought to one form from copies of the data sets\n"
@@ -42,7 +42,7 @@ _CARD = Card(
 
 
 class Sizes(BaseModel):
-    """How many rows a suite holds at most; None for all that there are.
+    """The maximum numbers of rows of a suite; None for all rows.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Sizes(BaseModel):
     retrieval : int, optional
         Sentence pairs of `tatoeba` per language.
     mining : int, optional
-        Pairs hidden in each split of `bucc2018`, and sentences of either side that have no partner.
+        Gold pairs in each split of `bucc2018`, and also unpaired sentences of either side.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,27 +69,27 @@ class Sizes(BaseModel):
 
 
 class Suite:
-    """Source of the suite.
+    """The source of the suite.
 
     Parameters
     ----------
     folder : Path, optional
-        Copies of Hub repositories in their layout. Without it, or where it does not stand yet, the suite can be planned
-        but not built.
+        Data folder with copies of Hub repositories. If it is not given or does not exist, the suite can be planned but
+        not built.
     """
 
     def __init__(self, folder: Path | None):
         self.folder = folder
 
     def fingerprint(self, request: Request) -> str:
-        """Return a short hash of all that the suite's rows depend on: request, tables of this room, files of data.
+        """Return a short hash of everything that the suite's rows depend on: request, constants, data files.
 
-        Without data it is one of the rest, marked as such; nothing can be built under it.
+        Without data, the hash is marked as such and covers the rest; no suite can be built with it.
 
         Parameters
         ----------
         request : Request
-            With source languages the suite has intermediate tasks by source language, in these and in English.
+            If it has source languages, the suite has intermediate tasks by source language, in these and English.
 
         Raises
         ------
@@ -99,20 +99,19 @@ class Suite:
         return _fingerprint(request, self._data.fingerprints() if self._fetched else {})
 
     def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
-        """Write the suite to `folder`, or reuse the complete one that is there.
+        """Write the suite to `folder`, or reuse an existing complete one.
 
         Parameters
         ----------
         folder : Path
         request : Request
         report : callable
-            Gets a line for each task that was written or that cannot be had, and one at the end.
+            Called with a line for each task that was written or is left out, and one at the end.
 
         Raises
         ------
         StiltsError
-            If there is no data folder, or a file of it has another shape than its publisher gave it or changes
-            meanwhile, or `folder` cannot be written.
+            If there is no data folder, a file in it is invalid or changes meanwhile, or `folder` cannot be written.
         """
         if not self._fetched or not (files := self._data.fingerprints()):
             raise StiltsError(
@@ -140,17 +139,17 @@ class Suite:
         return read_texts(folder, text_columns("xtreme"))
 
     def missing(self, task: str) -> str | None:
-        """Return why a task cannot be had from the folder, None if it can.
+        """Return why a task is not available from the folder, None if it is.
 
         Parameters
         ----------
         task : str
-            Its name, or of an intermediate task its name and a source language, `xnli-dev.de`.
+            Name of a task, or of an intermediate task with a source language, such as `xnli-dev.de`.
 
         Raises
         ------
         UnknownName
-            If the suite has no such task, or not in other languages than English.
+            If the suite has no such task, or has it in English only.
         """
         name, _, language = task.partition(".")
         english = language in ("", "en")
@@ -162,9 +161,9 @@ class Suite:
         return BY_SOURCE[name].missing_in(self._data, language or "en") if self._fetched else self._absent
 
     def left_out(self, request: Request) -> dict[str, dict[str, str]]:
-        """Return what tasks lack of the languages that are asked for by name: task -> language -> reason.
+        """Return the explicitly requested languages that tasks do not have: task -> language -> reason.
 
-        Without data, what their publishers have is taken to be there.
+        Without data, everything published is assumed to be available.
 
         Raises
         ------
@@ -205,12 +204,12 @@ def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
 
 
 def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable[Table]) -> Iterator[Table]:
-    """Yield tables; then every file of the folder is hashed anew, and must be what the suite is named after.
+    """Yield tables, then hash every file of the folder again and compare the checksums with those of the fingerprint.
 
     Raises
     ------
     StiltsError
-        If a file was changed meanwhile, or what was remembered of it was wrong, or it is not what was fetched.
+        If a file changed meanwhile, its cached checksum was wrong, or it differs from the fetched one.
     """
     yield from tables
     found = DataFolder(data.root).fingerprints(anew=True)
@@ -223,26 +222,26 @@ def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable
 
 
 def _chosen(languages: Sequence[str] | None) -> list[str]:
-    """English first, the others in the suite's order."""
+    """Return the languages of the test sets: English first, the others in the suite's order."""
     return choose("language of the suite 'xtreme'", None if languages is None else ["en", *languages], ALL)
 
 
 def _additions(request: Request) -> dict[str, list[str]]:
-    """What a suite says of its source languages and families: nothing where it has none, as suites from before."""
+    """Return source languages and families, after checking them; empty ones are omitted, as in older suites."""
     choose("source language of the suite 'xtreme'", request.source_languages, ALL)
     choose("family of the suite 'xtreme'", request.families, list(FAMILIES))
     return request.additions
 
 
 def _all_languages(request: Request) -> dict[str, Recipe]:
-    """Return the tasks that a suite has in all its languages, those of the families that are asked for among them."""
+    """Return the tasks that a suite has in all its languages, including those of requested families."""
     return {**RECIPES, **{name: FAMILIES[name] for name in request.families}}
 
 
 def _lacking(
     data: DataFolder | None, recipes: Mapping[str, Recipe], wanted: Sequence[str] | None
 ) -> dict[str, dict[str, str]]:
-    """Return task -> language -> why the task lacks it, for languages that are wanted by name."""
+    """Return task -> language -> reason, for explicitly requested languages that the task does not have."""
     found = {
         task: {language: reason for language in wanted or () if (reason := recipe.lacks(data, language))}
         for task, recipe in recipes.items()
@@ -257,20 +256,20 @@ def _whole(
     lacking: Mapping[str, Mapping[str, str]],
     report: Callable[[str], None],
 ) -> Iterator[_Making]:
-    """Yield the tasks whose data stand, in all languages of the suite; note what they lack of those wanted by name."""
+    """Yield the available tasks with all languages of the suite; note the requested languages that are missing."""
     for task, recipe in recipes.items():
         if reason := recipe.missing(data):
             data.leave_out(task, "all", reason)
             report(f"{task}: left out, {reason}")
             continue
         for language, reason in lacking.get(task, {}).items():
-            if language != "en":  # in which some tasks have no test set by their nature
+            if language != "en":  # some tasks cannot have an English test set
                 data.leave_out(task, language, reason)
         yield task, recipe, languages
 
 
 def _by_source(data: DataFolder, source_languages: Sequence[str]) -> Iterator[_Making]:
-    """Yield the tasks by source language; one that every suite has in English, in the other languages."""
+    """Yield the tasks by source language; those that every suite has in English, only in the other languages."""
     for task, recipe in BY_SOURCE.items() if source_languages else ():
         wanted = {*source_languages, "en"} - ({"en"} if task in RECIPES else set())
         held = [language for language in recipe.languages(data) if language in wanted]
@@ -296,7 +295,7 @@ def _tables(
 
 
 def _numbered(piece: Piece) -> Piece:
-    """Return a test set with the number of each row in its publisher's file as `id`: a submission goes back to it."""
+    """Return a piece; test sets get an `id`, the row's number in the published file, which submissions need."""
     import pyarrow as pa
     from datasets import Features, Value
 
@@ -309,7 +308,7 @@ def _numbered(piece: Piece) -> Piece:
 
 
 def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
-    """Return rows in a seeded order, at most as many as the sizes say."""
+    """Return rows in a seeded order, at most as many as the sizes allow."""
     order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
     if most is not None and "match" in piece.features:
         return fewer_pairs(piece.rows, most, order.tolist())
@@ -319,16 +318,16 @@ def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
 
 
 def _stratified(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return an order in which the first rows, however many, have the labels in the shares that all rows have.
+    """Return an order in which the first rows, however many, have the same label distribution as all rows.
 
-    Rows of one label keep their order. Sets with the same labels in the same rows get the same order, so that
-    translations stay beside each other.
+    Rows with the same label keep their order. Datasets with the same labels in the same rows get the same order, so
+    that translations stay aligned.
 
     Parameters
     ----------
     order : int array (rows,)
     labels : array (rows,)
-        Of the rows as they stand, before they are ordered.
+        Labels of the rows in their original order.
     """
     places = np.empty(len(order))
     for label in np.unique(labels):
@@ -338,7 +337,7 @@ def _stratified(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _taken(rows: "pa.Table", order: np.ndarray, at_once: int = 100_000) -> "pa.Table":
-    """Return rows in an order, in chunks: one of Arrow's texts holds 2 GiB at most, which translations can exceed."""
+    """Return reordered rows in chunks: Arrow's string arrays hold at most 2 GiB, which translations can exceed."""
     import pyarrow as pa
 
     wide = pa.schema([(field.name, pa.large_string() if field.type == pa.string() else field.type)
@@ -349,7 +348,7 @@ def _taken(rows: "pa.Table", order: np.ndarray, at_once: int = 100_000) -> "pa.T
 
 
 def _order(name: str, count: int, seed: int) -> np.ndarray:
-    """Return a permutation; NumPy keeps this generator's stream for good (NEP 19), so a suite can be made again."""
+    """Return a permutation. NumPy guarantees this generator's stream (NEP 19), so suites are reproducible."""
     return np.random.RandomState([seed % 2**32, zlib.crc32(name.encode())]).permutation(count)
 
 
@@ -357,7 +356,7 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
     if "match" in piece.features:
         return sizes.mining
     if "lang" in piece.features:
-        return None  # texts to pretrain on, and a pool of candidates, are whole
+        return None  # texts for pretraining and pools of candidates are complete
     if "source_sentence" in piece.features:
         return sizes.retrieval
     kind = "intermediate_train" if piece.split == "train" and Config.parse(piece.config).intermediate else piece.split
@@ -365,7 +364,7 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
 
 
 def _told(data: DataFolder) -> dict[str, Any]:
-    """What suite.json says about the sources."""
+    """Return the content of suite.json about the sources."""
     return {
         "sources": dict(sorted(data.counts.items())),
         "revisions": data.revisions,

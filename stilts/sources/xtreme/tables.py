@@ -1,6 +1,6 @@
-"""What decides a suite's rows besides files and code: this room's tables and recipes, by their values.
+"""The constants and recipes of this folder that a suite's rows depend on, for its fingerprint.
 
-The rows that the same files give change with the code too, which is what `suite.VERSION` is for.
+Rows also depend on the data files, and on the code, for which `source.VERSION` stands.
 """
 
 import importlib
@@ -12,16 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# How a folder is read, what was published, what is counted and put together: none of them makes rows.
+# Modules that read folders, list published numbers, count, or assemble suites; they do not affect rows.
 _NO_MAKERS = ("folder", "official", "shared", "source", "tables")
 _CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 
 
 def decisive_tables() -> dict[str, list[Any]]:
-    """Return the constants of all modules that make rows: name -> its values, plain, each once.
+    """Return the constants of all modules that make rows: name -> its distinct values, as JSON types.
 
-    A constant counts by its name and its values, not by the module that it stands in: moving it changes nothing, and
-    neither do comments, layout, or the code around it.
+    Only the names and values of constants matter: moving them between modules, comments and other code have no effect.
     """
     found: dict[str, list[Any]] = {}
     for module in _makers():
@@ -39,10 +38,10 @@ def _makers() -> list[ModuleType]:
 
 
 def as_plain(value: Any) -> Any:
-    """Return a value as JSON can write it, so that equal values are written alike in every process.
+    """Return a value as JSON types, such that equal values are serialised alike in every process.
 
-    Mappings keep their order, which decides the order of rows. Of a function its name stands, of a recipe and the like
-    what is compared of it. None stands for all else: types, and the schemas by which rows are checked.
+    Mappings keep their order, which determines the order of rows. A function becomes its name, a dataclass of this
+    folder its compared fields. Anything else becomes None: types, and the schemas that validate rows.
     """
     if isinstance(value, bool | int | float | str):
         return value

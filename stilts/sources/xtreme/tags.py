@@ -1,4 +1,4 @@
-"""Tagging: UDPOS, PAN-X, and CCG supertags from a folder that its user holds."""
+"""Tagging: UDPOS, PAN-X, and CCG supertags from the user's own files."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -22,17 +22,17 @@ CCG_SOURCE = "CCGbank, LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13"
 
 
 def udpos_places(split: str) -> dict[str, Place]:
-    """Language -> where the Hub has its treebanks."""
+    """Return language -> place of its treebanks on the Hub."""
     return {language: Place("google/xtreme", f"udpos.{name}", split) for language, name in UDPOS.items()}
 
 
 def panx_places(split: str) -> dict[str, Place]:
-    """Language -> where the Hub has its PAN-X."""
+    """Return language -> place of its PAN-X on the Hub."""
     return {language: Place("google/xtreme", f"PAN-X.{language}", split) for language in PAN_X}
 
 
 def udpos(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Parts of speech: Universal Dependencies 2.5 where its files stand, else as google/xtreme has them."""
+    """Yield parts of speech, from the files of Universal Dependencies 2.5 if available, else from google/xtreme."""
     for language in UDPOS:
         if language not in languages:
             continue
@@ -45,7 +45,7 @@ def udpos(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def udpos_piece(data: DataFolder, language: str, split: str) -> Piece | None:
-    """Return one split of one language, None where neither source has it."""
+    """Return one split of one language, None if neither source has it."""
     files = treebanks.files(data, language, UDPOS[language], split)
     if files:
         data.note("udpos", "from Universal Dependencies 2.5 files, converted as XTREME does: " + treebanks.CONVERSION)
@@ -61,7 +61,7 @@ def udpos_piece(data: DataFolder, language: str, split: str) -> Piece | None:
 
 
 def pan_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Named entities, as google/xtreme has them."""
+    """Yield named entities from google/xtreme."""
     for split in ("train", "validation"):
         yield _hub_piece(data, "pan-x", "pan-x.en", split, panx_places(split)["en"], "ner_tags", NER)
     wanted = {key: place for key, place in panx_places("test").items() if key in languages}
@@ -70,7 +70,7 @@ def pan_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def udpos_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Parts of speech: the training and dev sets of each language."""
+    """Yield the training and dev sets of parts of speech of each language."""
     for language in languages:
         for split in _TRAIN_AND_DEV:
             if piece := udpos_piece(data, language, split):
@@ -78,29 +78,29 @@ def udpos_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def udpos_train_languages(data: DataFolder) -> list[str]:
-    """Return the languages whose training and dev sets of parts of speech stand, in either form."""
+    """Return the languages with training and dev sets of parts of speech from either source."""
     return [language for language in UDPOS if all(has_udpos(data, language, split) for split in _TRAIN_AND_DEV)]
 
 
 def udpos_test_languages(data: DataFolder) -> list[str]:
-    """Return the languages whose test sets of parts of speech stand, in either form."""
+    """Return the languages with test sets of parts of speech from either source."""
     return [language for language in UDPOS if has_udpos(data, language, "test")]
 
 
 def has_udpos(data: DataFolder, language: str, split: str) -> bool:
-    """Whether a split of parts of speech stands in a language, in either form."""
+    """Return whether either source has a split of parts of speech in a language."""
     if language not in UDPOS:
         return False
     return bool(treebanks.files(data, language, UDPOS[language], split)) or data.has(udpos_places(split)[language])
 
 
 def has_panx(data: DataFolder, language: str, split: str) -> bool:
-    """Whether a split of named entities stands in a language."""
+    """Return whether the folder has a split of named entities in a language."""
     return language in PAN_X and data.has(panx_places(split)[language])
 
 
 def pan_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Named entities: the training and dev sets of each language."""
+    """Yield the training and dev sets of named entities of each language."""
     for split in _TRAIN_AND_DEV:
         for language in languages:
             config, place = f"intermediate.pan-x-train.{language}", panx_places(split)[language]
@@ -108,16 +108,16 @@ def pan_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def ccg_files(data: DataFolder, split: str) -> list[Path]:
-    """Return the user's CCG file of a split, none where there is none.
+    """Return the user's CCG file of a split, if it exists.
 
-    ``ccg/train.tsv`` and ``ccg/validation.tsv``: a word, a tab and its supertag on a line, an empty line after each
-    sentence; in UTF-8.
+    The files are ``ccg/train.tsv`` and ``ccg/validation.tsv``, in UTF-8. Each line has a word, a tab and its supertag;
+    an empty line follows each sentence.
     """
     return [path for path in [data.root / "ccg" / f"{split}.tsv"] if data.holds(path)]
 
 
 def ccg(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """CCG supertags from the user's files; a tag that training lacks is an error, since no head could predict it."""
+    """Yield CCG supertags from the user's files. Dev tags must occur in training, since heads predict only those."""
     train = read_columns(ccg_files(data, "train")[0])
     labels = tuple(sorted({tag for _, tags in train for tag in tags}))
     validation = read_columns(ccg_files(data, "validation")[0], labels)
@@ -126,12 +126,12 @@ def ccg(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
 
 
 def read_columns(path: Path, allowed: Collection[str] | None = None) -> list[tuple[list[str], list[str]]]:
-    """Return the sentences of a file with a word, a tab and a tag on a line; StiltsError if a line is another.
+    """Return the sentences of a file with a word, a tab and a tag per line; StiltsError if a line is invalid.
 
     Parameters
     ----------
     allowed : collection of str, optional
-        The only tags; any by default.
+        The valid tags; by default any.
 
     Returns
     -------

@@ -1,18 +1,18 @@
-"""Universal Dependencies 2.5 as XTREME reads it: fused forms of multiword tokens are kept.
+"""Universal Dependencies 2.5, converted as in XTREME: fused forms of multiword tokens are kept.
 
 XTREME runs `ud-conversion-tools/conllu_to_conll.py --replace_subtokens_with_fused_forms` on every treebank file whose
 name begins with the language's code, and then `utils_preprocess.py` (google-research/xtreme,
 `scripts/download_data.sh`):
 
-- a fused form (``3-4  del``) takes the place of its words and gets the tag of that one of them that is nearest to the
-  root; among several at the same height, the one whose tag comes first in a list of the language (`_PRECEDENCE`);
-- a sentence in which all words, or all but one, are ``_`` (text withheld for its licence) is left out;
+- a fused form (``3-4  del``) replaces its words and gets the tag of the word nearest to the root; in a tie, the tag
+  that comes first in a list for the language (`_PRECEDENCE`);
+- sentences in which all words, or all but one, are ``_`` (text withheld for its licence) are dropped;
 - zero-width non-joiners and spaces inside words are removed;
-- files are taken in alphabetical order.
+- files are read in alphabetical order.
 
-The height is counted here over the basic tree. XTREME's tool also walks over the enhanced dependencies where a treebank
-has them, which can change the tag of a fused form there. Its lists of tags are those of the tool's public version. That
-the outcome is the same word for word is not verified, since XTREME's own output is not public.
+Distances to the root are computed here on the basic tree. XTREME's tool also follows enhanced dependencies if a
+treebank has them, which can change the tag of a fused form. The lists of tags are those of the tool's public version.
+Whether the results are identical is not verified, since XTREME's own output is not public.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ CONVERSION = "fused forms of multiword tokens are kept, each with the tag of its
 SOURCE = "Universal Dependencies 2.5, http://hdl.handle.net/11234/1-3105"
 
 _SPLITS = {"train": "train", "validation": "dev", "test": "test"}
-# coastalcph/ud-conversion-tools, conllu_to_conll.py; a tag that a list lacks comes after those that it has.
+# coastalcph/ud-conversion-tools, conllu_to_conll.py; tags missing in a list come last.
 _DEFAULT = (
     "VERB", "NOUN", "PROPN", "PRON", "ADJ", "NUM", "ADV", "INTJ", "AUX", "ADP", "DET", "PART", "CCONJ", "SCONJ", "X",
     "PUNCT",
@@ -67,7 +67,7 @@ class _Span(NamedTuple):
 def files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
     """Return the .conllu files of a language and split under ``universal-dependencies/UD_<Language>-<Treebank>/``.
 
-    XTREME goes by the file's code alone, which keeps Ancient Greek (grc) and Classical Chinese (lzh) out.
+    As in XTREME, the code in the file's name counts, which excludes Ancient Greek (grc) and Classical Chinese (lzh).
     """
     folders = data.folders(data.root / "universal-dependencies")
     held = (path for folder in folders if folder.match(f"UD_{language}*") for path in data.within(folder))
@@ -76,12 +76,12 @@ def files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
 
 
 def read(path: Path, code: str) -> Iterator[Sentence]:
-    """Yield the sentences of a .conllu file as XTREME writes them.
+    """Yield the sentences of a .conllu file, converted as in XTREME.
 
     Raises
     ------
     StiltsError
-        If a line is no line of CoNLL-U, or a word's tag is none of `UPOS`; it names the line. If there is no sentence.
+        If a line is not valid CoNLL-U, a word's tag is not in `UPOS`, or there is no sentence.
     """
     empty = True
     for words, spans in _blocks(path):
@@ -129,7 +129,7 @@ def _add(line: str, words: dict[int, _Word], spans: list[_Span], path: Path, num
         raise StiltsError(f"{place}: {len(parts)} columns instead of {_COLUMNS}; it is no CoNLL-U")
     name, form = parts[0], parts[1].strip()
     if "." in name:
-        return  # an empty node of the enhanced dependencies stands for no word of the text
+        return  # an empty node of the enhanced dependencies is not a word of the text
     if not parts[1]:
         raise StiltsError(f"{place}: no form; CoNLL-U writes _ for what is not there")
     first, _, last = name.partition("-")
@@ -151,7 +151,7 @@ def _add(line: str, words: dict[int, _Word], spans: list[_Span], path: Path, num
 
 
 def _token(words: Mapping[int, _Word], span: _Span, code: str) -> tuple[str, _Word]:
-    """Return a token's form, and the word whose tag it gets."""
+    """Return a token's form and the word that provides its tag."""
     if span.first == span.last:
         return span.form, words[span.first]
     inside = range(span.first, span.last + 1)
@@ -163,7 +163,7 @@ def _token(words: Mapping[int, _Word], span: _Span, code: str) -> tuple[str, _Wo
 
 
 def _height(words: Mapping[int, _Word], number: int) -> int:
-    """Steps to the root; a circle, which no tree has, ends after as many steps as there are words."""
+    """Return the number of steps to the root; in an invalid cyclic tree, the walk stops after all words."""
     steps = 0
     while number in words and steps <= len(words):
         number, steps = words[number].head, steps + 1

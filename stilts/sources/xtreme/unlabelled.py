@@ -1,4 +1,4 @@
-"""Text of many languages for masked language modelling."""
+"""Texts in many languages for masked language modelling."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,29 +21,29 @@ _CONFIG, _TEXT_CONFIG = "intermediate.mlm.multilingual", "intermediate.text.mult
 _HELD_OUT = 10
 _TOKENS = Schema({"tokens": tags.TOKENS})
 WIKIPEDIA = "wikimedia/wikipedia"
-WIKIPEDIA_LINES = 50_000  # of one language; the whole of the larger ones would not fit into memory
-_SHORTEST = 40  # characters; shorter lines of an article are headings and parts of lists
+WIKIPEDIA_LINES = 50_000  # lines per language; the larger Wikipedias would not fit into memory
+_SHORTEST = 40  # characters; shorter lines of an article are headings and list items
 
 
 def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """Wikipedia where it stands, else sentences of the sets that no target is tested on; a tenth is held out.
+    """Yield texts in every language, including English: Wikipedia if available, else sentences of non-test sets.
 
-    In every language, English among them; of a language, each sentence once. Words are joined by spaces, or by nothing
-    in languages that are written without.
+    Sentences are unique per language, and a tenth is held out. Words are joined by spaces, unless the language is
+    written without.
     """
     for split, rows in _splits(data, languages, "mlm").items():
         yield Piece("mlm", _CONFIG, split, MASKED_LM.features(), rows.select(["text"]))
 
 
 def text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
-    """The same texts with their languages, all of them, for encoders that are pretrained on them."""
+    """Yield the same texts with their languages, for pretraining encoders."""
     columns = with_texts(MASKED_LM.features(), "lang")
     for split, rows in _splits(data, languages, "text").items():
         yield Piece("text", _TEXT_CONFIG, split, columns, rows)
 
 
 def languages(data: DataFolder) -> list[str]:
-    """Return the languages of which a folder has a set that no target is tested on."""
+    """Return the languages for which a folder has Wikipedia or a non-test set."""
     spoken = xnli_dev_languages(data)
     return [
         language
@@ -58,7 +58,7 @@ def languages(data: DataFolder) -> list[str]:
 
 
 def _splits(data: DataFolder, languages: Sequence[str], task: str) -> dict[str, "pa.Table"]:
-    """Return training and dev rows, text and lang; a language without texts is noted as left out of the task."""
+    """Return training and dev rows with text and lang; languages without texts are noted as left out of the task."""
     texts = {key: list(dict.fromkeys(_wikipedia(data, key) or _sentences(data, key))) for key in languages}
     for language in (key for key in texts if not texts[key]):
         data.leave_out(task, language, "no set of it in the data folder that no target is tested on")
@@ -108,7 +108,7 @@ def _udpos(data: DataFolder, language: str, split: str) -> list[list[str]]:
 
 
 def _wikipedia(data: DataFolder, language: str) -> list[str]:
-    """First lines of a language's articles, in the order of the files."""
+    """Return the first lines of a language's articles, in the order of the files."""
     lines: list[str] = []
     files = wikipedia_files(data, language)
     if files:

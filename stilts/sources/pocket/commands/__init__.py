@@ -1,8 +1,8 @@
 """Tasks on spoken commands in over 40 languages, generated from `home-assistant-intents`.
 
-Templates written by native speakers are parsed by `hassil`; a seeded walk over their trees yields sentences with the
-place of every slot value. One meaning is an intent with normalised values, the same in every language: from it come a
-classification, a tagging, an entailment, a paraphrase and a question answering task.
+`hassil` parses templates by native speakers, and a seeded walk over their trees yields sentences with the position of
+every slot value. A meaning is an intent with normalised values, which are the same in every language. The tasks are
+classification, tagging, entailment, paraphrase and question answering.
 """
 
 from stilts.sources.pocket.commands.tables import (

@@ -1,4 +1,4 @@
-"""Filling a table with distinct, balanced rows."""
+"""Collecting distinct, balanced rows."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _PATIENCE = 80
 
 
 class Example(NamedTuple):
-    """A row, and the words by which two rows of one table are told apart."""
+    """A row, and the words that must be unique in a table."""
 
     words: Hashable
     row: dict[str, Any]
 
 
 def stream(keys: Sequence[Key], draw: Callable[[Key], Example], patience: int = _PATIENCE) -> Iterator[Example]:
-    """Distinct examples, one for each key in turn, until no key yields a new one.
+    """Yield distinct examples for the keys in turn, until no key gives a new one.
 
     Parameters
     ----------
     keys : sequence
-        What to balance over: labels, intents, slots.
+        Keys to balance: labels, intents, slots.
     draw : callable
-        Example for a key; raises `Unfit` where it should be asked again.
+        Key -> example; raises `Unfit` if it should be called again.
     patience : int
-        A key that fails, or repeats itself, so many times on end is given up.
+        Number of consecutive failures or repetitions after which a key is dropped.
     """
     seen: set[Hashable] = set()
     left = list(keys)
@@ -57,5 +57,5 @@ def _fresh(
 
 
 def take(examples: Iterator[Example], count: int) -> list[dict[str, Any]]:
-    """The next `count` rows, or as many as there are."""
+    """Return the next `count` rows, or fewer if there are no more."""
     return [example.row for example in islice(examples, count)]

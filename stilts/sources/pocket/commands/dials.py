@@ -1,33 +1,33 @@
-"""Task families whose difficulty is a setting: what holds after some commands (`dial-base`, `dial-lures-30`, ...).
+"""Task families whose difficulty is a setting: the state after some commands (`dial-base`, `dial-lures-30`, ...).
 
-A premise is several commands about the rooms of a home, each of which sets the brightness or color of a room's lights
-or the volume in it. A hypothesis is one or two; it is entailed if all say how things stand after the premise.
+A premise consists of several commands, each of which sets the brightness or color of a room's lights or the volume in
+it. A hypothesis consists of one or two commands; it is entailed if all of them describe the state after the premise.
 
-In family "dial" a premise is five commands and a hypothesis two. Three dials make it harder, each with the other two at
-their lowest:
+In the family "dial" a premise has five commands and a hypothesis two. Three dials increase the difficulty, each with
+the other two at their lowest level:
 
 slots
     How many of the hypothesis' four slots (the first command's value and room, then the second's) may be wrong, and so
     must be compared.
 distractors
-    In how many other rooms the premise sets the same thing as the hypothesis' first command. From one on, the wrong
-    value is that of such a room: what must be known is not that a value occurs but where.
+    In how many other rooms the premise sets the same thing as the hypothesis' first command. With at least one, the
+    wrong value is that of such a room: it matters where a value occurs, not only whether it does.
 steps
-    How often the premise sets the first command's thing in its room. The last time holds; from two on, the wrong value
-    is one of the earlier.
+    How often the premise sets the first command's thing in its room. The last time counts; with at least two, the wrong
+    value is one of the earlier ones.
 
-In family "lures" a premise is three commands, one of them a distractor, and a hypothesis one, whose value alone may be
-wrong. One dial makes it harder:
+In the family "lures" a premise has three commands, one of which is a distractor, and a hypothesis has one command, in
+which only the value may be wrong. One dial increases the difficulty:
 
 lures
-    In how many percent of the wrong hypotheses the value is the distractor's; in the others the premise has it nowhere.
-    At 0 it is enough to see whether the value occurs. The more lures there are, the more wrong hypotheses are taken
-    for right ones by that; their room alone tells them apart.
+    In what percentage of the wrong hypotheses the value is the distractor's; in the others it is not in the premise. At
+    0 it is enough to check whether the value occurs. The more lures there are, the more wrong hypotheses pass this
+    check; only the room reveals them.
 
-Everything else is equal over a family's levels: the number of commands, one wrong slot at most, one value in each
-command, all values of a premise different, rooms different but for the steps, as many rows of either label, and the
-same wordings of the same commands of the intermediate pool. What is neither the hypothesis' nor a distractor sets a
-third thing. Rows in several languages are parallel: the same commands in the same order, worded by each language.
+Everything else is equal over a family's levels: the number of commands, at most one wrong slot, one value per command,
+distinct values in a premise, distinct rooms except for the steps, the number of rows per label, and the wordings of
+commands, from the intermediate pool. The other commands of a premise set a third thing. Rows in several languages are
+parallel: the same commands in the same order, worded in each language.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit
 from stilts.sources.suite import Sizes
 from stilts.study.settings import SOURCE_LANGUAGE
 
-VERSION = 1  # raise it when the same packages and value files give other rows
+VERSION = 1  # increase it when the same packages and value files give other rows
 DIAL_LABELS = ["entailment", "not_entailment"]
 
 
 class Level(NamedTuple):
-    """Where the dials stand, and the number of commands; the docstring of the module says what they are."""
+    """The settings of the dials, and the numbers of commands; see the module's docstring."""
 
     slots: int = 1
     distractors: int = 0
@@ -72,19 +72,19 @@ FAMILIES: Mapping[str, Mapping[str, Level]] = {
         for percent in (0, 15, 30, 45, 60)
     },
 }
-"""Levels of each family by the name of their task; `dial-base` is the lowest of all three dials of its family."""
+"""Family -> task -> level; `dial-base` is the lowest level of all three dials of its family."""
 LEVELS: Mapping[str, Level] = {name: level for levels in FAMILIES.values() for name, level in levels.items()}
 
 _THINGS = {"brightness": "HassLightSet domain:light", "color": "HassLightSet domain:light",
            "volume_level": "HassSetVolume"}
-"""What a command may set in a room: the slot of its value, and its action."""
+"""The things that a command can set in a room: slot of the value -> action."""
 _DRAWS = 400
 _WORDINGS = 6
 _FEWEST_WORDINGS = 3
 
 
 class Fact(NamedTuple):
-    """How a thing stands in a room."""
+    """The state of a thing in a room."""
 
     thing: str
     area: str
@@ -92,7 +92,7 @@ class Fact(NamedTuple):
 
 
 Wordings = Mapping[Fact, Mapping[str, Sequence[Command]]]
-"""Ways to say in each language that something shall be so."""
+"""Fact -> language -> commands that set it."""
 
 
 def label_names(level: str) -> list[str]:
@@ -101,7 +101,7 @@ def label_names(level: str) -> list[str]:
 
 
 def left_out(languages: Sequence[str]) -> dict[str, str]:
-    """Languages in which the families cannot be made, each with the reason; they need command tasks."""
+    """Return the languages, all with command tasks, in which the families cannot be made, each with the reason."""
     keys = {language: phrasebook(language).by_action(Pool.INTERMEDIATE) for language in languages}
     missing = {language: [thing for thing, action in _THINGS.items() if (action, frozenset(["area", thing])) not in own]
                for language, own in keys.items()}
@@ -110,14 +110,14 @@ def left_out(languages: Sequence[str]) -> dict[str, str]:
 
 
 def generate(family: str, languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
-    """Tables of every level of a family in English and other languages, parallel.
+    """Yield parallel tables of every level of a family in English and other languages.
 
     Parameters
     ----------
     family : str
         A key of `FAMILIES`.
     languages : sequence of str
-        English first; none that `left_out` names.
+        English first; none of those in `left_out`.
     sizes : Sizes
         `dial` training rows and `validation` dev rows of each level.
     seed : int
@@ -136,7 +136,7 @@ def generate(family: str, languages: Sequence[str], sizes: Sizes, seed: int) -> 
 
 @cache
 def _wordings(languages: tuple[str, ...], seed: int) -> Wordings:
-    """Wordings of each fact that every language can say in at least three ways."""
+    """Return the wordings of each fact that has at least three in every language."""
     speakers = Speakers(languages, Random(f"{seed}/dial wordings/{' '.join(languages)}"), Pool.INTERMEDIATE)
     found = {}
     for fact in _facts(speakers):
@@ -147,13 +147,13 @@ def _wordings(languages: tuple[str, ...], seed: int) -> Wordings:
 
 
 def _facts(speakers: Speakers) -> list[Fact]:
-    """Every room with every value that English commands were seen to have."""
+    """Return all combinations of rooms and values that occur in drawn English commands."""
     english = phrasebook(SOURCE_LANGUAGE).by_action(speakers.pool)
     facts = []
     for thing, action in _THINGS.items():
         drawn = [found for found in _drawn(speakers, english[action, frozenset(["area", thing])].templates)
                  if found.keys() == {"area", thing}]
-        # "maximum" and its like are other values than a number, and some of them the same.
+        # "maximum" and similar words count as other values than numbers, but some mean the same.
         values = sorted({found[thing] for found in drawn if not found[thing].startswith("word:")})
         facts += [Fact(thing, area, value) for area in sorted({found["area"] for found in drawn}) for value in values]
     return facts
@@ -168,7 +168,7 @@ def _drawn(speakers: Speakers, templates: Sequence) -> Iterator[Mapping[str, str
 
 
 def _ways(speakers: Speakers, fact: Fact, language: str) -> list[Command]:
-    """Different wordings of a fact, at most six."""
+    """Return distinct wordings of a fact, at most six."""
     ways: dict[str, Command] = {}
     for _ in range(_WORDINGS):
         try:
@@ -201,12 +201,12 @@ def _example(texts: Sequence[Sequence[Command]], label: str, language: str) -> E
 
 
 def _draw(level: Level, label: str, wordings: Wordings, rng: Random) -> tuple[list[Fact], list[Fact]]:
-    """Facts of a premise in their order, and of a hypothesis.
+    """Draw the facts of a premise, in order, and of a hypothesis.
 
     Raises
     ------
     Unfit
-        If some language cannot say one of them, or a value comes twice.
+        If a fact has no wordings in some language, or a value occurs twice.
     """
     asked, second, third = rng.sample(sorted(_THINGS), 3)
     areas = sorted({fact.area for fact in wordings})
@@ -227,7 +227,7 @@ def _draw(level: Level, label: str, wordings: Wordings, rng: Random) -> tuple[li
     if label != DIAL_LABELS[0]:
         place, slot = divmod(rng.randrange(level.slots), 2)
         right = hypothesis[place]
-        # Where all are lures nothing is drawn: a draw would give other rows to the recorded levels of family "dial".
+        # At 100 nothing is drawn, since a draw would change the recorded rows of the family "dial".
         lured = place == 0 and (level.lures == 100 or rng.randrange(100) < level.lures)
         known = [each.value for each in (distractors or steps[:-1])] if lured else []
         wrong = {"value": rng.choice(known or unused[right.thing])} if slot == 0 else {"area": areas[-1]}
@@ -238,7 +238,7 @@ def _draw(level: Level, label: str, wordings: Wordings, rng: Random) -> tuple[li
 
 
 def _mixed(steps: Sequence[Fact], beside: Sequence[Fact], rng: Random) -> list[Fact]:
-    """All facts in a random order, in which the steps follow one another."""
+    """Return all facts in a random order that keeps the order of the steps."""
     commands = len(steps) + len(beside)
     places = set(rng.sample(range(commands), len(steps)))
     ordered, others = iter(steps), iter(rng.sample(beside, len(beside)))

@@ -1,8 +1,8 @@
-"""Sentence templates of `home-assistant-intents` as trees that can be said.
+"""Sentence templates of `home-assistant-intents` as resolved trees.
 
 `hassil` parses the templates. Its trees refer to rules and lists by name, and a user's home fills some of the lists.
-Here a tree is resolved once: rules are put in place, lists are joined with their values, and branches that cannot be
-said (a list without values, a rule that refers to itself) are cut off.
+Here a tree is resolved once: rules are inserted, lists are joined with their values, and branches that give no sentence
+(a list without values, a recursive rule) are removed.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _WHITE = re.compile(r"\s+")
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A sentence template with what its block says about it.
+    """A sentence template with the properties of its block.
 
     Attributes
     ----------
     id : str
         Intent and a short hash of the text.
     text : str
-        What the authors wrote.
+        The authors' text.
     intent : str
-        Name of the intent, as "HassTurnOn".
+        Name of the intent, such as "HassTurnOn".
     fixed : mapping
-        Slots that the intent sets without a word for them, as {"domain": "light"}.
+        Slots that the intent sets without a word for them, such as {"domain": "light"}.
     aspect : str
-        What kind of answer is asked for ("any", "all", "which", "how_many", "one", ...); "" where the intent says it.
+        The kind of the requested answer ("any", "all", "which", "how_many", "one", ...); "" if the intent implies it.
     kinds : frozenset of str
-        Kinds of device that a `name` must have; empty where any will do.
+        Valid kinds of devices for a `name`; empty for any.
     here : bool
-        Whether the sentence means the room in which it is said.
+        Whether the sentence refers to the room in which it is spoken.
     tree : Node
-        What can be said.
+        The resolved tree.
     """
 
     id: str
@@ -59,12 +59,12 @@ class Template:
 
     @cached_property
     def signatures(self) -> frozenset[Signature]:
-        """Every set of slots that a sentence of this template may fill."""
+        """All sets of slots that a sentence of this template may fill."""
         return self.tree.signatures()
 
     @cached_property
     def action(self) -> str:
-        """What is to be done, without the values: templates of one action and equal values mean the same."""
+        """The meaning without values: templates of one action with equal values have the same meaning."""
         fixed = "".join(f" {name}:{value}" for name, value in sorted(self.fixed.items()))
         asked, here = f" asks:{self.aspect}" if self.aspect else "", " here:yes" if self.here else ""
         return f"{self.intent}{asked}{fixed}{here}"
@@ -72,14 +72,14 @@ class Template:
 
 @dataclass
 class Resolver:
-    """Turns `hassil` trees of one language into trees that can be said.
+    """Resolves `hassil` trees of one language.
 
     Parameters
     ----------
     rules : mapping of str to str
         Texts of the expansion rules.
     lists : mapping of str to mapping
-        Slot lists as the data holds them ("values", "range" or "wildcard").
+        Slot lists in the data's format ("values", "range" or "wildcard").
     forms : mapping of str to Forms
         Values of the lists that a user's home fills: "area", "floor", "name".
     """
@@ -92,12 +92,12 @@ class Resolver:
     _open: list[str] = field(default_factory=list)
 
     def resolve(self, text: str) -> Node | None:
-        """Tree of a template's text, or None where nothing of it can be said.
+        """Return the tree of a template's text, or None if it gives no sentence.
 
         Raises
         ------
         hassil.parse_expression.ParseExpressionError
-            If the text is no template.
+            If the text is not a template.
         """
         return self._node(parse_sentence(text).expression)
 
@@ -131,7 +131,7 @@ class Resolver:
     def _slot(self, reference: hx.ListReference) -> Node | None:
         name, slot = reference.list_name, reference.slot_name
         if slot in self.forms and name != slot:
-            return None  # such lists hold inflected forms that share no normalised value with other languages
+            return None  # such lists have inflected forms without a normalised value shared with other languages
         if reference.is_inline_range:
             start, stop, step = reference.get_inline_range()
             values = _numbers({"from": start, "to": stop, "step": step}, slot)
@@ -157,7 +157,7 @@ class Resolver:
 
 
 _PLAUSIBLE = {"temperature": (14, 29), "hours": (2, 23), "minutes": (2, 59), "seconds": (2, 59)}
-"""Bounds of what people say, where the data's own range is far wider; a lone 1 would need other words beside it."""
+"""Bounds of plausible values, since the data's own ranges are far wider; 1 would need other words next to it."""
 
 
 def _numbers(about: Mapping[str, Any], slot: str) -> tuple[Value, ...]:
@@ -181,7 +181,7 @@ def load(path: Path, forms: Mapping[str, Forms]) -> tuple[Template, ...]:
     Returns
     -------
     tuple of Template
-        Those of which something can be said, in the file's order.
+        The templates that give sentences, in the file's order.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def load(path: Path, forms: Mapping[str, Forms]) -> tuple[Template, ...]:
 
 
 _ASKS = ("HassGetState", "HassRespond")
-"""Intents whose blocks differ in meaning by nothing but the answer they get."""
+"""Intents whose blocks differ in meaning only by the requested answer."""
 
 
 def _templates(intent: str, block: Mapping[str, Any], resolver: Resolver) -> Iterator[Template]:

@@ -27,7 +27,7 @@ OPPOSITES = {frozenset(f"Hass{name}" for name in pair) for pair in (
 _WHEN = frozenset({"start_hours", "start_minutes", "start_seconds"})
 _DROPPABLE = frozenset(HOME_SLOTS) | _WHEN
 _GENERAL = ("all", "which", "how_many")
-"""Questions about all of something: one about all rooms does not follow from one about the kitchen."""
+"""Aspects of general questions: a question about all rooms is not entailed by one about the kitchen."""
 
 
 Twins = tuple[Command, Command]
@@ -35,31 +35,24 @@ Picked = TypeVar("Picked")
 
 
 class PairMaker:
-    """Draws pairs of commands from one pool of a phrasebook.
-
-    Parameters
-    ----------
-    book : Phrasebook
-    pool : Pool
-    rng : Random
-    """
+    """Draws pairs of commands from one pool of a phrasebook."""
 
     def __init__(self, book: Phrasebook, pool: Pool, rng: Random):
         self.book, self.pool, self.rng = book, pool, rng
 
     def paraphrase(self) -> Twins:
-        """Two commands of one meaning from different templates."""
+        """Draw two commands with the same meaning from different templates."""
         entry = self._pick(self._twofold)
         first, second = self.rng.sample(entry.templates, 2)
         command = self._say(entry._replace(templates=(first,)))
         return command, self._draw([second], command.slots)
 
     def other_value(self) -> Twins:
-        """Two commands of one action that differ in one value."""
+        """Draw two commands of one action that differ in one value."""
         return self._other_value(self._pick(self._filled))
 
     def other_value_restated(self) -> Twins:
-        """The same for actions that have several templates."""
+        """Draw a pair as in `other_value`, from an action with several templates."""
         return self._other_value(self._pick(self._filled_twofold))
 
     def _other_value(self, entry: Entry) -> Twins:
@@ -71,11 +64,11 @@ class PairMaker:
         return command, self._draw(entry.templates, {**command.slots, slot: other.slots[slot]})
 
     def opposite(self) -> Twins:
-        """Two commands of opposite actions on the same values."""
+        """Draw two commands of opposite actions with the same values."""
         return self._restated(*self._pick(self._opposites))
 
     def other_action(self) -> Twins:
-        """Two commands of different actions that are no opposites; they share a value if the first has one."""
+        """Draw two commands of different, but not opposite actions; they share a value if the first has one."""
         first = self._pick(self._explicit)
         slot = self.rng.choice(sorted(first.signature)) if first.signature else ""
         second = self._pick(self._by_slot.get(slot, self._explicit))
@@ -86,13 +79,13 @@ class PairMaker:
         return command, self._draw(second.templates, {**other.slots, **shared})
 
     def fewer_slots(self) -> Twins:
-        """A command, and one that asks for the same but leaves something out."""
+        """Draw a command, and one for the same action with fewer slots."""
         more, less = self._pick(self._reductions)
         command = self._say(more)
         return command, self._draw(less.templates, {slot: command.slots[slot] for slot in less.signature})
 
     def swapped_action(self) -> Twins:
-        """Two commands of different actions on exactly the same values."""
+        """Draw two commands of different actions with exactly the same values."""
         first = self._pick(self._filled)
         second = self.rng.choice([other for other in self._entries if other.signature == first.signature])
         if first.action == second.action:
@@ -153,7 +146,7 @@ class PairMaker:
 
     @cached_property
     def _reductions(self) -> dict[str, list[tuple[Entry, Entry]]]:
-        """Two ways to ask for one action, of which the second leaves out where, which device or which timer."""
+        """Pairs of entries of one action; the second omits the place, the device or the timer."""
         return grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
                        if more.action == less.action and less.signature < more.signature
                        and _may_drop(more, more.signature - less.signature))
@@ -166,7 +159,7 @@ def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
 
 
 def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
-    """Items by the key that each is paired with, in their order."""
+    """Return key -> items from (key, item) pairs, in order."""
     groups = defaultdict(list)
     for key, item in pairs:
         groups[key].append(item)
@@ -174,17 +167,17 @@ def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
 
 
 def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
-    """Pairs for `command-nli`, one of each label in turn.
+    """Yield pairs for `command-nli`, for each label in turn.
 
-    Entailed is what leaves something out or says the same in other words; neutral is what adds something or does
-    something unrelated; a contradiction gives a slot another value or does the opposite.
+    An entailed command omits something or is a paraphrase; a neutral one adds something or is unrelated; a
+    contradiction has another value in a slot or the opposite action.
     """
     makers = entailment_makers(PairMaker(book, pool, rng))
     return stream(NLI_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
 
 
 def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
-    """What draws the pairs of each label of `entailments`."""
+    """Return label -> functions that draw its pairs, for `entailments`."""
     return {
         "entailment": [maker.fewer_slots, maker.paraphrase],
         "neutral": [lambda: maker.fewer_slots()[::-1], maker.other_action],
@@ -193,10 +186,10 @@ def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
 
 
 def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
-    """Pairs for `command-para`, a paraphrase and a different pair in turn.
+    """Yield pairs for `command-para`, a paraphrase and a different pair in turn.
 
-    Different pairs change one value or the action. Each goes with a paraphrase of the same intent whose words overlap
-    as much, so that neither gives the label away (the idea of PAWS, Zhang et al. 2019).
+    Different pairs differ in one value or the action. Each is matched with a paraphrase of the same intent and word
+    overlap, so that neither reveals the label (the idea of PAWS, Zhang et al. 2019).
     """
     makers = paraphrase_makers(PairMaker(book, pool, rng))
     candidates = stream(PARA_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
@@ -204,22 +197,22 @@ def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
 
 
 def paraphrase_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
-    """What draws the pairs of each label of `paraphrases`."""
+    """Return label -> functions that draw its pairs, for `paraphrases`."""
     return {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
 
 
 def _likeness(example: Example, language: str) -> tuple[str, int]:
-    """First intent of a pair, and tenths of word overlap."""
+    """Return the first intent of a pair, and tenths of word overlap."""
     return example.row["meaning"].split()[0], overlap_level(example, language)
 
 
 def overlap_level(example: Example, language: str) -> int:
-    """Tenths of word overlap between the two texts of a pair."""
+    """Return the word overlap between the two texts of a pair, in tenths."""
     return round(10 * _overlap(*example.words, language))
 
 
 def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]) -> Iterator[Example]:
-    """Pass on examples of the two labels in twos of one level; those that find no partner are dropped."""
+    """Yield pairs of examples with different labels and the same level; examples without a partner are dropped."""
     waiting: dict[Hashable, dict[str, deque[Example]]] = defaultdict(lambda: {label: deque() for label in PARA_LABELS})
     for example in candidates:
         queues = waiting[level(example)]
@@ -229,18 +222,18 @@ def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]
 
 
 def _overlap(first: str, second: str, language: str) -> float:
-    """Jaccard index of the tokens of two texts."""
+    """Return the Jaccard index of the tokens of two texts."""
     one, two = ({text[start:end].casefold() for start, end in token_places(text, language)} for text in (first, second))
     return len(one & two) / len(one | two)
 
 
 def pair_example(twins: Twins, label: str) -> Example:
-    """A pair with its label.
+    """Return the example of a pair with its label.
 
     Raises
     ------
     Unfit
-        If both say the same words.
+        If both have the same words.
     """
     first, second = twins
     if first.text.casefold() == second.text.casefold():

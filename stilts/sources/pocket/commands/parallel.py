@@ -1,14 +1,13 @@
-"""Intermediate tasks in several source languages at once: the same meanings in the same order in each of them.
+"""Parallel intermediate tasks in several source languages: the same meanings in the same order in each of them.
 
-What is equal between two languages: the number of rows and their order; in each row the meanings (action and values) of
-its commands and their order, the label, the slot that is asked for and the place of the command that answers.
-Meanings are drawn from what every one of the languages, English among them, can say with its own templates and values
-of the intermediate pool, so that adding a language changes the rows of all.
+Languages have the same number of rows in the same order; each row has the same meanings (action and values) of its
+commands in the same order, the same label, the same slot to ask for and the same place of the answering command.
+Meanings are drawn from those that every language, including English, can express with its own templates and values of
+the intermediate pool, so adding a language changes the rows of all.
 
-What is not: the wording, with it the length, the templates and their number, and how often a language says one meaning
-in different ways. A paraphrase is two wordings of one meaning, from two templates or from one, since few meanings have
-two templates in every language. The pairs of `para` have the same word overlap with either label in each language, but
-not the same in two of them.
+Languages differ in wording, and so in length, templates and the variety of wordings of a meaning. A paraphrase consists
+of two wordings of one meaning from two templates or from a single one, since few meanings have two templates in every
+language. The pairs of `para` have the same word overlap for both labels within a language, but not across languages.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE
 
-VERSION = 1  # raise it when the same packages and value files give other rows
+VERSION = 1  # increase it when the same packages and value files give other rows
 _POOL = Pool.INTERMEDIATE
 _WORDINGS = 6
 _MATCHES = 3
@@ -56,7 +55,7 @@ Tables = Iterator[tuple[str, str, list[dict[str, Any]]]]
 
 @dataclass(frozen=True, eq=False)
 class SharedBook(Phrasebook):
-    """The English templates of those meanings that other languages can say as well.
+    """The English templates with meanings that other languages can express too.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ class SharedBook(Phrasebook):
 
     @cache  # noqa: B019 - as in Phrasebook
     def entries(self, pool: Pool) -> tuple[Entry, ...]:
-        """Templates of a pool by action and slots, of what all languages can say."""
+        """Return the templates of a pool by action and slots, for actions and slots that all languages have."""
         shared = [book.by_action(pool).keys() for book in self.others]
         return tuple(entry for entry in Phrasebook.entries(self, pool)
                      if all((entry.action, entry.signature) in keys for keys in shared))
@@ -82,7 +81,7 @@ class SharedBook(Phrasebook):
 
 
 class Speakers:
-    """Draws commands in English and words them in several languages.
+    """Draws commands in English and expresses them in several languages.
 
     Parameters
     ----------
@@ -90,7 +89,7 @@ class Speakers:
         English first.
     rng : Random
     pool : Pool
-        Whose templates and values to use.
+        Pool of templates and values.
     """
 
     def __init__(self, languages: Sequence[str], rng: Random, pool: Pool = _POOL):
@@ -100,21 +99,21 @@ class Speakers:
 
     @cached_property
     def book(self) -> SharedBook:
-        """What all of them can say, in English."""
+        """The English phrasebook of meanings that all languages can express."""
         english = self._books[SOURCE_LANGUAGE]
         others = tuple(book for book in self._books.values() if book is not english)
         return SharedBook(english.language, english.templates, english.usage, others)
 
     def draw(self, entries: Sequence[Entry]) -> Command:
-        """An English command of one of some entries."""
+        """Draw an English command from a random entry."""
         return self.book.draw(self.rng.choice(entries).templates, self.pool, self.rng)
 
     def word(self, command: Command, language: str) -> Command:
-        """Say what a command says in a language; see `say`."""
+        """Return a command with the same meaning in a language; see `say`."""
         return self.say(command.template.action, command.slots, language)
 
     def say(self, action: str, slots: Mapping[str, str], language: str) -> Command:
-        """Word an action with normalised values in a language.
+        """Draw a command with an action and normalised values in a language.
 
         Raises
         ------
@@ -126,12 +125,12 @@ class Speakers:
         return tried(lambda: book.draw(templates, self.pool, self.rng, slots), _WORDINGS)
 
     def each(self, write: Callable[[str], Example]) -> Example:
-        """One example of all languages; its row holds theirs.
+        """Return one example for all languages; its row is language -> row.
 
         Raises
         ------
         Unfit
-            If one cannot be written, or was seen in its language before.
+            If a language has no example, or has had the same one before.
         """
         examples = {language: write(language) for language in self.languages}
         if any(example.words in self._seen[language] for language, example in examples.items()):
@@ -143,18 +142,18 @@ class Speakers:
 
 
 class FreePairs(PairMaker):
-    """Pairs of meanings; a paraphrase is one meaning that is said twice.
+    """Draws pairs of meanings; a paraphrase is the same meaning twice.
 
     Attributes
     ----------
     intent : str, optional
-        Of the first command; any by default.
+        Intent of the first command; by default any.
     """
 
     intent: str | None = None
 
     def paraphrase(self) -> Twins:
-        """One command, twice."""
+        """Draw a command, and return it twice."""
         command = self._say(self._pick(self._twofold))
         return command, command
 
@@ -167,19 +166,19 @@ class FreePairs(PairMaker):
 
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
-        """All entries: one template may have several wordings."""
+        """All entries, since a single template may have several wordings."""
         return grouped((entry.intent, entry) for entry in self._entries)
 
 
 def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
-    """Tables of the intermediate tasks in English and other languages, parallel.
+    """Yield parallel tables of the intermediate tasks in English and other languages.
 
     Parameters
     ----------
     languages : sequence of str
         English first; each must have command tasks.
     sizes : Sizes
-        Rows of each split; fewer training rows where the languages have no more in common.
+        Rows of each split; fewer training rows if the languages have no more in common.
     seed : int
 
     Yields
@@ -190,7 +189,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     Raises
     ------
     StiltsError
-        If the languages have so little in common that a task gets no training set larger than its dev set.
+        If the languages have so little in common that a training set is smaller than the dev set.
     """
     for task, make in _STREAMS.items():
         examples = make(Speakers(languages, Random(f"{seed}/parallel {task}/{' '.join(languages)}")))
@@ -202,7 +201,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
 
 
 def spread(name: str, rows: dict[str, list[ByLanguage]], languages: Sequence[str], seed: int) -> Tables:
-    """Deal rows of all languages out to the config of each, shuffled alike; questions get ids."""
+    """Yield the tables of each language from rows of all languages, shuffled alike; questions get ids."""
     for split in rows:
         Random(f"{seed}/{name}/{split}").shuffle(rows[split])
     yield from deal(name, rows, languages)
@@ -223,7 +222,7 @@ def _numbered(name: str, rows: list[ByLanguage], language: str) -> list[dict[str
 
 
 def intents(speakers: Speakers, names: Sequence[str] | None = None) -> Iterator[Example]:
-    """Yield commands with their intents, one of each intent in turn: those of `intent_names`, or others."""
+    """Yield commands with their intents, for each intent in turn: those of `intent_names`, or other ones."""
     by_intent = grouped((entry.intent, entry) for entry in speakers.book.entries(speakers.pool))
 
     def example(intent: str) -> Example:
@@ -234,7 +233,7 @@ def intents(speakers: Speakers, names: Sequence[str] | None = None) -> Iterator[
 
 
 def slots(speakers: Speakers) -> Iterator[Example]:
-    """Commands with the slots of their tokens, one that fills each slot in turn."""
+    """Yield commands with the slots of their tokens, one that fills each slot in turn."""
     known, by_slot = set(slot_names()), defaultdict(list)
     for entry in speakers.book.entries(speakers.pool):
         for slot in sorted(entry.signature) if entry.signature <= known else ():
@@ -250,7 +249,7 @@ def slots(speakers: Speakers) -> Iterator[Example]:
 
 
 def questions(speakers: Speakers) -> Iterator[Example]:
-    """Contexts of two to four commands with a question that one of them answers, about each slot in turn."""
+    """Yield contexts of two to four commands with a question that one of them answers, for each slot in turn."""
     rng, entries = speakers.rng, speakers.book.entries(speakers.pool)
     words = {language: question_words(language) for language in speakers.languages}
     asked_for = sorted(set.intersection(*(set(own) for own in words.values())))
@@ -269,7 +268,7 @@ def questions(speakers: Speakers) -> Iterator[Example]:
 
 
 def entailments(speakers: Speakers) -> Iterator[Example]:
-    """Pairs of one meaning each with its label, one of each label in turn."""
+    """Yield pairs of commands with a label, for each label in turn."""
     makers = entailment_makers(FreePairs(speakers.book, speakers.pool, speakers.rng))
 
     def example(label: str) -> Example:
@@ -280,7 +279,7 @@ def entailments(speakers: Speakers) -> Iterator[Example]:
 
 
 def paraphrases(speakers: Speakers) -> Iterator[Example]:
-    """Paraphrases and different pairs in turn; the two of a turn have one intent and, in each language, one overlap."""
+    """Yield paraphrases and different pairs in turn, matched by intent and, in each language, by word overlap."""
     maker = FreePairs(speakers.book, speakers.pool, speakers.rng)
     makers = paraphrase_makers(maker)
 
@@ -296,7 +295,7 @@ def paraphrases(speakers: Speakers) -> Iterator[Example]:
 
 
 def _matched(speakers: Speakers, twins: dict[str, Twins], language: str) -> Example:
-    """A wording of each pair, of equal word overlap."""
+    """Return wordings of both pairs with equal word overlap."""
     levels = {label: _by_overlap(speakers, pair, label, language) for label, pair in twins.items()}
     common = sorted(set.intersection(*(set(found) for found in levels.values())))
     if not common:
@@ -308,7 +307,7 @@ def _matched(speakers: Speakers, twins: dict[str, Twins], language: str) -> Exam
 
 
 def _by_overlap(speakers: Speakers, twins: Twins, label: str, language: str) -> dict[int, Example]:
-    """One wording of a pair for each level of word overlap that was found."""
+    """Return level of word overlap -> a wording of the pair, for the levels that were found."""
     first, second = ([speakers.word(command, language) for _ in range(_MATCHES)] for command in twins)
     pairs = [pair_example(pair, label) for pair in product(first, second)
              if pair[0].text.casefold() != pair[1].text.casefold()]
@@ -323,7 +322,7 @@ def _worded_pair(speakers: Speakers, twins: Twins, label: str, language: str) ->
 
 
 def tried(draw: Callable[[], Any], times: int) -> Any:
-    """The first that fits of several draws; `Unfit` if none does."""
+    """Return the first valid result of several draws; `Unfit` if there is none."""
     for _ in range(times - 1):
         try:
             return draw()

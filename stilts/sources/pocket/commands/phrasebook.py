@@ -1,4 +1,4 @@
-"""The commands of one language: its templates, dealt into pools, ready to be drawn."""
+"""The phrasebook of a language: its templates, assigned to pools, from which commands are drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DRAWS = 5
 
 
 class Entry(NamedTuple):
-    """Templates of one action that fill the same slots: with equal values they mean the same."""
+    """Templates of one action that fill the same slots: with equal values, they have the same meaning."""
 
     action: str
     signature: Signature
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
     @property
     def intent(self) -> str:
-        """Name of the intent."""
+        """The name of the intent."""
         return self.templates[0].intent
 
 
@@ -45,9 +45,9 @@ class Phrasebook:
     ----------
     language : str
     templates : tuple of Template
-        Those from which something could be drawn.
+        The templates from which commands can be drawn.
     usage : Usage
-        How the language writes values.
+        Usage rules of the language.
     """
 
     language: str
@@ -56,7 +56,7 @@ class Phrasebook:
 
     @cached_property
     def _pools(self) -> dict[str, Pool]:
-        """Pool of every template text; each intent, and in it each set of slots, is dealt out in turn."""
+        """Pool of every template text; the texts of each intent are sorted by slots and assigned in turn."""
         by_intent = defaultdict(list)
         for template in self.templates:
             by_intent[template.intent].append(template)
@@ -68,20 +68,20 @@ class Phrasebook:
         return pools
 
     def _shares(self, pool: Pool) -> frozenset[Pool]:
-        """Pools whose templates a pool may use; targets are trained on English alone, so others test on more."""
+        """Return the pools whose templates a pool may use; without target training, tests use TRAIN templates too."""
         if self.language != SOURCE_LANGUAGE and pool is Pool.EVALUATION:
             return frozenset([Pool.EVALUATION, Pool.TRAIN])
         return frozenset([pool])
 
     @cache  # noqa: B019 - phrasebooks are few and live as long as the process
     def within(self, pool: Pool) -> tuple[Template, ...]:
-        """Templates that a pool may use."""
+        """Return the templates that a pool may use."""
         shares = self._shares(pool)
         return tuple(template for template in self.templates if self._pools[template.text] in shares)
 
     @cache  # noqa: B019
     def entries(self, pool: Pool) -> tuple[Entry, ...]:
-        """Templates of a pool by action and slots."""
+        """Return the templates of a pool, grouped by action and slots."""
         found: dict[tuple[str, Signature], list[Template]] = defaultdict(list)
         for template in self.within(pool):
             for signature in sorted(template.signatures, key=sorted):
@@ -90,17 +90,17 @@ class Phrasebook:
 
     @cache  # noqa: B019
     def by_action(self, pool: Pool) -> dict[tuple[str, Signature], Entry]:
-        """The entries of a pool by what they do and the slots that they fill, which mean the same in any language."""
+        """Return the entries of a pool by action and slots, which have the same meaning in any language."""
         return {(entry.action, entry.signature): entry for entry in self.entries(pool)}
 
     def draw(self, templates: Sequence[Template], pool: Pool, rng: Random,
              wanted: Mapping[str, str] | None = None) -> Command:
-        """Draw a command from one of some templates, as `stilts.sources.pocket.commands.sampling.draw` does.
+        """Draw a command from a random template, see `stilts.sources.pocket.commands.sampling.draw`.
 
         Raises
         ------
         Unfit
-            If five draws on end failed.
+            If five consecutive draws failed.
         """
         for _ in range(_DRAWS - 1):
             try:
@@ -116,7 +116,7 @@ class Phrasebook:
         return command
 
     def _owners(self, text: str) -> set[int]:
-        """Pools of a sentence without a value of its own pool: by chance, and by the names of a home that it holds."""
+        """Return the pools of a sentence without pooled values: by its hash, and by the names of a home in it."""
         text = text.casefold()
         named = {share for forms in self.usage.forms.values() for surface, share in forms.shares.items()
                  if surface in text}
@@ -124,17 +124,17 @@ class Phrasebook:
 
 
 def _place_in_order(template: Template) -> tuple[list[list[str]], str, int]:
-    """Return what templates of an intent are sorted by."""
+    """Return the sort key of templates of an intent."""
     return sorted(map(sorted, template.signatures)), template.action, stable_hash(template.text)
 
 
 def data_file(language: str) -> Path:
-    """Where `home-assistant-intents` holds a language.
+    """Return the file of a language in `home-assistant-intents`.
 
     Raises
     ------
     UnknownName
-        If it does not hold that language.
+        If the package does not have the language.
     """
     path = _folder() / f"{_FILES.get(language, language)}.json"
     if not path.exists():
@@ -143,18 +143,18 @@ def data_file(language: str) -> Path:
 
 
 def held_languages() -> list[str]:
-    """Codes of the languages of `home-assistant-intents`, variants of a language aside."""
+    """Return the codes of the languages in `home-assistant-intents`, without variants."""
     codes = {path.stem for path in _folder().glob("*.json")}
     return sorted({code for code in codes if "-" not in code} | set(_FILES))
 
 
 def intents_of(language: str) -> set[str]:
-    """Names of the intents that have templates in a language, read without parsing these.
+    """Return the names of the intents with templates in a language, without parsing these.
 
     Raises
     ------
     UnknownName
-        If `home-assistant-intents` does not hold the language.
+        If `home-assistant-intents` does not have the language.
     """
     data = json.loads(data_file(language).read_text(encoding="utf-8"))
     return {intent for intent, about in data["intents"].items() if any(block["sentences"] for block in about["data"])}
@@ -168,14 +168,14 @@ def _folder() -> Path:
 
 @cache
 def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
-    """Phrasebook of a language with the values of a folder of value files.
+    """Return the phrasebook of a language, with values from the value files of a folder.
 
     Raises
     ------
     UnknownName
-        If the templates do not hold that language.
+        If there are no templates in the language.
     StiltsError
-        If a value file is missing or broken.
+        If a value file is missing or invalid.
     """
     own = usage(language, folder)
     templates = load(data_file(language), own.forms)
@@ -183,7 +183,7 @@ def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
 
 
 def _usable(template: Template, own: Usage) -> bool:
-    """Whether something can be drawn from it for an evaluation set."""
+    """Return whether a command for an evaluation set can be drawn from a template."""
     rng = Random(template.id)
     for _ in range(_TRIES):
         try:

@@ -17,25 +17,25 @@ QUESTIONS = "questions.yaml"
 _FEWEST, _MOST = 2, 4
 _STOPS = {"zh": "。", "ja": "。", "hi": "। ", "bn": "। ", "ne": "। ", "th": " ", "ur": "۔ "}
 _COUNTED = ("hours", "minutes", "seconds")
-"""Slots whose question asks for a number, which "half an hour" does not hold."""
+"""Slots whose question asks for a number, so that "half an hour" is not an answer."""
 _OTHER_THINGS = {"HassLightSet": "temperature"}
-"""Slots that mean something else in an intent than elsewhere: the temperature of a light is a color."""
+"""Slots with a different meaning in one intent: the temperature of a light is a color."""
 
 
 def question_words(language: str, folder: Path = FOLDER) -> Mapping[str, list[str]]:
-    """Ways to ask for each slot in a language.
+    """Return the questions for each slot in a language.
 
     Raises
     ------
     StiltsError
-        If the value file is missing or broken.
+        If the value file is missing or invalid.
     """
     asked = read(QUESTIONS, folder).get(language, {})
     return {slot: [words] if isinstance(words, str) else list(words) for slot, words in asked.items()}
 
 
 def questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
-    """Contexts of two to four commands with a question that one of them answers, about each slot in turn."""
+    """Yield contexts of two to four commands with a question that one of them answers, for each slot in turn."""
     words = question_words(book.language, folder)
     entries = book.entries(pool)
     by_slot = {slot: askable(slot, entries) for slot in sorted(words)}
@@ -52,7 +52,7 @@ def questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) 
 
 
 def askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
-    """Entries that fill a slot, by intent so that none of them crowds out the others."""
+    """Return the entries that fill a slot, grouped by intent to balance the intents."""
     by_intent = defaultdict(list)
     for entry in entries:
         if slot in entry.signature and _OTHER_THINGS.get(entry.intent) != slot:
@@ -61,12 +61,12 @@ def askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
 
 
 def draw_filling(slot: str, choices: list[list[Entry]], book: Phrasebook, pool: Pool, rng: Random) -> Command:
-    """Draw a command that fills a slot, with a number where the question asks for one.
+    """Draw a command that fills a slot, with a number if the question asks for one.
 
     Raises
     ------
     Unfit
-        If what was drawn does not.
+        If the drawn command does not.
     """
     command = book.draw(rng.choice(rng.choice(choices)).templates, pool, rng)
     if slot not in command.slots or (slot in _COUNTED and not command.slots[slot].isdigit()):
@@ -75,12 +75,12 @@ def draw_filling(slot: str, choices: list[list[Entry]], book: Phrasebook, pool: 
 
 
 def among(asked: Command, beside: list[Command], slot: str, rng: Random) -> tuple[list[Command], int]:
-    """Put a command among others; gives all of them and its place.
+    """Insert a command at a random place among others; return all of them and the place.
 
     Raises
     ------
     Unfit
-        If another one fills the slot too.
+        If another command fills the slot too.
     """
     if any(slot in command.slots for command in beside):
         raise Unfit("two answers")
@@ -89,7 +89,7 @@ def among(asked: Command, beside: list[Command], slot: str, rng: Random) -> tupl
 
 
 def joined(commands: Sequence[Command], language: str) -> str:
-    """The texts of some commands, one after another, each with the full stop of the language."""
+    """Return the texts of some commands as one, each with the language's full stop."""
     stop = _stop(language)
     return stop.join(command.text for command in commands) + stop.rstrip()
 
@@ -99,7 +99,7 @@ def _stop(language: str) -> str:
 
 
 def question_example(commands: list[Command], place: int, slot: str, question: str, language: str) -> Example:
-    """A context of some commands, and a question about a slot that the one at a place answers."""
+    """Return the example of a question about a slot, which the command at `place` answers."""
     stop, context = _stop(language), joined(commands, language)
     span = next(span for span in commands[place].spans if span.slot == slot)
     offset = sum(len(command.text) + len(stop) for command in commands[:place])

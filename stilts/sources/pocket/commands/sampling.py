@@ -1,4 +1,4 @@
-"""Commands drawn from the templates of one language, with the place of every slot value in them."""
+"""Drawing commands from the templates of one language, with the position of every slot value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stilts.sources.pocket.commands.values import HOME_SLOTS, Forms, stable_hash
 
 
 class Pool(IntEnum):
-    """Disjoint parts of templates, values and value pairs; the number is the share of values that a pool owns."""
+    """Disjoint pools of templates, values and value pairs; the number is the share of values in the pool."""
 
     EVALUATION = 0
     TRAIN = 1
@@ -24,12 +24,12 @@ class Pool(IntEnum):
 
 
 class Unfit(Exception):
-    """What was drawn does not fit together; draw again."""
+    """A draw is invalid; draw again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A slot value in a text: `text[start:end]` is its surface, `value` what it means in any language."""
+    """A slot value in a text: `text[start:end]` is its surface, `value` its normalised value."""
 
     slot: str
     value: str
@@ -47,7 +47,7 @@ class Command:
     spans : tuple of Span
     template : Template
     pooled : bool
-        Whether some value of it belongs to one pool only.
+        Whether it has a value that belongs to one pool only.
     """
 
     text: str
@@ -57,27 +57,27 @@ class Command:
 
     @cached_property
     def slots(self) -> dict[str, str]:
-        """Normalised values by slot name."""
+        """The normalised values by slot name."""
         return {span.slot: span.value for span in sorted(self.spans, key=lambda span: span.slot)}
 
     @property
     def meaning(self) -> str:
-        """Action and normalised values, as "HassTurnOn domain:light area=kitchen"."""
+        """The action and normalised values, such as "HassTurnOn domain:light area=kitchen"."""
         return self.template.action + "".join(f" {name}={value}" for name, value in self.slots.items())
 
 
 @dataclass
 class Walk:
-    """One walk over a template: chooses at its forks and keeps what was said.
+    """One random walk over a template, which collects pieces of text.
 
     Parameters
     ----------
     rng : Random
     template : Template
     pool : Pool
-        Whose values to use.
+        Pool of the values.
     wanted : mapping of str to str
-        Values that some slots must have.
+        Required values by slot.
     """
 
     rng: Random
@@ -88,11 +88,11 @@ class Walk:
 
     @property
     def values(self) -> list[Value]:
-        """Chosen values in the order of the text."""
+        """The chosen values in the order of the text."""
         return [value for _, _, value in self.pieces if value is not None]
 
     def add(self, text: str) -> None:
-        """Keep plain text."""
+        """Append plain text."""
         self.pieces.append((text, None, None))
 
     def fill(self, slot: Slot) -> None:
@@ -101,7 +101,7 @@ class Walk:
         Raises
         ------
         Unfit
-            If the pool has no value that fits, or the slot is filled already.
+            If the pool has no suitable value, or the slot is already filled.
         """
         if any(slot.name == known.name for _, known, _ in self.pieces if known):
             raise Unfit(slot.name)
@@ -135,18 +135,17 @@ def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
     ----------
     template : Template
     pool : Pool
-        Whose values to use.
+        Pool of the values.
     usage : Usage
-        Of the language.
+        Usage of the language.
     rng : Random
-        Decides at every fork.
     wanted : mapping of str to str, optional
-        Normalised values that slots must have; where given, no other slots are filled.
+        Normalised values by slot; if given, exactly these slots are filled.
 
     Raises
     ------
     Unfit
-        If what was drawn breaks agreement, leaves the pool, or fills other slots than wanted.
+        If the command breaks agreement, belongs to another pool, or fills other slots than wanted.
     """
     walk = Walk(rng, template, pool, wanted or {})
     template.tree.walk(walk)
@@ -161,7 +160,7 @@ def draw(template: Template, pool: Pool, usage: Usage, rng: Random,
 
 
 def _written(walk: Walk, forms: Mapping[str, Forms]) -> Command:
-    """Join pieces with single spaces, choosing each form by what stands around it."""
+    """Return the command with pieces joined by single spaces, and each form chosen by its neighbours."""
     text, spans = "", []
     for place, (piece, slot, value) in enumerate(walk.pieces):
         if slot and slot.name in HOME_SLOTS:
@@ -183,6 +182,6 @@ def _form(forms: Forms, value: Value, before: str, rest: list[tuple[str, Slot | 
 
 
 def _in_pool(walk: Walk) -> bool:
-    """Whether every pair of values from closed lists belongs to the pool; other values were chosen from it."""
+    """Return whether every pair of values from closed lists belongs to the pool; other values always do."""
     closed = sorted(f"{slot.name}={value.key}" for _, slot, value in walk.pieces if slot and value.share is None)
     return all(stable_hash(" ".join(pair)) % SHARES == walk.pool for pair in combinations(closed, 2))

@@ -1,4 +1,4 @@
-"""Tasks on one command: which intent it has (`intent`), and which words fill its slots (`slots`)."""
+"""Tasks on one command: its intent (`intent`), and the words that fill its slots (`slots`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOKS = 60
 
 @cache
 def intent_names(folder: Path = FOLDER) -> list[str]:
-    """The English intents that have at least ten different sentences in every pool, in alphabetical order."""
+    """Return the English intents with at least ten distinct sentences in every pool, sorted."""
     book = phrasebook(SOURCE_LANGUAGE, folder)
     return [intent for intent in sorted({template.intent for template in book.templates})
             if all(_is_varied(book, pool, intent) for pool in Pool)]
@@ -30,14 +30,14 @@ def intent_names(folder: Path = FOLDER) -> list[str]:
 
 @cache
 def slot_names(folder: Path = FOLDER) -> list[str]:
-    """The slots that English sentences of every pool fill, in alphabetical order."""
+    """Return the slots that English sentences of every pool fill, sorted."""
     book = phrasebook(SOURCE_LANGUAGE, folder)
     pools = [{slot for entry in book.entries(pool) for slot in entry.signature} for pool in Pool]
     return sorted(set.intersection(*pools))
 
 
 def tag_names(folder: Path = FOLDER) -> list[str]:
-    """BIO tags of the slots: "O", then "B-" and "I-" of every slot."""
+    """Return the BIO tags of the slots: "O", then "B-" and "I-" of every slot."""
     return ["O"] + [f"{place}-{slot}" for slot in slot_names(folder) for place in "BI"]
 
 
@@ -59,7 +59,7 @@ def _by_intent(book: Phrasebook, pool: Pool) -> dict[str, list[Template]]:
 
 
 def intents(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
-    """Commands with their intents, one of each intent in turn."""
+    """Yield commands with their intents, for each intent in turn."""
     by_intent = _by_intent(book, pool)
 
     def example(intent: str) -> Example:
@@ -69,13 +69,13 @@ def intents(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) ->
 
 
 def intent_example(command: Command) -> Example:
-    """A command with its intent."""
+    """Return the example of a command with its intent."""
     return Example(command.text, {"sentence1": command.text, "label": command.template.intent,
                                   "template": command.template.id, "meaning": command.meaning})
 
 
 def slots(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
-    """Commands with the slots of their tokens, one that fills each slot in turn."""
+    """Yield commands with the slots of their tokens, one that fills each slot in turn."""
     known = set(slot_names(folder))
     by_slot = defaultdict(list)
     for entry in book.entries(pool):
@@ -92,12 +92,12 @@ def slots(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> I
 
 
 def slots_example(command: Command, language: str) -> Example:
-    """A command with the slots of its tokens.
+    """Return the example of a command with the slots of its tokens.
 
     Raises
     ------
     Unfit
-        If two values touch one token.
+        If two values overlap with one token.
     """
     places = token_places(command.text, language)
     tags = bio_tags(places, command.spans)

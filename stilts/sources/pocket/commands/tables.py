@@ -1,4 +1,4 @@
-"""The command tasks as tables: which there are, their labels, languages and splits."""
+"""The tables of the command tasks: tasks, labels, languages and splits."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from stilts.study.errors import UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE
 
 GENERATOR_VERSION = 1
-"""Raised by hand whenever the same packages and value files would give other rows."""
+"""Increase it whenever the same packages and value files give other rows."""
 
 TARGETS = {"intent": "intent", "slots": "slots", "command-nli": "nli", "command-para": "para", "command-qa": "qa"}
-"""Target tasks and the intermediate tasks of the same kind."""
+"""Target task -> intermediate task of the same kind."""
 
 INTERMEDIATES = ("nli", "para", "qa", "intent", "slots")
 _FEWEST_INTENTS = 8
@@ -42,7 +42,7 @@ _MAKERS: Mapping[str, Maker] = {"intent": intents, "slots": slots, "nli": entail
 
 
 def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
-    """Different sentences of the intermediate pool, over the intents in turn; of so many attempts some fail.
+    """Yield distinct sentences of the intermediate pool, for the intents in turn; some attempts fail.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
 
 
 def label_names(task: str) -> list[str]:
-    """Labels of a task in the order of their numbers; for tagging the BIO tags; none for question answering.
+    """Return the labels of a task in the order of their numbers: BIO tags for tagging, none for question answering.
 
     Raises
     ------
     UnknownName
-        If it is no task on commands.
+        If it is not a task on commands.
     """
     names: Mapping[str, Callable[[], list[str]]] = {
         "intent": intent_names, "slots": tag_names, "nli": lambda: list(NLI_LABELS),
@@ -79,20 +79,20 @@ def label_names(task: str) -> list[str]:
 
 
 def languages() -> list[str]:
-    """Codes of the languages in which every command task can be made, English included."""
+    """Return the codes of the languages, including English, in which every command task can be made."""
     return [code for code in held_languages() if code not in left_out()]
 
 
 @cache
 def left_out() -> dict[str, str]:
-    """Languages that the templates hold and the tasks leave out, each with the reason."""
+    """Return the languages with templates in which the tasks cannot be made, each with the reason."""
     reasons = {code: lacks(code) for code in held_languages()}
     return {code: reason for code, reason in reasons.items() if reason}
 
 
 @cache
 def lacks(language: str) -> str:
-    """Return why no command task can be made in a language, "" if it can; reads that language alone."""
+    """Return why no command task can be made in a language, or ""; only that language is read."""
     if language not in held_languages():
         return "home-assistant-intents has no templates"
     known = intents_of(language) & set(intent_names())
@@ -107,19 +107,19 @@ def lacks(language: str) -> str:
 
 
 def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()) -> Tables:
-    """Tables of the target tasks and of the intermediate tasks.
+    """Yield the tables of the target tasks and of the intermediate tasks.
 
     Parameters
     ----------
     languages : sequence of str
-        Test languages. English brings the training and dev sets and the intermediate tasks with it.
+        Test languages. If English is among them, training and dev sets and intermediate tasks are included.
     sizes : Sizes
-        Rows per split; fewer where a language has no more different ones.
+        Rows per split; fewer if a language has no more distinct ones.
     seed : int
         The same seed, packages and value files give the same rows.
     source_languages : sequence of str
-        Languages besides English in which the intermediate tasks are made; with any, those of English are another
-        selection, parallel to them (`stilts.sources.pocket.commands.parallel`).
+        Languages besides English for the intermediate tasks. If there are any, the English rows are another selection,
+        which is parallel to them (`stilts.sources.pocket.commands.parallel`).
 
     Yields
     ------
@@ -145,7 +145,7 @@ def _intermediates(source_languages: Sequence[str], sizes: Sizes, seed: int) -> 
 
 
 def generate_intermediates(language: str, sizes: Sizes, seed: int) -> Tables:
-    """Tables of the intermediate tasks in one language, English or other; see `generate`."""
+    """Yield the tables of the intermediate tasks in any single language; see `generate`."""
     for task in INTERMEDIATES:
         stream = _stream(task, task, language, Pool.INTERMEDIATE, seed)
         config = f"intermediate.{task}.{language}"
@@ -176,7 +176,7 @@ def _check(language: str) -> None:
 
 
 def _split(stream: Iterator[Example], count: int, config: str, split: str, seed: int) -> Rows:
-    """The next rows of a stream, shuffled: which rows they are does not depend on how many are asked for."""
+    """Return the next rows of a stream, shuffled. Fewer rows would be a subset of these."""
     rows = take(stream, count)
     Random(f"{seed}/{config}/{split}").shuffle(rows)
     if TARGETS.get(config.split(".")[-2], config.split(".")[-2]) == "qa":
@@ -186,7 +186,7 @@ def _split(stream: Iterator[Example], count: int, config: str, split: str, seed:
 
 @cache
 def fingerprint() -> str:
-    """Short hash of what the rows depend on besides sizes and seed: packages, value files, generator."""
+    """Return a short hash of what rows depend on besides sizes and seed: packages, value files, generator."""
     parts = [f"{name}=={version(name)}" for name in ("home-assistant-intents", "hassil")]
     parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS, UNSAID)]
     return hashlib.sha256(" ".join([*parts, str(GENERATOR_VERSION)]).encode()).hexdigest()[:16]

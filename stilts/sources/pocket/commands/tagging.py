@@ -1,4 +1,4 @@
-"""Tokens of a text and the slots they belong to."""
+"""Tokens of a text and their slots."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _ASCII_RUN = re.compile(r"[0-9A-Za-z]+")
 
 
 def token_places(text: str, language: str) -> list[tuple[int, int]]:
-    """Start and end of every token.
+    """Return start and end of every token.
 
-    Tokens are the words between white space. Chinese, Japanese and Thai do not space their words: there a token is a
+    Tokens are separated by white space. In Chinese, Japanese and Thai, which have no spaces between words, a token is a
     character with its combining marks, or a run of ASCII letters and digits.
     """
     return list(_characters(text) if language in UNSPACED else _words(text))
@@ -45,12 +45,12 @@ def _end_of_character(text: str, start: int) -> int:
 
 
 def bio_tags(places: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
-    """BIO tag of every token: one that a span touches belongs to its slot, with any affix glued to the value.
+    """Return the BIO tag of every token; one that overlaps with a span belongs to its slot, including affixes.
 
     Raises
     ------
     Unfit
-        If two spans touch one token.
+        If two spans overlap with one token.
     """
     tags = []
     previous = None

@@ -1,4 +1,4 @@
-"""Sentence templates as trees in which every branch can be said."""
+"""Sentence templates as trees in which every branch gives a sentence."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _DECAY = 1.5
 
 
 class Draw(Protocol):
-    """What a walk over a tree asks at its forks."""
+    """The visitor of a walk over a tree, which makes the choices and collects the text."""
 
     rng: Random
 
     def add(self, text: str) -> None:
-        """Take in a piece of plain text."""
+        """Append plain text."""
 
     def fill(self, slot: Slot) -> None:
-        """Choose a value for a slot and take it in."""
+        """Choose a value for a slot and append it."""
 
 
 class Node(Protocol):
-    """A part of a template, all of whose branches can be said."""
+    """A part of a template."""
 
     def walk(self, draw: Draw) -> None:
-        """Say one branch, chosen by `draw`."""
+        """Walk one branch, chosen by `draw`."""
 
     def signatures(self) -> frozenset[Signature]:
-        """Every set of slots that one branch may fill."""
+        """Return all sets of slots that a branch may fill."""
 
 
 class Form(NamedTuple):
-    """A value as it is written, and the agreement class that says where ("" for none)."""
+    """A written form of a value, and its agreement class ("" for none)."""
 
     surface: str
     group: str = ""
@@ -50,20 +50,20 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """What a slot may hold.
+    """A value of a slot.
 
     Attributes
     ----------
     key : str
         The normalised value, the same in every language.
     said : Node, optional
-        Its wordings, for the lists that come with the templates.
+        Its wordings, for lists that come with the templates.
     forms : tuple of Form
-        Its wordings in order of preference, for what a home gives its own names to.
+        Its wordings in order of preference, for rooms, floors and names of a home.
     share : int, optional
-        In which third of the values it lies (0, 1 or 2); None for closed lists, whose values all pools need.
+        The third of the values to which it belongs (0, 1 or 2); None for closed lists, which all pools share.
     kind : str
-        What kind of device it is, as "light"; only for names.
+        The kind of device, such as "light"; only for names.
     """
 
     key: str
@@ -75,22 +75,22 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text with its white space, of which there is never more than one space on end."""
+    """Plain text without repeated spaces."""
 
     text: str
 
     def walk(self, draw: Draw) -> None:
-        """Say it."""
+        """Append the text."""
         draw.add(self.text)
 
     def signatures(self) -> frozenset[Signature]:
-        """No slots."""
+        """Return the empty set of slots."""
         return frozenset([frozenset()])
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A gap of a template and the values that may fill it."""
+    """A slot of a template and its possible values."""
 
     name: str
     values: tuple[Value, ...]
@@ -100,57 +100,57 @@ class Slot:
         return [[value for value in self.values if value.share in (None, share)] for share in range(SHARES)]
 
     def within(self, share: int) -> list[Value]:
-        """Values that a third may use: its own, and those that all share."""
+        """Return the values in a third, and those that all thirds share."""
         return self._shares[share]
 
     def walk(self, draw: Draw) -> None:
-        """Let `draw` fill it."""
+        """Let `draw` fill the slot."""
         draw.fill(self)
 
     def signatures(self) -> frozenset[Signature]:
-        """Its own name."""
+        """Return the slot's own name."""
         return frozenset([frozenset([self.name])])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """Parts said one after another."""
+    """Parts in sequence."""
 
     parts: tuple[Node, ...]
 
     def walk(self, draw: Draw) -> None:
-        """Say all parts in order."""
+        """Walk all parts in order."""
         for part in self.parts:
             part.walk(draw)
 
     def signatures(self) -> frozenset[Signature]:
-        """Unions of what the parts may fill."""
+        """Return the unions of the parts' sets of slots."""
         return _unions([part.signatures() for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnyOrder:
-    """Parts said in any order."""
+    """Parts in any order."""
 
     parts: tuple[Node, ...]
 
     def walk(self, draw: Draw) -> None:
-        """Say all parts, half of the time in the order in which they were written."""
+        """Walk all parts, half of the time in the written order."""
         parts = self.parts if draw.rng.random() < _AS_WRITTEN else draw.rng.sample(self.parts, len(self.parts))
         for part in parts:
             part.walk(draw)
 
     def signatures(self) -> frozenset[Signature]:
-        """Unions of what the parts may fill."""
+        """Return the unions of the parts' sets of slots."""
         return _unions([part.signatures() for part in self.parts])
 
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
-    """Parts of which one is said.
+    """Alternative parts.
 
-    Authors begin with what is said most, and end with what may be heard: the first part is said almost three times as
-    often as the second, five times as often as the third. Half of what is optional is left out.
+    Authors list the most common wording first, so the first part is chosen almost three times as often as the second
+    and five times as often as the third. Optional parts are omitted half of the time.
     """
 
     parts: tuple[Node, ...]
@@ -165,11 +165,11 @@ class OneOf:
         return list(accumulate(weights))
 
     def walk(self, draw: Draw) -> None:
-        """Say the part that `draw` chooses."""
+        """Walk a randomly chosen part."""
         self.parts[bisect(self._weights, draw.rng.random() * self._weights[-1])].walk(draw)
 
     def signatures(self) -> frozenset[Signature]:
-        """All that any part may fill."""
+        """Return the sets of slots of all parts."""
         return frozenset().union(*(part.signatures() for part in self.parts))
 
 

@@ -1,4 +1,4 @@
-"""What a language lets stand beside what: forms of values, unit words beside numbers, and what nobody says."""
+"""Usage rules of a language: forms of values, unit words after numbers, and unidiomatic wordings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _UNITS = {"hours": "duration-hour", "minutes": "duration-minute", "seconds": "du
           "temperature": "temperature-celsius", **dict.fromkeys(_PERCENT, "concentr-percent")}
 _LARGEST = 100
 _CASED = frozenset({"be", "cs", "hr", "lt", "lv", "pl", "ru", "sk", "sl", "sr", "uk"})
-"""Languages whose unit word depends on the case of the whole after small numbers, and not after 20 and its like."""
+"""Languages in which the unit word's case depends on the phrase after small numbers, but not after 20 and similar."""
 
 _NUMBER_AND_WORD = re.compile(r"(\d+)\s*([^\W\d_][\w'’-]*)")
 
 
 class Place(Protocol):
-    """A slot value in a text, as `stilts.sources.pocket.commands.sampling.Span`."""
+    """A slot value in a text, such as `stilts.sources.pocket.commands.sampling.Span`."""
 
     slot: str
     start: int
@@ -41,7 +41,7 @@ class Usage:
     forms : mapping of str to Forms
         Values of "area", "floor" and "name".
     unsaid : re.Pattern or None
-        In small letters, what the templates accept and nobody writes.
+        Wordings, case-folded, that templates accept but nobody uses.
     """
 
     language: str
@@ -49,7 +49,7 @@ class Usage:
     unsaid: re.Pattern[str] | None
 
     def allows(self, text: str, spans: Sequence[Place]) -> bool:
-        """Whether the units beside its numbers are well inflected and nothing in it is unsaid."""
+        """Return whether the units after numbers are inflected correctly and no wording is unsaid."""
         return (all(self._agrees(text, span) for span in spans if span.slot.removeprefix("start_") in _UNITS)
                 and not (self.unsaid and self.unsaid.search(text.casefold())))
 
@@ -64,13 +64,13 @@ class Usage:
 
 @cache
 def unit_words(language: str, unit: str) -> dict[int, str]:
-    """First word of a unit after each number from 1 to 100, in small letters; empty where CLDR has none.
+    """Return the first word of a unit after each number from 1 to 100, case-folded; empty if CLDR has none.
 
     Parameters
     ----------
     language : str
     unit : str
-        Name of the unit in CLDR, as "duration-minute".
+        Name of the unit in CLDR, such as "duration-minute".
     """
     from babel.units import format_unit
 
@@ -80,12 +80,12 @@ def unit_words(language: str, unit: str) -> dict[int, str]:
 
 
 def usage(language: str, folder: Path = FOLDER) -> Usage:
-    """Usage of a language by the value files of a folder.
+    """Return the usage of a language from the value files of a folder.
 
     Raises
     ------
     StiltsError
-        If a value file is missing or broken.
+        If a value file is missing or invalid.
     """
     return Usage(language, home_forms(language, folder), _pattern(language, folder))
 

@@ -1,6 +1,6 @@
-"""Rooms, floors and devices in every language, and which of their forms may stand beside which words.
+"""Rooms, floors and devices in every language, and the agreement of their forms with neighbouring words.
 
-The files under `stilts/sources/pocket/values` describe their own layout in their heads.
+The headers of the files under `stilts/sources/pocket/values` describe their layout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent.parent / "values"
 HOME_SLOTS = ("area", "floor", "name")
 FILES = {"area": "areas.yaml", "floor": "floors.yaml", "name": "names.yaml"}
 UNSPACED = frozenset({"zh", "ja", "th"})
-"""Languages that put no white space between words."""
+"""Languages without white space between words."""
 
 _PUNCTUATION = frozenset(",.;:!?…\"()[]«»“”。、，！？؟،।")
 
@@ -35,9 +35,9 @@ class Forms:
     ----------
     values : tuple of Value
     agreement, bound : mapping of str to frozenset of str
-        Per class: neighbours that it may have; neighbours of which it needs one.
+        Agreement class -> neighbours that it allows; neighbours of which it needs one.
     spaced : bool
-        Whether the language puts white space between words.
+        Whether the language has white space between words.
     """
 
     values: tuple[Value, ...]
@@ -47,22 +47,22 @@ class Forms:
 
     @cached_property
     def listed(self) -> frozenset[str]:
-        """Every neighbour that some class asks for."""
+        """All neighbours in the rules of any class."""
         return frozenset().union(*self.agreement.values(), *self.bound.values())
 
     @cached_property
     def shares(self) -> dict[str, int]:
-        """Share of every wording of a value."""
+        """The share of every wording of a value."""
         return {form.surface.casefold(): value.share for value in self.values for form in value.forms}
 
     def choose(self, value: Value, before: str, after: str) -> Form | None:
-        """First form of a value that may stand between two texts, or None.
+        """Return the first form of a value that agrees with its context, or None.
 
         Parameters
         ----------
         value : Value
         before, after : str
-            The sentence up to the value's place, and from there on.
+            The parts of the sentence before and after the value.
         """
         beside = self._neighbours(before, after)
         words = {before.split()[-1].casefold() if before[-1:].isspace() else "",
@@ -107,12 +107,12 @@ def _spaced(before: str, after: str) -> Iterable[str]:
 
 @cache
 def read(name: str, folder: Path = FOLDER) -> Mapping[str, Any]:
-    """One value file.
+    """Return the content of a value file.
 
     Raises
     ------
     StiltsError
-        If it is missing or is no mapping of languages.
+        If it is missing or not a mapping of languages.
     """
     path = folder / name
     try:
@@ -125,7 +125,7 @@ def read(name: str, folder: Path = FOLDER) -> Mapping[str, Any]:
 
 
 def home_forms(language: str, folder: Path = FOLDER) -> dict[str, Forms]:
-    """Values of "area", "floor" and "name" in a language; a slot that its file does not hold has none."""
+    """Return the values of "area", "floor" and "name" in a language; a slot has none if its file lacks the language."""
     return {slot: _forms(read(name, folder), language) for slot, name in FILES.items()}
 
 
@@ -151,7 +151,7 @@ def _as_forms(form: str | Sequence[Any]) -> tuple[Form, ...]:
 
 
 def _shares(content: Mapping[str, Any]) -> dict[str, int]:
-    """Thirds of the meanings of a file, every kind of device dealt out on its own so that each pool has some."""
+    """Return the share of each meaning in a file; kinds of devices are divided separately, so each pool has all."""
     kinds = content.get("kinds", {})
     meanings = {key for about in content.values() if isinstance(about, dict) for key in about.get("values", {})}
     order = sorted(meanings, key=lambda key: (kinds.get(key, ""), stable_hash(key)))
@@ -159,5 +159,5 @@ def _shares(content: Mapping[str, Any]) -> dict[str, int]:
 
 
 def stable_hash(text: str) -> int:
-    """A number that depends on the text alone, not on the process, the machine or `PYTHONHASHSEED`."""
+    """Return a hash of a text that does not depend on the process, the machine or `PYTHONHASHSEED`."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())
