@@ -110,7 +110,6 @@ class _Adapters:
 
 
 def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters:
-    """Return the adapters that the settings request."""
     lora: LoraSettings = settings.lora
     layers = adaptable_layers(encoder, settings.frozen_layers)
     if not layers:
@@ -122,7 +121,6 @@ def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters
 
 
 def _held(state: State) -> _Adapters:
-    """Return the adapters in a state."""
     if not has_adapters(state):
         raise StiltsError("the checkpoint that this training goes on from has no adapters; train it with lora first")
     layers = [name.removesuffix(_A) for name in state if name.endswith(_A)]

@@ -34,7 +34,7 @@ class MultiTaskModel(nn.Module):
     heads : mapping of str to nn.Module
         Task -> head, see `stilts.tasks.formats.base.TrainedFormat.head`.
     pooler : Pooler, optional
-        Pooler below the heads for whole inputs, for heads of the style "pooler".
+        Pooler that provides the input of sentence heads, for heads of the style "pooler".
 
     Raises
     ------

@@ -72,9 +72,8 @@ def read_split(paths: Sequence[Path], schema: Schema) -> Split:
     Raises
     ------
     StiltsError
-        If a file is not a regular Parquet file, has no such column, or has a value that the schema does not allow; the
-        message names file, row, column and value. Also if the split has more than `MOST_ROWS` rows, or a file more
-        than `MOST_BYTES`.
+        If a file is not a regular Parquet file, or a column is missing or has an invalid value; the message names file,
+        row, column and value. Also if the split has more than `MOST_ROWS` rows, or a file more than `MOST_BYTES`.
     """
     import pyarrow as pa
 
@@ -122,7 +121,7 @@ def read_json_lines(path: Path, schema: Schema) -> Split:
     Raises
     ------
     StiltsError
-        If the file has another format, or an object has no such column or an invalid value; the message names the line.
+        If the file's format is invalid, or an object has a missing or invalid value; the message names the line.
     """
     import pyarrow as pa
 

@@ -94,7 +94,6 @@ def train(
 def _first_state(
     model: MultiTaskModel, settings: TrainingSettings, seed: int, updates: int, processes: Processes
 ) -> TrainingState:
-    """Return the state before the first update."""
     freeze(model, settings)
     if settings.gradient_checkpointing:
         checkpoint_gradients(model)

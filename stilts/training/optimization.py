@@ -76,6 +76,6 @@ def count_trained(model: MultiTaskModel) -> int:
 
 def _weights(model: MultiTaskModel, part: str, decayed: bool) -> Iterator[torch.nn.Parameter]:
     for name, weight in model.named_parameters():
-        # The weights without decay, biases and LayerNorm weights, are those with one dimension.
+        # Biases and LayerNorm weights, which have no decay, are one-dimensional.
         if weight.requires_grad and name.startswith(part) and (weight.dim() > 1) == decayed:
             yield weight

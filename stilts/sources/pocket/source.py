@@ -153,7 +153,6 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
 
 
 def _asked_dials(request: Request) -> list[str]:
-    """Return the requested families with a dial."""
     return [family for family in _DIALS if family in request.families]
 
 

@@ -71,7 +71,6 @@ def evaluated_texts(table: Table) -> Iterator[str]:
 
 
 def _texts(language: str, count: int, seed: int, evaluated: Collection[str]) -> list[str]:
-    """Return distinct texts of a language."""
     rng, most, fewer = Random(f"{seed}/texts/{language}"), int(_MOST * count), int(_FEWER * count)
     spoken = commands.sentences(language, _ATTEMPTS * most, rng) if language in commands.languages() else ()
     shown = (message for english, message in messages.messages(language) if letters(english) not in evaluated)

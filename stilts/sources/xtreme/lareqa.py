@@ -207,7 +207,7 @@ def read_breaks(path: Path) -> list[Paragraph]:
     Raises
     ------
     StiltsError
-        If it has another format, or an offset is outside its paragraph.
+        If its format is invalid, or an offset is outside its paragraph.
     """
     try:
         document = _Document.model_validate_json(read_text(path))
@@ -303,7 +303,6 @@ def _marked_cuts(text: str, language: str) -> Iterator[int]:
 
 
 def _goes_on(text: str, mark: re.Match[str], language: str) -> bool:
-    """Return whether the sentence continues after a full stop."""
     word = re.search(r"\w*$", text[max(0, mark.start() - 3) : mark.start()])[0]
     after = text[mark.end() :].lstrip()[:1]
     ordinal = language in _ORDINALS and len(word) <= 2 and word.isdecimal()

@@ -364,7 +364,6 @@ def _most(piece: Piece, sizes: Sizes) -> int | None:
 
 
 def _told(data: DataFolder) -> dict[str, Any]:
-    """Return the content of suite.json about the sources."""
     return {
         "sources": dict(sorted(data.counts.items())),
         "revisions": data.revisions,

@@ -1,6 +1,6 @@
 """The constants and recipes of this folder that a suite's rows depend on, for its fingerprint.
 
-Rows also depend on the data files, and on the code, for which `source.VERSION` stands.
+Rows also depend on the data files, and on the code, which `source.VERSION` represents.
 """
 
 import importlib

@@ -260,10 +260,7 @@ class TrainedFormat(Format):
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """A split as its format has encoded it: what is trained on, or predicted and scored.
-
-    Rows and labels are not needed where there is nothing to score.
-    """
+    """A split encoded by its format, for training or evaluation. Rows and labels are only needed for scoring."""
 
     form: TrainedFormat
     inputs: Sequence[Input]

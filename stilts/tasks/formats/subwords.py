@@ -65,8 +65,8 @@ def split_words(
 
     Some tokenizers mark the beginning of a word by the space before it (GPT-2, RoBERTa, ModernBERT, BLOOM, Qwen,
     Gemma) and would tokenise a single word as the continuation of another. For these, the words are joined by spaces,
-    and each gets the tokens that begin in it or at the space before it. If the previous word's last token covers a
-    whole word, that word gets the tokens that it has alone after a space. An empty word may have no token.
+    and each gets the tokens that begin in it or at the space before it. A word in which no token begins, because the
+    previous word's last token covers it, is tokenised alone after a space. An empty word may have no token.
 
     Raises
     ------

@@ -124,7 +124,6 @@ class Phrasebook:
 
 
 def _place_in_order(template: Template) -> tuple[list[list[str]], str, int]:
-    """Return the sort key of templates of an intent."""
     return sorted(map(sorted, template.signatures)), template.action, stable_hash(template.text)
 
 
