@@ -54,8 +54,6 @@ def find_targets(replicates: Mapping[str, Replicates], conditions: Collection[st
 def estimate_gains(
     replicates: Mapping[str, Replicates],
     failed: Collection[tuple[str, str]] = (),
-    baseline: str = BASELINE,
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return one row for each condition and target that can be compared with the baseline.
 
@@ -74,25 +72,23 @@ def estimate_gains(
     rows, lost = [], set(failed)
     for target, part in replicates.items():
         means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0), strict=True))
-        for condition in _compared(part, baseline):
-            effect = estimate_contrast(replicates, {target: weigh_gain(condition, baseline)}, level)
+        for condition in _compared(part):
+            effect = estimate_contrast(replicates, {target: weigh_gain(condition)})
             rows.append(
                 {"condition": condition, "target": target}
-                | {"baseline_score": means[baseline], "score": means[condition]}
+                | {"baseline_score": means[BASELINE], "score": means[condition]}
                 | effect.row("gain")
                 | {"languages": len(part.others), "seeds": effect.seeds}
-                | {"learned": not {(condition, target), (baseline, target)} & lost}
+                | {"learned": not {(condition, target), (BASELINE, target)} & lost}
             )
     columns = ["condition", "target", "baseline_score", "score", *GAIN, "languages", "seeds", "learned"]
     table = pd.DataFrame(rows, columns=columns).astype({"learned": bool})
-    corrected = correct_by_holm(table[table["learned"]], level)[["p_holm", "survives_holm"]]
+    corrected = correct_by_holm(table[table["learned"]])[["p_holm", "survives_holm"]]
     table = table.join(corrected.reindex(table.index))
     return table.assign(survives_holm=table["survives_holm"].eq(True))
 
 
-def average_gains(
-    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
-) -> pd.DataFrame:
+def average_gains(replicates: Mapping[str, Replicates]) -> pd.DataFrame:
     """Return each condition's gain averaged over the targets that it and the baseline have.
 
     Parameters
@@ -107,27 +103,25 @@ def average_gains(
     """
     rows = [
         {"condition": condition}
-        | estimate_contrast(replicates, average_weights(weigh_gain(condition, baseline), targets), level).row("gain")
+        | estimate_contrast(replicates, average_weights(weigh_gain(condition), targets)).row("gain")
         | {"targets": len(targets)}
-        for condition, targets in find_comparable_targets(replicates, baseline).items()
+        for condition, targets in find_comparable_targets(replicates).items()
     ]
-    return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets"]), level)
+    return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets"]))
 
 
-def find_comparable_targets(replicates: Mapping[str, Replicates], baseline: str = BASELINE) -> dict[str, list[str]]:
+def find_comparable_targets(replicates: Mapping[str, Replicates]) -> dict[str, list[str]]:
     """Return for each condition the targets on which it can be compared with the baseline."""
-    conditions = dict.fromkeys(name for part in replicates.values() for name in _compared(part, baseline))
-    return {name: find_targets(replicates, [name, baseline]) for name in conditions}
+    conditions = dict.fromkeys(name for part in replicates.values() for name in _compared(part))
+    return {name: find_targets(replicates, [name, BASELINE]) for name in conditions}
 
 
-def _compared(part: Replicates, baseline: str) -> list[str]:
+def _compared(part: Replicates) -> list[str]:
     """Return the conditions of a target that can be compared with the baseline."""
-    return [name for name in part.conditions if name != baseline] if baseline in part.conditions else []
+    return [name for name in part.conditions if name != BASELINE] if BASELINE in part.conditions else []
 
 
-def estimate_language_gains(
-    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
-) -> pd.DataFrame:
+def estimate_language_gains(replicates: Mapping[str, Replicates]) -> pd.DataFrame:
     """Return one row for each condition, target and language (with English); intervals are over items and seeds.
 
     Returns
@@ -137,11 +131,11 @@ def estimate_language_gains(
     """
     rows = []
     for target, part in replicates.items():
-        for condition in _compared(part, baseline):
-            weights = part.weights(weigh_gain(condition, baseline))
-            before, after = part.conditions.index(baseline), part.conditions.index(condition)
+        for condition in _compared(part):
+            weights = part.weights(weigh_gain(condition))
+            before, after = part.conditions.index(BASELINE), part.conditions.index(condition)
             for place, language in enumerate(part.languages):
-                effect = estimate(part.language(place, weights), level)
+                effect = estimate(part.language(place, weights))
                 rows.append(
                     {"condition": condition, "target": target, "language": language}
                     | {"baseline_score": part.scores[place, before], "score": part.scores[place, after]}
@@ -151,9 +145,7 @@ def estimate_language_gains(
     return pd.DataFrame(rows, columns=columns)
 
 
-def average_language_gains(
-    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
-) -> pd.DataFrame:
+def average_language_gains(replicates: Mapping[str, Replicates]) -> pd.DataFrame:
     """Return each language's gain averaged over the comparable targets that have the language.
 
     Parameters
@@ -167,14 +159,14 @@ def average_language_gains(
         condition, language, gain, low, high (points, over items and seeds), targets (their number).
     """
     rows = []
-    for condition, targets in find_comparable_targets(replicates, baseline).items():
+    for condition, targets in find_comparable_targets(replicates).items():
         for language in sorted({name for target in targets for name in replicates[target].languages}):
             members = [replicates[target] for target in targets if language in replicates[target].languages]
             parts = [
-                part.language(part.languages.index(language), part.weights(weigh_gain(condition, baseline)))
+                part.language(part.languages.index(language), part.weights(weigh_gain(condition)))
                 for part in members
             ]
-            effect = estimate(_sum(parts) * (1 / len(parts)), level)
+            effect = estimate(_sum(parts) * (1 / len(parts)))
             rows.append(
                 {"condition": condition, "language": language} | effect.row("gain") | {"targets": len(members)}
             )
@@ -193,9 +185,7 @@ def pivot_language_gains(averages: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index().rename_axis(columns=None)
 
 
-def estimate_english_gaps(
-    replicates: Mapping[str, Replicates], baseline: str = BASELINE, level: float = LEVEL
-) -> pd.DataFrame:
+def estimate_english_gaps(replicates: Mapping[str, Replicates]) -> pd.DataFrame:
     """Return the gap between English and the other languages, for each target that is tested in English.
 
     Returns
@@ -218,9 +208,9 @@ def estimate_english_gaps(
         others = part.scores[part.others].mean(axis=0)
         for place, condition in enumerate(part.conditions):
             row = {"condition": condition, "target": target, "english": english[place], "others": others[place]}
-            row |= _gap(part, {condition: 1.0}, level).ends("gap")
-            if condition in _compared(part, baseline):
-                row |= _gap(part, weigh_gain(condition, baseline), level).ends("change")
+            row |= _gap(part, {condition: 1.0}).ends("gap")
+            if condition in _compared(part):
+                row |= _gap(part, weigh_gain(condition)).ends("change")
             rows.append(row)
     if not rows:
         raise StiltsError("no target with records is tested in English; run a classification, tagging or QA target")
@@ -229,13 +219,13 @@ def estimate_english_gaps(
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def _gap(part: Replicates, by_condition: Weights, level: float) -> Estimate:
+def _gap(part: Replicates, by_condition: Weights) -> Estimate:
     weights = part.weights(by_condition)
     english = part.language(part.languages.index(SOURCE_LANGUAGE), weights)
-    return estimate(english + part.mean(weights) * -1, level)
+    return estimate(english + part.mean(weights) * -1)
 
 
-def estimate_layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, level: float = LEVEL) -> pd.DataFrame:
+def estimate_layer_profiles(scores: pd.DataFrame) -> pd.DataFrame:
     """Return retrieval accuracy by hidden layer, averaged over languages, with intervals over languages and seeds.
 
     Parameters
@@ -257,15 +247,15 @@ def estimate_layer_profiles(scores: pd.DataFrame, baseline: str = BASELINE, leve
     for condition in conditions:
         for layer in layers:
             row = {"condition": condition, "layer": int(layer[6:])}
-            row |= estimate_layer(shared, layer, {condition: 1.0}, level).row("score")
-            if condition != baseline and baseline in conditions:
-                row |= estimate_layer(shared, layer, weigh_gain(condition, baseline), level).ends("gain")
+            row |= estimate_layer(shared, layer, {condition: 1.0}).row("score")
+            if condition != BASELINE and BASELINE in conditions:
+                row |= estimate_layer(shared, layer, weigh_gain(condition)).ends("gain")
             rows.append(row)
     columns = ["condition", "layer", "score", "low", "high", "gain", "gain_low", "gain_high"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], float))
 
 
-def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights, level: float = LEVEL) -> Estimate:
+def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights) -> Estimate:
     """Return a contrast of retrieval accuracy after one hidden layer, with its interval over languages and seeds.
 
     Parameters
@@ -276,7 +266,7 @@ def estimate_layer(scores: pd.DataFrame, layer: str, weights: Weights, level: fl
         Column of the layer: layer_1, layer_2, ...
     """
     (table,) = contrast_by_target(scores.assign(score=scores[layer]), weights).values()
-    return tabulate_estimates(table.dropna(), level)
+    return tabulate_estimates(table.dropna())
 
 
 def find_best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -284,7 +274,7 @@ def find_best_layers(profiles: pd.DataFrame) -> pd.DataFrame:
     return profiles.loc[profiles.groupby("condition", sort=False)["score"].idxmax()].reset_index(drop=True)
 
 
-def measure_seed_spread(scores: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
+def measure_seed_spread(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean score over languages other than English, and its standard deviation over seeds.
 
     Parameters

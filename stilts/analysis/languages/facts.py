@@ -17,7 +17,6 @@ TABLE = Path(__file__).with_name("languages.yaml")
 DISTANCES = ("genetic", "geographic", "syntactic", "phonological", "inventory", "featural", "writing")
 """Kinds of distance, named as in URIEL+ except for `writing`, its script distance. That is a distance between features
 of the scripts that languages are or were written with: what signs represent, origin, direction, case, spaces."""
-ENGLISH = "en"
 
 
 class Language(BaseModel):
