@@ -26,7 +26,7 @@ from stilts.tasks import coverage
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from stilts.study.settings import ScratchSettings
+    from stilts.study.settings import Architecture, ScratchSettings
 
 
 def load_prepared_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -53,6 +53,7 @@ def prepare_encoder(
     revision: str | None = None,
     trim: bool = True,
     scratch: "ScratchSettings | None" = None,
+    convert_to: "Architecture | None" = None,
 ) -> None:
     """Save an encoder, with its vocabulary trimmed to the texts, as an ordinary `transformers` folder.
 
@@ -71,6 +72,8 @@ def prepare_encoder(
         Whether to trim the vocabulary; an untrimmed encoder accepts any text.
     scratch : ScratchSettings, optional
         Settings of a randomly initialised encoder, which gets only the tokenizer of the named one.
+    convert_to : str, optional
+        Architecture that gets the weights of the named encoder.
 
     Raises
     ------
@@ -83,6 +86,7 @@ def prepare_encoder(
     purpose = {
         "encoder": encoder_fingerprint(name, revision),
         "scratch": scratch.model_dump(mode="json") if scratch else None,
+        **({"convert_to": convert_to} if convert_to else {}),
         "trimmed": trim,
         "texts": _texts_digest(texts),
     }
@@ -96,6 +100,8 @@ def prepare_encoder(
         with make_folder(folder) as part:
             if scratch:
                 _write_scratch(part, name, revision, texts, trim, scratch)
+            elif convert_to:
+                _write_converted(part, name, revision, texts, trim, convert_to)
             else:
                 _write(part, name, revision, texts, trim)
             _seal(part, texts, purpose)
@@ -132,6 +138,21 @@ def _write_scratch(
     tokenizer = scratch.make_tokenizer(_tokenizer_for(name, revision, texts, trim)[0])
     with quiet_progress():
         scratch.build(settings, tokenizer).save_pretrained(part)
+    tokenizer.save_pretrained(part)
+
+
+def _write_converted(
+    part: Path, name: str, revision: str | None, texts: list[str], trim: bool, architecture: "Architecture"
+) -> None:
+    """Save a model in another architecture, and its tokenizer with the sentinels of span corruption."""
+    from stilts.models import scratch
+    from stilts.models.conversion import convert
+
+    tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
+    model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
+    tokenizer = scratch.make_tokenizer(tokenizer)
+    with quiet_progress():
+        convert(model, architecture, tokenizer).save_pretrained(part)
     tokenizer.save_pretrained(part)
 
 

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from stilts.models.conversion import draw_new_weights
+from stilts.models.encoder_files import position_limit
 from stilts.models.model import MultiTaskModel, autocast, build_model, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.models.scratch import draw
 from stilts.sources.hub import load_split
 from stilts.study.errors import StiltsError
-from stilts.study.settings import Architecture, PretrainingSettings, ScratchSettings, TrainingSettings
+from stilts.study.settings import Architecture, EncoderSettings, PretrainingSettings, TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.causal_lm import CausalLM
 from stilts.tasks.formats.inputs import Input, Row
@@ -95,7 +97,7 @@ def pretrain(
     suite: Path,
     folder: Path,
     settings: PretrainingSettings,
-    scratch: ScratchSettings,
+    encoder: EncoderSettings,
     *,
     seed: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -110,8 +112,8 @@ def pretrain(
         Has the config `CONFIG` with the splits train and validation.
     folder : Path
         A prepared encoder with random weights.
-    scratch : ScratchSettings
-        The encoder's; the architecture decides the objective.
+    encoder : EncoderSettings
+        Its architecture determines the objective.
     progress, saved, processes
         As for `stilts.training.loop.train`. Of several processes only the main one computes the metrics.
 
@@ -120,11 +122,11 @@ def pretrain(
     StiltsError
         If the texts make no block, blocks are longer than the encoder's input, or as `stilts.training.loop.train`.
     """
-    _check_length(settings, scratch)
-    objective = objective_of(scratch.architecture, settings)
+    objective = objective_of(encoder.pretrained, settings)
     tokenizer = load_prepared_tokenizer(folder)
     model = build_model(folder, {TASK: (objective, ())}, seed)
-    _draw_again(model, seed)
+    _check_length(settings, model)
+    _draw_again(model, encoder, seed)
     inputs = training_inputs(blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
                              settings, seed)  # fmt: skip
     held_out = _HeldOut(blocks(_rows(suite, "validation"), tokenizer, settings.length), objective, tokenizer, settings)
@@ -154,18 +156,22 @@ def _rows(suite: Path, split: str) -> list[Row]:
     return load_split(suite, CONFIG, split, columns=("text",)).to_list()
 
 
-def _check_length(settings: PretrainingSettings, scratch: ScratchSettings) -> None:
-    if settings.length > scratch.positions:
+def _check_length(settings: PretrainingSettings, model: MultiTaskModel) -> None:
+    positions = position_limit(model.encoder.config.to_dict())
+    if positions is not None and settings.length > positions:
         raise StiltsError(
-            f"pretraining.length is {settings.length}, but the encoder has {scratch.positions} positions; lower it, or "
-            "raise scratch.positions"
+            f"pretraining.length is {settings.length}, but the encoder has {positions} positions; lower it, or raise "
+            "scratch.positions"
         )
 
 
-def _draw_again(model: MultiTaskModel, seed: int) -> None:
+def _draw_again(model: MultiTaskModel, encoder: EncoderSettings, seed: int) -> None:
     # Another seed, since the head's weights were drawn from `seed` and the encoder's would repeat their numbers.
     own = random.Random(f"{seed} weights").getrandbits(63)
-    model.encoder.load_state_dict(draw(model.encoder.config, own).state_dict())
+    if encoder.scratch:
+        model.encoder.load_state_dict(draw(model.encoder.config, own).state_dict())
+    else:
+        draw_new_weights(model.encoder, own)
 
 
 def _as_training(settings: PretrainingSettings) -> TrainingSettings:

@@ -91,7 +91,7 @@ def _pretrain(run: Run, plan: "Plan", processes: Processes) -> Record | None:
             plan.checkout.suite_folder(run),
             plan.checkout.encoder_folder(run),
             settings,
-            run.settings.encoder.scratch,
+            run.settings.encoder,
             seed=run.seed,
             progress=plan.checkout.progress(run.id) if processes.is_main else lambda done, total: None,
             saved=saved,

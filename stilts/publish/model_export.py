@@ -216,8 +216,8 @@ def _limits(record: Record, evaluated: list[Record]) -> list[str]:
 def _training_limits(run: Run) -> list[str]:
     if run.phase == "pretraining":
         return [
-            f"One seed ({run.seed}), {run.settings.pretraining.updates} updates on texts, from random weights; "
-            "the head is that of the objective."
+            f"One seed ({run.seed}), {run.settings.pretraining.updates} updates on texts; the head is that of the "
+            "objective."
         ]
     training, languages = run.settings.training, sorted({task.source_language for task in list_tasks(run)})
     return [
@@ -272,10 +272,15 @@ def _what(record: Record) -> str:
     named = f"of study `{record.provenance.study}`"
     encoder = run.settings.encoder.name
     if run.phase == "pretraining":
+        architecture = run.settings.encoder.pretrained
+        start = (
+            f"A model with random weights ({architecture}) over the tokenizer of {encoder}"
+            if run.settings.encoder.scratch
+            else f"The encoder {encoder} as {architecture}"
+        )
         return (
             f"# {run.condition}, pretraining, seed {run.seed}\n\n"
-            f"An encoder with random weights ({run.settings.encoder.scratch.architecture}) over the tokenizer "
-            f"of {encoder}, after the pretraining phase {named}, trained on texts alone. {place}"
+            f"{start}, after the pretraining phase {named}, trained on texts alone. {place}"
         )
     names = ", ".join(task.reference for task in list_tasks(run))
     return (

@@ -121,7 +121,7 @@ class _Line:
 
     def prepared(self) -> list[Run]:
         """Return the runs before target training: pretraining and the intermediate stages."""
-        runs = [self._pretraining()] if self.encoder.scratch else []
+        runs = [self._pretraining()] if self.encoder.pretrained else []
         for stage in self._stages():
             runs.append(self._intermediate(stage, runs[-1] if runs else None))
         return runs
@@ -133,7 +133,7 @@ class _Line:
     def _pretraining(self) -> Run:
         return Run(
             phase="pretraining",
-            condition=self.condition.encoder or self.encoder.scratch.architecture,
+            condition=self.condition.encoder or self.encoder.pretrained,
             seed=self.seed,
             settings=PretrainingRunSettings(**self._base, pretraining=self.study.pretraining),
             data=self.data,

@@ -105,7 +105,7 @@ class ScratchSettings(Settings):
 
 
 class PretrainingSettings(Settings):
-    """How a randomly initialised encoder is trained on texts. Its architecture determines the objective."""
+    """How an encoder is trained on texts before anything else. Its architecture determines the objective."""
 
     updates: Count = Field(1000, description="updates of the weights")
     batch_tokens: Tokens = Field(2048, description="tokens of text that an update reads")
@@ -134,16 +134,26 @@ class EncoderSettings(Settings):
     )
     trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
     scratch: ScratchSettings | None = later(None, "random weights, over the tokenizer of `name`, pretrained first")
+    convert_to: Architecture | None = later(
+        None, "the weights of `name` in this architecture, pretrained further on texts first"
+    )
     heads: Heads = later(
         "mean",
         "what tasks are learned with. mean: LayerNorm and a linear layer, over each token or their mean; pooler: those "
         "of jiant, for a whole input over the encoder's pooler, which trains and is carried over with the encoder",
     )
 
+    @property
+    def pretrained(self) -> Architecture | None:
+        """Architecture of an encoder that a run of phase `pretraining` trains first; None of a public one."""
+        return self.scratch.architecture if self.scratch else self.convert_to
+
     @model_validator(mode="after")
     def _a_pooler_is_pretrained(self) -> "EncoderSettings":
-        if self.scratch and self.heads == "pooler":
-            raise ValueError("heads is 'pooler', which an encoder with random weights (scratch) does not have")
+        if self.scratch and self.convert_to:
+            raise ValueError("scratch and convert_to exclude each other: random weights, or those of `name`")
+        if self.pretrained and self.heads == "pooler":
+            raise ValueError("heads is 'pooler', which an encoder that is pretrained here does not have")
         return self
 
 

@@ -76,7 +76,7 @@ def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
 def _tells_speed(run: Run) -> bool:
     """Return whether a run's time follows from its tokens and the shape of a known encoder."""
     encoder = run.settings.encoder
-    known = encoder.scratch is None and encoder_shape(encoder.name) is not None
+    known = encoder.pretrained is None and encoder_shape(encoder.name) is not None
     return known and run.phase in RECKONED_PHASES
 
 

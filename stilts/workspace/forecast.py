@@ -109,7 +109,8 @@ def _kind(run: Run) -> tuple[str, ...]:
     # The suite's fingerprint stands for the languages and sizes of the test sets.
     evaluated = run.data if run.phase == "zero-shot" else ""
     encoder = run.settings.encoder
-    return run.phase, run.target or run.condition, encoder.name, repr(encoder.scratch), run.settings.suite, evaluated
+    made = repr((encoder.scratch, encoder.convert_to))
+    return run.phase, run.target or run.condition, encoder.name, made, run.settings.suite, evaluated
 
 
 def _units(run: Run) -> float:

@@ -70,6 +70,8 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
         shape = _shape_of(scratch) if scratch else shapes.get(encoder.name)
         if shape:
             _check_shape(settings, shape)
+        if isinstance(settings, PretrainingRunSettings):
+            _check_blocks(settings.pretraining)
         if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
         if isinstance(settings, ComplexityRunSettings):
@@ -94,8 +96,6 @@ def _check_scratch(scratch: ScratchSettings, settings: RunSettings) -> None:
                 f"{name} is {length}, but the encoder has {scratch.positions} positions; lower it, or raise "
                 "scratch.positions"
             )
-    if isinstance(settings, PretrainingRunSettings):
-        _check_blocks(settings.pretraining)
 
 
 def _check_blocks(pretraining: PretrainingSettings) -> None:

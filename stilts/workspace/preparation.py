@@ -41,6 +41,7 @@ def _prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None
         revision=encoder.revision,
         trim=encoder.trim_vocabulary,
         scratch=encoder.scratch,
+        convert_to=encoder.convert_to,
     )
 
 

@@ -19,7 +19,7 @@ from stilts.phases.runner import complete
 from stilts.publish.model_export import export
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
-from stilts.study.settings import Architecture, PretrainingSettings, ScratchSettings
+from stilts.study.settings import Architecture, PretrainingSettings
 from stilts.training.state import SavedStates
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.preparation import prepare
@@ -228,8 +228,7 @@ def test_a_pretraining_repeats_to_the_bit_and_goes_on_where_it_was_interrupted(h
     plan, records = done
     record = records["pretraining", "encoder-decoder", None, 1]
     settings = record.run.settings.pretraining
-    where = (here.suite_folder(record.run), here.encoder_folder(record.run), settings,
-             ScratchSettings(**ENCODERS["encoder-decoder"]))  # fmt: skip
+    where = here.suite_folder(record.run), here.encoder_folder(record.run), settings, record.run.settings.encoder
 
     def stop(number: int, total: int) -> None:
         if number == 8:
@@ -245,9 +244,9 @@ def test_a_pretraining_repeats_to_the_bit_and_goes_on_where_it_was_interrupted(h
 def test_blocks_longer_than_the_encoder_takes_are_named(here, done):
     _, records = done
     run = records["pretraining", "encoder", None, 1].run
-    settings, sizes = PretrainingSettings(**SETTINGS | {"length": 130}), ScratchSettings(**ENCODERS["encoder"])
+    settings, encoder = PretrainingSettings(**SETTINGS | {"length": 130}), run.settings.encoder
     with pytest.raises(StiltsError, match="pretraining.length is 130, but the encoder has 128 positions"):
-        pretrain(here.suite_folder(run), here.encoder_folder(run), settings, sizes, seed=1)
+        pretrain(here.suite_folder(run), here.encoder_folder(run), settings, encoder, seed=1)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -261,3 +260,29 @@ def test_a_pretrained_encoder_is_exported_as_transformers_loads_it(here, done, t
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert f"# {name}, pretraining, seed 1" in text
     assert "- Held-out tokens predicted, mul: " in text
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_public_encoder_in_another_architecture_is_pretrained_further(here, tmp_path, name):
+    """Its own weights are where it starts from: with no update to speak of, they are what it ends with."""
+    encoder = here.study("tiny").encoder.name
+    own = tiny.checkout(
+        tmp_path / "checkout",
+        encoder,
+        encoders={name: {"name": encoder, "convert_to": name}},
+        intermediates=[{"name": "converted", "tasks": [], "encoder": name}],
+        targets=["intent", "ui-retrieval"],
+        pretraining=SETTINGS | {"learning_rate": 1e-9},
+    )
+    own.runs.mkdir()
+    (own.runs / "data").symlink_to(here.runs / "data")
+    plan = open_plan(own, "tiny")
+    prepare(plan)
+    records = [complete(run, plan) for run in plan.runs]
+    assert [record.run.phase for record in records] == ["pretraining", "target", "zero-shot", "zero-shot"]
+    state = take_encoder(own.checkpoints.load(records[0].id))
+    public = AutoModel.from_pretrained(encoder).state_dict()
+    first = "encoder.layers.0.self_attn.q_proj" if name == "encoder-decoder" else "encoder.layer.0.attention.self.query"
+    kept = public["encoder.layer.0.attention.self.query.weight"]
+    assert torch.allclose(state[f"{first}.weight"], kept, atol=1e-5)
+    assert {"score", "layer_1"} <= records[-1].metrics["de"].keys()

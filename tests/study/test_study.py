@@ -367,7 +367,7 @@ def test_the_studies_of_the_project_are_read(name):
     [
         ({"shedule": {}}, r"unknown setting \(.*study.yml, top level\) 'shedule'. Did you mean 'schedule'\? Known: "),
         ({"target_training": {"epoch": 2}}, r"study.yml, target_training\) 'epoch'. Did you mean 'epochs'\? Known: b"),
-        ({"encoder": {"nam": "x", "name": "y"}}, r"study.yml, encoder\) 'nam'. Did you mean 'name'\? Known: heads, n"),
+        ({"encoder": {"nam": "x", "name": "y"}}, r"study.yml, encoder\) 'nam'. Did you mean 'name'\? Known: convert"),
         ({"data": {"lang": "all"}}, r"study.yml, data\) 'lang'. Did you mean 'languages'\?"),
         ({"evaluation": {"exemples": 2}}, r"study.yml, evaluation\) 'exemples'. Did you mean 'examples'\?"),
         ({"schedule": {"threads": 2}}, r"study.yml, schedule\) 'threads'. Did you mean 'threads_per_job'\?"),
