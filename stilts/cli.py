@@ -27,13 +27,16 @@ from stilts.workspace.progress import Tally, read_noted_share
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.scheduling import run_plan
 
-commands = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+commands = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Plan and run studies, and build their book.",
+    pretty_exceptions_enable=False,
+)  # fmt: skip
 # A pipe or a file has no width, and ids of runs must not be broken in it.
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 INTERRUPTED = 130  # exit code that typer turns Ctrl-C into
 
-StudyName = Annotated[str, typer.Argument(help="name of a file in studies/, or a path ending in .yml")]
+StudyName = Annotated[str, typer.Argument(help="name of a study in studies/, or path of a .yml file")]
 
 
 def app() -> None:
@@ -48,7 +51,7 @@ def app() -> None:
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("interrupted; finished runs are kept, and the same command goes on from there", file=sys.stderr)
+            print("interrupted; finished runs are kept, and the same command resumes from there", file=sys.stderr)
         raise
 
 
@@ -66,9 +69,9 @@ def _open(name: str, *, provisional: bool = False) -> Plan:
 @commands.command("plan")
 def show_plan(
     study: StudyName = "pocket",
-    runs: Annotated[bool, typer.Option("--runs", help="list every run, with its id")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="list every run with its id")] = False,
 ) -> None:
-    """Show a study's runs, how many exist, and what the others will take; nothing starts."""
+    """Show the runs of a study, how many are recorded, and the estimated cost of the others; start nothing."""
     from stilts.workspace.plan_report import PlanReport
 
     plan = _open(study, provisional=True)
@@ -84,7 +87,7 @@ def show_plan(
 
 @commands.command()
 def status(study: StudyName = "pocket") -> None:
-    """Show how far a study is."""
+    """Show the progress of a study."""
     plan = _open(study)
     tally = Tally(plan)
     left = tally.total - tally.count()
@@ -97,7 +100,7 @@ def status(study: StudyName = "pocket") -> None:
 
 def _state(checkout: Checkout, run_id: str) -> str:
     try:
-        return "running" if checkout.in_use(run_id) else "interrupted, goes on with the next `stilts run`"
+        return "running" if checkout.in_use(run_id) else "interrupted, resumes with the next `stilts run`"
     except StiltsError as error:  # a lock of another user
         return f"running or interrupted: {error}"
 
@@ -105,9 +108,9 @@ def _state(checkout: Checkout, run_id: str) -> str:
 @commands.command()
 def fetch(
     study: StudyName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be fetched")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files, but download nothing")] = False,
 ) -> None:
-    """Copy all that a study reads from the Hub to its data folder; nothing asks the network afterwards."""
+    """Download all files that a study reads from the Hub to its data folder; later commands need no network."""
     from stilts.workspace import fetching
 
     checkout = find_checkout()
@@ -120,7 +123,7 @@ def fetch(
 
 @commands.command()
 def prepare(study: StudyName = "pocket") -> None:
-    """Build a study's suite and its encoder, so that its runs need nothing but this machine."""
+    """Build the suite and the encoder of a study, so that its runs need no network."""
     plan = _open(study)
     preparation.prepare(plan)
     console.print(
@@ -130,34 +133,34 @@ def prepare(study: StudyName = "pocket") -> None:
 
 @commands.command()
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="id of a run that trains, or how it begins")],
-    folder: Annotated[Path, typer.Argument(help="new folder, as transformers reads it")],
+    checkpoint: Annotated[str, typer.Argument(help="id of a training run, or the beginning of its id")],
+    folder: Annotated[Path, typer.Argument(help="new folder to write the model to")],
 ) -> None:
-    """Write a checkpoint as a model that plain `transformers` loads, with its heads and a model card."""
+    """Export a checkpoint as a model that `transformers` can load, with its heads and a model card."""
     from stilts.publish import model_export
 
     model_export.export(find_checkout(), checkpoint, folder)
-    console.print(f"load it: transformers.AutoModel.from_pretrained('{folder.resolve()}')", soft_wrap=True)
+    console.print(f"load it with: transformers.AutoModel.from_pretrained('{folder.resolve()}')", soft_wrap=True)
 
 
 @commands.command("export-suite")
 def export_suite(
     study: StudyName,
-    folder: Annotated[Path, typer.Argument(help="new folder, <config>/<split>-*.parquet as on the Hub")],
+    folder: Annotated[Path, typer.Argument(help="new folder for <config>/<split>-*.parquet, as on the Hub")],
 ) -> None:
-    """Write a study's suite as a folder that `datasets.load_dataset` and others read."""
+    """Export the suite of a study as a folder that `datasets.load_dataset` can read."""
     plan = _open(study)
     preparation.export_suite(plan, folder)
-    console.print(f"read it: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
+    console.print(f"load it with: datasets.load_dataset('{folder.resolve()}', 'intent.en')", soft_wrap=True)
 
 
 @commands.command()
 def submit(
     study: StudyName,
-    folder: Annotated[Path, typer.Argument(help="new folder, <task>/test-<language>.tsv as the leaderboard takes it")],
-    partial: Annotated[bool, typer.Option("--partial", help="write what is there where something is missing")] = False,
+    folder: Annotated[Path, typer.Argument(help="new folder for the <task>/test-<language>.tsv files")],
+    partial: Annotated[bool, typer.Option("--partial", help="write what exists even if something is missing")] = False,
 ) -> None:
-    """Write a study's predictions as the XTREME leaderboard takes them."""
+    """Write the predictions of a study in the format of the XTREME leaderboard."""
     from stilts.publish import submission
 
     plan = _open(study)
@@ -165,7 +168,7 @@ def submit(
     for target, choice in written.choices.items():
         console.print(f"{target}: {choice.run.condition}, seed {choice.run.seed}, {choice.run.id}", soft_wrap=True)
     if written.gaps:
-        console.print(f"not whole, {len(written.gaps)} gaps; {submission.MANIFEST} lists them", soft_wrap=True)
+        console.print(f"incomplete: {len(written.gaps)} gaps, listed in {submission.MANIFEST}", soft_wrap=True)
     console.print(f"{len(written.files)} files: {folder}", soft_wrap=True)
 
 
@@ -174,7 +177,7 @@ def run(
     study: StudyName = "pocket",
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
-    """Do all runs of a study that have no record."""
+    """Execute all runs of a study that have no record."""
     plan = _open(study)
     run_plan(plan, profile)
 
@@ -184,7 +187,7 @@ def book(
     study: StudyName = "pocket",
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
-    """Do what a study still lacks, execute the analyses, build the book and check it."""
+    """Execute the missing runs of a study and the analyses, then build and check the book."""
     from stilts.publish import site
 
     plan = _open(study)
@@ -204,7 +207,7 @@ def book(
         problems = site.check(html)
         clock.lap("check")
     if problems:
-        raise StiltsError("the built book has faults:\n" + "\n".join(problems))
+        raise StiltsError("the built book has problems:\n" + "\n".join(problems))
     console.print(f"measured: {clock}\nopen: {html / 'index.html'}", soft_wrap=True)
 
 
@@ -213,7 +216,7 @@ def questions(
     study: StudyName = "pocket",
     profile: Annotated[str, typer.Option(help="Snakemake profile: local or slurm")] = "local",
 ) -> None:
-    """Run the live part of the five questions, and build the book with it."""
+    """Run the live studies of the five questions, then build the book."""
     plan = _open(study)
     pages = find_live_questions(plan)
     for live, stale in pages.items():
@@ -229,7 +232,7 @@ def questions(
 
 @commands.command()
 def record(study: StudyName) -> None:
-    """Copy the records of a finished study, and what its suite says of itself, to results/, to be committed."""
+    """Copy the records of a finished study and the description of its suite to results/, ready to commit."""
     from stilts.study.records import publish
 
     plan = _open(study)

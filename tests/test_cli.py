@@ -85,10 +85,10 @@ def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, mo
     seconds = 45 + 30 + 20 + 3 * NOTEBOOK_SECONDS
     assert out.splitlines()[-4:] == [
         "3 runs, 0 recorded, 3 to do in 3 notebooks",
-        f"time: about {seconds:.0f} s on one core, {seconds / 2:.0f} s on this machine with 2 at a time; "
-        "for 3 of the runs by assumption, since none like them is recorded",
-        "memory: 500 MB reserved for a job, 1.0 GB in all; none like these is recorded",
-        "disk: about 4.2 GB: checkpoints of 469 MB, 1 to stay and 1 to go once they are evaluated; saved states "
+        f"time: about {seconds:.0f} s on one core, {seconds / 2:.0f} s on this machine with 2 jobs at a time; "
+        "assumed for 3 of the runs, since no similar run is recorded",
+        "memory: 500 MB reserved per job, 1.0 GB in total; no similar run is recorded",
+        "disk: about 4.2 GB: checkpoints of 469 MB each, 1 kept and 1 deleted after evaluation; saved states "
         "2.8 GB, suite 20 MB, encoder 469 MB, records 0 MB",
     ]
     assert files(here.root) == before
@@ -106,7 +106,7 @@ def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeyp
         ("to do", "2 s"), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
     ]  # fmt: skip
     assert out.splitlines()[-4] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
-    assert out.splitlines()[-2].endswith("at most 700 MB was used by runs like these")
+    assert out.splitlines()[-2].endswith("similar runs used at most 700 MB")
 
 
 def test_plan_says_where_records_were_computed_in_several_precisions(here, door):
@@ -116,13 +116,13 @@ def test_plan_says_where_records_were_computed_in_several_precisions(here, door)
 
 
 @pytest.mark.parametrize(
-    "recorded, checkpoints", [(3, "1 to stay and 1 to go"), (4, "1 to stay and 1 to go"), (2, "2 to stay and 2 to go")]
+    "recorded, checkpoints", [(3, "1 kept and 1 deleted"), (4, "1 kept and 1 deleted"), (2, "2 kept and 2 deleted")]
 )
 def test_the_disk_of_a_plan_is_what_the_runs_without_a_record_take(here, door, recorded, checkpoints):
     """What they go on from counts: a record of it may have come without its checkpoint."""
     write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=[1, 2]))
     record(here, recorded)
-    assert f", {checkpoints} once they are evaluated" in door("plan", "tiny")[1]
+    assert f", {checkpoints} after evaluation" in door("plan", "tiny")[1]
 
 
 def test_plan_sums_up_by_phase_and_condition_and_lists_runs_when_asked(here, door):
@@ -159,7 +159,7 @@ def test_status_tells_running_from_interrupted(here, door):
     assert (code, err) == (0, "")
     assert out.splitlines()[:2] == [
         f"{second}: 30%, running",
-        f"{third}: 25%, interrupted, goes on with the next `stilts run`",
+        f"{third}: 25%, interrupted, resumes with the next `stilts run`",
     ]
     left = 30 * 0.7 + 20 * 0.75
     assert out.splitlines()[2:] == [f"tiny: 1 of 3 runs recorded, about {left / 60:.0f} core minutes left"]
@@ -222,7 +222,7 @@ def test_an_unknown_analysis_or_job_is_refused(here, door):
     code, _, err = door("job", "tiny", "target-intent-s1-0000000000")
     assert (code, err) == (
         1,
-        "error: study 'tiny' plans no job target-intent-s1-0000000000; its file changed since the plan was made\n",
+        "error: study 'tiny' has no job target-intent-s1-0000000000; its file changed after the plan was made\n",
     )
 
 
@@ -278,7 +278,7 @@ def test_a_study_is_called_as_its_file(here, door):
     code, _, err = door("plan", "other")
     assert (code, err) == (
         1,
-        f"error: {here.root}/studies/other.yml: name is 'tiny', but a study in studies/ is called as its file\n",
+        f"error: {here.root}/studies/other.yml: name is 'tiny', but a study in studies/ is named after its file\n",
     )
 
 
@@ -292,7 +292,7 @@ def test_outside_a_checkout_it_is_said(tmp_path, door, monkeypatch):
     code, _, err = door("plan", "tiny")
     assert (code, err) == (
         1,
-        f"error: {tmp_path} is not inside a checkout of the study (no studies/ and _toc.yml up to /)\n",
+        f"error: {tmp_path} is not inside a checkout of the study (no folder up to / has studies/ and _toc.yml)\n",
     )
 
 
@@ -327,7 +327,7 @@ def test_a_suite_is_exported_for_others(here, door, tmp_path):
     write_suite(here, open_plan(here, "tiny"))
     code, out, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (0, "")
-    assert out == f"read it: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
+    assert out == f"load it with: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
     assert faults(tmp_path / "suite") == []
     code, _, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (1, f"error: {tmp_path}/suite exists already; name a folder that does not\n")

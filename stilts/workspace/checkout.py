@@ -78,7 +78,7 @@ class Checkout:
             raise UnknownName("study", name, known)
         study = read_study(known[name], known)
         if study.name != name:
-            raise StiltsError(f"{known[name]}: name is '{study.name}', but a study in studies/ is called as its file")
+            raise StiltsError(f"{known[name]}: name is '{study.name}', but a study in studies/ is named after its file")
         return study
 
     def reference(self, name: str) -> str:
@@ -173,4 +173,4 @@ def find_checkout(start: Path | None = None) -> Checkout:
     for folder in (here, *here.parents):
         if (folder / "studies").is_dir() and (folder / "_toc.yml").is_file():
             return Checkout(folder)
-    raise StiltsError(f"{here} is not inside a checkout of the study (no studies/ and _toc.yml up to /)")
+    raise StiltsError(f"{here} is not inside a checkout of the study (no folder up to / has studies/ and _toc.yml)")

@@ -42,7 +42,7 @@ class Speed:
 
     def __str__(self) -> str:
         source = f"measured from {self.runs} runs" if self.runs else "assumed"
-        besides = f" and {1000 * self.update_seconds:.0f} ms an update" if self.update_seconds else ""
+        besides = f" and {1000 * self.update_seconds:.0f} ms per update" if self.update_seconds else ""
         return f"{self.device} ({source}: {self.training / 1e12:.3g} TFLOP/s in training{besides})"
 
 

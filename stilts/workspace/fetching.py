@@ -130,7 +130,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
     """
     needs = list_wanted(study)
     if needs.places and folder is None:
-        raise StiltsError(f"study '{study.name}': data.folder is not set, nor STILTS_DATA; name the folder to fetch to")
+        raise StiltsError(f"study '{study.name}': neither data.folder nor STILTS_DATA is set; set one to a folder")
     with _explained(study):
         session = _Session(folder)
         models = (each for encoder in needs.encoders for each in session.find_encoder(*encoder, report))
@@ -142,7 +142,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
             session.keep()
     for file in needs.files:
         if folder is None or not stands(folder) or not file.stand(DataFolder(folder)):
-            report(f"not on the Hub, to be put into {folder} by hand: {file}")
+            report(f"not on the Hub; put it into {folder} by hand: {file}")
 
 
 class _Session:
@@ -163,11 +163,11 @@ class _Session:
         for need in (*needs.places, *((place,) for place in needs.welcome)):
             files = next((files for place in need for files in [self._files(place, report)] if files), [])
             if not files and self._stands_by_hand(need):
-                report(f"{need[0]}: not on the Hub; what stands in the data folder is used")
+                report(f"{need[0]}: not on the Hub; the copy in the data folder is used")
             elif not files and need in needs.places:
                 lost.append(" or ".join(map(str, need)))
             elif not files:
-                report(f"{need[0]}: not on the Hub; the study goes without")
+                report(f"{need[0]}: not on the Hub; the study continues without it")
             found |= dict.fromkeys(files)
         if lost:
             raise StiltsError(f"the Hub has no {'; no '.join(lost)}; name other languages or tasks in the study")
@@ -217,7 +217,7 @@ class _Session:
             return found
         found = [each for each in self._list(place.repo, "dataset", CONVERTED) if _is_of(each.path, place, CONVERTED)]
         if found:
-            report(f"{place}: main has no parquet files of it, so from {CONVERTED}")
+            report(f"{place}: main has no parquet files of it; {CONVERTED} is used")
         return found
 
     def _list(self, repo: str, kind: str, revision: str) -> list[Remote]:
@@ -228,7 +228,7 @@ class _Session:
             if found:
                 self.fetched["repositories"].setdefault(repo, {})[revision] = found[0].commit
             elif pinned:
-                raise StiltsError(f"{repo}: commit {pinned}, named by {FETCHED}, is no longer on the Hub; take it out")
+                raise StiltsError(f"{repo}: commit {pinned} in {FETCHED} is no longer on the Hub; remove it there")
             self._listed[repo, kind, revision] = found
         return self._listed[repo, kind, revision]
 
@@ -239,8 +239,8 @@ def _ask(api: Any, repo: str, kind: str, revision: str) -> list[Remote]:
     try:
         info = api.repo_info(repo, repo_type=kind, revision=revision, files_metadata=True)
     except GatedRepoError as error:
-        cure = "ask for access on its Hub page, then `hf auth login`"
-        raise StiltsError(f"{repo}: not open to everyone; {cure}") from error
+        cure = "request access on its Hub page, then run `hf auth login`"
+        raise StiltsError(f"{repo}: access is restricted; {cure}") from error
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return []
     return [_remote(repo, kind, info.sha, each) for each in info.siblings]
@@ -279,7 +279,7 @@ def _is_of(path: str, place: Place, revision: str) -> bool:
 def _announce(remotes: Sequence[Remote], lacking: Sequence[Remote], report: Report, listed: bool) -> None:
     if listed:
         for remote in remotes:
-            state = "to fetch" if remote in lacking else "there"
+            state = "to fetch" if remote in lacking else "present"
             report(f"{_name(remote)} at {remote.commit[:10]}, {_size(remote.size)}, {state}")
     report(f"{len(remotes)} files, {_size(sum(each.size for each in remotes))}; "
            f"to fetch: {len(lacking)}, {_size(sum(each.size for each in lacking))}")  # fmt: skip
@@ -323,7 +323,7 @@ def _checked(path: Path, remote: Remote) -> str:
     if digest != remote.sha256 if remote.sha256 else remote.blob not in (None, blob):
         path.unlink()
         raise StiltsError(
-            f"{path}: differs from what the Hub says of it (SHA-256 {digest}); it is removed, fetch again"
+            f"{path}: does not match its checksum on the Hub (SHA-256 {digest}); it was removed, fetch it again"
         )
     return digest
 
@@ -364,14 +364,12 @@ def _explained(study: Study) -> Iterator[None]:
     import httpx2  # huggingface_hub's HTTP client, whose errors it does not catch
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    again = f"`stilts fetch {study.name}` goes on from here"
+    again = f"`stilts fetch {study.name}` resumes from here"
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise StiltsError(
-            "HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it for `stilts fetch`"
-        ) from error
+        raise StiltsError("HF_HUB_OFFLINE is set, so nothing can be fetched; unset it for `stilts fetch`") from error
     except HfHubHTTPError as error:
         raise StiltsError(f"the Hub refused a request ({error}); {again}") from error
     except (httpx2.HTTPError, OSError) as error:
-        raise StiltsError(f"fetching stopped: {error}; free space or see to the network; {again}") from error
+        raise StiltsError(f"fetching stopped: {error}; free disk space or check the network; {again}") from error

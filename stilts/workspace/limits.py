@@ -29,7 +29,7 @@ def check_number(seeds: int, conditions: int, targets: int) -> None:
     if count > MOST_RUNS:
         raise StiltsError(
             f"the study has about {count:,} runs ({seeds} seeds, {conditions} conditions, {targets} targets), more "
-            f"than {MOST_RUNS:,}; make several studies of it"
+            f"than {MOST_RUNS:,}; split it into several studies"
         )
 
 
@@ -89,7 +89,7 @@ def _check_scratch(scratch: ScratchSettings, settings: RunSettings) -> None:
     if scratch.hidden % scratch.heads:
         raise StiltsError(f"scratch.heads is {scratch.heads}, which does not divide scratch.hidden, {scratch.hidden}")
     if scratch.architecture == "encoder-decoder" and scratch.layers % 2:
-        raise StiltsError(f"scratch.layers is {scratch.layers}; an encoder-decoder has half of them in each half")
+        raise StiltsError(f"scratch.layers is {scratch.layers}; an encoder-decoder needs an even number of layers")
     for name, length in _lengths(settings).items():
         if length > scratch.positions:
             raise StiltsError(
@@ -105,7 +105,10 @@ def _check_blocks(pretraining: PretrainingSettings) -> None:
             "tokens"
         )
     if pretraining.evaluations > pretraining.updates:
-        raise StiltsError(f"pretraining.evaluations is {pretraining.evaluations}, of {pretraining.updates} updates")
+        raise StiltsError(
+            f"pretraining.evaluations is {pretraining.evaluations}, but there are only {pretraining.updates} updates; "
+            "lower it"
+        )
 
 
 def _check_positions(settings: RunSettings, encoder: str, positions: int) -> None:
@@ -148,7 +151,7 @@ def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) 
     if frozen > layers:
         raise StiltsError(f"frozen_layers is {frozen}, but the encoder has {layers} layers")
     if lora and frozen == layers:
-        raise StiltsError(f"frozen_layers is {frozen}, all that the encoder has, which leaves no layer for adapters")
+        raise StiltsError(f"frozen_layers is {frozen}, all layers of the encoder, which leaves none for adapters")
     if lora and lora.rank > hidden:
         raise StiltsError(f"lora.rank is {lora.rank}, but the encoder's hidden size is {hidden}; lower the rank")
 
@@ -156,7 +159,7 @@ def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) 
 def _check_retrieval_layer(layer: int | None, read: int) -> None:
     if layer is not None and not 1 <= abs(layer) <= read:
         raise StiltsError(
-            f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {read}, or -{read} to -1 "
+            f"evaluation.retrieval_layer is {layer}; this encoder has layers 1 to {read}, or -{read} to -1 "
             "counted from the last"
         )
 
@@ -164,7 +167,7 @@ def _check_retrieval_layer(layer: int | None, read: int) -> None:
 def _check_portions(measure: ComplexitySettings) -> None:
     if measure.examples <= measure.first:
         raise StiltsError(
-            f"measures.complexity.first is {measure.first}, and leaves none of {measure.examples} examples; "
+            f"measures.complexity.first is {measure.first}, which leaves none of the {measure.examples} examples; "
             "lower it, or raise examples"
         )
 
@@ -180,7 +183,7 @@ def _check_updates(run: Run) -> None:
     if not most:
         raise StiltsError(f"{given} are less than one update; raise epochs")
     if not training.evaluate_every and training.evaluations > most:
-        raise StiltsError(f"evaluations is {training.evaluations}, but {given} are {most} updates; lower it")
+        raise StiltsError(f"evaluations is {training.evaluations}, but {given} give only {most} updates; lower it")
 
 
 def _most_updates(run: Run) -> int | None:

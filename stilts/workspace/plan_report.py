@@ -55,16 +55,17 @@ class PlanReport:
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
         if not self.checkout.has_data(self.study) and self.study.data.suite == "xtreme":
-            folder = self.checkout.data_folder(self.study) or "(none is named)"
-            yield f"data folder {folder} is not here: all data are taken for granted, and the runs' ids will be others"
+            folder = self.checkout.data_folder(self.study)
+            missing = f"data folder {folder} does not exist" if folder else "no data folder is set"
+            yield f"{missing}: the plan assumes that all data are available, and the ids of the runs will change"
         yield (
             f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
             f"in {self.notebooks} notebooks"
         )
         if earlier := self._earlier_records():
             yield (
-                f"{earlier} committed records of this study stand in results/{self.study.name} besides: they were made "
-                "with other settings or another suite, and pages show them until these runs are recorded"
+                f"results/{self.study.name} also has {earlier} committed records that were made with other settings or "
+                "another suite; pages show them until these runs are recorded"
             )
         if self._precisions:
             yield f"precision: {self._precisions}"
@@ -82,7 +83,7 @@ class PlanReport:
     def _in_words(self, estimate: Forecast) -> str:
         if estimate.measured:
             return format_duration(estimate.seconds)
-        return f"{format_duration(estimate.seconds)} ({'reckoned' if self.expect.reckons else 'assumed'})"
+        return f"{format_duration(estimate.seconds)} ({'estimated' if self.expect.reckons else 'assumed'})"
 
     def _time(self, estimates: list[Forecast]) -> Iterator[str]:
         unlike = sum(not estimate.measured for estimate in estimates)
@@ -93,11 +94,11 @@ class PlanReport:
             jobs = min(self.at_once, self.notebooks)
             yield (
                 f"time: about {format_duration(seconds)} on one core, {format_duration(seconds / jobs)} on this "
-                f"machine with {jobs} at a time{self._source(unlike)}"
+                f"machine with {jobs} jobs at a time{self._source(unlike)}"
             )
         if self.expect.reckons:
             yield (
-                f"reckoned: {unlike} of the runs, from the sizes of the official sets and "
+                f"estimated: {unlike} of the runs, from the sizes of the official data sets and the "
                 f"{self.shape.layer_weights / 1e6:.0f} million weights in the encoder's layers"
             )
 
@@ -106,7 +107,7 @@ class PlanReport:
             return ""
         if self.expect.reckons:
             return f"; on {self.expect.speeds[0]}"
-        return f"; for {unlike} of the runs by assumption, since none like them is recorded"
+        return f"; assumed for {unlike} of the runs, since no similar run is recorded"
 
     def _gpu_hours(self, speed: Speed) -> str:
         hours = sum(self.expect(run, speed).seconds for run in self.todo) / 3600
@@ -115,16 +116,16 @@ class PlanReport:
     def _memory(self, estimates: list[Forecast]) -> str:
         reserved = self.study.schedule.memory_mb
         memory = max((estimate.memory_mb for estimate in estimates if estimate.measured), default=0)
-        known = f"at most {memory:.0f} MB was used by runs like these" if memory else "none like these is recorded"
+        known = f"similar runs used at most {memory:.0f} MB" if memory else "no similar run is recorded"
         if search := max((estimate.memory_mb for estimate in estimates if not estimate.measured), default=0):
-            known += f"; retrieval is reckoned to take {search:.0f} MB at most"
-            known += ", more than that: raise schedule.memory_mb" if search > reserved else ""
+            known += f"; retrieval needs an estimated {search:.0f} MB"
+            known += ", more than reserved: raise schedule.memory_mb" if search > reserved else ""
         whole = reserved * self.at_once / 1024
-        return f"memory: {reserved} MB reserved for a job, {whole:.1f} GB in all; {known}"
+        return f"memory: {reserved} MB reserved per job, {whole:.1f} GB in total; {known}"
 
     def _disk(self) -> str:
         if self.shape is None:
-            return "disk: not known, since the encoder's size is not (it has no config.json here)"
+            return "disk: unknown, since the size of the encoder is unknown (it has no config.json here)"
         places = {"suite": self.plan.suite_folder, "encoder": self.checkout.encoder_folder(self.plan.runs[0])}
         standing = {name: _bytes_in(place) for name, place in places.items() if place.is_dir()}
         return _disk_in_words(estimate_disk(self._started(), self.study, self.shape, self.at_once, standing))
@@ -159,12 +160,12 @@ def _bytes_in(folder: Path) -> int:
 
 def _disk_in_words(needed: Disk) -> str:
     if needed.passing > 1:
-        most = f", at most {format_size(needed.most)} if no model is evaluated before all are trained"
+        most = f", at most {format_size(needed.most)} if all models are trained before any is evaluated"
     else:
         most = ""
     return (
-        f"disk: about {format_size(needed.least)}{most}: checkpoints of {format_size(needed.checkpoint)}, "
-        f"{needed.kept} to stay and {needed.passing} to go once they are evaluated; saved states "
+        f"disk: about {format_size(needed.least)}{most}: checkpoints of {format_size(needed.checkpoint)} "
+        f"each, {needed.kept} kept and {needed.passing} deleted after evaluation; saved states "
         f"{format_size(needed.states)}, suite {format_size(needed.suite)}, encoder {format_size(needed.encoder)}, "
         f"records {format_size(needed.records)}"
     )

@@ -27,7 +27,7 @@ def _build_suite(plan: Plan) -> None:
     """Build a plan's suite. Raises StiltsError if its data changed after the runs were named after it."""
     source, request = open_source(plan.study, plan.checkout), make_request(plan.study)
     if source.fingerprint(request) != plan.runs[0].data:
-        raise StiltsError(f"study '{plan.study.name}': its data changed after it was planned; give the command again")
+        raise StiltsError(f"study '{plan.study.name}': its data changed after the plan was made; run the command again")
     source.build(plan.suite_folder, request, report=log.info)
 
 

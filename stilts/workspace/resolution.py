@@ -147,10 +147,10 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
         _refuse_missing([name for name, task in tasks.items() if not task.licensed], source)
         absent = {name: reason for name in tasks if (reason := source.missing(name))}
         for name, reason in absent.items():
-            log.warning("condition %s goes without %s: %s", each.name, name, reason)
+            log.warning("condition %s: task %s is skipped: %s", each.name, name, reason)
         left = [tuple(name for name in stage if name not in absent) for stage in (*each.before, each.tasks)]
         if absent and not all(left):  # without one of its stages it would be another condition
-            log.warning("the study goes without condition %s", each.name)
+            log.warning("condition %s is skipped, since one of its stages has no other task", each.name)
             continue
         found.append(each.model_copy(update={"before": tuple(left[:-1]), "tasks": left[-1]}))
     return found
@@ -159,7 +159,7 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
 def _refuse_missing(tasks: list[str], source: Source) -> None:
     reasons = [f"{task}: {reason}" for task in tasks if (reason := source.missing(task))]
     if reasons:
-        raise StiltsError("the study names tasks whose data are not there: " + "; ".join(reasons))
+        raise StiltsError("the study names tasks whose data are missing: " + "; ".join(reasons))
 
 
 def _check_per_task(study: Study, conditions: list[Condition]) -> None:
@@ -202,20 +202,20 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
     absent = source.left_out(replace(make_request(study), languages=named))
     for task in spoken:
         if reason := absent.get(task.family or task.name, {}).get(task.source_language):
-            raise StiltsError(f"intermediate task '{task.reference}' cannot be had: {reason}")
+            raise StiltsError(f"intermediate task '{task.reference}' is not available: {reason}")
     wanted = data if evaluated == "all" else evaluated
     for target in targets if wanted != "all" else ():
         lacking = absent.get(target.rows_of or target.name, {})
         if all(language in lacking for language in wanted):
             reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted)
-            raise StiltsError(f"target '{target.name}' has no test set in a language that the study names ({reasons})")
+            raise StiltsError(f"target '{target.name}' has no test set in any language of the study ({reasons})")
     # Multilingual texts are data of each of their languages.
     tasks = [target.rows_of or target.name for target in targets]
     tasks += [task.name for task in read if task.multilingual]
     for language in named:
         if language != SOURCE_LANGUAGE and all(language in absent.get(task, {}) for task in tasks):
             reasons = "; ".join(f"{task}: {absent[task][language]}" for task in dict.fromkeys(tasks))
-            raise StiltsError(f"no task of the study has language '{language}' ({reasons}); take it out of the study")
+            raise StiltsError(f"no task of the study has language '{language}' ({reasons}); remove it from the study")
 
 
 def _check_evaluated(data: Sequence[str] | Literal["all"], evaluated: Sequence[str] | Literal["all"]) -> None:
@@ -223,7 +223,7 @@ def _check_evaluated(data: Sequence[str] | Literal["all"], evaluated: Sequence[s
     for language in evaluated if "all" not in (data, evaluated) else ():
         if language not in (SOURCE_LANGUAGE, *data):
             raise StiltsError(
-                f"evaluation.languages: {language} is none of data.languages ({', '.join(data)}); add it there"
+                f"evaluation.languages: {language} is not in data.languages ({', '.join(data)}); add it there"
             )
 
 
@@ -232,8 +232,8 @@ def _check_families(study: Study, conditions: list[Condition]) -> None:
         for task in map(get_intermediate, each.all_tasks):
             if task.family and task.family not in study.data.families:
                 raise StiltsError(
-                    f"condition {each.name}: task '{task.name}' is of family '{task.family}', which data.families does "
-                    f"not ask for ({', '.join(study.data.families) or 'none'}); add it there"
+                    f"condition {each.name}: task '{task.name}' belongs to family '{task.family}', which is not in "
+                    f"data.families ({', '.join(study.data.families) or 'none'}); add it there"
                 )
 
 

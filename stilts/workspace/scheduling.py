@@ -64,7 +64,7 @@ def run_plan(plan: Plan, profile: str, *, with_book: bool = False) -> None:
         recorded = plan.recorded()
         reasons = list(explain_runs(plan, recorded, with_book))
         if not reasons:
-            log.info("study %s: every run is recorded%s", plan.study.name, ", every page stands" if with_book else "")
+            log.info("study %s: every run is recorded%s", plan.study.name, ", every page exists" if with_book else "")
             return
         for reason in reasons:
             log.info(reason)
@@ -93,7 +93,7 @@ def _require_executor(path: Path) -> None:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StiltsError(f"cannot read Snakemake profile {path}: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
-        raise StiltsError(f"Snakemake profile {path}: it maps settings to values (cores: all), but holds {settings!r}")
+        raise StiltsError(f"Snakemake profile {path}: must map settings to values (cores: all), but holds {settings!r}")
     executor = settings.get("executor", "local")
     package = f"snakemake-executor-plugin-{executor}"
     if executor not in BUILT_IN_EXECUTORS and find_spec(package.replace("-", "_")) is None:
@@ -113,8 +113,8 @@ def _require_done(plan: Plan, with_book: bool) -> None:
     if lacking:
         shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         raise StiltsError(
-            f"Snakemake reported no error, but what was asked for is not all there: {shown}; run the same command "
-            f"again. What its jobs printed: {plan.checkout.runs / 'logs'}"
+            f"Snakemake reported no error, but some of its outputs are missing: {shown}; run the same command "
+            f"again. Logs of its jobs: {plan.checkout.runs / 'logs'}"
         )
 
 
@@ -151,7 +151,7 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
         raise StiltsError(
-            f"{_why_failed(code, pages, log_file)}\nWhat ran until then is kept; the same command goes on. "
+            f"{_why_failed(code, pages, log_file)}\nFinished runs are kept; the same command resumes from there. "
             f"Log: {log_file}"
         )
 
@@ -213,7 +213,7 @@ def _told(name: str, log_file: Path) -> list[str]:
     code = int(lines.pop().removeprefix(EXIT_CODE))
     if ended := ended_by_signal(code):
         return [f"{name} was ended by {ended}"]
-    return [f"{name} failed: {lines[-1].strip() if lines else f'exit code {code}, and it said nothing'}"]
+    return [f"{name} failed: {lines[-1].strip() if lines else f'exit code {code}, and it printed nothing'}"]
 
 
 def _errors_in(log_file: Path) -> str:
@@ -224,7 +224,7 @@ def _errors_in(log_file: Path) -> str:
     for mark in ("error: ", "message: "):
         if told := dict.fromkeys(line.removeprefix(mark) for line in lines if line.startswith(mark)):
             return "\n".join(told)
-    return f"Snakemake failed: {lines[-1] if lines else 'it said nothing'}"
+    return f"Snakemake failed: {lines[-1] if lines else 'it printed nothing'}"
 
 
 def _lines(log_file: Path) -> list[str]:

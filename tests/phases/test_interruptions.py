@@ -183,7 +183,7 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     second = start(here, "run", study)
     second.wait_for("progress/target-*.json")
     assert second.signal(signal.SIGINT) == 130
-    assert second.printed.endswith("interrupted; finished runs are kept, and the same command goes on from there\n")
+    assert second.printed.endswith("interrupted; finished runs are kept, and the same command resumes from there\n")
     assert second.printed.startswith("job intermediate-")
 
     third = start(here, "run", study)

@@ -303,7 +303,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
 def test_a_study_that_does_not_ask_for_a_family_cannot_name_its_tasks():
     here = Checkout(Path(__file__).parents[2])
     study = here.study("pocket").model_copy(update={"intermediates": ("none", "dial-slots-2")})
-    with pytest.raises(StiltsError, match="'dial-slots-2' is of family 'dial', which data.families does not ask for"):
+    with pytest.raises(StiltsError, match="'dial-slots-2' belongs to family 'dial', which is not in data.families"):
         resolve(study, here)
     asked = study.model_copy(update={"data": study.data.model_copy(update={"families": ("dial",)})})
     assert {run.condition for run in resolve(asked, here).runs if run.phase == "intermediate"} == {"dial-slots-2"}

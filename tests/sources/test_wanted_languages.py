@@ -77,7 +77,7 @@ def plan(here, suite, targets, chosen="all", evaluated="all", intermediates=("no
     return resolve(Study.model_validate(settings), here, provisional=True)
 
 
-NO_TEST_SET = "has no test set in a language that the study names"
+NO_TEST_SET = "has no test set in any language of the study"
 # Of no task of the study; of one target alone; of the data folder; of the evaluation.
 REFUSED = [
     ("xtreme", ["xquad", "tatoeba"], ["de", "ro"], "all",
@@ -86,17 +86,17 @@ REFUSED = [
     ("xtreme", ["tatoeba"], ["ro"], "all", f"target 'tatoeba' {NO_TEST_SET} (ro: the table of languages has it in "),
     ("xtreme", ["xquad", "tatoeba"], ["de", "th"], ["th"],
      f"target 'xquad' {NO_TEST_SET} (th: the data folder has it in de, not in th)"),
-    ("xtreme", ["xnli"], ["de", "fr"], "all", "'fr' (xnli: the data folder has it in en, de, not in fr); take it out"),
-    ("xtreme", ["xnli"], ["de"], ["de", "en", "zh"], "evaluation.languages: zh is none of data.languages (de); add it"),
+    ("xtreme", ["xnli"], ["de", "fr"], "all", "'fr' (xnli: the data folder has it in en, de, not in fr); remove it"),
+    ("xtreme", ["xnli"], ["de"], ["de", "en", "zh"], "evaluation.languages: zh is not in data.languages (de); add it"),
     ("xtreme", ["tatoeba"], "all", ["en"], f"target 'tatoeba' {NO_TEST_SET} (en: the table of languages has it in "),
     ("pocket", ["ui-mining", "ui-retrieval"], ["de", "yo"], "all",
      "no task of the study has language 'yo' (ui-mining: Django's catalogues give 0 usable pairs, 270 are needed; "
-     "ui-retrieval: Django's catalogues give 0 usable pairs, 150 are needed); take it out of the study"),
+     "ui-retrieval: Django's catalogues give 0 usable pairs, 150 are needed); remove it from the study"),
     ("pocket", ["dates", "ui-mining"], ["eu"], "all",
      f"target 'ui-mining' {NO_TEST_SET} (eu: the task is cut to eight languages of different families and scripts)"),
     ("pocket", ["intent", "dates"], "all", ["yo"],
      f"target 'intent' {NO_TEST_SET} (yo: home-assistant-intents has no templates)"),
-    ("pocket", ["dates"], ["de"], ["sw"], "evaluation.languages: sw is none of data.languages (de); add it there"),
+    ("pocket", ["dates"], ["de"], ["sw"], "evaluation.languages: sw is not in data.languages (de); add it there"),
 ]  # fmt: skip
 # Without data, by what publishers have.
 REFUSED_WITHOUT_DATA = [
@@ -132,7 +132,7 @@ def test_a_language_of_no_suite_is_said_with_the_nearest(here, suite, targets, w
 
 def test_an_intermediate_task_in_a_language_that_lacks_it_is_said(here):
     condition = {"name": "far", "tasks": ["nli.yo"]}
-    with pytest.raises(StiltsError, match=r"'nli\.yo' cannot be had: home-assistant-intents has no templates"):
+    with pytest.raises(StiltsError, match=r"'nli\.yo' is not available: home-assistant-intents has no templates"):
         plan(here, "pocket", ["dates"], intermediates=["none", condition], source_languages=["yo"])
     kept = {"name": "far", "tasks": ["dates.yo"]}
     assert plan(here, "pocket", ["dates"], intermediates=["none", kept], source_languages=["yo"]).runs
@@ -185,7 +185,7 @@ def test_data_that_change_between_plan_and_build_are_said(here, monkeypatch):
         return whole(self, name)
 
     monkeypatch.setattr(Checkout, "lock", waited)
-    with pytest.raises(StiltsError, match="study 'tiny': its data changed after it was planned; give the"):
+    with pytest.raises(StiltsError, match="study 'tiny': its data changed after the plan was made; run the"):
         prepare(resolve(study, here))
     assert not list((here.runs / "data").glob("*"))
 

@@ -313,18 +313,20 @@ def test_a_large_study_is_planned_without_data_and_encoder(here):
         ("zero-shot", "mnli", "240", "0"), ("zero-shot", "mnli-mlm", "240", "0"),
     ]  # fmt: skip
     lines = list(report.lines())
-    assert lines[0].endswith("no-data is not here: all data are taken for granted, and the runs' ids will be others")
+    assert lines[0].endswith(
+        "no-data does not exist: the plan assumes that all data are available, and the ids of the runs will change"
+    )
     assert lines[1].startswith("1082 runs, 0 recorded, 1082 to do in ")
     hours = sum(report.expect(run).seconds for run in report.plan.runs) / 3600
     assert lines[2] == f"time: about {hours:,.0f} GPU-hours on {ASSUMED_GPUS[0]}"
     assert lines[3].startswith("time: about ")
-    assert lines[3].endswith("GPU-hours on NVIDIA H100 (assumed: 297 TFLOP/s in training and 25 ms an update)")
+    assert lines[3].endswith("GPU-hours on NVIDIA H100 (assumed: 297 TFLOP/s in training and 25 ms per update)")
     assert lines[4] == (
-        "reckoned: 1082 of the runs, from the sizes of the official sets and 302 million weights in the encoder's "
-        "layers"
+        "estimated: 1082 of the runs, from the sizes of the official data sets and the 302 million weights in the "
+        "encoder's layers"
     )
     assert lines[6].startswith("disk: about ")
-    assert "checkpoints of 2.2 GB, 80 to stay and 360 to go once they are evaluated" in lines[6]
+    assert "checkpoints of 2.2 GB each, 80 kept and 360 deleted after evaluation" in lines[6]
 
 
 def test_committed_records_of_an_earlier_suite_are_said(here):
@@ -335,8 +337,8 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
     study = Checkout(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
     report = PlanReport(resolve(study, here, provisional=True))
     assert list(report.lines())[2] == (
-        "3 committed records of this study stand in results/pilot besides: they were made with other settings or "
-        "another suite, and pages show them until these runs are recorded"
+        "results/pilot also has 3 committed records that were made with other settings or another suite; pages show "
+        "them until these runs are recorded"
     )
 
 

@@ -265,7 +265,7 @@ def test_a_connection_that_breaks_goes_on_where_it_was(hub, tmp_path, monkeypatc
 def test_a_fetch_that_was_stopped_fetches_only_the_rest(hub, tmp_path):
     name = "PAN-X.de/test-00000-of-00001.parquet"
     hub.claims[name] = "0" * 64
-    with pytest.raises(StiltsError, match=r"PAN-X.de/test.*: differs from what the Hub says of it .*it is removed"):
+    with pytest.raises(StiltsError, match=r"PAN-X.de/test.*: does not match its checksum on the Hub .*it was removed"):
         fetched(study(), tmp_path)
     assert standing(tmp_path) == PANX[1:]
     hub.claims.clear()
@@ -278,7 +278,7 @@ def test_a_fetch_that_was_stopped_fetches_only_the_rest(hub, tmp_path):
 def test_the_converted_branch_helps_out_where_main_holds_a_script(hub, tmp_path):
     said = fetched(study(intermediates=["hellaswag"]), tmp_path)
     assert said[:2] == [
-        f"Rowan/hellaswag/default/{split}: main has no parquet files of it, so from refs/convert/parquet"
+        f"Rowan/hellaswag/default/{split}: main has no parquet files of it; refs/convert/parquet is used"
         for split in ("train", "validation")
     ]
     assert standing(tmp_path) == [
@@ -300,7 +300,7 @@ def test_what_the_hub_lacks_may_stand_in_the_folder(hub, tmp_path):
         path.write_bytes(parquet([SENTENCE]))
     said = fetched(study(intermediates=["commonsenseqa"]), tmp_path)
     assert said[:2] == [
-        f"tau/commonsense_qa/default/{split}: not on the Hub; what stands in the data folder is used"
+        f"tau/commonsense_qa/default/{split}: not on the Hub; the copy in the data folder is used"
         for split in ("train", "validation")
     ]
 
@@ -308,8 +308,8 @@ def test_what_the_hub_lacks_may_stand_in_the_folder(hub, tmp_path):
 def test_a_study_goes_without_what_is_only_welcome(hub, tmp_path):
     hub.files["datasets", "google/xtreme", "main"]["XNLI/validation-00000-of-00001.parquet"] = parquet([SENTENCE])
     said = fetched(study(intermediates=["mlm"]), tmp_path)
-    assert [line for line in said if "goes without" in line] == [
-        f"google/xtreme/{config}/{split}: not on the Hub; the study goes without"
+    assert [line for line in said if "continues without" in line] == [
+        f"google/xtreme/{config}/{split}: not on the Hub; the study continues without it"
         for config, split in [
             ("PAN-X.de", "validation"), ("udpos.English", "validation"), ("udpos.German", "validation"),
             ("PAN-X.de", "train"), ("udpos.English", "train"), ("udpos.German", "train"),
@@ -332,7 +332,7 @@ def test_lines_of_json_are_fetched_where_a_repository_has_them(hub, tmp_path):
 def test_what_is_not_on_the_hub_is_named_with_where_to_get_it(hub, tmp_path):
     said = fetched(study(intermediates=["none", "ccg"]), tmp_path)
     assert [line for line in said if "by hand" in line] == [
-        f"not on the Hub, to be put into {tmp_path} by hand: ccg/{split}.tsv, to be made from CCGbank, LDC2005T13, "
+        f"not on the Hub; put it into {tmp_path} by hand: ccg/{split}.tsv, to be made from CCGbank, LDC2005T13, "
         "https://catalog.ldc.upenn.edu/LDC2005T13"
         for split in ("train", "validation")
     ]
@@ -367,11 +367,11 @@ def test_an_encoder_without_safetensors_is_refused(hub, tmp_path):
 def test_a_missing_folder_an_offline_machine_and_a_dead_hub_are_said(hub, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
-    with pytest.raises(StiltsError, match="data.folder is not set, nor STILTS_DATA"):
+    with pytest.raises(StiltsError, match="neither data.folder nor STILTS_DATA is set"):
         fetched(study(), None)
     hub.server_close()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(StiltsError, match="`stilts fetch small` goes on from here"):
+    with pytest.raises(StiltsError, match="`stilts fetch small` resumes from here"):
         fetched(study(), tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StiltsError, match="HF_HUB_OFFLINE is set"):

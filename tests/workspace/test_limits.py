@@ -125,8 +125,8 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"target_training": {"evaluations": 10**9}}, "target_training.evaluations: .*less than or equal to 100000"),
         (
             {"target_training": {"evaluations": 1000}},
-            "target run of intent: evaluations is 1000, but 1 epochs of at most 1500 examples in batches of 32 are 47 "
-            "updates; lower it",
+            "target run of intent: evaluations is 1000, but 1 epochs of at most 1500 examples in batches of 32 give "
+            "only 47 updates; lower it",
         ),
         ({"target_training": {"epochs": 1e-9}}, "target run of intent: 1e-09 epochs of .* are less than one update"),
         ({"target_training": {"epochs": 1e300}}, "target_training.epochs: .*less than or equal to 10000"),
@@ -136,13 +136,13 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"target_training": {"lora": {"rank": 10**9}}}, "target_training.lora.rank: .*less than or equal to 1000000"),
         (
             {"target_training": {"lora": {}, "frozen_layers": 12}},
-            "frozen_layers is 12, all that the encoder has, which leaves no layer for adapters",
+            "frozen_layers is 12, all layers of the encoder, which leaves none for adapters",
         ),
-        ({"evaluation": {"retrieval_layer": 13}}, "evaluation.retrieval_layer is 13; this encoder has the layers 1 to"),
-        ({"evaluation": {"retrieval_layer": 0}}, "evaluation.retrieval_layer is 0; this encoder has the layers 1 to"),
+        ({"evaluation": {"retrieval_layer": 13}}, "evaluation.retrieval_layer is 13; this encoder has layers 1 to"),
+        ({"evaluation": {"retrieval_layer": 0}}, "evaluation.retrieval_layer is 0; this encoder has layers 1 to"),
         ({"measures": {"similarity": {"layers": 13}}}, "similarity.layers is 13, but the encoder has 12 layers"),
         ({"measures": {"complexity": {"growth": 1.0000001}}}, "complexity.growth: .*greater than or equal to 1.1"),
-        ({"measures": {"complexity": {"first": 500}}}, "complexity.first is 500, and leaves none of 500 ex"),
+        ({"measures": {"complexity": {"first": 500}}}, "complexity.first is 500, which leaves none of the 500 ex"),
         ({"data": {"sizes": {"train": 10**8}}}, "sizes.train: Input should be less than or equal to 1000000"),
         ({"intermediates": [{"name": "none", "tasks": ["nli"]}]}, r"condition none: it is the baseline, but has tasks"),
         ({"intermediates": [{"name": "qa", "tasks": ["nli"]}]}, "condition qa: it is called like the task 'qa', but "),
@@ -164,7 +164,7 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
                 "encoder": {"name": "multilingual-e5-small", "scratch": SCRATCH},
                 "pretraining": {"updates": 10, "evaluations": 11},
             },
-            "pretraining.evaluations is 11, of 10 updates",
+            "pretraining.evaluations is 11, but there are only 10 updates",
         ),
     ],
     ids=lambda value: str(value)[:60],
@@ -176,7 +176,7 @@ def test_what_would_be_fatal_or_silent_later_is_refused_by_the_plan(here, change
 
 def test_more_runs_than_a_plan_can_hold_are_refused():
     check_number(30_000, 1, 8)
-    with pytest.raises(StiltsError, match="the study has about 1,020,000 runs .* make several studies of it"):
+    with pytest.raises(StiltsError, match="the study has about 1,020,000 runs .* split it into several studies"):
         check_number(30_000, 2, 8)
 
 

@@ -86,7 +86,7 @@ def test_an_unknown_parameter_is_rejected_with_the_nearest_name():
 
 @pytest.mark.parametrize("default, value", [(1, "one"), (1, True), (1, 1.5), ("a", None), ([1], 1), (True, 1)])
 def test_a_parameter_of_another_type_is_rejected(default, value):
-    with pytest.raises(StiltsError, match="page.ipynb: parameter x takes a value of type"):
+    with pytest.raises(StiltsError, match="page.ipynb: parameter x must be of type"):
         check_parameters({"x": default}, {"x": value}, "page.ipynb")
 
 
@@ -205,7 +205,7 @@ def test_a_failing_cell_keeps_the_old_page_and_what_was_executed(tmp_path):
     content = notebook(new_code_cell("print('before')"), new_code_cell("# second\nraise ValueError('too small')"))
     template, page = write(tmp_path, content), tmp_path / "out.ipynb"
     page.write_text("old")
-    with pytest.raises(StiltsError, match=r"page.ipynb: cell 2 \(# second\) failed: ValueError: too small. What was"):
+    with pytest.raises(StiltsError, match=r"page.ipynb: cell 2 \(# second\) failed: ValueError: too small. Executed"):
         execute(template, page)
     assert page.read_text() == "old"
     assert nbformat.read(tmp_path / "out.failed.ipynb", 4).cells[0].outputs[0].text == "before\n"
@@ -216,7 +216,7 @@ def test_a_failing_cell_keeps_the_old_page_and_what_was_executed(tmp_path):
 
 def test_a_kernel_that_dies_is_named(tmp_path):
     template = write(tmp_path, notebook(new_code_cell("import os\nos.kill(os.getpid(), 9)")))
-    message = r"page.ipynb: the kernel died \(ended by SIGKILL \(signal 9: out of memory\?\)\); what was executed"
+    message = r"page.ipynb: the kernel died \(ended by SIGKILL \(signal 9: out of memory\?\)\); executed until then"
     with pytest.raises(StiltsError, match=message):
         execute(template, tmp_path / "out.ipynb")
     assert (tmp_path / "out.failed.ipynb").exists()
@@ -267,7 +267,7 @@ def test_a_page_that_cannot_be_replaced_is_named(template, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_runs(template, tmp_path):
     (tmp_path / "taken").touch()
-    with pytest.raises(StiltsError, match="cannot make folder .*taken"):
+    with pytest.raises(StiltsError, match="cannot create folder .*taken"):
         execute(template, tmp_path / "taken" / "page.ipynb")
 
 

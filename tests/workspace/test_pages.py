@@ -42,10 +42,10 @@ def test_a_template_serves_several_pages(tmp_path):
     [
         ("pilot: {template: transfr}", UnknownName, "'transfr'. Did you mean 'transfer'"),
         ("pilot: {template: target}", UnknownName, "template of page 'pilot' in .*pages.yml 'target'"),
-        ("pilot: {study: x}", StiltsError, "page 'pilot' lacks its template"),
-        ("pilot: transfer", StiltsError, "page 'pilot' lacks its template"),
-        ("claims: {template: transfer}", StiltsError, "page 'claims' is the notebook of that name already"),
-        ("[pilot]", StiltsError, "maps names of pages to settings"),
+        ("pilot: {study: x}", StiltsError, "page 'pilot' has no template"),
+        ("pilot: transfer", StiltsError, "page 'pilot' has no template"),
+        ("claims: {template: transfer}", StiltsError, "page 'claims' has the same name as a notebook"),
+        ("[pilot]", StiltsError, "must map page names to settings"),
         ("pilot: {", StiltsError, "pages.yml is not valid YAML"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
 def test_a_job_that_is_killed_is_named(opened):
     here, plan = opened("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     record_runs(here, plan.runs[:2])
-    message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran until then is "
+    message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nFinished runs are kept"
     with pytest.raises(StiltsError, match=message):
         scheduling.run_plan(plan, "local")
 
@@ -103,8 +103,8 @@ def test_what_snakemake_was_asked_for_is_counted(opened, monkeypatch, with_book)
     if with_book:
         lacking += "".join(f", page {jobs.find_job_notebook(here, job)}" for job in plan.jobs)
     message = (
-        f"Snakemake reported no error, but what was asked for is not all there: {lacking}; run the same command again. "
-        f"What its jobs printed: {here.runs}/logs"
+        f"Snakemake reported no error, but some of its outputs are missing: {lacking}; run the same command again. "
+        f"Logs of its jobs: {here.runs}/logs"
     )
     with pytest.raises(StiltsError, match=f"^{re.escape(message)}$"):
         scheduling.run_plan(plan, "local", with_book=with_book)
@@ -114,7 +114,7 @@ def test_a_signal_that_ends_snakemake_is_named(opened):
     here, plan = opened("pass")
     killer = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     (here.root / "Snakefile").write_text(killer)
-    with pytest.raises(StiltsError, match=r"^Snakemake was ended by SIGKILL \(signal 9: out of memory\?\)\nWhat ran"):
+    with pytest.raises(StiltsError, match=r"^Snakemake was ended by SIGKILL \(signal 9: out of memory\?\)\nFinished"):
         scheduling.run_plan(plan, "local")
     assert list((here.runs / "home").iterdir())  # what it needed of a home is ours
 

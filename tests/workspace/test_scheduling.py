@@ -55,7 +55,7 @@ def test_every_job_says_why_it_runs(here, plan):
     missing = f"job {third.id} runs: 1 of its 1 runs have no record"
     assert reasons(here, plan) == [missing]
     assert reasons(here, plan, with_book=True) == [
-        f"job {second.id}: all runs are recorded, its page is written from them", missing
+        f"job {second.id}: all runs are recorded; only its page is written", missing
     ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_an_analysis_says_why_it_runs(here, plan):
     template = here.root / "notebooks" / "transfer.ipynb"
     template.write_text("{}")
     assert reasons(here, plan) == []
-    why = ["analysis transfer runs: it has no page of this notebook, this package, these studies and these records"]
+    why = ["analysis transfer runs: it has no page made from the current notebook, package, studies and records"]
     assert reasons(here, plan, with_book=True) == why
     (analysis,) = jobs.list_analyses(plan)
     write_page(analysis.notebook)
@@ -123,7 +123,7 @@ def test_a_page_of_an_older_template_does_not_count(here, plan):
     template = here.root / "notebooks" / "target.ipynb"
     template.write_text(template.read_text().replace("## Training", "## How it learnt"))
     assert reasons(here, plan, with_book=True) == [
-        f"job {plan.jobs[1].id}: all runs are recorded, its page is written from them"
+        f"job {plan.jobs[1].id}: all runs are recorded; only its page is written"
     ]
 
 
@@ -138,9 +138,11 @@ def test_a_damaged_page_is_set_aside_and_said(here, plan, caplog, damage):
     else:
         page.write_text(damage)
     assert reasons(here, plan, with_book=True) == [
-        f"job {plan.jobs[2].id}: all runs are recorded, its page is written from them"
+        f"job {plan.jobs[2].id}: all runs are recorded; only its page is written"
     ]
-    assert caplog.messages == [f"page {page} is damaged; set aside as {page.name}.corrupt-1, it will be written again"]
+    assert caplog.messages == [
+        f"page {page} is damaged; it was set aside as {page.name}.corrupt-1 and will be written again"
+    ]
     assert [path.name for path in page.parent.iterdir()] == [f"{page.name}.corrupt-1"]
 
 
@@ -154,7 +156,7 @@ def test_a_study_with_nothing_to_do_says_so_and_starts_nothing(here, plan, caplo
         write_page(jobs.find_job_notebook(here, job))
     scheduling.run_plan(plan, "local", with_book=True)
     assert caplog.messages == [
-        "study tiny: every run is recorded", "study tiny: every run is recorded, every page stands"
+        "study tiny: every run is recorded", "study tiny: every run is recorded, every page exists"
     ]  # fmt: skip
 
 
@@ -195,7 +197,7 @@ unknown study '7'. Known: 007
     [
         (SLURM, "SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log files"),
         (OF_A_SNAKEFILE, "unknown study '7'. Known: 007"),
-        ("", "Snakemake failed: it said nothing"),
+        ("", "Snakemake failed: it printed nothing"),
     ],
 )
 def test_what_snakemake_says_of_a_failure_is_shown(tmp_path, printed, said):
@@ -207,7 +209,7 @@ JOBS = {
     "an error": ("loading\nerror: disk full\nexit code: 1\n", 0, "disk full"),
     "any exception": ("Traceback\n  File\nValueError: small\nexit code: 1\n", 1, "job a failed: ValueError: small"),
     "a signal": ("loading\nexit code: 137\n", 1, "job a was ended by SIGKILL (signal 9: out of memory?)"),
-    "nothing": ("exit code: 3\n", 1, "job a failed: exit code 3, and it said nothing"),
+    "nothing": ("exit code: 3\n", 1, "job a failed: exit code 3, and it printed nothing"),
     "cut off": ("loading\n", 1, "Snakemake failed: the end"),
     "not begun": (None, 1, "Snakemake failed: the end"),
     "snakemake killed": (None, -9, "Snakemake was ended by SIGKILL (signal 9: out of memory?)"),

@@ -113,7 +113,7 @@ def test_relative_entries_of_pythonpath_are_left_out(tmp_path, environment_from)
 
 def test_a_folder_for_the_environment_that_cannot_be_made_is_said(tmp_path, environment_from):
     (tmp_path / "file").touch()
-    message = f"cannot make folder {tmp_path}/file/home/ipython: Not a directory; free space, or set STILTS_RUNS"
+    message = f"cannot create folder {tmp_path}/file/home/ipython: Not a directory; free space, or set STILTS_RUNS"
     with pytest.raises(StiltsError, match=message):
         environment_from(tmp_path / "file", {})
 
@@ -124,7 +124,7 @@ def test_a_module_of_the_current_folder_is_not_run(tmp_path, module, start):
     (tmp_path / f"{module}.py").write_text("raise SystemExit('run')")
     done = subprocess.run([*start, "plan"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
-        1, f"error: {tmp_path} is not inside a checkout of the study (no studies/ and _toc.yml up to /)\n"
+        1, f"error: {tmp_path} is not inside a checkout of the study (no folder up to / has studies/ and _toc.yml)\n"
     )  # fmt: skip
 
 

@@ -241,8 +241,8 @@ def test_a_study_goes_on_without_a_licensed_task_and_says_so(here, monkeypatch, 
     conditions = ["none", "ccg", {"name": "two", "tasks": ["mnli", "ccg"]}]
     found = plan(here, data={"suite": "xtreme"}, intermediates=conditions, targets=["xnli"], per_task={}, seeds=[1])
     assert [run.settings.condition.tasks for run in found.runs if run.phase == "intermediate"] == [("mnli",)]
-    assert "condition two goes without ccg: no folder ccg" in caplog.messages
-    assert "condition ccg goes without ccg: no folder ccg" in caplog.messages
+    assert "condition two: task ccg is skipped: no folder ccg" in caplog.messages
+    assert "condition ccg: task ccg is skipped: no folder ccg" in caplog.messages
 
 
 def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monkeypatch, caplog):
@@ -258,7 +258,7 @@ def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monke
         "complexity-mnli", "complexity-qqp", "complexity-xquad-test-de",
     ]  # fmt: skip
     assert [run.condition for run in found.runs if run.phase == "intermediate"] == ["mnli"]
-    assert "the study goes without condition measured-ccg" in caplog.messages
+    assert "condition measured-ccg is skipped, since one of its stages has no other task" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monke
     [
         (["slotz"], "unknown intermediate task 'slotz'. Did you mean 'slots'"),
         (["qa.de"], r"unknown language of 'qa.de' \(condition measured-qa-de\) in data.source_languages 'de'"),
-        (["dial-base"], "task 'dial-base' is of family 'dial', which data.families does not ask for"),
+        (["dial-base"], "task 'dial-base' belongs to family 'dial', which is not in data.families"),
     ],
     ids=str,
 )
@@ -284,7 +284,7 @@ def test_tasks_without_a_measure_are_refused(here):
 def test_any_other_task_without_data_is_an_error_before_anything_runs(here, monkeypatch, missing):
     source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {missing: "no folder of it"}.get})
     monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
-    with pytest.raises(StiltsError, match=f"data are not there: {missing}: no folder of it"):
+    with pytest.raises(StiltsError, match=f"data are missing: {missing}: no folder of it"):
         plan(here, data={"suite": "xtreme"}, intermediates=["none", "mnli"], targets=["xnli"], per_task={}, seeds=[1])
 
 

@@ -60,7 +60,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
     except DeadKernelError as error:
         remove_traces(notebook)
         _write(notebook, failed)
-        raise StiltsError(f"{template.name}: the kernel died ({error}); what was executed: {failed}") from None
+        raise StiltsError(f"{template.name}: the kernel died ({error}); executed until then: {failed}") from None
     except (RuntimeError, OSError) as error:
         reason = str(error) or type(error).__name__
         raise StiltsError(f"{template.name}: the kernel could not be run: {reason}") from error
@@ -93,7 +93,7 @@ def _raise_for_error(notebook: NotebookNode, template: Path, failed: Path) -> No
             first = cell.source.strip().split("\n")[0]
             raise StiltsError(
                 f"{template.name}: cell {number} ({first}) failed: {output.ename}: {output.evalue}. "
-                f"What was executed: {failed}"
+                f"Executed until then: {failed}"
             )
 
 
@@ -101,7 +101,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StiltsError(f"cannot make folder {folder} for an executed notebook: {error.strerror}") from None
+        raise StiltsError(f"cannot create folder {folder} for an executed notebook: {error.strerror}") from None
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:

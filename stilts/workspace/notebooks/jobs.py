@@ -128,7 +128,7 @@ def run_job(plan: Plan, job_id: str) -> None:
 
     jobs = {job.id: job for job in plan.jobs}
     if job_id not in jobs:
-        raise StiltsError(f"study '{plan.study.name}' plans no job {job_id}; its file changed since the plan was made")
+        raise StiltsError(f"study '{plan.study.name}' has no job {job_id}; its file changed after the plan was made")
     job = jobs[job_id]
     parameters = {"study": plan.reference, "condition": job.condition, "seed": job.seed}
     if job.targets:
@@ -149,13 +149,13 @@ def explain_runs(plan: Plan, recorded: Collection[str], with_book: bool) -> Iter
         if missing := sum(run.id not in recorded for run in job.runs):
             yield f"job {job.id} runs: {missing} of its {len(job.runs)} runs have no record"
         elif with_book and not _page_stands(find_job_notebook(plan.checkout, job)):
-            yield f"job {job.id}: all runs are recorded, its page is written from them"
+            yield f"job {job.id}: all runs are recorded; only its page is written"
     if with_book:
         for analysis in list_analyses(plan):
             folder = analysis.notebook.parent
             if not _page_stands(analysis.notebook, (*folder.glob("*.csv"), *folder.glob("*.svg"))):
-                made_by = "this notebook, this package, these studies and these records"
-                yield f"analysis {analysis.page} runs: it has no page of {made_by}"
+                inputs = "the current notebook, package, studies and records"
+                yield f"analysis {analysis.page} runs: it has no page made from {inputs}"
 
 
 def _page_stands(page: Path, files: Iterable[Path] = ()) -> bool:
@@ -165,7 +165,7 @@ def _page_stands(page: Path, files: Iterable[Path] = ()) -> bool:
     if _is_executed(page) and all(file.stat().st_size for file in files):
         return True
     if aside := set_aside(page):
-        log.warning("page %s is damaged; set aside as %s, it will be written again", page, aside.name)
+        log.warning("page %s is damaged; it was set aside as %s and will be written again", page, aside.name)
     return False
 
 

@@ -57,15 +57,15 @@ def _table(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise StiltsError(f"{path}: the table of pages maps names of pages to settings; it holds {content!r}")
+        raise StiltsError(f"{path}: the table of pages must map page names to settings, but holds {content!r}")
     return content
 
 
 def _page(table: Path, name: str, entry: Any, templates: dict[str, Path]) -> Page:
     if name in templates:
-        raise StiltsError(f"{table}: page '{name}' is the notebook of that name already; choose another name")
+        raise StiltsError(f"{table}: page '{name}' has the same name as a notebook; choose another name")
     if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
-        raise StiltsError(f"{table}: page '{name}' lacks its template, as in `template: transfer`")
+        raise StiltsError(f"{table}: page '{name}' has no template; add one, as in `template: transfer`")
     if entry["template"] not in templates:
         raise UnknownName(f"template of page '{name}' in {table}", str(entry["template"]), templates)
     parameters = {key: value for key, value in entry.items() if key != "template"}

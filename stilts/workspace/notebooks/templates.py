@@ -129,7 +129,7 @@ def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name
             raise UnknownName(f"parameter of {name}", key, defaults)
         if not _same_kind(defaults[key], value):
             wanted = type(defaults[key]).__name__
-            raise StiltsError(f"{name}: parameter {key} takes a value of type {wanted}, got {value!r}")
+            raise StiltsError(f"{name}: parameter {key} must be of type {wanted}, got {value!r}")
 
 
 def _same_kind(default: Any, value: Any) -> bool:
