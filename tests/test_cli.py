@@ -330,7 +330,7 @@ def test_a_suite_is_exported_for_others(here, door, tmp_path):
     assert out == f"load it with: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
     assert faults(tmp_path / "suite") == []
     code, _, err = door("export-suite", "tiny", tmp_path / "suite")
-    assert (code, err) == (1, f"error: {tmp_path}/suite exists already; name a folder that does not\n")
+    assert (code, err) == (1, f"error: {tmp_path}/suite already exists; name a new folder\n")
     exported = load_dataset(str(tmp_path / "suite"), "intent.de", cache_dir=str(tmp_path / "cache"))
     first = {"sentence1": "schalte lüfter nummer 600 auf on", "label": 1, "template": "0", "meaning": "on 600"}
     assert exported["test"][0] == first
@@ -341,7 +341,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing(here, door, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = door("export-suite", "tiny", tmp_path / "file" / "suite")
     assert code == 1
-    assert re.search(r"error: cannot write suite .*/file/suite: .*; free space or name another folder\n", err)
+    assert re.search(r"error: cannot write suite .*/file/suite: .*; free disk space or name another folder\n", err)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkout", "file"]
 
 
@@ -391,7 +391,7 @@ def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, t
     assert (tmp_path / "file").read_text() == "mine"
     code, out, err = door("plan", "tiny")
     assert (code, out) == (1, "")
-    assert "is or lies in a file, and must be a folder; remove the file, or name another folder by STILTS_RUNS" in err
+    assert "must be a folder, but it is or lies in a file; remove the file, or set STILTS_RUNS to another folder" in err
 
 
 def test_a_study_is_planned_once_for_a_command(here, door, monkeypatch):
@@ -437,7 +437,8 @@ def test_a_damaged_record_is_set_aside_and_said(here, door, caplog):
     assert code == 0
     assert "3 runs, 0 recorded" in out
     assert caplog.messages == [
-        f"record {path} does not match its checksum; set aside as {run_id}.json.corrupt-1, the run will be done again"
+        f"record {path} does not match its checksum; it was set aside as {run_id}.json.corrupt-1, and the run will be "
+        "repeated"
     ]
 
 

@@ -93,7 +93,7 @@ def align(
             first = next(iter(predictions))
             raise StiltsError(
                 f"target '{target}': condition {run[0]}, seed {run[1]} was evaluated on other examples than condition "
-                f"{first[0]}, seed {first[1]}; compare runs of one study only, and run again what an older suite made"
+                f"{first[0]}, seed {first[1]}; compare runs of one study only, and repeat runs of an older suite"
             )
     numerators = np.column_stack([2.0 * frame["matches"] for frame in frames])
     denominators = np.column_stack([frame["predicted"] + frame["gold"] for frame in frames]).astype(float)
@@ -298,7 +298,7 @@ def resample(
     """
     names = sorted({name for part in counts.values() for name in part.languages if name != SOURCE_LANGUAGE})
     if not names:
-        raise StiltsError("no predictions in a language other than English: nothing to take an interval over")
+        raise StiltsError("no predictions in a language other than English, so there is no interval to compute")
     drawn_of = dict(zip(names, _times_drawn(len(names), resamples, generator).T, strict=True))
     return {target: _resample_target(counts[target], drawn_of, resamples, generator) for target in sorted(counts)}
 

@@ -43,7 +43,7 @@ def keep_well_covered(averages: "pd.DataFrame", least: int) -> "pd.DataFrame":
     kept = averages[averages["targets"] >= least].reset_index(drop=True)
     if kept.empty:
         most = int(averages["targets"].max())
-        raise StiltsError(f"no language takes part in {least} target tasks; 'least_targets' can be {most} at most")
+        raise StiltsError(f"no language is in {least} target tasks; 'least_targets' can be at most {most}")
     return kept
 
 

@@ -167,7 +167,7 @@ def _planned_records(checkout: Checkout, study: Study) -> list[Record]:
     except UnknownName:  # a mistake in the study's file
         raise
     except StiltsError as error:
-        log.info("study %s: no runs can be named here (%s); its committed records are shown", study.name, error)
+        log.info("study %s: its runs cannot be planned here (%s); its committed records are shown", study.name, error)
         return []
     store = checkout.store()
     found = [store.find(run.id) for run in runs]

@@ -115,14 +115,14 @@ def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters
     if not layers:
         raise StiltsError(
             f"lora is set, but {type(encoder).__name__} has no linear layer that could take an adapter in its blocks "
-            f"from number {settings.frozen_layers} on; lower frozen_layers, or leave lora out"
+            f"from number {settings.frozen_layers} on; lower frozen_layers, or remove lora"
         )
     return _Adapters(frozenset(layers), lora.rank, lora.alpha)
 
 
 def _held(state: State) -> _Adapters:
     if not has_adapters(state):
-        raise StiltsError("the checkpoint that this training goes on from has no adapters; train it with lora first")
+        raise StiltsError("the checkpoint that this training starts from has no adapters; train it with lora first")
     layers = [name.removesuffix(_A) for name in state if name.endswith(_A)]
     return _Adapters(frozenset(layers), len(state[layers[0] + _A]), state[ALPHA].item())
 
@@ -132,13 +132,13 @@ def _check(held: _Adapters, wanted: _Adapters) -> None:
     for what, there, asked in (("rank", held.rank, wanted.rank), ("alpha", held.alpha, wanted.alpha)):
         if there != asked:
             raise StiltsError(
-                f"a training cannot go on with adapters of which {what} is {there}, when its settings say {asked}; "
-                "give both phases the same, or choose adapters 'fresh'"
+                f"{what} of the trained adapters is {there}, but the settings say {asked}; use the same value in both "
+                "phases, or set adapters to 'fresh'"
             )
     if lacking := sorted(wanted.layers - held.layers):
         raise StiltsError(
-            f"a training cannot go on with adapters that {len(lacking)} layers lack, the first is {lacking[0]}; give "
-            "it no fewer frozen_layers than the training before, or choose adapters 'fresh'"
+            f"{len(lacking)} layers have no trained adapter, the first is {lacking[0]}; set frozen_layers at least as "
+            "high as in the training before, or set adapters to 'fresh'"
         )
 
 

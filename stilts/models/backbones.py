@@ -120,7 +120,7 @@ def shifted(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
     if start is None:
         raise StiltsError(
             f"{model.config.name_or_path or type(model).__name__}: its config.json has no decoder_start_token_id, with "
-            "which an encoder-decoder begins to write; set it (T5: the padding token, BART: </s>)"
+            "which the output of an encoder-decoder starts; set it (T5: the padding token, BART: </s>)"
         )
     return torch.cat([torch.full_like(ids[:, :1], start), ids[:, :-1]], dim=1)
 

@@ -168,9 +168,9 @@ def check_model(folder: Path, name: str) -> None:
     """Check the config and the weights of a folder, as `check_folder` does."""
     if (folder / ADAPTER).exists():
         raise StiltsError(
-            f"encoder {name}: it holds {ADAPTER}: an adapter of PEFT, which is no encoder by itself; merge it into its "
+            f"encoder {name}: it holds {ADAPTER}, an adapter of PEFT and not an encoder; merge it into its "
             "encoder first: PeftModel.from_pretrained(encoder, folder).merge_and_unload().save_pretrained(new folder), "
-            "with the tokenizer beside it"
+            "and save the tokenizer there too"
         )
     weights = read_weights(folder, name)
     config = read_config(folder, name)
@@ -182,7 +182,7 @@ def check_model(folder: Path, name: str) -> None:
         if key and config.get(key) is not None and config[key] not in sizes:
             raise StiltsError(
                 f"encoder {name}: {CONFIG}: {key} is {config[key]}, but no weight in {WEIGHTS} has that size; the two "
-                "are of different models"
+                "belong to different models"
             )
 
 
@@ -190,8 +190,8 @@ def check_tokenizer(folder: Path, name: str) -> None:
     """Check the tokenizer files of a folder, as `check_folder` does; the folder need not contain a model."""
     if not (folder / TOKENIZER).is_file() and not any(next(folder.glob(each), None) for each in _VOCABULARIES):
         raise StiltsError(
-            f"encoder {name}: the folder holds no file of a tokenizer ({TOKENIZER}, a SentencePiece model or a "
-            "vocabulary); put the encoder's own there: tokenizer.save_pretrained(folder)"
+            f"encoder {name}: the folder has no tokenizer file ({TOKENIZER}, a SentencePiece model or a "
+            "vocabulary); save the encoder's tokenizer there: tokenizer.save_pretrained(folder)"
         )
     for file in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
         if (folder / file).exists():
@@ -217,9 +217,9 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
     refused = {
         "quantization_config": "its weights are quantised, and the study trains in floating point; save it with "
         "weights in floating point (model.dequantize())",
-        "auto_map": "it asks for code of its own, which is never run; take the entry out if the class of transformers "
-        "for its model_type is the same model",
-        "transformers_weights": f"weights are read from {WEIGHTS} or {INDEX} alone; rename the file",
+        "auto_map": "it asks for custom code, which is never run; remove the entry if the transformers class for its "
+        "model_type is the same model",
+        "transformers_weights": f"weights are read only from {WEIGHTS} or {INDEX}; rename the file",
     }
     for key, reason in refused.items():
         if config.get(key):
@@ -228,7 +228,7 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
     for key in ("pad_token_id", "decoder_start_token_id"):
         token = config.get(key)
         if size is not None and token is not None and not 0 <= token < size:
-            raise _wrong(path, name, f"{key} is {token}, but the tokens have the numbers 0 to {size - 1}")
+            raise _wrong(path, name, f"{key} is {token}, but the token ids are 0 to {size - 1}")
     return config
 
 
@@ -316,7 +316,7 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
     if not (folder / INDEX).exists():
         raise StiltsError(
             f"encoder {name}: the folder holds no .safetensors file that transformers reads ({WEIGHTS}, or {INDEX} and "
-            "what it names), the only kind of weights taken"
+            "the files it names), the only supported kind of weights"
         )
     index = _validated(_Index, read_object(folder / INDEX, name), folder / INDEX, name)
     shards = [folder / file for file in dict.fromkeys(index.weight_map.values())]
@@ -361,7 +361,7 @@ def check_fits(last: int, rows: int, name: str) -> None:
     """Check that the highest token id has a row in the embeddings; StiltsError if not."""
     if last >= rows:
         raise StiltsError(
-            f"encoder {name}: its tokenizer has tokens of numbers up to {last}, but {CONFIG}: vocab_size is {rows}, "
+            f"encoder {name}: its tokenizer has token ids up to {last}, but {CONFIG}: vocab_size is {rows}, "
             f"so {last + 1 - rows} have no embedding; model.resize_token_embeddings(len(tokenizer)) and save both"
         )
 
@@ -402,7 +402,7 @@ def _validated(schema: type[BaseModel], content: Mapping[str, Any], path: Path, 
 
 def _require_file(path: Path, name: str) -> None:
     if not path.is_file():
-        raise _wrong(path, name, f"there is no such file; {REMEDY}")
+        raise _wrong(path, name, f"missing, or not a regular file; {REMEDY}")
 
 
 def _wrong(path: Path, name: str, reason: str) -> StiltsError:

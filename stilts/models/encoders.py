@@ -95,7 +95,7 @@ def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTra
 
     end = tokenizer.eos_token
     if end is None:
-        raise StiltsError(f"encoder {name}: its tokenizer has no special token that could part the texts of a pair")
+        raise StiltsError(f"encoder {name}: its tokenizer has no special token to separate the texts of a pair")
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     template = processors.TemplateProcessing(
         single=f"$A {end}", pair=f"$A {end} $B:1 {end}:1", special_tokens=[(end, tokenizer.eos_token_id)]
@@ -163,11 +163,11 @@ def find_kind(name: str, revision: str | None) -> str:
     elif is_on_hub(name):
         return "hub"
     elif os.sep in name:
-        raise StiltsError(f"encoder {name}: there is no such folder, and it is no Hub id (owner/name)")
+        raise StiltsError(f"encoder {name}: there is no such folder, and it is not a Hub id (owner/name)")
     else:
         raise UnknownName("encoder", name, [*ENCODERS, "a local folder", "a Hub id (owner/name)"])
     if revision is not None:
-        raise StiltsError(f"encoder {name}: revision '{revision}' is given, but only a Hub id (owner/name) has any")
+        raise StiltsError(f"encoder {name}: revision '{revision}' is given, but only a Hub id (owner/name) has one")
     return kind
 
 
@@ -191,8 +191,8 @@ def _fetched_folder(name: str, revision: str | None) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         raise StiltsError(
             f"{what} cannot be loaded: {first_line(error)}; there is no folder of that name; if this machine cannot "
-            f"reach the Hub, download it where one can (on a login node: hf download {name} --local-dir <folder>) and "
-            "give the folder as the encoder"
+            f"reach the Hub, download it on another (such as a login node: hf download {name} --local-dir <folder>) "
+            "and name the folder as the encoder"
         ) from error
 
 

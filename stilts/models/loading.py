@@ -85,15 +85,15 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
     for key, held, described in sorted(loading["mismatched_keys"]):
         raise StiltsError(
             f"encoder {name}: {WEIGHTS}: {key} has the shape {tuple(held)}, by {CONFIG} it has {tuple(described)}; the "
-            "two are of different models"
+            "two belong to different models"
         )
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
     if missing:
-        raise StiltsError(f"encoder {name}: weights lack {len(missing)} of the model's, the first is '{missing[0]}'")
+        raise StiltsError(f"encoder {name}: {len(missing)} of the model's weights are missing, first '{missing[0]}'")
     if more := further_layers(loading["unexpected_keys"], model.state_dict()):
         raise StiltsError(
             f"encoder {name}: {WEIGHTS} has weights of more layers than {CONFIG} says, the first is '{more[0]}'; the "
-            "two are of different models"
+            "two belong to different models"
         )
     if config.pad_token_id is None:  # most decoders have none; the attention mask hides padding
         model.config.pad_token_id = 0
@@ -126,8 +126,8 @@ def load_folder_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
         needed = [file for key, file in tokenizer.vocab_files_names.items() if key != "tokenizer_file"]
         if lacking := [file for file in needed if not (folder / file).is_file()]:
             raise StiltsError(
-                f"encoder {name}: the folder has neither {TOKENIZER} nor {' and '.join(lacking)}, of which its "
-                "tokenizer is made; put the encoder's own there"
+                f"encoder {name}: the folder has neither {TOKENIZER} nor {' and '.join(lacking)}, from which its "
+                "tokenizer is built; copy the encoder's files there"
             )
     if isinstance(rows := getattr(config, "vocab_size", None), int):
         check_fits(last, rows, name)
@@ -175,7 +175,7 @@ def _check_size(config: PretrainedConfig, weights: Mapping[str, Weight], name: s
     if described > _MOST * held:
         raise StiltsError(
             f"encoder {name}: {CONFIG} describes a model of {described} weights, but {WEIGHTS} holds {held}; the two "
-            "are of different models"
+            "belong to different models"
         )
 
 
@@ -188,4 +188,4 @@ def _check_states(model: PreTrainedModel, name: str) -> None:
         if states.shape != (*ids.shape, model.config.hidden_size):
             raise ValueError(f"its states have the shape {tuple(states.shape)}")
     if not states.isfinite().all():
-        raise StiltsError(f"encoder {name}: its states are not finite; {WEIGHTS} is damaged or holds no numbers")
+        raise StiltsError(f"encoder {name}: its hidden states are not finite; {WEIGHTS} is damaged or holds NaN")

@@ -48,8 +48,8 @@ class MultiTaskModel(nn.Module):
         self.backbone = Backbone(encoder)
         if pooler is not None and self.backbone.architecture != "encoder":
             raise StiltsError(
-                f"heads is 'pooler', which takes the first token's state; the model is no encoder but a "
-                f"{self.backbone.architecture}, whose first token has not read the others; leave heads out"
+                f"heads is 'pooler', which reads the first token's state; the model is not an encoder but a "
+                f"{self.backbone.architecture}, whose first token does not see the others; remove heads"
             )
         self.pooler = pooler
         self.heads = nn.ModuleDict(heads)
@@ -233,7 +233,7 @@ def _decodable_tokens(encoder: PreTrainedModel, folder: Path, form: TrainedForma
     if width != hidden:
         raise StiltsError(
             f"encoder {folder}: its embeddings have {width} dimensions and its last layer {hidden}, so they cannot "
-            f"decode tokens; leave tasks of the format {form.name} out of the study"
+            f"decode tokens; remove tasks of the format {form.name} from the study"
         )
     return vocabulary
 

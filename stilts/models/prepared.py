@@ -108,7 +108,7 @@ def prepare_encoder(
     except (OSError, SafetensorError) as error:
         if not _stands(folder, purpose):  # another process may have written the same folder
             raise StiltsError(
-                f"{folder}: cannot be written ({error}); make room and allow writing, or choose another folder"
+                f"{folder}: cannot be written ({error}); free disk space and allow writing, or choose another folder"
             ) from error
     except StiltsError:
         raise
@@ -167,8 +167,8 @@ def _tokenizer_for(
         return tokenizer, None
     if not takes_words_alone(tokenizer):
         raise StiltsError(
-            f"encoder {name}: by its tokenizer a word has other pieces in running text than by itself, so trimming is "
-            "not exact; set trim_vocabulary: false"
+            f"encoder {name}: its tokenizer splits a word differently in running text than on its own, so trimming "
+            "is not exact; set trim_vocabulary: false"
         )
     kept = vocabulary.used_tokens(tokenizer, texts)
     trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
@@ -199,13 +199,13 @@ def _stands(folder: Path, purpose: Mapping) -> bool:
     damage = damage_of(folder)
     if damage:
         if aside := set_aside(folder, "damaged"):
-            logger.warning("%s is damaged (%s): set aside as %s and made again", folder, damage, aside.name)
+            logger.warning("%s is damaged (%s); it was set aside as %s and is made again", folder, damage, aside.name)
         return False
     manifest = read_manifest(folder)
     held = {key: manifest.get(key) for key in purpose}
     if held != dict(purpose):
         other = [f"{key} {held[key]} instead of {purpose[key]}" for key in purpose if held[key] != purpose[key]]
-        raise StiltsError(f"{folder}: already holds another prepared encoder ({'; '.join(other)}); choose another")
+        raise StiltsError(f"{folder}: has another prepared encoder ({'; '.join(other)}); choose another folder")
     return True
 
 

@@ -43,7 +43,7 @@ def make_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedTokenizer
     if lacking := [name for name in needed if getattr(tokenizer, name) is None]:
         raise StiltsError(
             f"tokenizer {tokenizer.name_or_path} has no {' and no '.join(lacking)}, which an encoder with random "
-            "weights needs; name another encoder whose tokenizer it takes"
+            "weights needs; name another encoder to take the tokenizer from"
         )
     tokenizer.add_special_tokens(
         {"extra_special_tokens": [SENTINEL.format(number=number) for number in range(SENTINELS)]}
@@ -103,7 +103,7 @@ def _check(settings: ScratchSettings) -> None:
     if settings.hidden % settings.heads:
         raise StiltsError(f"scratch.heads is {settings.heads}, which does not divide scratch.hidden, {settings.hidden}")
     if settings.architecture == "encoder-decoder" and settings.layers % 2:
-        raise StiltsError(f"scratch.layers is {settings.layers}; an encoder-decoder has half of them in each half")
+        raise StiltsError(f"scratch.layers is {settings.layers}; an encoder-decoder needs an even number of layers")
 
 
 def _width(settings: ScratchSettings) -> int:

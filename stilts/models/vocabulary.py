@@ -102,7 +102,7 @@ def trim_model(model: "PreTrainedModel", kept: Sequence[int]) -> "PreTrainedMode
     pad = config.pad_token_id
     if pad is not None and (pad >= len(kept) or kept[pad] != pad):
         raise StiltsError(
-            f"encoder {config.name_or_path}: its padding token has the id {pad} behind other tokens, "
+            f"encoder {config.name_or_path}: its padding token has id {pad}, after other tokens, "
             "which a trimmed vocabulary cannot keep; set trim_vocabulary: false"
         )
     with torch.no_grad():
@@ -132,8 +132,8 @@ def assert_same_pieces(
         for text, one, other in zip(batch, before, after, strict=True):
             if one.ids != [kept[token] for token in other.ids]:
                 raise StiltsError(
-                    f"the trimmed vocabulary does not hold the text {shorten_text(text)}: it is cut into "
-                    f"{len(other.ids)} tokens that differ from the {len(one.ids)} of the whole vocabulary; "
+                    f"the trimmed vocabulary does not cover the text {shorten_text(text)}: it gives "
+                    f"{len(other.ids)} tokens that differ from the {len(one.ids)} of the full vocabulary; "
                     "prepare the encoder with this text"
                 )
 
@@ -165,8 +165,8 @@ def check_known(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str], name
     if unknown > UNKNOWN_SHARE * tokens:
         raise StiltsError(
             f"encoder {name}: its tokenizer does not know {100 * unknown / tokens:.0f} % of the tokens of the study's "
-            f"texts (at most {100 * UNKNOWN_SHARE:.0f} % may be), such as {', '.join(map(shorten_text, examples))}; "
-            "see whether its files are those of the encoder, or name another encoder or other languages"
+            f"texts (at most {100 * UNKNOWN_SHARE:.0f} % allowed), such as {', '.join(map(shorten_text, examples))}; "
+            "check that its files are those of the encoder, or name another encoder or other languages"
         )
 
 
@@ -177,7 +177,7 @@ def _check_unicode(texts: Iterable[str]) -> None:
         except UnicodeEncodeError as error:
             raise StiltsError(
                 f"the text {shorten_text(text)} holds half of a surrogate pair at character {error.start + 1}, "
-                "which no tokenizer takes; mend or leave out the example"
+                "which no tokenizer accepts; correct or remove the example"
             ) from error
 
 

@@ -57,7 +57,7 @@ def train_together(run: Run, plan: "Plan") -> None:
     folder.mkdir(parents=True)
     request = folder / "request.json"
     request.write_text(json.dumps(_request(run, plan)))
-    log.info("%s: trains in %d processes, whose output is in %s", run.id, count, folder)
+    log.info("%s: trains in %d processes; their output is in %s", run.id, count, folder)
     with process_group() as group, ExitStack() as stack:
         members = [_start(rank, plan, request, group, stack) for rank in range(count)]
         failed = _wait(members)
@@ -90,7 +90,7 @@ def _check_gpus(processes: int) -> None:
 
     gpus = torch.cuda.device_count()
     if torch.cuda.is_available() and gpus < processes:
-        raise StiltsError(f"schedule.processes is {processes}, but there are {gpus} GPUs here; lower it to {gpus}")
+        raise StiltsError(f"schedule.processes is {processes}, but this machine has {gpus} GPUs; lower it to {gpus}")
 
 
 def _start(rank: int, plan: "Plan", request: Path, group: int, stack: ExitStack) -> _Member:
@@ -135,7 +135,7 @@ def _reason(failed: list[_Member], members: list[_Member]) -> str:
         return told[0]
     first = min(failed, key=lambda each: each.process.returncode)  # ended by a signal: negative
     place = f"process {first.rank + 1} of the {len(members)} that train together"
-    what = f"What it printed: {first.output}; the training goes on from its last saved state with the same command"
+    what = f"Its output: {first.output}; the same command resumes from the last saved state"
     if ended := ended_by_signal(first.process.returncode):
         return f"{place} was ended by {ended}. {what}"
-    return f"{place} failed: {first.lines[-1] if first.lines else 'it said nothing'}. {what}"
+    return f"{place} failed: {first.lines[-1] if first.lines else 'it printed nothing'}. {what}"

@@ -222,7 +222,7 @@ def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: in
         texts.setdefault(row.get("lang", ALL_LANGUAGES), []).append(row["text"])
     found = [block for language, own in texts.items() for block in _cut(own, tokenizer, length, language)]
     if not found:
-        raise StiltsError(f"{CONFIG}: {len(rows)} texts make no block of {length} tokens; give more text")
+        raise StiltsError(f"{CONFIG}: {len(rows)} texts are too few for a block of {length} tokens; add more text")
     return found
 
 

@@ -32,9 +32,9 @@ def complete(run: Run, plan: "Plan") -> Record:
     store = plan.checkout.store()
     with plan.checkout.lock(run.id):
         if record := store.find(run.id):
-            log.info("%s: recorded, not run again", run.id)
+            log.info("%s: already recorded, not run again", run.id)
             return record
-        log.info("%s: runs, since it has no record", run.id)
+        log.info("%s: starts, since it has no record", run.id)
         return _do(run, plan)
 
 
@@ -61,7 +61,7 @@ def _weights(run: Run, plan: "Plan") -> State:
     """Return a run's checkpoint; if it is missing, repeat the run. The lock keeps others from discarding it."""
     with plan.checkout.lock(run.id):
         if not plan.checkout.checkpoints.intact(run.id):
-            log.info("%s: runs, since the next phase needs its checkpoint and there is none", run.id)
+            log.info("%s: starts, since the next phase needs its checkpoint, which is missing", run.id)
             _do(run, plan)
         return plan.checkout.checkpoints.load(run.id)
 

@@ -35,16 +35,16 @@ def find_checkpoint(checkout: "Checkout", name: str) -> str:
     if name in found or len(found) == 1:
         return name if name in found else found[0]
     if found:
-        raise StiltsError(f"'{name}' begins the ids of {len(found)} checkpoints; give more of one: {', '.join(found)}")
+        raise StiltsError(f"'{name}' begins the ids of {len(found)} checkpoints; give more of it: {', '.join(found)}")
     record = checkout.store().find(name)
     if record is None:
         raise UnknownName(f"checkpoint in {checkout.checkpoints.root}", name, standing)
     if record.run.phase == "zero-shot":
         parents = ", ".join(record.run.parents) or "none: it predicts with the public encoder"
-        raise StiltsError(f"{name} is an evaluation and leaves no weights; its parent's checkpoint: {parents}")
+        raise StiltsError(f"{name} is an evaluation and has no weights; export its parent's checkpoint: {parents}")
     raise StiltsError(
-        f"the checkpoint of {name} is gone, as checkpoints go once all that starts from them is recorded; set "
-        "schedule.keep_checkpoints to all in the study before it runs"
+        f"the checkpoint of {name} does not exist; checkpoints are deleted once all runs that start from them are "
+        "recorded, unless the study sets schedule.keep_checkpoints to all before it runs"
     )
 
 
@@ -87,7 +87,7 @@ def _require(checkout: "Checkout", record: Record) -> None:
     run, study = record.run, record.provenance.study
     for what, place in (("suite", checkout.suite_folder(run)), ("encoder", checkout.encoder_folder(run))):
         if not place.is_dir():
-            raise StiltsError(f"{what} {place} of run {run.id} is not here; `stilts prepare {study}` makes it")
+            raise StiltsError(f"{what} {place} of run {run.id} does not exist; `stilts prepare {study}` builds it")
 
 
 def _write_model(checkout: "Checkout", run: Run, folder: Path) -> None:

@@ -96,8 +96,8 @@ def _read_toc(root: Path) -> dict:
         _Toc.model_validate(content)
     except ValidationError as error:
         raise StiltsError(
-            f"table of contents {path}: {reasons(error)}; it has a root and parts with chapters, each with its file: "
-            f"restore it, git checkout -- {path.name}"
+            f"table of contents {path}: {reasons(error)}; it needs a root and parts with chapters, each with its file; "
+            f"restore it: git checkout -- {path.name}"
         ) from None
     return content
 
@@ -152,7 +152,7 @@ def _said() -> Iterator[None]:
     except OSError as error:
         place = error.filename2 or error.filename or "its folder"
         raise StiltsError(
-            f"the book cannot be put together: {place}: {error.strerror or error}; free space or permit writing, then "
+            f"the book cannot be assembled: {place}: {error.strerror or error}; free disk space or allow writing, then "
             "run the same command again"
         ) from error
 
@@ -201,7 +201,7 @@ def _built(state: Path) -> _Built | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s holds nothing of the last build (%s): the book is built from the start", state, _kind(error))
+        log.warning("%s has no usable state of a build (%s); the book is built from scratch", state, _kind(error))
         return None
 
 
@@ -221,7 +221,7 @@ def _source(root: Path, page: str) -> Path | None:
 def _require_sources(root: Path) -> None:
     missing = [page for page in list_toc_pages(root) if _source(root, page) is None]
     if missing:
-        raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` makes them")
+        raise StiltsError(f"pages of _toc.yml that do not exist: {', '.join(missing)}; `make book` builds them")
 
 
 def _run_jupyter_book(root: Path) -> None:
@@ -233,7 +233,7 @@ def _run_jupyter_book(root: Path) -> None:
         # Sphinx reports warnings only for pages that it reads, so the next build must read all pages again.
         shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
         if ended := ended_by_signal(done.returncode):
-            raise StiltsError(f"Jupyter Book was ended by {ended}; the same command goes on")
+            raise StiltsError(f"Jupyter Book was ended by {ended}; run the same command again")
         raise StiltsError(f"Jupyter Book failed:\n{_complaints(done.stdout + done.stderr)}")
 
 
@@ -334,7 +334,7 @@ def _link_problem(path: Path, link: str, pages: Mapping[Path, _Page]) -> str | N
         return None if parts.scheme in ("http", "https", "mailto") else f"link {link} is neither local nor web"
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
     if not target.is_file():
-        return f"link {link} leads nowhere"
+        return f"link {link} leads to no page"
     anchor = unquote(parts.fragment)
     if anchor and target in pages and anchor not in pages[target].anchors:
         return f"link {link} names an anchor that its page does not have"

@@ -108,16 +108,16 @@ def submit(plan: "Plan", folder: Path, *, partial: bool = False) -> Submission:
         `partial` is not set, or there are none; if the folder exists or cannot be written.
     """
     if plan.study.data.suite != SUITE:
-        raise StiltsError(f"the leaderboard takes the tasks of suite '{SUITE}'; study '{plan.study.name}' is of suite "
+        raise StiltsError(f"the leaderboard needs tasks of suite '{SUITE}'; study '{plan.study.name}' uses suite "
                           f"'{plan.study.data.suite}'")  # fmt: skip
     require_new(folder)
     suite = plan.suite_folder
     if not suite.is_dir():
-        raise StiltsError(f"suite {suite} is not here; `stilts prepare {plan.reference}` builds it")
+        raise StiltsError(f"suite {suite} does not exist; `stilts prepare {plan.reference}` builds it")
     submission = collect(plan, suite)
     if submission.gaps and not partial:
         listed = "\n".join(f"- {gap}" for gap in submission.gaps)
-        raise StiltsError(f"this would be no whole submission:\n{listed}\nWith --partial what is there is written.")
+        raise StiltsError(f"the submission would be incomplete:\n{listed}\nUse --partial to write what exists.")
     if not submission.files:
         raise StiltsError(f"study '{plan.study.name}' has no predictions for any task of the leaderboard")
     about = _manifest(plan, submission, suite)

@@ -29,10 +29,10 @@ def check_regular(path: Path) -> int:
         state = path.stat()
     except OSError as error:
         what = "a link to nothing" if path.is_symlink() else f"cannot be read ({error.strerror or error})"
-        raise StiltsError(f"{path}: {what}; put the file there, or take it away") from error
+        raise StiltsError(f"{path}: {what}; put the file there, or remove it") from error
     if not stat.S_ISREG(state.st_mode):
         kind = _KINDS.get(stat.S_IFMT(state.st_mode), "no file")
-        raise StiltsError(f"{path}: {kind}, where a file should be; take it away, or put the file there")
+        raise StiltsError(f"{path}: {kind}, where a file should be; remove it, or put the file there")
     return state.st_size
 
 
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
-        raise StiltsError(f"{path}: cannot be read ({error.strerror or error}); may you read it?") from error
+        raise StiltsError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

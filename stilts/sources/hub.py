@@ -34,7 +34,7 @@ def available(root: Path) -> dict[str, list[str]]:
         folder = path.relative_to(root).parts[0]
         found.setdefault(_FOLDERS.get(folder, folder), set()).add(_split_of(path, root / folder))
     if not found:
-        raise StiltsError(f"{root}: no data set in the Hub's layout, <config>/<split>-*.parquet, is in this folder")
+        raise StiltsError(f"{root}: this folder holds no data set in the Hub's layout, <config>/<split>-*.parquet")
     return {config: sorted(found[config]) for config in sorted(found)}
 
 
@@ -140,7 +140,7 @@ def check_columns(place: str, present: Sequence[str], columns: Collection[str]) 
     if missing := sorted(set(columns) - set(present)):
         raise StiltsError(f"{place}: column {', '.join(missing)} is missing; it has {', '.join(present)}")
     if twice := sorted(name for name in set(columns) if present.count(name) > 1):
-        raise StiltsError(f"{place}: column {', '.join(twice)} stands twice; keep one of the two")
+        raise StiltsError(f"{place}: column {', '.join(twice)} occurs twice; keep one of the two")
 
 
 def _split_of(path: Path, config: Path) -> str:

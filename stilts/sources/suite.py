@@ -302,7 +302,7 @@ def _reusable(folder: Path, fingerprint: str) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir() or not ((folder / MANIFEST).exists() or any(folder.glob("*/*.parquet"))):
-        raise StiltsError(f"{folder}: holds something that is no suite; name a folder that is new or empty")
+        raise StiltsError(f"{folder}: holds something that is not a suite; name a new or empty folder")
     found = faults(folder)
     if found:
         if aside := set_aside(folder, "broken"):
@@ -353,7 +353,7 @@ def _write_table(table: Table, folder: Path) -> None:
     import pyarrow.parquet as pq
 
     if not len(table.rows):
-        raise StiltsError(f"{table.config}, {table.split}: no rows were made; leave the language out instead")
+        raise StiltsError(f"{table.config}, {table.split}: no rows were made; remove the language instead")
     path = folder / table.config / f"{table.split}-00000-of-00001.parquet"
     path.parent.mkdir(exist_ok=True)
     schema = table.features.arrow_schema

@@ -213,7 +213,7 @@ def _described(paths: Sequence[Path]) -> list[str]:
 
 def _check_rows(path: Path, rows: int) -> None:
     if rows > MOST_ROWS:
-        raise StiltsError(f"{path}: with it, the split says that it has {rows} rows; at most {MOST_ROWS} are read")
+        raise StiltsError(f"{path}: with this file the split has {rows} rows; at most {MOST_ROWS} are read")
 
 
 def _check_names(path: Path, schema: "pa.Schema", columns: Mapping[str, Kind]) -> None:
@@ -267,8 +267,8 @@ def _check_absent(path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]], abs
     """Raise StiltsError if an object has a column that the first one does not have."""
     for number, row in rows:
         if given := [name for name in absent if name in row]:
-            raise StiltsError(f"{path}, line {number}: '{given[0]}' stands here, but not in the first line; it should "
-                              "stand in every line or in none")  # fmt: skip
+            raise StiltsError(f"{path}, line {number}: '{given[0]}' occurs here, but not in the first line; it should "
+                              "occur in every line or in none")  # fmt: skip
 
 
 def _text_of(row: Mapping[str, Any], name: str, path: Path, line: int) -> str:

@@ -42,7 +42,7 @@ class Checkpoints:
         if _matches(folder):
             return True
         if aside := set_aside(folder):
-            log.warning("checkpoint %s is damaged; set aside as %s, it will be made again", run_id, aside.name)
+            log.warning("checkpoint %s is damaged; it was set aside as %s and will be made again", run_id, aside.name)
         return False
 
     def save(self, run_id: str, state: dict, notes: Mapping[str, Any] | None = None) -> None:
@@ -68,7 +68,7 @@ class Checkpoints:
                 save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
                 (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
         except (OSError, SafetensorError) as error:
-            raise StiltsError(f"cannot write checkpoint {folder}: {error}; free space and run again") from error
+            raise StiltsError(f"cannot write checkpoint {folder}: {error}; free disk space and run again") from error
 
     def load(self, run_id: str) -> dict:
         """Return a run's state; StiltsError if there is none."""

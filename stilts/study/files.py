@@ -56,9 +56,9 @@ def _read_extended(
         Cache: file -> its merged settings.
     """
     if path in opened:
-        raise StiltsError(f"{opened[0]}: it extends itself, by way of {', '.join(each.stem for each in opened[1:])}")
+        raise StiltsError(f"{opened[0]}: it extends itself through {', '.join(each.stem for each in opened[1:])}")
     if len(opened) > MOST_EXTENDED:
-        raise StiltsError(f"{opened[0]}: it extends more than {MOST_EXTENDED} studies, one by way of the other")
+        raise StiltsError(f"{opened[0]}: it extends a chain of more than {MOST_EXTENDED} studies")
     if path not in read:
         own = _read_mapping(path)
         names = _extended(path, own.pop(EXTENDS, None))
@@ -76,7 +76,7 @@ def _extended(path: Path, given: Any) -> list[str]:
     names = [] if given is None else [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise StiltsError(
-            f"{path}: extends: it names a study or a list of studies, as in `extends: pocket` (got {shortened(given)})"
+            f"{path}: extends: must be a study or a list of studies, as in `extends: pocket` (got {shortened(given)})"
         )
     return names
 
@@ -95,7 +95,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     content = read_yaml(path, "study file")
     if not isinstance(content, dict):
         holds = "nothing" if content is None else f"a {type(content).__name__}"
-        raise StiltsError(f"{path}: a study file is a mapping of settings, this one holds {holds}")
+        raise StiltsError(f"{path}: a study file must be a mapping of settings, but this one holds {holds}")
     return content
 
 

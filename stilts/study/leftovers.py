@@ -45,8 +45,8 @@ def scratch_folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=part_of(Path("x")).suffix))
     except OSError as error:
         raise StiltsError(
-            f"no folder for temporary files can be made: {error.strerror or error}; free space, or set TMPDIR to a "
-            "folder that can be written"
+            f"cannot create a folder for temporary files: {error.strerror or error}; free disk space, or set TMPDIR to "
+            "a writable folder"
         ) from error
     try:
         yield folder
@@ -68,7 +68,7 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
             remove(path)
         except OSError as error:
             raise StiltsError(
-                f"{path}, which a killed process has left, cannot be removed: {error.strerror}; permit it, or remove it"
+                f"{path}, left by a killed process, cannot be removed: {error.strerror}; allow it, or remove it"
             ) from error
     return removed
 

@@ -98,7 +98,7 @@ def _acquire(lock: FileLock, path: Path, name: str) -> None:
             last, since = sign, now
         if now - since >= PATIENCE_SECONDS:
             raise StiltsError(
-                f"lock {path} of {name} is held by {_holder(path)}, without a sign of life for "
+                f"lock {path} of {name} is held by {_holder(path)}, which has shown no activity for "
                 f"{(now - since) / 60:.0f} minutes. If that process hangs, end it; if it or its machine is dead, "
                 "remove the file. Then run the same command again"
             )
@@ -118,7 +118,7 @@ def _holder(path: Path) -> str:
         note = json.loads(path.read_text(encoding="utf-8"))
         return f"process {note['process']} on {note['machine']} since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "a process that has not left its name"
+        return "an unknown process"
 
 
 def _give_signs(path: Path, ended: threading.Event) -> None:
@@ -142,14 +142,14 @@ def _said(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_LOCKS:
             raise StiltsError(
-                f"lock {path}: the file system there has no file locks ({error.strerror}), and without them two "
-                "processes would write the same files; have it mounted with locks (Lustre: -o flock; NFS: its lock "
-                "service), or set STILTS_RUNS to a folder on another one"
+                f"lock {path}: its file system does not support file locks ({error.strerror}), so two processes could "
+                "write the same files; mount it with locks (Lustre: -o flock; NFS: its lock service), or set "
+                "STILTS_RUNS to a folder on another file system"
             ) from error
         if error.errno in DENIED and path.exists():
             raise StiltsError(
-                f"lock {path} may not be opened ({error.strerror}): it is a file of user {_user(path)}; have it "
-                "permitted (chmod g+w), or set STILTS_RUNS to a folder of your own"
+                f"lock {path} cannot be opened ({error.strerror}): it belongs to user {_user(path)}; ask for write "
+                "permission (chmod g+w), or set STILTS_RUNS to a folder of your own"
             ) from error
         raise
 

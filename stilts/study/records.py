@@ -208,7 +208,7 @@ class Store:
                 raise StiltsError(f"{error}; restore the committed files: git checkout -- '{both}'") from None
             aside = filter(None, map(set_aside, (path, path.with_suffix(".parquet"))))
             if names := [file.name for file in aside]:
-                log.warning("%s; set aside as %s, the run will be done again", error, " and ".join(names))
+                log.warning("%s; it was set aside as %s, and the run will be repeated", error, " and ".join(names))
             return None
 
 

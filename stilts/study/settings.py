@@ -49,13 +49,13 @@ Line = Annotated[str, Field(max_length=1000)]
 
 def _unlike(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if repeated := [value for value, count in Counter(values).items() if count > 1]:
-        raise ValueError(f"{', '.join(map(str, repeated[:5]))} stands there more than once")
+        raise ValueError(f"{', '.join(map(str, repeated[:5]))} is listed more than once")
     return values
 
 
 def _fits_a_path(path: str) -> str:
     if "\0" in path or any(len(part.encode(errors="replace")) > MOST_PATH_PART for part in path.split("/")):
-        raise ValueError(f"no folder has such a name: a part has more than {MOST_PATH_PART} bytes, or a null character")
+        raise ValueError(f"not a valid path: a part has more than {MOST_PATH_PART} bytes, or a null character")
     return path
 
 
@@ -78,7 +78,7 @@ class Settings(BaseModel):
         fits = cls.model_fields[str(info.field_name)].annotation is bool
         parts = value if isinstance(value, list | tuple) else [value]
         if not fits and any(isinstance(part, bool) for part in parts):
-            raise ValueError("true and false (in YAML also yes, no, on, off) do not fit here")
+            raise ValueError("must not be true or false (in YAML also yes, no, on, off)")
         return value
 
 
@@ -318,7 +318,7 @@ class MeasureSettings(Settings):
     @model_validator(mode="after")
     def _tasks_are_measured(self) -> "MeasureSettings":
         if self.tasks and not (self.similarity or self.complexity):
-            raise ValueError("tasks are named, but nothing is measured of them; add similarity: {} or complexity: {}")
+            raise ValueError("tasks are named, but no measure; add similarity: {} or complexity: {}")
         return self
 
 
@@ -458,7 +458,7 @@ class Study(Settings):
                 named = ", ".join(each.all_tasks)
                 raise ValueError(f"condition {each.name}: it is the baseline, but has tasks ({named}); rename it")
             if each.before and not all([*each.before, each.tasks]):
-                raise ValueError(f"condition {each.name}: every stage, `tasks` among them, needs a task")
+                raise ValueError(f"condition {each.name}: every stage, including `tasks`, needs a task")
             if each.adapters in ("then-full", "continued") and not each.tasks:
                 raise ValueError(f"condition {each.name}: adapters '{each.adapters}' need a task to train on first")
             _check_changes(each.target_training, f"target_training of condition {each.name}")
@@ -468,7 +468,7 @@ class Study(Settings):
     def _conditions_differ(self) -> "Study":
         names = Counter(entry if isinstance(entry, str) else entry.name for entry in self.intermediates)
         if repeated := sorted(name for name, count in names.items() if count > 1):
-            raise ValueError(f"intermediates: {', '.join(repeated)} stands there more than once; a name means one run")
+            raise ValueError(f"intermediates: {', '.join(repeated)} is listed more than once; names must be unique")
         return self
 
     @model_validator(mode="after")

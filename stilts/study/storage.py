@@ -45,7 +45,7 @@ def readable(path: Path, what: str) -> Iterator[None]:
 
 def _reason(error: OSError, place: Path) -> str:
     if isinstance(error, PermissionError):
-        return f"permission denied; ask its owner{_owner(place)} to permit it, or name another folder by STILTS_RUNS"
+        return f"permission denied; ask its owner{_owner(place)} for access, or set STILTS_RUNS to another folder"
     return error.strerror or str(error)
 
 
@@ -80,8 +80,8 @@ def names_in(folder: Path, suffix: str, what: str) -> set[str]:
     except FileNotFoundError:
         return set()
     except NotADirectoryError:
-        raise StiltsError(f"{what} {folder} is or lies in a file, and must be a folder; remove the file, or name "
-                          "another folder by STILTS_RUNS") from None  # fmt: skip
+        raise StiltsError(f"{what} {folder} must be a folder, but it is or lies in a file; remove the file, or set "
+                          "STILTS_RUNS to another folder") from None  # fmt: skip
 
 
 def share(folder: Path) -> None:
@@ -148,7 +148,7 @@ def digest(content: Any) -> str:
 def require_new(folder: Path) -> None:
     """Raise StiltsError if a path exists."""
     if folder.exists():
-        raise StiltsError(f"{folder} exists already; name a folder that does not")
+        raise StiltsError(f"{folder} already exists; name a new folder")
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
         with make_folder(folder) as part:
             yield part
     except (OSError, *errors) as error:
-        raise StiltsError(f"cannot write {what} {folder}: {error}; free space or name another folder") from error
+        raise StiltsError(f"cannot write {what} {folder}: {error}; free disk space or name another folder") from error
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

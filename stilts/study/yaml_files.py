@@ -46,7 +46,7 @@ def read_yaml(path: Path, what: str) -> Any:
 def _read_text(path: Path, what: str) -> str:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise StiltsError(f"cannot read {what} {path}: it is no ordinary file")
+            raise StiltsError(f"cannot read {what} {path}: it is not a regular file")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -73,7 +73,7 @@ def _check_depth(text: str) -> None:
     for event in yaml.parse(text, _Loader):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         if depth > MOST_DEPTH:
-            raise _fault(f"more than {MOST_DEPTH} mappings and lists stand in one another", event.start_mark)
+            raise _fault(f"more than {MOST_DEPTH} mappings and lists are nested", event.start_mark)
 
 
 def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
@@ -96,12 +96,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             return super().construct_object(node, deep)
         except _CONVERSIONS as error:
             kind = node.tag.rsplit(":", 1)[-1]
-            raise _fault(f"{shortened(node.value)} is no {kind} ({error})", node.start_mark) from None
+            raise _fault(f"{shortened(node.value)} is not a valid {kind} ({error})", node.start_mark) from None
 
     def _unfolded(self, node: yaml.Node, known: dict[int, tuple[int, int]], opened: set[int]) -> tuple[int, int]:
         """Return number of values and depth of a node, aliases expanded; `opened` are the ids of its parents."""
         if id(node) in opened:
-            raise _fault("an alias stands for a mapping or list that it is a part of", node.start_mark)
+            raise _fault("an alias refers to a mapping or list that contains it", node.start_mark)
         if id(node) in known:
             return known[id(node)]
         if isinstance(node, yaml.MappingNode):
@@ -114,7 +114,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         opened.discard(id(node))
         count, depth = 1 + sum(values for values, _ in inside), 1 + max((deep for _, deep in inside), default=0)
         if count > MOST_VALUES or depth > MOST_DEPTH + 1:
-            raise _fault("its aliases unfold to more than a study can mean", node.start_mark)
+            raise _fault("its aliases expand to more values than a study can have", node.start_mark)
         known[id(node)] = count, depth
         return count, depth
 
@@ -122,9 +122,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         lines: dict[Hashable, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _fault("a key is a mapping or list; keys are text", key.start_mark)
+                raise _fault("a key is a mapping or list; keys must be text", key.start_mark)
             value = key.value if key.tag == _MERGE else self.construct_object(key)
             line = key.start_mark.line + 1
             if value in lines:
-                raise _fault(f"key {shortened(value)} stands twice, first in line {lines[value]}", key.start_mark)
+                raise _fault(f"key {shortened(value)} occurs twice, first in line {lines[value]}", key.start_mark)
             lines[value] = line

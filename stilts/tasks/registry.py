@@ -254,7 +254,7 @@ def get_intermediate(reference: str) -> Task:
         raise UnknownName("intermediate task", reference, INTERMEDIATES)
     task = INTERMEDIATES[name]
     if language and task.multilingual:
-        raise StiltsError(f"intermediate task '{reference}': the data of '{name}' are one set in many languages")
+        raise StiltsError(f"intermediate task '{reference}': '{name}' is one data set in many languages; name it alone")
     return replace(task, source_language=language or SOURCE_LANGUAGE)
 
 
@@ -269,13 +269,13 @@ def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_language
     for task in tasks:
         if task.by_source and not source_languages:
             raise StiltsError(
-                f"intermediate task '{task.reference}': the suite has it only beside data.source_languages; set them, "
+                f"intermediate task '{task.reference}': the suite has it only with data.source_languages; set them, "
                 "for example [de]"
             )
         if spoilt := [name for name in targets if name in task.tests_of]:
             raise StiltsError(
-                f"intermediate task '{task.reference}' has the rows on which {' and '.join(spoilt)} would be tested; "
-                "take the task or the target out of the study"
+                f"intermediate task '{task.reference}' contains the test rows of {' and '.join(spoilt)}; "
+                "remove the task or the target from the study"
             )
 
 
@@ -302,7 +302,7 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
             get_intermediate(task)
         if entry.name in known and entry.name not in map(task_name, entry.all_tasks):
             raise StiltsError(
-                f"condition {entry.name}: it is called like the task '{entry.name}', but trains on "
+                f"condition {entry.name}: it has the name of the task '{entry.name}', but trains on "
                 f"{', '.join(entry.all_tasks) or 'none'}; rename it"
             )
         return entry

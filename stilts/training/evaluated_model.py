@@ -66,7 +66,7 @@ class EvaluatedModel:
         layer, count = -1 if self._layer is None else self._layer, len(self.layers)
         if not 1 <= abs(layer) <= count:
             raise StiltsError(
-                f"evaluation.retrieval_layer is {layer}; this encoder has the layers 1 to {count}, "
+                f"evaluation.retrieval_layer is {layer}; this encoder has layers 1 to {count}, "
                 f"or -{count} to -1 counted from the last"
             )
         return self.layers[layer if layer < 0 else layer - 1]

@@ -64,7 +64,7 @@ class Gradients:
             if bound == self.batch_tokens:
                 return self.processes.all_reduce(loss, self.model.parameters())
             log.warning(
-                "the memory of %s is full; from update %d on at most %d tokens go through in one pass",
+                "the memory of %s is full; from update %d on, a pass has at most %d tokens",
                 self.model.device, update, bound,
             )  # fmt: skip
             self.batch_tokens = bound
@@ -122,5 +122,5 @@ def _half(task: str, form: TrainedFormat, parts: Sequence[Input]) -> int:
         what = "one input"
     raise StiltsError(
         f"task '{task}': {what} of up to {longest} tokens does not fit into the device's memory; lower {remedy}, set "
-        "gradient_checkpointing to true or precision to bf16, or train less of the encoder (frozen_layers)"
+        "gradient_checkpointing to true or precision to bf16, or train fewer layers (frozen_layers)"
     )

@@ -117,7 +117,7 @@ def _update(state: TrainingState, task: str, data: EncodedSplit, positions: Sequ
     state.model.train()
     loss = state.gradients.compute(task, data.form, parts, number)
     if not math.isfinite(loss):
-        raise StiltsError(f"loss of task '{task}' is {loss}; lower the learning rate or look at its examples")
+        raise StiltsError(f"loss of task '{task}' is {loss}; lower the learning rate or check its examples")
     trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, clip)
     state.optimizer.step()

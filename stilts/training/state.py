@@ -105,7 +105,7 @@ class TrainingState:
         """Load a saved state; StiltsError if its model has other weights."""
         weights = _part(tensors, "weights")
         if weights.keys() != copy_trained_weights(self.model).keys():
-            raise StiltsError("the saved state of this training is of a model with other weights")
+            raise StiltsError("the saved state of this training belongs to a model with other weights")
         self.model.load_state_dict(weights, strict=False)
         moments: dict[int, Tensors] = {}
         for name, value in _part(tensors, "moments").items():
@@ -173,11 +173,11 @@ class SavedStates:
             elif unknown := self._unknown(done):
                 self._checkpoints.discard(_name(done))
                 log.warning(
-                    "%s: the state after update %d is of another version of stilts (%s) and is removed",
+                    "%s: the state after update %d was saved by another version of stilts (%s) and is removed",
                     self.folder.name, done, unknown,
                 )  # fmt: skip
             else:
-                log.info("%s: training goes on after update %d, where it was interrupted", self.folder.name, done)
+                log.info("%s: training resumes after update %d, where it was interrupted", self.folder.name, done)
                 return done
         return 0
 

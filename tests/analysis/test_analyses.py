@@ -295,7 +295,7 @@ def test_examples_and_overlap_of_the_data_page(pages, root, monkeypatch):
     assert not set(keep_suite(TARGETS, "xtreme")) & set(table.columns)
     assert table[["intent", "ui-retrieval"]].to_numpy().tolist() == [[2, 0], [2, 2]]
     assert table.index.tolist() == ["en", "de"]
-    with pytest.raises(StiltsError, match="test set intent.de has rows 0 to 1; 'place' asks for 7"):
+    with pytest.raises(StiltsError, match="test set intent.de has rows 0 to 1, but 'place' is 7"):
         suite_report.show_examples(suite, "intent", ["de"], 7)
 
 

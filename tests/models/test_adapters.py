@@ -294,8 +294,8 @@ def test_continued_adapters_begin_as_they_ended_and_are_trained_on(trained, begu
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"rank": 4}, "adapters of which rank is 2, when its settings say 4; give both phases the same"),
-        ({"alpha": 16.0}, "adapters of which alpha is 3.0, when its settings say 16.0"),
+        ({"rank": 4}, "rank of the trained adapters is 2, but the settings say 4; use the same value in both"),
+        ({"alpha": 16.0}, "alpha of the trained adapters is 3.0, but the settings say 16.0"),
     ],
 )
 def test_adapters_of_other_settings_do_not_go_on(trained, begun, changes, message):
@@ -319,13 +319,13 @@ def test_continued_adapters_of_frozen_layers_stay_and_are_not_trained(trained, b
 
 def test_adapters_that_layers_lack_do_not_go_on(begun):
     fewer = begun(WITH_LORA.model_copy(update={"frozen_layers": 1})).state()
-    message = r"adapters that 6 layers lack, the first is encoder.layer.0.attention.output.dense; give it no fewer"
+    message = r"6 layers have no trained adapter, the first is encoder.layer.0.attention.output.dense; set frozen_"
     with pytest.raises(StiltsError, match=message):
         begun(WITH_LORA, fewer, goes_on=True)
 
 
 def test_what_cannot_be_is_said(trained, begun):
-    with pytest.raises(StiltsError, match="the checkpoint that this training goes on from has no adapters"):
+    with pytest.raises(StiltsError, match="the checkpoint that this training starts from has no adapters"):
         begun(WITH_LORA, begun(QUICK).state(), goes_on=True)
     with pytest.raises(StiltsError, match="BertModel has no linear layer that could take an adapter .* from number 2"):
         begun(WITH_LORA.model_copy(update={"frozen_layers": 2}))

@@ -245,7 +245,7 @@ def test_texts_are_parted_where_a_tokenizer_sets_no_token(tmp_path):
 def test_a_tokenizer_without_any_special_token_is_named(tmp_path):
     backend = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
-    with pytest.raises(StiltsError, match="no special token that could part the texts of a pair"):
+    with pytest.raises(StiltsError, match="no special token to separate the texts of a pair"):
         load_tokenizer(str(tmp_path))
 
 

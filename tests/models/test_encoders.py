@@ -102,7 +102,7 @@ def test_weights_that_are_cut_short_or_lack_a_part_are_refused(tiny, tmp_path):
     state = load(whole)
     del state["encoder.layer.1.output.dense.bias"]
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(StiltsError, match="weights lack 1 of the model's, the first is 'encoder.layer.1.output"):
+    with pytest.raises(StiltsError, match="1 of the model's weights are missing, first 'encoder.layer.1.output"):
         encoders.load_encoder(str(folder))
 
 
@@ -191,7 +191,7 @@ def test_a_complete_folder_is_reused_and_one_for_other_texts_refused(tiny, prepa
     before = {path.name: path.stat().st_mtime_ns for path in prepared.iterdir()}
     prepare_encoder(str(tiny), reversed([*TEXTS, TEXTS[0]]), prepared)
     assert {path.name: path.stat().st_mtime_ns for path in prepared.iterdir()} == before
-    with pytest.raises(StiltsError, match=f"{prepared}: already holds another prepared encoder .texts "):
+    with pytest.raises(StiltsError, match=f"{prepared}: has another prepared encoder .texts "):
         prepare_encoder(str(tiny), TEXTS[1:], prepared)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["prepared"]
 
@@ -206,7 +206,7 @@ def test_a_damaged_folder_is_set_aside_redone_and_said(tiny, prepared, caplog, n
     with caplog.at_level(logging.WARNING):
         prepare_encoder(str(tiny), TEXTS, prepared)
     assert f"{prepared} is damaged ({name} " in caplog.text
-    assert "set aside as prepared.damaged-1 and made again" in caplog.text
+    assert "set aside as prepared.damaged-1 and is made again" in caplog.text
     assert (prepared / name).read_bytes() == good
     assert prepared.with_name("prepared.damaged-1").is_dir()
 

@@ -96,7 +96,7 @@ def test_a_decoder_has_no_use_for_it(tmp_path):
     tokenizer = tiny.tokenizer()
     GPT2Model(GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
-    with pytest.raises(StiltsError, match="heads is 'pooler'.*no encoder but a decoder.*leave heads out"):
+    with pytest.raises(StiltsError, match="heads is 'pooler'.*not an encoder but a decoder.*remove heads"):
         classifier(tmp_path / "gpt2")
     with pytest.raises(ValueError, match="heads is 'pooler', which an encoder with random weights"):
         EncoderSettings(name="x", heads="pooler", scratch={"architecture": "encoder"})

@@ -64,7 +64,7 @@ def test_weights_come_from_the_seed_alone(tokenizer):
 
 @pytest.mark.parametrize(("settings", "message"), [
     (of("encoder", heads=3), "heads is 3, which does not divide scratch.hidden, 256"),
-    (of("encoder-decoder", layers=3), "layers is 3; an encoder-decoder has half of them in each half"),
+    (of("encoder-decoder", layers=3), "layers is 3; an encoder-decoder needs an even number of layers"),
     (of("encoder-decoder", parameters=1_000_000), "an encoder-decoder of 4 layers and hidden size 256 has at least"),
 ])  # fmt: skip
 def test_settings_that_fit_no_model_are_named(tokenizer, settings, message):
@@ -96,5 +96,5 @@ def test_a_prepared_one_has_the_named_encoders_tokenizer_and_nothing_else_of_it(
     before = (folder / "model.safetensors").stat().st_mtime_ns
     prepared.prepare_encoder(str(source), TEXTS, folder, scratch=settings)
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(StiltsError, match="already holds another prepared encoder"):
+    with pytest.raises(StiltsError, match="has another prepared encoder"):
         prepared.prepare_encoder(str(source), TEXTS, folder)

@@ -121,7 +121,7 @@ def test_trimming_is_exact_for_any_texts(small, texts):
 
 @pytest.mark.parametrize("text", ["Bathroom", "turn", "浴室", "a" * 99_999 + "b"])
 def test_a_text_with_other_pieces_is_named(whole, trimmed, kept, text):
-    with pytest.raises(StiltsError, match=f"does not hold the text '{text[:70]}.*prepare the encoder with this text"):
+    with pytest.raises(StiltsError, match=f"does not cover the text '{text[:70]}.*prepare the encoder with this text"):
         vocabulary.assert_same_pieces(whole, trimmed, kept, [STUDY[0], text])
 
 
@@ -168,7 +168,7 @@ def test_a_vocabulary_without_an_unknown_token_is_refused():
 
 def test_a_padding_token_behind_the_words_is_refused():
     model = XLMRobertaModel(_tiny(vocab_size=50, pad_token_id=40))
-    with pytest.raises(StiltsError, match="padding token has the id 40 .*trim_vocabulary: false"):
+    with pytest.raises(StiltsError, match="padding token has id 40 .*trim_vocabulary: false"):
         vocabulary.trim_model(model, [0, 1, 2, 3, 40])
 
 

@@ -233,8 +233,9 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
     assert command.wait() == 0, command.printed
     for line in (
         f"record {record} cannot be read (JSONDecodeError); set aside as {record.name}.corrupt-1",
-        f"checkpoint {checkpoint.name} is damaged; set aside as {checkpoint.name}.corrupt-1, it will be made again",
-        f"{prepared} is damaged (model.safetensors does not match its recorded SHA-256): set aside as",
+        f"checkpoint {checkpoint.name} is damaged; it was set aside as {checkpoint.name}.corrupt-1 and will be made "
+        "again",
+        f"{prepared} is damaged (model.safetensors does not match its recorded SHA-256); it was set aside as",
         f"job {third.id} runs: 1 of its 1 runs have no record",
     ):
         assert line in command.printed
@@ -312,7 +313,7 @@ def test_a_disk_without_room_for_the_encoder_is_said(tmp_path, encoder, monkeypa
     with mounted(disk, "size=120k"):
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
-        with pytest.raises(StiltsError, match=r"encoders/tiny-\w+: cannot be written .*make room and allow writing"):
+        with pytest.raises(StiltsError, match=r"encoders/tiny-\w+: cannot be written .*free disk space and allow"):
             prepare(plan)
         assert list((here.runs / "encoders").iterdir()) == []
         remount(disk, "size=16m")
@@ -334,7 +335,7 @@ def test_a_checkpoint_folder_that_is_a_file_is_said(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     import torch
 
-    with pytest.raises(StiltsError, match=r"cannot write checkpoint .*/checkpoints/run: .*; free space and run again"):
+    with pytest.raises(StiltsError, match=r"cannot write checkpoint .*/checkpoints/run: .*; free disk space and run"):
         Checkpoints(tmp_path / "checkpoints").save("run", {"weight": torch.zeros(2)})
 
 

@@ -307,7 +307,7 @@ def test_spans_and_tags_are_coded_term_by_term(place, task, language, terms):
 
 
 def test_a_task_with_too_few_examples_is_refused(place):
-    with pytest.raises(StiltsError, match=r"complexity of task 'para': it has 8 examples, and `first` .* takes 8"):
+    with pytest.raises(StiltsError, match=r"complexity of task 'para': `first` .* is 8, but the task has only 8"):
         measure(complexity_run("para", examples=8), place, None)
 
 

@@ -226,7 +226,7 @@ def test_retrieval_reads_the_chosen_layer(prepared, tmp_path, done):
 
 @pytest.mark.parametrize("layer", [0, 3, -3])
 def test_a_layer_that_the_encoder_has_not_is_named(prepared, tmp_path, layer):
-    with pytest.raises(StiltsError, match=f"retrieval_layer is {layer}; this encoder has the layers 1 to 2, or -2"):
+    with pytest.raises(StiltsError, match=f"retrieval_layer is {layer}; this encoder has layers 1 to 2, or -2"):
         fresh(prepared, tmp_path, evaluation={"retrieval_layer": layer})
 
 
@@ -387,9 +387,9 @@ def test_a_run_does_what_it_stands_on_first_and_computes_the_same(done, work, ca
     for run in chain:
         assert numbers(here.store().get(run.id)) == numbers(records[place(run)])
     assert [message for message in caplog.messages if "runs, since" in message] == [
-        f"{chain[2].id}: runs, since it has no record",
-        f"{chain[1].id}: runs, since the next phase needs its checkpoint and there is none",
-        f"{chain[0].id}: runs, since the next phase needs its checkpoint and there is none",
+        f"{chain[2].id}: starts, since it has no record",
+        f"{chain[1].id}: starts, since the next phase needs its checkpoint, which is missing",
+        f"{chain[0].id}: starts, since the next phase needs its checkpoint, which is missing",
     ]
 
 
@@ -399,7 +399,7 @@ def test_a_recorded_run_is_not_done_again(done, caplog):
     with no_training(), caplog.at_level(logging.INFO):
         for run in plan.runs:
             assert complete(run, plan) == records[place(run)]
-            assert f"{run.id}: recorded, not run again" in caplog.text
+            assert f"{run.id}: already recorded, not run again" in caplog.text
     assert {path: path.stat().st_mtime_ns for path in (here.runs / "records").iterdir()} == before
 
 
@@ -523,8 +523,8 @@ def test_a_damaged_checkpoint_is_set_aside_said_and_made_again(done, work, caplo
     harm(here.checkpoints.root / parent.id)
     with caplog.at_level(logging.INFO):
         assert numbers(complete(child, plan)) == numbers(records[place(child)])
-    assert f"checkpoint {parent.id} is damaged; set aside as {parent.id}.corrupt-1" in caplog.text
-    assert f"{parent.id}: runs, since the next phase needs its checkpoint" in caplog.text
+    assert f"checkpoint {parent.id} is damaged; it was set aside as {parent.id}.corrupt-1" in caplog.text
+    assert f"{parent.id}: starts, since the next phase needs its checkpoint" in caplog.text
     assert (here.runs / "records" / f"{parent.id}.json").read_bytes() == first
     assert [path.name for path in here.checkpoints.root.iterdir()] == [f"{parent.id}.corrupt-1"]
 
@@ -635,7 +635,7 @@ def check_all_is_whole(here: Checkout, plan: Plan, records: dict) -> None:
     "where, size, message",
     [
         (("target", "none", "intent"), 10, "cannot write to .*/progress: File too large; free space"),
-        (("target", "none", "intent"), 5_000, "cannot write checkpoint .*File too large.*; free space and run again"),
+        (("target", "none", "intent"), 5_000, "cannot write checkpoint .*File too large.*; free disk space and run"),
         (("zero-shot", "none", "ui-mining"), 1_000, "cannot write record .*File too large"),
     ],
 )

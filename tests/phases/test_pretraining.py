@@ -77,7 +77,7 @@ def test_texts_without_languages_are_joined_all(tokenizer):
 
 
 def test_too_little_text_is_named(tokenizer):
-    with pytest.raises(StiltsError, match="1 texts make no block of 32 tokens; give more text"):
+    with pytest.raises(StiltsError, match="1 texts are too few for a block of 32 tokens; add more text"):
         blocks([{"text": "a"}], tokenizer, LENGTH)
 
 

@@ -129,20 +129,20 @@ def test_a_checkpoint_is_found_by_the_beginning_of_its_id(here):
     assert find_checkpoint(here, "inter") == run_of(here, "intermediate").id
     with pytest.raises(UnknownName, match=r"unknown checkpoint in .* Did you mean 'target-nli\.slots"):
         find_checkpoint(here, "targt-nli.slots-s1")
-    with pytest.raises(StiltsError, match="'' begins the ids of 2 checkpoints; give more of one: intermediate-nli-s1"):
+    with pytest.raises(StiltsError, match="'' begins the ids of 2 checkpoints; give more of it: intermediate-nli-s1"):
         find_checkpoint(here, "")
 
 
 def test_a_run_without_weights_is_told_from_one_whose_weights_are_gone(here, tmp_path):
     evaluated, trained = run_of(here, "zero-shot"), run_of(here, "target")
-    with pytest.raises(StiltsError, match=f"is an evaluation and leaves no weights; its parent.*{trained.id}"):
+    with pytest.raises(StiltsError, match=f"is an evaluation and has no weights; export its parent.*{trained.id}"):
         find_checkpoint(here, evaluated.id)
     elsewhere = Checkout(here.root, runs=tmp_path)
     (tmp_path / "records").symlink_to(here.runs / "records")
     with pytest.raises(StiltsError, match="is gone, .* set schedule.keep_checkpoints to all"):
         find_checkpoint(elsewhere, trained.id)
     (tmp_path / "checkpoints").symlink_to(here.runs / "checkpoints")
-    with pytest.raises(StiltsError, match="is not here; `stilts prepare tiny` makes it"):
+    with pytest.raises(StiltsError, match="does not exist; `stilts prepare tiny` builds it"):
         export(elsewhere, trained.id, tmp_path / "model")
 
 
@@ -150,7 +150,7 @@ def test_a_folder_that_stands_or_cannot_be_written_is_left_alone(here, tmp_path)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StiltsError, match="exists already"):
         export(here, "target", tmp_path / "file")
-    with pytest.raises(StiltsError, match="cannot write model .*; free space or name another folder"):
+    with pytest.raises(StiltsError, match="cannot write model .*; free disk space or name another folder"):
         export(here, "target", tmp_path / "file" / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -93,7 +93,7 @@ def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_p
 def test_a_disk_without_room_for_the_book_s_pages_is_said(tmp_path):
     source = tmp_path / "job.ipynb"
     source.write_text("x" * 5000)
-    message = r"the book cannot be put together: .*: File too large; free space or permit writing, then run the same"
+    message = r"the book cannot be assembled: .*: File too large; free disk space or allow writing, then run the same"
     with largest_file(1000), pytest.raises(StiltsError, match=message):
         assemble(tmp_path, {PAGES[0]: source}, [])
     assert list((tmp_path / "runs" / "book" / "runs").iterdir()) == []
@@ -110,7 +110,7 @@ def test_what_stands_in_the_way_of_the_book_s_pages_is_said(tmp_path, wrong):
     (tmp_path / "analysis").mkdir()
     page = tmp_path / ("gone.ipynb" if wrong == "page" else "job.ipynb")
     analysis = tmp_path / ("gone" if wrong == "analysis" else "analysis")
-    with pytest.raises(StiltsError, match=r"the book cannot be put together: /.*: (No such file|Not a directory)"):
+    with pytest.raises(StiltsError, match=r"the book cannot be assembled: /.*: (No such file|Not a directory)"):
         assemble(tmp_path, {PAGES[0]: page}, [analysis])
 
 
@@ -200,7 +200,7 @@ def rebuilds_what_was_deleted(folder: Path, html: Path) -> None:
 
 def test_a_page_that_does_not_exist_is_named_before_anything_is_built(tiny):
     (tiny / "other.md").unlink()
-    with pytest.raises(StiltsError, match="pages of _toc.yml that do not exist: other; `make book` makes them"):
+    with pytest.raises(StiltsError, match="pages of _toc.yml that do not exist: other; `make book` builds them"):
         build(tiny)
     assert not (tiny / "_build").exists()
 
@@ -237,7 +237,7 @@ def test_each_problem_is_named(tmp_path):
         "index.html does not exist",
         "other.html: image data:, has no alt text",
         "other.html: link #gone names an anchor that its page does not have",
-        "other.html: link gone.html leads nowhere",
+        "other.html: link gone.html leads to no page",
         "other.html: link javascript:x() is neither local nor web",
         "other.html: link other.html#gone names an anchor that its page does not have",
         "other.html: loads //cdn.example.org/x.js from another host",

@@ -262,11 +262,11 @@ def test_everything_that_is_missing_is_listed_and_nothing_written(here, plan, tm
         submit(replace(plan, study=fewer), tmp_path / "sent")
     short = "12 rows in the suite, 2,000 in the official test set (data.sizes, or the data folder)"
     assert str(raised.value).splitlines() == [
-        "this would be no whole submission:",
+        "the submission would be incomplete:",
         "- xnli, ur: no predictions",
         *(f"- paws-x, {language}: {short}" for language in tiny.LANGUAGES),
         "- pan-x: not among the targets of study 'tiny'",
-        "With --partial what is there is written.",
+        "Use --partial to write what exists.",
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -329,7 +329,7 @@ def test_what_cannot_be_submitted_is_said(here, plan, tmp_path, problem):
     study, folder = plan.study, tmp_path / "sent"
     if problem == "suite":
         study = study.model_copy(update={"data": study.data.model_copy(update={"suite": "pocket"})})
-        message = "study 'tiny' is of suite 'pocket'"
+        message = "study 'tiny' uses suite 'pocket'"
     elif problem == "folder":
         folder.mkdir()
         message = "sent exists already"

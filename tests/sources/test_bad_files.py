@@ -155,7 +155,7 @@ def test_an_answer_outside_its_context_names_its_file(tmp_path):
     path_of(tmp_path, "google/xtreme/XQuAD.de/validation").unlink()
     _, second = put_parts(tmp_path, "google/xtreme/XQuAD.de/validation", times(question), [wrong])
     assert outcome(lambda: make("whole", "xquad", tmp_path)).startswith(
-        f"{second}, row 0 (id q7): answer ['7'] does not stand at offset [99] of its context")  # fmt: skip
+        f"{second}, row 0 (id q7): answer ['7'] is not at offset [99] of its context")  # fmt: skip
 
 
 def test_answers_that_a_translation_lost_are_left_out(tmp_path):
@@ -174,7 +174,7 @@ def test_ids_of_a_corpus_name_one_sentence(tmp_path):
     assert len(make("whole", "bucc2018", tmp_path)["bucc2018.de", "test"]) == 7  # one sentence has two partners
     put(tmp_path, "google/xtreme/bucc18.de/test", [*rows, {**rows[0], "source_sentence": "Anders"}])
     assert outcome(lambda: make("whole", "bucc2018", tmp_path)).startswith(
-        f"{path}, row 3: id 'de-0' stands in a row before with another sentence")  # fmt: skip
+        f"{path}, row 3: id 'de-0' occurs in an earlier row with another sentence")  # fmt: skip
 
 
 def test_a_letter_that_is_no_choice_is_named(tmp_path):
@@ -259,7 +259,7 @@ def test_more_rows_than_any_recipe_reads_are_refused(counts, tmp_path):
                 writer.write_table(million)
         assert path.stat().st_size < 100_000
     assert outcome(lambda: make("whole", "tatoeba", tmp_path)) == (
-        f"{paths[-1]}: with it, the split says that it has 6000000 rows; at most 5000000 are read")  # fmt: skip
+        f"{paths[-1]}: with this file the split has 6000000 rows; at most 5000000 are read")  # fmt: skip
 
 
 def test_few_rows_of_too_much_text_are_refused(tmp_path, monkeypatch):
@@ -293,7 +293,7 @@ def test_what_a_file_says_of_its_labels(metadata, message, tmp_path):
 
 def test_a_column_that_stands_twice_is_named(tmp_path):
     pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["a", "a"]), tmp_path / "a.parquet")
-    with pytest.raises(StiltsError, match=r"a\.parquet: column a stands twice"):
+    with pytest.raises(StiltsError, match=r"a\.parquet: column a occurs twice"):
         read_split([tmp_path / "a.parquet"], TEXTS)
 
 
@@ -441,7 +441,7 @@ def test_a_damaged_table_is_read_or_refused_in_one_line(changes, kept, tmp_path_
     (['{"a": "x"}', '{"a": "\\ud800"}'], "line 2: value"),
     (['{"a": "x"}', '{"a": " "}'], "line 2: id ' '; it should be a text that is not empty (column a)"),
     (['{"a": "x"}', '{"a": "y"}', '{"a": "x"}'], "line 3: id 'x'; it should be another than that of {path}, line 1"),
-    (['{"a": "x"}', '{"a": "y", "b": "z"}'], "line 2: 'b' stands here, but not in the first line"),
+    (['{"a": "x"}', '{"a": "y", "b": "z"}'], "line 2: 'b' occurs here, but not in the first line"),
     (['{"a": "x", "b": "y"}', '{"a": "y"}'], "line 2: 'b' is missing or null"),
     (['{"a": "x", "b": null}'], "line 1: 'b' is missing or null"),
 ])  # fmt: skip
@@ -465,10 +465,10 @@ def word(number: int | str, form: str = "x", tag: str = "X") -> str:
     (["# a", word(1), "", word(1), word(2, tag="FOO")], "line 5: tag 'FOO'; it should be one of ADJ, ADP"),
     ([word(1), word(2, tag="_")], "line 2: tag '_'; it should be one of"),
     ([word("1-2"), word(1, tag="FOO"), word(2, tag="FOO")], "line 2: tag 'FOO'"),
-    ([word("1-2"), word(1)], "line 1: there is no word 2 in its sentence"),
-    ([word("1-99999999999"), word(1)], "line 1: there is no word 2 in its sentence"),
+    ([word("1-2"), word(1)], "line 1: no word 2 in its sentence"),
+    ([word("1-99999999999"), word(1)], "line 1: no word 2 in its sentence"),
     ([word("2-1"), word(1), word(2)], "line 1: 2-1 ends before it begins"),
-    ([word("1-2")], "line 1: there is no word 1 in its sentence"),
+    ([word("1-2")], "line 1: no word 1 in its sentence"),
     ([word(1), word(1)], "line 2: a second word 1 in its sentence"),
     ([word(1), word(2, form="")], "line 2: no form"),
     ([word(1), word("²")], "line 2: invalid literal"),
@@ -483,7 +483,7 @@ def test_a_bad_line_of_a_treebank_is_named(lines, message, tmp_path):
 @pytest.mark.parametrize("lines", [[], [""], ["# nothing"]])
 def test_a_treebank_without_sentences_is_named(lines, tmp_path):
     path = put_text(tmp_path / "de_gsd-ud-test.conllu", *lines)
-    assert outcome(lambda: list(treebanks.read(path, "de"))) == f"{path}: no sentence; it is no CoNLL-U"
+    assert outcome(lambda: list(treebanks.read(path, "de"))) == f"{path}: no sentence; it is not CoNLL-U"
 
 
 def test_a_bad_tag_in_a_second_treebank_is_named_there(tmp_path):
@@ -509,10 +509,10 @@ def test_a_bad_line_of_ccg_is_named(lines, message, tmp_path):
 
 
 @pytest.mark.parametrize("ending, lines, message", [
-    ("de", ["de-1\tEins", "", "de-2"], "line 3: 'de-2'; it should be two columns"),
-    ("de", ["de-1\tEins", "\tZwei"], "line 2: '\\tZwei'; it should be two columns"),
-    ("de", ["de-1\tEins", "de 2\tZwei"], "line 2: 'de 2\\tZwei'; it should be two columns, an id without white space"),
-    ("de", ["de-1\tEins", "de-1\tZwei"], "line 2: id 'de-1' stands in a line before"),
+    ("de", ["de-1\tEins", "", "de-2"], "line 3: 'de-2'; it should be an id"),
+    ("de", ["de-1\tEins", "\tZwei"], "line 2: '\\tZwei'; it should be an id"),
+    ("de", ["de-1\tEins", "de 2\tZwei"], "line 2: 'de 2\\tZwei'; it should be an id without white space"),
+    ("de", ["de-1\tEins", "de-1\tZwei"], "line 2: id 'de-1' occurs in an earlier line"),
     ("gold", ["de-1\ten-1", "de-9\ten-1"], "line 2: pair de-9 en-1, but there is no sentence de-9"),
     ("gold", ["en-1\tde-1"], "line 1: pair en-1 de-1, but there is no sentence en-1"),
 ])  # fmt: skip
@@ -553,7 +553,7 @@ def breaks(**changed) -> dict:
     (breaks(sentence_breaks=None), r"sentence_breaks: .*got None"),
     (breaks(qas={}), r"qas: .*got \{\}"), ([], "Input should be an object"), ({"data": None}, r"data: .*got None"),
     ({}, "data: Field required"),
-    ({"data": [*breaks()["data"] * 2]}, "a question has the id 'q', which is empty or another's"),
+    ({"data": [*breaks()["data"] * 2]}, "a question has the id 'q', which is empty or repeated"),
 ])  # fmt: skip
 def test_a_bad_file_of_the_authors_is_named(document, message, tmp_path):
     path = put_text(tmp_path / "de.json", json.dumps(document))
@@ -565,4 +565,4 @@ def test_a_bad_file_of_the_authors_is_named(document, message, tmp_path):
 
 def test_json_that_is_nested_without_end_is_named(tmp_path):
     path = put_text(tmp_path / "de.json", "[" * 1_000_000)
-    assert outcome(lambda: lareqa.read_breaks(path)).startswith(f"{path}: no file of google-research-datasets/lareqa")
+    assert outcome(lambda: lareqa.read_breaks(path)).startswith(f"{path}: not a file of google-research-datasets/")

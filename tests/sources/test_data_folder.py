@@ -82,7 +82,7 @@ def test_what_a_link_leads_to_is_read_and_hashed(root, tmp_path, name):
 def test_a_circle_of_links_is_said(root, name):
     circle = root / name / "again"
     circle.symlink_to(root / name)
-    with pytest.raises(StiltsError, match=f"{circle}: this link leads in a circle, to a folder that it lies in"):
+    with pytest.raises(StiltsError, match=f"{circle}: this link leads to a folder that contains it"):
         named(root)
 
 
@@ -91,14 +91,14 @@ def test_a_link_to_nothing_is_said_whatever_is_asked(root, name):
     link = root / name
     link.symlink_to("/nowhere/at/all")
     for ask in (lambda: named(root), lambda: Suite(root).missing("tatoeba"), lambda: built(root)):
-        with pytest.raises(StiltsError, match=f"{link}: this link leads nowhere .*/nowhere/at/all.*; mend or"):
+        with pytest.raises(StiltsError, match=f"{link}: this link is broken .*/nowhere/at/all.*; repair or"):
             ask()
 
 
 def test_a_link_to_itself_is_said(root):
     link = root / "rajpurkar"
     link.symlink_to(link)
-    with pytest.raises(StiltsError, match=f"{link}: this link leads in a circle; mend or remove it"):
+    with pytest.raises(StiltsError, match=f"{link}: this link is circular; repair or remove it"):
         named(root)
 
 
@@ -106,7 +106,7 @@ def test_a_data_folder_that_is_no_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
     (tmp_path / "self").symlink_to("self")
-    for name, message in (("file", "is a file"), ("gone", "leads nowhere"), ("self", "leads in a circle")):
+    for name, message in (("file", "is a file"), ("gone", "is broken"), ("self", "is circular")):
         with pytest.raises(StiltsError, match=f"{tmp_path / name}: .*{message}"):
             named(tmp_path / name)
 
@@ -229,7 +229,7 @@ def test_a_wrong_memory_with_a_right_seal_is_found_before_a_suite_is_made(root, 
     sealed = content.model_copy(update={"seal": folder._seal(content.files)})
     memory().write_text(sealed.model_dump_json())
     assert named(root) != before
-    message = "the suite is named after; .* checksum was remembered wrongly, which is mended now; give the command"
+    message = "the suite is named after; .* cached checksum was wrong and is now corrected; run the command"
     with pytest.raises(StiltsError, match=message):
         built(root)
     assert not (root.parent / "suite").exists()
@@ -250,7 +250,7 @@ def test_a_file_that_changes_while_a_suite_is_made_is_said(root, monkeypatch):
 
 def test_a_folder_without_data_is_not_built_from(tmp_path):
     (tmp_path / "data").mkdir()
-    with pytest.raises(StiltsError, match="data folder .*data holds no data; `stilts fetch STUDY` gets the data"):
+    with pytest.raises(StiltsError, match="data folder .*data holds no data; `stilts fetch STUDY` downloads the data"):
         built(tmp_path / "data")
 
 

@@ -312,7 +312,7 @@ def test_offsets_are_moved_by_the_white_space_that_was_removed(before, answer, a
 def test_an_answer_elsewhere_is_an_error_that_names_file_and_row(root):
     put_squad(root)
     path = put(root, "google/xtreme/XQuAD.de/validation", qa("a", "Mai", "Mai", 0), qa("b", "Mai", "Juni", 0))
-    with pytest.raises(StiltsError, match=rf"{path}, row 1 \(id b\): answer \['Juni'\] does not stand at offset \[0\]"):
+    with pytest.raises(StiltsError, match=rf"{path}, row 1 \(id b\): answer \['Juni'\] is not at offset \[0\]"):
         built(root)
 
 
@@ -569,7 +569,7 @@ def test_without_data_the_suite_can_be_planned_and_not_built(folder, tmp_path):
     assert suite.fingerprint(Request(0)).startswith("not-fetched-")
     assert suite.fingerprint(Request(0)) == suite.fingerprint(Request(0)) != suite.fingerprint(Request(1))
     assert "data folder" in suite.missing("xnli")
-    with pytest.raises(StiltsError, match="`stilts fetch STUDY` gets the data"):
+    with pytest.raises(StiltsError, match="`stilts fetch STUDY` downloads the data"):
         suite.build(tmp_path / "suite", Request(0), report=print)
 
 
@@ -581,7 +581,7 @@ def test_an_unknown_task_is_said(root):
 def test_a_task_that_cannot_be_had_is_said_and_left_out(root):
     put_mnli(root)
     suite, said = built(root)
-    assert said[0] == "xnli: left out, the data folder lacks google/xtreme/XNLI/test"
+    assert said[0] == "xnli: skipped, the data folder lacks google/xtreme/XNLI/test"
     assert "mnli: 2 splits" in said
     assert manifest(suite)["left_out"]["qqp"] == {"all": "the data folder lacks nyu-mll/glue/qqp/train"}
 
@@ -764,8 +764,8 @@ def test_what_is_missing_by_source_language(root):
 
 
 @pytest.mark.parametrize("task, targets, sources, message", [
-    ("xquad-test.de", ["mlqa", "xquad", "lareqa"], ["de"], "'xquad-test.de' has the rows on which xquad and lareqa"),
-    ("xnli-dev", ["xnli"], [], "'xnli-dev': the suite has it only beside data.source_languages"),
+    ("xquad-test.de", ["mlqa", "xquad", "lareqa"], ["de"], "'xquad-test.de' contains the test rows of xquad and"),
+    ("xnli-dev", ["xnli"], [], "'xnli-dev': the suite has it only with data.source_languages"),
 ])  # fmt: skip
 def test_tasks_that_must_not_stand_in_a_study(task, targets, sources, message):
     with pytest.raises(StiltsError, match=message):

@@ -82,7 +82,7 @@ def test_who_holds_the_lock_on_a_folder_removes_all_that_was_left_of_it(tmp_path
 
 def test_no_place_for_temporary_files_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    message = "no folder for temporary files can be made: No such file or directory; free space, or set TMPDIR"
+    message = "cannot create a folder for temporary files: No such file or directory; free disk space, or set TMPDIR"
     with pytest.raises(StiltsError, match=message), scratch_folder():
         pass
 

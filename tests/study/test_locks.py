@@ -68,8 +68,8 @@ def test_a_holder_without_a_sign_of_life_is_not_waited_for(path, holder, monkeyp
     monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.3)
     os.kill(holder.pid, signal.SIGSTOP)
     message = (
-        rf"lock {path} of a study is held by process {holder.pid} on .*, without a sign of life for 0 minutes. If that "
-        "process hangs, end it; if it or its machine is dead, remove the file. Then run the same command again"
+        rf"lock {path} of a study is held by process {holder.pid} on .*, which has shown no activity for 0 minutes. "
+        "If that process hangs, end it; if it or its machine is dead, remove the file. Then run the same command again"
     )
     with pytest.raises(StiltsError, match=message), locks.hold(path, "a study"):
         pass
@@ -106,7 +106,7 @@ def test_a_file_system_without_locks_is_called_that(path, monkeypatch, number):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(filelock._unix.fcntl, "flock", flock)
-    message = rf"lock {path}: the file system there has no file locks \({os.strerror(number)}\), .* set STILTS_RUNS"
+    message = rf"lock {path}: its file system does not support file locks \({os.strerror(number)}\), .* set STILTS_RUNS"
     with pytest.raises(StiltsError, match=message), locks.hold(path, "a study"):
         pass
     path.touch()
@@ -126,7 +126,7 @@ def another_user():
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_another_user_s_lock_is_called_that(holder_of_root):
     path = holder_of_root
-    message = rf"lock {path} may not be opened \(Permission denied\): it is a file of user root; have it permitted"
+    message = rf"lock {path} cannot be opened \(Permission denied\): it belongs to user root; ask for write"
     with another_user():
         assert locks.is_held(path)
         with pytest.raises(StiltsError, match=message), locks.hold(path, "a study"):

@@ -152,7 +152,7 @@ def test_a_corrupt_record_is_set_aside_said_and_counts_as_not_done(store, caplog
     with caplog.at_level(logging.WARNING):
         assert RECORD.id not in store
     assert f"set aside as {RECORD.id}.json.corrupt-1" in caplog.text
-    assert "the run will be done again" in caplog.text
+    assert "the run will be repeated" in caplog.text
     assert {file.name: file.read_bytes() for file in store.root.iterdir()} == {
         f"{name}.corrupt-1": content for name, content in harmed.items()
     }

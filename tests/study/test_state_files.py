@@ -51,7 +51,7 @@ def test_a_table_of_contents_of_another_shape_is_one_line(tmp_path, content):
 def test_a_state_of_the_book_of_another_shape_means_that_it_is_built_again(tmp_path, content, caplog):
     (tmp_path / "state.json").write_text(content)
     assert _built(tmp_path / "state.json") is None
-    assert "holds nothing of the last build (it is empty or of another shape)" in caplog.text
+    assert "has no usable state of a build (it is empty or of another shape)" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["5", "[]", "{5: {}}", "a: 5", "a: {}", "a: {template: [x]}", "a: {template: 5}",
@@ -180,7 +180,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(here, monkeypatch, capsys, na
     (here.root / name).chmod(0o755)
     assert code == 1
     assert "Traceback" not in said
-    assert "permission denied; ask its owner (root) to permit it" in said
+    assert "permission denied; ask its owner (root) for access" in said
 
 
 def test_a_file_for_the_folder_of_runs_is_one_line(here, monkeypatch, capsys, tmp_path):
@@ -189,7 +189,7 @@ def test_a_file_for_the_folder_of_runs_is_one_line(here, monkeypatch, capsys, tm
     code, said = run_status(here, monkeypatch, capsys)
     assert code == 1
     place = tmp_path / "file" / "records"
-    assert f"error: folder of records {place} is or lies in a file, and must be a folder" in said
+    assert f"error: folder of records {place} must be a folder, but it is or lies in a file" in said
 
 
 # --- saved states of trainings ---------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_a_state_of_another_version_is_removed_and_said_and_an_older_one_serves(
     states.save("update-4", {"w": torch.zeros(2)}, NOTES)
     states.save("update-8", {"w": torch.zeros(2)}, None if change is None else NOTES | {"done": 8} | change)
     assert SavedStates(tmp_path / "run", 10).newest() == 4
-    assert "run: the state after update 8 is of another version of stilts (" in caplog.text
+    assert "run: the state after update 8 was saved by another version of stilts (" in caplog.text
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["update-4"]
 
 

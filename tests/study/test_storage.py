@@ -19,7 +19,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.records import CorruptRecord, OtherVersion, Store, read_record
 from stilts.study.storage import digest, make_folder, names_in, new_folder, set_aside, stands
 
-DENIED = r"cannot be read: permission denied; ask its owner \(root\) to permit it, or name another folder by STILTS_"
+DENIED = r"cannot be read: permission denied; ask its owner \(root\) for access, or set STILTS_RUNS to"
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_another_user_s_encoder_and_suite_are_not_called_damaged(tmp_path):
 def test_a_file_in_the_place_of_a_folder_is_called_that(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "records"):
-        with pytest.raises(StiltsError, match=r"folder of records .* is or lies in a file, and must be a folder"):
+        with pytest.raises(StiltsError, match=r"folder of records .* must be a folder, but it is or lies in a file"):
             Store(folder).names()
     assert Store(tmp_path / "none").names() == set()
     assert not stands(tmp_path / "file" / "inner", "thing")

@@ -509,7 +509,7 @@ def test_a_question_without_a_label_is_predicted_and_nothing_else(label, tokeniz
 
 
 def test_a_label_that_no_choice_has_is_named(tokenizer):
-    with pytest.raises(StiltsError, match="row 1: label is 2, but its 2 choices have the numbers 0 to 1"):
+    with pytest.raises(StiltsError, match="row 1: label is 2, but its 2 choices are numbered 0 to 1"):
         get_format("multiple_choice").encode(
             [choose("", ["a", "b", "c"], 2), choose("", ["a", "b"], 2)], tokenizer, 32
         )

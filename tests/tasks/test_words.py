@@ -148,7 +148,7 @@ def test_an_empty_word_without_anything_to_stand_for_it_is_named():
     backend = Tokenizer(models.WordLevel({"a": 0, "b": 1}))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-    with pytest.raises(StiltsError, match="makes no token of the word '' .* of the sentence 'a  b'"):
+    with pytest.raises(StiltsError, match="gives no token for the word '' .* from the sentence 'a  b'"):
         get_format("tagging").encode([{"tokens": ["a", "", "b"], "tags": [0, 0, 0]}], tokenizer, 64)
 
 

@@ -121,7 +121,7 @@ def test_a_process_that_is_killed_ends_all_and_the_training_goes_on_from_there(o
     alone = tiny.scheduled(plan, processes=1)  # how many processes go on does not matter
     with caplog.at_level(logging.INFO):
         record, _ = train(here, alone)
-    assert any("goes on after update" in line for line in caplog.messages)
+    assert any("resumes after update" in line for line in caplog.messages)
     assert record.provenance.examples == 40 * 48
 
 
@@ -136,5 +136,5 @@ def test_more_processes_than_gpus_are_refused(opened, monkeypatch):
     here, plan = opened("checkout", IN_PASSES, processes=4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(StiltsError, match="schedule.processes is 4, but there are 2 GPUs here; lower it to 2"):
+    with pytest.raises(StiltsError, match="schedule.processes is 4, but this machine has 2 GPUs; lower it to 2"):
         launch.train_together(plan.runs[0], plan)

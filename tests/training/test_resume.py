@@ -140,7 +140,7 @@ def test_a_training_that_was_killed_goes_on_to_equal_weights(copy, undisturbed, 
     run = run_of(plan)
     kill_before_update(here, update)
     assert [path.name for path in here.training_folder(run.id).iterdir()] == [f"update-{update}"]
-    assert f"{run.id}: training goes on after update {update}, where it was interrupted" in finish(
+    assert f"{run.id}: training resumes after update {update}, where it was interrupted" in finish(
         copy, undisturbed, caplog
     )
 
@@ -156,16 +156,16 @@ def test_a_damaged_state_is_set_aside_and_said_and_the_training_starts_again(cop
     weights = folder / "update-6" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     said = finish(copy, undisturbed, caplog)
-    assert "checkpoint update-6 is damaged; set aside as update-6.corrupt-1, it will be made again" in said
+    assert "checkpoint update-6 is damaged; it was set aside as update-6.corrupt-1 and will be made again" in said
     assert f"{folder.name}: the state after update 6 was damaged" in said
-    assert not any("goes on after" in line for line in said)
+    assert not any("resumes after" in line for line in said)
 
 
 def test_what_a_kill_left_of_a_state_half_written_does_not_matter(copy, undisturbed, caplog):
     part = interrupt_before_update(copy, 6) / ".update-7.part-1"
     part.mkdir()
     (part / "model.safetensors").write_bytes(b"half")
-    assert any("goes on after update 6" in line for line in finish(copy, undisturbed, caplog))
+    assert any("resumes after update 6" in line for line in finish(copy, undisturbed, caplog))
 
 
 def test_a_state_of_another_model_is_refused(copy):
@@ -219,7 +219,7 @@ class _NoState:
 
 def test_a_disk_that_is_full_is_said(tmp_path):
     (tmp_path / "run").write_text("")
-    with pytest.raises(StiltsError, match="cannot write checkpoint .*update-0.*; free space and run again"):
+    with pytest.raises(StiltsError, match="cannot write checkpoint .*update-0.*; free disk space and run again"):
         SavedStates(tmp_path / "run", minutes=0).save_when_due(_NoState())
 
 

@@ -428,7 +428,7 @@ def test_a_batch_that_does_not_fit_goes_through_in_smaller_passes(session, caplo
     assert outcome.examples == len(parts)
     bound = int(lowered[0]["batch_tokens"])
     assert caplog.messages[-1] == (
-        f"the memory of cpu is full; from update 1 on at most {bound} tokens go through in one pass"
+        f"the memory of cpu is full; from update 1 on, a pass has at most {bound} tokens"
     )
 
 
@@ -472,7 +472,7 @@ def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     gradients = Gradients(model, "fp32", 1, None, FirstOfTwo(count=2, rank=0))
     share = gradients.compute("task", get_format("tagging"), parts, 1)
     assert gradients.batch_tokens == 20
-    assert "from update 1 on at most 20 tokens go through in one pass" in caplog.text
+    assert "from update 1 on, a pass has at most 20 tokens" in caplog.text
     mine = [part for passed in cut_by_tokens(parts, 20)[::2] for part in passed]
     expected, _ = gradients_of(model, "tagging", mine)
     weight = get_format("tagging").weight

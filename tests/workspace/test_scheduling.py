@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_said_before_anything_runs(here, plan, caplog):
     (here.runs / "checkpoints" / run_id).mkdir(parents=True)
     scheduling._check_checkpoints(plan, plan.pending(record_runs(here, plan.runs[:2])))
     assert caplog.messages == [
-        f"checkpoint {run_id} is damaged; set aside as {run_id}.corrupt-1, it will be made again"
+        f"checkpoint {run_id} is damaged; it was set aside as {run_id}.corrupt-1 and will be made again"
     ]
 
 

@@ -124,8 +124,8 @@ def portions(examples: int, first: int, growth: float, task: str = "") -> list[i
     """
     if examples <= first:
         raise StiltsError(
-            f"complexity of task '{task}': it has {examples} examples, and `first` of the measure takes {first} of "
-            "them; lower it, or raise `examples`"
+            f"complexity of task '{task}': `first` of the measure is {first}, but the task has only {examples} "
+            "examples; lower it, or raise `examples`"
         )
     steps = max(1, round(math.log(examples / first) / math.log(growth)))
     return sorted({round(first * (examples / first) ** (step / steps)) for step in range(steps + 1)})

@@ -204,8 +204,8 @@ def in_place(split: Split) -> Answers:
     if found.misplaced:
         row = split.rows.slice(found.misplaced[0], 1).to_pylist()[0]
         raise StiltsError(
-            f"{split.position(found.misplaced[0])} (id {row['id']}): answer {shown(row['answers']['text'])} does not "
-            f"stand at offset {shown(row['answers']['answer_start'])} of its context; fetch the file again (column "
+            f"{split.position(found.misplaced[0])} (id {row['id']}): answer {shown(row['answers']['text'])} is not "
+            f"at offset {shown(row['answers']['answer_start'])} of its context; fetch the file again (column "
             "answers; rows count from 0)"
         )
     return found

@@ -296,7 +296,7 @@ def _hashed(path: Path) -> _Kept:
     except OSError as error:
         raise _unreadable(path, error) from error
     if _state(path) != before:
-        raise StiltsError(f"{path}: it changes while it is read; wait until it is whole, and give the command again")
+        raise StiltsError(f"{path}: it changed while it was read; wait until it is whole, then run the command again")
     return _Kept(state=before, sha256=found)
 
 
@@ -325,7 +325,7 @@ def _files_below(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Itera
     """
     device, inode, *_ = _state(folder)
     if (device, inode) in above:
-        raise StiltsError(f"{folder}: this link leads in a circle, to a folder that it lies in; remove it")
+        raise StiltsError(f"{folder}: this link leads to a folder that contains it; remove it")
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -348,14 +348,14 @@ def _mode(path: Path) -> int:
         return path.stat().st_mode
     except OSError as error:
         if path.is_symlink() and isinstance(error, FileNotFoundError):
-            raise StiltsError(f"{path}: this link leads nowhere ({os.readlink(path)}); mend or remove it") from error
+            raise StiltsError(f"{path}: this link is broken ({os.readlink(path)}); repair or remove it") from error
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: OSError) -> StiltsError:
     if error.errno == errno.ELOOP:
-        return StiltsError(f"{path}: this link leads in a circle; mend or remove it")
-    return StiltsError(f"{path}: cannot be read ({error.strerror or error}); mend or remove it")
+        return StiltsError(f"{path}: this link is circular; repair or remove it")
+    return StiltsError(f"{path}: cannot be read ({error.strerror or error}); repair or remove it")
 
 
 # --- fetched files ---------------------------------------------------------------------------------------------------

@@ -213,7 +213,7 @@ def read_breaks(path: Path) -> list[Paragraph]:
         document = _Document.model_validate_json(read_text(path))
     except ValidationError as error:
         raise StiltsError(
-            f"{path}: no file of google-research-datasets/lareqa ({reasons(error)}); fetch it again"
+            f"{path}: not a file of google-research-datasets/lareqa ({reasons(error)}); fetch it again"
         ) from error
     paragraphs = [paragraph for article in document.data for paragraph in article.paragraphs]
     _check_ids(path, [question.id for paragraph in paragraphs for question in paragraph.qas])
@@ -226,8 +226,8 @@ def _check_ids(path: Path, ids: Iterable[str]) -> None:
     seen = set()
     for name in ids:
         if not name.strip() or name in seen:
-            raise StiltsError(f"{path}: a question has the id {shown(name)}, which is empty or another's; ids should "
-                              "differ (field id)")  # fmt: skip
+            raise StiltsError(f"{path}: a question has the id {shown(name)}, which is empty or repeated; ids must be "
+                              "unique (field id)")  # fmt: skip
         seen.add(name)
 
 

@@ -97,7 +97,7 @@ def read_corpus(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, name, text in _columns(path):
         if name in found:
-            raise StiltsError(f"{path}, line {number}: id {shown(name)} stands in a line before; ids should differ")
+            raise StiltsError(f"{path}, line {number}: id {shown(name)} occurs in an earlier line; ids must be unique")
         found[name] = text
     return found
 
@@ -107,8 +107,8 @@ def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         first, tab, second = line.partition("\t")
         if line and not (tab and first.split() == [first]):
-            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be two columns, an id without white "
-                              "space and another, with a tab between them")  # fmt: skip
+            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be an id without white space, "
+                              "a tab and a second column")  # fmt: skip
         if line:
             yield number, first, second
 
@@ -142,8 +142,8 @@ def _numbered(split: Split) -> list[tuple[str, dict[str, str]]]:
 def _add(side: dict[str, str], name: str, sentence: str, place: str, column: str) -> None:
     """Add a sentence to a side; one in several pairs must be the same in each."""
     if side.setdefault(name, sentence) != sentence:
-        raise StiltsError(f"{place}: id {shown(name)} stands in a row before with another sentence; ids should differ "
-                          f"(column {column}; rows count from 0)")  # fmt: skip
+        raise StiltsError(f"{place}: id {shown(name)} occurs in an earlier row with another sentence; ids must be "
+                          f"unique (column {column}; rows count from 0)")  # fmt: skip
 
 
 def _mining_piece(
@@ -159,7 +159,7 @@ def _mining_piece(
         File to name in messages about the sides.
     """
     if both := sides[language].keys() & sides["en"].keys():
-        raise StiltsError(f"{path}: id {shown(min(both))} stands on both sides, {language} and en; ids should differ")
+        raise StiltsError(f"{path}: id {shown(min(both))} occurs on both sides, {language} and en; ids must be unique")
     match: dict[str, list[str]] = {}
     for *pair, place in gold:
         for own, other, side in ((*pair, sides[language]), (*pair[::-1], sides["en"])):

@@ -115,7 +115,7 @@ class Suite:
         """
         if not self._fetched or not (files := self._data.fingerprints()):
             raise StiltsError(
-                f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` gets the data on a machine with a "
+                f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` downloads the data on a machine with a "
                 "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
             )
         chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
@@ -216,7 +216,7 @@ def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable
     if changed := sorted(name for name in {*found, *files} if found.get(name) != files.get(name)):
         raise StiltsError(
             f"{data.root / changed[0]}: not the file that the suite is named after; it changed meanwhile, or its "
-            "checksum was remembered wrongly, which is mended now; give the command again"
+            "cached checksum was wrong and is now corrected; run the command again"
         )
     data.check_copied(found)
 
@@ -260,7 +260,7 @@ def _whole(
     for task, recipe in recipes.items():
         if reason := recipe.missing(data):
             data.leave_out(task, "all", reason)
-            report(f"{task}: left out, {reason}")
+            report(f"{task}: skipped, {reason}")
             continue
         for language, reason in lacking.get(task, {}).items():
             if language != "en":  # some tasks cannot have an English test set

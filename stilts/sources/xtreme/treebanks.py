@@ -93,7 +93,7 @@ def read(path: Path, code: str) -> Iterator[Sentence]:
             forms = [form.replace(_NON_JOINER, "").replace(" ", "") for form, _ in tokens]
             yield forms, [word.tag for _, word in tokens]
     if empty:
-        raise StiltsError(f"{path}: no sentence; it is no CoNLL-U")
+        raise StiltsError(f"{path}: no sentence; it is not CoNLL-U")
 
 
 def _check_tags(path: Path, words: Iterable[_Word]) -> None:
@@ -120,31 +120,31 @@ def _check_spans(path: Path, words: Mapping[int, _Word], spans: Iterable[_Span])
     for span in spans:
         missing = next((number for number in range(span.first, span.last + 1) if number not in words), None)
         if missing is not None:
-            raise StiltsError(f"{path}, line {span.line}: there is no word {missing} in its sentence; it is no CoNLL-U")
+            raise StiltsError(f"{path}, line {span.line}: no word {missing} in its sentence; it is not CoNLL-U")
 
 
 def _add(line: str, words: dict[int, _Word], spans: list[_Span], path: Path, number: int) -> None:
     place, parts = f"{path}, line {number}", line.split("\t")
     if len(parts) != _COLUMNS:
-        raise StiltsError(f"{place}: {len(parts)} columns instead of {_COLUMNS}; it is no CoNLL-U")
+        raise StiltsError(f"{place}: {len(parts)} columns instead of {_COLUMNS}; it is not CoNLL-U")
     name, form = parts[0], parts[1].strip()
     if "." in name:
         return  # an empty node of the enhanced dependencies is not a word of the text
     if not parts[1]:
-        raise StiltsError(f"{place}: no form; CoNLL-U writes _ for what is not there")
+        raise StiltsError(f"{place}: no form; CoNLL-U writes _ for a missing value")
     first, _, last = name.partition("-")
     try:
         span = _Span(int(first), int(last or first), form, number)
         head = int(parts[6]) if parts[6].isdigit() else 0
     except ValueError as error:
-        raise StiltsError(f"{place}: {error}; it is no CoNLL-U") from error
+        raise StiltsError(f"{place}: {error}; it is not CoNLL-U") from error
     if last:
         if span.last < span.first:
-            raise StiltsError(f"{place}: {name} ends before it begins; it is no CoNLL-U")
+            raise StiltsError(f"{place}: {name} ends before it begins; it is not CoNLL-U")
         spans.append(span)
         return
     if span.first in words:
-        raise StiltsError(f"{place}: a second word {span.first} in its sentence; it is no CoNLL-U")
+        raise StiltsError(f"{place}: a second word {span.first} in its sentence; it is not CoNLL-U")
     words[span.first] = _Word(form, parts[3].strip(), head, number)
     if not spans or span.first > spans[-1].last:
         spans.append(span)

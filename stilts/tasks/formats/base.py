@@ -292,5 +292,5 @@ def encode_split(
 def row_at(rows: Sequence[Row], place: int, config: str) -> Row:
     """Return a row of a config's test set; StiltsError if it does not exist."""
     if not 0 <= place < len(rows):
-        raise StiltsError(f"test set {config} has rows 0 to {len(rows) - 1}; 'place' asks for {place}")
+        raise StiltsError(f"test set {config} has rows 0 to {len(rows) - 1}, but 'place' is {place}")
     return rows[place]

@@ -39,7 +39,7 @@ class MaskedLM(LanguageModel):
     ) -> list[Input]:
         """Mask tokens of each sequence; StiltsError if the tokenizer has no mask token."""
         if tokenizer.mask_token_id is None:
-            raise StiltsError("the encoder's tokenizer has no mask token; leave task 'mlm' out of the study")
+            raise StiltsError("the encoder's tokenizer has no mask token; remove task 'mlm' from the study")
         special = np.array(tokenizer.all_special_ids)
         ordinary = np.setdiff1d(np.arange(len(tokenizer)), special)
         inputs = []

@@ -98,7 +98,7 @@ class MultipleChoice(TrainedFormat):
         import torch
 
         if any(part.target == UNLABELLED for part in inputs):
-            raise StiltsError("a multiple-choice question without a label cannot be trained on; leave such rows out")
+            raise StiltsError("a multiple-choice question without a label cannot be trained on; remove such rows")
         targets = torch.tensor([part.target for part in inputs], device=logits.device)
         own = logits.squeeze(1).split([len(part.sequences) for part in inputs])
         # (rows, most choices); missing choices get probability 0
@@ -151,7 +151,7 @@ def _label(row: Row, number: int) -> int:
     if label is None or label == UNLABELLED:
         return UNLABELLED
     if not 0 <= label < most:
-        raise StiltsError(f"row {number}: label is {label}, but its {most} choices have the numbers 0 to {most - 1}")
+        raise StiltsError(f"row {number}: label is {label}, but its {most} choices are numbered 0 to {most - 1}")
     return int(label)
 
 

@@ -88,7 +88,7 @@ def _sentinels(tokenizer, count: int) -> list[int]:
     ids = tokenizer.convert_tokens_to_ids(names)
     if tokenizer.unk_token_id in ids or None in ids:
         raise StiltsError(
-            f"the encoder's tokenizer has not the {count} sentinel tokens {names[0]} to {names[-1]} that span "
-            "corruption needs; shorten the texts, or leave this objective out of the study"
+            f"the encoder's tokenizer does not have the {count} sentinel tokens {names[0]} to {names[-1]} that span "
+            "corruption needs; shorten the texts, or remove this objective from the study"
         )
     return ids

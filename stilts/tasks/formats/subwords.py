@@ -54,7 +54,7 @@ def _layout(tokenizer: "PreTrainedTokenizerFast", *texts: str) -> tuple[list[int
     ids, sides = encoding["input_ids"], encoding.sequence_ids()
     own = [[place for place, side in enumerate(sides) if side == number] for number in range(len(texts))]
     if not all(own):
-        raise StiltsError(f"the encoder's tokenizer {tokenizer.name_or_path} makes no token of the text 'a'")
+        raise StiltsError(f"the encoder's tokenizer {tokenizer.name_or_path} gives no token for the text 'a'")
     return ids[: own[0][0]], ids[own[0][-1] + 1 : own[-1][0]], ids[own[-1][-1] + 1 :]
 
 

@@ -153,7 +153,7 @@ class Tagging(TrainedFormat):
             if len(tags.split()) != len(row["tokens"]):
                 raise StiltsError(
                     f"row {row['id']}: {len(tags.split())} tags are recorded for its {len(row['tokens'])} tokens; the "
-                    "suite is not that of the run"
+                    "run used another suite"
                 )
         return "\n".join(restore_official_order(rows, (join_lines(tags.split()) for tags in predictions)))
 
@@ -195,8 +195,8 @@ def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) 
     if unknown is None:
         empty = next(token for token, word in zip(tokens, words, strict=True) if not word)
         raise StiltsError(
-            f"the encoder's tokenizer makes no token of the word {empty!r} and has none for unknown ones; take the "
-            f"word out of the sentence {' '.join(tokens)[:80]!r}"
+            f"the encoder's tokenizer gives no token for the word {empty!r} and has no unknown token; remove the "
+            f"word from the sentence {' '.join(tokens)[:80]!r}"
         )
     return [word or [unknown] for word in words]
 

@@ -195,8 +195,8 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
         examples = make(Speakers(languages, Random(f"{seed}/parallel {task}/{' '.join(languages)}")))
         rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.intermediate_train)}
         if len(rows["train"]) < sizes.validation:
-            raise StiltsError(f"intermediate.{task}: {', '.join(languages)} say only {sum(map(len, rows.values()))} "
-                              "rows alike, too few; choose fewer source languages, or lower the sizes")
+            raise StiltsError(f"intermediate.{task}: {', '.join(languages)} have only {sum(map(len, rows.values()))} "
+                              "parallel rows, too few; choose fewer source languages, or lower the sizes")
         yield from spread(f"intermediate.{task}", rows, languages, seed)
 
 
