@@ -386,7 +386,7 @@ def test_a_runs_folder_that_cannot_be_written_is_said(here, door, monkeypatch, t
         code, out, err = door(command, "tiny")
         assert (code, out, err) == (
             1, "", f"error: cannot write to {tmp_path}/file/locks: Not a directory; "
-            "free space, or set STILTS_RUNS to another folder\n",
+            "free disk space, or set STILTS_RUNS to another folder\n",
         )  # fmt: skip
     assert (tmp_path / "file").read_text() == "mine"
     code, out, err = door("plan", "tiny")
@@ -416,7 +416,7 @@ def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
 
 def test_a_note_of_progress_that_cannot_be_written_is_said(here):
     (here.runs / "progress" / "run.json").mkdir(parents=True)
-    with pytest.raises(cli.StiltsError, match=r"cannot write to .*/progress: Is a directory; free space"):
+    with pytest.raises(cli.StiltsError, match=r"cannot write to .*/progress: Is a directory; free disk space"):
         here.progress("run")(1, 2)
 
 

@@ -36,7 +36,7 @@ def open_suite(checkout: Checkout, study: str) -> Path:
 def read_recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
     """Return the manifest that was committed with a study's records; empty if there is none."""
     folder = checkout.root / "results" / study.name
-    cure = f"take the committed one back (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
+    cure = f"restore the committed one (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
     return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 
 

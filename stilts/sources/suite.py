@@ -327,7 +327,7 @@ def _writable(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cure = "free some space or name a folder on another disk" if full else "name a folder that you may write to"
+        cure = "free disk space or name a folder on another disk" if full else "name a folder that you can write to"
         raise StiltsError(f"{folder}: the suite cannot be written ({error.strerror or error}); {cure}") from error
 
 

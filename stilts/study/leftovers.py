@@ -68,7 +68,8 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
             remove(path)
         except OSError as error:
             raise StiltsError(
-                f"{path}, left by a killed process, cannot be removed: {error.strerror}; allow it, or remove it"
+                f"{path}, left by a killed process, cannot be removed: {error.strerror}; change its permissions, or "
+                "remove it"
             ) from error
     return removed
 

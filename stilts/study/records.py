@@ -184,7 +184,7 @@ class Store:
         except OSError as error:
             raise StiltsError(
                 f"cannot write record {record.id} to {self.root}: {error.strerror or error}. "
-                "Free space or permit writing, then run the same command again; finished runs are kept."
+                "Free disk space or allow writing, then run the same command again; finished runs are kept."
             ) from error
         return record
 

@@ -157,7 +157,8 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StiltsError(
-            f"cannot write to {folder}: {error.strerror or error}; free space, or set STILTS_RUNS to another folder"
+            f"cannot write to {folder}: {error.strerror or error}; free disk space, or set STILTS_RUNS "
+            "to another folder"
         ) from error
 
 

@@ -91,7 +91,8 @@ def _make(folders: Iterable[Path]) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StiltsError(
-                f"cannot create folder {folder}: {error.strerror}; free space, or set STILTS_RUNS to another folder"
+                f"cannot create folder {folder}: {error.strerror}; free disk space, or set STILTS_RUNS "
+                "to another folder"
             ) from error
 
 

@@ -327,7 +327,7 @@ def test_a_read_only_disk_is_said(tmp_path, encoder, monkeypatch):
         monkeypatch.setenv("STILTS_RUNS", str(disk))
         here, plan = checkout(tmp_path / "checkout", encoder)
         remount(disk, "ro")
-        with pytest.raises(StiltsError, match=f"cannot write to {disk}/locks: Read-only file system; free space"):
+        with pytest.raises(StiltsError, match=f"cannot write to {disk}/locks: Read-only file system; free disk"):
             prepare(plan)
 
 

@@ -386,7 +386,7 @@ def test_a_run_does_what_it_stands_on_first_and_computes_the_same(done, work, ca
     assert {record.id for record in here.store()} == {run.id for run in chain}
     for run in chain:
         assert numbers(here.store().get(run.id)) == numbers(records[place(run)])
-    assert [message for message in caplog.messages if "runs, since" in message] == [
+    assert [message for message in caplog.messages if "starts, since" in message] == [
         f"{chain[2].id}: starts, since it has no record",
         f"{chain[1].id}: starts, since the next phase needs its checkpoint, which is missing",
         f"{chain[0].id}: starts, since the next phase needs its checkpoint, which is missing",
@@ -634,7 +634,7 @@ def check_all_is_whole(here: Checkout, plan: Plan, records: dict) -> None:
 @pytest.mark.parametrize(
     "where, size, message",
     [
-        (("target", "none", "intent"), 10, "cannot write to .*/progress: File too large; free space"),
+        (("target", "none", "intent"), 10, "cannot write to .*/progress: File too large; free disk space"),
         (("target", "none", "intent"), 5_000, "cannot write checkpoint .*File too large.*; free disk space and run"),
         (("zero-shot", "none", "ui-mining"), 1_000, "cannot write record .*File too large"),
     ],

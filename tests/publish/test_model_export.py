@@ -139,7 +139,7 @@ def test_a_run_without_weights_is_told_from_one_whose_weights_are_gone(here, tmp
         find_checkpoint(here, evaluated.id)
     elsewhere = Checkout(here.root, runs=tmp_path)
     (tmp_path / "records").symlink_to(here.runs / "records")
-    with pytest.raises(StiltsError, match="is gone, .* set schedule.keep_checkpoints to all"):
+    with pytest.raises(StiltsError, match="does not exist; .* sets schedule.keep_checkpoints to all"):
         find_checkpoint(elsewhere, trained.id)
     (tmp_path / "checkpoints").symlink_to(here.runs / "checkpoints")
     with pytest.raises(StiltsError, match="does not exist; `stilts prepare tiny` builds it"):
@@ -148,7 +148,7 @@ def test_a_run_without_weights_is_told_from_one_whose_weights_are_gone(here, tmp
 
 def test_a_folder_that_stands_or_cannot_be_written_is_left_alone(here, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StiltsError, match="exists already"):
+    with pytest.raises(StiltsError, match="already exists"):
         export(here, "target", tmp_path / "file")
     with pytest.raises(StiltsError, match="cannot write model .*; free disk space or name another folder"):
         export(here, "target", tmp_path / "file" / "model")

@@ -332,7 +332,7 @@ def test_what_cannot_be_submitted_is_said(here, plan, tmp_path, problem):
         message = "study 'tiny' uses suite 'pocket'"
     elif problem == "folder":
         folder.mkdir()
-        message = "sent exists already"
+        message = "sent already exists"
     else:
         plan = replace(plan, checkout=Checkout(here.root, runs=tmp_path / "runs"))
         message = "`stilts prepare tiny` builds it"

@@ -109,7 +109,7 @@ def test_labels_are_balanced(tables):
 
 
 def test_languages_that_have_too_little_in_common_are_named():
-    with pytest.raises(StiltsError, match=r"intermediate\.\w+: en, af, fa, bn say only \d+ rows alike"):
+    with pytest.raises(StiltsError, match=r"intermediate\.\w+: en, af, fa, bn have only \d+ parallel rows"):
         made(parallel.generate(["en", "af", "fa", "bn"], Sizes(validation=300, intermediate_train=300), 0))
 
 

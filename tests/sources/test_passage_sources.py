@@ -202,7 +202,7 @@ def test_questions_whose_answer_is_in_no_sentence_are_counted(root):
     [
         ("{", "de.json: not a file of google-research-datasets/lareqa"),
         ('{"data": [{"paragraphs": [{"context": "a", "qas": []}]}]}', "sentence_breaks"),
-        ("[]", "no file of"),
+        ("[]", "not a file of"),
         (json.dumps(official([[0, 27]])), "paragraph 1 has a sentence outside its context"),
     ],
 )

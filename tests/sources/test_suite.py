@@ -111,7 +111,7 @@ def test_a_second_damage_gets_a_second_name(folder):
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StiltsError, match="no suite"):
+    with pytest.raises(StiltsError, match="not a suite"):
         write_suite(never(), tmp_path, ABOUT)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -135,14 +135,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(StiltsError, match=r"suite: the suite cannot be written \(No space left.*free some space"):
+    with pytest.raises(StiltsError, match=r"suite: the suite cannot be written \(No space left.*free disk space"):
         write_suite(TABLES, tmp_path / "suite", ABOUT)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == []
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StiltsError, match="name a folder that you may write to"):
+    with pytest.raises(StiltsError, match="name a folder that you can write to"):
         write_suite(TABLES, tmp_path / "file" / "suite", ABOUT)
 
 

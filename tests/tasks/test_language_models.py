@@ -89,7 +89,7 @@ def test_too_few_sentinels_are_named(tokenizer):
     form = get_format("span_corruption")
     with pytest.raises(StiltsError, match="not have the 2 sentinel tokens <extra_id_0> to <extra_id_1>"):
         form.encode(TEXTS[:1], tiny.tokenizer(), 64)
-    with pytest.raises(StiltsError, match="not the 51 sentinel tokens"):
+    with pytest.raises(StiltsError, match="not have the 51 sentinel tokens"):
         form.predict([np.arange(100, 1100)], tokenizer, [np.random.default_rng(0)])
 
 

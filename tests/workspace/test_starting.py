@@ -113,7 +113,7 @@ def test_relative_entries_of_pythonpath_are_left_out(tmp_path, environment_from)
 
 def test_a_folder_for_the_environment_that_cannot_be_made_is_said(tmp_path, environment_from):
     (tmp_path / "file").touch()
-    message = f"cannot create folder {tmp_path}/file/home/ipython: Not a directory; free space, or set STILTS_RUNS"
+    message = f"cannot create folder {tmp_path}/file/home/ipython: Not a directory; free disk space, or set STILTS_RUNS"
     with pytest.raises(StiltsError, match=message):
         environment_from(tmp_path / "file", {})
 
