@@ -342,7 +342,7 @@ def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
     assert set(analysis.languages) == set(LANGUAGES)
     averages = average_language_gains(analysis.replicates)
     assert set(keep_well_covered(averages, 5)["language"]) == set(LANGUAGES) - {"en"}
-    with pytest.raises(StiltsError, match="no language takes part in 9 target tasks; 'least_targets' can be 5 at most"):
+    with pytest.raises(StiltsError, match="no language is in 9 target tasks; 'least_targets' can be at most 5"):
         keep_well_covered(averages, 9)
     with pytest.raises(UnknownName, match="unknown condition 'multy'. Did you mean 'multi'"):
         keep_condition(analysis.scores, "multy")

@@ -232,7 +232,7 @@ def test_what_is_damaged_between_two_calls_is_set_aside_and_made_again(tmp_path,
     command = start(here, "run", "tiny")
     assert command.wait() == 0, command.printed
     for line in (
-        f"record {record} cannot be read (JSONDecodeError); set aside as {record.name}.corrupt-1",
+        f"record {record} cannot be read (JSONDecodeError); it was set aside as {record.name}.corrupt-1",
         f"checkpoint {checkpoint.name} is damaged; it was set aside as {checkpoint.name}.corrupt-1 and will be made "
         "again",
         f"{prepared} is damaged (model.safetensors does not match its recorded SHA-256); it was set aside as",

@@ -175,7 +175,7 @@ def test_a_state_of_another_model_is_refused(copy):
     tensors, notes = states.load_with_notes("update-2")
     del tensors["weights/heads.slots.norm.weight"]
     states.save("update-3", tensors, {**notes, "done": 3})
-    with pytest.raises(StiltsError, match=f"of a model with other weights; remove {folder} to start this training"):
+    with pytest.raises(StiltsError, match=f"belongs to a model with other weights; remove {folder} to start this"):
         complete(run_of(plan), plan)
 
 
