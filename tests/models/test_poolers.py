@@ -98,7 +98,7 @@ def test_a_decoder_has_no_use_for_it(tmp_path):
     tokenizer.save_pretrained(tmp_path / "gpt2")
     with pytest.raises(StiltsError, match="heads is 'pooler'.*not an encoder but a decoder.*remove heads"):
         classifier(tmp_path / "gpt2")
-    with pytest.raises(ValueError, match="heads is 'pooler', which an encoder with random weights"):
+    with pytest.raises(ValueError, match="heads is 'pooler', which an encoder that is pretrained here"):
         EncoderSettings(name="x", heads="pooler", scratch={"architecture": "encoder"})
 
 
