@@ -168,9 +168,9 @@ def figure_names(page):
 
 
 def test_these_are_all_analyses():
-    # Chapters of the questions are made of the committed records, when a book is built; so is the ledger of provenance.
+    # Chapters of the questions are made of the committed records, when a book is built; so are provenance and regime.
     chapters = {page.name for page in read_book_pages(HERE) if "stilts.analysis.questions" in page.template.read_text()}
-    assert {page.name for page in read_book_pages(HERE)} - {"provenance"} - chapters <= set(ANALYSES)
+    assert {page.name for page in read_book_pages(HERE)} - {"provenance", "regime"} - chapters <= set(ANALYSES)
     assert {"learned", "order", "distance", "architecture", "adapters", "complexity"} <= chapters
 
 
