@@ -60,6 +60,7 @@ def show_arms(arms: "pd.DataFrame") -> "pd.DataFrame":
     said = {True: "yes", False: ""}
     shown = arms.assign(eligible=arms["eligible"].map(said), chosen=arms["chosen"].map(said))
     shown["learning_rate"] = arms["learning_rate"].map(_format_rate)
+    shown["epochs"] = arms["epochs"].map("{:g}".format)
     if arms["intermediate"].isna().all():
         shown = shown.drop(columns=["intermediate", "eligible"])
     return shown.rename(columns=lambda name: name.replace("_", " "))
@@ -75,9 +76,10 @@ def describe_choice(arms: "pd.DataFrame") -> str:
         return "No training is recorded yet."
     first, *others = arms[arms["eligible"]].itertuples()
     frozen = f"the {first.frozen_layers} lowest layers frozen" if first.frozen_layers else "no layer frozen"
+    epochs = f"{first.epochs:g} epoch" + ("" if first.epochs == 1 else "s")
     text = (
-        f"Chosen is a rate of {_format_rate(first.learning_rate)}, {frozen}, {first.epochs:g} {'epoch' if first.epochs == 1 else 'epochs'}: "
-        f"{first.targets:.2f} percent English dev of targets, over {count(int(first.runs), 'training')}"
+        f"Chosen is a rate of {_format_rate(first.learning_rate)}, {frozen}, {epochs}: {first.targets:.2f} percent "
+        f"English dev of targets, over {count(int(first.runs), 'training')}"
     )
     if not others:
         return f"{text}."

@@ -42,7 +42,7 @@ def test_where_targets_are_varied_each_arm_counts():
     arms = tabulate_arms([record(run, score) for run, score in zip(runs, (60, 62, 70, 71), strict=True)], "target")
     assert arms["chosen"].tolist() == [True, False]
     assert show_arms(arms).to_dict("records")[0] == {
-        "learning rate": "2e-4", "frozen layers": 0, "epochs": 1.0, "targets": 70.5, "runs": 2, "chosen": "yes"
+        "learning rate": "2e-4", "frozen layers": 0, "epochs": "1", "targets": 70.5, "runs": 2, "chosen": "yes"
     }  # fmt: skip
     assert describe_choice(arms).startswith("Chosen is a rate of 2e-4, no layer frozen, 1 epoch: 70.50 percent")
 
