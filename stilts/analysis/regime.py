@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stilts.analysis.wording import count
+from stilts.analysis.wording import count, format_rate
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Phase
 
@@ -59,15 +59,11 @@ def show_arms(arms: "pd.DataFrame") -> "pd.DataFrame":
     """Return the arms for readers: yes and no, and without intermediate columns if nothing was trained before."""
     said = {True: "yes", False: ""}
     shown = arms.assign(eligible=arms["eligible"].map(said), chosen=arms["chosen"].map(said))
-    shown["learning_rate"] = arms["learning_rate"].map(_format_rate)
+    shown["learning_rate"] = arms["learning_rate"].map(format_rate)
     shown["epochs"] = arms["epochs"].map("{:g}".format)
     if arms["intermediate"].isna().all():
         shown = shown.drop(columns=["intermediate", "eligible"])
     return shown.rename(columns=lambda name: name.replace("_", " "))
-
-
-def _format_rate(rate: float) -> str:
-    return f"{rate:.0e}".replace("e-0", "e-")
 
 
 def describe_choice(arms: "pd.DataFrame") -> str:
@@ -78,7 +74,7 @@ def describe_choice(arms: "pd.DataFrame") -> str:
     frozen = f"the {first.frozen_layers} lowest layers frozen" if first.frozen_layers else "no layer frozen"
     epochs = f"{first.epochs:g} epoch" + ("" if first.epochs == 1 else "s")
     text = (
-        f"Chosen is a rate of {_format_rate(first.learning_rate)}, {frozen}, {epochs}: {first.targets:.2f} percent "
+        f"Chosen is a rate of {format_rate(first.learning_rate)}, {frozen}, {epochs}: {first.targets:.2f} percent "
         f"English dev of targets, over {count(int(first.runs), 'training')}"
     )
     if not others:

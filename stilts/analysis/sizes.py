@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.bootstrap import UNTRAINED_SEED
+from stilts.analysis.wording import format_rate
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import Study
@@ -61,16 +62,10 @@ def _settings(run: Run) -> tuple:
 
 def show_sizes(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return `tabulate_sizes` for readers, with rates such as 2e-4 and headings in words."""
-    rates = [_rate(value) for value in table["learning_rate"]]
+    rates = [format_rate(value) for value in table["learning_rate"]]
     epochs = [None if math.isnan(value) else f"{value:g}" for value in table["epochs"]]
     return table.assign(epochs=epochs, learning_rate=rates).rename(columns=lambda name: name.replace("_", " "))
 
-
-def _rate(value: float) -> str | None:
-    if math.isnan(value):
-        return None
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def describe_difference(live: Study, recorded: Study) -> str:

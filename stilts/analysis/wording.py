@@ -47,3 +47,11 @@ def format_p(value: float) -> str:
     if math.isnan(value):
         return "\N{EN DASH}"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def format_rate(value: float) -> str | None:
+    """Write a learning rate as in "1.5e-4"; None if there is none."""
+    if math.isnan(value):
+        return None
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

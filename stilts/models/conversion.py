@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stilts.models.scratch import SENTINELS
+from stilts.models.encoder_files import position_limit
+from stilts.models.scratch import SENTINELS, size_halves
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture
 
@@ -101,19 +102,10 @@ def _halve(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -> "P
     if layers % 2:
         raise StiltsError(f"the encoder has {layers} layers; an encoder-decoder has half of them in each half")
     state = model.state_dict()
-    positions = _positions(model)
-    each = {
-        f"{half}_{name}": value
-        for half in ("encoder", "decoder")
-        for name, value in (
-            ("layers", layers // 2),
-            ("attention_heads", config.num_attention_heads),
-            ("ffn_dim", config.intermediate_size),
-        )
-    }
+    positions = _add_token_type(state, position_limit(config.to_dict()))
     made = BartModel(
         BartConfig(
-            **each,
+            **size_halves(layers, config.num_attention_heads, config.intermediate_size),
             vocab_size=config.vocab_size,
             d_model=config.hidden_size,
             max_position_embeddings=len(positions),
@@ -148,10 +140,7 @@ def _halve(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -> "P
     return made
 
 
-def _positions(model: "PreTrainedModel") -> torch.Tensor:
-    """Return the position embeddings from the first token on, with the embedding of the only token type added."""
-    state = model.state_dict()
-    # RoBERTa's positions are counted from the padding token's id.
-    first = 0 if model.config.model_type == "bert" else model.config.pad_token_id + 1
-    positions = state["embeddings.position_embeddings.weight"][first:]
-    return positions + state["embeddings.token_type_embeddings.weight"][0]
+def _add_token_type(state: State, positions: int) -> torch.Tensor:
+    """Return the embeddings of the positions that tokens have, the last rows, with that of the token type added."""
+    token_type = state["embeddings.token_type_embeddings.weight"][0]
+    return state["embeddings.position_embeddings.weight"][-positions:] + token_type

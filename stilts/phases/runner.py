@@ -13,7 +13,6 @@ from stilts.phases.training import train_phase
 from stilts.phases.zero_shot import evaluate_zero_shot
 from stilts.study.records import Record
 from stilts.study.runs import Run
-from stilts.study.settings import Phase
 
 if TYPE_CHECKING:
     from stilts.workspace.plan import Plan
@@ -49,7 +48,7 @@ def _do(run: Run, plan: "Plan") -> Record:
 
 def _discard_spent(parent: Run, plan: "Plan") -> None:
     """Remove a checkpoint that the study does not keep once all runs that start from it are recorded."""
-    if parent.phase in _KEPT[plan.study.schedule.keep_checkpoints]:
+    if parent.phase in plan.study.schedule.kept_phases:
         return
     store = plan.checkout.store()
     if all(child.id in store for child in plan.runs if parent.id in child.parents):
@@ -72,11 +71,6 @@ def _measure_tasks(run: Run, plan: "Plan", parent: State | None) -> Record:
     return write_record(run, plan, metrics, clock, work, table=table)
 
 
-_KEPT: dict[str, tuple[Phase, ...]] = {
-    "none": (),
-    "intermediate": ("pretraining", "intermediate"),
-    "all": ("pretraining", "intermediate", "target"),
-}
 _PHASES = {
     "pretraining": train_phase, "intermediate": train_phase, "target": train_phase, "zero-shot": evaluate_zero_shot,
     "measure": _measure_tasks,

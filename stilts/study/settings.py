@@ -383,6 +383,12 @@ class ScheduleSettings(Settings):
         "differ by rounding alone; without, each takes an equal share of a batch and draws other dropout",
     )
 
+    @property
+    def kept_phases(self) -> tuple[Phase, ...]:
+        """Phases whose checkpoints stay."""
+        trained: tuple[Phase, ...] = ("pretraining", "intermediate", "target")
+        return {"none": (), "intermediate": trained[:2], "all": trained}[self.keep_checkpoints]
+
 
 class QuestionSettings(Settings):
     """The question of a study and its tests, which are best written before its results are seen.

@@ -116,6 +116,11 @@ class Task:
         return self.trained_as or self.name
 
     @property
+    def data_task(self) -> str:
+        """Name of the task whose rows it is tested on."""
+        return self.rows_of or self.name
+
+    @property
     def head(self) -> str:
         """Name of the head that predicts the task."""
         return self.scored_by or self.training_task
@@ -123,7 +128,7 @@ class Task:
     def config_for(self, language: str) -> str:
         """Return the name of the config that holds the task in a language."""
         place = MULTILINGUAL if self.multilingual else language
-        return str(Config(self.rows_of or self.name, place, self.intermediate))
+        return str(Config(self.data_task, place, self.intermediate))
 
 
 def _targets(*tasks: Task) -> dict[str, Task]:

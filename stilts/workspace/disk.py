@@ -65,15 +65,14 @@ def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int,
     runs = list(runs)
     evaluated = [run for run in runs if run.phase == "zero-shot"]
     checkpoint = standing.get("encoder", shape.weights * BYTES_PER_WEIGHT)
-    first = sum(run.phase in ("pretraining", "intermediate") for run in runs)
-    second = sum(run.phase == "target" for run in runs)
-    kept = {"none": 0, "intermediate": first, "all": first + second}[study.schedule.keep_checkpoints]
+    trained = [run.phase for run in runs if run.phase in ("pretraining", "intermediate", "target")]
+    kept = sum(phase in study.schedule.kept_phases for phase in trained)
     rows = sum(sum(count_tested_rows(run, study).values()) for run in evaluated)
     return Disk(
         checkpoint=checkpoint,
         kept=kept,
-        passing=first + second - kept,
-        states=min(at_once, first + second) * STATE_COPIES * checkpoint,
+        passing=len(trained) - kept,
+        states=min(at_once, len(trained)) * STATE_COPIES * checkpoint,
         suite=standing.get("suite", SUITE_BYTES.get(study.data.suite, 0)),
         encoder=checkpoint,
         records=len(runs) * RECORD_BYTES + rows * PREDICTION_BYTES,

@@ -205,12 +205,12 @@ def _check_languages(study: Study, targets: list[Task], conditions: list[Conditi
             raise StiltsError(f"intermediate task '{task.reference}' is not available: {reason}")
     wanted = data if evaluated == "all" else evaluated
     for target in targets if wanted != "all" else ():
-        lacking = absent.get(target.rows_of or target.name, {})
+        lacking = absent.get(target.data_task, {})
         if all(language in lacking for language in wanted):
             reasons = "; ".join(f"{language}: {lacking[language]}" for language in wanted)
             raise StiltsError(f"target '{target.name}' has no test set in any language of the study ({reasons})")
     # Multilingual texts are data of each of their languages.
-    tasks = [target.rows_of or target.name for target in targets]
+    tasks = [target.data_task for target in targets]
     tasks += [task.name for task in read if task.multilingual]
     for language in named:
         if language != SOURCE_LANGUAGE and all(language in absent.get(task, {}) for task in tasks):
