@@ -2,7 +2,7 @@
 
 An exact binomial test over the dev examples compares the score on the English dev set with guessing. If answers are
 labels, guessing is the share of the dev set's most frequent label. For chunk F1 and answer F1 no constant answer scores
-above 0, so guessing is set to `GUESSED_F1`.
+above 0, so guessing is set to `stilts.tasks.guessing.GUESSED_F1`.
 """
 
 import math
@@ -13,35 +13,17 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import find_task
 from stilts.study.records import Record, tabulate_scores
 from stilts.study.settings import BASELINE, Phase
+from stilts.tasks.guessing import GUESSED_F1, SIZE, find_p_of_guessing
 from stilts.tasks.registry import TARGETS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SIZE = 0.01
-"""Significance level of the test that a dev score is above chance."""
-
-GUESSED_F1 = 5.0
-"""Percent."""
 
 RULE = (
     f"A run has learned its task where its score on the English dev set is above chance by an exact binomial test at "
     f"{SIZE:g}: above the share of the set's most frequent label, or above {GUESSED_F1:g} percent in F1. A target "
     "counts where all runs of the baseline have learned it, and under a condition where all runs of the condition have."
 )
-
-
-def is_above_chance(score: float, n: int, chance: float) -> bool:
-    """Return whether a score on n examples is above chance (both in percent); False if chance is unknown (NaN)."""
-    return _p(score, n, chance) < SIZE
-
-
-def _p(score: float, n: int, chance: float) -> float:
-    from scipy.stats import binomtest
-
-    if math.isnan(chance):
-        return 1.0
-    return float(binomtest(round(score * n / 100), n, chance / 100, alternative="greater").pvalue)
 
 
 def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase: Phase = "target") -> "pd.DataFrame":
@@ -72,7 +54,7 @@ def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase:
         for own in [record.metrics[task.source_language]]
     ]
     table = pd.DataFrame(rows, columns=["run", "condition", "target", "seed", "score", "n", "chance"])
-    p = [_p(row.score, row.n, row.chance) for row in table.itertuples()]
+    p = [find_p_of_guessing(row.score, row.n, row.chance) for row in table.itertuples()]
     return table.assign(p=p, learned=[each < SIZE for each in p])
 
 

@@ -1,6 +1,6 @@
 """Sentences of the book that contain numbers, generated from tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
 from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
 from stilts.study.provenance import precision_mix
+from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.notebooks.markup import plain
@@ -40,7 +41,8 @@ def describe_scope(analysis: Analysis) -> str:
         )
     if mix := precision_mix(analysis.records):
         text += f" Mind that {mix}."
-    return f"{text} {describe_dead_runs(analysis)}".strip()
+    said = [text, describe_restarts(analysis.records), describe_dead_runs(analysis)]
+    return " ".join(filter(None, said))
 
 
 def describe_matrix(cells: pd.DataFrame) -> str:
@@ -59,6 +61,19 @@ def describe_matrix(cells: pd.DataFrame) -> str:
         f"effects at all, about {chance:.0f} of either kind would be expected. After Holm's correction "
         f"{int(cells['survives_holm'].sum())} remain. {_extreme(cells, 'largest', 'idxmax')} "
         f"{_extreme(cells, 'lowest', 'idxmin')}{apart}"
+    )
+
+
+def describe_restarts(records: Iterable[Record]) -> str:
+    """State which trainings were repeated from another seed since they were at chance; "" if none was."""
+    repeated = [record for record in records if record.at_chance]
+    if not repeated:
+        return ""
+    tasks = dict.fromkeys(record.run.target or record.run.condition for record in repeated)
+    again = sum(len(record.at_chance) for record in repeated)
+    return (
+        f"Repeated from another seed, since their English dev score was at chance: {count(repeated, 'training')} "
+        f"({join_names(list(tasks))}), {count(again, 'time')} in all."
     )
 
 

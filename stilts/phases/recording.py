@@ -77,6 +77,7 @@ def write_record(
     work: Work,
     *,
     history: Sequence[dict[str, float]] = (),
+    at_chance: Sequence[float] = (),
     table: "pd.DataFrame | None" = None,
 ) -> Record:
     """Write the record of a run and return it; the record of a run that is repeated for its checkpoint is not replaced.
@@ -90,6 +91,7 @@ def write_record(
         run=run,
         metrics=metrics,
         history=list(history),
+        at_chance=list(at_chance),
         provenance=provenance.collect_provenance(
             plan.checkout.root, plan.study.name, clock, work, precision_of(run)
         ),

@@ -1,5 +1,6 @@
 """The phases that train: pretraining, intermediate and target training."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from stilts.study.runs import Run
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
-from stilts.tasks.guessing import majority
+from stilts.tasks.guessing import GUESSED_F1, is_above_chance, majority
 from stilts.tasks.registry import Task, get_intermediate, get_target
 from stilts.training.loop import train
 from stilts.training.optimization import count_trained
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from stilts.workspace.plan import Plan
+
+log = logging.getLogger(__name__)
+
+RESTART_STEP = 1000  # between the seeds of a run's trainings; a study's own seeds are closer together
 
 
 def train_phase(run: Run, plan: "Plan", parent: State | None) -> Record:
@@ -48,38 +53,17 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
     """
     if run.phase == "pretraining":
         return _pretrain(run, plan, processes)
-    tasks, earlier = _trained_tasks(run), _earlier_tasks(run)
-    settings = run.settings.training
-    suite, folder = plan.checkout.suite_folder(run), plan.checkout.encoder_folder(run)
-    tokenizer = load_prepared_tokenizer(folder)
-    saved = SavedStates(plan.checkout.training_folder(run.id), plan.study.schedule.state_minutes)
     with clocked(plan) as clock:
-        splits = {
-            name: load(suite, task, task.source_language, "train", settings.examples) for name, task in tasks.items()
-        }
-        dev = _Dev({**tasks, **earlier}, suite, tokenizer, settings)
-        model = build_model(folder, dev.heads, run.seed, run.heads)
-        draw = f"{run.phase} {run.seed}"
-        model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
-        if parent is not None and run.phase == "intermediate":  # a stage continues with the heads of the one before it
-            model.load_heads(parent)
-        data = {name: _encode(task, splits[name], tokenizer, settings) for name, task in tasks.items()}
-        outcome = train(
-            model,
-            data,
-            settings,
-            seed=run.seed,
-            dev_scores=lambda: dev.scores(model, tasks),
-            example_cap=run.settings.condition.example_cap,
-            progress=plan.checkout.progress(run.id) if processes.is_main else lambda done, total: None,
-            saved=saved,
-            processes=processes,
-        )
+        training = _Training(run, plan, parent, processes)
+        model, outcomes = training.train()
     if not processes.is_main:
         return None
-    metrics = dev.metrics({**outcome.best_scores, **dev.scores(model, earlier)})
-    work = Work(outcome.examples, outcome.tokens, processes.count, count_trained(model))
-    return _save_and_record(run, plan, model, metrics, clock, work, outcome, saved)
+    outcome = outcomes[-1]
+    metrics = training.dev.metrics({**outcome.best_scores, **training.dev.scores(model, _earlier_tasks(run))})
+    examples, tokens = sum(each.examples for each in outcomes), sum(each.tokens for each in outcomes)
+    work = Work(examples, tokens, processes.count, count_trained(model))
+    at_chance = [each.best_score for each in outcomes[:-1]]
+    return _save_and_record(run, plan, model, metrics, clock, work, outcome, training.saved(0), at_chance)
 
 
 def _pretrain(run: Run, plan: "Plan", processes: Processes) -> Record | None:
@@ -113,10 +97,11 @@ def _save_and_record(
     work: Work,
     outcome: Outcome,
     saved: SavedStates,
+    at_chance: Sequence[float] = (),
 ) -> Record:
     """Save a training's checkpoint, then its record, and only then remove its saved states."""
     plan.checkout.checkpoints.save(run.id, model.state_dict())
-    record = write_record(run, plan, metrics, clock, work, history=outcome.history)
+    record = write_record(run, plan, metrics, clock, work, history=outcome.history, at_chance=at_chance)
     saved.forget()
     return record
 
@@ -152,6 +137,74 @@ def _encode(
     return encode_split(form, split, tokenizer, settings.max_length)
 
 
+class _Training:
+    """The trainings of a run: from the run's seed, and from others while the dev score is at chance."""
+
+    def __init__(self, run: Run, plan: "Plan", parent: State | None, processes: Processes):
+        self.run, self.plan, self.parent, self.processes = run, plan, parent, processes
+        self.tasks, self.settings = _trained_tasks(run), run.settings.training
+        suite, self.encoder = plan.checkout.suite_folder(run), plan.checkout.encoder_folder(run)
+        tokenizer = load_prepared_tokenizer(self.encoder)
+        splits = {
+            name: load(suite, task, task.source_language, "train", self.settings.examples)
+            for name, task in self.tasks.items()
+        }
+        self.dev = _Dev({**self.tasks, **_earlier_tasks(run)}, suite, tokenizer, self.settings)
+        self.data = {name: _encode(self.tasks[name], split, tokenizer, self.settings) for name, split in splits.items()}
+
+    def train(self) -> tuple[MultiTaskModel, list[Outcome]]:
+        """Train until the dev score is above chance or no restart is left.
+
+        Returns
+        -------
+        MultiTaskModel
+            The model of the last training.
+        list of Outcome
+            One per training, the last one that of the model.
+        """
+        outcomes: list[Outcome] = []
+        while True:
+            model, outcome = self._train(len(outcomes))
+            outcomes.append(outcome)
+            done = len(outcomes) > self.settings.restarts or (self.processes.is_main and self._is_learned(outcome))
+            if self.processes.broadcast(done):
+                return model, outcomes
+            log.warning("%s: the dev score is at chance, another seed is next", self.run.id)
+
+    def saved(self, number: int) -> SavedStates:
+        """Return the saved states of an attempt; those of the first are in the folder that holds all of them."""
+        folder = self.plan.checkout.training_folder(self.run.id)
+        return SavedStates(folder / f"restart-{number}" if number else folder, self.plan.study.schedule.state_minutes)
+
+    def _train(self, number: int) -> tuple[MultiTaskModel, Outcome]:
+        run, settings, parent = self.run, self.settings, self.parent
+        seed = (run.seed + number * RESTART_STEP) % 2**32
+        model = build_model(self.encoder, self.dev.heads, seed, run.heads)
+        draw = f"{run.phase} {seed}"
+        model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
+        if parent is not None and run.phase == "intermediate":  # a stage continues with the heads of the one before it
+            model.load_heads(parent)
+        outcome = train(
+            model,
+            self.data,
+            settings,
+            seed=seed,
+            dev_scores=lambda: self.dev.scores(model, self.tasks),
+            example_cap=run.settings.condition.example_cap,
+            progress=self.plan.checkout.progress(run.id) if self.processes.is_main else lambda done, total: None,
+            saved=self.saved(number),
+            processes=self.processes,
+        )
+        return model, outcome
+
+    def _is_learned(self, outcome: Outcome) -> bool:
+        """Return whether the dev score of the only task is above chance; True if there are several."""
+        if len(self.tasks) > 1:
+            return True
+        (name,) = self.tasks
+        return self.dev.is_above_chance(name, outcome.best_scores[name])
+
+
 class _Dev:
     """The encoded dev sets of tasks, each in its training language."""
 
@@ -173,6 +226,11 @@ class _Dev:
     def scores(self, model: MultiTaskModel, names: Iterable[str]) -> dict[str, float]:
         """Return a model's scores on some of the tasks, in percent."""
         return {name: score_dev(model, name, self.splits[name], self.precision) for name in names}
+
+    def is_above_chance(self, name: str, score: float) -> bool:
+        """Return whether a score on a task, in percent, is above that of guessing."""
+        gold = self.splits[name].gold_labels()
+        return is_above_chance(score, len(self.splits[name].rows), majority(gold) if gold else GUESSED_F1)
 
     def metrics(self, scores: dict[str, float]) -> dict[str, dict[str, float]]:
         """Return a record's metrics by language: the mean over its tasks, and each task's if there are several."""

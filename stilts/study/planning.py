@@ -195,7 +195,7 @@ class _Line:
         settings = ZeroShotRunSettings(
             **self._base,
             condition=_bare(self.condition),
-            evaluation=_tested(study.evaluation, has_head),
+            evaluation=_tested(study.evaluation, target, has_head),
             languages=wanted,
             max_length=training.max_length,
             doc_stride=training.doc_stride if has_head else None,
@@ -225,10 +225,11 @@ def _bare(condition: Condition) -> Condition:
     return condition.model_copy(update={"encoder": None, "target_training": {}})
 
 
-def _tested(evaluation: EvaluationSettings, has_head: bool) -> ResolvedEvaluation:
-    """Return the evaluation settings that affect a run, so that the others do not change its id."""
+def _tested(evaluation: EvaluationSettings, target: str, has_head: bool) -> ResolvedEvaluation:
+    """Return the evaluation settings that affect a target's run, so that the others do not change its id."""
     unread = {"retrieval_layer"} if has_head else {"examples", "chunk_rule"}
-    return ResolvedEvaluation(**evaluation.model_dump(exclude={"languages", *unread}))
+    own = {**evaluation.model_dump(), "examples": evaluation.per_target.get(target, evaluation.examples)}
+    return ResolvedEvaluation(**{name: own[name] for name in own.keys() - {"languages", "per_target", *unread}})
 
 
 def _shared_stage(stages: Sequence[tuple[str, ...]], example_cap: int, lora: bool) -> Condition:

@@ -67,6 +67,11 @@ class Record(BaseModel):
     run: Run
     metrics: dict[str, dict[str, float]] = Field(description="language -> {'score', 'n', ...}")
     history: list[dict[str, float]] = Field(default_factory=list, description="loss and dev score by update")
+    at_chance: list[float] = Field(
+        default_factory=list,
+        exclude_if=lambda value: not value,  # older records do not have it
+        description="dev scores of the trainings that this one replaced, see `restarts` of `TrainingSettings`",
+    )
     provenance: Provenance
     predictions_sha256: str | None = Field(None, description="of the table beside the record, see `Store.table`")
 

@@ -224,6 +224,9 @@ class TrainingSettings(Settings):
     patience: Count | None = later(
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
+    restarts: Annotated[int, Field(ge=0, le=100)] = later(
+        0, "trainings again with another seed, at most, while the dev score of the only task is at chance"
+    )
     lora: LoraSettings | None = later(None, "adapters that are trained in place of the encoder's weights")
     doc_stride: Annotated[int, Field(gt=0)] | None = later(
         None,
@@ -242,6 +245,7 @@ class EvaluationSettings(Settings):
     """How phase 3 predicts."""
 
     examples: Count = Field(100, description="test examples per language, at most")
+    per_target: dict[str, Count] = later({}, "target -> test examples per language, at most, in place of `examples`")
     batch_tokens: Tokens = Field(4096, description="tokens of one padded batch, at most")
     retrieval_layer: Annotated[int, Field(ge=-1000, le=1000)] = Field(
         -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"

@@ -167,6 +167,10 @@ def _check_per_task(study: Study, conditions: list[Condition]) -> None:
     for task in study.per_task:
         if task not in known:
             raise UnknownName("task or condition of per_task", task, known)
+    limited = [name for name in study.targets if name in TARGETS and TARGETS[name].format.trained]
+    for target in study.evaluation.per_target:
+        if target not in limited:
+            raise UnknownName("target with a head of evaluation.per_target", target, limited)
 
 
 def _check_source_languages(study: Study, conditions: list[Condition], targets: Sequence[str] = ()) -> None:

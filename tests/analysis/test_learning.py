@@ -28,7 +28,7 @@ def scored(*records):
 def test_above_chance_is_what_guessing_reaches_once_in_a_hundred_at_most(n, chance_percent, right):
     right = min(right, n)
     reached = binom.sf(right - 1, n, chance_percent / 100)
-    assert learning.is_above_chance(100 * right / n, n, chance_percent) == bool(reached < 0.01)
+    assert guessing.is_above_chance(100 * right / n, n, chance_percent) == bool(reached < 0.01)
 
 
 def test_a_run_is_held_against_the_most_frequent_label_and_against_a_floor_without_labels():

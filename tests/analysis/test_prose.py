@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fakes import make_record
 
 from stilts.analysis.claims import Statement, show_statements
 from stilts.analysis.opened import open_study
-from stilts.analysis.prose import describe_dead_runs, describe_layers, describe_not_learned
+from stilts.analysis.prose import describe_dead_runs, describe_layers, describe_not_learned, describe_restarts
 from stilts.analysis.questions import distance_answer
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.suite_report import describe_tasks
@@ -70,6 +71,17 @@ def test_trainings_that_stayed_at_chance_are_named_by_target():
         "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
         "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
         "42.0. No average of gains, test or verdict holds their cells."
+    )
+
+
+def test_trainings_that_were_repeated_are_counted_and_named():
+    once = make_record("xnli", "target")
+    twice = make_record("paws-x", "target").model_copy(update={"at_chance": [50.0, 51.0]})
+    stage = make_record(None, "intermediate").model_copy(update={"at_chance": [33.0]})
+    assert describe_restarts([once]) == ""
+    assert describe_restarts([once, twice, stage]) == (
+        "Repeated from another seed, since their English dev score was at chance: 2 trainings (`paws-x` and `nli`), "
+        "3 times in all."
     )
 
 

@@ -132,6 +132,57 @@ def test_a_training_run_records_its_curve_and_its_dev_score(done):
         assert record.predictions_sha256 is None
 
 
+NO_RATE = {"learning_rate": 1e-12, "head_learning_rate": 1e-12}  # teaches nothing: dev scores are at chance
+INTENT = ("target", "none", "intent")
+
+
+def test_a_training_at_chance_is_repeated_from_other_seeds_and_says_so(prepared, tmp_path):
+    found = []
+    for restarts in (0, 2):
+        _, plan = fresh(prepared, tmp_path / str(restarts), target_training={**tiny.TRAINING, **NO_RATE,
+                                                                              "restarts": restarts})  # fmt: skip
+        found.append(complete(run_at(plan, INTENT), plan))
+    once, thrice = found
+    assert (once.at_chance, len(thrice.at_chance)) == ([], 2)
+    assert thrice.at_chance[0] == once.metrics["en"]["score"]
+    assert thrice.history != once.history  # it is another seed's
+    assert thrice.provenance.examples == 3 * once.provenance.examples
+    assert Record(**thrice.model_dump(mode="json")) == thrice
+    assert "at_chance" not in once.model_dump()  # records from before have no such field
+
+
+def test_a_training_above_chance_is_not_repeated(prepared, tmp_path, done):
+    _, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "restarts": 2})
+    record = complete(run_at(plan, INTENT), plan)
+    assert record.at_chance == []
+    assert (record.metrics, record.history) == (done[2][INTENT].metrics, done[2][INTENT].history)
+
+
+def test_a_restart_that_is_interrupted_goes_on_where_it_was(prepared, tmp_path, monkeypatch):
+    settings = {"target_training": {**tiny.TRAINING, **NO_RATE, "restarts": 1}, "schedule": {"state_minutes": 0}}
+    _, plan = fresh(prepared, tmp_path / "whole", **settings)
+    whole = complete(run_at(plan, INTENT), plan)
+    here, plan = fresh(prepared, tmp_path / "interrupted", **settings)
+    run, updates = run_at(plan, INTENT), []
+    act = loop._update
+
+    def fail_in_the_restart(*given):
+        updates.append(len(updates))
+        if len(updates) == 12 + 5:
+            raise KeyboardInterrupt
+        act(*given)
+
+    monkeypatch.setattr(loop, "_update", fail_in_the_restart)
+    with pytest.raises(KeyboardInterrupt):
+        complete(run, plan)
+    updates.clear()
+    monkeypatch.setattr(loop, "_update", lambda *given: (updates.append(0), act(*given)))
+    record = complete(run, plan)
+    assert (numbers(record), record.at_chance) == (numbers(whole), whole.at_chance)
+    assert len(updates) == 12 - 4  # of the first training none, of the restart those after its saved state
+    assert not here.training_folder(run.id).exists()
+
+
 def test_scores_are_those_of_the_counts_beside_them(done):
     here, plan, records = done
     for run in plan.runs:

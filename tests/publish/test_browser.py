@@ -160,6 +160,7 @@ def luminance(color: str) -> float:
 def test_search_works_from_disk(browser, book):
     open_page(browser, book, "search.html", query="?q=bootstrap")
     # Sphinx lists one result after the other.
-    WebDriverWait(browser, 10).until(lambda driver: any("Method" in text for text in texts(driver, "#search-results li")))
+    found = "#search-results li"
+    WebDriverWait(browser, 10).until(lambda driver: any("Method" in text for text in texts(driver, found)))
     assert len([box for box in texts(browser, "form.bd-search")]) <= 1
     assert complaints(browser) == []

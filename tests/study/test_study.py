@@ -103,6 +103,16 @@ def test_a_setting_of_evaluation_names_the_runs_anew_that_it_bears_on(field, rea
     assert changed(PLAN, plan(evaluation={field: value})) == places(("zero-shot",), targets=reached)
 
 
+def test_a_target_may_have_a_number_of_test_examples_of_its_own():
+    own = plan(evaluation={"per_target": {"slots": 7}})
+    assert changed(PLAN, own) == places(("zero-shot",), targets=("slots",))
+    one, other = (
+        {run.id for run in each if run.phase == "zero-shot" and (run.condition, run.target) == ("nli", "slots")}
+        for each in (own, plan(evaluation={"examples": 7}))
+    )
+    assert one == other
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -50,6 +50,8 @@ def plan(here: Checkout, **changes):
         ({"targets": ["slot"]}, "unknown target task 'slot'. Did you mean 'slots'"),
         ({"intermediates": ["nil"], "per_task": {}}, "unknown intermediate task 'nil'. Did you mean 'nli'"),
         ({"per_task": {"pari": {}}}, "unknown task or condition of per_task 'pari'. Did you mean 'pa"),
+        ({"evaluation": {"per_target": {"slot": 5}}}, "unknown target .* of evaluation.per_target 'slot'. .* 'slots'"),
+        ({"evaluation": {"per_target": {"ui-mining": 5}}}, "unknown target with a head .* 'ui-mining'"),
         ({"data": {"suite": "poket"}}, "unknown suite 'poket'. Did you mean 'pocket'"),
         ({"data": {"languages": ["de", "dee"]}}, "unknown language of the pocket suite 'dee'. Did you mean 'de'"),
         ({"data": {"sizes": {"tests": 5}}}, "unknown size of the suite 'tests'. Did you mean 'test'"),

@@ -48,6 +48,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Study
+from stilts.tasks.guessing import is_above_chance
 from stilts.tasks.registry import INTERMEDIATES, DialLevel, get_intermediate, resolve_conditions
 
 CODE_LENGTH = "code_bits_per_example"
@@ -193,7 +194,7 @@ def _unlearned(
         runs = trained[trained["condition"].isin(own.values())]
         for run in runs.itertuples():
             guessed = max(run.chance, worth_of_values(task))
-            if not learning.is_above_chance(run.score, run.n, guessed):
+            if not is_above_chance(run.score, run.n, guessed):
                 found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
             elif least is not None and run.score < least:
                 found[task] = f"{run.condition} was learned too little: dev {run.score:.1f}, {least:g} are asked for"
