@@ -418,6 +418,11 @@ class QuestionSettings(Settings):
         description="target -> percent that every model must reach without an intermediate task, on average over the "
         "languages besides English; where one does not, nothing can be tested",
     )
+    least_lead: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None,
+        description="points above guessing that a target's English dev score must reach under every condition; a "
+        "target that does not is in no test",
+    )
     least_dev: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None,
         description="percent that the dev score of every intermediate training must reach, in its source language; a "

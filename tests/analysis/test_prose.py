@@ -100,14 +100,11 @@ def test_languages_are_counted_by_task_and_without_english():
     )
 
 
-def test_the_distance_page_says_why_nothing_could_be_tested_on_xtreme(monkeypatch):
+def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
     monkeypatch.chdir(ROOT)
     answer = distance_answer.answer(open_section(find_checkout(), "distance-pilot"))
-    assert distance_answer.untested_text(answer) == (
-        "Study `distance-pilot` asks the same of `xnli` and `paws-x`, on rows of XTREME. Of 4 tests, 4 could not be "
-        "made, since every condition must have learned a target; not learned were `xnli` after `qqp`, `squad` and "
-        "`squad2`; `paws-x` after `none`, `anli`, `mnli`, `qqp`, `squad`, `squad2`, `hellaswag`, `cosmosqa`, "
-        "`commonsenseqa` and `multi`."
+    assert distance_answer.left_out_text(answer) == (
+        "In no test: `xnli` was not learned after `qqp`, `squad` and `squad2`; `paws-x` was not learned after `none`, "
+        "`anli`, `mnli`, `qqp`, `squad`, `squad2`, `hellaswag`, `cosmosqa`, `commonsenseqa` and `multi`."
     )
-    assert set(answer.verdicts["verdict"]) == {"could not be tested"}
-    assert answer.learned.text == f"None of the 4 tests could be made: {distance_answer.NONE_LEARNED}."
+    assert answer.evidence.targets == ["udpos", "pan-x"]

@@ -1,5 +1,6 @@
 """Question 2 on faked scores: known slopes are found, and none where none was planted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,25 @@ from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.correlations import partial_correlation
 from stilts.analysis.languages.facts import DISTANCES, get_language, read_languages
 from stilts.analysis.questions.distance import (
+    CHANGE,
     CONTROLS,
     FERTILITY,
+    GAP,
+    OUTCOMES,
+    RELATIVE,
     SHARE,
     TESTS,
     Evidence,
     combine,
     example_noise,
+    find_narrow_targets,
     gather,
     mean_outcome,
     predictors,
     standardised,
 )
 from stilts.analysis.questions.distance_answer import (
+    alike_text,
     collinearity,
     collinearity_text,
     correlations,
@@ -40,6 +47,7 @@ from stilts.analysis.questions.distance_answer import (
     noise_text,
     reliability,
     slopes_by_target,
+    slopes_in_one_model,
     variance_inflation,
     widely_known,
 )
@@ -98,7 +106,7 @@ def evidence(fake):
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def test_the_two_outcomes_are_kept_apart():
+def test_the_outcomes_are_kept_apart():
     table = pd.DataFrame(
         [
             (condition, "intent", language, 1, score, 30.0)
@@ -112,12 +120,26 @@ def test_the_two_outcomes_are_kept_apart():
     )  # fmt: skip
     found = gather(table, ENCODER)
     assert found.conditions == ("nli", "qa")
-    assert found.gap[1].to_dict() == pytest.approx({"de": 5, "hi": 30})  # the mean of nli and qa
-    assert found.change[1].to_dict() == pytest.approx({"de": -5, "hi": 0})
-    assert gather(table, ENCODER, ["nli"]).gap[1].to_dict() == pytest.approx({"de": 5, "hi": 40})
+    gap, share, change = (found.outcome(name)[1].to_dict() for name in (GAP, RELATIVE, CHANGE))
+    assert gap == pytest.approx({"de": 5, "hi": 30})  # the mean of nli and qa
+    assert change == pytest.approx({"de": -5, "hi": 0})
+    assert (found.lead, share) == (80, pytest.approx({"de": 6.25, "hi": 37.5}))  # of English's 80
+    guessed = gather(table, ENCODER, guessed={"intent": 20.0})
+    assert (guessed.lead, guessed.outcome(RELATIVE)[1].to_dict()) == (60, pytest.approx({"de": 100 / 12, "hi": 50}))
+    assert gather(table, ENCODER, ["nli"]).outcome(GAP)[1].to_dict() == pytest.approx({"de": 5, "hi": 40})
     partly = table[(table["condition"] != "qa") | (table["target"] != "intent")]
     more = pd.concat([table, partly.assign(target="command-nli")])
     assert gather(more, ENCODER).conditions == ("nli",)
+
+
+def test_a_target_whose_english_score_is_near_guessing_is_named_with_its_least_lead():
+    rows = [("none", "intent", 1, 60.0, 5.0), ("nli", "intent", 1, 40.0, 5.0), ("nli", "intent", 2, 20.0, 5.0),
+            ("none", "xquad", 1, 20.0, 5.0), ("none", "slots", 1, 70.0, 5.0)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["condition", "target", "seed", "score", "chance"])
+    # MLQA is trained as XQuAD is.
+    assert find_narrow_targets(table, 26) == {"intent": 25.0, "xquad": 15.0, "mlqa": 15.0}
+    assert find_narrow_targets(table, 25) == {"xquad": 15.0, "mlqa": 15.0}
+    assert find_narrow_targets(table, 0) == {}
 
 
 def test_evidence_needs_a_baseline_a_condition_and_english(fake):
@@ -184,7 +206,8 @@ def outcomes_without_a_slope(generator):
         values = values + generator.normal(0, by_seed / 2, 3) * SYNTACTIC[CODES].to_numpy()[:, None]
         return pd.DataFrame(values + generator.normal(0, residual, values.shape), index=CODES, columns=[1, 2, 3])
 
-    return Evidence(drawn(6, 1, 4), drawn(3, 1.5, 5), {}, PREDICTORS, ("nli",))
+    tables = {GAP: drawn(6, 1, 4), CHANGE: drawn(3, 1.5, 5)}
+    return Evidence(tables, {}, 60.0, PREDICTORS, ("nli",))
 
 
 def test_without_a_slope_the_tests_are_positive_about_as_often_as_they_say():
@@ -205,8 +228,9 @@ def test_from_scores_without_a_slope_few_are_positive():
 
 
 def test_a_study_may_choose_any_distance_and_is_told_where_too_few_languages_have_it(evidence):
-    assert set(TESTS) == {f"{o}-{d}{c}" for o in ("gap", "change") for d in DISTANCES for c in ("", "-controlled")}
-    few = Evidence(evidence.gap.iloc[:3], evidence.change, evidence.by_target, evidence.predictors, ("nli",))
+    kinds = [f"{distance}{suffix}" for distance in DISTANCES for suffix in ("", "-controlled")]
+    assert set(TESTS) == {f"{outcome}-{kind}" for outcome in OUTCOMES for kind in ("text", *kinds)}
+    few = replace(evidence, by_outcome={GAP: evidence.outcome(GAP).iloc[:3]})
     result = run_tests(TESTS, few, Rules({"gap-genetic-controlled": "?"}))[0]
     assert not result.known
     assert result.unit == "points for a standard deviation"
@@ -235,14 +259,14 @@ def test_correlations_that_cannot_be_are_missing():
 
 def test_the_table_of_correlations(evidence):
     table = correlations(evidence, RULES)
-    assert len(table) == 2 * 2 * (len(DISTANCES) + 2)
+    assert len(table) == 3 * 2 * (len(DISTANCES) + 2)
     row = table[(table["outcome"] == "change") & (table["predictor"] == "syntactic") & (table["kind"] == "linear")]
     row = row.iloc[0]
     assert row["low"] < row["r"] < row["high"] < 0
     assert row["partial_low"] < row["partial"] < row["partial_high"] < 0
     assert (row["languages"], row["partial_languages"]) == (len(CODES), len(CODES))
     assert np.isnan(row["r_noise_free"])
-    assert "syntactic (\N{MINUS SIGN}0." in correlations_text(table).splitlines()[1]
+    assert "syntactic (\N{MINUS SIGN}0." in correlations_text(table).splitlines()[2]
 
 
 def test_noise_of_examples_lowers_what_is_reliable():
@@ -274,6 +298,7 @@ def test_noise_of_examples_is_that_of_a_mean_of_so_many():
     assert list(noise.index) == ["de", "fr", "hi"]
     assert noise["gap"].mean() == pytest.approx(100**2 * 0.24 / 50, rel=0.25)
     assert noise["change"].mean() == pytest.approx(2 * 100**2 * 0.24 / 50, rel=0.25)
+    assert (noise["relative"] / noise["gap"]).tolist() == pytest.approx([(100 / found.lead) ** 2] * 3)
     free = correlations(found, Rules(resamples=20), noise)
     assert free["r_noise_free"].isna().all()  # three languages are too few, or all of it is noise
     assert "percent of the variance of the gap" in noise_text(found, noise)
@@ -344,26 +369,49 @@ def test_slopes_by_target_and_condition(fake, evidence):
     assert (table["english"] > 40).all()
 
 
+def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
+    generator, far = np.random.default_rng(4), SYNTACTIC[CODES].to_numpy()
+    noise = generator.normal(0, 3, (len(CODES), 1))
+
+    def drawn(slope):
+        values = 20 + slope * far[:, None] + noise + generator.normal(0, 2, (len(CODES), 4))
+        return pd.DataFrame(values, index=CODES, columns=[1, 2, 3, 4])
+
+    for slopes in ((6.0, 0.0), (3.0, 3.0)):
+        tables = dict(zip(TARGETS, map(drawn, slopes), strict=True))
+        found = Evidence({}, {GAP: tables}, 60.0, PREDICTORS, ("nli",))
+        table, notes = slopes_in_one_model(found, RULES, (SHARE, "syntactic"))
+        assert table[["predictor", "target"]].to_numpy().tolist() == [
+            [name, target] for name in (SHARE, "syntactic") for target in TARGETS
+        ]
+        rows = table[table["predictor"] == "syntactic"].set_index("target")
+        assert rows["slope"].to_dict() == pytest.approx(dict(zip(TARGETS, slopes, strict=True)), abs=1.5)
+        assert ((rows["low"] < rows["slope"]) & (rows["slope"] < rows["high"])).all()
+        assert (rows["p_alike"] < 0.001).all() == (slopes[0] != slopes[1])
+        said = alike_text(table)
+        assert ("slopes on syntactic differ" if slopes[0] != slopes[1] else "on syntactic are not told apart") in said
+
+
 # --- Figure and sentences --------------------------------------------------------------------------------------------
 
 
 def test_the_scatter_names_every_language_once_a_panel(evidence):
-    table = language_means(evidence)
-    figure = draw_distance_scatter(table, "syntactic", lines(evidence, "syntactic"))
+    table, axes = language_means(evidence), {SHARE: "text", "syntactic": "distance"}
+    figure = draw_distance_scatter(table, axes, lines(evidence, list(axes)))
+    assert [axis.get_xlabel() for axis in figure.axes] == ["text", "distance"]
     names = sorted(table["name"])
     for axis in figure.axes:
         assert sorted(text.get_text() for text in axis.texts) == names
         boxes = [text.get_window_extent() for text in axis.texts]
         pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
         assert not [1 for a, b in pairs if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1]
-    assert draw_distance_scatter(table.assign(syntactic=np.nan), "syntactic", {}).texts[0].get_text() == (
-        "nothing to compare yet"
-    )
+    empty = draw_distance_scatter(table.assign(syntactic=np.nan), {"syntactic": "distance"}, {})
+    assert empty.texts[0].get_text() == "nothing to compare yet"
 
 
 def test_lines_are_least_squares(evidence):
-    intercept, slope = lines(evidence, "syntactic")["gap"]
-    means = evidence.gap.mean(axis=1)
+    intercept, slope = lines(evidence, ["syntactic"])["syntactic"]
+    means = evidence.outcome(GAP).mean(axis=1)
     reference = stats.linregress(evidence.predictors["syntactic"], means)
     assert (intercept, slope) == pytest.approx((reference.intercept, reference.slope))
 
@@ -371,11 +419,12 @@ def test_lines_are_least_squares(evidence):
 def test_what_the_design_says(evidence):
     text = design_text(evidence, RULES)
     assert text.startswith(
-        "Both outcomes average 2 target tasks (`intent` and `command-nli`) and 2 conditions (`nli` and `qa`), over 37 "
-        "languages besides English and 3 seeds. The mean gap is +"
+        "The outcomes average 2 target tasks (`intent` and `command-nli`) and 2 conditions (`nli` and `qa`), over 37 "
+        f"languages besides English and 3 seeds. English scores {evidence.lead:.1f} points above guessing. "
+        "The mean gap is +"
     )
     assert "hardly a degradation" not in text
-    level = Evidence(evidence.gap - 25, evidence.change, evidence.by_target, evidence.predictors, evidence.conditions)
+    level = replace(evidence, by_outcome={**evidence.by_outcome, GAP: evidence.outcome(GAP) - 25})
     assert design_text(level, RULES).endswith("hardly a degradation that distance could explain.")
 
 

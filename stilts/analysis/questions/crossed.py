@@ -28,13 +28,14 @@ apart from them, one seed fewer than there are (Rao and Wu 1988). Both are repor
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
+from scipy.stats import chi2
 
 from stilts.analysis.contrasts import Weights, contrast, find_missing, keep_languages
 from stilts.analysis.estimates import Estimate, combine, estimate_by_t
@@ -281,6 +282,72 @@ def mixed(
         )
         for i, name in enumerate(names)
     }, notes
+
+
+@dataclass(frozen=True)
+class TargetSlopes:
+    """Slopes on a predictor, one for each target, and the p-value of the test that they are the same."""
+
+    slopes: Mapping[str, Estimate]
+    p_alike: float
+
+
+def mixed_by_target(
+    tables: Mapping[str, pd.DataFrame], predictors: pd.DataFrame, level: float = 0.95
+) -> tuple[dict[str, TargetSlopes], tuple[str, ...]]:
+    """Fit one mixed model with an intercept and slopes for each target, by REML; return the slopes, and notes.
+
+    Rows (languages), rows within targets and seeds within targets are crossed random effects.
+
+    Parameters
+    ----------
+    tables : mapping
+        Target -> table of shape (rows, seeds); cells may be missing.
+    predictors : DataFrame
+        A row for each row of the tables, by index.
+    """
+    long = pd.concat({name: part.stack() for name, part in tables.items()}, names=["target", "row", "seed"])
+    long = long.dropna().rename("value").reset_index()
+    targets = pd.get_dummies(long["target"], dtype=float)[list(tables)]
+    of_rows = predictors.loc[long["row"]].to_numpy(dtype=float)
+    design = np.hstack([targets, *(targets.to_numpy() * column[:, None] for column in of_rows.T)])
+    groups = {"rows": pd.get_dummies(long["row"], dtype=float).to_numpy()}
+    if long["seed"].nunique() > 1:  # with one seed, what rows and seeds add is the residual
+        for name in ("row", "seed"):
+            pairs = long["target"] + " " + long[name].astype(str)
+            groups[f"{name}s within targets"] = pd.get_dummies(pairs, dtype=float).to_numpy()
+    scale = float(long["value"].std()) or 1.0  # the optimizers want values of about one
+    try:
+        fit, notes = _fit_mixed(long["value"].to_numpy() / scale, design, groups)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        missing = TargetSlopes(dict.fromkeys(tables, Estimate(*4 * (float("nan"),))), float("nan"))
+        return dict.fromkeys(predictors, missing), (f"the mixed model could not be fitted: {error}",)
+    covariance, intervals = np.asarray(fit.cov_params()), np.asarray(fit.conf_int(alpha=1 - level))
+    found = {}
+    for number, name in enumerate(predictors, 1):
+        places = number * len(tables) + np.arange(len(tables))
+        slopes = np.asarray(fit.params)[places]
+        found[str(name)] = TargetSlopes(
+            {
+                target: Estimate(
+                    *(scale * np.array([slopes[i], *intervals[place]])), float(fit.pvalues[place]),
+                    scale * float(fit.bse[place]),
+                )
+                for i, (target, place) in enumerate(zip(tables, places, strict=True))
+            },
+            _p_of_equality(slopes, covariance[np.ix_(places, places)]),
+        )  # fmt: skip
+    return found, notes
+
+
+def _p_of_equality(values: np.ndarray, covariance: np.ndarray) -> float:
+    """Return the p-value of the Wald test that estimates are the same; NaN for one alone."""
+    if len(values) < 2:
+        return float("nan")
+    contrasts = np.eye(len(values))[1:] - np.eye(len(values))[0]
+    apart = contrasts @ values
+    distance = apart @ np.linalg.solve(contrasts @ covariance @ contrasts.T, apart)
+    return float(chi2.sf(distance, len(apart)))
 
 
 def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndarray]):

@@ -1,22 +1,27 @@
 """Question 2: does a language that lies far from English lose more, and does intermediate training change that?
 
-Two outcomes, kept apart, for each language and seed, in points
-----------------------------------------------------------------
+Three outcomes, kept apart, for each language and seed
+------------------------------------------------------
 `gap`
-    English minus the language, averaged over the intermediate conditions: the degradation after intermediate training.
+    English minus the language in points, averaged over the intermediate conditions: the degradation after intermediate
+    training.
+`relative`
+    That gap in percent of what English scores above guessing: the share that is lost.
 `change`
-    That gap minus the gap without an intermediate task: what intermediate training does to it. Negative is closer.
+    The gap minus the gap without an intermediate task, in points: what intermediate training does to it. Negative is
+    closer.
 
-Both are averaged over the targets. Where a language lacks a target, target and language are taken as additive, so that
+All are averaged over the targets. Where a language lacks a target, target and language are taken as additive, so that
 a language is not far behind only because the targets that it has are hard ones.
 
-A slope is in points for each standard deviation of the distance over the languages at hand; the English score is the
-same for all languages, so that its noise moves no slope.
+A slope is for each standard deviation of the predictor over the languages at hand; the English score is the same for
+all languages, so that its noise moves no slope of a gap.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,12 +38,13 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 
-GAP, CHANGE = "gap", "change"
-OUTCOMES = (GAP, CHANGE)
+GAP, RELATIVE, CHANGE = "gap", "relative", "change"
+OUTCOMES = (GAP, RELATIVE, CHANGE)
 SHARE, FERTILITY = "pretraining text", "fertility"
 CONTROLS = (SHARE, FERTILITY)
 SMALLEST_SHARE = 0.1  # GiB: the table's own step; stands in for no text at all, which has no logarithm
-UNIT = "points for a standard deviation"
+PER_DEVIATION = "for a standard deviation"
+UNITS = {GAP: f"points {PER_DEVIATION}", RELATIVE: f"percent {PER_DEVIATION}", CHANGE: f"points {PER_DEVIATION}"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,12 @@ class Evidence:
 
     Attributes
     ----------
-    gap, change : DataFrame of shape (languages, seeds)
-        The outcomes in points.
+    by_outcome : dict
+        Outcome -> table of shape (languages, seeds).
     by_target : dict
         Outcome -> target -> such a table.
+    lead : float
+        Points that English scores above guessing after intermediate training, mean over targets and seeds.
     predictors : DataFrame
         A row for each language: its distances to English, `pretraining text` (logarithm to base 2 of GiB) and
         `fertility`; missing where nothing is known.
@@ -60,16 +68,16 @@ class Evidence:
         See `stilts.analysis.questions.evidence.Redrawable`.
     """
 
-    gap: pd.DataFrame
-    change: pd.DataFrame
+    by_outcome: Mapping[str, pd.DataFrame]
     by_target: Mapping[str, Mapping[str, pd.DataFrame]]
+    lead: float
     predictors: pd.DataFrame
     conditions: tuple[str, ...]
     redrawn: "Evidence | None" = None
 
     def outcome(self, name: str) -> pd.DataFrame:
-        """Return `gap` or `change`."""
-        return {GAP: self.gap, CHANGE: self.change}[name]
+        """Return one of `OUTCOMES`."""
+        return self.by_outcome[name]
 
     @property
     def targets(self) -> list[str]:
@@ -79,7 +87,7 @@ class Evidence:
     @property
     def languages(self) -> list[str]:
         """Languages besides English that have an outcome."""
-        return list(self.gap.index)
+        return list(self.by_outcome[GAP].index)
 
 
 # --- Evidence --------------------------------------------------------------------------------------------------------
@@ -90,6 +98,7 @@ def gather(
     encoder: str,
     conditions: Sequence[str] | None = None,
     redrawn: pd.DataFrame | None = None,
+    guessed: Mapping[str, float] = MappingProxyType({}),
 ) -> Evidence:
     """Return the evidence from outcomes.
 
@@ -103,6 +112,8 @@ def gather(
         Intermediate conditions to average; None for all that have the targets and seeds that the baseline has.
     redrawn : DataFrame, optional
         As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it, against English.
+    guessed : mapping, optional
+        Target -> percent that guessing scores; 0 where it is not named.
 
     Raises
     ------
@@ -120,18 +131,27 @@ def gather(
     targets = sort_by_order(dict.fromkeys(english["target"]), TARGETS)
     if not targets:
         raise StiltsError("distance: no target task with records is tested in English")
-    own = _outcomes(table, targets, chosen)
-    evidence = Evidence(**own, predictors=predictors(own[GAP].index, encoder), conditions=chosen)
+    own = _outcomes(table, targets, chosen, guessed)
+    codes = own["by_outcome"][GAP].index
+    evidence = Evidence(**own, predictors=predictors(codes, encoder), conditions=chosen)
     if redrawn is None:
         return evidence
-    return replace(evidence, redrawn=replace(evidence, **_outcomes(redrawn, targets, chosen)))
+    return replace(evidence, redrawn=replace(evidence, **_outcomes(redrawn, targets, chosen, guessed)))
 
 
-def _outcomes(table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str]) -> dict[str, Any]:
-    """Return `gap`, `change` and `by_target` of `Evidence` from outcomes."""
+def _outcomes(
+    table: pd.DataFrame, targets: Sequence[str], conditions: Sequence[str], guessed: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return `by_outcome`, `by_target` and `lead` of `Evidence` from outcomes."""
     tables = {name: contrast_by_target(table, own) for name, own in _weights(conditions).items()}
-    gaps = {name: {target: gap_to_english(own[target]) for target in targets} for name, own in tables.items()}
-    return {**{name: combine(own) for name, own in gaps.items()}, "by_target": gaps}
+    by_target = {name: {target: gap_to_english(own[target]) for target in targets} for name, own in tables.items()}
+    leads = {target: tables[GAP][target].loc[SOURCE_LANGUAGE] - guessed.get(target, 0.0) for target in targets}
+    by_target[RELATIVE] = {target: 100 * gap / leads[target] for target, gap in by_target[GAP].items()}
+    return {
+        "by_outcome": {name: combine(by_target[name]) for name in OUTCOMES},
+        "by_target": by_target,
+        "lead": float(np.mean([lead.mean() for lead in leads.values()])),
+    }
 
 
 def _weights(conditions: Sequence[str]) -> dict[str, Weights]:
@@ -139,13 +159,40 @@ def _weights(conditions: Sequence[str]) -> dict[str, Weights]:
     return {GAP: weigh_evenly(conditions), CHANGE: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})}
 
 
-def learned_targets(analysis: Analysis) -> pd.DataFrame:
+def learned_targets(analysis: Analysis, least_lead: float = 0.0) -> pd.DataFrame:
     """Return the outcomes on targets that every condition of a study has learned in English.
 
     A gap averages conditions, so that a target which one of them has not learned would be one of other conditions.
+
+    Parameters
+    ----------
+    least_lead : float
+        Points above guessing that the English dev score, mean over seeds, must reach under every condition.
     """
-    table, failed = outcomes(analysis.records), {target for _, target in analysis.failed}
-    return table[~table["target"].isin(failed)].reset_index(drop=True)
+    table, lost = outcomes(analysis.records), {target for _, target in analysis.failed}
+    lost |= set(find_narrow_targets(analysis.dev_scores, least_lead))
+    return table[~table["target"].isin(lost)].reset_index(drop=True)
+
+
+def find_narrow_targets(dev_scores: pd.DataFrame, least_lead: float) -> dict[str, float]:
+    """Return the targets whose English dev score is too near to guessing under a condition, with the least lead.
+
+    Parameters
+    ----------
+    dev_scores : DataFrame
+        As `stilts.analysis.learning.tabulate_dev_scores` returns it.
+    least_lead : float
+        Points above guessing, mean over seeds.
+
+    Returns
+    -------
+    dict
+        Target -> its lowest lead over guessing among the conditions, in points.
+    """
+    leads = dev_scores["score"] - dev_scores["chance"]
+    lowest = leads.groupby([dev_scores["target"], dev_scores["condition"]]).mean().groupby("target").min()
+    narrow = {str(name): float(lead) for name, lead in lowest.items() if lead < least_lead}
+    return {name: narrow[task.training_task] for name, task in TARGETS.items() if task.training_task in narrow}
 
 
 def _whole_conditions(table: pd.DataFrame) -> list[str]:
@@ -200,12 +247,13 @@ def predictors(codes: Sequence[str], encoder: str) -> pd.DataFrame:
 def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> pd.DataFrame:
     """Return the variance that the choice of test examples gives each language's outcomes, in squared points.
 
-    The noise of the English score is not in it: it is the same for all languages.
+    The noise of the English score is not in it: it is the same for all languages. Of a share it is that of the gap,
+    over the mean lead of English.
 
     Returns
     -------
     DataFrame
-        A row for each language; columns `gap` and `change`.
+        A row for each language; a column for each outcome.
     """
     weights = _weights(evidence.conditions)
     rows = {}
@@ -215,7 +263,9 @@ def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> p
             name: float(np.mean([_draws(part, code, chosen) for part in members], axis=0).var())
             for name, chosen in weights.items()
         }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(OUTCOMES))
+    noise = pd.DataFrame.from_dict(rows, orient="index")
+    noise[RELATIVE] = noise[GAP] * (100 / evidence.lead) ** 2
+    return noise[list(OUTCOMES)]
 
 
 def _draws(part: Replicates, code: str, weights: Weights) -> np.ndarray:
@@ -226,13 +276,16 @@ def _draws(part: Replicates, code: str, weights: Weights) -> np.ndarray:
 
 
 def slope(evidence: Evidence, rules: Rules, outcome: str, distance: str, controls: Sequence[str] = ()) -> Result:
-    """Return the slope of an outcome on a distance, with controls held constant if there are any."""
-    expected = 1 if outcome == GAP else 0
+    """Return the slope of an outcome on a distance or on pretraining text, with controls held constant if any."""
+    sign = -1 if distance == SHARE else 1
     chosen = standardised(evidence.predictors[[distance, *controls]])
-    return effect_of(
+    result = effect_of(
         evidence, lambda found: found.outcome(outcome), rules, predictors=chosen, coefficient=distance,
-        expected=expected, unit=UNIT,
+        expected=0 if outcome == CHANGE else sign, unit=UNITS[outcome],
     )  # fmt: skip
+    # The same effect as in points, as a share of what there is to lose.
+    least = 100 * rules.smallest_effect / evidence.lead
+    return replace(result, smallest_effect=least) if outcome == RELATIVE else result
 
 
 def mean_outcome(evidence: Evidence, rules: Rules, outcome: str) -> Result:
@@ -252,5 +305,6 @@ TESTS: dict[str, Test] = {
     for outcome in OUTCOMES
     for distance in DISTANCES
     for suffix, controls in (("", ()), ("-controlled", CONTROLS))
-}
-"""`<outcome>-<distance>`, and the same with `-controlled` for pretraining text and fertility held constant."""
+} | {f"{outcome}-text": partial(slope, outcome=outcome, distance=SHARE) for outcome in OUTCOMES}
+"""`<outcome>-<distance>`, the same with `-controlled` for pretraining text and fertility held constant, and
+`<outcome>-text` for the slope on pretraining text by itself."""

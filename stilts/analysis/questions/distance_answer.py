@@ -11,12 +11,16 @@ from stilts.analysis.estimates import keep_clear
 from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed
+from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed, mixed_by_target
 from stilts.analysis.questions.distance import (
+    CHANGE,
     CONTROLS,
+    GAP,
     OUTCOMES,
+    RELATIVE,
     TESTS,
     Evidence,
+    find_narrow_targets,
     gap_to_english,
     gather,
     learned_targets,
@@ -25,8 +29,7 @@ from stilts.analysis.questions.distance import (
 )
 from stilts.analysis.questions.evidence import level_of, redrawn_outcomes
 from stilts.analysis.questions.testing import Result, Rules, untested
-from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, format_effect, join_names, signed
+from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
@@ -36,7 +39,7 @@ METHODS = ("linear", "rank")
 
 
 def language_means(evidence: Evidence) -> pd.DataFrame:
-    """Return one row for each language: code, name, family, gap, change (points, over seeds), and its predictors."""
+    """Return one row for each language: code, name, family, its outcomes (means over seeds) and its predictors."""
     facts = tabulate_languages(evidence.languages)[["code", "name", "family", "branch", "script"]].set_index("code")
     means = pd.DataFrame({name: evidence.outcome(name).mean(axis=1) for name in OUTCOMES})
     return facts.join(means).join(evidence.predictors).rename_axis("code").reset_index()
@@ -101,15 +104,14 @@ def _correlated(table: pd.DataFrame, rules: Rules, kind: str) -> dict[str, float
     return {"r": r, "low": low, "high": high, "languages": len(values)}
 
 
-def lines(evidence: Evidence, distance: str) -> dict[str, tuple[float, float]]:
-    """Return intercept and slope of each outcome's least-squares line on a distance; none where too few have it."""
-    known = evidence.predictors[distance].dropna()
-    found = {}
-    for outcome in OUTCOMES:
-        means = evidence.outcome(outcome).mean(axis=1).reindex(known.index)
+def lines(evidence: Evidence, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return intercept and slope of the gap's least-squares line on each predictor; none where too few have it."""
+    means, found = evidence.outcome(GAP).mean(axis=1), {}
+    for name in names:
+        known = evidence.predictors[name].dropna()
         if known.nunique() > 2:
-            slope, intercept = np.polyfit(known, means, 1)
-            found[outcome] = (float(intercept), float(slope))
+            slope, intercept = np.polyfit(known, means.reindex(known.index), 1)
+            found[name] = (float(intercept), float(slope))
     return found
 
 
@@ -262,6 +264,50 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
     return pd.DataFrame(rows, columns=columns)
 
 
+def slopes_in_one_model(
+    evidence: Evidence, rules: Rules, names: Sequence[str], outcome: str = GAP
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the slope of each target on predictors that are held constant for one another, by one mixed model.
+
+    Languages, languages within targets and seeds within targets are crossed random effects; every target has an
+    intercept and slopes of its own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Predictors.
+
+    Returns
+    -------
+    table : DataFrame
+        predictor, target, slope, low, high, p, p_alike (of the Wald test that all targets have the same slope; the same
+        in all rows of a predictor), languages.
+    notes : tuple of str
+        What went wrong in the fit.
+    """
+    chosen = standardised(evidence.predictors[list(names)])
+    parts = {name: own.loc[own.index.intersection(chosen.index)] for name, own in evidence.by_target[outcome].items()}
+    fits, notes = mixed_by_target(parts, chosen, rules.level)
+    rows = [
+        {"predictor": name, "target": target} | fits[name].slopes[target].row("slope")
+        | {"p_alike": fits[name].p_alike, "languages": len(parts[target])}
+        for name in names
+        for target in evidence.targets
+    ]  # fmt: skip
+    columns = ["predictor", "target", "slope", "low", "high", "p", "p_alike", "languages"]
+    return pd.DataFrame(rows, columns=columns), notes
+
+
+def alike_text(table: pd.DataFrame) -> str:
+    """Say of `slopes_in_one_model` whether targets differ in their slopes."""
+    said = []
+    for name, rows in table.groupby("predictor", sort=False):
+        p = rows["p_alike"].iloc[0]
+        verdict = "differ" if p < 0.05 else "are not told apart"
+        said.append(f"the targets' slopes on {name} {verdict} (p {format_p(p)})")
+    return f"{'; '.join(said)}.".capitalize()
+
+
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
@@ -270,13 +316,13 @@ NONE_LEARNED = "no target was learned in English under every condition"
 
 def design_text(evidence: Evidence, rules: Rules) -> str:
     """Say what the outcomes are averages of, how large they are, and whether there is a gap to explain at all."""
-    seeds = evidence.gap.shape[1]
-    gap, change = (mean_outcome(evidence, rules, name) for name in OUTCOMES)
+    gap, share, change = (mean_outcome(evidence, rules, name) for name in (GAP, RELATIVE, CHANGE))
     text = (
-        f"Both outcomes average {count(evidence.targets, 'target task')} ({join_names(evidence.targets)}) and "
+        f"The outcomes average {count(evidence.targets, 'target task')} ({join_names(evidence.targets)}) and "
         f"{count(evidence.conditions, 'condition')} ({join_names(evidence.conditions)}), over "
-        f"{len(evidence.languages)} languages besides English and {seeds} seed{'' if seeds == 1 else 's'}. "
-        f"The mean gap is {_in_points(gap)}; intermediate training changes it by {_in_points(change)}. "
+        f"{len(evidence.languages)} languages besides English and {count(evidence.outcome(GAP).shape[1], 'seed')}. "
+        f"English scores {evidence.lead:.1f} points above guessing. The mean gap is {_in_points(gap)}, "
+        f"{_in_points(share, 'percent')} of that; intermediate training changes the gap by {_in_points(change)}. "
         "These intervals are over languages, seeds and the test items of English, the same for all languages."
     )
     if gap.known and gap.low <= 0:
@@ -284,16 +330,16 @@ def design_text(evidence: Evidence, rules: Rules) -> str:
     return text
 
 
-def _in_points(result: Result) -> str:
+def _in_points(result: Result, unit: str = "points") -> str:
     if not result.known:
         return "not known"
-    return format_effect(result.value, result.low, result.high)
+    return format_effect(result.value, result.low, result.high, unit)
 
 
 def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:
     """Say how much of the languages' differences is the noise of their test examples."""
     parts = []
-    for name in OUTCOMES:
+    for name in (GAP, CHANGE):
         share = 1 - reliability(evidence.outcome(name), noise[name])
         parts.append(f"{100 * share:.0f} percent of the variance of the {name}")
     return (
@@ -352,34 +398,42 @@ def answer(section: Section) -> Answer:
     StiltsError
         If its records lack the baseline, or hold no intermediate condition.
     """
-    table = learned_targets(section.analysis)
+    analysis = section.analysis
+    table = learned_targets(analysis, _least_lead(section))
     if table.empty:
-        reason = NONE_LEARNED if section.analysis.recorded else "nothing is recorded yet"
+        reason = NONE_LEARNED if analysis.recorded else "nothing is recorded yet"
         return chapters.answer(section, None, dict.fromkeys(TESTS, lambda *_: untested(reason)), "")
-    redrawn = redrawn_outcomes(table, section.analysis, against_english=True)
-    evidence = gather(table, section.settings.encoder.name, redrawn=redrawn)
-    level = level_of(table, [BASELINE], section.analysis.floors)
+    redrawn = redrawn_outcomes(table, analysis, against_english=True)
+    evidence = gather(table, section.settings.encoder.name, redrawn=redrawn, guessed=analysis.floors)
+    level = level_of(table, [BASELINE], analysis.floors)
     return chapters.answer(section, evidence, TESTS, mean_text(evidence, section.rules), level=level)
 
 
-def untested_text(answer: Answer) -> str:
-    """Say of a study how many of its tests could not be made, and after which conditions a target was not learned."""
-    lost = answer.verdicts[answer.verdicts["verdict"] == str(Verdict.UNTESTABLE)]
-    name, targets = answer.section.settings.name, answer.section.settings.targets
-    conditions, failed = answer.section.analysis.conditions, answer.section.analysis.failed
-    after = {target: [each for each in conditions if (each, target) in failed] for target in targets}
-    said = "; ".join(f"{join_names([target])} after {join_names(names)}" for target, names in after.items() if names)
-    reason = f", since every condition must have learned a target; not learned were {said}" if said else ""
-    return (
-        f"Study `{name}` asks the same of {join_names(targets)}, on rows of XTREME. "
-        f"Of {count(answer.verdicts, 'test')}, {len(lost)} could not be made{reason}."
-    )
+def _least_lead(section: Section) -> float:
+    return section.settings.question.least_lead or 0.0
+
+
+def left_out_text(answer: Answer) -> str:
+    """Say which targets of a study are in no test, and why; "" if all are."""
+    section, failed = answer.section, answer.section.analysis.failed
+    narrow = find_narrow_targets(section.analysis.dev_scores, _least_lead(section))
+    said = []
+    for target in section.settings.targets:
+        after = [name for name, lost in failed if lost == target]
+        if after:
+            said.append(f"{join_names([target])} was not learned after {join_names(after)}")
+        elif target in narrow:
+            said.append(
+                f"the English dev score of {join_names([target])} is {narrow[target]:.0f} points above guessing under "
+                f"one condition, where {_least_lead(section):g} are asked for"
+            )
+    return f"In no test: {'; '.join(said)}." if said else ""
 
 
 def mean_text(evidence: Evidence, rules: Rules) -> str:
     """Say how large the gap is on average, and how intermediate training changes it."""
-    gap, change = (mean_outcome(evidence, rules, name) for name in OUTCOMES)
+    gap, change = (mean_outcome(evidence, rules, name) for name in (GAP, CHANGE))
     return (
         f"Over {len(evidence.languages)} languages, English is ahead by {_in_points(gap)} after intermediate training, "
-        f"which changes that by {_in_points(change)}. For a standard deviation of the distance:"
+        f"which changes that by {_in_points(change)}. For a standard deviation of the predictor:"
     )

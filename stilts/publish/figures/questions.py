@@ -27,49 +27,47 @@ from stilts.publish.figures.style import (
 from stilts.publish.figures.transfer import GAIN, draw_intervals, find_symmetric_scale
 
 
-def draw_distance_scatter(table: pd.DataFrame, distance: str, lines: dict[str, tuple[float, float]]) -> Figure:
-    """Plot the gap, and below it its change, against a distance to English, with every language named.
+def draw_distance_scatter(
+    table: pd.DataFrame, axes: Mapping[str, str], lines: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Plot the gap against each of some predictors, with every language named.
 
     Parameters
     ----------
     table : DataFrame
-        From `distance_answer.language_means`: code, name, script, gap, change (points) and the distances. Languages
-        without this distance are left out. If there are none, the figure says so.
-    distance : str
-        Column of the horizontal axis.
-    lines : dict
-        Outcome -> intercept and slope of a line, in the units of the axes; outcomes may be absent.
+        From `distance_answer.language_means`: code, name, script, gap (points) and the predictors. A panel leaves out
+        the languages without its predictor. If none has any, the figure says so.
+    axes : mapping
+        Predictor -> label of its axis; a panel for each.
+    lines : mapping
+        Predictor -> intercept and slope of a line, in the units of the axes; predictors may be absent.
     """
     with apply_style():
-        known = table.dropna(subset=[distance])
-        if known.empty:
+        shown = [name for name in axes if table[name].notna().any()]
+        if not shown:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(7.4, 9.0)
-        titles = {
-            "gap": "the gap after intermediate training (points)",
-            "change": "its change by intermediate training (points)",
-        }
-        for axis, (outcome, title) in zip(figure.subplots(2, 1), titles.items(), strict=True):
-            _distance_panel(axis, known, distance, outcome, lines.get(outcome))
-            axis.set(xlabel=f"{distance} distance to English", ylabel=title)
+        figure = make_figure(7.4, 4.5 * len(shown))
+        for axis, name in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
+            known = table.dropna(subset=[name])
+            _distance_panel(axis, known, name, lines.get(name))
+            axis.set(xlabel=axes[name], ylabel="gap to English (points)")
         figure.axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
-        for axis, outcome in zip(figure.axes, titles, strict=True):
-            name_points(axis, known[distance].to_numpy(), known[outcome].to_numpy(), known["name"].tolist())
+        for axis, name in zip(figure.axes, shown, strict=True):
+            known = table.dropna(subset=[name])
+            name_points(axis, known[name].to_numpy(), known["gap"].to_numpy(), known["name"].tolist())
     return figure
 
 
-def _distance_panel(
-    axis: Axes, table: pd.DataFrame, distance: str, outcome: str, line: tuple[float, float] | None
-) -> None:
+def _distance_panel(axis: Axes, table: pd.DataFrame, predictor: str, line: tuple[float, float] | None) -> None:
     latin = table["script"] == "Latin"
     color = STYLES[1][0]
     for chosen, fill, label in ((latin, color, "Latin script"), (~latin, "white", "other script")):
-        axis.plot(table[distance][chosen], table[outcome][chosen], "o", color=color, markerfacecolor=fill,
+        axis.plot(table[predictor][chosen], table["gap"][chosen], "o", color=color, markerfacecolor=fill,
                   markersize=4.5, label=label)  # fmt: skip
     axis.axhline(0, color=FAINT, linewidth=0.8)
     axis.margins(x=0.09, y=0.12)
     if line is not None:
-        ends = np.array([table[distance].min(), table[distance].max()])
+        ends = np.array([table[predictor].min(), table[predictor].max()])
         height = line[0] + line[1] * ends
         axis.plot(ends, height, color=STYLES[2][0], linestyle="--", linewidth=1.2, label="least squares")
     axis.autoscale_view()
