@@ -189,17 +189,16 @@ def book(
 ) -> None:
     """Execute the missing runs of a study and the analyses, then build and check the book."""
     from stilts.publish import site
+    from stilts.publish.downloads import name_run_notebooks
 
     plan = _open(study)
     clock = Clock()
     run_plan(plan, profile, with_book=True)
     clock.lap("runs and analyses")
     with plan.checkout.lock("book"):
-        if site.update_toc(plan.checkout.root, plan.jobs):
-            console.print(f"_toc.yml: the appendix now lists the runs of study {plan.study.name}")
         site.assemble(
             plan.checkout.root,
-            {page: find_job_notebook(plan.checkout, job) for page, job in site.list_run_pages(plan.jobs).items()},
+            {name: find_job_notebook(plan.checkout, job) for name, job in name_run_notebooks(plan.jobs).items()},
             [analysis.notebook.parent for analysis in list_analyses(plan)],
         )
         html = site.build(plan.checkout.root)

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from stilts.publish.site import RUNS_FOLDER, list_toc_pages
+from stilts.publish.site import list_toc_pages
 from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import fill, read_defaults, state_parameters
 
 ROOT = Path(__file__).parents[1]
-PHASES = ("intermediate", "target", "zero-shot")
 # What commands leave in a checkout, with files that could be pages.
 LEFT_BEHIND = (".hypothesis", ".pytest_cache", ".ruff_cache", ".snakemake", ".venv/lib", "runs/checkpoints/run")
 
@@ -38,20 +36,9 @@ def write_book(folder: Path) -> None:
     for left in LEFT_BEHIND:
         (folder / left).mkdir(parents=True)
         (folder / left / "README.md").write_text("# No page of the book\n")
-    _keep_few_runs(folder / "_toc.yml")
     for page in list_toc_pages(folder):
         if page.startswith("runs/"):
             write_page(folder, page)
-
-
-def _keep_few_runs(path: Path) -> None:
-    """Leave a page of each phase in the appendix: more of the same would only take time."""
-    toc = yaml.safe_load(path.read_text())
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if "sections" in chapter]
-    pages = [section["file"] for section in chapters[0]["sections"]]
-    first = [next(page for page in pages if f"/{phase}-" in page) for phase in PHASES]
-    chapters[0]["sections"] = [{"file": page} for page in first]
-    path.write_text(yaml.safe_dump(toc, sort_keys=False))
 
 
 def write_page(folder: Path, page: str) -> None:
@@ -72,9 +59,6 @@ def write_page(folder: Path, page: str) -> None:
 def _template(folder: Path, page: str) -> tuple[Path, dict[str, Any]]:
     """Return a page's template, and the parameters that keep the labels of pages from one template apart."""
     name = Path(page).name
-    if page.startswith(RUNS_FOLDER):
-        phase = next(phase for phase in PHASES if name.startswith(phase))
-        return folder / "notebooks" / f"{phase}.ipynb", {"condition": name}
     known = {entry.name: entry for entry in read_book_pages(folder)}
     entry = known.get(name, Page(name, folder / "notebooks" / f"{name}.ipynb"))
     return entry.template, {"page": name, **entry.parameters}

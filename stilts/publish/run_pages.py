@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 
 from stilts.analysis import learning
 from stilts.analysis.chance import read_guessing
+from stilts.publish.downloads import name_run_notebooks
 from stilts.study.records import Record, Store
 from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.workspace.notebooks.markup import code
+from stilts.workspace.plan import Plan
 
 COLUMNS = 3  # panels beside each other
 
@@ -136,6 +138,32 @@ def summarize_run(records: Sequence[Record]) -> pd.DataFrame:
         for record in records
     ]
     return pd.DataFrame(rows).set_index("run")
+
+
+def tabulate_jobs(plan: Plan) -> pd.DataFrame:
+    """Return one row per job of a plan whose runs have records, in the order of the plan.
+
+    Returns
+    -------
+    DataFrame
+        phase, condition, seed, targets (empty in phases without), runs, mean score (percent, over runs and languages),
+        minutes (wall clock of the runs), device, notebook (name of the executed notebook, see
+        `stilts.publish.downloads.name_run_notebooks`).
+    """
+    store, rows = plan.checkout.store(), []
+    for name, job in name_run_notebooks(plan.jobs).items():
+        records = [record for run in job.runs if (record := store.find(run.id))]
+        if len(records) < len(job.runs):
+            continue
+        scores = [own["score"] for record in records for own in record.metrics.values() if "score" in own]
+        seconds = sum(record.provenance.seconds for record in records)
+        rows.append(
+            {"phase": job.phase, "condition": job.condition, "seed": job.seed, "targets": ", ".join(job.targets)}
+            | {"runs": len(records), "mean score": float(np.mean(scores)) if scores else np.nan}
+            | {"minutes": seconds / 60, "device": records[0].provenance.device, "notebook": name}
+        )
+    columns = ["phase", "condition", "seed", "targets", "runs", "mean score", "minutes", "device", "notebook"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def tabulate_settings(records: Sequence[Record]) -> pd.DataFrame:

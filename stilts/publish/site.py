@@ -1,10 +1,9 @@
-"""The site: its table of contents, the pages of executed runs, the build by Jupyter Book, and a check of the result."""
+"""The site: its table of contents, the build by Jupyter Book, and a check of the result."""
 
 import logging
 import re
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,56 +13,22 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from stilts.publish.downloads import BOOK_FOLDER, RUNS_FOLDER, copy_downloads, list_downloads
 from stilts.study.errors import StiltsError, reasons
 from stilts.study.leftovers import is_part
-from stilts.study.runs import Job
 from stilts.study.storage import digest, replace_file, sha256
 from stilts.study.yaml_files import read_yaml
 from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
 
 log = logging.getLogger(__name__)
 
-RUNS_PAGE = "book/runs"
-BOOK_FOLDER = "runs/book"
-RUNS_FOLDER = f"{BOOK_FOLDER}/runs"
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
 LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
 
 
 # --- table of contents -----------------------------------------------------------------------------------------------
-
-
-def list_run_pages(jobs: Sequence[Job]) -> dict[str, Job]:
-    """Return the appendix's pages in the order of the plan: `runs/book/runs/<phase>-<condition>-<n>` -> job.
-
-    Unlike the job's id, the page's name does not depend on settings, so that the table of contents can be committed.
-    """
-    seen: Counter[str] = Counter()
-    pages = {}
-    for job in jobs:
-        slug = f"{job.phase}-{job.condition}"
-        seen[slug] += 1
-        pages[f"{RUNS_FOLDER}/{slug}-{seen[slug]}"] = job
-    return pages
-
-
-def update_toc(root: Path, jobs: Sequence[Job]) -> bool:
-    """List the pages of these jobs in the appendix of `_toc.yml`, and return whether the file changed."""
-    path = root / "_toc.yml"
-    toc = _read_toc(root)
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"] if chapter["file"] == RUNS_PAGE]
-    if not chapters:
-        raise StiltsError(f"{path}: no chapter has `file: {RUNS_PAGE}`, under which the executed runs are listed")
-    chapters[0]["sections"] = [{"file": page} for page in list_run_pages(jobs)]
-    text = yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
-    changed = text != path.read_text(encoding="utf-8")
-    if changed:
-        with _said():
-            path.write_text(text, encoding="utf-8")
-    return changed
 
 
 def list_toc_pages(root: Path) -> list[str]:
@@ -119,7 +84,7 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
     Parameters
     ----------
     executed : mapping of str to Path
-        Page, as in `list_run_pages` -> executed notebook.
+        Name, as in `stilts.publish.downloads.name_run_notebooks` -> executed notebook.
     analyses : sequence of Path
         Folders of executed analyses, each with the notebook and the files that it wrote.
 
@@ -133,7 +98,7 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
 
 
 def _copy(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
-    wanted = {root / f"{page}.ipynb": source for page, source in executed.items()}
+    wanted = {root / RUNS_FOLDER / name: source for name, source in executed.items()}
     wanted |= {root / BOOK_FOLDER / file.name: file for folder in analyses for file in folder.iterdir()}
     (root / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
     present = {path for path in (root / BOOK_FOLDER).rglob("*") if path.is_file()}
@@ -177,6 +142,8 @@ def build(root: Path) -> Path:
         # Sphinx would keep pages that left the table of contents, outdated side bars, and files that others changed.
         shutil.rmtree(root / "_build", ignore_errors=True)
     _run_jupyter_book(root)
+    with _said():
+        copy_downloads(root, html)
     if missing := [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]:
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
     files = _checksums(html, (path for path in html.rglob("*") if path.is_file()))
@@ -253,6 +220,7 @@ def _pages_digest(root: Path) -> str:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
     kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
+    kept += list_downloads(root).values()
     return digest(_checksums(root, {_source(root, page) for page in list_toc_pages(root)} | set(kept)))
 
 

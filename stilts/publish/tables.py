@@ -1,6 +1,9 @@
 """Tables of the book, as HTML that the book's script makes sortable, and as CSV beside the page."""
 
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -8,7 +11,9 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 
-def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "HTML":
+def show(
+    frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1, links: Mapping[str, str] = MappingProxyType({})
+) -> "HTML":
     """Return a table for a notebook cell to display.
 
     Parameters
@@ -19,12 +24,18 @@ def show(frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1) -> "
         File for the unrounded rows; its folder is created.
     decimals : int, default=1
         Decimals of floats.
+    links : mapping of str to str, default={}
+        Column of file names -> address of their folder, relative to the page; the names become links.
     """
     from IPython.display import HTML
 
     if csv is not None:
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False, lineterminator="\n")
-    shown = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
     # pandas ignores `na_rep` for missing integers and for None.
-    return HTML(frame.astype(object).where(frame.notna(), "–").to_html(index=False, **shown))
+    shown = frame.astype(object).where(frame.notna(), "–").map(lambda value: escape(value) if isinstance(value, str)
+                                                               else value)  # fmt: skip
+    for column, folder in links.items():
+        shown[column] = [f'<a href="{folder}/{name}">{name}</a>' for name in shown[column]]
+    looks = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
+    return HTML(shown.rename(columns=escape).to_html(index=False, escape=False, **looks))

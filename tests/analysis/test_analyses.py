@@ -39,8 +39,8 @@ from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
 ANALYSES = (
-    "claims", "costs", "data", "english-gap", "languages", "layers", "live", "pilot-conditions", "pilot-costs",
-    "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
+    "claims", "costs", "data", "english-gap", "executed", "languages", "layers", "live", "pilot-conditions",
+    "pilot-costs", "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
 )  # fmt: skip
 PILOT_PAGES = [name for name in ANALYSES if name.startswith("pilot-")]
 STUDY = {
@@ -574,3 +574,20 @@ def test_what_is_missing_is_a_dash_in_every_kind_of_column(tmp_path):
     cells = re.findall("<td>(.*?)</td>", show(table, tmp_path / "new" / "table.csv").data)
     assert cells == ["1", "2.2", "x", "–", "–", "–"]
     assert (tmp_path / "new" / "table.csv").read_text() == "a,b,c\n1,2.25,x\n,,\n"
+
+
+def test_names_of_files_become_links_and_text_stays_text():
+    table = pd.DataFrame({"a <b>": ["x & y"], "notebook": ["run-1.ipynb"]})
+    html = show(table, links={"notebook": "../../notebooks"}).data
+    assert re.findall("<t[dh]>(.*?)</t[dh]>", html) == [
+        "a &lt;b&gt;", "notebook", "x &amp; y", '<a href="../../notebooks/run-1.ipynb">run-1.ipynb</a>',
+    ]  # fmt: skip
+
+
+def test_every_job_has_a_row_with_its_notebook(pages):
+    assert figure_names(pages["executed"]) == ["tab-executed"]
+    shown = next(output["data"]["text/html"] for cell in pages["executed"].cells for output in cell.get("outputs", [])
+                 if "text/html" in output.get("data", {}))  # fmt: skip
+    names = re.findall(r'<a href="../../notebooks/([^"]+)">', shown)
+    assert names[0] == "target-none-1.ipynb"
+    assert len(names) == len(set(names)) > 5

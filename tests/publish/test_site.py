@@ -13,10 +13,10 @@ from fakes import make_run
 from processes import largest_file
 from small_book import ROOT, write_page
 
-from stilts.publish.site import assemble, build, check, list_run_pages, list_toc_pages, update_toc
+from stilts.publish.downloads import list_downloads, name_run_notebooks
+from stilts.publish.site import assemble, build, check, list_toc_pages
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Job
-from stilts.workspace.resolution import open_plan
 
 
 def job(phase: str, condition: str, number: int) -> Job:
@@ -25,38 +25,10 @@ def job(phase: str, condition: str, number: int) -> Job:
 
 
 JOBS = [job("target", "nli", 1), job("target", "nli", 2), job("zero-shot", "nli", 1)]
-PAGES = [f"runs/book/runs/{name}" for name in ("target-nli-1", "target-nli-2", "zero-shot-nli-1")]
+NAMES = ["target-nli-1.ipynb", "target-nli-2.ipynb", "zero-shot-nli-1.ipynb"]
 
 
 # --- table of contents -----------------------------------------------------------------------------------------------
-
-
-def test_run_pages_are_numbered_by_phase_and_condition():
-    assert list_run_pages(JOBS) == dict(zip(PAGES, JOBS, strict=True))
-
-
-def test_the_table_of_contents_lists_the_jobs_pages(tmp_path):
-    shutil.copy(ROOT / "_toc.yml", tmp_path)
-    before = [page for page in list_toc_pages(tmp_path) if not page.startswith("runs/book/runs/")]
-    assert update_toc(tmp_path, JOBS)
-    assert not update_toc(tmp_path, JOBS)
-    pages = list_toc_pages(tmp_path)
-    assert [page for page in pages if page in PAGES] == PAGES
-    assert [page for page in pages if page not in PAGES] == before
-
-
-def test_a_table_of_contents_without_an_appendix_is_named(tmp_path):
-    (tmp_path / "_toc.yml").write_text("root: index\nparts: []")
-    with pytest.raises(StiltsError, match="_toc.yml: no chapter has `file: book/runs`"):
-        update_toc(tmp_path, JOBS)
-
-
-def test_the_committed_table_of_contents_is_that_of_the_default_study(tmp_path):
-    from stilts.workspace.checkout import find_checkout
-
-    here = find_checkout(ROOT)
-    shutil.copy(ROOT / "_toc.yml", tmp_path)
-    assert not update_toc(tmp_path, open_plan(here, "pocket").jobs), "run `stilts book`, which renews _toc.yml"
 
 
 def test_prose_pages_of_the_table_of_contents_exist():
@@ -64,7 +36,11 @@ def test_prose_pages_of_the_table_of_contents_exist():
     assert [page for page in prose if not (ROOT / f"{page}.md").exists()] == []
 
 
-# --- pages of runs ---------------------------------------------------------------------------------------------------
+# --- notebooks of runs -----------------------------------------------------------------------------------------------
+
+
+def test_notebooks_of_runs_are_numbered_by_phase_and_condition():
+    assert name_run_notebooks(JOBS) == dict(zip(NAMES, JOBS, strict=True))
 
 
 def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_path):
@@ -76,7 +52,7 @@ def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_p
     for number, source in enumerate(jobs):
         source.write_text(str(number))
     folder = tmp_path / "runs" / "book"
-    assemble(tmp_path, {PAGES[0]: jobs[0], PAGES[1]: jobs[1]}, [analysis])
+    assemble(tmp_path, {NAMES[0]: jobs[0], NAMES[1]: jobs[1]}, [analysis])
     contents = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.*")}
     assert contents == {
         "runs/target-nli-1.ipynb": "0",
@@ -86,7 +62,7 @@ def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_p
     }
     kept = folder / "runs" / "target-nli-1.ipynb"
     os.utime(kept, (1, 1))
-    assemble(tmp_path, {PAGES[0]: jobs[0]}, [])
+    assemble(tmp_path, {NAMES[0]: jobs[0]}, [])
     assert [(path, path.stat().st_mtime) for path in folder.rglob("*.*")] == [(kept, 1)]
 
 
@@ -95,9 +71,9 @@ def test_a_disk_without_room_for_the_book_s_pages_is_said(tmp_path):
     source.write_text("x" * 5000)
     message = r"the book cannot be assembled: .*: File too large; free disk space or allow writing, then run the same"
     with largest_file(1000), pytest.raises(StiltsError, match=message):
-        assemble(tmp_path, {PAGES[0]: source}, [])
+        assemble(tmp_path, {NAMES[0]: source}, [])
     assert list((tmp_path / "runs" / "book" / "runs").iterdir()) == []
-    assemble(tmp_path, {PAGES[0]: source}, [])
+    assemble(tmp_path, {NAMES[0]: source}, [])
     (copied,) = (tmp_path / "runs" / "book" / "runs").iterdir()
     assert copied.read_text() == source.read_text()
 
@@ -111,7 +87,7 @@ def test_what_stands_in_the_way_of_the_book_s_pages_is_said(tmp_path, wrong):
     page = tmp_path / ("gone.ipynb" if wrong == "page" else "job.ipynb")
     analysis = tmp_path / ("gone" if wrong == "analysis" else "analysis")
     with pytest.raises(StiltsError, match=r"the book cannot be assembled: /.*: (No such file|Not a directory)"):
-        assemble(tmp_path, {PAGES[0]: page}, [analysis])
+        assemble(tmp_path, {NAMES[0]: page}, [analysis])
 
 
 # --- build -----------------------------------------------------------------------------------------------------------
@@ -168,6 +144,25 @@ def test_figures_and_tables_are_numbered_apart_and_link_to_what_they_are_made_of
     changes_one_page_alone(tiny, html)
     fails_until_a_warning_is_mended(tiny)
     rebuilds_what_was_deleted(tiny, html)
+
+
+def test_data_studies_and_notebooks_have_addresses_that_stay(tiny):
+    (tiny / "studies").mkdir()
+    (tiny / "studies" / "pocket.yml").write_text("name: pocket\n")
+    notebook = tiny / "runs" / "book" / "runs" / "target-nli-1.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text("{}")
+    html = build(tiny)
+    addresses = ["data/plain.csv", "studies/pocket.yml", "notebooks/target-nli-1.ipynb"]
+    assert list(list_downloads(tiny)) == addresses
+    sources = [tiny / "runs" / "book" / "plain.csv", tiny / "studies" / "pocket.yml", notebook]
+    assert [(html / name).read_text() for name in addresses] == [source.read_text() for source in sources]
+    assert check(html) == []
+    notebook.unlink()
+    sources[1].write_text("name: pocket  # changed\n")
+    build(tiny)
+    assert (html / "studies" / "pocket.yml").read_text() == "name: pocket  # changed\n"
+    assert not (html / "notebooks" / "target-nli-1.ipynb").exists()
 
 
 def changes_one_page_alone(folder: Path, html: Path) -> None:
