@@ -16,6 +16,12 @@ ROOT = Path(__file__).parents[1]
 # What commands leave in a checkout, with files that could be pages.
 LEFT_BEHIND = (".hypothesis", ".pytest_cache", ".ruff_cache", ".snakemake", ".venv/lib", "runs/checkpoints/run")
 
+FINDINGS = {
+    "findings.md": "1. **Something was found**: +1.0 points (+0.5 to +1.5).\n",
+    "findings-verdicts.html": '<table class="verdicts"><tbody><tr><td><span class="verdict supported">supported</span>'
+    "</td></tr></tbody></table>\n",
+    "findings-reference.bib": "@software{stilts,\n  title = {{A study}},\n}\n",
+}
 FIGURE = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 300" width="600" height="300">'
     '<path d="M20 280 L200 150 L580 20" stroke="#0072B2" fill="none"/></svg>'
@@ -29,7 +35,7 @@ TABLE = (
 
 def write_book(folder: Path) -> None:
     """Lay out a book in an empty folder: what the repository holds, and a page for each notebook it names."""
-    for name in ("_config.yml", "_toc.yml", "index.md"):
+    for name in ("_config.yml", "_toc.yml", "index.md", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "book", folder / "book")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
@@ -39,6 +45,9 @@ def write_book(folder: Path) -> None:
     for page in list_toc_pages(folder):
         if page.startswith("runs/"):
             write_page(folder, page)
+    write_page(folder, "runs/book/findings")
+    for name, text in FINDINGS.items():
+        (folder / "runs" / "book" / name).write_text(text)
 
 
 def write_page(folder: Path, page: str) -> None:

@@ -59,6 +59,13 @@ GAIN = Hypothesis(Kind.ABOVE, NEGLIGIBLE)
 NO_BENEFIT = Hypothesis(Kind.NO_MORE, NEGLIGIBLE)
 NO_DIFFERENCE = Hypothesis(Kind.NEGLIGIBLE, NEGLIGIBLE)
 
+EVIDENCE_PAGES: Mapping[str, str] = {
+    "C1": "transfer", "C2": "transfer", "C3": "layers", "C4": "transfer", "C5": "transfer", "C6": "pilot-conditions",
+    "Same task twice": "transfer", "Q1": "order", "Q2": "distance", "Q3": "architecture", "Q4": "adapters",
+    "Q5": "complexity",
+}  # fmt: skip
+"""Claim -> the page of the book with its evidence."""
+
 UNJUDGED = Judgement(Verdict.UNTESTABLE, "nothing is recorded of it", float("nan"))
 
 
@@ -388,12 +395,19 @@ def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:
 
 def _layers_text(found: Evidence, target: str) -> str:
     """Return a text with a retrieval target's mean gain after every layer, "" if it is not recorded."""
-    conditions, (scores, layers) = found.english(target), _by_layer(found, target)
-    if not conditions or not layers:
+    gains = estimate_layer_gains(found, target)
+    if not gains:
         return ""
-    weights = add_weights(weigh_evenly(conditions), {BASELINE: -1.0})
-    gains = {layer: estimate_layer(scores, f"layer_{layer}", weights) for layer in layers}
     return f"`{target}` by layer: " + ", ".join(f"{layer}: {signed(each.value)}" for layer, each in gains.items())
+
+
+def estimate_layer_gains(found: Evidence, target: str) -> dict[int, Estimate]:
+    """Return a retrieval target's gain after every layer, mean over English tasks; empty if it is not recorded."""
+    conditions, (scores, layers) = found.english(target), _by_layer(found, target)
+    if not conditions:
+        return {}
+    weights = add_weights(weigh_evenly(conditions), {BASELINE: -1.0})
+    return {layer: estimate_layer(scores, f"layer_{layer}", weights) for layer in layers}
 
 
 def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
@@ -667,18 +681,36 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
 
 
 def show_claims(table: pd.DataFrame) -> "HTML":
-    """Return the table of `show_ledgers` as HTML, with inline code, a line for each effect, and framed verdicts."""
+    """Return the table of `show_ledgers` as HTML: verdict first, then effects, test and reason; a card each on a phone.
+
+    Cells carry the heading of their column, which a card shows.
+    """
     from IPython.display import HTML
 
-    marked = table.map(lambda text: re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text)))
-    marked = marked.rename(columns=html.escape)
-    for study in marked.columns[3:]:
-        marked[study] = marked[study].map(_set_lines)
-    return HTML(marked.to_html(index=False, escape=False, border=0, justify="left", classes="ledger"))
+    studies = list(table.columns[3:])
+    heads = "".join(f'<th scope="col">{_mark(name)}</th>' for name in table.columns)
+    rows = []
+    for row in table.to_dict("records"):
+        page = EVIDENCE_PAGES.get(row["id"])
+        name = f'<a href="{page}.html">{_mark(row["id"])}</a>' if page else _mark(row["id"])
+        cells = [f'<th scope="row">{name}</th>', _cell(row["claim"]), _cell(row["published"], "published")]
+        cells += [f'<td data-label="{html.escape(study)}">{_set_lines(_mark(row[study]))}</td>' for study in studies]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return HTML(f'<table class="ledger"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
+
+
+def _cell(text: str, label: str = "") -> str:
+    return f'<td data-label="{label}">{_mark(text)}</td>' if label else f"<td>{_mark(text)}</td>"
+
+
+def _mark(text: str) -> str:
+    """Return text as HTML, with inline code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _set_lines(text: str) -> str:
     tested, *effects, told = text.split("\n")
     shown, (verdict, _, reason) = "<br>".join(effects), told.partition(" (")
     why = f'<p class="reason">{reason.removesuffix(")")}</p>' if reason else ""
-    return f'<p>{tested}</p><p class="effects">{shown}</p><span class="verdict">{verdict}</span>{why}'
+    looks = verdict.replace(" ", "-")
+    return f'<p><span class="verdict {looks}">{verdict}</span></p>{why}<p class="effects">{shown}</p><p>{tested}</p>'

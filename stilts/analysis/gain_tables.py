@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from stilts.analysis.conditions import is_same_task
 from stilts.analysis.effects import average_baseline, estimate_gains, pivot_language_gains
 from stilts.analysis.languages.facts import tabulate_languages
 from stilts.analysis.opened import Analysis
+from stilts.analysis.wording import title_condition, title_task
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE
 
@@ -13,8 +15,21 @@ if TYPE_CHECKING:
 
 
 def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
-    """Return the gains of an analysis, see `estimate_gains`; an empty table without an analysis."""
-    return estimate_gains(analysis.replicates, analysis.failed) if analysis else estimate_gains({})
+    """Return the gains of an analysis, see `estimate_gains`; an empty table without an analysis.
+
+    A further column, same_kind, says whether the target is the same task as one of the condition's.
+    """
+    table = estimate_gains(analysis.replicates, analysis.failed) if analysis else estimate_gains({})
+    tasks = analysis.conditions if analysis else {}
+    pairs = zip(table["condition"], table["target"], strict=True)
+    return table.assign(same_kind=[is_same_task(tasks[condition], target) for condition, target in pairs])
+
+
+def list_titles(analysis: Analysis) -> dict[str, str]:
+    """Return the names in words of an analysis's conditions and targets."""
+    targets = {str(record.run.target) for record in analysis.phase("zero-shot")}
+    conditions = {name: title_condition(name, tasks) for name, tasks in analysis.conditions.items()}
+    return {target: title_task(target) for target in targets} | conditions
 
 
 def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":

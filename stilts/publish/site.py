@@ -15,9 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from stilts.publish.citation import FILE as CITATION
 from stilts.publish.downloads import BOOK_FOLDER, RUNS_FOLDER, copy_downloads, list_downloads
 from stilts.study.errors import StiltsError, reasons
 from stilts.study.leftovers import is_part
+from stilts.study.provenance import git_state
 from stilts.study.storage import digest, replace_file, sha256
 from stilts.study.yaml_files import read_yaml
 from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
@@ -211,8 +213,9 @@ def _complaints(output: str) -> str:
 
 
 def _settings_digest(root: Path) -> str:
-    files = [root / "_config.yml", root / "_toc.yml", Path(__file__).with_name("sphinxext.py")]
-    return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files)])
+    files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + [Path(__file__).with_name("sphinxext.py")]
+    state = git_state(root)  # every page states it
+    return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files), [state.commit, state.dirty]])
 
 
 def _pages_digest(root: Path) -> str:

@@ -1,16 +1,22 @@
 """The book's Sphinx extension for captioned outputs of executed notebooks.
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
-top, as papers do, and adds links to data, notebook and source to each caption.
+top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
+commit, date and licence, and links to how the study is cited.
 """
 
+from html import escape
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
+
+from stilts.publish.citation import describe_version, read_citation
+from stilts.study.provenance import git_state
 
 
 class table_figure(nodes.figure):  # noqa: N801 (docutils names its nodes in lower case)
@@ -103,10 +109,21 @@ def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
     self.body.append("</figcaption>\n")
 
 
+def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
+    """Set the footer of a page."""
+    root = Path(app.confdir)
+    git = git_state(root)
+    said = escape(describe_version(read_citation(root), git.commit, git.dirty))
+    landing = context["pathto"](app.config.root_doc).removesuffix("#")  # which it is on that page itself
+    cite = f'<a href="{landing}#how-to-cite">How to cite</a>'
+    context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the node and the transforms with Sphinx."""
     app.add_enumerable_node(table_figure, "table", html=(visit_table_figure, depart_table_figure))
     app.add_node(table_caption, html=(visit_table_caption, depart_table_caption))
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
+    app.connect("html-page-context", add_footer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -307,8 +307,11 @@ def test_the_ledger_as_tables():
     page = show_claims(show_ledgers(ledgers)).data
     assert "a &lt; b" in page
     assert "<code>qa</code>" in page
-    assert '<span class="verdict">supported</span>' in page
-    assert '<span class="verdict">could not be tested</span><p class="reason">nothing is recorded of it</p>' in page
+    assert '<span class="verdict supported">supported</span>' in page
+    untested = '<span class="verdict could-not-be-tested">could not be tested</span>'
+    assert f'<p>{untested}</p><p class="reason">nothing is recorded of it</p>' in page
+    assert '<th scope="row"><a href="transfer.html">C1</a></th>' in page
+    assert page.count('data-label="two"') == 2
     assert describe_verdicts(ledgers) == (
         "one: of 2 claims, supported 1, could not be tested 1. two: of 2 claims, could not be tested 2."
     )

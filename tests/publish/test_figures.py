@@ -117,11 +117,20 @@ def test_a_saved_figure_stands_with_its_data_and_names_no_time_or_machine(tmp_pa
 
 def test_a_matrix_writes_signs_and_marks_what_leaves_zero_out():
     shown = texts(figures.draw_transfer_matrix(CELLS, AVERAGES))
-    assert {"+3.0*", "0.0", "−6.0", "+12.5*", "+1.0, +5.0", "mean"} <= set(shown)
+    assert {"+3.0", "0.0", "−6.0", "+12.5", "+1.0, +5.0", "mean"} <= set(shown)
     frames = [
         patch.get_linewidth() for patch in figures.draw_transfer_matrix(CELLS).axes[0].patches if not patch.get_fill()
     ]
-    assert frames == [2.2, 0.9, 2.2]
+    assert frames == [2.4, 0.9, 2.4]
+
+
+def test_a_matrix_has_tasks_in_words_and_those_of_one_kind_on_the_diagonal():
+    cells = CELLS.assign(same_kind=[False, True, True, False])
+    figure = figures.draw_transfer_matrix(cells, titles={"nli": "Inference", "slots": "Slots", "intent": "Intents"})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["Slots", "Intents"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["Inference", "qa"]
+    dotted = [patch.get_xy() for patch in figure.axes[0].patches if patch.get_linestyle() == ":"]
+    assert np.round(dotted).tolist() == [[0, 0], [1, 1]]
 
 
 def test_a_cell_that_was_not_learned_says_so_and_is_not_framed():
@@ -134,8 +143,9 @@ def test_a_cell_that_was_not_learned_says_so_and_is_not_framed():
 
 
 def test_a_matrix_has_zero_in_the_middle_of_its_colours():
-    figure = figures.draw_transfer_matrix(CELLS)
-    assert figure.axes[1].get_ylim() == (-12.5, 12.5)
+    cells = CELLS.assign(gain=[4.0, -4.0, 0.0, 12.0])
+    faces = [patch.get_facecolor() for patch in figures.draw_transfer_matrix(cells).axes[0].patches if patch.get_fill()]
+    assert faces == [figures.DIVERGING(place) for place in (4 / 24 + 0.5, 0.5 - 4 / 24, 0.5, 1.0)]
 
 
 def test_ink_can_be_read_on_its_cell():

@@ -115,14 +115,16 @@ def captions(html: str) -> list[str]:
 @pytest.fixture
 def tiny(tmp_path) -> Path:
     """A book of three pages with the real settings: quick to build, free to change."""
-    shutil.copy(ROOT / "_config.yml", tmp_path)
+    for name in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
     shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
     (tmp_path / "notebooks").mkdir()
     chapters = [{"file": "runs/book/plain"}, {"file": "other"}]
     toc = {"format": "jb-book", "root": "index", "parts": [{"caption": "A", "numbered": True, "chapters": chapters}]}
     (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc))
-    (tmp_path / "index.md").write_text("# Start\n\n{cite:t}`phang2020english`\n\n```{bibliography}\n```\n")
+    start = "# Start\n\n{cite:t}`phang2020english`\n\n## How to cite\n\n```{bibliography}\n```\n"
+    (tmp_path / "index.md").write_text(start)
     (tmp_path / "other.md").write_text("# Other\n\n{numref}`tab-plain`\n")
     write_page(tmp_path, "runs/book/plain")
     return tmp_path

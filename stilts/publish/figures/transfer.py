@@ -1,8 +1,8 @@
 """Figures of transfer: gains by condition, target, language and layer, and tested claims."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,43 +30,59 @@ GAIN = "gain over no intermediate task (points)"
 
 
 def draw_transfer_matrix(
-    cells: pd.DataFrame, averages: pd.DataFrame | None = None, effect: str = GAIN, rows: str = "intermediate task"
+    cells: pd.DataFrame,
+    averages: pd.DataFrame | None = None,
+    effect: str = GAIN,
+    rows: str = "intermediate task",
+    titles: Mapping[str, str] = MappingProxyType({}),
+    average: str = "mean",
 ) -> Figure:
     """Plot the gain of each intermediate condition (rows) on each target task (columns), with its interval.
 
-    A cell whose interval excludes zero has a bold number and a frame. One that also survives Holm's correction has a
-    thick frame and an asterisk. A cell that was not learned is pale and says so.
+    A cell whose interval excludes zero has a bold number and a frame, a thick one if it also survives Holm's
+    correction. A cell of two tasks of the same kind has a dotted frame, and stands on the diagonal where the order
+    allows it. A cell that was not learned is pale and says so.
 
     Parameters
     ----------
     cells : DataFrame
         From `stilts.analysis.effects.estimate_gains`: condition, target, gain, low, high, excludes_zero, survives_holm,
-        and optionally learned. If it is empty, the figure says so.
+        and optionally learned and same_kind. If it is empty, the figure says so.
     averages : DataFrame or None
         From `stilts.analysis.effects.average_gains`, for a separate last column.
-    effect, rows : str
-        Labels of the colour scale and of the rows.
+    effect, rows, average : str
+        Labels of the cells, of the rows and of the last column.
+    titles : mapping of str to str
+        Condition or target -> its name in words; others go by their own name.
     """
     with apply_style():
         if cells.empty:
             return draw_empty("nothing to compare yet")
-        if "learned" not in cells:
-            cells = cells.assign(learned=True)
-        conditions, targets = (list(dict.fromkeys(cells[name])) for name in ("condition", "target"))
+        cells = cells.assign(**{name: value for name, value in (("learned", True), ("same_kind", False))
+                                if name not in cells})  # fmt: skip
+        conditions, targets = list(dict.fromkeys(cells["condition"])), _sort_by_kind(cells)
         columns = {target: float(place) for place, target in enumerate(targets)}
         if averages is not None and len(averages):
-            columns["mean"] = len(targets) + 0.25
-            cells = pd.concat([cells, averages.assign(target="mean", learned=True)], ignore_index=True)
-        figure = make_figure(0.5 + 0.085 * max(map(len, conditions)) + 0.92 * len(columns), 1.1 + 0.5 * len(conditions))
+            columns[average] = len(targets) + 0.25
+            last = averages.assign(target=average, learned=True, same_kind=False)
+            cells = pd.concat([cells, last], ignore_index=True)
+        names = [titles.get(name, name) for name in conditions]
+        figure = make_figure(0.9 + 0.09 * max(map(len, names)) + 0.98 * len(columns), 1.7 + 0.62 * len(conditions))
         axis = figure.add_subplot()
         norm = find_symmetric_scale(cells.loc[cells["learned"], "gain"])
         for row in cells.itertuples():
             _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
-        _frame_matrix(axis, columns, conditions, rows)
-        bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=axis, fraction=0.03, pad=0.02)
-        bar.set_label(effect)
-        bar.outline.set_visible(False)
+        _frame_matrix(axis, {titles.get(name, name): place for name, place in columns.items()}, names, rows)
+        axis.set_xlabel(effect, fontsize=11, loc="left")
     return figure
+
+
+def _sort_by_kind(cells: pd.DataFrame) -> list[str]:
+    """Return the targets in the order of the first condition of the same kind; those without one last."""
+    conditions = list(dict.fromkeys(cells["condition"]))
+    twins = cells[cells["same_kind"]].drop_duplicates("target").set_index("target")["condition"]
+    places = {target: conditions.index(condition) for target, condition in twins.items()}
+    return sorted(dict.fromkeys(cells["target"]), key=lambda target: places.get(target, len(conditions)))
 
 
 def find_symmetric_scale(values: pd.Series) -> Normalize:
@@ -76,36 +92,28 @@ def find_symmetric_scale(values: pd.Series) -> Normalize:
 
 
 def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
-    if not row.learned:
-        _pale_cell(axis, x, y, row)
-        return
-    color = DIVERGING(norm(row.gain))
-    ink = choose_ink(color)
+    color = DIVERGING(norm(row.gain)) if row.learned else "#f4f4f4"
+    ink = choose_ink(color) if row.learned else FAINT
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
-    if row.excludes_zero:
-        thick = 2.2 if row.survives_holm else 0.9
+    clear = bool(row.learned and row.excludes_zero)
+    if clear:
+        thick = 2.4 if row.survives_holm else 0.9
         axis.add_patch(Rectangle((x - 0.455, y - 0.44), 0.91, 0.88, fill=False, edgecolor=ink, linewidth=thick))
-    star = "*" if row.survives_holm else ""
-    weight = "bold" if row.excludes_zero else "normal"
-    axis.text(x, y - 0.12, signed(row.gain) + star, ha="center", va="center", color=ink, fontsize=9.5, weight=weight)
-    interval = f"{signed(row.low)}, {signed(row.high)}"
-    axis.text(x, y + 0.24, interval, ha="center", va="center", color=ink, fontsize=5.8)
+    if row.same_kind:
+        axis.add_patch(Rectangle((x - 0.41, y - 0.385), 0.82, 0.77, fill=False, edgecolor=ink, linewidth=1.1,
+                                 linestyle=":"))  # fmt: skip
+    weight = "bold" if clear else "normal"
+    axis.text(x, y - 0.13, signed(row.gain), ha="center", va="center", color=ink, fontsize=12.5, weight=weight)
+    below = f"{signed(row.low)}, {signed(row.high)}" if row.learned else "not learned"
+    axis.text(x, y + 0.22, below, ha="center", va="center", color=ink, fontsize=9.2)
 
 
-def _pale_cell(axis: Axes, x: float, y: int, row) -> None:
-    """Draw a cell that was not learned."""
-    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="#f4f4f4", edgecolor="white", linewidth=1.5))
-    axis.text(x, y - 0.12, signed(row.gain), ha="center", va="center", color=FAINT, fontsize=8.5)
-    axis.text(x, y + 0.24, "not learned", ha="center", va="center", color=FAINT, fontsize=5.8)
-
-
-def _frame_matrix(axis: Axes, columns: dict[str, float], conditions: Sequence[str], rows: str) -> None:
+def _frame_matrix(axis: Axes, columns: Mapping[str, float], conditions: Sequence[str], rows: str) -> None:
     axis.set(xlim=(-0.5, max(columns.values()) + 0.5), ylim=(len(conditions) - 0.5, -0.5))
-    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor")
+    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor", fontsize=11)
     axis.xaxis.tick_top()
-    axis.xaxis.set_label_position("top")
-    axis.set_yticks(range(len(conditions)), conditions)
-    axis.set_ylabel(rows)
+    axis.set_yticks(range(len(conditions)), conditions, fontsize=11)
+    axis.set_ylabel(rows, fontsize=11)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
 

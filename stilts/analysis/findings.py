@@ -1,0 +1,209 @@
+"""What the landing page says was found: sentences written by hand, of which the records choose one each.
+
+Each function has a sentence for every way in which its numbers can come out, so that the page never contradicts the
+pages behind it. Numbers are those of the ledger (`stilts.analysis.claims`), from learned targets alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stilts.analysis import claims
+from stilts.analysis.claims import Claim, Evidence
+from stilts.analysis.conditions import list_single_tasks
+from stilts.analysis.contrasts import average_weights, weigh_gain
+from stilts.analysis.effects import GAIN, estimate_contrast
+from stilts.analysis.estimates import Estimate, correct_by_holm
+from stilts.analysis.verdicts import Verdict
+from stilts.analysis.wording import count, join_words, signed, title_condition, title_task
+from stilts.tasks.registry import MULTI
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+    from stilts.analysis.questions.chapters import Answer
+
+NOTHING_RECORDED = "Nothing is recorded yet that this could be said of."
+
+CHANGES = {1: "gains", 0: "does not clearly change", -1: "loses"}
+
+SHORT_CLAIMS: Mapping[str, str] = {
+    "C1": "Questions, inference and continuations each help widely",
+    "C2": "All tasks together help most",
+    "C3": "Retrieval and mining improve most",
+    "C4": "Question answering gains, inference does not",
+    "C5": "The task chosen on English dev helps",
+    "C6": "English alone is enough",
+}
+"""Claims of the paper in a few words, for the strip of verdicts; the ledger has them in full."""
+
+
+def estimate_average_gains(found: Evidence) -> pd.DataFrame:
+    """Return each condition's gain, mean over the learned targets that are another task than its own.
+
+    Returns
+    -------
+    DataFrame
+        condition, gain, low, high, p, excludes_zero, p_holm, survives_holm (corrected for all rows), targets (their
+        number), seeds.
+    """
+    rows = []
+    for condition in [*list_single_tasks(found.tasks), *({MULTI} & set(found.tasks))]:
+        targets = found.others(condition, found.targets_of(condition)) if condition in found.conditions else []
+        if targets:
+            effect = estimate_contrast(found.replicates, average_weights(weigh_gain(condition), targets))
+            known = {"targets": len(targets), "seeds": effect.seeds}
+            rows.append({"condition": condition} | effect.row("gain") | known)
+    return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets", "seeds"]))
+
+
+def describe_average(found: Evidence, setting: str) -> str:
+    """State whether English intermediate tasks help other target tasks on average.
+
+    Parameters
+    ----------
+    setting : str
+        Where, as the beginning of a sentence: "On short commands".
+    """
+    table = estimate_average_gains(found)
+    singles = table[table["condition"] != MULTI]
+    if singles.empty:
+        return NOTHING_RECORDED
+    number = len(singles)
+    up, down = ((singles["survives_holm"] & (sign * singles["gain"] > 0)).sum() for sign in (1, -1))
+    seeds = int(table["seeds"].max())
+    said = _say_helped(int(up), int(down), number) if seeds > 1 else "one seed was run, which says nothing of another"
+    lowest, highest = (singles.loc[getattr(singles["gain"], end)()] for end in ("idxmin", "idxmax"))
+    span = (
+        f"the means lie between {signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
+        f"{signed(highest['gain'])} points ({_title(found, highest['condition'])})"
+    )
+    together = [f"all tasks together {_effect(row)}" for row in _rows(table[table["condition"] == MULTI])]
+    languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
+    reach = f"{count(languages, 'language')} besides English, {count(seeds, 'seed')}"
+    return f"**{setting} ({reach}), {said}**: {'; '.join([span, *together])}."
+
+
+def _say_helped(up: int, down: int, number: int) -> str:
+    tasks, others = "English intermediate task", "other target tasks on average"
+    if up and down:
+        return f"of {number} {tasks}s, {up} help {others} and {down} harm them"
+    if up:
+        return f"{_share(up, number)} {tasks}s help {others}"
+    if down:
+        return f"no {tasks} helps {others}, and {down} of {number} {'harms' if down == 1 else 'harm'} them"
+    return f"none of {number} {tasks}s clearly changes {others}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"all {whole}" if part == whole else f"{part} of {whole}"
+
+
+def describe_same_kind(found: Evidence) -> str:
+    """State whether more English examples of the target's own task help."""
+    claim = next(claim for claim in claims.judge_claims(found) if claim.id == "Same task twice")
+    if not claim.parts:
+        return NOTHING_RECORDED
+    effect = claim.parts[0].effect
+    said = "help" if effect.low > 0 else "harm" if effect.high < 0 else "do not clearly help"
+    return (
+        f"**More English examples of the target's own kind {said}**: {_effect(effect.row('gain'))}, "
+        f"{claim.parts[0].text}. That is more data, not transfer between tasks."
+    )
+
+
+def describe_retrieval(found: Evidence) -> str:
+    """State what intermediate training does to retrieval after the paper's layer and after the last one."""
+    target = found.roles.untrained[0]
+    gains = claims.estimate_layer_gains(found, target)
+    if len(gains) < 2:
+        return NOTHING_RECORDED
+    middle, last = claims.find_published_layer(len(gains)), max(gains)
+    one, other = _side(gains[middle]), _side(gains[last])
+    said = (
+        f"Retrieval {CHANGES[one]} in the middle of the encoder and {CHANGES[other]} at its end"
+        if one != other
+        else f"Retrieval {CHANGES[one]}, neither in the middle of the encoder nor at its end"
+        if not one
+        else f"Retrieval {CHANGES[one]}, in the middle of the encoder and at its end"
+    )
+    before, after = (_effect(gains[layer].row("gain")) for layer in (middle, last))
+    return (
+        f"**{said}**: after layer {middle} of {last}, as deep as the paper's, {before}; after the last {after} "
+        f"({title_task(target)}, mean over intermediate tasks)."
+    )
+
+
+def _side(effect: Estimate) -> int:
+    return int(effect.low > 0) - int(effect.high < 0)
+
+
+def describe_questions(answers: Sequence["Answer"]) -> str:
+    """State which of the study's own questions have an answer, by the tests that stand for them."""
+    judged = [each.learned for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
+    if not judged:
+        return NOTHING_RECORDED
+    said = {
+        verdict: [each.effect.hypothesis.rstrip(".") for each in judged if each.verdict == verdict]
+        for verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
+    }
+    answered = [f"{verdict}: {join_words(found)}" for verdict, found in said.items() if found]
+    number = sum(len(found) for found in said.values())
+    if not number:
+        return (
+            f"**None of this study's own {len(judged)} questions has an answer yet**: what was seen is smaller than "
+            "what the seeds and languages at hand can tell from nothing."
+        )
+    return f"**{number} of this study's own {len(judged)} questions can be answered**: {'; '.join(answered)}."
+
+
+def _effect(row: Mapping) -> str:
+    return f"{signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])})"
+
+
+def _rows(table: pd.DataFrame) -> list[dict]:
+    return table.to_dict("records")
+
+
+def _title(found: Evidence, condition: str) -> str:
+    return title_condition(condition, found.tasks[condition])
+
+
+def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+    """Return the verdicts on the paper's claims, a row each.
+
+    Parameters
+    ----------
+    ledgers : mapping
+        Heading of a column -> its ledger.
+
+    Returns
+    -------
+    DataFrame
+        id, claim, published, and a column for each ledger.
+    """
+    first = next(iter(ledgers.values()))
+    rows = [
+        {"id": claim.id, "claim": SHORT_CLAIMS[claim.id], "published": claim.published}
+        for claim in first
+        if claim.id in SHORT_CLAIMS
+    ]
+    for heading, own in ledgers.items():
+        verdicts = {claim.id: str(claim.verdict) for claim in own}
+        rows = [row | {heading: verdicts[row["id"]]} for row in rows]
+    return pd.DataFrame(rows)
+
+
+def show_verdicts(table: pd.DataFrame) -> "HTML":
+    """Return the table of `tabulate_verdicts` as HTML, with each verdict in words and colour."""
+    from html import escape
+
+    from IPython.display import HTML
+
+    shown = table.map(escape)
+    for heading in table.columns[3:]:
+        shown[heading] = [
+            f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>' for verdict in table[heading]
+        ]
+    return HTML(shown.to_html(index=False, escape=False, border=0, justify="left", classes="verdicts"))

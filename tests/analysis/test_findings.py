@@ -1,0 +1,102 @@
+"""What the landing page says was found: each sentence follows its numbers, whatever they are."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_claims import DEV, TASKS, by_layer, replicates
+
+from stilts.analysis import findings
+from stilts.analysis.claims import Evidence, judge_claims
+from stilts.analysis.estimates import Estimate
+from stilts.analysis.questions.testing import Result
+from stilts.analysis.verdicts import Verdict
+
+
+def evidence(effects, gains=None, **more):
+    drawn = replicates(effects, **more)
+    return Evidence("pocket", drawn, DEV, TASKS, by_layer(drawn, gains))
+
+
+@pytest.mark.parametrize(
+    "effects, said",
+    [
+        ({"nli": 0.15, "qa": 0.2}, "all 2 English intermediate tasks help other target tasks on average"),
+        ({"nli": 0.15}, "1 of 2 English intermediate tasks help other target tasks on average"),
+        ({"nli": -0.15}, "no English intermediate task helps other target tasks on average, and 1 of 2 harms them"),
+        ({"nli": -0.15, "qa": -0.15}, "helps other target tasks on average, and 2 of 2 harm them"),
+        ({"nli": -0.15, "qa": 0.15}, "of 2 English intermediate tasks, 1 help other target tasks on average and 1 "),
+    ],
+)
+def test_the_average_is_said_as_it_came_out(effects, said):
+    text = findings.describe_average(evidence(effects), "Here")
+    assert text.startswith("**Here (7 languages besides English, 8 seeds), ")
+    assert said in text
+
+
+def test_the_average_leaves_out_targets_of_the_same_kind():
+    table = findings.estimate_average_gains(evidence({("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}))
+    assert table["condition"].tolist() == ["nli", "qa", "multi"]
+    assert table["targets"].tolist() == [4, 4, 3]
+    assert (table["gain"].abs() < 3).all()
+    text = findings.describe_average(evidence({"qa": -0.2, "nli": 0.2, "multi": 0.1}), "Here")
+    assert " points (Inference)" in text
+    assert "(Questions) and +" in text
+    assert "all tasks together +" in text
+
+
+def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
+    empty = Evidence("pocket", {}, DEV, {"none": ()}, pd.DataFrame())
+    for describe in (lambda found: findings.describe_average(found, "Here"), findings.describe_same_kind,
+                     findings.describe_retrieval):  # fmt: skip
+        assert describe(empty) == findings.NOTHING_RECORDED
+    assert findings.describe_questions([]) == findings.NOTHING_RECORDED
+
+
+@pytest.mark.parametrize(
+    "effect, said",
+    [(0.2, "**More English examples of the target's own kind help**: +"),
+     (-0.2, "own kind harm**: \N{MINUS SIGN}"), (0.0, "own kind do not clearly help**: ")],
+)  # fmt: skip
+def test_the_same_kind_is_said_as_it_came_out(effect, said):
+    found = evidence({("nli", "command-nli"): effect, ("qa", "command-qa"): effect})
+    assert said in findings.describe_same_kind(found)
+
+
+@pytest.mark.parametrize(
+    "gains, said",
+    [
+        ({7: 20.0, 12: -20.0}, "gains in the middle of the encoder and loses at its end**: after layer 7 of 12"),
+        ({7: 20.0, 12: 20.0}, "gains, in the middle of the encoder and at its end**"),
+        ({7: 0.0, 12: -20.0}, "does not clearly change in the middle of the encoder and loses at its end**"),
+        ({}, "does not clearly change, neither in the middle of the encoder nor at its end**"),
+    ],
+)
+def test_retrieval_is_said_by_layer(gains, said):
+    found = evidence({}, {name: gains for name in ("nli", "qa", "multi")})
+    assert findings.describe_retrieval(found).startswith(f"**Retrieval {said}")
+
+
+def answered(hypothesis, verdict):
+    effect = Result.of(Estimate(1.0, 0.5, 1.5, 0.01), 5, hypothesis=hypothesis)
+    section = SimpleNamespace(analysis=SimpleNamespace(recorded=True))
+    return SimpleNamespace(section=section, learned=SimpleNamespace(effect=effect, verdict=verdict))
+
+
+def test_questions_with_an_answer_are_named():
+    unclear, yes = answered("Order matters.", Verdict.UNCLEAR), answered("Far languages lose more.", Verdict.SUPPORTED)
+    assert findings.describe_questions([unclear]).startswith("**None of this study's own 1 questions has an answer")
+    assert findings.describe_questions([unclear, yes]) == (
+        "**1 of this study's own 2 questions can be answered**: supported: Far languages lose more."
+    )
+
+
+def test_verdicts_stand_beside_the_published_effects():
+    ledgers = {"here": judge_claims(evidence({"nli": 0.2, "qa": 0.2, "multi": 0.3}))}
+    table = findings.tabulate_verdicts(ledgers)
+    assert table["id"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert table["here"].tolist() == [str(claim.verdict) for claim in ledgers["here"]][:6]
+    html = findings.show_verdicts(table).data
+    assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
+    assert np.all([claim in html for claim in table["claim"]])
