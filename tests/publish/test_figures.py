@@ -223,3 +223,26 @@ def test_figures_are_no_state_of_pyplot():
     for plot, *tables in PLOTS.values():
         plot(*tables)
     assert pyplot.get_fignums() == []
+
+
+FOREST = pd.DataFrame(
+    [
+        ["1. Order?", "It matters.", "commands", 4.0, 1.0, 7.0, 2.0, "supported"],
+        ["1. Order?", "It matters.", "XTREME", -20.0, -60.0, 20.0, 2.0, "cannot tell"],
+        ["2. Far?", "They lose.", "commands", np.nan, np.nan, np.nan, 1.0, "could not be tested"],
+    ],
+    columns=["question", "hypothesis", "setting", "estimate", "low", "high", "smallest effect", "verdict"],
+)
+
+
+def test_a_forest_has_every_effect_in_units_of_what_matters():
+    axis = figures.draw_question_forest(FOREST).axes[0]
+    marks = {line.get_marker(): line for line in axis.lines if line.get_marker() in "s^" and len(line.get_xdata())}
+    assert [marks[name].get_xdata()[0] for name in "s^"] == [2.0, -6.0]  # one lies out of sight
+    assert [marks[name].get_markerfacecolor() == "white" for name in "s^"] == [False, True]
+    arrows = [(line.get_marker(), float(line.get_xdata()[0])) for line in axis.lines if line.get_marker() in "<>"]
+    assert arrows == [("<", -6.0), (">", 6.0)]
+    rows = ["1. Order?", "It matters.", "2. Far?", "They lose."]
+    assert [label.get_text() for label in axis.get_yticklabels()] == rows
+    assert [text.get_text() for text in axis.texts] == ["supported", "cannot tell", "could not be tested"]
+    assert texts(figures.draw_question_forest(FOREST.iloc[:0])) == ["nothing to compare yet"]

@@ -11,6 +11,15 @@ from stilts.analysis.verdicts import Judgement
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.markup import plain
 
+TITLES = {
+    "order": "1. Does the order of languages matter?",
+    "distance": "2. Do far languages lose more?",
+    "architecture": "3. Does it take an encoder?",
+    "adapters": "4. Do adapters gain from similar tasks?",
+    "complexity": "5. Does a harder task ask for English?",
+}
+"""Chapter -> its question in a few words."""
+
 SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
 
 QUESTIONS: Mapping[int, tuple[str, Callable[[Section], Answer]]] = {
@@ -65,6 +74,27 @@ def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
     tables = [answer.verdicts.assign(study=answer.learned.study) for answer in answers]
     together = pd.concat(tables, ignore_index=True)
     return together[["study", *(column for column in together if column != "study")]]
+
+
+def tabulate_forest(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return the tests of all questions for `draw_question_forest`, those of one question and setting together.
+
+    Returns
+    -------
+    DataFrame
+        question, setting (the suite), study, and the columns of `testing.verdicts`.
+    """
+    tables = [
+        each.verdicts.assign(question=TITLES[_chapter(each)], setting=_suite(each), study=each.learned.study)
+        for each in answers
+        if each.section.analysis.recorded
+    ]
+    if not tables:
+        return pd.DataFrame(columns=["question", "setting", "study", "hypothesis"])
+    order = list(TITLES.values())
+    return pd.concat(tables, ignore_index=True).sort_values(
+        "question", key=lambda names: names.map(order.index), kind="stable", ignore_index=True
+    )
 
 
 def claim(answer: Answer) -> Claim:

@@ -1,5 +1,6 @@
 """Figures of the five questions."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.style
@@ -391,3 +392,85 @@ def draw_source_gains(table: pd.DataFrame) -> Figure:
         axis.set_xlabel(GAIN)
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="source language")
     return figure
+
+
+VERDICT_COLORS = {"supported": "#1a6b33", "contradicted": "#a3241b", "no effect that matters": "#1f5692"}
+FARTHEST = 6.0  # smallest effects that matter; what lies farther ends in an arrow
+
+
+def draw_question_forest(table: pd.DataFrame) -> Figure:
+    """Plot the tests of the questions, each effect in units of the smallest that matters, with a band for less.
+
+    A filled mark has a verdict; it is coloured and named. Tests without an interval are named and have no mark.
+
+    Parameters
+    ----------
+    table : DataFrame
+        question (heading of its group), hypothesis, setting (a mark and a colour each), estimate, low, high, smallest
+        effect (in the unit of the estimate), verdict. If it is empty, the figure says so.
+    """
+    with apply_style():
+        if table.empty:
+            return draw_empty("nothing to compare yet")
+        rows = _forest_rows(table)
+        figure = make_figure(9.6, 0.9 + 0.36 * len(rows))
+        axis = figure.add_subplot()
+        axis.axvspan(-1, 1, color="#ececec", zorder=0)
+        axis.axvline(0, color=FAINT, linewidth=0.8)
+        settings = {name: STYLES[1 + place][:2] for place, name in enumerate(dict.fromkeys(table["setting"]))}
+        for (question, hypothesis), place in rows.items():
+            if not hypothesis:
+                continue
+            own = table[(table["question"] == question) & (table["hypothesis"] == hypothesis)]
+            for shift, row in zip(np.linspace(-0.17, 0.17, len(settings)), _by_setting(own, settings), strict=True):
+                if row is not None:
+                    _forest_mark(axis, place + shift, row, settings[row["setting"]])
+        _frame_forest(axis, rows)
+        for name, (color, marker) in settings.items():
+            axis.plot([], [], marker, color=color, label=name)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(settings))
+    return figure
+
+
+def _forest_rows(table: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return the place of each question's heading, as (question, ""), and of each of its tests."""
+    keys: list[tuple[str, str]] = []
+    for question, own in table.groupby("question", sort=False):
+        keys += [(str(question), ""), *((str(question), str(name)) for name in dict.fromkeys(own["hypothesis"]))]
+    return {key: place for place, key in enumerate(keys)}
+
+
+def _by_setting(rows: pd.DataFrame, settings: Mapping[str, tuple]) -> list[dict | None]:
+    found = {row["setting"]: row for row in rows.to_dict("records")}
+    return [found.get(name) for name in settings]
+
+
+def _forest_mark(axis: Axes, y: float, row: dict, style: tuple[str, str]) -> None:
+    color, marker = style
+    value, low, high = (row[name] / row["smallest effect"] for name in ("estimate", "low", "high"))
+    if not np.isfinite([value, low, high]).all():
+        axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=8.3, color=FAINT)
+        return
+    ends = np.clip([low, high], -FARTHEST, FARTHEST)
+    axis.hlines(y, *ends, color=color, linewidth=1.4)
+    for end, whole, arrow in ((ends[0], low, "<"), (ends[1], high, ">")):
+        if end != whole:
+            axis.plot(end, y, arrow, color=color, markersize=5)
+    judged = row["verdict"] in VERDICT_COLORS
+    fill = color if judged else "white"
+    axis.plot(np.clip(value, -FARTHEST, FARTHEST), y, marker, color=color, markerfacecolor=fill, markersize=6)
+    ink, weight = (VERDICT_COLORS[row["verdict"]], "bold") if judged else (FAINT, "normal")
+    axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=8.3, color=ink, weight=weight)
+
+
+def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], int]) -> None:
+    axis.set(xlim=(-FARTHEST * 1.02, FARTHEST * 1.02), ylim=(len(rows) - 0.5, -0.6))
+    labels = [textwrap.fill(hypothesis, 58) or question for question, hypothesis in rows]
+    axis.set_yticks(list(rows.values()), labels, fontsize=8.6)
+    for label, (_, hypothesis) in zip(axis.get_yticklabels(), rows, strict=True):
+        label.set_weight("normal" if hypothesis else "bold")
+    axis.set_xlabel("effect, in units of the smallest that matters (shaded: less than that)")
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", color=RULE, linewidth=0.4)
+    axis.set_axisbelow(True)
