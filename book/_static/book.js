@@ -109,7 +109,30 @@
     link.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
 
+  // Buttons that show the cells of one tag and hide those of the others, unless the address asks for one of these.
+  function prepareSwitch(box) {
+    const buttons = [...box.querySelectorAll("button")];
+    const cells = (button) => [...document.querySelectorAll(`.tag_${button.dataset.tag}`)];
+    function choose(chosen) {
+      for (const button of buttons) {
+        button.setAttribute("aria-pressed", String(button === chosen));
+        cells(button).forEach((cell) => cell.classList.toggle("switched-off", button !== chosen));
+      }
+    }
+    function follow() {
+      const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const asked = target && buttons.find((button) => cells(button).some((cell) => cell.contains(target)));
+      if (asked) choose(asked);
+      if (asked) target.scrollIntoView();
+    }
+    buttons.forEach((button) => button.addEventListener("click", () => choose(button)));
+    window.addEventListener("hashchange", follow);
+    choose(buttons[0]);
+    follow();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".switch").forEach(prepareSwitch);
     document.querySelectorAll("table.sortable, .cell_output table.dataframe").forEach(prepare);
     document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
   });

@@ -1,4 +1,4 @@
-"""Tables of the book, as HTML that the book's script makes sortable, and as CSV beside the page."""
+"""Tables of the book, as HTML that the book's script makes sortable, and as CSV beside the page; and its switches."""
 
 from collections.abc import Mapping
 from html import escape
@@ -39,3 +39,19 @@ def show(
         shown[column] = [f'<a href="{folder}/{name}">{name}</a>' for name in shown[column]]
     looks = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
     return HTML(shown.rename(columns=escape).to_html(index=False, escape=False, **looks))
+
+
+def switch(options: Mapping[str, str]) -> "HTML":
+    """Return buttons for a notebook cell to display, which show the cells with one of some tags and hide the others.
+
+    Without its script the page shows all of them, as it does in print.
+
+    Parameters
+    ----------
+    options : mapping of str to str
+        Tag of cells -> label of its button. The first one is shown at first.
+    """
+    from IPython.display import HTML
+
+    buttons = [f'<button type="button" data-tag="{tag}">{escape(label)}</button>' for tag, label in options.items()]
+    return HTML(f'<div class="switch" role="group" aria-label="What this page shows">{"".join(buttons)}</div>')

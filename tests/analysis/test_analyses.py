@@ -39,8 +39,8 @@ from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
 ANALYSES = (
-    "claims", "costs", "data", "english-gap", "executed", "languages", "layers", "live", "pilot-conditions",
-    "pilot-costs", "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
+    "claims", "costs", "data", "languages", "layers", "live", "pilot-conditions", "pilot-data", "pilot-languages",
+    "throughput", "transfer",
 )  # fmt: skip
 PILOT_PAGES = [name for name in ANALYSES if name.startswith("pilot-")]
 STUDY = {
@@ -223,8 +223,8 @@ def test_the_pages_say_what_they_rest_on(pages):
         "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions (`none`, `nli`, `qa` and `multi`), "
         "5 target tasks in up to 9 languages besides English, 2 seeds."
     )
-    assert said(pages["transfer"])[1].startswith("A run has learned its task where ")
-    assert said(pages["transfer"])[2].startswith("Of 15 cells, ")
+    assert said(pages["transfer"])[2].startswith("A run has learned its task where ")
+    assert said(pages["transfer"])[3].startswith("Of 15 cells, ")
     assert "8 languages" not in said(pages["languages"])[1]
     assert "besides English" in said(pages["languages"])[1]
     assert said(pages["layers"])[1].startswith("Without an intermediate task layer 12 is best")
@@ -236,14 +236,14 @@ def test_the_ledger_has_every_claim(pages):
         [output.data["text/html"] for cell in pages["claims"].cells if cell.id == name for output in cell.outputs]
         for name in ("ledger", "statements")
     )
-    assert re.findall(r"<td>(C\d+|Q\d|Same task twice)</td>", ledger) == [
+    assert re.findall(r">(C\d+|Q\d|Same task twice)</a></th>", ledger) == [
         *(f"C{number}" for number in range(1, 7)), "Same task twice", *(f"Q{number}" for number in range(1, 6)),
     ]  # fmt: skip
-    verdicts = re.findall(r'class="verdict">([^<]+)<', ledger)
+    verdicts = re.findall(r'class="verdict [a-z-]+">([^<]+)<', ledger)
     assert len(verdicts) == 2 * 12
     assert set(verdicts) <= set(Verdict)
     # Of the questions, for either study, nothing is recorded but of linguistic distance.
-    reasons = re.findall(r'class="verdict">could not be tested</span><p class="reason">([^<]+)<', ledger)
+    reasons = re.findall(r'>could not be tested</span></p><p class="reason">([^<]+)<', ledger)
     assert reasons.count("nothing is recorded of it") == 2 * 4
     assert "mnli-mlm − mnli, mean over " in ledger
     assert re.findall(r"<td>(C\d+)</td>", statements) == ["C7", "C8", "C9", "C10"]
@@ -388,14 +388,14 @@ def test_throughput_in_words(pages):
 # --- the pilot on XTREME ---------------------------------------------------------------------------------------------
 
 
-def test_a_page_of_another_page_s_template_shows_its_own_study(pages, root):
-    assert pages["pilot-transfer"].cells[0].source.startswith("# The pilot: which intermediate task helps")
-    assert figure_names(pages["pilot-transfer"]) == [
-        "fig-pilot-transfer", "tab-pilot-transfer-averages", "tab-pilot-transfer-seeds",
+def test_the_page_of_gains_shows_the_study_on_xtreme_beside_the_other(pages, root):
+    assert figure_names(pages["transfer"]) == [
+        "fig-transfer", "fig-transfer-xtreme", "tab-transfer-averages", "tab-transfer-xtreme-averages",
+        "tab-transfer-seeds",
     ]  # fmt: skip
-    assert said(pages["pilot-transfer"])[0].startswith("This page rests on 48 zero-shot runs of study `pilot`: 8 cond")
-    assert said(pages["pilot-transfer"])[0].endswith("each record states its own.")
-    cells = pd.read_csv(root / "runs" / "book" / "pilot-transfer.csv").set_index(["condition", "target"])
+    assert said(pages["transfer"])[1].startswith("This page rests on 48 zero-shot runs of study `pilot`: 8 cond")
+    assert said(pages["transfer"])[1].endswith("each record states its own.")
+    cells = pd.read_csv(root / "runs" / "book" / "transfer-xtreme.csv").set_index(["condition", "target"])
     for cell, effect in {("squad", "tydiqa"): 25, ("mnli-mlm", "tatoeba"): -12, ("multi", "bucc2018"): 15}.items():
         row = cells.loc[cell]
         assert row["low"] - 2 <= effect <= row["high"] + 2, cell
@@ -585,8 +585,8 @@ def test_names_of_files_become_links_and_text_stays_text():
 
 
 def test_every_job_has_a_row_with_its_notebook(pages):
-    assert figure_names(pages["executed"]) == ["tab-executed"]
-    shown = next(output["data"]["text/html"] for cell in pages["executed"].cells for output in cell.get("outputs", [])
+    assert figure_names(pages["live"]) == ["fig-live", "tab-executed"]
+    shown = next(output["data"]["text/html"] for cell in pages["live"].cells for output in cell.get("outputs", [])
                  if "text/html" in output.get("data", {}))  # fmt: skip
     names = re.findall(r'<a href="../../notebooks/([^"]+)">', shown)
     assert names[0] == "target-none-1.ipynb"
