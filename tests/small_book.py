@@ -1,5 +1,6 @@
 """A whole book without a run: the real prose, settings and templates, with made-up outputs where notebooks compute."""
 
+import ast
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from stilts.publish.site import list_toc_pages
+from stilts.publish.tables import switch
 from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import fill, read_defaults, state_parameters
 
@@ -74,6 +76,10 @@ def _template(folder: Path, page: str) -> tuple[Path, dict[str, Any]]:
 
 
 def _give_output(cell: NotebookNode, folder: Path) -> None:
+    last = cell.source.rstrip().split("\n")[-1]
+    if last.startswith("switch({"):
+        options = ast.literal_eval(last.removeprefix("switch(").removesuffix(")"))
+        cell.outputs = [new_output("display_data", {"text/html": switch(options).data})]
     shown = cell.metadata.get("mystnb", {})
     if cell.cell_type != "code" or "figure" not in shown:
         return

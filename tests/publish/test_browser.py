@@ -157,6 +157,26 @@ def luminance(color: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+def test_a_switch_shows_one_study_and_follows_an_address(browser, book):
+    open_page(browser, book, "runs/book/transfer.html")
+    kinds = [".tag_on-commands", ".tag_on-xtreme"]
+
+    def shown():
+        return [bool([cell for cell in browser.find_elements(By.CSS_SELECTOR, kind) if cell.is_displayed()])
+                for kind in kinds]  # fmt: skip
+
+    assert shown() == [True, False]
+    buttons = browser.find_elements(By.CSS_SELECTOR, ".switch button")
+    assert [button.text for button in buttons] == ["short commands", "rows of XTREME"]
+    buttons[1].click()
+    assert shown() == [False, True]
+    assert [button.get_attribute("aria-pressed") for button in buttons] == ["false", "true"]
+    open_page(browser, book, "index.html")
+    open_page(browser, book, "runs/book/transfer.html", query="#fig-transfer-xtreme")
+    assert shown() == [False, True]
+    assert complaints(browser) == []
+
+
 def test_search_works_from_disk(browser, book):
     open_page(browser, book, "search.html", query="?q=bootstrap")
     # Sphinx lists one result after the other.
