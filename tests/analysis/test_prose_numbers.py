@@ -93,7 +93,6 @@ def in_words(number: int) -> str:
 
 
 SENTENCES = [
-    ("index.md", "short texts in {} languages besides English", lambda: scored_languages("pocket-full")),
     ("README.md", "short texts in {} languages besides English", lambda: scored_languages("pocket-full")),
     ("README.md", "(XLM-R Large, {} intermediate tasks,", lambda: in_words(single_tasks("paper"))),
     ("README.md", "tasks, {} targets,", lambda: in_words(targets("paper"))),
