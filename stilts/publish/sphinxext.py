@@ -13,9 +13,11 @@ from docutils import nodes
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
 
 from stilts.publish.citation import describe_version, read_citation
+from stilts.publish.inline_svg import inline_svg
 from stilts.study.provenance import git_state
 
 
@@ -47,6 +49,21 @@ class NumberTables(SphinxTransform):
 
 def _shows_table(figure: nodes.figure) -> bool:
     return any(raw.get("format") == "html" and "<table" in raw.astext() for raw in figure.findall(nodes.raw))
+
+
+class InlineFigures(SphinxPostTransform):
+    """Put figures into the page in place of links to their SVG files, so that their text is text."""
+
+    default_priority = 9  # before images are copied
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        """Transform one document."""
+        for number, image in enumerate(list(self.document.findall(nodes.image))):
+            path = Path(self.env.srcdir, image["uri"])
+            if path.suffix == ".svg" and path.parent.name != "_static" and path.is_file():
+                svg = inline_svg(path.read_text(encoding="utf-8"), f"svg{number}", image.get("alt", ""))
+                image.replace_self(nodes.raw("", svg, format="html"))
 
 
 class LinkFigures(SphinxTransform):
@@ -125,5 +142,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(table_caption, html=(visit_table_caption, depart_table_caption))
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
+    app.add_post_transform(InlineFigures)
     app.connect("html-page-context", add_footer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -177,10 +177,17 @@ def test_a_switch_shows_one_study_and_follows_an_address(browser, book):
     assert complaints(browser) == []
 
 
+def test_a_figure_is_part_of_its_page_and_has_a_name(browser, book):
+    open_page(browser, book, "index.html")
+    figure = find(browser, "#fig-overview svg.figure-svg")
+    assert figure.is_displayed()
+    assert figure.get_attribute("aria-label").startswith("Heat map of gains in points")
+
+
 def test_search_works_from_disk(browser, book):
     open_page(browser, book, "search.html", query="?q=bootstrap")
     # Sphinx lists one result after the other.
     found = "#search-results li"
-    WebDriverWait(browser, 10).until(lambda driver: any("Method" in text for text in texts(driver, found)))
+    WebDriverWait(browser, 10).until(lambda driver: any("Question and method" in text for text in texts(driver, found)))
     assert len([box for box in texts(browser, "form.bd-search")]) <= 1
     assert complaints(browser) == []

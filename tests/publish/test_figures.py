@@ -183,7 +183,7 @@ def test_gaps_that_changed_are_bold():
 def test_a_condition_keeps_its_look_and_the_baseline_is_black():
     figure = figures.draw_layer_profiles(LAYERS)
     looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
-    assert looks == {"none": ("#000000", "o"), "nli": ("#0072B2", "s")}
+    assert looks == {"none": ("#1a1a1a", "o"), "nli": ("#0072B2", "s")}
     assert len(figure.axes[1].lines) == 2  # the one condition with a gain, and the line at zero
 
 

@@ -19,7 +19,7 @@ DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
 # Okabe and Ito's palette, darkest colour first, each with a marker and a dash.
 STYLES = (
-    ("#000000", "o", "-"),
+    (INK, "o", "-"),
     ("#0072B2", "s", "--"),
     ("#D55E00", "^", "-."),
     ("#009E73", "D", ":"),
@@ -31,6 +31,7 @@ STYLES = (
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
+    "text.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
@@ -40,7 +41,7 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "stilts",
 }
 
@@ -78,6 +79,9 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
     saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
     with apply_style():
         figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    # The text is laid out in a font that comes with matplotlib and that readers may lack.
+    svg = saved.svg.read_text(encoding="utf-8").replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    saved.svg.write_text(svg, encoding="utf-8")
     data.to_csv(saved.csv, index=False, float_format="%.6f", lineterminator="\n")
     return saved
 
@@ -111,4 +115,5 @@ def assign_styles(names: Sequence[str]) -> dict[str, tuple]:
 def choose_ink(color: Sequence[float]) -> str:
     """Return the text colour for a background RGB colour: white if it is dark, else black."""
     linear = np.power(np.asarray(color[:3]), 2.2)
-    return "#ffffff" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#000000"
+    # Not quite white and black, which a page in dark mode would exchange.
+    return "#fefefe" if np.dot(linear, (0.2126, 0.7152, 0.0722)) < 0.179 else "#010101"

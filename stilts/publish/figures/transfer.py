@@ -92,7 +92,7 @@ def find_symmetric_scale(values: pd.Series) -> Normalize:
 
 
 def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
-    color = DIVERGING(norm(row.gain)) if row.learned else "#f4f4f4"
+    color = DIVERGING(norm(row.gain)) if row.learned else "none"
     ink = choose_ink(color) if row.learned else FAINT
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
     clear = bool(row.learned and row.excludes_zero)
