@@ -2,13 +2,16 @@
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 import yaml
+from faked_explorer import open_faked_studies
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from stilts.publish.explorer import show_explorer
 from stilts.publish.site import RUNS_FOLDER, list_toc_pages
 from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import fill, read_defaults, state_parameters
@@ -81,6 +84,11 @@ def _template(folder: Path, page: str) -> tuple[Path, dict[str, Any]]:
 
 
 def _give_output(cell: NotebookNode, folder: Path) -> None:
+    if cell.cell_type == "code" and "show_explorer(" in cell.source:
+        with TemporaryDirectory() as root:
+            shown = show_explorer(open_faked_studies(Path(root)), folder)
+        cell.outputs = [new_output("display_data", {"text/html": shown.data})]
+        return
     shown = cell.metadata.get("mystnb", {})
     if cell.cell_type != "code" or "figure" not in shown:
         return

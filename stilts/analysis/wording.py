@@ -4,10 +4,77 @@ import math
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
+from stilts.study.settings import BASELINE, split_reference
+from stilts.tasks.registry import MULTI
 from stilts.workspace.notebooks.markup import code, harmless
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+TASK_TITLES = {
+    # suite pocket
+    "intent": "Intents",
+    "nli": "Inference",
+    "command-nli": "Inference",
+    "para": "Paraphrases",
+    "command-para": "Paraphrases",
+    "slots": "Slots",
+    "dates": "Dates",
+    "qa": "Questions",
+    "command-qa": "Questions",
+    "command-qa-direct": "Questions, untrained",
+    "ui-retrieval": "Retrieval",
+    "ui-mining": "Mining",
+    "text": "Masked words",
+    # suite xtreme
+    "xnli": "Inference (XNLI)",
+    "paws-x": "Paraphrases (PAWS-X)",
+    "udpos": "Parts of speech (UD)",
+    "pan-x": "Names (PAN-X)",
+    "xquad": "Questions (XQuAD)",
+    "mlqa": "Questions (MLQA)",
+    "tydiqa": "Questions (TyDi QA)",
+    "bucc2018": "Mining (BUCC)",
+    "tatoeba": "Retrieval (Tatoeba)",
+    "xcopa": "Causes (XCOPA)",
+    "lareqa": "Answer retrieval (LAReQA)",
+    "mewsli-x": "Entity retrieval (Mewsli-X)",
+    "anli": "Inference (ANLI)",
+    "mnli": "Inference (MNLI)",
+    "qqp": "Paraphrases (QQP)",
+    "squad": "Questions (SQuAD)",
+    "squad2": "Questions (SQuAD 2.0)",
+    "hellaswag": "Continuations (HellaSwag)",
+    "ccg": "Supertags (CCG)",
+    "cosmosqa": "Reading (Cosmos QA)",
+    "commonsenseqa": "Common sense (CommonsenseQA)",
+    "siqa": "Social sense (SIQA)",
+    "mlm": "Masked words",
+    "mnli-translated": "Inference (MNLI, translated)",
+    "squad-translated": "Questions (SQuAD, translated)",
+    "xnli-dev-translated": "Inference (XNLI dev, translated)",
+    "xnli-dev": "Inference (XNLI dev)",
+    "paws-x-train": "Paraphrases (PAWS-X train)",
+    "xquad-test": "Questions (XQuAD test)",
+    "tydiqa-train": "Questions (TyDi QA train)",
+    "pan-x-train": "Names (PAN-X train)",
+    "udpos-train": "Parts of speech (UD train)",
+}
+"""Task -> its name in words. Tasks whose difficulty is a setting go by their name alone."""
+
+
+def title_task(reference: str) -> str:
+    """Return a task's name in words, from its reference (`qa`, `qa.de`), with its language if that is not English."""
+    name, language = split_reference(reference)
+    title = TASK_TITLES.get(name, name)
+    return f"{title} [{language}]" if language else title
+
+
+def title_condition(name: str, tasks: Sequence[str]) -> str:
+    """Return a condition's name in words, from its name and its intermediate tasks."""
+    if name in (BASELINE, MULTI):
+        return "All tasks" if name == MULTI else "No intermediate task"
+    return " + ".join(map(title_task, tasks)) or name
 
 
 def say(text: str) -> "Markdown":

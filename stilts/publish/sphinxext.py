@@ -1,10 +1,14 @@
 """The book's Sphinx extension for captioned outputs of executed notebooks.
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
-top, as papers do, and adds links to data, notebook and source to each caption.
+top, as papers do, and adds links to data, notebook and source to each caption. A page with the explorer gets the
+explorer's script, style and data.
 """
 
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import download_reference
@@ -103,10 +107,23 @@ def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
     self.body.append("</figcaption>\n")
 
 
+def add_explorer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
+    """Load the explorer's script and style on the page that has one, and copy its data beside the page."""
+    found = re.search(r'class="explorer" data-folder="([\w-]+)"', context.get("body", ""))
+    if found is None:
+        return
+    app.add_js_file("explorer.js")
+    app.add_css_file("explorer.css")
+    copy = Path(app.outdir, page).parent / found[1]
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(Path(app.env.doc2path(page)).parent / found[1], copy)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the node and the transforms with Sphinx."""
     app.add_enumerable_node(table_figure, "table", html=(visit_table_figure, depart_table_figure))
     app.add_node(table_caption, html=(visit_table_caption, depart_table_caption))
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
+    app.connect("html-page-context", add_explorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
