@@ -5,6 +5,7 @@
   const SOURCE = "en";
   const BASELINE = "none";
   const LAYER = "layer_";
+  const MEAN = "mean"; // in place of a target, in rows of the table
   const METRICS = { score: "score of each task", exact_match: "exact match", token_accuracy: "token accuracy" };
   const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const LEVEL_OF = new Uint8Array(128);
@@ -421,8 +422,12 @@
 
     draw() {
       const found = this.need(this.study);
-      if (!found) return;
-      [this.about] = found;
+      if (found) this.drawStudy(found[0]);
+      this.root.setAttribute("aria-busy", [...this.loading.keys()].some((name) => !(name in (window.explorerData || {}))));
+    }
+
+    drawStudy(about) {
+      this.about = about;
       this.settle();
       const key = document.activeElement && document.activeElement.dataset.key;
       this.drawControls();
@@ -435,10 +440,15 @@
       if (again && again !== document.activeElement) again.focus({ preventScroll: true });
     }
 
-    select(label, name, options, value, extra = {}) {
+    // A key is what an element that has the focus is found by when its part is drawn again.
+    title(part, text) {
+      return make("h3", { tabindex: -1, key: `title ${part}` }, text);
+    }
+
+    select(label, name, options, value, extra = {}, key = name) {
       const change = (event) => this.choose({ [name]: event.target.value, ...extra });
-      const box = make("select", { key: name, onchange: change });
-      for (const [key, text] of options) box.append(make("option", { value: key, selected: key === value }, text));
+      const box = make("select", { key, onchange: change });
+      for (const [own, text] of options) box.append(make("option", { value: own, selected: own === value }, text));
       return make("label", {}, make("span", {}, label), box);
     }
 
@@ -464,7 +474,7 @@
         this.select("Study", "study", this.studies.map((study) => [study.name, study.title]), this.study, fresh),
         this.select("Show", "measure", [["gain", "gain over no intermediate task"], ["score", "score"]], measure),
         this.select("Metric", "metric", named, atLayer ? layers[layers.length - 1] : metric),
-        atLayer ? this.select("Retrieval layer", "metric", layers.map((name) => [name, name.slice(LAYER.length)]), metric) : null,
+        atLayer ? this.select("Retrieval layer", "metric", layers.map((name) => [name, name.slice(LAYER.length)]), metric, {}, "layer") : null,
         this.select("Target task", "target", shown.map(title(this.about.targets)), target, { language: "" }),
         this.select("Intermediate task", "condition", offered.map(title(this.about.conditions)), condition),
         this.select("Family", "family", count(1), this.state.languages ? "" : this.state.family || "", { languages: "" }),
@@ -510,7 +520,7 @@
       });
       const marked = offered.some((condition) => shown.some((target) => this.whyNotLearned(target, condition)));
       this.parts.matrix.replaceChildren(
-        make("h3", { tabindex: -1 }, `${sign ? "Gain" : "Score"} by intermediate task and target task`),
+        this.title("matrix", `${sign ? "Gain" : "Score"} by intermediate task and target task`),
         make("div", { class: "box" }, make("table", { role: "grid", "aria-label": "Matrix of intermediate tasks and target tasks" }, make("thead", {}, head), make("tbody", {}, ...body))),
         make("p", { class: "note" }, `Mean over ${plural(this.now.chosen.length, "language")}, ${sign ? "points" : "percent"}, and 95 % interval${sign ? "; framed and bold: it leaves zero out" : ""}. ` + (marked ? "\u2020 Not learned in English: no part of any mean. " : "") + "Arrow keys move, Enter shows the languages."),
       );
@@ -564,7 +574,7 @@
     drawDots() {
       const { target, condition, sign } = this.now;
       const title = `${this.about.conditions[condition]} \u2192 ${this.about.targets[target].title}, by language`;
-      const heading = make("h3", { tabindex: -1 }, title);
+      const heading = this.title("dots", title);
       const rows = this.listLanguages();
       if (!rows) {
         const missing = this.hasRuns(target, condition) ? "Loading\u2026" : "This intermediate task was not run for this target.";
@@ -637,11 +647,11 @@
       const { target, condition, language } = this.now;
       const part = this.parts.examples;
       if (!language) {
-        part.replaceChildren(make("h3", { tabindex: -1 }, "Predictions"), make("p", { class: "note" }, "Press a language above to see what was predicted in it."));
+        part.replaceChildren(this.title("examples", "Predictions"), make("p", { class: "note" }, "Press a language above to see what was predicted in it."));
         return;
       }
       const runs = [...new Set([BASELINE, condition])].filter((name) => this.about.cells[target][name]);
-      const heading = make("h3", { tabindex: -1 }, `Predictions in ${this.about.languages[language][0]}: ${this.about.targets[target].title}`);
+      const heading = this.title("examples", `Predictions in ${this.about.languages[language][0]}: ${this.about.targets[target].title}`);
       const data = this.need(...runs.map((name) => `${this.study}.${target}.${name}`));
       if (!data) {
         part.replaceChildren(heading, make("p", { class: "note" }, "Loading\u2026"));
@@ -686,6 +696,10 @@
           return [name, own, metric, ...ends(found), this.members(own).length, found.seeds, this.whyNotLearned(own, name) ? "no" : "yes"];
         }),
       );
+      for (const name of metric === "score" ? offered : []) {
+        const found = this.average(name);
+        if (found) rows.push([name, MEAN, metric, ...ends(found), this.now.chosen.length, found.seeds, "yes"]);
+      }
       return { head: ["condition", "target", "metric", measure, "low", "high", "languages", "seeds", "learned"], rows, hidden: 0 };
     }
 
@@ -702,7 +716,7 @@
       const copyAddress = () => copy(location.href).then(() => say("Copied the address of this view."));
       const kinds = [["", "cells of the matrix"], ["languages", "languages of the chosen cell"]];
       this.parts.rows.replaceChildren(
-        make("h3", { tabindex: -1 }, "Table"),
+        this.title("rows", "Table"),
         make(
           "div",
           { class: "choices" },
@@ -716,7 +730,7 @@
 
     showEntry(name, value) {
       if (name === "condition") return this.about.conditions[value];
-      if (name === "target") return this.about.targets[value].title;
+      if (name === "target") return value === MEAN ? "Mean of learned targets" : this.about.targets[value].title;
       return [this.now.measure, "low", "high"].includes(name) ? format(parseFloat(value), this.now.sign) : String(value);
     }
 

@@ -217,7 +217,7 @@ def describe_replicates(part: Replicates) -> Content:
     Returns
     -------
     dict
-        Condition -> language -> lowest level (points), distance of levels (points), the level of each replicate.
+        Condition -> language -> value of level 0 (points), distance of levels (points), the level of each replicate.
     """
     found = {}
     for condition in part.conditions:
@@ -228,10 +228,12 @@ def describe_replicates(part: Replicates) -> Content:
 
 
 def _quantise(values: np.ndarray) -> list[Any]:
-    low, high = float(f"{values.min():.7g}"), float(f"{values.max():.7g}")
-    step = float(f"{(high - low) / (len(LEVELS) - 1):.7g}")
-    levels = np.rint((values - low) / step) if step else np.zeros(len(values))
-    return [low, step, _write_levels(levels)]
+    """Return origin, step, and levels. What is read has the mean and the variance of the values, not nearly so."""
+    spread = values.max() - values.min()
+    levels = np.rint((values - values.min()) * (len(LEVELS) - 1) / (spread or 1.0))
+    step = values.std() / (levels.std() or 1.0)
+    origin = values.mean() - step * levels.mean()
+    return [float(f"{origin:.7g}"), float(f"{step:.7g}"), _write_levels(levels)]
 
 
 def _write_levels(levels: np.ndarray) -> str:
