@@ -7,172 +7,10 @@
   const LAYER = "layer_";
   const MEAN = "mean"; // in place of a target, in rows of the table
   const METRICS = { score: "score of each task", exact_match: "exact match", token_accuracy: "token accuracy" };
-  const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const LEVEL_OF = new Uint8Array(128);
-  [...LEVELS].forEach((character, level) => (LEVEL_OF[character.charCodeAt(0)] = level));
 
-  // --- Statistics, as in stilts/analysis/bootstrap.py and stilts/analysis/estimates.py ---------------------------------
+  const { Contrast, add, estimate, estimateSample, sampleMean, tabulate } = window.explorerIntervals;
 
-  const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const mean = (values) => sum(values) / values.length;
-
-  function variance(values, lost = 1) {
-    const centre = mean(values);
-    return sum(values.map((value) => (value - centre) ** 2)) / (values.length - lost);
-  }
-
-  // Quantile of Student's t: from the table (df 1, 2, ..., infinity), beyond it by Fisher and Cornish's expansion.
-  function quantile(df, table) {
-    const normal = table[table.length - 1];
-    if (df === Infinity) return normal;
-    if (df < table.length) return table[df - 1];
-    const cube = (normal ** 3 + normal) / 4;
-    return normal + cube / df + (5 * normal ** 5 + 16 * normal ** 3 + 3 * normal) / (96 * df * df);
-  }
-
-  function combine(ofRows, ofSeeds, residual, freeRows, freeSeeds) {
-    const seedsAlone = Math.max(ofSeeds - residual, 0);
-    const rowsAlone = Math.max(ofRows - residual, 0);
-    const whole = Math.max(rowsAlone + seedsAlone + residual, ofRows);
-    const least = Math.min(freeRows, freeSeeds);
-    const most = freeRows * freeSeeds;
-    let uncertain = ofRows ** 2 / freeRows;
-    if (seedsAlone) uncertain += ofSeeds ** 2 / freeSeeds + residual ** 2 / most;
-    const df = uncertain ? whole ** 2 / uncertain : most;
-    return { variance: whole, df: df >= most ? most : Math.max(Math.floor(df), least) };
-  }
-
-  // Interaction of rows (languages) and seeds; each row holds its deviation from the mean at each seed.
-  function residualOf(deviations) {
-    const rows = deviations.length;
-    if (rows < 2) return 0;
-    const seeds = deviations[0].length;
-    const left = sum(deviations.map((row) => variance(row, 0) * seeds));
-    return (left * rows) / (rows - 1) / (seeds * (seeds - 1));
-  }
-
-  function estimate(value, ofRows, freeRows, seeds, deviations, table) {
-    const count = seeds ? seeds.length : 0;
-    let part = { variance: ofRows, df: freeRows };
-    if (count > 1) part = combine(ofRows, variance(seeds) / count, residualOf(deviations), freeRows, count - 1);
-    const half = Math.sqrt(part.variance) * quantile(part.df, table);
-    return { value, low: value - half, high: value + half, seeds: count };
-  }
-
-  function estimateSample(sample, table) {
-    const drawn = Array.from(sample.draws).filter((value) => !isNaN(value)); // a replicate may draw none of the languages
-    const seeds = sample.seeds && [...sample.seeds.values()];
-    const deviations = seeds && [...sample.deviations.values()].map((row) => [...row.values()]);
-    return estimate(sample.value, variance(drawn, 0), sample.rows.size - 1 || Infinity, seeds, deviations, table);
-  }
-
-  function add(first, second) {
-    const value = first.value + second.value;
-    const draws = first.draws.map((drawn, place) => drawn + second.draws[place]);
-    const rows = new Set([...first.rows, ...second.rows]);
-    if (!first.seeds || !second.seeds) {
-      const [seeded, constant] = first.seeds ? [first, second] : [second, first];
-      const moved = seeded.seeds && new Map([...seeded.seeds].map(([seed, own]) => [seed, own + constant.value]));
-      return { value, draws, rows, seeds: moved, deviations: seeded.deviations };
-    }
-    const shared = [...first.seeds.keys()].filter((seed) => second.seeds.has(seed));
-    const seeds = new Map(shared.map((seed) => [seed, first.seeds.get(seed) + second.seeds.get(seed)]));
-    const at = (part, row, seed) => (part.deviations.has(row) ? part.deviations.get(row).get(seed) : 0);
-    const both = new Set([...first.deviations.keys(), ...second.deviations.keys()]);
-    const sums = (row) => new Map(shared.map((seed) => [seed, at(first, row, seed) + at(second, row, seed)]));
-    return { value, draws, rows, seeds, deviations: new Map([...both].map((row) => [row, sums(row)])) };
-  }
-
-  // A contrast of one target: [condition, weight] pairs, with what its score file says of one metric.
-  class Contrast {
-    constructor(scores, metric, pairs) {
-      Object.assign(this, { scores, pairs, rows: scores.metrics[metric] });
-      this.columns = new Map(pairs.map(([name]) => [name, new Map()]));
-      scores.runs.forEach(([name, seed], place) => this.columns.has(name) && this.columns.get(name).set(seed, place));
-      // A condition without training has the seed 0 alone, and the same score for every seed of the others.
-      const trained = [...this.columns.values()].filter((own) => !(own.size === 1 && own.has(0)));
-      this.seeds = trained.length ? [...trained[0].keys()].filter((seed) => trained.every((own) => own.has(seed))) : null;
-    }
-
-    observed(language) {
-      const row = this.rows[this.scores.languages.indexOf(language)];
-      return sum(this.pairs.map(([name, weight]) => weight * mean([...this.columns.get(name).values()].map((at) => row[at]))));
-    }
-
-    // Value of a language at each seed.
-    bySeed(language, seeds = this.seeds) {
-      const row = this.rows[this.scores.languages.indexOf(language)];
-      const at = (own, seed) => row[own.has(seed) ? own.get(seed) : own.get(0)];
-      return seeds.map((seed) => sum(this.pairs.map(([name, weight]) => weight * at(this.columns.get(name), seed))));
-    }
-
-    // Means over languages at each seed, and each language's contribution to them.
-    split(languages, seeds) {
-      const table = languages.map((language) => this.bySeed(language, seeds));
-      const means = seeds.map((_, place) => mean(table.map((row) => row[place])));
-      return { means, deviations: table.map((row) => row.map((value, place) => (value - means[place]) / table.length)) };
-    }
-  }
-
-  function decode([low, step, levels], into, weight) {
-    for (let place = 0; place < levels.length; place++) into[place] += weight * (low + step * LEVEL_OF[levels.charCodeAt(place)]);
-  }
-
-  // The noise of a language's items in each replicate; that of a gain is stored, that of a score is the baseline's more.
-  function noiseOf(replicates, pairs, language) {
-    const noise = new Float64Array(Object.values(replicates)[0][language][2].length);
-    const [[condition, weight]] = pairs;
-    decode(replicates[condition][language], noise, weight);
-    if (pairs.length === 1 && condition !== BASELINE && replicates[BASELINE]) decode(replicates[BASELINE][language], noise, weight);
-    return noise;
-  }
-
-  // The mean of a contrast over languages, with languages and items resampled.
-  function sampleMean(contrast, replicates, draws, languages) {
-    const observed = languages.map((language) => contrast.observed(language));
-    const centre = mean(observed);
-    const size = draws[languages[0]].length;
-    const [total, squares, drawn, count] = [0, 1, 2, 3].map(() => new Float64Array(size));
-    languages.forEach((language, place) => {
-      const noise = noiseOf(replicates, contrast.pairs, language);
-      const times = draws[language];
-      for (let at = 0; at < size; at++) {
-        const often = LEVEL_OF[times.charCodeAt(at)];
-        total[at] += noise[at];
-        squares[at] += noise[at] ** 2;
-        drawn[at] += often * (observed[place] - centre);
-        count[at] += often;
-      }
-    });
-    const many = languages.length;
-    let shrinkage = 1;
-    if (many > 1 && variance(observed, 0)) {
-      const within = mean(Array.from(total, (own, at) => (squares[at] - own ** 2 / many) / (many - 1)));
-      shrinkage = Math.sqrt(Math.max(variance(observed) - within, 0) / variance(observed, 0));
-    }
-    const values = total.map((own, at) => centre + (shrinkage * drawn[at]) / count[at] + own / many);
-    const sample = { value: centre, draws: values, rows: new Set(languages), seeds: null, deviations: null };
-    if (contrast.seeds) {
-      const { means, deviations } = contrast.split(languages, contrast.seeds);
-      const keyed = (row) => new Map(contrast.seeds.map((seed, place) => [seed, row[place]]));
-      sample.seeds = keyed(means);
-      sample.deviations = new Map(languages.map((language, place) => [language, keyed(deviations[place])]));
-    }
-    return sample;
-  }
-
-  // The mean of a metric without replicates: the noise of items is in the variance between languages.
-  function tabulate(contrast, languages, table) {
-    const seeds = contrast.seeds || [0];
-    const { means, deviations } = contrast.split(languages, seeds);
-    const value = mean(means);
-    if (languages.length < 2) return { value, low: NaN, high: NaN, seeds: contrast.seeds ? seeds.length : 0 };
-    const ofRows = variance(languages.map((language) => mean(contrast.bySeed(language, seeds)))) / languages.length;
-    const found = estimate(value, ofRows, languages.length - 1, means, deviations, table);
-    return { ...found, seeds: contrast.seeds ? seeds.length : 0 };
-  }
-
-  // --- Small helpers ----------------------------------------------------------------------------------------------------
+  // --- Small helpers -------------------------------------------------------------------------------------------------
 
   function make(tag, settings = {}, ...children) {
     const element = document.createElement(tag);
@@ -196,6 +34,8 @@
 
   const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
   function csv(rows) {
     const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replace(/"/g, '""')}"` : value);
     return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
@@ -215,7 +55,7 @@
     }
   }
 
-  // --- The page ---------------------------------------------------------------------------------------------------------
+  // --- The page ------------------------------------------------------------------------------------------------------
 
   class Explorer {
     constructor(root) {
@@ -225,7 +65,9 @@
       this.estimates = new Map();
       this.tip = make("div", { class: "tip", role: "tooltip", hidden: true });
       this.status = make("p", { class: "status", role: "status" });
-      this.parts = Object.fromEntries(["controls", "matrix", "dots", "examples", "rows"].map((name) => [name, make("section", { class: name })]));
+      this.parts = Object.fromEntries(
+        ["controls", "matrix", "dots", "examples", "rows"].map((name) => [name, make("section", { class: name })]),
+      );
       root.replaceChildren(...Object.values(this.parts), this.status, this.tip);
       root.addEventListener("mouseover", (event) => this.showTip(event.target.closest("[data-tip]")));
       root.addEventListener("focusin", (event) => this.showTip(event.target.closest("[data-tip]")));
@@ -261,7 +103,11 @@
       const kept = Object.entries({ ...this.state, ...changes }).filter(([, value]) => value);
       this.state = Object.fromEntries(kept);
       const query = new URLSearchParams(this.state).toString();
-      history[focus ? "pushState" : "replaceState"](null, "", query ? `#${query}` : location.pathname + location.search);
+      history[focus ? "pushState" : "replaceState"](
+        null,
+        "",
+        query ? `#${query}` : location.pathname + location.search,
+      );
       this.draw();
       if (focus) this.focus(focus);
     }
@@ -291,7 +137,8 @@
       const metric = this.pick("metric", metrics, "score");
       const shown = targets.filter((target) => this.about.targets[target].metrics.includes(metric));
       const target = this.pick("target", shown, shown[0]);
-      const condition = this.pick("condition", offered, offered[offered.length - 1]);
+      const usual = offered.includes("multi") ? "multi" : offered[offered.length - 1];
+      const condition = this.pick("condition", offered, usual);
       this.now = { measure, metric, metrics, target, condition, shown, offered, sign: measure === "gain" };
       this.now.chosen = this.listChosen(); // none, if the address names a family or a script that no language has
       this.now.language = this.pick("language", this.about.targets[target].languages, "");
@@ -304,13 +151,20 @@
         return others.filter((code) => wanted.includes(code));
       }
       const { family, script } = this.state;
-      return others.filter((code) => [family, script].every((wanted, place) => !wanted || this.about.languages[code][place + 1] === wanted));
+      return others.filter((code) =>
+        [family, script].every((wanted, place) => !wanted || this.about.languages[code][place + 1] === wanted),
+      );
     }
 
     // --- Numbers ---
 
     pairs(condition, measure, factor = 1) {
-      return measure === "gain" ? [[condition, factor], [BASELINE, -factor]] : [[condition, factor]];
+      return measure === "gain"
+        ? [
+            [condition, factor],
+            [BASELINE, -factor],
+          ]
+        : [[condition, factor]];
     }
 
     others(target) {
@@ -345,12 +199,17 @@
       return this.remember([target, condition], () => {
         if (metric === "score") return this.sum([target], condition);
         const data = this.need(`${this.study}.${target}`);
-        return data && tabulate(new Contrast(data[0], metric, this.pairs(condition, measure)), languages, this.about.quantiles);
+        return (
+          data &&
+          tabulate(new Contrast(data[0], metric, this.pairs(condition, measure)), languages, this.about.quantiles)
+        );
       });
     }
 
     sum(targets, condition) {
-      const data = targets.map((target) => this.need(`${this.study}.draws`, `${this.study}.${target}`, `${this.study}.${target}.replicates`));
+      const data = targets.map((target) =>
+        this.need(`${this.study}.draws`, `${this.study}.${target}`, `${this.study}.${target}.replicates`),
+      );
       if (data.includes(null)) return null;
       const samples = data.map(([draws, scores, replicates], place) => {
         const contrast = new Contrast(scores, "score", this.pairs(condition, this.now.measure, 1 / targets.length));
@@ -378,7 +237,8 @@
       const targets = this.counted(condition);
       if (!targets.length) return undefined;
       const own = this.about.means[condition];
-      if (targets.length === own.targets.length && targets.every((target) => this.isWhole(target))) return this.unpack(own[this.now.measure]);
+      if (targets.length === own.targets.length && targets.every((target) => this.isWhole(target)))
+        return this.unpack(own[this.now.measure]);
       return this.remember(["mean", condition], () => this.sum(targets, condition));
     }
 
@@ -389,7 +249,10 @@
       const seeds = contrast.seeds && contrast.bySeed(language);
       const ofRows = metric === "score" ? scores.noise[condition][measure][scores.languages.indexOf(language)] : NaN;
       const found = estimate(value, ofRows, Infinity, seeds, [], this.about.quantiles);
-      const before = condition === BASELINE || !this.about.cells[this.now.target][BASELINE] ? NaN : new Contrast(scores, metric, [[BASELINE, 1]]).observed(language);
+      const before =
+        condition === BASELINE || !this.about.cells[this.now.target][BASELINE]
+          ? NaN
+          : new Contrast(scores, metric, [[BASELINE, 1]]).observed(language);
       return { ...found, before, after: new Contrast(scores, metric, [[condition, 1]]).observed(language) };
     }
 
@@ -400,12 +263,15 @@
 
     // --- Words ---
 
+    get unit() {
+      return this.now.sign ? "points" : "percent";
+    }
+
     describe(found) {
       if (found === null) return "is being computed";
       if (found === undefined) return "none of the chosen languages";
-      const unit = this.now.sign ? "points" : "percent";
       const [value, low, high] = [found.value, found.low, found.high].map((number) => format(number, this.now.sign));
-      return isNaN(found.low) ? `${value} ${unit}` : `${value} ${unit} (${low} to ${high})`;
+      return isNaN(found.low) ? `${value} ${this.unit}` : `${value} ${this.unit} (${low} to ${high})`;
     }
 
     describeSeeds(found) {
@@ -415,7 +281,9 @@
     get metricTitle() {
       const { metric, target } = this.now;
       if (metric === "score") return this.about.targets[target].metric;
-      return metric.startsWith(LAYER) ? `retrieval accuracy after layer ${metric.slice(LAYER.length)}` : METRICS[metric];
+      return metric.startsWith(LAYER)
+        ? `retrieval accuracy after layer ${metric.slice(LAYER.length)}`
+        : METRICS[metric];
     }
 
     // --- Drawing ---
@@ -423,7 +291,10 @@
     draw() {
       const found = this.need(this.study);
       if (found) this.drawStudy(found[0]);
-      this.root.setAttribute("aria-busy", [...this.loading.keys()].some((name) => !(name in (window.explorerData || {}))));
+      this.root.setAttribute(
+        "aria-busy",
+        [...this.loading.keys()].some((name) => !(name in (window.explorerData || {}))),
+      );
     }
 
     drawStudy(about) {
@@ -463,66 +334,151 @@
       if (layers.length) named.push([layers[layers.length - 1], "retrieval by layer"]);
       const atLayer = metric.startsWith(LAYER);
       const title = (of) => (name) => [name, of[name].title || of[name]];
-      const fresh = { metric: "", target: "", condition: "", language: "", languages: "", family: "", script: "", seed: "" };
+      const ofStudy = ["metric", "target", "condition", "language", "languages", "family", "script", "seed"];
+      const fresh = Object.fromEntries(ofStudy.map((name) => [name, ""]));
       const count = (place) => {
         const found = {};
-        for (const [code, facts] of Object.entries(this.about.languages)) if (code !== SOURCE) found[facts[place]] = (found[facts[place]] || 0) + 1;
-        return [["", "all"], ...Object.keys(found).sort().map((name) => [name, `${name} (${found[name]})`])];
+        for (const [code, facts] of Object.entries(this.about.languages))
+          if (code !== SOURCE) found[facts[place]] = (found[facts[place]] || 0) + 1;
+        return [
+          ["", "all"],
+          ...Object.keys(found)
+            .sort()
+            .map((name) => [name, `${name} (${found[name]})`]),
+        ];
       };
       const open = this.root.querySelector("details.languages")?.open;
-      this.parts.controls.replaceChildren(...[
-        this.select("Study", "study", this.studies.map((study) => [study.name, study.title]), this.study, fresh),
-        this.select("Show", "measure", [["gain", "gain over no intermediate task"], ["score", "score"]], measure),
-        this.select("Metric", "metric", named, atLayer ? layers[layers.length - 1] : metric),
-        atLayer ? this.select("Retrieval layer", "metric", layers.map((name) => [name, name.slice(LAYER.length)]), metric, {}, "layer") : null,
-        this.select("Target task", "target", shown.map(title(this.about.targets)), target, { language: "" }),
-        this.select("Intermediate task", "condition", offered.map(title(this.about.conditions)), condition),
-        this.select("Family", "family", count(1), this.state.languages ? "" : this.state.family || "", { languages: "" }),
-        this.select("Script", "script", count(2), this.state.languages ? "" : this.state.script || "", { languages: "" }),
-        this.makeCheckboxes(chosen, open),
-      ].filter(Boolean));
+      this.parts.controls.replaceChildren(
+        ...[
+          this.select(
+            "Study",
+            "study",
+            this.studies.map((study) => [study.name, study.title]),
+            this.study,
+            fresh,
+          ),
+          this.select(
+            "Show",
+            "measure",
+            [
+              ["gain", "gain over none"],
+              ["score", "score"],
+            ],
+            measure,
+          ),
+          this.select("Metric", "metric", named, atLayer ? layers[layers.length - 1] : metric),
+          atLayer
+            ? this.select(
+                "Retrieval layer",
+                "metric",
+                layers.map((name) => [name, name.slice(LAYER.length)]),
+                metric,
+                {},
+                "layer",
+              )
+            : null,
+          this.select("Target task", "target", shown.map(title(this.about.targets)), target, { language: "" }),
+          this.select("Intermediate task", "condition", offered.map(title(this.about.conditions)), condition),
+          this.select("Family", "family", count(1), this.state.languages ? "" : this.state.family || "", {
+            languages: "",
+          }),
+          this.select("Script", "script", count(2), this.state.languages ? "" : this.state.script || "", {
+            languages: "",
+          }),
+          this.makeCheckboxes(chosen, open),
+        ].filter(Boolean),
+      );
     }
 
     makeCheckboxes(chosen, open) {
       const every = Object.keys(this.about.languages).filter((code) => code !== SOURCE);
       const byHand = (codes) => this.choose({ languages: codes.length ? codes.join() : "-", family: "", script: "" });
-      const change = (code) => (event) => byHand(every.filter((other) => (other === code ? event.target.checked : chosen.includes(other))));
+      const change = (code) => (event) =>
+        byHand(every.filter((other) => (other === code ? event.target.checked : chosen.includes(other))));
       const sorted = [...every].sort((a, b) => this.about.languages[a][0].localeCompare(this.about.languages[b][0]));
       const boxes = sorted.map((code) =>
-        make("label", {}, make("input", { type: "checkbox", value: code, key: `language-${code}`, checked: chosen.includes(code), onchange: change(code) }), ` ${this.about.languages[code][0]}`),
+        make(
+          "label",
+          {},
+          make("input", {
+            type: "checkbox",
+            value: code,
+            key: `language-${code}`,
+            checked: chosen.includes(code),
+            onchange: change(code),
+          }),
+          ` ${this.about.languages[code][0]}`,
+        ),
       );
       const buttons = [
-        make("button", { type: "button", key: "all", onclick: () => this.choose({ languages: "", family: "", script: "" }) }, "All"),
+        make(
+          "button",
+          { type: "button", key: "all", onclick: () => this.choose({ languages: "", family: "", script: "" }) },
+          "All",
+        ),
         make("button", { type: "button", key: "no", onclick: () => byHand([]) }, "None"),
       ];
       const summary = make("summary", { key: "languages" }, `Languages: ${chosen.length} of ${every.length} chosen`);
-      return make("details", { class: "languages", open }, summary, make("p", { class: "buttons" }, ...buttons), make("div", { class: "boxes" }, ...boxes));
+      return make(
+        "details",
+        { class: "languages", open },
+        summary,
+        make("p", { class: "buttons" }, ...buttons),
+        make("div", { class: "boxes" }, ...boxes),
+      );
     }
 
     drawMatrix() {
       const { shown, offered, metric, sign } = this.now;
       const cells = offered.map((condition) => shown.map((target) => this.cell(target, condition)));
       const counts = (value, row, column) => value && !this.whyNotLearned(shown[column], offered[row]);
-      const values = cells.flatMap((row, at) => row.filter((found, column) => counts(found, at, column)).map((found) => Math.abs(found.value)));
+      const values = cells.flatMap((row, at) =>
+        row.filter((found, column) => counts(found, at, column)).map((found) => Math.abs(found.value)),
+      );
       const top = sign ? Math.max(5, ...values) : 100;
       const means = metric === "score";
       const head = make("tr", {}, make("th", { scope: "col" }, "Intermediate task"));
       for (const target of shown) {
         const mark = this.whyNotLearned(target, BASELINE) ? " \u2020" : "";
-        head.append(make("th", { scope: "col" }, this.about.targets[target].title + mark, make("small", {}, plural(this.members(target).length, "language"))));
+        head.append(
+          make(
+            "th",
+            { scope: "col" },
+            this.about.targets[target].title + mark,
+            make("small", {}, plural(this.members(target).length, "language")),
+          ),
+        );
       }
       if (means) head.append(make("th", { scope: "col", class: "mean" }, "Mean", make("small", {}, "learned targets")));
       const body = offered.map((condition, at) => {
         const row = make("tr", {}, make("th", { scope: "row" }, this.about.conditions[condition]));
-        shown.forEach((target, column) => row.append(make("td", {}, this.makeCell(target, condition, cells[at][column], top))));
+        shown.forEach((target, column) =>
+          row.append(make("td", {}, this.makeCell(target, condition, cells[at][column], top))),
+        );
         if (means) row.append(this.makeMean(condition));
         return row;
       });
       const marked = offered.some((condition) => shown.some((target) => this.whyNotLearned(target, condition)));
       this.parts.matrix.replaceChildren(
         this.title("matrix", `${sign ? "Gain" : "Score"} by intermediate task and target task`),
-        make("div", { class: "box" }, make("table", { role: "grid", "aria-label": "Matrix of intermediate tasks and target tasks" }, make("thead", {}, head), make("tbody", {}, ...body))),
-        make("p", { class: "note" }, `Mean over ${plural(this.now.chosen.length, "language")}, ${sign ? "points" : "percent"}, and 95 % interval${sign ? "; framed and bold: it leaves zero out" : ""}. ` + (marked ? "\u2020 Not learned in English: no part of any mean. " : "") + "Arrow keys move, Enter shows the languages."),
+        make(
+          "div",
+          { class: "box" },
+          make(
+            "table",
+            { role: "grid", "aria-label": "Matrix of intermediate tasks and target tasks" },
+            make("thead", {}, head),
+            make("tbody", {}, ...body),
+          ),
+        ),
+        make(
+          "p",
+          { class: "note" },
+          `Mean over ${plural(this.now.chosen.length, "language")} in ${this.unit}, and its 95 % interval. ` +
+            (sign ? "Framed and bold: the interval leaves zero out. " : "") +
+            (marked ? "\u2020 Not learned in English: no part of any mean. " : "") +
+            "Arrow keys move, Enter shows the languages.",
+        ),
       );
     }
 
@@ -531,14 +487,25 @@
       const why = this.whyNotLearned(target, condition);
       const size = this.members(target).length;
       const title = `${this.about.conditions[condition]} \u2192 ${this.about.targets[target].title}`;
-      const basis = found ? `; ${plural(size, "language")} of up to ${this.about.targets[target].examples} examples, ${this.describeSeeds(found)}` : "";
+      const most = this.about.targets[target].examples;
+      const basis = found
+        ? `; ${plural(size, "language")} of up to ${most} examples, ${this.describeSeeds(found)}`
+        : "";
       const text = `${title}: ${this.describe(found)}${basis}${why ? `. Not counted: ${why}` : ""}`;
       const current = target === this.now.target && condition === this.now.condition;
       const clear = found && sign && (found.low > 0 || found.high < 0) && !why;
-      const kinds = [found && (!sign ? "score" : found.value < 0 ? "down" : "up"), why && "pale", clear && "clear"].filter(Boolean).join(" ");
+      const kinds = [found && (!sign ? "score" : found.value < 0 ? "down" : "up"), why && "pale", clear && "clear"]
+        .filter(Boolean)
+        .join(" ");
       const settings = {
-        type: "button", class: kinds, key: `cell ${target} ${condition}`, tabindex: current ? 0 : -1, "data-tip": text, "aria-label": text,
-        "aria-current": current && "true", mix: `${found ? Math.min(1, Math.abs(found.value) / top) * 55 : 0}%`,
+        type: "button",
+        class: kinds,
+        key: `cell ${target} ${condition}`,
+        tabindex: current ? 0 : -1,
+        "data-tip": text,
+        "aria-label": text,
+        "aria-current": current && "true",
+        mix: `${found ? Math.min(1, Math.abs(found.value) / top) * 55 : 0}%`,
         onclick: () => this.choose({ target, condition, language: "", table: "languages" }, "dots"),
       };
       return make("button", settings, ...this.showNumbers(found, why ? "\u2020" : ""));
@@ -553,7 +520,8 @@
 
     makeMean(condition) {
       const found = this.average(condition);
-      const text = `${this.about.conditions[condition]}, mean of ${plural(this.counted(condition).length, "learned target")}: ${this.describe(found)}`;
+      const targets = plural(this.counted(condition).length, "learned target");
+      const text = `${this.about.conditions[condition]}, mean of ${targets}: ${this.describe(found)}`;
       return make("td", { class: "mean", "data-tip": text }, ...this.showNumbers(found, ""));
     }
 
@@ -562,13 +530,28 @@
       const { target, condition } = this.now;
       const data = this.hasRuns(target, condition) && this.need(`${this.study}.${target}`);
       if (!data) return null;
-      const own = this.about.targets[target].languages.filter((code) => code === SOURCE || this.now.chosen.includes(code));
+      const own = this.about.targets[target].languages.filter(
+        (code) => code === SOURCE || this.now.chosen.includes(code),
+      );
       const rows = own.map((code) => {
         const [name, family, script] = this.about.languages[code];
-        return { code, name, family, script, examples: data[0].examples[data[0].languages.indexOf(code)], ...this.ofLanguage(data[0], code) };
+        return {
+          code,
+          name,
+          family,
+          script,
+          examples: data[0].examples[data[0].languages.indexOf(code)],
+          ...this.ofLanguage(data[0], code),
+        };
       });
-      const order = { name: () => 0, family: (a, b) => a.family.localeCompare(b.family), "": (a, b) => b.value - a.value };
-      return rows.sort((a, b) => order[this.pick("sort", ["name", "family"], "")](a, b) || a.name.localeCompare(b.name));
+      const order = {
+        name: () => 0,
+        family: (a, b) => a.family.localeCompare(b.family),
+        "": (a, b) => b.value - a.value,
+      };
+      return rows.sort(
+        (a, b) => order[this.pick("sort", ["name", "family"], "")](a, b) || a.name.localeCompare(b.name),
+      );
     }
 
     drawDots() {
@@ -577,26 +560,46 @@
       const heading = this.title("dots", title);
       const rows = this.listLanguages();
       if (!rows) {
-        const missing = this.hasRuns(target, condition) ? "Loading\u2026" : "This intermediate task was not run for this target.";
+        const missing = this.hasRuns(target, condition)
+          ? "Loading\u2026"
+          : "This intermediate task was not run for this target.";
         this.parts.dots.replaceChildren(heading, make("p", { class: "note" }, missing));
         return;
       }
       const whole = this.cell(target, condition);
-      const ends = [...rows, ...(whole ? [whole] : [])].flatMap((row) => [row.value, row.low, row.high]).filter((end) => !isNaN(end));
+      const ends = [...rows, ...(whole ? [whole] : [])]
+        .flatMap((row) => [row.value, row.low, row.high])
+        .filter((end) => !isNaN(end));
       const low = sign ? Math.min(0, ...ends) : Math.max(0, Math.min(...ends));
       const high = sign ? Math.max(0, ...ends) : Math.min(100, Math.max(...ends));
       const at = (value) => percent((Math.min(Math.max(value, low), high) - low) / (high - low || 1));
-      const current = rows.some((row) => row.code === this.now.language) ? this.now.language : rows.length && rows[0].code;
+      const current = rows.some((row) => row.code === this.now.language)
+        ? this.now.language
+        : rows.length && rows[0].code;
       const list = make("ol", {}, ...rows.map((row) => make("li", {}, this.makeDot(row, at, row.code === current))));
-      const average = `Mean of ${plural(this.members(target).length, "language")}: ${this.describe(whole)}${whole ? `, ${this.describeSeeds(whole)}` : ""}`;
+      const seeds = whole ? `, ${this.describeSeeds(whole)}` : "";
+      const average = `Mean of ${plural(this.members(target).length, "language")}: ${this.describe(whole)}${seeds}`;
       const why = this.whyNotLearned(target, condition);
       this.parts.dots.replaceChildren(
         heading,
-        make("p", { class: "note" }, `${this.metricTitle[0].toUpperCase()}${this.metricTitle.slice(1)}. ${average}. ${why ? `Not counted: ${why}.` : ""}`),
-        this.select("Order", "sort", [["", sign ? "by gain" : "by score"], ["name", "by name"], ["family", "by family"]], this.pick("sort", ["name", "family"], "")),
+        make("p", { class: "note" }, `${capital(this.metricTitle)}. ${average}.${why ? ` Not counted: ${why}.` : ""}`),
+        this.select(
+          "Order",
+          "sort",
+          [
+            ["", sign ? "by gain" : "by score"],
+            ["name", "by name"],
+            ["family", "by family"],
+          ],
+          this.pick("sort", ["name", "family"], ""),
+        ),
         this.makeAxis(low, high, at),
         list,
-        make("p", { class: "note" }, "Point: the language; line: its 95 % interval over examples and seeds. Press one to see what was predicted."),
+        make(
+          "p",
+          { class: "note" },
+          "Point: the language; line: its 95 % interval over examples and seeds. Press one to see what was predicted.",
+        ),
       );
     }
 
@@ -609,7 +612,13 @@
         mark.style.left = at(tick);
         return mark;
       });
-      return make("div", { class: "axis", "aria-hidden": "true" }, make("span", {}), make("div", {}, ...marks), make("span", {}));
+      return make(
+        "div",
+        { class: "axis", "aria-hidden": "true" },
+        make("span", {}),
+        make("div", {}, ...marks),
+        make("span", {}),
+      );
     }
 
     makeDot(row, at, current) {
@@ -622,14 +631,26 @@
       zero.style.left = at(0);
       const source = row.code === SOURCE ? ", the training language, not in the mean" : "";
       const change = sign ? `; score ${format(row.before)} without, ${format(row.after)} with` : "";
-      const text = `${row.name} (${row.family}, ${row.script}${source}): ${this.describe(row)}, ${plural(row.examples, "example")}, ${this.describeSeeds(row)}${change}`;
+      const basis = `${plural(row.examples, "example")}, ${this.describeSeeds(row)}`;
+      const text = `${row.name} (${row.family}, ${row.script}${source}): ${this.describe(row)}, ${basis}${change}`;
       const settings = {
-        type: "button", key: `dot ${row.code}`, "data-tip": text, "aria-label": text, tabindex: current ? 0 : -1,
-        "aria-current": row.code === this.now.language && "true", class: row.code === SOURCE ? "source" : false,
+        type: "button",
+        key: `dot ${row.code}`,
+        "data-tip": text,
+        "aria-label": text,
+        tabindex: current ? 0 : -1,
+        "aria-current": row.code === this.now.language && "true",
+        class: row.code === SOURCE ? "source" : false,
         onclick: () => this.choose({ target: this.now.target, condition, language: row.code }, "examples"),
       };
       const clear = sign && (row.low > 0 || row.high < 0) ? " clear" : "";
-      return make("button", settings, make("span", { class: "name" }, row.name), make("span", { class: `plot${clear}` }, sign ? zero : null, line, dot), make("span", { class: "value" }, format(row.value, sign)));
+      return make(
+        "button",
+        settings,
+        make("span", { class: "name" }, row.name),
+        make("span", { class: `plot${clear}` }, sign ? zero : null, line, dot),
+        make("span", { class: "value" }, format(row.value, sign)),
+      );
     }
 
     // --- Predictions ---
@@ -639,19 +660,37 @@
       const place = Math.max(0, data.seeds.indexOf(seed));
       const own = data.languages[this.now.language];
       const shares = own.shares[place].split(";");
-      const texts = own.predictions[place].split(";").map((text) => text && text.split(" ").map((number) => data.words[number]).join(" "));
-      return new Map(own.examples.map((example, at) => [example, { text: texts[at] || "", share: shares[at] === "" ? NaN : Number(shares[at]) }]));
+      const texts = own.predictions[place].split(";").map(
+        (text) =>
+          text &&
+          text
+            .split(" ")
+            .map((number) => data.words[number])
+            .join(" "),
+      );
+      return new Map(
+        own.examples.map((example, at) => [
+          example,
+          { text: texts[at] || "", share: shares[at] === "" ? NaN : Number(shares[at]) },
+        ]),
+      );
     }
 
     drawExamples() {
       const { target, condition, language } = this.now;
       const part = this.parts.examples;
       if (!language) {
-        part.replaceChildren(this.title("examples", "Predictions"), make("p", { class: "note" }, "Press a language above to see what was predicted in it."));
+        part.replaceChildren(
+          this.title("examples", "Predictions"),
+          make("p", { class: "note" }, "Press a language above to see what was predicted in it."),
+        );
         return;
       }
       const runs = [...new Set([BASELINE, condition])].filter((name) => this.about.cells[target][name]);
-      const heading = this.title("examples", `Predictions in ${this.about.languages[language][0]}: ${this.about.targets[target].title}`);
+      const heading = this.title(
+        "examples",
+        `Predictions in ${this.about.languages[language][0]}: ${this.about.targets[target].title}`,
+      );
       const data = this.need(...runs.map((name) => `${this.study}.${target}.${name}`));
       if (!data) {
         part.replaceChildren(heading, make("p", { class: "note" }, "Loading\u2026"));
@@ -663,19 +702,63 @@
       const differ = this.state.differ && columns.length > 1;
       const changed = (example) => columns[0].get(example).text !== columns[1].get(example).text;
       const kept = [...columns[0].keys()].filter((example) => !differ || changed(example));
-      const head = make("tr", {}, make("th", { scope: "col" }, "Example"), ...runs.map((name) => make("th", { scope: "col" }, this.about.conditions[name])));
-      const body = kept.map((example) => make("tr", {}, make("th", { scope: "row" }, String(example)), ...columns.map((own) => this.makeVerdict(own.get(example)))));
-      const toggle = make("input", { type: "checkbox", key: "differ", checked: Boolean(differ), onchange: (event) => this.choose({ differ: event.target.checked ? "1" : "" }) });
+      const head = make(
+        "tr",
+        {},
+        make("th", { scope: "col" }, "Example"),
+        ...runs.map((name) => make("th", { scope: "col" }, this.about.conditions[name])),
+      );
+      const body = kept.map((example) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, String(example)),
+          ...columns.map((own) => this.makeVerdict(own.get(example))),
+        ),
+      );
+      const toggle = make("input", {
+        type: "checkbox",
+        key: "differ",
+        checked: Boolean(differ),
+        onchange: (event) => this.choose({ differ: event.target.checked ? "1" : "" }),
+      });
       part.replaceChildren(
         heading,
-        make("p", { class: "note" }, `${plural(kept.length, "example")} of ${columns[0].size}. Records keep predictions and how much of each is right, not the texts themselves.`),
-        make("div", { class: "choices" }, seeds.length > 1 ? this.select("Seed", "seed", seeds.map((own) => [String(own), String(own)]), String(seed)) : null, columns.length > 1 ? make("label", {}, toggle, " only where the two differ") : null),
-        make("div", { class: "box tall", tabindex: 0, role: "region", "aria-label": "Predictions" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body))),
+        make(
+          "p",
+          { class: "note" },
+          `${plural(kept.length, "example")} of ${columns[0].size}. ` +
+            "Records keep predictions and how much of each is right, not the texts themselves.",
+        ),
+        make(
+          "div",
+          { class: "choices" },
+          seeds.length > 1
+            ? this.select(
+                "Seed",
+                "seed",
+                seeds.map((own) => [String(own), String(own)]),
+                String(seed),
+              )
+            : null,
+          columns.length > 1 ? make("label", {}, toggle, " only where the two differ") : null,
+        ),
+        make(
+          "div",
+          { class: "box tall", tabindex: 0, role: "region", "aria-label": "Predictions" },
+          make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)),
+        ),
       );
     }
 
     makeVerdict({ text, share }) {
-      const word = isNaN(share) ? "nothing to find" : share === 100 ? "right" : share === 0 ? "wrong" : `${share} % right`;
+      const word = isNaN(share)
+        ? "nothing to find"
+        : share === 100
+          ? "right"
+          : share === 0
+            ? "wrong"
+            : `${share} % right`;
       return make("td", { class: share < 100 ? "wrong" : "right" }, make("small", {}, word), text || "(no answer)");
     }
 
@@ -687,34 +770,87 @@
       const number = (value) => (value === undefined || isNaN(value) ? "" : value.toFixed(4));
       const ends = (found) => [found.value, found.low, found.high].map(number);
       if (this.pick("table", ["languages"], "") === "languages") {
-        const rows = (this.listLanguages() || []).map((row) => [condition, target, metric, row.code, row.name, row.family, row.script, ...ends(row), row.examples, row.seeds]);
-        return { head: ["condition", "target", "metric", "code", "language", "family", "script", measure, "low", "high", "examples", "seeds"], rows, hidden: 4 };
+        const rows = (this.listLanguages() || []).map((row) => [
+          condition,
+          target,
+          metric,
+          row.code,
+          row.name,
+          row.family,
+          row.script,
+          ...ends(row),
+          row.examples,
+          row.seeds,
+        ]);
+        return {
+          head: [
+            "condition",
+            "target",
+            "metric",
+            "code",
+            "language",
+            "family",
+            "script",
+            measure,
+            "low",
+            "high",
+            "examples",
+            "seeds",
+          ],
+          rows,
+          hidden: 4,
+        };
       }
       const rows = offered.flatMap((name) =>
-        shown.filter((own) => this.cell(own, name)).map((own) => {
-          const found = this.cell(own, name);
-          return [name, own, metric, ...ends(found), this.members(own).length, found.seeds, this.whyNotLearned(own, name) ? "no" : "yes"];
-        }),
+        shown
+          .filter((own) => this.cell(own, name))
+          .map((own) => {
+            const found = this.cell(own, name);
+            return [
+              name,
+              own,
+              metric,
+              ...ends(found),
+              this.members(own).length,
+              found.seeds,
+              this.whyNotLearned(own, name) ? "no" : "yes",
+            ];
+          }),
       );
       for (const name of metric === "score" ? offered : []) {
         const found = this.average(name);
         if (found) rows.push([name, MEAN, metric, ...ends(found), this.now.chosen.length, found.seeds, "yes"]);
       }
-      return { head: ["condition", "target", "metric", measure, "low", "high", "languages", "seeds", "learned"], rows, hidden: 0 };
+      return {
+        head: ["condition", "target", "metric", measure, "low", "high", "languages", "seeds", "learned"],
+        rows,
+        hidden: 0,
+      };
     }
 
     drawRows() {
       const { head, rows, hidden } = this.tabulate();
       const texts = ["condition", "target", "metric", "code", "language", "family", "script", "learned"];
       const attributes = (name) => ({ class: texts.includes(name) ? false : "number" });
-      const names = head.map((name, place) => [name, place]).filter(([name, place]) => place >= hidden && name !== "metric");
+      const names = head
+        .map((name, place) => [name, place])
+        .filter(([name, place]) => place >= hidden && name !== "metric");
       const titles = names.map(([name]) => make("th", { scope: "col", ...attributes(name) }, name));
-      const show = (row) => make("tr", {}, ...names.map(([name, place]) => make("td", attributes(name), this.showEntry(name, row[place]))));
-      const table = make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody", {}, ...rows.map(show)));
+      const show = (row) =>
+        make("tr", {}, ...names.map(([name, place]) => make("td", attributes(name), this.showEntry(name, row[place]))));
+      const table = make(
+        "table",
+        {},
+        make("thead", {}, make("tr", {}, ...titles)),
+        make("tbody", {}, ...rows.map(show)),
+      );
       const say = (text) => (this.status.textContent = text);
       const copyRows = () => copy(csv([head, ...rows])).then(() => say(`Copied ${plural(rows.length, "row")} as CSV.`));
       const copyAddress = () => copy(location.href).then(() => say("Copied the address of this view."));
-      const kinds = [["", "cells of the matrix"], ["languages", "languages of the chosen cell"]];
+      const kinds = [
+        ["", "cells of the matrix"],
+        ["languages", "languages of the chosen cell"],
+      ];
       this.parts.rows.replaceChildren(
         this.title("rows", "Table"),
         make(
@@ -731,19 +867,30 @@
     showEntry(name, value) {
       if (name === "condition") return this.about.conditions[value];
       if (name === "target") return value === MEAN ? "Mean of learned targets" : this.about.targets[value].title;
-      return [this.now.measure, "low", "high"].includes(name) ? format(parseFloat(value), this.now.sign) : String(value);
+      return [this.now.measure, "low", "high"].includes(name)
+        ? format(parseFloat(value), this.now.sign)
+        : String(value);
     }
 
     // --- Keyboard and pointer ---
 
     move(event) {
       if (event.key === "Escape") this.showTip(null);
-      const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -99], End: [0, 99] };
+      const steps = {
+        ArrowUp: [-1, 0],
+        ArrowDown: [1, 0],
+        ArrowLeft: [0, -1],
+        ArrowRight: [0, 1],
+        Home: [0, -99],
+        End: [0, 99],
+      };
       const button = event.target.closest(".matrix td button, .dots li button");
       if (!button || !steps[event.key]) return;
       event.preventDefault();
       const [down, right] = steps[event.key];
-      const lines = [...this.root.querySelectorAll(button.closest("li") ? ".dots li" : ".matrix tbody tr")].map((line) => [...line.querySelectorAll("button")]);
+      const lines = [...this.root.querySelectorAll(button.closest("li") ? ".dots li" : ".matrix tbody tr")].map(
+        (line) => [...line.querySelectorAll("button")],
+      );
       const row = lines.findIndex((line) => line.includes(button));
       const clamp = (place, list) => list[Math.min(Math.max(place, 0), list.length - 1)];
       const next = clamp(lines[row].indexOf(button) + right, clamp(row + down, lines));
@@ -761,5 +908,7 @@
     }
   }
 
-  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".explorer[data-studies]").forEach((root) => new Explorer(root)));
+  document.addEventListener("DOMContentLoaded", () =>
+    document.querySelectorAll(".explorer[data-studies]").forEach((root) => new Explorer(root)),
+  );
 })();

@@ -4,7 +4,7 @@ A script sets one entry of `window.explorerData`: browsers refuse to fetch JSON 
 first view shows is in one file for each study. The scores of a target, its replicates and its predictions are in files
 of their own, which the page loads when they are asked for.
 
-`book/_static/explorer.js` computes the intervals of any subset of languages from the replicates, as
+`book/_static/explorer-intervals.js` computes the intervals of any subset of languages from the replicates, as
 `stilts.analysis.bootstrap.Replicates.mean` and `stilts.analysis.estimates.estimate` do.
 """
 
@@ -25,6 +25,7 @@ from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.wording import title_condition, title_task
+from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE
 from stilts.study.storage import digest, replace_file
@@ -83,9 +84,17 @@ def _write_script(path: Path, name: str, content: Content) -> None:
 
 
 def show_explorer(analyses: Sequence[Analysis], out: Path | str) -> "HTML":
-    """Write the data of some studies to a folder of a page, and return the element in which the explorer is drawn."""
+    """Write the data of some studies to a folder of a page, and return the element in which the explorer is drawn.
+
+    Raises
+    ------
+    StiltsError
+        If there is no study.
+    """
     from IPython.display import HTML
 
+    if not analyses:
+        raise StiltsError("the explorer has no study with zero-shot records; run `stilts run pocket-full` first")
     written = [write_explorer_data(analysis, Path(out) / FOLDER) for analysis in analyses]
     studies = [{"name": analysis.study, "title": analysis.settings.title} for analysis in analyses]
     return HTML(

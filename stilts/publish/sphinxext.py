@@ -2,7 +2,7 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. A page with the explorer gets the
-explorer's script, style and data.
+explorer's scripts, style and data.
 """
 
 import re
@@ -108,10 +108,11 @@ def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
 
 
 def add_explorer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
-    """Load the explorer's script and style on the page that has one, and copy its data beside the page."""
+    """Load the explorer's scripts and style on the page that has one, and copy its data beside the page."""
     found = re.search(r'class="explorer" data-folder="([\w-]+)"', context.get("body", ""))
     if found is None:
         return
+    app.add_js_file("explorer-intervals.js")
     app.add_js_file("explorer.js")
     app.add_css_file("explorer.css")
     copy = Path(app.outdir, page).parent / found[1]

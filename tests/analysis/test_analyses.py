@@ -39,8 +39,8 @@ from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
 ANALYSES = (
-    "claims", "costs", "data", "english-gap", "languages", "layers", "live", "pilot-conditions", "pilot-costs",
-    "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
+    "claims", "costs", "data", "english-gap", "explorer", "languages", "layers", "live", "pilot-conditions",
+    "pilot-costs", "pilot-data", "pilot-languages", "pilot-transfer", "throughput", "transfer",
 )  # fmt: skip
 PILOT_PAGES = [name for name in ANALYSES if name.startswith("pilot-")]
 STUDY = {

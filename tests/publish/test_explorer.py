@@ -35,6 +35,7 @@ from stilts.publish.explorer import (
     show_explorer,
     write_explorer_data,
 )
+from stilts.study.errors import StiltsError
 from stilts.tasks.registry import INTERMEDIATES, TARGETS
 from stilts.workspace.checkout import find_checkout
 
@@ -163,10 +164,15 @@ def test_a_title_is_no_markup(analyses, tmp_path):
     assert json.loads(held) == [{"name": "shared", "title": 'A <b>"study"</b>'}]
 
 
+def test_without_a_recorded_study_it_says_what_to_run(tmp_path):
+    with pytest.raises(StiltsError, match="no study with zero-shot records; run `stilts run pocket-full` first"):
+        show_explorer([], tmp_path)
+
+
 def test_the_first_view_of_the_recorded_study_is_light():
     about = describe_study(open_study(find_checkout(ROOT), "pocket-full", resamples=20))
     data = len(json.dumps(about, ensure_ascii=False).encode())
-    code = sum((ROOT / "book" / "_static" / f"explorer.{kind}").stat().st_size for kind in ("js", "css"))
+    code = sum(path.stat().st_size for path in (ROOT / "book" / "_static").glob("explorer*"))
     assert data + code < FIRST_VIEW
 
 
@@ -436,6 +442,10 @@ def test_the_phone_shows_all_without_sideways_scroll_in_letters_that_can_be_read
     browser.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
     browser.execute_script("document.querySelector('details.languages').open = true")
     assert not browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
+    clipped = browser.execute_script(
+        "return [...document.querySelectorAll('.matrix th, .matrix button')].filter(e => e.scrollWidth > e.clientWidth)"
+    )
+    assert clipped == []
     sizes = browser.execute_script(
         "return [...document.querySelectorAll('.explorer *')].filter(e => e.offsetParent && "
         "[...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))"
