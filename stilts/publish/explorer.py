@@ -94,7 +94,7 @@ def show_explorer(analyses: Sequence[Analysis], out: Path | str) -> "HTML":
     from IPython.display import HTML
 
     if not analyses:
-        raise StiltsError("the explorer has no study with zero-shot records; run `stilts run pocket-full` first")
+        raise StiltsError("the explorer has no study with zero-shot records; run `stilts run <study>` first")
     written = [write_explorer_data(analysis, Path(out) / FOLDER) for analysis in analyses]
     studies = [{"name": analysis.study, "title": analysis.settings.title} for analysis in analyses]
     return HTML(

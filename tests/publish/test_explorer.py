@@ -165,7 +165,7 @@ def test_a_title_is_no_markup(analyses, tmp_path):
 
 
 def test_without_a_recorded_study_it_says_what_to_run(tmp_path):
-    with pytest.raises(StiltsError, match="no study with zero-shot records; run `stilts run pocket-full` first"):
+    with pytest.raises(StiltsError, match="no study with zero-shot records; run `stilts run <study>` first"):
         show_explorer([], tmp_path)
 
 
