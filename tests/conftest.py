@@ -2,12 +2,17 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 from small_book import write_book
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, so that none depends on it
@@ -44,3 +49,12 @@ def book(tmp_path_factory) -> Path:
             write_book(folder)
             site.build(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator["Chrome"]:
+    """A headless browser."""
+    from browsing import start_browser
+
+    with start_browser(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver

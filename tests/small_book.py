@@ -3,12 +3,15 @@
 import ast
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
+from faked_explorer import open_faked_studies
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from stilts.publish.explorer import show_explorer
 from stilts.publish.site import list_toc_pages
 from stilts.publish.tables import switch
 from stilts.workspace.notebooks.pages import Page, read_book_pages
@@ -80,6 +83,11 @@ def _give_output(cell: NotebookNode, folder: Path) -> None:
     if last.startswith("switch({"):
         options = ast.literal_eval(last.removeprefix("switch(").removesuffix(")"))
         cell.outputs = [new_output("display_data", {"text/html": switch(options).data})]
+    if cell.cell_type == "code" and "show_explorer(" in cell.source:
+        with TemporaryDirectory() as root:
+            shown = show_explorer(open_faked_studies(Path(root)), folder)
+        cell.outputs = [new_output("display_data", {"text/html": shown.data})]
+        return
     shown = cell.metadata.get("mystnb", {})
     if cell.cell_type != "code" or "figure" not in shown:
         return

@@ -47,7 +47,7 @@ TASK_TITLES = {
     "hellaswag": "Continuations (HellaSwag)",
     "ccg": "Supertags (CCG)",
     "cosmosqa": "Reading (Cosmos QA)",
-    "commonsenseqa": "Common sense (CommonsenseQA)",
+    "commonsenseqa": "Common sense (CSQA)",
     "siqa": "Social sense (SIQA)",
     "mlm": "Masked words",
     "mnli-translated": "Inference (MNLI, translated)",

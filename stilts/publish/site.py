@@ -88,7 +88,7 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
     executed : mapping of str to Path
         Name, as in `stilts.publish.downloads.name_run_notebooks` -> executed notebook.
     analyses : sequence of Path
-        Folders of executed analyses, each with the notebook and the files that it wrote.
+        Folders of executed analyses, each with the notebook and the files and folders that it wrote.
 
     Raises
     ------
@@ -101,14 +101,21 @@ def assemble(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path])
 
 def _copy(root: Path, executed: Mapping[str, Path], analyses: Sequence[Path]) -> None:
     wanted = {root / RUNS_FOLDER / name: source for name, source in executed.items()}
-    wanted |= {root / BOOK_FOLDER / file.name: file for folder in analyses for file in folder.iterdir()}
+    for folder in analyses:
+        wanted |= {root / BOOK_FOLDER / file.relative_to(folder): file for file in _list_files(folder)}
     (root / RUNS_FOLDER).mkdir(parents=True, exist_ok=True)
     present = {path for path in (root / BOOK_FOLDER).rglob("*") if path.is_file()}
     for stale in present - set(wanted):
         stale.unlink()
     for target, source in wanted.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != source.read_bytes():
             replace_file(target, partial(shutil.copyfile, source))
+
+
+def _list_files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():  # unlike `rglob`, an error if there is no folder
+        yield from _list_files(path) if path.is_dir() else [path]
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
-commit, date and licence, and links to how the study is cited.
+commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts, style
+and data.
 """
 
+import re
+import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,19 @@ def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'
 
 
+def add_explorer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
+    """Load the explorer's scripts and style on the page that has one, and copy its data beside the page."""
+    found = re.search(r'class="explorer" data-folder="([\w-]+)"', context.get("body", ""))
+    if found is None:
+        return
+    app.add_js_file("explorer-intervals.js")
+    app.add_js_file("explorer.js")
+    app.add_css_file("explorer.css")
+    copy = Path(app.outdir, page).parent / found[1]
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(Path(app.env.doc2path(page)).parent / found[1], copy)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the node and the transforms with Sphinx."""
     app.add_enumerable_node(table_figure, "table", html=(visit_table_figure, depart_table_figure))
@@ -144,4 +160,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(LinkFigures)
     app.add_post_transform(InlineFigures)
     app.connect("html-page-context", add_footer)
+    app.connect("html-page-context", add_explorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

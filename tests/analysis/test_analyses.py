@@ -39,8 +39,8 @@ from stilts.workspace.resolution import open_plan
 
 HERE = Path(__file__).parents[2]
 ANALYSES = (
-    "claims", "costs", "data", "languages", "layers", "live", "pilot-conditions", "pilot-data", "pilot-languages",
-    "throughput", "transfer",
+    "claims", "costs", "data", "explorer", "languages", "layers", "live", "pilot-conditions", "pilot-data",
+    "pilot-languages", "throughput", "transfer",
 )  # fmt: skip
 PILOT_PAGES = [name for name in ANALYSES if name.startswith("pilot-")]
 STUDY = {

@@ -46,7 +46,8 @@ def test_notebooks_of_runs_are_numbered_by_phase_and_condition():
 def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_path):
     analysis = tmp_path / "analyses" / "transfer-1a2b"
     analysis.mkdir(parents=True)
-    for name in ("transfer.ipynb", "gain.svg"):
+    (analysis / "explorer").mkdir()
+    for name in ("transfer.ipynb", "gain.svg", "explorer/study.js"):
         (analysis / name).write_text(name)
     jobs = [tmp_path / f"job-{n}.ipynb" for n in range(2)]
     for number, source in enumerate(jobs):
@@ -59,6 +60,7 @@ def test_executed_notebooks_are_copied_when_they_differ_and_stale_pages_go(tmp_p
         "runs/target-nli-2.ipynb": "1",
         "transfer.ipynb": "transfer.ipynb",
         "gain.svg": "gain.svg",
+        "explorer/study.js": "explorer/study.js",
     }
     kept = folder / "runs" / "target-nli-1.ipynb"
     os.utime(kept, (1, 1))
