@@ -20,7 +20,9 @@ from fakes import record_runs
 from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
 
 from stilts import cli
+from stilts.cli import jobs
 from stilts.sources.suite import faults
+from stilts.study.errors import StiltsError
 from stilts.workspace import plan_report, preparation, resolution, scheduling
 from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
@@ -234,7 +236,7 @@ def test_what_snakemake_starts_does_not_ask_the_hub(here, door, monkeypatch, com
     if given is not None:
         monkeypatch.setenv("HF_HUB_OFFLINE", given)
     question = [sys.executable, "-c", "from huggingface_hub import constants; print(constants.HF_HUB_OFFLINE)"]
-    monkeypatch.setattr(cli, f"run_{command}", lambda *_: asked.append(subprocess.check_output(question, text=True)))
+    monkeypatch.setattr(jobs, f"run_{command}", lambda *_: asked.append(subprocess.check_output(question, text=True)))
     assert door(command, "tiny", "any")[0] == 0
     assert asked == [f"{offline}\n"]
 
@@ -416,7 +418,7 @@ def test_a_log_that_cannot_be_written_is_said(here, door, monkeypatch):
 
 def test_a_note_of_progress_that_cannot_be_written_is_said(here):
     (here.runs / "progress" / "run.json").mkdir(parents=True)
-    with pytest.raises(cli.StiltsError, match=r"cannot write to .*/progress: Is a directory; free disk space"):
+    with pytest.raises(StiltsError, match=r"cannot write to .*/progress: Is a directory; free disk space"):
         here.progress("run")(1, 2)
 
 

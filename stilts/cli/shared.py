@@ -1,0 +1,47 @@
+"""What all commands share: the group that they belong to, their arguments, and how they print."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_json
+from rich.console import Console
+from rich.table import Table
+
+from stilts.workspace.checkout import find_checkout
+from stilts.workspace.plan import Plan
+from stilts.workspace.resolution import open_plan
+
+commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# A pipe or a file has no width, and ids of runs must not be broken in it.
+console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
+
+StudyName = Annotated[str, typer.Argument(help="name of a study in studies/, or path of a .yml file")]
+Profile = Annotated[str, typer.Option(help="Snakemake profile: local or slurm")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+
+LOOK, RUN, GIVE = "Look", "Run", "Publish"  # panels of the help
+
+
+def open_named(name: str, *, provisional: bool = False) -> Plan:
+    """Return the plan of a study of the checkout that holds the current folder, see `open_plan`."""
+    return open_plan(find_checkout(), name, provisional=provisional)
+
+
+def say(line: str) -> None:
+    """Print a line that no width breaks."""
+    console.print(line, soft_wrap=True)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print rows of strings as a table."""
+    table = Table(*headers, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_json(content: Any) -> None:
+    """Print dataclasses, models, mappings and sequences as JSON; what is not a number is null."""
+    sys.stdout.write(to_json(content, indent=1, inf_nan_mode="null").decode() + "\n")
