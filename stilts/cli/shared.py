@@ -2,16 +2,20 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
 
+from stilts.cli import tables
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.plan import Plan
 from stilts.workspace.resolution import open_plan
+
+if TYPE_CHECKING:
+    from stilts.analysis.score_tables import Score
 
 commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 # A pipe or a file has no width, and ids of runs must not be broken in it.
@@ -40,6 +44,14 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def print_scores(scores: "Sequence[Score]") -> None:
+    """Print scores as a table, and what they are."""
+    print_table(*tables.show_scores(scores))
+    say(tables.ABOUT_LANGUAGES if scores[0].language else tables.ABOUT_SCORES)
+    if not all(each.learned for each in scores):
+        say(tables.NOT_LEARNED)
 
 
 def print_json(content: Any) -> None:

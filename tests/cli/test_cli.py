@@ -5,10 +5,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +15,8 @@ import tiny
 import yaml
 from datasets import load_dataset
 from fakes import record_runs
-from tiny_checkout import ROOT, study_settings, write_checkout, write_study, write_suite
+from tiny_checkout import ENCODER, ROOT, study_settings, write_study, write_suite
 
-from stilts import cli
 from stilts.cli import jobs
 from stilts.sources.suite import faults
 from stilts.study.errors import StiltsError
@@ -27,39 +24,6 @@ from stilts.workspace import plan_report, preparation, resolution, scheduling
 from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
 from stilts.workspace.resolution import open_plan
-
-ENCODER = "multilingual-e5-small"  # a fingerprint without any file
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Checkout:
-    """A checkout with a tiny study, as the current folder."""
-    write_checkout(tmp_path / "checkout", study_settings(ENCODER))
-    monkeypatch.chdir(tmp_path / "checkout")
-    monkeypatch.delenv("STILTS_RUNS", raising=False)
-    return find_checkout()
-
-
-@pytest.fixture
-def door(monkeypatch, capsys):
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["stilts", *map(str, arguments)])
-        try:
-            cli.app()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    yield call
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def files(folder: Path) -> dict[Path, int]:

@@ -1,0 +1,71 @@
+"""What reports hold, as headers and rows of text for the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # importing pandas takes a third of a second
+    from stilts.analysis.score_tables import Difference, Score
+    from stilts.workspace.studies import StudyState
+
+Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
+
+NOT_LEARNED = "* not learned in English: the score says nothing about transfer"
+NOT_LEARNED_BY_BOTH = "* not learned in English by both conditions: the difference says nothing about transfer"
+ABOUT_SCORES = "percent, mean over languages besides English and over seeds"
+ABOUT_LANGUAGES = "percent, mean over seeds"
+ABOUT_DIFFERENCES = (
+    "points, mean over languages besides English; 95 % intervals over languages, test items and seeds; p is not "
+    "corrected for the number of targets"
+)
+
+
+def show_studies(studies: Sequence["StudyState"]) -> Listing:
+    """Return a row for each study."""
+    rows = [
+        (each.name, f"error: {each.error}", "", "", "")
+        if each.error
+        else (each.name, each.title, str(each.planned), str(each.recorded), str(each.here))
+        for each in studies
+    ]
+    return ("study", "title", "runs", "in results/", "done here"), rows
+
+
+def show_scores(scores: Sequence["Score"]) -> Listing:
+    """Return scores with a row for each condition and a column for each target, or by language if they are so.
+
+    By language there is a row for each target and language, and a column for each condition.
+    """
+    by_language = any(each.language for each in scores)
+    cells = {
+        ((each.target, each.language or "") if by_language else (each.condition,),
+         each.condition if by_language else each.target): _percent(each)
+        for each in scores
+    }  # fmt: skip
+    rows, columns = (list(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
+    heads = ("target", "language") if by_language else ("condition",)
+    return (*heads, *columns), [(*row, *(cells.get((row, column), "") for column in columns)) for row in rows]
+
+
+def _percent(score: "Score") -> str:
+    return f"{score.score:.1f}" + ("" if score.learned else "*")
+
+
+def show_differences(differences: Sequence["Difference"], first: str, second: str) -> Listing:
+    """Return a row for each target, and one for their mean."""
+    from stilts.analysis.wording import format_p, signed
+
+    rows = [
+        (
+            each.target + ("" if each.learned else "*") if each.target else f"mean of {each.targets} targets",
+            f"{each.first:.1f}" if each.target else "",
+            f"{each.second:.1f}" if each.target else "",
+            signed(each.difference),
+            f"{signed(each.low)} to {signed(each.high)}",
+            format_p(each.p),
+            str(each.languages),
+            str(each.seeds),
+        )
+        for each in differences
+    ]
+    difference = f"{first} \N{MINUS SIGN} {second}"
+    return ("target", first, second, difference, "95 % interval", "p", "languages", "seeds"), rows

@@ -1,0 +1,161 @@
+"""Commands that look: what they print of a checkout whose records are faked, as tables and as JSON."""
+
+import json
+import logging
+
+import pytest
+from faked_study import fill
+from tiny_checkout import ENCODER, ROOT, study_settings, write_checkout, write_study
+
+from stilts import __version__
+from stilts.analysis.opened import open_analysis
+from stilts.analysis.score_tables import average_scores, compare_conditions
+from stilts.study.records import publish
+from stilts.workspace.checkout import Checkout, find_checkout
+from stilts.workspace.resolution import open_plan
+from stilts.workspace.studies import list_planned
+
+LANGUAGES = ("en", "de", "fi")
+
+
+@pytest.fixture
+def filled(tmp_path, monkeypatch) -> Checkout:
+    """A checkout with a recorded study of two conditions and two targets, as the current folder."""
+    settings = study_settings(
+        ENCODER, intermediates=["none", "nli"], targets=["intent", "slots"], seeds=[1, 2],
+        data={"suite": "pocket", "languages": list(LANGUAGES)},
+    )  # fmt: skip
+    here = write_checkout(tmp_path / "checkout", settings)
+    monkeypatch.chdir(here.root)
+    monkeypatch.delenv("STILTS_RUNS", raising=False)
+    fill(here, "tiny", languages=LANGUAGES)
+    return find_checkout()
+
+
+def cells(printed: str) -> list[list[str]]:
+    """Return the cells of the rows of a printed table, without its head."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+
+
+# --- of all commands -------------------------------------------------------------------------------------------------
+
+
+def test_the_version_is_printed(door):
+    assert door("--version") == (0, f"stilts {__version__}\n", "")
+
+
+def test_loud_and_quiet_exclude_each_other(door):
+    code, out, err = door("-v", "-q", "studies")
+    assert (code, out) == (2, "")
+    assert "--verbose and --quiet exclude each other" in err
+
+
+@pytest.mark.parametrize("options, level", [((), "INFO"), (("-v",), "DEBUG"), (("-q",), "WARNING")])
+def test_how_much_is_logged(here, door, caplog, options, level):
+    assert door(*options, "studies")[0] == 0
+    assert logging.getLevelName(logging.getLogger().level) == level
+
+
+# --- studies ---------------------------------------------------------------------------------------------------------
+
+
+def test_studies_are_listed_with_what_is_recorded(filled, door):
+    plan = open_plan(filled, "tiny")
+    for run in plan.runs[3:]:
+        for path in filled.runs.glob(f"records/{run.id}.*"):
+            path.unlink()
+    publish(filled.store(), [plan.runs[0].id], filled.root / "results" / "tiny")
+    other = study_settings(ENCODER, name="other", title="Another [one]", recorded_as="tiny")
+    write_study(filled.root / "studies" / "other.yml", other)
+    write_study(filled.root / "studies" / "wrong.yml", study_settings(ENCODER, name="wrong", targets=["intnet"]))
+    code, out, err = door("studies")
+    assert (code, err) == (0, "")
+    assert cells(out)[:2] == [["other", "Another [one]", "3", "0", "0"], ["tiny", "A tiny study", "18", "1", "3"]]
+    name, error, *counts = cells(out)[2]
+    assert (name, counts) == ("wrong", ["", "", ""])
+    assert error.startswith("error: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
+
+
+def test_studies_are_printed_as_json(filled, door):
+    code, out, _ = door("studies", "--json")
+    assert code == 0
+    assert json.loads(out) == [
+        {"name": "tiny", "title": "A tiny study", "planned": 18, "recorded": 0, "here": 18, "error": ""}
+    ]
+
+
+def test_runs_are_counted_as_they_are_planned():
+    here = Checkout(ROOT)
+    for name in ("pocket", "order", "distance", "architecture", "adapters", "complexity"):
+        planned = [run.slug for run in open_plan(here, name).runs]
+        assert [run.slug for run in list_planned(here.study(name))] == planned
+
+
+# --- scores and differences ------------------------------------------------------------------------------------------
+
+
+def test_scores_are_shown_by_condition_and_target(filled, door):
+    found = {(each.condition, each.target): each.score for each in average_scores(open_analysis(filled, "tiny"))}
+    code, out, err = door("scores", "tiny")
+    assert (code, err) == (0, "")
+    assert cells(out) == [
+        [name, f"{found[name, 'intent']:.1f}", f"{found[name, 'slots']:.1f}"] for name in ("none", "nli")
+    ]
+    assert out.splitlines()[1].split("┃")[1:-1] == [" condition ", " intent ", " slots "]
+    assert out.splitlines()[-1] == "percent, mean over languages besides English and over seeds"
+
+
+def test_scores_are_shown_by_language(filled, door):
+    found = average_scores(open_analysis(filled, "tiny"), by_language=True)
+    score = {(each.target, each.language, each.condition): f"{each.score:.1f}" for each in found}
+    out = door("scores", "tiny", "--by", "language")[1]
+    assert cells(out) == [
+        [target, code, score[target, code, "none"], score[target, code, "nli"]]
+        for target in ("intent", "slots")
+        for code in ("de", "en", "fi")
+    ]
+    assert out.splitlines()[-1] == "percent, mean over seeds"
+
+
+def test_scores_are_printed_as_json(filled, door):
+    (first, *_) = average_scores(open_analysis(filled, "tiny"))
+    printed = json.loads(door("scores", "tiny", "--json")[1])
+    assert [(row["condition"], row["target"]) for row in printed] == [
+        ("none", "intent"), ("none", "slots"), ("nli", "intent"), ("nli", "slots"),
+    ]  # fmt: skip
+    assert printed[0] == {
+        "condition": "none", "target": "intent", "score": first.score, "languages": 2, "seeds": 2, "learned": True,
+        "language": None,
+    }  # fmt: skip
+
+
+def test_scores_without_records_say_what_to_run(here, door):
+    code, out, err = door("scores", "tiny")
+    assert (code, out) == (1, "")
+    assert err == "error: study 'tiny' has no zero-shot records yet; run `stilts run tiny` first\n"
+
+
+def test_a_difference_is_shown_with_its_interval(filled, door):
+    intent, slots, whole = compare_conditions(open_analysis(filled, "tiny"), "nli", "none")
+    code, out, err = door("compare", "tiny", "nli", "none")
+    assert (code, err) == (0, "")
+    shown = [[row[0], row[1], row[2], row[6], row[7]] for row in cells(out)]
+    assert shown == [
+        ["intent", f"{intent.first:.1f}", f"{intent.second:.1f}", "2", "2"],
+        ["slots", f"{slots.first:.1f}", f"{slots.second:.1f}", "2", "2"],
+        ["mean of 2 targets", "", "", "2", "2"],
+    ]
+    assert cells(out)[2][3].replace("\N{MINUS SIGN}", "-") == f"{whole.difference:+.1f}"
+    assert cells(out)[2][4].replace("\N{MINUS SIGN}", "-") == f"{whole.low:+.1f} to {whole.high:+.1f}"
+    printed = json.loads(door("compare", "tiny", "nli", "none", "--target", "slots", "--json")[1])
+    assert [(row["target"], row["difference"], row["low"]) for row in printed] == [
+        ("slots", slots.difference, slots.low)
+    ]
+
+
+def test_a_condition_that_cannot_be_compared_gives_the_nearest(filled, door):
+    code, out, err = door("compare", "tiny", "nlj", "none")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: unknown condition with zero-shot records of study 'tiny' 'nlj'. Did you mean 'nli'? Known: nli, none\n"
+    )
