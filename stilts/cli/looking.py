@@ -7,9 +7,7 @@ import typer
 
 from stilts.cli import tables
 from stilts.cli.shared import LOOK, AsJson, StudyName, commands, open_named, print_json, print_scores, print_table, say
-from stilts.study.errors import StiltsError
-from stilts.workspace.checkout import Checkout, find_checkout
-from stilts.workspace.progress import Tally, read_noted_share
+from stilts.workspace.checkout import find_checkout
 
 
 class By(StrEnum):
@@ -30,6 +28,35 @@ def studies(as_json: AsJson = False) -> None:
         print_json(found)
     else:
         print_table(*tables.show_studies(found))
+
+
+@commands.command(rich_help_panel=LOOK)
+def show(
+    run: Annotated[str, typer.Argument(help="id of a recorded run, or the beginning of its id")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the record of a run: settings, scores, history, origin, and where its file is."""
+    from stilts.workspace.record_report import RecordReport
+
+    report = RecordReport.of(find_checkout().store(), run)
+    if as_json:
+        print_json(report.as_json())
+        return
+    record = report.record
+    say(record.id)
+    print_table(*tables.show_values(report.settings, "setting, where it is no default"))
+    if record.run.parents:
+        say(f"starts from: {', '.join(record.run.parents)}")
+    print_table(*tables.show_metrics(record.metrics))
+    heads, rows = tables.show_dev_scores(record.history)
+    if rows:
+        print_table(heads, rows)
+    if record.at_chance:
+        say(f"trainings at chance before this one: {', '.join(f'{score:.1f}' for score in record.at_chance)}")
+    print_table(*tables.show_values(report.origin, "origin"))
+    say(f"record: {report.path}\nsha256: {report.checksum}")
+    if report.predictions:
+        say(f"predictions: {report.predictions}\nsha256: {record.predictions_sha256}")
 
 
 @commands.command(rich_help_panel=LOOK)
@@ -76,11 +103,15 @@ def compare(
 def show_plan(
     study: StudyName = "pocket",
     runs: Annotated[bool, typer.Option("--runs", help="list every run with its id")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the runs of a study, how many are recorded, and the estimated cost of the others; start nothing."""
     from stilts.workspace.plan_report import PlanReport
 
     report = PlanReport(open_named(study, provisional=True))
+    if as_json:
+        print_json(report.as_json())
+        return
     for headers, rows in [report.summary(), *([report.listing()] if runs else [])]:
         print_table(headers, rows)
     for line in report.lines():
@@ -88,20 +119,15 @@ def show_plan(
 
 
 @commands.command(rich_help_panel=LOOK)
-def status(study: StudyName = "pocket") -> None:
+def status(study: StudyName = "pocket", as_json: AsJson = False) -> None:
     """Show the progress of a study."""
-    plan = open_named(study)
-    tally = Tally(plan)
-    left = tally.total - tally.count()
-    for run in plan.runs:
-        share = 0 if run.id in tally.recorded else read_noted_share(plan.checkout, run.id)
-        if share:
-            say(f"{run.id}: {share:.0%}, {_state(plan.checkout, run.id)}")
-    say(f"{tally} recorded, about {left / 60:.0f} core minutes left")
+    from stilts.workspace.progress import find_status
 
-
-def _state(checkout: Checkout, run_id: str) -> str:
-    try:
-        return "running" if checkout.in_use(run_id) else "interrupted, resumes with the next `stilts run`"
-    except StiltsError as error:  # a lock of another user
-        return f"running or interrupted: {error}"
+    found = find_status(open_named(study))
+    if as_json:
+        print_json(found)
+        return
+    for run in found.started:
+        say(f"{run.id}: {run.share:.0%}, {run.state}")
+    left = f"about {found.left_seconds / 60:.0f} core minutes left"
+    say(f"{found.study}: {found.recorded} of {found.runs} runs recorded, {left}")

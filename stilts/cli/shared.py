@@ -38,9 +38,11 @@ def say(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Print rows of strings as a table."""
-    table = Table(*headers, title=title, title_justify="left")
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of strings as a table; what does not fit is folded, and nothing is cut."""
+    table = Table()
+    for header in headers:
+        table.add_column(header, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -1,7 +1,7 @@
 """What reports hold, as headers and rows of text for the terminal."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing pandas takes a third of a second
     from stilts.analysis.score_tables import Difference, Score
@@ -28,6 +28,44 @@ def show_studies(studies: Sequence["StudyState"]) -> Listing:
         for each in studies
     ]
     return ("study", "title", "runs", "in results/", "done here"), rows
+
+
+def show_values(values: Mapping[str, Any], head: str) -> Listing:
+    """Return a row for each named value."""
+    return (head, "value"), [(name, _written(value)) for name, value in values.items()]
+
+
+def show_metrics(metrics: Mapping[str, Mapping[str, float]]) -> Listing:
+    """Return a row for each language."""
+    names, rows = _columns(list(metrics.values()))
+    return ("language", *names), [(code, *row) for code, row in zip(metrics, rows, strict=True)]
+
+
+def show_dev_scores(history: Sequence[Mapping[str, float]]) -> Listing:
+    """Return a row for each evaluation during a training; its losses by update are left out."""
+    evaluations = [noted for noted in history if noted.keys() - {"update", "loss"}]
+    return _columns(evaluations)
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> Listing:
+    """Return rows that may lack some values; a column of whole numbers has no decimals."""
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    whole = {name for name in names if all(row.get(name, 0.0).is_integer() for row in rows)}
+    return names, [
+        tuple(_number(row[name], name in whole) if name in row else "" for name in names) for row in rows
+    ]
+
+
+def _number(value: float, whole: bool) -> str:
+    if whole:
+        return f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _number(value, value.is_integer()) if isinstance(value, float) else str(value)
 
 
 def show_scores(scores: Sequence["Score"]) -> Listing:

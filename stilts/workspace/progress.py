@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from stilts.study.errors import StiltsError
 from stilts.study.storage import stands
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.forecast import Estimator
@@ -68,6 +70,60 @@ class Tally:
 
     def __str__(self) -> str:
         return f"{self.plan.study.name}: {len(self.recorded)} of {len(self._weights)} runs"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run without a record that has noted progress.
+
+    Attributes
+    ----------
+    id : str
+    share : float
+        Of its work, from 0 to 0.99.
+    state : str
+        Whether it runs, in words.
+    """
+
+    id: str
+    share: float
+    state: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes
+    ----------
+    study : str
+    runs, recorded : int
+    left_seconds : float
+        Expected time on one core.
+    started : list of Started
+    """
+
+    study: str
+    runs: int
+    recorded: int
+    left_seconds: float
+    started: list[Started]
+
+
+def find_status(plan: Plan) -> Status:
+    """Return how far the study of a plan is."""
+    tally = Tally(plan)
+    left = tally.total - tally.count()
+    shares = {run.id: read_noted_share(plan.checkout, run.id) for run in plan.runs if run.id not in tally.recorded}
+    started = [Started(run_id, share, _state(plan.checkout, run_id)) for run_id, share in shares.items() if share]
+    return Status(plan.study.name, len(plan.runs), len(tally.recorded), left, started)
+
+
+def _state(checkout: Checkout, run_id: str) -> str:
+    try:
+        return "running" if checkout.in_use(run_id) else "interrupted, resumes with the next `stilts run`"
+    except StiltsError as error:  # a lock of another user
+        return f"running or interrupted: {error}"
 
 
 @contextmanager

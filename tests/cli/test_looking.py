@@ -5,12 +5,13 @@ import logging
 
 import pytest
 from faked_study import fill
+from fakes import ORIGIN, record_runs
 from tiny_checkout import ENCODER, ROOT, study_settings, write_checkout, write_study
 
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
 from stilts.analysis.score_tables import average_scores, compare_conditions
-from stilts.study.records import publish
+from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.studies import list_planned
@@ -159,3 +160,118 @@ def test_a_condition_that_cannot_be_compared_gives_the_nearest(filled, door):
     assert err == (
         "error: unknown condition with zero-shot records of study 'tiny' 'nlj'. Did you mean 'nli'? Known: nli, none\n"
     )
+
+
+# --- one record ------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_shown_with_what_it_rests_on(filled, door):
+    run = next(run for run in open_plan(filled, "tiny").runs if run.slug == "target-nli.intent-s1")
+    code, out, err = door("show", "target-nli.intent-s1")
+    assert (code, err) == (0, "")
+    path = filled.runs / "records" / f"{run.id}.json"
+    assert cells(out)[:10] == [
+        ["encoder.name", ENCODER], ["encoder.fingerprint", run.settings.encoder.fingerprint], ["suite", "pocket"],
+        ["condition.name", "nli"], ["condition.tasks", "nli"], ["training.examples", "200"], ["training.epochs", "2"],
+        ["training.batch_size", "4"], ["training.dev_examples", "20"], ["en", "80", "200", "10"],
+    ]  # fmt: skip
+    lines = out.splitlines()
+    assert lines[0] == run.id
+    assert f"starts from: {run.parents[0]}" in lines
+    assert ["seconds", "12.50"] in cells(out)
+    assert lines[-2:] == [f"record: {path}", f"sha256: {json.loads(path.read_text())['sha256']}"]
+
+
+def test_a_record_is_printed_as_json(filled, door):
+    run = next(run for run in open_plan(filled, "tiny").runs if run.slug == "zero-shot-nli.intent-s2")
+    record = filled.store().get(run.id)
+    folder = filled.runs / "records"
+    printed = json.loads(door("show", run.id, "--json")[1])
+    assert printed["settings"]["languages"] == list(LANGUAGES)
+    assert printed["provenance"].pop("packages.torch") == "2.13.0"
+    del printed["settings"], printed["provenance"]
+    assert printed == {
+        "id": run.id, "phase": "zero-shot", "condition": "nli", "target": "intent", "seed": 2,
+        "parents": list(run.parents), "data": run.data, "metrics": record.metrics, "history": [], "at_chance": [],
+        "file": str(folder / f"{run.id}.json"),
+        "sha256": json.loads((folder / f"{run.id}.json").read_text())["sha256"],
+        "predictions": str(folder / f"{run.id}.parquet"), "predictions_sha256": record.predictions_sha256,
+    }  # fmt: skip
+
+
+def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
+    run = open_plan(filled, "tiny").runs[0].model_copy(update={"seed": 7})
+    noted = [{"update": 1.0, "loss": 0.5}, {"update": 2.0, "loss": 0.4}, {"update": 2.0, "dev_score": 61.5}]
+    filled.store().write(Record(run=run, metrics={}, history=noted, at_chance=[12.5], provenance=ORIGIN))
+    out = door("show", run.id)[1]
+    assert ["2", "61.50"] in cells(out)
+    assert "loss" not in out
+    assert "trainings at chance before this one: 12.5" in out.splitlines()
+
+
+@pytest.mark.parametrize(
+    "beginning, words",
+    [
+        ("target-none.i", "'target-none.i' begins the ids of 2 records; give more of it: target-none.intent-s1-"),
+        ("target-nil.intent", "no record's id begins with 'target-nil.intent'. Did you mean 'target-nli.intent-s"),
+        ("?", "no record's id begins with '?'. `stilts plan STUDY --runs` lists the ids\n"),
+    ],
+)
+def test_a_beginning_that_names_no_single_record_is_refused(filled, door, beginning, words):
+    code, out, err = door("show", beginning)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: {words}")
+
+
+def test_a_record_of_an_earlier_version_of_its_phase_is_not_shown(filled, door):
+    (filled.runs / "records" / "target-old-s1-0123456789.json").write_bytes(
+        next(filled.runs.glob("records/target-*.json")).read_bytes()
+    )
+    code, _, err = door("show", "target-old")
+    assert code == 1
+    reason = "is of an earlier version of its phase, or damaged; run its study again"
+    assert err == f"error: record target-old-s1-0123456789 {reason}\n"
+
+
+# --- plan and status -------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_printed_as_json(here, door):
+    first, second, third = open_plan(here, "tiny").runs
+    record_runs(here, [first])
+    code, out, err = door("plan", "tiny", "--json")
+    assert (code, err) == (0, "")
+    printed = json.loads(out)
+    assert printed["runs"] == [
+        {"id": first.id, "phase": "intermediate", "condition": "intent", "target": None, "seed": 1, "parents": [],
+         "recorded": True, "expected_seconds": None, "measured": None},
+        {"id": second.id, "phase": "target", "condition": "intent", "target": "intent", "seed": 1,
+         "parents": [first.id], "recorded": False, "expected_seconds": 30.0, "measured": False},
+        {"id": third.id, "phase": "zero-shot", "condition": "intent", "target": "intent", "seed": 1,
+         "parents": [second.id], "recorded": False, "expected_seconds": 20.0, "measured": False},
+    ]  # fmt: skip
+    assert (printed["study"], printed["recorded"], printed["to_do"], printed["notebooks"]) == ("tiny", 1, 2, 2)
+    assert printed["notes"][0] == "3 runs, 1 recorded, 2 to do in 2 notebooks"
+
+
+def test_a_plan_never_expects_no_time_at_all(here, door):
+    write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=[1, 2]))
+    record_runs(here, open_plan(here, "tiny").runs[:3], seconds=0.2)
+    rows = cells(door("plan", "tiny")[1])
+    assert [row[4] for row in rows] == ["under 1 s", "under 1 s", "under 1 s"]
+
+
+def test_a_status_is_printed_as_json(here, door):
+    first, second, _ = open_plan(here, "tiny").runs
+    record_runs(here, [first])
+    here.progress(second.id)(30, 100)
+    code, out, _ = door("status", "tiny", "--json")
+    assert code == 0
+    printed = json.loads(out)
+    assert printed.pop("left_seconds") == pytest.approx(30 * 0.7 + 20)
+    assert printed == {
+        "study": "tiny", "runs": 3, "recorded": 1,
+        "started": [
+            {"id": second.id, "share": 0.3, "state": "interrupted, resumes with the next `stilts run`"},
+        ],
+    }  # fmt: skip
