@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -58,4 +58,4 @@ def print_scores(scores: "Sequence[Score]") -> None:
 
 def print_json(content: Any) -> None:
     """Print dataclasses, models, mappings and sequences as JSON; what is not a number is null."""
-    sys.stdout.write(to_json(content, indent=1, inf_nan_mode="null").decode() + "\n")
+    sys.stdout.write(TypeAdapter(Any).dump_json(content, indent=1).decode() + "\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.planning import group_jobs
 from stilts.study.runs import PHASE_VERSIONS, Job, Run
 from stilts.study.settings import Study
@@ -54,7 +54,18 @@ class Plan:
         return {run.id: job for job in self.jobs for run in job.runs}
 
     def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
-        """Return the runs of a phase, condition, seed and these targets. Raises StiltsError if there are none."""
+        """Return the runs of a phase, condition, seed and these targets.
+
+        Raises
+        ------
+        UnknownName
+            If the study has no run of that condition.
+        StiltsError
+            If it has none of that phase, condition, seed and target together.
+        """
+        known = list(dict.fromkeys(run.condition for run in self.runs))
+        if condition not in known:
+            raise UnknownName(f"condition of study '{self.study.name}'", condition, known)
         found = [
             run
             for run in self.runs
