@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stilts.cli.shared import commands, open_named
+from stilts.cli.shared import Only, Seed, Target, commands, open_named, select
 from stilts.workspace.notebooks.jobs import run_analysis, run_job
 
 
@@ -32,8 +32,8 @@ def train(request: Path) -> None:
 
 
 @commands.command(hidden=True)
-def job(study: str, job_id: str) -> None:
+def job(study: str, job_id: str, only: Only = None, target: Target = None, seed: Seed = None) -> None:
     """Execute one job's notebook (called by Snakemake)."""
     _stay_offline()
-    plan = open_named(study)
+    plan = open_named(study).narrow(select(only, target, seed))
     run_job(plan, job_id)

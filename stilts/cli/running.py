@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from stilts.cli.shared import GIVE, RUN, Profile, StudyName, commands, open_named, say
+from stilts.cli.shared import (
+    GIVE,
+    RUN,
+    Only,
+    Profile,
+    Seed,
+    StudyName,
+    Target,
+    commands,
+    open_named,
+    print_scores,
+    say,
+    select,
+)
 from stilts.sources import suite
 from stilts.study.errors import StiltsError
 from stilts.workspace import preparation
@@ -84,10 +97,19 @@ def submit(
 def run(
     study: StudyName = "pocket",
     profile: Profile = "local",
+    only: Only = None,
+    target: Target = None,
+    seed: Seed = None,
 ) -> None:
-    """Execute all runs of a study that have no record."""
+    """Execute the runs of a study that have no record, or a part of them with what they start from."""
+    from stilts.analysis.outcome import find_outcome
+
     plan = open_named(study)
-    run_plan(plan, profile)
+    run_plan(plan.narrow(select(only, target, seed)), profile)
+    outcome = find_outcome(plan)
+    if outcome.scores:
+        print_scores(outcome.scores)
+    say(f"{plan.study.name}: {outcome.recorded} of {outcome.runs} runs recorded\nnext: {outcome.next_command}")
 
 
 @commands.command(rich_help_panel=RUN)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from stilts.cli import tables
 from stilts.workspace.checkout import find_checkout
-from stilts.workspace.plan import Plan
+from stilts.workspace.plan import Plan, Selection
 from stilts.workspace.resolution import open_plan
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
 
 StudyName = Annotated[str, typer.Argument(help="name of a study in studies/, or path of a .yml file")]
 Profile = Annotated[str, typer.Option(help="Snakemake profile: local or slurm")]
+Only = Annotated[list[str] | None, typer.Option(help="run this condition alone; may be repeated")]
+Target = Annotated[list[str] | None, typer.Option(help="run this target task alone; may be repeated")]
+Seed = Annotated[list[int] | None, typer.Option(help="run this seed alone; may be repeated")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 LOOK, RUN, GIVE = "Look", "Run", "Publish"  # panels of the help
@@ -31,6 +34,11 @@ LOOK, RUN, GIVE = "Look", "Run", "Publish"  # panels of the help
 def open_named(name: str, *, provisional: bool = False) -> Plan:
     """Return the plan of a study of the checkout that holds the current folder, see `open_plan`."""
     return open_plan(find_checkout(), name, provisional=provisional)
+
+
+def select(only: Sequence[str] | None, target: Sequence[str] | None, seed: Sequence[int] | None) -> Selection:
+    """Return what the options of these names select."""
+    return Selection(tuple(only or ()), tuple(target or ()), tuple(seed or ()))
 
 
 def say(line: str) -> None:

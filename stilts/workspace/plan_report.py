@@ -10,7 +10,7 @@ from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
-from stilts.workspace.plan import Plan
+from stilts.workspace.plan import Plan, keep_with_ancestors
 from stilts.workspace.scheduling import count_jobs_at_once
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
@@ -152,11 +152,7 @@ class PlanReport:
 
     def _started(self) -> list[Run]:
         """Return the runs without a record and all their ancestors, whose checkpoints may be missing."""
-        wanted = {run.id for run in self.todo}
-        for run in reversed(self.plan.runs):  # children before their parents
-            if run.id in wanted:
-                wanted.update(run.parents)
-        return [run for run in self.plan.runs if run.id in wanted]
+        return keep_with_ancestors(self.plan.runs, {run.id for run in self.todo})
 
 
 _PHASES = tuple(PHASE_VERSIONS)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -157,10 +158,10 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
 
 
 def _write_config(plan: Plan) -> Path:
-    """Write the study's reference to a config file; on the command line Snakemake would read 007 as a number."""
+    """Write which runs are asked for to a config file; on the command line Snakemake would read 007 as a number."""
     path = plan.checkout.runs / f"snakemake-{plan.study.name}.json"
     with _open_log(path) as file:
-        json.dump({"study": plan.reference}, file)
+        json.dump({"study": plan.reference, "selection": asdict(plan.selection)}, file)
     return path
 
 

@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import pytest
+from faked_study import fill
 from tiny_checkout import ENCODER, study_settings, write_checkout
 
 from stilts import cli
@@ -18,6 +19,21 @@ def here(tmp_path, monkeypatch) -> Checkout:
     write_checkout(tmp_path / "checkout", study_settings(ENCODER))
     monkeypatch.chdir(tmp_path / "checkout")
     monkeypatch.delenv("STILTS_RUNS", raising=False)
+    return find_checkout()
+
+
+@pytest.fixture
+def filled(tmp_path, monkeypatch) -> Checkout:
+    """A checkout with a recorded study of two conditions and two targets, as the current folder."""
+    languages = ("en", "de", "fi")
+    settings = study_settings(
+        ENCODER, intermediates=["none", "nli"], targets=["intent", "slots"], seeds=[1, 2],
+        data={"suite": "pocket", "languages": list(languages)},
+    )  # fmt: skip
+    here = write_checkout(tmp_path / "checkout", settings)
+    monkeypatch.chdir(here.root)
+    monkeypatch.delenv("STILTS_RUNS", raising=False)
+    fill(here, "tiny", languages=languages)
     return find_checkout()
 
 

@@ -4,33 +4,18 @@ import json
 import logging
 
 import pytest
-from faked_study import fill
 from fakes import ORIGIN, record_runs
-from tiny_checkout import ENCODER, ROOT, study_settings, write_checkout, write_study
+from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
 from stilts.analysis.score_tables import average_scores, compare_conditions
 from stilts.study.records import Record, publish
-from stilts.workspace.checkout import Checkout, find_checkout
+from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.studies import list_planned
 
-LANGUAGES = ("en", "de", "fi")
-
-
-@pytest.fixture
-def filled(tmp_path, monkeypatch) -> Checkout:
-    """A checkout with a recorded study of two conditions and two targets, as the current folder."""
-    settings = study_settings(
-        ENCODER, intermediates=["none", "nli"], targets=["intent", "slots"], seeds=[1, 2],
-        data={"suite": "pocket", "languages": list(LANGUAGES)},
-    )  # fmt: skip
-    here = write_checkout(tmp_path / "checkout", settings)
-    monkeypatch.chdir(here.root)
-    monkeypatch.delenv("STILTS_RUNS", raising=False)
-    fill(here, "tiny", languages=LANGUAGES)
-    return find_checkout()
+LANGUAGES = ("en", "de", "fi")  # of the fixture `filled`
 
 
 def cells(printed: str) -> list[list[str]]:
