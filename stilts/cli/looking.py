@@ -131,3 +131,17 @@ def status(study: StudyName = "pocket", as_json: AsJson = False) -> None:
         say(f"{run.id}: {run.share:.0%}, {run.state}")
     left = f"about {found.left_seconds / 60:.0f} core minutes left"
     say(f"{found.study}: {found.recorded} of {found.runs} runs recorded, {left}")
+
+
+@commands.command(rich_help_panel=LOOK)
+def doctor(as_json: AsJson = False) -> None:
+    """Check whether this machine has what runs, the book and the tests need."""
+    from stilts.publish.figures.style import STYLE
+    from stilts.workspace.doctor import examine
+
+    found = list(examine(find_checkout(), [STYLE["font.family"]]))
+    if as_json:
+        print_json(found)
+        return
+    for check in found:
+        say(str(check))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import pytest
 from fakes import ORIGIN, record_runs
@@ -260,3 +261,24 @@ def test_a_status_is_printed_as_json(here, door):
             {"id": second.id, "share": 0.3, "state": "interrupted, resumes with the next `stilts run`"},
         ],
     }  # fmt: skip
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_doctor_looks_at_everything_and_never_fails(here, door, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PATH", "")
+    code, out, _ = door("doctor", "--json")
+    assert code == 0
+    printed = json.loads(out)
+    assert [check["name"] for check in printed] == [
+        "Python", "studies", "disk", "GPU", "precision", "package index", "fonts", "browser",
+    ]  # fmt: skip
+    assert [check["ok"] for check in printed if check["name"] in ("Python", "package index", "browser")] == [
+        True, False, False,
+    ]  # fmt: skip
+    lines = door("doctor")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["ok" if check["ok"] else "warning" for check in printed]
