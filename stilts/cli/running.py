@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from stilts.cli import tables
 from stilts.cli.shared import (
     GIVE,
     RUN,
+    AsJson,
     Only,
     Profile,
     Seed,
@@ -16,7 +18,9 @@ from stilts.cli.shared import (
     Target,
     commands,
     open_named,
+    print_json,
     print_scores,
+    print_table,
     say,
     select,
 )
@@ -25,6 +29,7 @@ from stilts.study.errors import StiltsError
 from stilts.workspace import preparation
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.notebooks.jobs import find_job_notebook, find_live_questions, list_analyses
+from stilts.workspace.plan_report import format_size
 from stilts.workspace.scheduling import run_plan
 
 
@@ -50,6 +55,27 @@ def prepare(study: StudyName = "pocket") -> None:
     plan = open_named(study)
     preparation.prepare(plan)
     say(f"suite: {plan.suite_folder}\nencoder: {plan.checkout.encoder_folder(plan.runs[0])}")
+
+
+@commands.command(rich_help_panel=RUN)
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list it, but remove nothing")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no run of any study needs any more, such as checkpoints and saved states; never a record."""
+    from stilts.workspace.cleaning import find_unneeded, remove_unneeded
+
+    checkout = find_checkout()
+    found = find_unneeded(checkout)
+    if not dry_run:
+        remove_unneeded(found)
+    if as_json:
+        print_json(found)
+        return
+    if found:
+        print_table(*tables.show_unneeded(found, checkout.runs))
+    size = format_size(sum(each.size for each in found))
+    say(f"{len(found)} that no run needs, {size}" + (": nothing was removed" if dry_run else ": removed"))
 
 
 @commands.command(rich_help_panel=GIVE)

@@ -1,10 +1,14 @@
 """What reports hold, as headers and rows of text for the terminal."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from stilts.workspace.plan_report import format_size
 
 if TYPE_CHECKING:  # importing pandas takes a third of a second
     from stilts.analysis.score_tables import Difference, Score
+    from stilts.workspace.cleaning import Unneeded
     from stilts.workspace.studies import StudyState
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
@@ -107,3 +111,9 @@ def show_differences(differences: Sequence["Difference"], first: str, second: st
     ]
     difference = f"{first} \N{MINUS SIGN} {second}"
     return ("target", first, second, difference, "95 % interval", "p", "languages", "seeds"), rows
+
+
+def show_unneeded(found: Sequence["Unneeded"], runs: Path) -> Listing:
+    """Return a row for each file or folder, with its path in the folder of runs."""
+    rows = [(each.kind, format_size(each.size), str(each.path.relative_to(runs))) for each in found]
+    return ("what", "size", "where"), rows

@@ -1,5 +1,7 @@
 """Commands that run: what they choose to run, and what they end with."""
 
+import json
+
 import pytest
 
 from stilts.workspace.resolution import open_plan
@@ -41,3 +43,20 @@ def test_an_unknown_part_runs_nothing(filled, door, options, words):
     code, out, err = door("run", "tiny", *options)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"error: {words}")
+
+
+def test_what_no_run_needs_is_listed_and_then_removed(filled, door):
+    folder = filled.runs / "checkpoints" / "target-other.intent-s1-0123456789"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"x" * 2_000_000)
+    code, out, err = door("gc", "--dry-run")
+    assert (code, err) == (0, "")
+    assert "│ checkpoint │ 2 MB │ checkpoints/target-other.intent-s1-0123456789 │" in out.splitlines()
+    assert out.endswith("1 that no run needs, 2 MB: nothing was removed\n")
+    assert json.loads(door("gc", "--dry-run", "--json")[1]) == [
+        {"kind": "checkpoint", "path": str(folder), "size": 2_000_000}
+    ]
+    assert folder.exists()
+    assert door("gc")[1].endswith("1 that no run needs, 2 MB: removed\n")
+    assert not folder.exists()
+    assert door("gc")[1] == "0 that no run needs, 0 MB: removed\n"
