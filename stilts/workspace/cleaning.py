@@ -96,16 +96,20 @@ class Needs:
 
 def find_needs(checkout: Checkout) -> Needs:
     """Return what the runs of all studies of a checkout need. Raises StiltsError if a study's file cannot be read."""
-    needs = Needs()
+    needs, unplanned = Needs(), []
     for name in checkout.studies():
         study = checkout.study(name)
         try:
             plan = open_plan(checkout, name)
         except StiltsError as error:
             needs.add_unplanned(study)
-            log.info("study %s cannot be planned here; what bears a name of its runs is kept: %s", name, error)
+            unplanned.append(name)
+            log.debug("study %s cannot be planned here: %s", name, error)
         else:
             needs.add_plan(plan)
+    if unplanned:
+        names = ", ".join(unplanned)
+        log.info("what bears a name of the runs of these studies is kept, since they cannot be planned here: %s", names)
     return needs
 
 

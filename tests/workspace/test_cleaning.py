@@ -116,7 +116,9 @@ def test_what_a_study_that_cannot_be_planned_may_need_is_kept(here, caplog):
     for folder in (*kept, here.runs / "checkpoints" / "target-mnli.xnli-s2-0123456789"):
         write(folder)
     assert [each.path.name for each in find_unneeded(here)] == ["target-mnli.xnli-s2-0123456789"]
-    assert caplog.messages[0].startswith("study far cannot be planned here; what bears a name of its runs is kept: ")
+    assert caplog.messages == [
+        "what bears a name of the runs of these studies is kept, since they cannot be planned here: far"
+    ]
 
 
 def test_nothing_is_found_while_a_study_cannot_be_read(here):
