@@ -99,6 +99,22 @@ def compare(
         say(tables.NOT_LEARNED_BY_BOTH)
 
 
+@commands.command(rich_help_panel=LOOK)
+def power(study: StudyName, as_json: AsJson = False) -> None:
+    """Show which effects the tests of a study can see, and how many seeds the smallest that matters would take."""
+    from stilts.analysis.questions.power import ASSUMED, find_power
+
+    found = find_power(find_checkout(), study)
+    if as_json:
+        print_json(found)
+        return
+    print_table(*tables.show_power(found))
+    for each in found:
+        if each.note:
+            say(f"{each.test}: {each.note}")
+    say(ASSUMED)
+
+
 @commands.command("plan", rich_help_panel=LOOK)
 def show_plan(
     study: StudyName = "pocket",

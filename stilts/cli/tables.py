@@ -1,5 +1,6 @@
 """What reports hold, as headers and rows of text for the terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stilts.workspace.plan_report import format_size
 
 if TYPE_CHECKING:  # importing pandas takes a third of a second
+    from stilts.analysis.questions.power import Power
     from stilts.analysis.score_tables import Difference, Score
     from stilts.workspace.cleaning import Unneeded
     from stilts.workspace.studies import StudyState
@@ -117,3 +119,21 @@ def show_unneeded(found: Sequence["Unneeded"], runs: Path) -> Listing:
     """Return a row for each file or folder, with its path in the folder of runs."""
     rows = [(each.kind, format_size(each.size), str(each.path.relative_to(runs))) for each in found]
     return ("what", "size", "where"), rows
+
+
+def show_power(tests: Sequence["Power"]) -> Listing:
+    """Return a row for each test."""
+    dash = "\N{EN DASH}"
+    rows = [
+        (
+            each.test,
+            dash if math.isnan(each.detectable) else f"{each.detectable:.1f}",
+            dash if each.smallest_effect is None else f"{each.smallest_effect:.1f}",
+            each.unit,
+            str(each.seeds),
+            dash if each.seeds_needed is None else str(each.seeds_needed),
+            dash if each.hours_more is None else f"{each.hours_more:.1f}",
+        )
+        for each in tests
+    ]
+    return ("test", "sees now", "should see", "unit", "seeds now", "seeds needed", "hours more"), rows

@@ -282,3 +282,28 @@ def test_a_doctor_looks_at_everything_and_never_fails(here, door, monkeypatch):
     ]  # fmt: skip
     lines = door("doctor")[1].splitlines()
     assert [line.split()[0] for line in lines] == ["ok" if check["ok"] else "warning" for check in printed]
+
+
+# --- power -----------------------------------------------------------------------------------------------------------
+
+
+def test_power_says_what_tests_see_and_what_more_would_take(door, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    code, out, err = door("power", "order-full", "--json")
+    assert (code, err) == (0, "")
+    printed = json.loads(out)
+    assert [row["test"] for row in printed] == list(Checkout(ROOT).study("order-full").question.tests)
+    for row in printed:
+        assert (row["seeds"], row["smallest_effect"], row["unit"]) == (3, 2.0, "points")
+        assert (row["seeds_needed"] is None) == bool(row["note"])
+    code, out, err = door("power", "order-full")
+    assert [row[0] for row in cells(out)] == [row["test"] for row in printed]
+    assert [row[1] for row in cells(out)] == [f"{row['detectable']:.1f}" for row in printed]
+    assert "Further seeds are assumed to spread like those at hand: " in out
+
+
+def test_power_needs_a_question(filled, door):
+    code, _, err = door("power", "tiny")
+    assert (code, err) == (
+        1, "error: study 'tiny' has no question: its file lacks the block `question` with its tests\n"
+    )  # fmt: skip
