@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stilts.cli import tables
+from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.plan import Plan, Selection
 from stilts.workspace.resolution import open_plan
@@ -17,11 +18,22 @@ from stilts.workspace.resolution import open_plan
 if TYPE_CHECKING:
     from stilts.analysis.score_tables import Score
 
-commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 # A pipe or a file has no width, and ids of runs must not be broken in it.
 console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
 
-StudyName = Annotated[str, typer.Argument(help="name of a study in studies/, or path of a .yml file")]
+
+def complete_study(beginning: str) -> list[str]:
+    """Return the studies whose names begin so, for the completion of a shell."""
+    try:
+        return [name for name in find_checkout().studies() if name.startswith(beginning)]
+    except StiltsError:  # outside a checkout there is nothing to complete, and a shell shows no message
+        return []
+
+
+StudyName = Annotated[
+    str, typer.Argument(help="name of a study in studies/, or path of a .yml file", autocompletion=complete_study)
+]
 Profile = Annotated[str, typer.Option(help="Snakemake profile: local or slurm")]
 Only = Annotated[list[str] | None, typer.Option(help="run this condition alone; may be repeated")]
 Target = Annotated[list[str] | None, typer.Option(help="run this target task alone; may be repeated")]

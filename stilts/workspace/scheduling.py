@@ -28,7 +28,7 @@ from stilts.study.runs import Job
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.memory import find_memory
-from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_pages
+from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_analyses, list_pages
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
@@ -148,7 +148,8 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
         if profile == LOCAL_PROFILE:
             command += ["--resources", f"mem_mb={max(find_memory(), plan.study.schedule.memory_mb)}"]
             variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
-        stack.enter_context(show_progress(plan))
+        analyses = [analysis.notebook for analysis in list_analyses(plan)] if with_book else []
+        stack.enter_context(show_progress(plan, analyses))
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
         raise StiltsError(

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 from fakes import ORIGIN, record_runs
@@ -11,6 +13,7 @@ from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
 from stilts.analysis.score_tables import average_scores, compare_conditions
+from stilts.cli.shared import complete_study
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import open_plan
@@ -41,6 +44,23 @@ def test_loud_and_quiet_exclude_each_other(door):
 def test_how_much_is_logged(here, door, caplog, options, level):
     assert door(*options, "studies")[0] == 0
     assert logging.getLevelName(logging.getLogger().level) == level
+
+
+@pytest.mark.parametrize(
+    "typed, completed", [("sco", ["scores"]), ("plan ti", ["tiny"]), ("compare --ta", ["--target"]), ("plan x", [])]
+)
+def test_a_shell_completes_commands_studies_and_options(here, monkeypatch, typed, completed):
+    words = ["stilts", *typed.split()]
+    monkeypatch.setenv("_STILTS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    done = subprocess.run([sys.executable, "-m", "stilts.cli"], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (completed, "")
+
+
+def test_nothing_is_completed_outside_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert complete_study("") == []
 
 
 # --- studies ---------------------------------------------------------------------------------------------------------
