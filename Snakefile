@@ -9,11 +9,13 @@ from pathlib import Path
 
 from stilts.workspace.notebooks.jobs import list_analyses, find_job_notebook
 from stilts.workspace.checkout import find_checkout
+from stilts.workspace.plan import Selection
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.starting import build_command
 
 root = Path(workflow.basedir)
-plan = open_plan(find_checkout(root), str(config["study"]))
+selection = Selection(**{name: tuple(values) for name, values in config.get("selection", {}).items()})
+plan = open_plan(find_checkout(root), str(config["study"])).narrow(selection)
 runs, schedule = plan.checkout.runs, plan.study.schedule
 jobs = {job.id: job for job in plan.jobs}
 # What is recorded needs no page but in the book.
@@ -38,6 +40,7 @@ def shown_analyses(_):
 # What a job prints, and the code that it ends with, stand in its log for whoever started Snakemake.
 stilts = f"(cd {shlex.quote(str(root))} && {shlex.join(build_command('-m', 'stilts.cli'))}"
 reference = shlex.quote(plan.reference)
+selected = shlex.join(selection.options())
 into_log = ") > {log:q} 2>&1 || {{ code=$?; echo exit code: $code >> {log:q}; exit $code; }}"
 
 
@@ -64,7 +67,7 @@ rule notebook:
     resources:
         mem_mb=schedule.memory_mb,
     shell:
-        "{stilts} job {reference} {wildcards.job:q}" + into_log
+        "{stilts} job {reference} {wildcards.job:q} {selected}" + into_log
 
 
 # An analysis reads records, and so waits for the jobs that write them; the pages of recorded runs are none of its input.

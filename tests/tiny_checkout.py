@@ -15,6 +15,7 @@ from stilts.workspace.checkout import Checkout
 from stilts.workspace.plan import Plan
 
 ROOT = Path(__file__).parents[1]
+ENCODER = "multilingual-e5-small"  # its fingerprint needs no file
 LABELS = ("off", "on")
 SENTENCES = {
     "en": ("turn {0} the {1} number {2}", "the {1} {2} should be {0}"),

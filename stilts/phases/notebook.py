@@ -95,6 +95,5 @@ def _target_names(targets: str, study: Study) -> list[str]:
     names = [name.strip() for name in targets.split(",")]
     for name in names:
         if name not in known:
-            get_target(name)
             raise UnknownName(f"target task of study '{study.name}'", name, known)
     return names

@@ -2,8 +2,8 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
-commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts, style
-and data.
+commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts,
+style and data.
 """
 
 import re

@@ -29,10 +29,16 @@ class UnknownName(StiltsError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known, name = sorted(known), str(name)
-        close = get_close_matches(cut(name), known, n=1, cutoff=0.5)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        close = nearest(name, known)
+        hint = f" Did you mean '{close}'?" if close else ""
         super().__init__(f"unknown {kind} {shortened(name)}.{hint} Known: {', '.join(known)}")
         self.kind, self.name, self.known = kind, name, known
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a given one; None if none is like it."""
+    close = get_close_matches(cut(name), known, n=1, cutoff=0.5)
+    return close[0] if close else None
 
 
 def reasons(error: "ValidationError") -> str:

@@ -62,7 +62,7 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
     StiltsError
         If one cannot be removed.
     """
-    removed = [path for path in paths if _is_left(path)]
+    removed = find_leftovers(paths)
     for path in removed:
         try:
             remove(path)
@@ -72,6 +72,11 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
                 "remove it"
             ) from error
     return removed
+
+
+def find_leftovers(paths: Iterable[Path]) -> list[Path]:
+    """Return the partial files and folders of this user whose process is dead."""
+    return [path for path in paths if _is_left(path)]
 
 
 def _is_left(path: Path) -> bool:

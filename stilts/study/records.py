@@ -121,7 +121,7 @@ class Store:
         StiltsError
             If a record cannot be read, comes from another version, or is corrupt in a read-only folder.
         """
-        found = self._locate(run_id)
+        found = self.locate(run_id)
         return found[0] if found else None
 
     def get(self, run_id: str) -> Record:
@@ -163,7 +163,7 @@ class Store:
         """Return the table of a run: its predictions or, in phase `measure`, its measures."""
         import pandas as pd
 
-        found = self._locate(run_id)
+        found = self.locate(run_id)
         if found is None or found[0].predictions_sha256 is None:
             raise StiltsError(f"run {run_id} has no record with predictions; run its study first")
         return pd.read_parquet(found[1] / f"{run_id}.parquet")
@@ -193,8 +193,8 @@ class Store:
             ) from error
         return record
 
-    def _locate(self, run_id: str) -> tuple[Record, Path] | None:
-        """Return the record of a run and its folder, or None if it is missing."""
+    def locate(self, run_id: str) -> tuple[Record, Path] | None:
+        """Return the record of a run and its folder, or None if it is missing; see `find`."""
         for folder in (self.root, *self.recorded):
             path = folder / f"{run_id}.json"
             record = self._read(path) if stands(path, _RECORD) else None

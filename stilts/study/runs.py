@@ -150,8 +150,13 @@ class Run(Named):
     def id(self) -> str:
         """A readable slug and ten hexadecimal digits of a hash of everything that determines the result."""
         decisive = {**self.model_dump(mode="json"), "version": PHASE_VERSIONS[self.phase]}
+        return f"{self.slug}-{digest(decisive)[:10]}"
+
+    @property
+    def slug(self) -> str:
+        """The readable part of the id."""
         subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
-        return f"{self.phase}-{subject}-s{self.seed}-{digest(decisive)[:10]}"
+        return f"{self.phase}-{subject}-s{self.seed}"
 
     @property
     def heads(self) -> Heads:

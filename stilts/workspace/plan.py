@@ -1,15 +1,47 @@
 """The plan of a study: its runs, the jobs that execute them, and their checkout."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from stilts.study.errors import StiltsError
+from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.planning import group_jobs
 from stilts.study.runs import PHASE_VERSIONS, Job, Run
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A part of a study's runs, by name; what is empty selects all.
+
+    Attributes
+    ----------
+    conditions, targets : tuple of str
+    seeds : tuple of int
+    """
+
+    conditions: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.conditions or self.targets or self.seeds)
+
+    def matches(self, run: Run) -> bool:
+        """Return whether a run is of the conditions, targets and seeds; what is not trained belongs to every seed."""
+        untrained = run.phase == "zero-shot" and not run.parents
+        return (
+            (not self.conditions or run.condition in self.conditions)
+            and (not self.targets or run.target in self.targets)
+            and (not self.seeds or untrained or run.seed in self.seeds)
+        )
+
+    def options(self) -> list[str]:
+        """Return the options of the command line that select the same."""
+        named = (("--only", self.conditions), ("--target", self.targets), ("--seed", self.seeds))
+        return [part for option, values in named for value in values for part in (option, str(value))]
 
 
 @dataclass(frozen=True)
@@ -24,12 +56,15 @@ class Plan:
     reference : str
         The study's name, or the path of its file; other processes open the study by it.
     checkout : Checkout
+    selection : Selection
+        Which of the study's runs these are, with what they start from.
     """
 
     study: Study
     runs: tuple[Run, ...]
     reference: str
     checkout: Checkout
+    selection: Selection = Selection()
 
     @cached_property
     def by_id(self) -> dict[str, Run]:
@@ -53,8 +88,46 @@ class Plan:
     def _job_of(self) -> dict[str, Job]:
         return {run.id: job for job in self.jobs for run in job.runs}
 
+    def narrow(self, selection: Selection) -> "Plan":
+        """Return the plan of a selection's runs and of all that these start from.
+
+        Raises
+        ------
+        UnknownName
+            If the study has no run of a condition, target or seed.
+        StiltsError
+            If it has none of all of them together.
+        """
+        if not selection:
+            return self
+        asked = {
+            "condition": (selection.conditions, [run.condition for run in self.runs]),
+            "target task": (selection.targets, [run.target for run in self.runs if run.target]),
+            "seed": (map(str, selection.seeds), map(str, self.study.seeds)),
+        }
+        for kind, (names, known) in asked.items():
+            known = list(dict.fromkeys(known))
+            for name in names:
+                if name not in known:
+                    raise UnknownName(f"{kind} of study '{self.study.name}'", name, known)
+        kept = keep_with_ancestors(self.runs, {run.id for run in self.runs if selection.matches(run)})
+        if not kept:
+            raise StiltsError(f"study '{self.study.name}' has no run of {' '.join(selection.options())} together")
+        return replace(self, runs=tuple(kept), selection=selection)
+
     def select(self, phase: str, condition: str, seed: int, targets: list[str] | None = None) -> list[Run]:
-        """Return the runs of a phase, condition, seed and these targets. Raises StiltsError if there are none."""
+        """Return the runs of a phase, condition, seed and these targets.
+
+        Raises
+        ------
+        UnknownName
+            If the study has no run of that condition.
+        StiltsError
+            If it has none of that phase, condition, seed and target together.
+        """
+        known = list(dict.fromkeys(run.condition for run in self.runs))
+        if condition not in known:
+            raise UnknownName(f"condition of study '{self.study.name}'", condition, known)
         found = [
             run
             for run in self.runs
@@ -91,3 +164,12 @@ class Plan:
     def pending(self, recorded: Collection[str]) -> list[Job]:
         """Return the jobs with at least one run that has no record."""
         return [job for job in self.jobs if any(run.id not in recorded for run in job.runs)]
+
+
+def keep_with_ancestors(runs: Sequence[Run], wanted: Collection[str]) -> list[Run]:
+    """Return the wanted runs and all that they start from, in the order of a plan: parents before their children."""
+    kept = set(wanted)
+    for run in reversed(runs):
+        if run.id in kept:
+            kept.update(run.parents)
+    return [run for run in runs if run.id in kept]

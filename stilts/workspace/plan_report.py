@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from stilts.models.known_encoders import encoder_shape
 from stilts.study.provenance import precision_mix
@@ -9,7 +10,7 @@ from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
-from stilts.workspace.plan import Plan
+from stilts.workspace.plan import Plan, keep_with_ancestors
 from stilts.workspace.scheduling import count_jobs_at_once
 
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
@@ -51,6 +52,25 @@ class PlanReport:
             state = "recorded" if done else "to do"
             rows.append((run.phase, run.condition, run.target or "", str(run.seed), state, cost, run.id))
         return ("phase", "condition", "target", "seed", "state", "expected", "run"), rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as JSON types: its runs, each with its state and expected cost, and `lines`."""
+        return {
+            "study": self.study.name,
+            "runs": [self._run_as_json(run) for run in self.plan.runs],
+            "recorded": len(self.recorded),
+            "to_do": len(self.todo),
+            "notebooks": self.notebooks,
+            "notes": list(self.lines()),
+        }
+
+    def _run_as_json(self, run: Run) -> dict[str, Any]:
+        expected = None if run.id in self.recorded else self.expect(run)
+        return {
+            "id": run.id, "phase": run.phase, "condition": run.condition, "target": run.target, "seed": run.seed,
+            "parents": list(run.parents), "recorded": expected is None,
+            "expected_seconds": expected and expected.seconds, "measured": expected and expected.measured,
+        }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
@@ -111,7 +131,7 @@ class PlanReport:
 
     def _gpu_hours(self, speed: Speed) -> str:
         hours = sum(self.expect(run, speed).seconds for run in self.todo) / 3600
-        return f"time: about {hours:,.0f} GPU-hours on {speed}"
+        return f"time: {f'about {hours:,.0f} GPU-hours' if hours >= 1 else 'under 1 GPU-hour'} on {speed}"
 
     def _memory(self, estimates: list[Forecast]) -> str:
         reserved = self.study.schedule.memory_mb
@@ -132,11 +152,7 @@ class PlanReport:
 
     def _started(self) -> list[Run]:
         """Return the runs without a record and all their ancestors, whose checkpoints may be missing."""
-        wanted = {run.id for run in self.todo}
-        for run in reversed(self.plan.runs):  # children before their parents
-            if run.id in wanted:
-                wanted.update(run.parents)
-        return [run for run in self.plan.runs if run.id in wanted]
+        return keep_with_ancestors(self.plan.runs, {run.id for run in self.todo})
 
 
 _PHASES = tuple(PHASE_VERSIONS)
@@ -144,6 +160,8 @@ _PHASES = tuple(PHASE_VERSIONS)
 
 def format_duration(seconds: float) -> str:
     """Return a time in seconds (below ten minutes), in minutes (below three hours) or in hours."""
+    if seconds < 1:
+        return "under 1 s"
     if seconds < 600:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:,.0f} h"

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ from stilts.study.runs import Job
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.memory import find_memory
-from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_pages
+from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_analyses, list_pages
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
@@ -147,7 +148,8 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
         if profile == LOCAL_PROFILE:
             command += ["--resources", f"mem_mb={max(find_memory(), plan.study.schedule.memory_mb)}"]
             variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
-        stack.enter_context(show_progress(plan))
+        analyses = [analysis.notebook for analysis in list_analyses(plan)] if with_book else []
+        stack.enter_context(show_progress(plan, analyses))
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
         raise StiltsError(
@@ -157,10 +159,10 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
 
 
 def _write_config(plan: Plan) -> Path:
-    """Write the study's reference to a config file; on the command line Snakemake would read 007 as a number."""
+    """Write which runs are asked for to a config file; on the command line Snakemake would read 007 as a number."""
     path = plan.checkout.runs / f"snakemake-{plan.study.name}.json"
     with _open_log(path) as file:
-        json.dump({"study": plan.reference}, file)
+        json.dump({"study": plan.reference, "selection": asdict(plan.selection)}, file)
     return path
 
 

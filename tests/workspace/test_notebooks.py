@@ -24,6 +24,7 @@ from small_book import ROOT
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Phase
+from stilts.workspace.notebooks.engine import Refused
 from stilts.workspace.notebooks.execution import execute
 from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import (
@@ -187,7 +188,7 @@ def test_papermill_alone_makes_the_same_page(template, tmp_path):
 
 
 def test_papermill_rejects_an_unknown_parameter_through_the_engine(template, tmp_path):
-    with pytest.raises(UnknownName, match="'cuont'. Did you mean 'count'"):
+    with pytest.raises(Refused, match="'cuont'. Did you mean 'count'"):
         execute_notebook(template, tmp_path / "x.ipynb", {"cuont": 1}, engine_name="stilts", progress_bar=False)
 
 

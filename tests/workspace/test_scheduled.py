@@ -15,7 +15,7 @@ from stilts.study.errors import StiltsError
 from stilts.workspace import scheduling
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks import jobs
-from stilts.workspace.plan import Plan
+from stilts.workspace.plan import Plan, Selection
 from stilts.workspace.resolution import open_plan
 
 ODD = "x [1] {wildcards.job} {y} 'q' $HOME"
@@ -30,6 +30,8 @@ plan = open_plan(here, study)
 place = (PHASE, condition, seed)
 record_runs(here, [run for run in plan.runs if (run.phase, run.condition, run.seed) == place])
 """
+
+RECORD_TARGETS = RECORD.replace("== place]", "== place and (not targets or run.target in targets.split(','))]")
 
 
 def write_template(here: Checkout, name: str, source: str, parameters: str = PARAMETERS) -> None:
@@ -65,6 +67,17 @@ def test_names_are_taken_as_they_are(opened, tmp_path, monkeypatch):
     assert all(run.id in here.store() for run in plan.runs)
     assert [jobs.find_job_notebook(here, job).exists() for job in plan.jobs] == [False, False, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([ODD, "runs {z} [2]"])
+
+
+def test_a_selection_is_run_alone_and_the_rest_later(opened):
+    tasks = {"intermediates": ["none", "nli"], "targets": ["intent", "slots"], "seeds": [1, 2]}
+    here, plan = opened(RECORD_TARGETS, **tasks)
+    scheduling.run_plan(plan.narrow(Selection(("nli",), ("slots",), (2,))), "local")
+    assert {run.slug for run in plan.runs if run.id in here.store()} == {
+        "intermediate-nli-s2", "target-nli.slots-s2", "zero-shot-nli.slots-s2",
+    }  # fmt: skip
+    scheduling.run_plan(plan, "local")
+    assert plan.recorded() == plan.by_id.keys()
 
 
 def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):

@@ -270,6 +270,25 @@ def test_the_tally_counts_records_and_notes(here, plan):
     assert tally.count() == 45 + 30 * 0.99
 
 
+def test_the_tally_of_a_book_counts_analyses(here, plan, tmp_path):
+    record_runs(here, plan.runs)
+    pages = [tmp_path / "one.ipynb", tmp_path / "two.ipynb"]
+    tally = progress.Tally(plan, pages)
+    runs = tally.count()
+    assert (str(tally), tally.total) == ("tiny: 3 of 3 runs, 0 of 2 analyses", runs + 2 * progress.ANALYSIS_SECONDS)
+    pages[1].touch()
+    assert tally.count() == runs + progress.ANALYSIS_SECONDS
+    assert str(tally) == "tiny: 3 of 3 runs, 1 of 2 analyses"
+
+
+def test_where_only_warnings_are_logged_no_progress_is_shown(here, plan, monkeypatch, caplog, capsys):
+    caplog.set_level("WARNING")
+    monkeypatch.setattr(progress, "Tally", None)  # it is not even counted
+    with progress.show_progress(plan):
+        pass
+    assert (caplog.messages, capsys.readouterr()) == ([], ("", ""))
+
+
 def test_a_terminal_gets_a_bar_with_the_time_left(here, plan, monkeypatch):
     monkeypatch.setattr(progress, "POLL_SECONDS", 0.05)
     record_runs(here, plan.runs[:1])

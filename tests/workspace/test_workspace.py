@@ -207,8 +207,8 @@ def test_a_value_that_does_not_fit_is_named(here, changes, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("target", "qa", 1), "study 'tiny' has no target run of condition 'qa' with seed 1"),
-        (("target", "nli", 1, "slot"), "unknown target task 'slot'. Did you mean 'slots'"),
+        (("target", "qa", 1), "unknown condition of study 'tiny' 'qa'. Known: nli, none"),
+        (("target", "nli", 1, "slot"), "unknown target task of study 'tiny' 'slot'. Did you mean 'slots'"),
         (("target", "nli", 1, "slots, dates"), "unknown target task of study 'tiny' 'dates'"),
         (("target", "nli", 1, "ui-mining"), "no target run of condition 'nli' with seed 1 and target ui-mining"),
     ],

@@ -91,28 +91,100 @@ def crossed(
     rows, seeds = values.shape
     if names == [MEAN] and rows == 1 and seeds > 1:  # its seeds alone
         return {MEAN: estimate_by_t(values[0].mean(), values[0].var(ddof=1) / seeds, seeds - 1, level, seeds)}
-    free = rows - len(names)
-    if free < 1:
+    if rows - len(names) < 1:
         raise StiltsError(f"{rows} rows are too few for {len(names)} coefficients ({', '.join(names)})")
+    parts = split_variance(values, design, table.index, redrawn)
+    estimates = np.linalg.pinv(design) @ values.mean(axis=1)
+    found = {}
+    for i, (name, own) in enumerate(zip(names, parts, strict=True)):
+        variance, df = own.combine()
+        found[name] = estimate_by_t(estimates[i], variance, df, level, seeds)
+    return found
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a coefficient's variance.
+
+    Attributes
+    ----------
+    rows, seeds, residual : float
+        By rows and by seeds, which both contain the residual; with one seed the last two are 0.
+    shared : float
+        Of the test items that rows share.
+    free_rows : int
+        Degrees of freedom of the rows.
+    count : int
+        Number of seeds.
+    """
+
+    rows: float
+    seeds: float
+    residual: float
+    shared: float
+    free_rows: int
+    count: int
+
+    def combine(self) -> tuple[float, float]:
+        """Return the variance of the coefficient and its degrees of freedom, see `estimates.combine`.
+
+        The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
+        """
+        if self.count == 1:
+            return self.rows + self.shared, self.free_rows
+        variance, df = combine(self.rows, self.seeds, self.residual, self.free_rows, self.count - 1)
+        return variance + self.shared, df
+
+    def with_seeds(self, count: int) -> "Parts":
+        """Return the parts of a design with so many seeds that are like those at hand; what rows alone bring stays."""
+        scale = self.count / count
+        rows_alone = max(self.rows - self.residual, 0.0)
+        residual = self.residual * scale
+        return replace(self, rows=rows_alone + residual, seeds=self.seeds * scale, residual=residual, count=count)
+
+
+def project(basis: Basis, seeds: int) -> tuple[float, float]:
+    """Return the variance and the degrees of freedom of an effect, had its design so many seeds like those at hand.
+
+    The variance between seeds, and that of languages and seeds together, falls with their number; that between
+    languages stays. The table must have at least two seeds, since one shows no spread between them.
+    """
+    values, design, names = _arrays(basis.table, basis.predictors)
+    if names == [MEAN] and len(values) == 1:
+        return float(values[0].var(ddof=1)) / seeds, seeds - 1
+    parts = split_variance(values, design, basis.table.index, basis.redrawn)[names.index(basis.coefficient)]
+    return parts.with_seeds(seeds).combine()
+
+
+def split_variance(
+    values: np.ndarray, design: np.ndarray, index: pd.Index, redrawn: pd.DataFrame | None
+) -> list[Parts]:
+    """Return the parts of each coefficient's variance.
+
+    Parameters
+    ----------
+    values : array of shape (rows, seeds)
+    design : array of shape (rows, coefficients)
+    index : Index
+        Names of the rows.
+    redrawn : DataFrame or None
+        See `crossed`.
+    """
+    seeds, free = values.shape[1], len(values) - design.shape[1]
     solve = np.linalg.pinv(design)  # coefficients x rows
     spread = (solve**2).sum(axis=1)
     means = values.mean(axis=1)
     estimates = solve @ means
     by_rows = ((means - design @ estimates) ** 2).sum() / free * spread
-    shared = _shared_noise(solve, table.index, redrawn)
+    shared = _shared_noise(solve, index, redrawn)
     if seeds == 1:
-        parts = [(variance, free) for variance in by_rows]
+        by_seeds = residual = np.zeros(len(solve))
     else:
         by_seed = solve @ values  # coefficients x seeds
         by_seeds = by_seed.var(axis=1, ddof=1) / seeds
         left = values - means[:, None] - design @ (by_seed - estimates[:, None])
         residual = (left**2).sum() / (free * (seeds - 1)) / seeds * spread
-        parts = [combine(*each, free, seeds - 1) for each in zip(by_rows, by_seeds, residual, strict=True)]
-    # The shared items' part leaves the degrees of freedom as they are: hundreds of items stand behind it.
-    return {
-        name: estimate_by_t(estimates[i], variance + shared[i], df, level, seeds)
-        for i, (name, (variance, df)) in enumerate(zip(names, parts, strict=True))
-    }
+    return [Parts(*each, free, seeds) for each in zip(by_rows, by_seeds, residual, shared, strict=True)]
 
 
 def _shared_noise(solve: np.ndarray, rows: pd.Index, redrawn: pd.DataFrame | None) -> np.ndarray:

@@ -7,8 +7,12 @@ Papermill imports this module while it is imported itself (an entry point), so p
 """
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
+from click import ClickException
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -16,6 +20,7 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
+from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import scratch_folder
 from stilts.workspace.notebooks.templates import (
     check_parameters,
@@ -28,6 +33,7 @@ from stilts.workspace.notebooks.templates import (
 )
 from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
 
+MISTAKES = {StiltsError.__name__, UnknownName.__name__}  # what a kernel calls the errors of a cell
 KERNEL_ENVIRONMENT = {
     # Progress bars would be saved as widgets, whose scripts a page loads from two other hosts.
     "TQDM_DISABLE": "1",
@@ -65,8 +71,8 @@ class _Client(PapermillNotebookClient):
             raise DeadKernelError(f"ended by {ended_by_signal(code) or f'exit code {code}'}") from None
 
 
-class BookEngine(NBClientEngine):
-    """Papermill's default engine that first checks the parameters and fills the text; `papermill --engine stilts`.
+class PageEngine(NBClientEngine):
+    """Papermill's default engine that first checks the parameters and fills the text.
 
     Cells tagged `if-shown` without output are dropped. The executed notebook contains no times, no paths of the machine
     and no random cell ids, so that equal results make equal files.
@@ -127,5 +133,41 @@ class BookEngine(NBClientEngine):
             client.execute(env=make_environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
 
 
-def _failed(notebook) -> bool:
-    return any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", []))
+class Refused(ClickException):
+    """A user's mistake, which papermill's command line ends with: one line in place of a traceback."""
+
+    def show(self, file: TextIO | None = None) -> None:
+        """Print the line as `stilts` prints its own."""
+        print(f"error: {self.message}", file=file or sys.stderr)
+
+
+class BookEngine(PageEngine):
+    """The engine of `papermill --engine stilts`: a mistake in a parameter is said in one line."""
+
+    @classmethod
+    def execute_notebook(cls, nb: NotebookNode, *given, **options):
+        """Return the executed notebook, see `PageEngine`.
+
+        Raises
+        ------
+        Refused
+            If a parameter is unknown or its value is wrong, be it found before the notebook runs or by a cell. The
+            cells until then are in the output.
+        """
+        try:
+            executed = super().execute_notebook(nb, *given, **options)
+        except StiltsError as error:
+            raise Refused(str(error)) from None
+        for error in _errors(executed):
+            if error.ename in MISTAKES:
+                raise Refused(error.evalue)
+        return executed
+
+
+def _failed(notebook: NotebookNode) -> bool:
+    return any(True for _ in _errors(notebook))
+
+
+def _errors(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    return (output for output in outputs if output.output_type == "error")

@@ -16,7 +16,7 @@ from papermill.parameterize import parameterize_notebook
 
 from stilts.study.errors import StiltsError
 from stilts.study.storage import replace_file
-from stilts.workspace.notebooks.engine import BookEngine
+from stilts.workspace.notebooks.engine import PageEngine
 from stilts.workspace.notebooks.templates import check_parameters, find_repository, read_defaults, remove_traces
 
 
@@ -50,7 +50,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any] | None =
     _make_folder(output.parent)  # now, so that an error does not come after hours of work
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
-        executed = BookEngine.execute_notebook(
+        executed = PageEngine.execute_notebook(
             notebook,
             notebook.metadata.get("kernelspec", {}).get("name", "python3"),
             progress_bar=False,

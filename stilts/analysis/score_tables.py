@@ -1,0 +1,166 @@
+"""Scores of a study by condition and target, and the difference between two of its conditions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stilts.analysis.contrasts import average_weights, weigh_gain
+from stilts.analysis.effects import estimate_contrast, find_targets
+from stilts.analysis.opened import Analysis, sort_by_order
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.settings import SOURCE_LANGUAGE
+from stilts.tasks.registry import TARGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Score:
+    """The zero-shot score of a condition on a target.
+
+    Attributes
+    ----------
+    condition, target : str
+    score : float
+        Percent; the mean over languages and seeds.
+    languages, seeds : int
+        How many of each the mean is over; a condition without any training has one seed.
+    learned : bool
+        Whether the target was learned in English, see `stilts.analysis.learning.RULE`.
+    language : str or None
+        The only language; None for the mean over all but English.
+    """
+
+    condition: str
+    target: str
+    score: float
+    languages: int
+    seeds: int
+    learned: bool
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much two conditions differ on a target.
+
+    Attributes
+    ----------
+    target : str or None
+        None for the mean over the targets that both have learned.
+    first, second : float or None
+        Scores in percent, averaged over languages other than English and over seeds; None for the mean over targets.
+    difference, low, high : float
+        First minus second with its 95 % interval, in points.
+    p : float
+        Two-sided, not corrected for the number of targets.
+    targets, languages, seeds : int
+        How many of each it rests on.
+    learned : bool
+        Whether both conditions have learned the target in English.
+    """
+
+    target: str | None
+    first: float | None
+    second: float | None
+    difference: float
+    low: float
+    high: float
+    p: float
+    targets: int
+    languages: int
+    seeds: int
+    learned: bool
+
+
+def average_scores(analysis: Analysis, *, by_language: bool = False) -> list[Score]:
+    """Return the scores of each condition and target: the mean over languages besides English, or each language's.
+
+    Raises
+    ------
+    StiltsError
+        If there is no score in a language other than English, and not each language's is asked for.
+    """
+    scores = analysis.scores
+    if by_language:
+        groups = _group(scores, ["condition", "target", "language"])
+        found = [_score(analysis, *key[:2], part, key[2]) for key, part in groups]
+        return _sort(analysis, found)
+    others = scores[scores["language"] != SOURCE_LANGUAGE]
+    if others.empty:
+        raise StiltsError(
+            f"study '{analysis.study}' has no score in a language other than English; show each language's"
+        )
+    return _sort(analysis, [_score(analysis, *key, part) for key, part in _group(others, ["condition", "target"])])
+
+
+def _group(scores: "pd.DataFrame", columns: list[str]) -> Iterable[tuple[tuple[str, ...], "pd.DataFrame"]]:
+    return scores.groupby(columns, sort=False)
+
+
+def _score(analysis: Analysis, condition: str, target: str, part: "pd.DataFrame", language: str | None = None) -> Score:
+    languages, seeds = part["language"].nunique(), part["seed"].nunique()
+    learned = (condition, target) not in analysis.failed
+    return Score(condition, target, float(part["score"].mean()), languages, seeds, learned, language)
+
+
+def _sort(analysis: Analysis, scores: list[Score]) -> list[Score]:
+    """Return scores in the order of the study's conditions, the registry's targets and the languages' codes."""
+    by_language = sorted(scores, key=lambda each: each.language or "")
+    by_target = sort_by_order(by_language, TARGETS, lambda each: each.target)
+    return sort_by_order(by_target, analysis.conditions, lambda each: each.condition)
+
+
+def compare_conditions(analysis: Analysis, first: str, second: str, target: str | None = None) -> list[Difference]:
+    """Return the difference between two conditions on each target that both have, and then their mean.
+
+    Intervals are those of the book: over languages, test items and seeds, see `stilts.analysis.estimates`. The mean is
+    over the targets that both conditions have learned; it is left out where fewer than two are compared.
+
+    Parameters
+    ----------
+    target : str, optional
+        Compare on this target alone.
+
+    Raises
+    ------
+    UnknownName
+        If a condition, or the target, has no zero-shot records.
+    StiltsError
+        If the two conditions are the same, or have no target in common.
+    """
+    for name in (first, second):
+        if name not in set(analysis.scores["condition"]):
+            known = sort_by_order(set(analysis.scores["condition"]), analysis.conditions)
+            raise UnknownName(f"condition with zero-shot records of study '{analysis.study}'", name, known)
+    if first == second:
+        raise StiltsError(f"both conditions are '{first}'; name two different ones")
+    shared = find_targets(analysis.replicates, (first, second))
+    if not shared:
+        raise StiltsError(f"conditions '{first}' and '{second}' have no target in common")
+    if target is not None and target not in shared:
+        raise UnknownName(f"target that both '{first}' and '{second}' were tested on", target, shared)
+    rows = [_difference(analysis, first, second, name) for name in shared if target in (None, name)]
+    learned = [row.target for row in rows if row.learned]
+    return [*rows, _mean(analysis, first, second, learned)] if len(learned) > 1 else rows
+
+
+def _difference(analysis: Analysis, first: str, second: str, target: str) -> Difference:
+    part = analysis.replicates[target]
+    means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0).tolist(), strict=True))
+    found = estimate_contrast(analysis.replicates, {target: weigh_gain(first, second)})
+    learned = not {(first, target), (second, target)} & analysis.failed.keys()
+    return Difference(
+        target, means[first], means[second], found.value, found.low, found.high, found.p, 1, len(part.others),
+        found.seeds, learned,
+    )  # fmt: skip
+
+
+def _mean(analysis: Analysis, first: str, second: str, targets: list[str]) -> Difference:
+    found = estimate_contrast(analysis.replicates, average_weights(weigh_gain(first, second), targets))
+    tested = [analysis.replicates[name] for name in targets]
+    languages = {part.languages[place] for part in tested for place in part.others}
+    return Difference(
+        None, None, None, found.value, found.low, found.high, found.p, len(targets), len(languages), found.seeds, True
+    )

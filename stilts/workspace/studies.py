@@ -1,0 +1,93 @@
+"""The studies of a checkout and how far each is, from their files and from listings of records.
+
+No encoder is resolved and no suite is built: their fingerprints decide the hashes in the runs' ids, but neither the
+number of runs nor the readable part of the ids.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from stilts.study.errors import StiltsError
+from stilts.study.planning import drop_repeated, plan_runs
+from stilts.study.records import Store
+from stilts.study.runs import Run
+from stilts.study.settings import Study
+from stilts.study.storage import names_in
+from stilts.tasks.registry import get_target, list_measured_tasks, resolve_conditions
+from stilts.workspace.checkout import Checkout
+
+NOT_RESOLVED = "not-resolved"  # in place of fingerprints
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """A study of the checkout and how far it is.
+
+    Attributes
+    ----------
+    name, title : str
+    planned : int
+        Number of its runs.
+    recorded : int
+        Committed records of runs that its file names, with these or earlier settings; those of the study that it is
+        `recorded_as`, if it is.
+    here : int
+        Records of this machine that were computed for it.
+    error : str
+        Why its file cannot be read; the other fields but the name are then empty.
+    """
+
+    name: str
+    title: str = ""
+    planned: int = 0
+    recorded: int = 0
+    here: int = 0
+    error: str = ""
+
+
+def list_studies(checkout: Checkout) -> list[StudyState]:
+    """Return the states of all studies of a checkout, by name. Raises StiltsError if a folder cannot be read."""
+    here = Counter(record.provenance.study for record in Store(checkout.runs / "records"))
+    return [_state(checkout, name, here[name]) for name in checkout.studies()]
+
+
+def _state(checkout: Checkout, name: str, here: int) -> StudyState:
+    try:
+        study = checkout.study(name)
+        planned = list_planned(study)
+    except StiltsError as error:  # the other studies are listed all the same
+        return StudyState(name, error=str(error))
+    folder = checkout.root / "results" / (study.recorded_as or name) / "records"
+    return StudyState(name, study.title, len(planned), _count_recorded(folder, planned), here)
+
+
+def list_planned(study: Study) -> list[Run]:
+    """Return the runs of a study, whose ids have a wrong hash: fingerprints of encoders and data are left open.
+
+    Raises
+    ------
+    UnknownName, StiltsError
+        If the study names an unknown task, or settings that do not fit.
+    """
+    targets = [get_target(name, study.data.suite) for name in study.targets]
+    runs = plan_runs(
+        study,
+        resolve_conditions(study),
+        {task.name: task.training_task for task in targets if task.trained},
+        NOT_RESOLVED,
+        dict.fromkeys((None, *study.encoders), NOT_RESOLVED),
+        list_measured_tasks(study),
+        {task.name: task.scored_by for task in targets if task.scored_by},
+    )
+    return drop_repeated(runs)
+
+
+def _count_recorded(folder: Path, planned: list[Run]) -> int:
+    slugs = {run.slug for run in planned}
+    return sum(find_slug(name) in slugs for name in names_in(folder, ".json", "folder of records"))
+
+
+def find_slug(run_id: str) -> str:
+    """Return the readable part of a run's id."""
+    return run_id.rpartition("-")[0]

@@ -1,0 +1,96 @@
+"""Scores by condition and target, and differences between two conditions, beside the tables of the book's pages."""
+
+from dataclasses import replace
+from statistics import mean
+
+import pytest
+from faked_study import fill
+from tiny_checkout import ENCODER, study_settings, write_checkout
+
+from stilts.analysis.effects import average_gains, estimate_gains
+from stilts.analysis.opened import Analysis, open_analysis
+from stilts.analysis.score_tables import average_scores, compare_conditions
+from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.records import Record
+
+CONDITIONS, TARGETS = ["none", "nli", "slots"], ["intent", "slots", "ui-retrieval"]
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory) -> Analysis:
+    settings = study_settings(
+        ENCODER, intermediates=CONDITIONS, targets=TARGETS, seeds=[1, 2],
+        data={"suite": "pocket", "languages": ["en", "de", "sw", "fi"]},
+    )  # fmt: skip
+    here = write_checkout(tmp_path_factory.mktemp("scores") / "checkout", settings)
+    fill(here, "tiny", languages=("en", "de", "sw", "fi"))
+    return open_analysis(here, "tiny", resamples=200)
+
+
+def zero_shot(analysis: Analysis, condition: str, target: str) -> list[Record]:
+    place = (condition, target)
+    return [record for record in analysis.phase("zero-shot") if (record.run.condition, record.run.target) == place]
+
+
+def test_scores_are_means_over_languages_and_seeds(analysis):
+    found = average_scores(analysis)
+    assert [(each.condition, each.target) for each in found] == [(name, to) for name in CONDITIONS for to in TARGETS]
+    for each in found:
+        records = zero_shot(analysis, each.condition, each.target)
+        own = [record.metrics[code]["score"] for record in records for code in ("de", "sw", "fi")]
+        assert each.score == pytest.approx(mean(own))
+        assert (each.languages, each.seeds, each.learned, each.language) == (3, len(records), True, None)
+
+
+def test_scores_by_language_are_means_over_seeds(analysis):
+    found = {(each.condition, each.target, each.language): each for each in average_scores(analysis, by_language=True)}
+    assert [key[2] for key in found if key[:2] == ("nli", "intent")] == ["de", "en", "fi", "sw"]
+    assert [key[2] for key in found if key[:2] == ("nli", "ui-retrieval")] == ["de", "fi", "sw"]
+    own = [record.metrics["sw"]["score"] for record in zero_shot(analysis, "nli", "slots")]
+    assert found["nli", "slots", "sw"].score == pytest.approx(mean(own))
+    assert found["nli", "slots", "sw"].seeds == 2
+
+
+def test_a_difference_to_the_baseline_is_the_gain_of_the_pages(analysis):
+    gains = estimate_gains(analysis.replicates, analysis.failed)
+    own = gains[gains["condition"] == "nli"]
+    *by_target, whole = compare_conditions(analysis, "nli", "none")
+    assert [each.target for each in by_target] == list(own["target"]) == TARGETS
+    for each, row in zip(by_target, own.itertuples(), strict=True):
+        assert (each.difference, each.low, each.high, each.p) == (row.gain, row.low, row.high, row.p)
+        assert (each.first, each.second) == (row.score, row.baseline_score)
+        assert (each.targets, each.languages, each.seeds, each.learned) == (1, row.languages, row.seeds, row.learned)
+    averaged = average_gains(analysis.learned).set_index("condition").loc["nli"]
+    assert (whole.target, whole.first, whole.second, whole.targets, whole.languages) == (None, None, None, 3, 3)
+    assert (whole.difference, whole.low, whole.high, whole.p) == tuple(averaged[["gain", "low", "high", "p"]])
+
+
+def test_the_other_way_round_has_the_other_sign(analysis):
+    there, back = (compare_conditions(analysis, *pair, "intent") for pair in (("nli", "slots"), ("slots", "nli")))
+    assert [each.target for each in there] == ["intent"]
+    assert (there[0].difference, there[0].low) == pytest.approx((-back[0].difference, -back[0].high))
+
+
+def test_what_was_not_learned_is_marked_and_in_no_mean(analysis):
+    records = [at_chance(each) if each.run.slug == "target-nli.slots-s2" else each for each in analysis.records]
+    other = replace(analysis, records=tuple(records))
+    marks = {(each.condition, each.target): each.learned for each in average_scores(other)}
+    assert [place for place, learned in marks.items() if not learned] == [("nli", "slots")]
+    *by_target, whole = compare_conditions(other, "nli", "none")
+    assert [(each.target, each.learned) for each in by_target] == [
+        ("intent", True), ("slots", False), ("ui-retrieval", True),
+    ]  # fmt: skip
+    assert whole.targets == 2
+
+
+def at_chance(record: Record) -> Record:
+    return record.model_copy(update={"metrics": {"en": {"score": 0.0, "n": 200.0}}})
+
+
+def test_what_cannot_be_compared_is_said(analysis):
+    with pytest.raises(UnknownName, match="unknown condition with zero-shot records of study 'tiny' 'nil'.*'nli'"):
+        compare_conditions(analysis, "none", "nil")
+    with pytest.raises(UnknownName, match="unknown target that both 'none' and 'nli' were tested on 'intnet'"):
+        compare_conditions(analysis, "none", "nli", "intnet")
+    with pytest.raises(StiltsError, match="both conditions are 'nli'; name two different ones"):
+        compare_conditions(analysis, "nli", "nli")
