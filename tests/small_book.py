@@ -40,7 +40,7 @@ TABLE = (
 
 def write_book(folder: Path) -> None:
     """Lay out a book in an empty folder: what the repository holds, and a page for each notebook it names."""
-    for name in ("_config.yml", "_toc.yml", "index.md", "CITATION.cff"):
+    for name in ("_config.yml", "_toc.yml", "index.md", "CITATION.cff", "CHANGELOG.md"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "book", folder / "book")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")

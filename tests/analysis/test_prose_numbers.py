@@ -99,7 +99,7 @@ SENTENCES = [
     ("README.md", "targets, {} seeds;", lambda: in_words(len(study("paper").seeds))),
     ("README.md", "`order-pilot`, ... | rows of XTREME, {} seed |", lambda: in_words(seeds("order-pilot"))),
     ("README.md", "the pocket benchmark, {} seeds |", lambda: in_words(seeds("order-full"))),
-    ("book/method.md", "moves all layers at a peak rate of {}, where", lambda: rate("pocket-full", "intermediate")),
+    ("book/method.md", "six highest layers at a peak rate of {}, where", lambda: rate("pocket-full", "intermediate")),
     ("book/method.md", "- {} seeds in the pocket studies,", lambda: in_words(seeds("pocket-full")).capitalize()),
     ("book/method.md", "pocket studies, {} in the pilot", lambda: in_words(seeds("pilot"))),
     ("book/pilot.md", "{:,} examples of an intermediate task,", lambda: most("pilot", "intermediate", "examples")),
