@@ -153,7 +153,7 @@ def answer(
     tests : mapping
         The question's tests by id, of which the study file names those that are run.
     text : str
-        What goes before the answers of the tests in the paragraph of `Learned`; "" where nothing can be said.
+        What goes before the effect of the headline test in the paragraph of `Learned`; "" where nothing can be said.
     obstacle : str
         Why none of the tests can say anything, a clause; "" where they can.
     level : Level, optional
@@ -169,8 +169,11 @@ def answer(
     found = table[table["test"] == headline]
     verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
     reason = next(iter(found["reason"]), NO_HEADLINE)
-    said = " ".join(filter(None, [text, sentences.paragraph(table)]))
-    recorded = section.analysis.recorded
+    shared = sentences.shared_obstacle(table)
+    about = [text, f"None of the {len(table)} tests could be made: {shared}." if shared else ""]
+    if chosen.hypothesis and not shared:
+        about.append(sentences.headline(table, headline))
+    said, recorded = " ".join(filter(None, about)), section.analysis.recorded
     learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)
 

@@ -32,16 +32,13 @@ def shared_obstacle(table: pd.DataFrame) -> str:
     return ""
 
 
-def paragraph(table: pd.DataFrame) -> str:
-    """Say the same in a paragraph: of each test its hypothesis, verdict, effect and the verdict's reason."""
-    if reason := shared_obstacle(table):
-        return f"None of the {len(table)} tests could be made: {reason}."
-    return " ".join(f"{plain(row['hypothesis'])} {_short(row)}" for row in table.to_dict("records"))
-
-
-def _short(row: Mapping[str, Any]) -> str:
-    effect = "" if np.isnan(row["estimate"]) else f"{_corrected(row)}; "
-    return f"{row['verdict'].capitalize()}: {effect}{row['reason']}."
+def headline(table: pd.DataFrame, test: str) -> str:
+    """Say of one row of `verdicts` its effect, why its verdict, and which effect the design could have seen."""
+    row = table.set_index("test").loc[test]
+    if np.isnan(row["estimate"]):
+        return f"That test could not be made: {row['reason']}."
+    seen = "" if np.isnan(row["detectable"]) else f"; it would have found {row['detectable']:.1f} in four of five tries"
+    return f"That test: {_effect(row)} ({row['reason']}){seen}."
 
 
 def _answer(row: Mapping[str, Any]) -> str:
