@@ -13,7 +13,7 @@ from stilts.analysis import claims
 from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.contrasts import average_weights, weigh_gain
-from stilts.analysis.effects import GAIN, estimate_contrast
+from stilts.analysis.effects import GAIN, average_gains, estimate_contrast
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.verdicts import Verdict
 from stilts.analysis.wording import count, join_words, signed, title_condition, title_task
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NOTHING_RECORDED = "Nothing is recorded yet that this could be said of."
 
-CHANGES = {1: "gains", 0: "does not clearly change", -1: "loses"}
+GAINS, LOSES, HARDLY, UNCLEAR = "gains", "loses", "hardly changes", "does not clearly change"
 
 SHORT_CLAIMS: Mapping[str, str] = {
     "C1": "Questions, inference and continuations each help widely",
@@ -71,33 +71,36 @@ def describe_average(found: Evidence, setting: str) -> str:
     if singles.empty:
         return NOTHING_RECORDED
     number = len(singles)
-    up, down = ((singles["survives_holm"] & (sign * singles["gain"] > 0)).sum() for sign in (1, -1))
+    clear = singles[singles["survives_holm"]]
+    up, down = ([_title(found, name) for name in clear[sign * clear["gain"] > 0]["condition"]] for sign in (1, -1))
     seeds = int(table["seeds"].max())
-    said = _say_helped(int(up), int(down), number) if seeds > 1 else "one seed was run, which says nothing of another"
+    said = _say_helped(up, down, number) if seeds > 1 else "one seed was run, which says nothing of another"
     lowest, highest = (singles.loc[getattr(singles["gain"], end)()] for end in ("idxmin", "idxmax"))
     span = (
         f"the means lie between {signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
         f"{signed(highest['gain'])} points ({_title(found, highest['condition'])})"
     )
-    together = [f"all tasks together {_effect(row)}" for row in _rows(table[table["condition"] == MULTI])]
+    every = average_gains(found.replicates)
+    together = [
+        f"all tasks together, over all {row['targets']} targets, {_effect(row)}"
+        for row in every[every["condition"] == MULTI].to_dict("records")
+    ]
     languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
     reach = f"{count(languages, 'language')} besides English, {count(seeds, 'seed')}"
     return f"**{setting} ({reach}), {said}**: {'; '.join([span, *together])}."
 
 
-def _say_helped(up: int, down: int, number: int) -> str:
-    tasks, others = "English intermediate task", "other target tasks on average"
+def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
+    tasks, others = f"of {number} English intermediate tasks", "other target tasks on average"
+    helped = f"{join_words(up)} {'helps' if len(up) == 1 else 'help'} {others}"
+    harmed = f"{join_words(down)} {'harms' if len(down) == 1 else 'harm'}"
     if up and down:
-        return f"of {number} {tasks}s, {up} help {others} and {down} harm them"
+        return f"{tasks}, {helped}, and {harmed} them"
     if up:
-        return f"{_share(up, number)} {tasks}s help {others}"
+        return f"{tasks}, {helped}"
     if down:
-        return f"no {tasks} helps {others}, and {down} of {number} {'harms' if down == 1 else 'harm'} them"
-    return f"none of {number} {tasks}s clearly changes {others}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"all {whole}" if part == whole else f"{part} of {whole}"
+        return f"{tasks}, none helps {others}, and {harmed} them"
+    return f"{tasks}, none clearly changes {others}"
 
 
 def describe_same_kind(found: Evidence) -> str:
@@ -106,10 +109,13 @@ def describe_same_kind(found: Evidence) -> str:
     if not claim.parts:
         return NOTHING_RECORDED
     effect = claim.parts[0].effect
-    said = "help" if effect.low > 0 else "harm" if effect.high < 0 else "do not clearly help"
+    verb = "help" if effect.low > 0 else "harm" if effect.high < 0 else ""
+    sure = claim.verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED)
+    said = verb if sure else f"seem to {verb}" if verb else "do not clearly help"
+    doubt = ", an interval that the ledger's correction would widen beyond zero" if verb and not sure else ""
     return (
         f"**More English examples of the target's own kind {said}**: {_effect(effect.row('gain'))}, "
-        f"{claim.parts[0].text}. That is more data, not transfer between tasks."
+        f"{claim.parts[0].text}{doubt}. That is more data, not transfer between tasks."
     )
 
 
@@ -120,13 +126,11 @@ def describe_retrieval(found: Evidence) -> str:
     if len(gains) < 2:
         return NOTHING_RECORDED
     middle, last = claims.find_published_layer(len(gains)), max(gains)
-    one, other = _side(gains[middle]), _side(gains[last])
+    one, other = _change(gains[middle]), _change(gains[last])
     said = (
-        f"Retrieval {CHANGES[one]} in the middle of the encoder and {CHANGES[other]} at its end"
+        f"Retrieval {one} in the middle of the encoder and {other} at its end"
         if one != other
-        else f"Retrieval {CHANGES[one]}, neither in the middle of the encoder nor at its end"
-        if not one
-        else f"Retrieval {CHANGES[one]}, in the middle of the encoder and at its end"
+        else f"Retrieval {one}, in the middle of the encoder as at its end"
     )
     before, after = (_effect(gains[layer].row("gain")) for layer in (middle, last))
     return (
@@ -135,8 +139,10 @@ def describe_retrieval(found: Evidence) -> str:
     )
 
 
-def _side(effect: Estimate) -> int:
-    return int(effect.low > 0) - int(effect.high < 0)
+def _change(effect: Estimate) -> str:
+    if max(abs(effect.low), abs(effect.high)) < claims.LARGE:
+        return HARDLY
+    return GAINS if effect.low > 0 else LOSES if effect.high < 0 else UNCLEAR
 
 
 def describe_questions(answers: Sequence["Answer"]) -> str:
@@ -160,10 +166,6 @@ def describe_questions(answers: Sequence["Answer"]) -> str:
 
 def _effect(row: Mapping) -> str:
     return f"{signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])})"
-
-
-def _rows(table: pd.DataFrame) -> list[dict]:
-    return table.to_dict("records")
 
 
 def _title(found: Evidence, condition: str) -> str:

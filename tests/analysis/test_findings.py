@@ -22,11 +22,11 @@ def evidence(effects, gains=None, **more):
 @pytest.mark.parametrize(
     "effects, said",
     [
-        ({"nli": 0.15, "qa": 0.2}, "all 2 English intermediate tasks help other target tasks on average"),
-        ({"nli": 0.15}, "1 of 2 English intermediate tasks help other target tasks on average"),
-        ({"nli": -0.15}, "no English intermediate task helps other target tasks on average, and 1 of 2 harms them"),
-        ({"nli": -0.15, "qa": -0.15}, "helps other target tasks on average, and 2 of 2 harm them"),
-        ({"nli": -0.15, "qa": 0.15}, "of 2 English intermediate tasks, 1 help other target tasks on average and 1 "),
+        ({"nli": 0.15, "qa": 0.2}, "of 2 English intermediate tasks, Inference and Questions help other target tasks"),
+        ({"nli": 0.15}, "of 2 English intermediate tasks, Inference helps other target tasks on average**"),
+        ({"nli": -0.15}, "none helps other target tasks on average, and Inference harms them**"),
+        ({"nli": -0.15, "qa": -0.15}, "helps other target tasks on average, and Inference and Questions harm them"),
+        ({"nli": -0.15, "qa": 0.15}, "Questions helps other target tasks on average, and Inference harms them"),
     ],
 )
 def test_the_average_is_said_as_it_came_out(effects, said):
@@ -43,7 +43,7 @@ def test_the_average_leaves_out_targets_of_the_same_kind():
     text = findings.describe_average(evidence({"qa": -0.2, "nli": 0.2, "multi": 0.1}), "Here")
     assert " points (Inference)" in text
     assert "(Questions) and +" in text
-    assert "all tasks together +" in text
+    assert "all tasks together, over all 5 targets, +" in text
 
 
 def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
@@ -68,14 +68,20 @@ def test_the_same_kind_is_said_as_it_came_out(effect, said):
     "gains, said",
     [
         ({7: 20.0, 12: -20.0}, "gains in the middle of the encoder and loses at its end**: after layer 7 of 12"),
-        ({7: 20.0, 12: 20.0}, "gains, in the middle of the encoder and at its end**"),
-        ({7: 0.0, 12: -20.0}, "does not clearly change in the middle of the encoder and loses at its end**"),
-        ({}, "does not clearly change, neither in the middle of the encoder nor at its end**"),
+        ({7: 20.0, 12: 20.0}, "gains, in the middle of the encoder as at its end**"),
     ],
 )
 def test_retrieval_is_said_by_layer(gains, said):
     found = evidence({}, {name: gains for name in ("nli", "qa", "multi")})
     assert findings.describe_retrieval(found).startswith(f"**Retrieval {said}")
+
+
+@pytest.mark.parametrize(
+    "low, high, said",
+    [(0.5, 1.5, "hardly changes"), (0.5, 2.5, "gains"), (-9.0, -0.1, "loses"), (-3.0, 1.0, "does not clearly change")],
+)
+def test_a_change_is_named_by_its_interval(low, high, said):
+    assert findings._change(Estimate((low + high) / 2, low, high, 0.5)) == said
 
 
 def answered(hypothesis, verdict):
