@@ -218,7 +218,7 @@ def test_gains_are_over_the_baseline_of_the_same_phase_2_in_shared_languages():
 
 def test_conditions_are_the_study_files():
     here = Checkout(ROOT)
-    for name, full in {"adapters-full": "pocket-full", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
+    for name, full in {"adapters-full": "pocket-untuned", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
         study, other = here.study(name), here.study(full)
         found = conditions_of(study) | {key: of for key, of in conditions_of(other).items() if of[0] == FULL}
         assert found["none"], found["none-fresh"] == ((FULL, None), ("fresh", None))
@@ -226,9 +226,9 @@ def test_conditions_are_the_study_files():
         assert {(FULL, task) for task in tasks} <= set(found.values())
         assert {(scheme, task) for scheme in SCHEMES for task in tasks} <= set(found.values())
         assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
-        assert study.question.beside == ("pocket-full" if name == "adapters-full" else None)
+        assert study.question.beside == ("pocket-untuned" if name == "adapters-full" else None)
         assert "multi" not in found
-    check_comparable(here.study("adapters-full"), here.study("pocket-full"))
+    check_comparable(here.study("adapters-full"), here.study("pocket-untuned"))
     with pytest.raises(StiltsError, match="'adapters-full' and 'pocket' differ in seeds"):
         check_comparable(here.study("adapters-full"), here.study("pocket"))
 
