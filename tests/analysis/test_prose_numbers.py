@@ -7,6 +7,9 @@ import nbformat
 import pandas as pd
 import pytest
 
+from stilts.analysis import findings
+from stilts.analysis.claims import gather_evidence
+from stilts.analysis.opened import open_study
 from stilts.analysis.origins import find_recorded_studies
 from stilts.analysis.sizes import show_sizes, tabulate_sizes
 from stilts.study.settings import Condition, Study
@@ -126,6 +129,15 @@ SENTENCES = [
 @pytest.mark.parametrize("place, sentence, value", SENTENCES, ids=[f"{place}-{text}" for place, text, _ in SENTENCES])
 def test_a_typed_number_is_that_of_the_records_or_of_the_study_file(place, sentence, value):
     assert sentence.format(value()) in words(place)
+
+
+def test_the_readme_says_what_the_landing_page_says():
+    pocket, xtreme = (gather_evidence(open_study(HERE, name, 2000, 0)) for name in ("pocket-full", "pilot"))
+    for sentence in (
+        findings.describe_average(pocket, "On short commands and messages"), findings.describe_same_kind(pocket),
+        findings.describe_retrieval(pocket), findings.describe_average(xtreme, "On rows of XTREME"),
+    ):  # fmt: skip
+        assert sentence in words("README.md")
 
 
 def test_nothing_was_selected_where_the_book_says_so():
