@@ -182,7 +182,8 @@ def describe_data(root: Path) -> list[DataFile]:
         If a column has no description or a file no title, with a line for each.
     """
     reader = _Reader(root / BOOK_FOLDER)
-    files = [reader.read(path) for path in sorted((root / BOOK_FOLDER).glob("*.csv"))]
+    paths = sorted((root / BOOK_FOLDER).glob("*.csv"), key=lambda path: path.stem)
+    files = [reader.read(path) for path in paths]
     if reader.problems:
         raise StiltsError("\n".join(reader.problems))
     return files
