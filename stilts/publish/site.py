@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from stilts.publish import data_dictionary
 from stilts.publish.citation import FILE as CITATION
 from stilts.publish.downloads import BOOK_FOLDER, RUNS_FOLDER, copy_downloads, list_downloads
 from stilts.study.errors import StiltsError, reasons
@@ -137,7 +138,8 @@ def build(root: Path) -> Path:
     Raises
     ------
     StiltsError
-        If a page of `_toc.yml` is missing, Jupyter Book warns or fails, or it did not write a page.
+        If a page of `_toc.yml` is missing, a column of a data file has no description, Jupyter Book warns or fails, or
+        it did not write a page.
     """
     _require_sources(root)
     html, state = root / "_build" / "html", root / "_build" / "state.json"
@@ -146,6 +148,7 @@ def build(root: Path) -> Path:
     if known and (known.settings, known.pages) == digests and not _changed_files(html, known.files):
         log.info("book: nothing changed since it was built")
         return html
+    package = data_dictionary.make_package(root)  # before the book is built, which takes minutes
     state.unlink(missing_ok=True)
     if known is None or known.settings != digests[0] or _changed_files(html, known.files):
         # Sphinx would keep pages that left the table of contents, outdated side bars, and files that others changed.
@@ -153,6 +156,7 @@ def build(root: Path) -> Path:
     _run_jupyter_book(root)
     with _said():
         copy_downloads(root, html)
+        data_dictionary.write_package(package, html)
     if missing := [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]:
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
     files = _checksums(html, (path for path in html.rglob("*") if path.is_file()))
@@ -220,7 +224,8 @@ def _complaints(output: str) -> str:
 
 
 def _settings_digest(root: Path) -> str:
-    files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + [Path(__file__).with_name("sphinxext.py")]
+    own = [Path(__file__).with_name("sphinxext.py"), Path(data_dictionary.__file__), data_dictionary.TABLE]
+    files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + own
     state = git_state(root)  # every page states it
     return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files), [state.commit, state.dirty]])
 

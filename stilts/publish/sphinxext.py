@@ -3,11 +3,12 @@
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
 commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts,
-style and data.
+style and data. The directive `data-dictionary` shows what the site's data files hold.
 """
 
 import re
 import shutil
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 from stilts.publish.citation import describe_version, read_citation
+from stilts.publish.data_dictionary import PACKAGE, DataFile, describe_data
 from stilts.publish.inline_svg import inline_svg
 from stilts.study.provenance import git_state
 
@@ -108,6 +111,42 @@ def _links(targets: dict[str, str]) -> nodes.inline:
     return line
 
 
+class DataDictionary(SphinxDirective):
+    """What the site's data files hold: for each file its title, and a table of its columns."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a link to the package's descriptor, and the files in the order of their names."""
+        self.env.note_reread()  # a data file may be new
+        up = "../" * self.env.docname.count("/")
+        descriptor = nodes.paragraph("", "The descriptor of all files: ", _link(PACKAGE, up + PACKAGE), nodes.Text("."))
+        return [descriptor, *(_describe(file, up) for file in describe_data(Path(self.env.srcdir)))]
+
+
+def _describe(file: DataFile, up: str) -> nodes.container:
+    head = nodes.paragraph("", "", nodes.strong("", "", _link(f"{file.name}.csv", up + file.address)))
+    head += nodes.Text(f" {file.title}.")
+    heads = [nodes.Text(text) for text in ("column", "type", "what it holds")]
+    rows = [
+        (nodes.literal("", each.name), nodes.Text(each.type), nodes.Text(each.description)) for each in file.columns
+    ]
+    return nodes.container("", head, _table(heads, rows), ids=[f"data-{file.name}"])
+
+
+def _link(text: str, address: str) -> nodes.reference:
+    return nodes.reference("", text, refuri=address)
+
+
+def _table(heads: Sequence[nodes.Node], rows: Sequence[Sequence[nodes.Node]]) -> nodes.table:
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
+    group += nodes.thead("", _row(heads))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group, classes=["colwidths-auto"])
+
+
+def _row(cells: Sequence[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+
+
 def visit_table_figure(self: HTML5Translator, node: table_figure) -> None:
     """Open the figure element."""
     self.body.append(self.starttag(node, "figure", CLASS="table-figure"))
@@ -159,6 +198,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
     app.add_post_transform(InlineFigures)
+    app.add_directive("data-dictionary", DataDictionary)
     app.connect("html-page-context", add_footer)
     app.connect("html-page-context", add_explorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,6 +24,7 @@ from stilts.analysis.effects import average_gains, average_language_gains
 from stilts.analysis.gain_tables import estimate_study_gains, keep_condition, keep_well_covered, tabulate_retrieval
 from stilts.analysis.opened import find_records, open_analysis, open_if_recorded, open_study
 from stilts.analysis.verdicts import Verdict
+from stilts.publish.data_dictionary import describe_data
 from stilts.publish.tables import show
 from stilts.sources.pocket.source import task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
@@ -180,6 +181,11 @@ def test_each_figure_and_table_stands_with_its_data(pages, root):
             kind, _, stem = name.partition("-")
             assert (root / "runs" / "book" / f"{stem}.csv").exists(), name
             assert kind == "tab" or (root / "runs" / "book" / f"{stem}.svg").exists(), name
+
+
+def test_every_column_of_every_table_is_described(pages, root):
+    written = sorted(path.stem for path in (root / "runs" / "book").glob("*.csv"))
+    assert [file.name for file in describe_data(root)] == written  # it names file and column if one is not described
 
 
 def test_names_are_unique_over_all_pages(pages):
