@@ -133,6 +133,13 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".switch").forEach(prepareSwitch);
+    // All of a page lies in landmarks; the theme's side bar is none.
+    document.querySelectorAll(".bd-sidebar-primary").forEach((bar) => {
+      bar.setAttribute("role", "navigation");
+      bar.setAttribute("aria-label", "Book");
+    });
+    // The mode's button has a text that changes; its name must hold it.
+    document.querySelectorAll("button.theme-switch-button").forEach((button) => button.removeAttribute("aria-label"));
     document.querySelectorAll("table.sortable, .cell_output table.dataframe").forEach(prepare);
     document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
   });

@@ -113,7 +113,7 @@
     }
 
     focus(part) {
-      const heading = this.parts[part].querySelector("h3");
+      const heading = this.parts[part].querySelector("h2");
       heading.focus({ preventScroll: true });
       heading.scrollIntoView({ block: "start" });
     }
@@ -313,7 +313,7 @@
 
     // A key is what an element that has the focus is found by when its part is drawn again.
     title(part, text) {
-      return make("h3", { tabindex: -1, key: `title ${part}` }, text);
+      return make("h2", { tabindex: -1, key: `title ${part}` }, text);
     }
 
     select(label, name, options, value, extra = {}, key = name) {
@@ -503,7 +503,7 @@
         key: `cell ${target} ${condition}`,
         tabindex: current ? 0 : -1,
         "data-tip": text,
-        "aria-label": text,
+        "aria-description": text,
         "aria-current": current && "true",
         mix: `${found ? Math.min(1, Math.abs(found.value) / top) * 55 : 0}%`,
         onclick: () => this.choose({ target, condition, language: "", table: "languages" }, "dots"),

@@ -178,6 +178,22 @@ def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'
 
 
+MISNAMED = {
+    # A fold is named by its own text, "Show the code".
+    ' aria-label="Toggle hidden content"': "",
+    # The first is deprecated, the second promises items that the list of references does not have.
+    ' role="doc-biblioentry"': "",
+    ' role="list" class="citation-list"': ' class="citation-list"',
+}
+"""Attributes that the page's makers write and that mislead screen readers -> what stands in their place."""
+
+
+def mend_names(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
+    """Mend the names and roles of a page's elements."""
+    for wrong, right in MISNAMED.items():
+        context["body"] = context.get("body", "").replace(wrong, right)
+
+
 def add_explorer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: Any) -> None:
     """Load the explorer's scripts and style on the page that has one, and copy its data beside the page."""
     found = re.search(r'class="explorer" data-folder="([\w-]+)"', context.get("body", ""))
@@ -200,5 +216,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(InlineFigures)
     app.add_directive("data-dictionary", DataDictionary)
     app.connect("html-page-context", add_footer)
+    app.connect("html-page-context", mend_names)
     app.connect("html-page-context", add_explorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

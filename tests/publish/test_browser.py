@@ -4,10 +4,14 @@ import pytest
 from browsing import PHONE, WIDE, complaints, contrast, find, needs_browser, open_page, texts
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from selenium_axe_python import Axe
 
 from stilts.publish.site import list_toc_pages
 
 RESULTS = "runs/book/provenance"
+
+# Colours are those at the end of a transition.
+STILL = "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>')"
 
 pytestmark = needs_browser
 
@@ -88,6 +92,19 @@ def test_the_book_can_be_read_in_the_dark(browser, book):
         )
         modes.add((mode, contrast(ground, ink) > 7))
     assert modes == {("light", True), ("dark", True)}
+
+
+def test_axe_finds_nothing_on_any_page_in_either_mode(browser, book):
+    axe, found, basis = Axe(browser), {}, {"resultTypes": ["violations"], "preload": 0}
+    for page in [*list_toc_pages(book), "search", "genindex"]:
+        open_page(browser, book, f"{page}.html")
+        browser.execute_script(STILL)
+        axe.inject()
+        for mode, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):  # the rest is the same in both
+            browser.execute_script("document.documentElement.dataset.theme = arguments[0]", mode)
+            for violation in axe.run(options=basis | options)["violations"]:
+                found[page, mode, violation["id"]] = [node["target"] for node in violation["nodes"]][:3]
+    assert found == {}
 
 
 def test_a_switch_shows_one_study_and_follows_an_address(browser, book):

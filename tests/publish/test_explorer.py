@@ -302,7 +302,7 @@ def test_choosing_changes_what_is_shown(page):
     choose(page, "study", "shared")
     choose(page, "target", "tydiqa")
     choose(page, "condition", "squad")
-    assert texts(page, ".dots h3") == ["Questions (SQuAD) \u2192 Questions (TyDi QA), by language"]
+    assert texts(page, ".dots h2") == ["Questions (SQuAD) \u2192 Questions (TyDi QA), by language"]
     choose(page, "family", "Uralic")
     assert texts(page, ".dots .name") == ["Finnish", "English"] or texts(page, ".dots .name") == ["English", "Finnish"]
 
@@ -313,7 +313,7 @@ def test_a_target_that_was_not_learned_is_pale_on_the_page(page):
     assert [head.split("\n")[0] for head in marked] == ["Paraphrases \u2020"]
     pale = page.find_elements(By.CSS_SELECTOR, ".matrix button.pale")
     assert {cell.get_attribute("data-key").split()[1] for cell in pale} == {NOT_LEARNED}
-    assert "command-para was not learned" in pale[0].get_attribute("aria-label")
+    assert "command-para was not learned" in pale[0].get_attribute("aria-description")
     table = copy_table(page)
     assert set(table[table["learned"] == "no"]["target"]) == {NOT_LEARNED}
 
@@ -321,16 +321,16 @@ def test_a_target_that_was_not_learned_is_pale_on_the_page(page):
 @needs_browser
 def test_a_cell_leads_to_its_languages_and_a_language_to_its_predictions(page):
     click(page, "cell command-qa multi")
-    assert texts(page, ".dots h3") == ["All tasks \u2192 Questions, by language"]
+    assert texts(page, ".dots h2") == ["All tasks \u2192 Questions, by language"]
     assert page.switch_to.active_element.text == "All tasks \u2192 Questions, by language"
     assert len(texts(page, ".dots .name")) == len(LANGUAGES)
     click(page, "dot fi")
-    assert texts(page, ".examples h3") == ["Predictions in Finnish: Questions"]
+    assert texts(page, ".examples h2") == ["Predictions in Finnish: Questions"]
     assert texts(page, ".examples thead th") == ["Example", "No intermediate task", "All tasks"]
     assert len(page.find_elements(By.CSS_SELECTOR, ".examples tbody tr")) == EXAMPLES
     assert {cell.split("\n")[0] for cell in texts(page, ".examples td")} == {"right", "wrong"}
     page.back()
-    WebDriverWait(page, 10).until(lambda driver: texts(driver, ".examples h3") == ["Predictions"])
+    WebDriverWait(page, 10).until(lambda driver: texts(driver, ".examples h2") == ["Predictions"])
 
 
 @needs_browser
@@ -352,7 +352,7 @@ def test_hover_and_focus_tell_what_a_cell_rests_on(page):
     cell = find(page, "[data-key='cell intent nli']")
     page.execute_script("arguments[0].focus()", cell)
     tip = texts(page, ".explorer .tip")
-    assert tip == [cell.get_attribute("aria-label")]
+    assert tip == [cell.get_attribute("aria-description")]
     assert tip[0].startswith("Inference \u2192 Intents: ")
     assert tip[0].endswith(f"; 7 languages of up to {EXAMPLES} examples, 3 seeds")
     cell.send_keys(Keys.ESCAPE)
@@ -383,7 +383,7 @@ def test_the_address_keeps_what_was_chosen(page, book):
 
 
 def shown(browser):
-    parts = [".matrix td", ".dots h3", ".dots .name", ".examples h3", ".rows td"]
+    parts = [".matrix td", ".dots h2", ".dots .name", ".examples h2", ".rows td"]
     return [texts(browser, f".explorer {part}") for part in parts]
 
 
