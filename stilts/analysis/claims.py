@@ -292,7 +292,8 @@ def _lost(found: Evidence, target: str) -> str:
     return found.failed.get((BASELINE, target)) or f"no records of `{target}` to compare"
 
 
-def _mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
+def mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
+    """Return a condition's gain over no intermediate task, mean over targets."""
     return estimate_contrast(found.replicates, average_weights(weigh_gain(condition), targets), level)
 
 
@@ -302,7 +303,7 @@ def _large_gains(found: Evidence) -> Claim:
     missing = [name for name in published if not targets.get(name)]
     parts = tuple(
         Part(
-            f"{name}, mean gain over {count(own, 'target')}", _mean_gain(found, name, own), WIDE_GAIN, published[name],
+            f"{name}, mean gain over {count(own, 'target')}", mean_gain(found, name, own), WIDE_GAIN, published[name],
             found.no_room(WIDE_GAIN, own),
         )
         for name, own in targets.items()
@@ -327,7 +328,7 @@ def _multi_is_best(found: Evidence) -> Claim:
 
     def parts() -> Iterable[Part]:
         targets = {name: found.others(name, found.targets_of(name, MULTI)) for name in singles}
-        gains = {name: _mean_gain(found, name, own).value for name, own in targets.items() if own}
+        gains = {name: mean_gain(found, name, own).value for name, own in targets.items() if own}
         best = max(gains, key=lambda name: gains[name])
         # The best of several is partly the luckiest, so the interval has the level of all comparisons at once.
         level = 1 - (1 - LEVEL) / len(singles)
@@ -336,7 +337,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
         text, full = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", found.no_room(GAIN, own)
-        yield Part(text, _mean_gain(found, MULTI, own), GAIN, 8.7, full)
+        yield Part(text, mean_gain(found, MULTI, own), GAIN, 8.7, full)
 
     return Claim(
         "C2",
@@ -428,7 +429,7 @@ def _questions_and_inference(found: Evidence) -> Claim:
             f"{target}, mean over {count(conditions, 'condition')}", _mean_over(found, conditions, target), hypothesis,
             obstacle=full,
         )  # fmt: skip
-        effects = {name: _mean_gain(found, name, [target]) for name in conditions}
+        effects = {name: mean_gain(found, name, [target]) for name in conditions}
         middle = sorted(conditions, key=lambda name: effects[name].value)[(len(conditions) - 1) // 2]
         yield Part(f"{target}, the median condition ({middle})", effects[middle], hypothesis, obstacle=full)
 
@@ -712,5 +713,9 @@ def _set_lines(text: str) -> str:
     tested, *effects, told = text.split("\n")
     shown, (verdict, _, reason) = "<br>".join(effects), told.partition(" (")
     why = f'<p class="reason">{reason.removesuffix(")")}</p>' if reason else ""
-    looks = verdict.replace(" ", "-")
-    return f'<p><span class="verdict {looks}">{verdict}</span></p>{why}<p class="effects">{shown}</p><p>{tested}</p>'
+    return f'<p>{mark_verdict(verdict)}</p>{why}<p class="effects">{shown}</p><p>{tested}</p>'
+
+
+def mark_verdict(verdict: str) -> str:
+    """Return a verdict as HTML, in words and with the class that colours it."""
+    return f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>'

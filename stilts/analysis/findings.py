@@ -12,11 +12,10 @@ import pandas as pd
 from stilts.analysis import claims
 from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
-from stilts.analysis.contrasts import average_weights, weigh_gain
-from stilts.analysis.effects import GAIN, average_gains, estimate_contrast
+from stilts.analysis.effects import GAIN, average_gains
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, join_words, signed, title_condition, title_task
+from stilts.analysis.wording import count, format_effect, join_words, signed, title_condition, title_task
 from stilts.tasks.registry import MULTI
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def estimate_average_gains(found: Evidence) -> pd.DataFrame:
     for condition in [*list_single_tasks(found.tasks), *({MULTI} & set(found.tasks))]:
         targets = found.others(condition, found.targets_of(condition)) if condition in found.conditions else []
         if targets:
-            effect = estimate_contrast(found.replicates, average_weights(weigh_gain(condition), targets))
+            effect = claims.mean_gain(found, condition, targets)
             known = {"targets": len(targets), "seeds": effect.seeds}
             rows.append({"condition": condition} | effect.row("gain") | known)
     return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets", "seeds"]))
@@ -82,8 +81,8 @@ def describe_average(found: Evidence, setting: str) -> str:
     )
     every = average_gains(found.replicates)
     together = [
-        f"all tasks together, over all {row['targets']} targets, {_effect(row)}"
-        for row in every[every["condition"] == MULTI].to_dict("records")
+        f"all tasks together, over all {row.targets} targets, {format_effect(row.gain, row.low, row.high)}"
+        for row in every[every["condition"] == MULTI].itertuples()
     ]
     languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
     reach = f"{count(languages, 'language')} besides English, {count(seeds, 'seed')}"
@@ -114,7 +113,7 @@ def describe_same_kind(found: Evidence) -> str:
     said = verb if sure else f"seem to {verb}" if verb else "do not clearly help"
     doubt = ", an interval that the ledger's correction would widen beyond zero" if verb and not sure else ""
     return (
-        f"**More English examples of the target's own kind {said}**: {_effect(effect.row('gain'))}, "
+        f"**More English examples of the target's own kind {said}**: {_say_effect(effect)}, "
         f"{claim.parts[0].text}{doubt}. That is more data, not transfer between tasks."
     )
 
@@ -132,7 +131,7 @@ def describe_retrieval(found: Evidence) -> str:
         if one != other
         else f"Retrieval {one}, in the middle of the encoder as at its end"
     )
-    before, after = (_effect(gains[layer].row("gain")) for layer in (middle, last))
+    before, after = (_say_effect(gains[layer]) for layer in (middle, last))
     return (
         f"**{said}**: after layer {middle} of {last}, as deep as the paper's, {before}; after the last {after} "
         f"({title_task(target)}, mean over intermediate tasks)."
@@ -164,8 +163,8 @@ def describe_questions(answers: Sequence["Answer"]) -> str:
     return f"**{number} of this study's own {len(judged)} questions can be answered**: {'; '.join(answered)}."
 
 
-def _effect(row: Mapping) -> str:
-    return f"{signed(row['gain'])} points ({signed(row['low'])} to {signed(row['high'])})"
+def _say_effect(effect: Estimate) -> str:
+    return format_effect(effect.value, effect.low, effect.high)
 
 
 def _title(found: Evidence, condition: str) -> str:
@@ -205,7 +204,5 @@ def show_verdicts(table: pd.DataFrame) -> "HTML":
 
     shown = table.map(escape)
     for heading in table.columns[3:]:
-        shown[heading] = [
-            f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>' for verdict in table[heading]
-        ]
+        shown[heading] = table[heading].map(claims.mark_verdict)
     return HTML(shown.to_html(index=False, escape=False, border=0, justify="left", classes="verdicts"))

@@ -9,6 +9,7 @@ style and data. The directive `data-dictionary` shows what the site's data files
 import re
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -168,11 +169,16 @@ def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
     self.body.append("</figcaption>\n")
 
 
+@cache
+def _describe_checkout(root: Path) -> str:
+    """Return the footer's line, for which git is asked once a build and not for every page."""
+    git = git_state(root)
+    return describe_version(read_citation(root), git.commit, git.dirty)
+
+
 def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
     """Set the footer of a page."""
-    root = Path(app.confdir)
-    git = git_state(root)
-    said = escape(describe_version(read_citation(root), git.commit, git.dirty))
+    said = escape(_describe_checkout(Path(app.confdir)))
     landing = context["pathto"](app.config.root_doc).removesuffix("#")  # which it is on that page itself
     cite = f'<a href="{landing}#how-to-cite">How to cite</a>'
     context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'

@@ -239,6 +239,18 @@ def get_target(name: str, suite: str | None = None) -> Task:
     return known[name]
 
 
+def map_training(targets: Iterable[Task]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return target -> the task that it is trained as, and target -> the intermediate task whose head predicts it.
+
+    A target without training is in neither.
+    """
+    known = list(targets)
+    return (
+        {task.name: task.training_task for task in known if task.trained},
+        {task.name: task.scored_by for task in known if task.scored_by},
+    )
+
+
 def keep_suite(registry: dict[str, Task], suite: str) -> dict[str, Task]:
     """Return the tasks of a registry that belong to a suite."""
     return {name: task for name, task in registry.items() if task.suite == suite}

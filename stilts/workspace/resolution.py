@@ -23,6 +23,7 @@ from stilts.tasks.registry import (
     get_intermediate,
     get_target,
     list_measured_tasks,
+    map_training,
     resolve_conditions,
 )
 from stilts.workspace.checkout import Checkout
@@ -82,14 +83,15 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
     )
     encoders = {None: study.encoder, **study.encoders}
     places = {name: checkout.encoder_name(encoder) for name, encoder in encoders.items()}
+    trained_as, scored_by = map_training(targets)
     runs = plan_runs(
         study,
         conditions,
-        {task.name: task.training_task for task in targets if task.trained},
+        trained_as,
         source.fingerprint(make_request(study)),
         {name: encoder_fingerprint(places[name], encoder.revision) for name, encoder in encoders.items()},
         measured,
-        {task.name: task.scored_by for task in targets if task.scored_by},
+        scored_by,
     )
     runs = drop_repeated(runs)
     shapes = {encoder.name: encoder_shape(places[name]) for name, encoder in encoders.items()}

@@ -14,7 +14,7 @@ from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.study.storage import names_in
-from stilts.tasks.registry import get_target, list_measured_tasks, resolve_conditions
+from stilts.tasks.registry import get_target, list_measured_tasks, map_training, resolve_conditions
 from stilts.workspace.checkout import Checkout
 
 NOT_RESOLVED = "not-resolved"  # in place of fingerprints
@@ -70,15 +70,15 @@ def list_planned(study: Study) -> list[Run]:
     UnknownName, StiltsError
         If the study names an unknown task, or settings that do not fit.
     """
-    targets = [get_target(name, study.data.suite) for name in study.targets]
+    trained_as, scored_by = map_training(get_target(name, study.data.suite) for name in study.targets)
     runs = plan_runs(
         study,
         resolve_conditions(study),
-        {task.name: task.training_task for task in targets if task.trained},
+        trained_as,
         NOT_RESOLVED,
         dict.fromkeys((None, *study.encoders), NOT_RESOLVED),
         list_measured_tasks(study),
-        {task.name: task.scored_by for task in targets if task.scored_by},
+        scored_by,
     )
     return drop_repeated(runs)
 
