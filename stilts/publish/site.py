@@ -27,6 +27,7 @@ from stilts.workspace.starting import build_command, ended_by_signal, find_runs_
 
 log = logging.getLogger(__name__)
 
+EXTENSION = ("sphinxext.py", "citation.py", "data_dictionary.py", "inline_svg.py")  # what every page passes through
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
 LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
 
@@ -224,7 +225,7 @@ def _complaints(output: str) -> str:
 
 
 def _settings_digest(root: Path) -> str:
-    own = [Path(__file__).with_name("sphinxext.py"), Path(data_dictionary.__file__), data_dictionary.TABLE]
+    own = [*(Path(__file__).with_name(name) for name in EXTENSION), data_dictionary.TABLE]
     files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + own
     state = git_state(root)  # every page states it
     return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files), [state.commit, state.dirty]])
@@ -235,7 +236,7 @@ def _pages_digest(root: Path) -> str:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
     kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
-    kept += list_downloads(root).values()
+    kept += [*root.glob("*.md"), *list_downloads(root).values()]  # pages include the first, as the changelog
     return digest(_checksums(root, {_source(root, page) for page in list_toc_pages(root)} | set(kept)))
 
 

@@ -150,6 +150,15 @@ def test_figures_and_tables_are_numbered_apart_and_link_to_what_they_are_made_of
     rebuilds_what_was_deleted(tiny, html)
 
 
+def test_a_file_that_a_page_includes_from_the_root_is_part_of_the_page(tiny):
+    (tiny / "CHANGELOG.md").write_text("Before.\n")
+    (tiny / "other.md").write_text("# Other\n\n```{include} CHANGELOG.md\n```\n")
+    html = build(tiny)
+    (tiny / "CHANGELOG.md").write_text("After.\n")
+    build(tiny)
+    assert "After." in (html / "other.html").read_text()
+
+
 def test_data_studies_and_notebooks_have_addresses_that_stay(tiny):
     (tiny / "studies").mkdir()
     (tiny / "studies" / "pocket.yml").write_text("name: pocket\n")
