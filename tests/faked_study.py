@@ -108,7 +108,7 @@ def write(store: Store, study: Study, languages=LANGUAGES, examples: int = 30) -
     """Write a record for every run of a study whose data and encoders are nowhere."""
     targets = [get_target(name, study.data.suite) for name in study.targets]
     trained = {task.name: task.training_task for task in targets if task.trained}
-    conditions = [resolve_condition(entry, study.data.suite) for entry in study.intermediates]
+    conditions = [resolve_condition(entry, study.data) for entry in study.intermediates]
     encoders = dict.fromkeys((None, *study.encoders), "some-encoder")
     for run in drop_repeated(plan_runs(study, conditions, trained, "some-data", encoders, list_measured_tasks(study))):
         _write(store, run, study.name, languages, examples)

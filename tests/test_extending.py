@@ -16,6 +16,7 @@ from stilts.sources.suite import Request, read_manifest
 from stilts.sources.xtreme import Suite
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.study.errors import StiltsError
+from stilts.study.settings import DataSettings
 from stilts.tasks.formats import FORMATS
 from stilts.tasks.registry import INTERMEDIATES, resolve_condition
 from stilts.workspace.notebooks.execution import read_parameters
@@ -66,8 +67,8 @@ def test_a_data_set_of_the_hub_is_a_task_in_under_twenty_lines(registered, tmp_p
         ("a 0", "validation 0", 0), ("a 1", "validation 1", 1), ("a 2", "validation 2", 1),
     ]  # fmt: skip
     assert rows.features["label"].names == ["entailment", "not_entailment"]
-    assert resolve_condition("rte", "xtreme").tasks == ("rte",)
-    assert "rte" not in resolve_condition("multi", "xtreme").tasks
+    assert resolve_condition("rte", DataSettings(suite="xtreme")).tasks == ("rte",)
+    assert "rte" not in resolve_condition("multi", DataSettings(suite="xtreme")).tasks
 
 
 def test_rows_with_other_labels_are_refused(registered, tmp_path):

@@ -28,6 +28,22 @@ SAME: Mapping[str, tuple[str, ...]] = {
     "squad2": ("xquad", "mlqa"),
 }  # fmt: skip
 
+@dataclass(frozen=True)
+class Kind:
+    """What a task asks, and of which texts."""
+
+    asks: str
+    domain: str
+
+
+# Tasks of which some ask the same of other texts, and some something else of the same texts.
+KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("nli", "command-nli"), Kind("inference", "commands")),
+    **dict.fromkeys(("para", "command-para"), Kind("paraphrase", "commands")),
+    **dict.fromkeys(("mnli", "xnli"), Kind("inference", "written sentences")),
+    **dict.fromkeys(("qqp", "paws-x"), Kind("paraphrase", "written sentences")),
+}
+
 Tasks = Mapping[str, tuple[str, ...]]
 """Condition -> its intermediate tasks, as in `Analysis.conditions`."""
 

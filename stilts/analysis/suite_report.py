@@ -89,6 +89,7 @@ def describe_tasks(manifest: Manifest) -> str:
 def _registry(manifest: Manifest, registry: Mapping[str, Task]) -> dict[str, Task]:
     """Return the tasks of a suite that have rows of their own."""
     known = keep_suite(registry, manifest.get("suite", "pocket"))
+    known |= {name: registry[name] for name in manifest.get("borrowed", []) if name in registry}
     return {name: task for name, task in known.items() if task.rows_of is None}
 
 

@@ -145,6 +145,19 @@ POCKET_CARD = Card(
 )
 
 
+class Contents(NamedTuple):
+    """What a source writes as a suite; see `write_suite` for the parts."""
+
+    about: dict[str, Any]
+    tables: Iterable[Table]
+    summary: Callable[[], Mapping[str, Any]]
+    card: Card = POCKET_CARD
+
+    def write(self, folder: Path, report: Report | None = None) -> Path:
+        """Write the suite, or reuse an existing complete one, see `write_suite`."""
+        return write_suite(self.tables, folder, self.about, report, self.summary, self.card)
+
+
 def with_texts(columns: "Features", *names: str) -> "Features":
     """Return features with additional text columns."""
     from datasets import Features, Value
@@ -271,6 +284,12 @@ def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str
     except (OSError, ValueError, RecursionError) as error:
         raise StiltsError(f"{path}: not the manifest of a suite ({error}); {cure}") from error
     return manifest
+
+
+def describe_size(folder: Path) -> str:
+    """Return a line on how much a suite holds: "suite pocket-0a1b: 388 configs, 84690 rows"."""
+    rows = read_manifest(folder)["rows"]
+    return f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows"
 
 
 def faults(folder: Path) -> list[str]:

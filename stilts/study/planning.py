@@ -178,7 +178,7 @@ class _Line:
         if not wanted:
             return training
         try:
-            return TrainingSettings(**{**training.model_dump(), "lora": self.study.lora})
+            return TrainingSettings(**{**training.model_dump(), "lora": training.lora or self.study.lora})
         except ValidationError as error:
             raise StiltsError(f"condition {self.condition.name}: {reasons(error)}") from None
 

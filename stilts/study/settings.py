@@ -174,6 +174,20 @@ class DataSettings(Settings):
     families: Names = later(
         (), "what the suite holds besides: dial, lures (tasks whose difficulty is a setting), text (unlabelled)"
     )
+    borrowed: Names = later(
+        (), "English intermediate tasks of suite xtreme that suite pocket holds besides its own, read from `folder`"
+    )
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the suite reads the data folder."""
+        return self.suite == "xtreme" or bool(self.borrowed)
+
+    @model_validator(mode="after")
+    def _pocket_borrows(self) -> "DataSettings":
+        if self.borrowed and self.suite != "pocket":
+            raise ValueError(f"borrowed ({', '.join(self.borrowed)}): suite pocket alone borrows, not {self.suite}")
+        return self
 
 
 class LoraSettings(Settings):

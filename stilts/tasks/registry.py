@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, Study, split_reference, task_name
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, DataSettings, Study, split_reference, task_name
 from stilts.tasks.configs import MULTILINGUAL, Config
 from stilts.tasks.formats import (
     CLASSIFICATION,
@@ -221,6 +221,7 @@ INTERMEDIATES = _intermediates(
 )  # fmt: skip
 
 MULTI = "multi"
+POCKET = DataSettings()
 
 
 def text_columns(suite: str) -> tuple[str, ...]:
@@ -296,13 +297,32 @@ def check_sources(tasks: Iterable[Task], targets: Iterable[str], source_language
             )
 
 
-def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Condition:
+def list_intermediates(data: DataSettings) -> dict[str, Task]:
+    """Return the intermediate tasks of a study's suite, and those that it borrows, by name.
+
+    Raises
+    ------
+    UnknownName
+        If a borrowed task is not one of suite xtreme that is in English and needs no licence.
+    """
+    lent = {
+        name: task
+        for name, task in keep_suite(INTERMEDIATES, "xtreme").items()
+        if not (task.licensed or task.multilingual or task.by_source)
+    }
+    for name in data.borrowed:
+        if name not in lent:
+            raise UnknownName("intermediate task that can be borrowed", name, lent)
+    return keep_suite(INTERMEDIATES, data.suite) | {name: lent[name] for name in data.borrowed}
+
+
+def resolve_condition(entry: str | Condition, data: DataSettings = POCKET) -> Condition:
     """Return the condition for an entry of `intermediates`: `none`, one task, `multi` (all tasks), or a condition.
 
     Parameters
     ----------
-    suite : str
-        The suite whose tasks may be named.
+    data : DataSettings, optional
+        Of the study: whose tasks may be named.
 
     Raises
     ------
@@ -311,7 +331,7 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
     StiltsError
         If a condition has the name of a task on which it does not train.
     """
-    known = keep_suite(INTERMEDIATES, suite)
+    known = list_intermediates(data)
     if isinstance(entry, Condition):
         for task in entry.all_tasks:
             if task_name(task) not in known:
@@ -326,7 +346,8 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
     if entry == BASELINE:
         return Condition(name=entry, tasks=())
     if entry == MULTI:
-        return Condition(name=entry, tasks=tuple(task.name for task in known.values() if task.in_multi))
+        own = keep_suite(INTERMEDIATES, data.suite)
+        return Condition(name=entry, tasks=tuple(name for name, task in own.items() if task.in_multi))
     if entry not in known:
         raise UnknownName("intermediate task", entry, [BASELINE, MULTI, *known])
     return Condition(name=entry, tasks=(entry,))
@@ -334,7 +355,7 @@ def resolve_condition(entry: str | Condition, suite: str = "pocket") -> Conditio
 
 def resolve_conditions(study: Study) -> list[Condition]:
     """Return the conditions for the entries of a study's `intermediates`, see `resolve_condition`."""
-    return [resolve_condition(entry, study.data.suite) for entry in study.intermediates]
+    return [resolve_condition(entry, study.data) for entry in study.intermediates]
 
 
 def list_measured_tasks(study: Study) -> list[Condition]:
@@ -346,7 +367,7 @@ def list_measured_tasks(study: Study) -> list[Condition]:
         If one is not an intermediate task of the study's suite.
     """
     alone = (Condition(name=f"measured-{task.replace('.', '-')}", tasks=(task,)) for task in study.measures.tasks)
-    return [resolve_condition(each, study.data.suite) for each in alone]
+    return [resolve_condition(each, study.data) for each in alone]
 
 
 def list_tasks_read(study: Study) -> list[str]:

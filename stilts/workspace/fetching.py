@@ -88,7 +88,7 @@ def list_wanted(study: Study) -> Wanted:
     UnknownName
         If the study names an unknown task.
     """
-    recipes = list(_recipes(study)) if study.data.suite == "xtreme" else []
+    recipes = list(_recipes(study)) if study.data.reads_folder else []
     places = dict.fromkeys(need for recipe, languages in recipes for need in recipe.hub_needs(languages))
     encoders = dict.fromkeys((each.name, each.revision) for each in (study.encoder, *study.encoders.values()))
     return Wanted(

@@ -74,7 +74,7 @@ class PlanReport:
 
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
-        if not self.checkout.has_data(self.study) and self.study.data.suite == "xtreme":
+        if not self.checkout.has_data(self.study) and self.study.data.reads_folder:
             folder = self.checkout.data_folder(self.study)
             missing = f"data folder {folder} does not exist" if folder else "no data folder is set"
             yield f"{missing}: the plan assumes that all data are available, and the ids of the runs will change"

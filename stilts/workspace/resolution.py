@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar
 from stilts.models.encoders import encoder_fingerprint, input_limit
 from stilts.models.known_encoders import encoder_shape
 from stilts.sources import xtreme
+from stilts.sources.borrowing import BorrowingSuite
 from stilts.sources.pocket import source as pocket
 from stilts.sources.suite import Request
 from stilts.study.errors import StiltsError, UnknownName
@@ -109,7 +110,10 @@ def open_source(study: Study, checkout: Checkout) -> Source:
     """Return the source of a study's suite."""
     if study.data.suite not in SUITES:
         raise UnknownName("suite", study.data.suite, SUITES)
-    return SUITES[study.data.suite](checkout.data_folder(study))
+    folder = checkout.data_folder(study)
+    if study.data.borrowed:
+        return BorrowingSuite(xtreme.Suite(folder), study.data.borrowed)
+    return SUITES[study.data.suite](folder)
 
 
 def resolve_tasks(

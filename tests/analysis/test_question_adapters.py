@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from redrawing import redraw
 from scipy import stats
 
-from stilts.analysis.conditions import is_same_task
+from stilts.analysis.conditions import KINDS, is_same_task
 from stilts.analysis.opened import Analysis
-from stilts.analysis.questions.adapters import FULL, SCHEMES, TESTS, conditions_of, gather, similarities
+from stilts.analysis.questions.adapters import FULL, SCHEMES, TESTS, conditions_of, gather, match_of, similarities
 from stilts.analysis.questions.adapters_answer import (
     agreement,
     agreement_text,
@@ -26,6 +26,7 @@ from stilts.analysis.questions.adapters_answer import (
     design_text,
     from_records,
     language_gains,
+    match_gains,
     pair_gains,
     prediction,
     prediction_text,
@@ -41,6 +42,7 @@ from stilts.publish.figures.questions import draw_group_gains, draw_scheme_matri
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
 from stilts.study.settings import Study
+from stilts.tasks.registry import INTERMEDIATES, TARGETS
 from stilts.workspace.checkout import Checkout
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +104,80 @@ def evidence():
     pulls = {"then-full": 6.0, "continued": 6.0, "fresh": 6.0}
     table = scores(generator, alike, {FULL: 4.0, "then-full": 1.0, "continued": 2.0, "fresh": 2.0}, pulls)
     return gather(table, CONDITIONS, alike)
+
+
+# --- Similarity by design --------------------------------------------------------------------------------------------
+
+MATCHED = {"nli": "commands", "para": "commands", "mnli": "sentences", "qqp": "sentences"}
+MATCHED_CONDITIONS = {
+    "none": (FULL, None), "none-fresh": ("fresh", None), **{task: (FULL, task) for task in MATCHED},
+    **{f"{task}-fresh": ("fresh", task) for task in MATCHED},
+}  # fmt: skip
+MATCH_TESTS = ("task-match-full", "task-match-fresh", "task-match-fresh-minus-full", "domain-match-full",
+               "domain-match-fresh", "domain-match-fresh-minus-full", "same-task-full")  # fmt: skip
+
+
+def matched_scores(by_task, by_domain, of_task, left_out=()) -> pd.DataFrame:
+    """Scores with known gains by scheme: of the same thing asked, of the same texts, and of each intermediate task."""
+    generator = np.random.default_rng(0)
+    asks = {"nli": "command-nli", "mnli": "command-nli", "para": "command-para", "qqp": "command-para"}
+    rows = []
+    for (condition, (scheme, task)), target in product(MATCHED_CONDITIONS.items(), ("command-nli", "command-para")):
+        gain = 0.0
+        if task:
+            gain = of_task[task] + by_task[scheme] * (asks[task] == target)
+            gain += by_domain[scheme] * (MATCHED[task] == "commands")
+        if (condition, target) not in left_out:
+            rows += [(condition, target, code, seed, 60 + gain + generator.normal(0, 0.5), 30.0)
+                     for code, seed in product(CODES, (1, 2, 3))]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
+
+
+def matched_evidence(**more):
+    of_task = {"nli": 1.0, "para": 4.0, "mnli": -3.0, "qqp": 2.0}
+    table = matched_scores({FULL: 6.0, "fresh": 2.0}, {FULL: 1.0, "fresh": 3.0}, of_task, **more)
+    return gather(table, MATCHED_CONDITIONS, pd.DataFrame(columns=["measure", "intermediate", "target", "value"]))
+
+
+def test_what_a_match_brings_is_told_apart_from_what_each_task_brings():
+    found = run_tests(TESTS, matched_evidence(), Rules(dict.fromkeys(MATCH_TESTS, "A hypothesis.")))
+    # Of inference in written sentences and of paraphrases in them, one matches each target: what they bring in any case
+    # cancels. Commands gain 3 more than written sentences in any case, which no match can be told apart from.
+    expected = [6, 2, -4, 1 + 3, 3 + 3, 2, 6 + 1 + 3]
+    assert [each.value for each in found] == pytest.approx(expected, abs=0.5)
+    assert [each.expected for each in found] == [1, 1, 0, 1, 1, 0, 1]
+    assert {(each.rows, each.seeds) for each in found} == {(6, 3)}
+    assert all(each.low < value < each.high for each, value in zip(found, expected, strict=True))
+
+
+def test_a_target_without_both_kinds_of_pairs_is_in_no_match():
+    halved = matched_evidence(left_out=[("qqp", "command-nli"), ("qqp-fresh", "command-nli")])
+    first, domain = run_tests(TESTS, halved, Rules({"task-match-full": "h", "domain-match-full": "h"}))
+    assert first.value == pytest.approx(6 + 2 - -3, abs=0.5)  # of command-para alone: qqp, where mnli does not match
+    assert domain.value == pytest.approx(1 + 1 - -3, abs=0.5)
+    none = matched_evidence(left_out=list(product(MATCHED_CONDITIONS, ["command-para"]))
+                            + [("qqp", "command-nli"), ("qqp-fresh", "command-nli")])  # fmt: skip
+    (result,) = run_tests(TESTS, none, Rules({"task-match-full": "h"}))
+    assert result.notes == ("no target has gains of pairs that match so and of pairs that do not match",)
+    (result,) = run_tests(TESTS, matched_evidence(), Rules({"task-match-continued-minus-full": "h"}))
+    assert (result.notes, result.expected) == (("no gains of continued",), 0)
+
+
+def test_every_task_with_a_kind_is_in_the_registry():
+    assert set(KINDS) <= {*INTERMEDIATES, *TARGETS}
+    assert [match_of(pair) for pair in (("mnli", "command-nli"), ("para", "command-nli"), ("qa", "command-nli"))] == [
+        (True, False), (False, True), None
+    ]  # fmt: skip
+
+
+def test_gains_by_match():
+    table = match_gains(matched_evidence(), RULES)
+    assert table[["group", "asks_the_same", "of_such_texts", "pairs"]].to_numpy().tolist() == [
+        [scheme, asks, texts, 2] for scheme in (FULL, "fresh")
+        for asks, texts in (("no", "no"), ("yes", "no"), ("no", "yes"), ("yes", "yes"))
+    ]  # fmt: skip
+    assert table["gain"].tolist() == pytest.approx([-0.5, 5.5, 3.5, 9.5, -0.5, 1.5, 5.5, 7.5], abs=0.5)
+    assert match_gains(gather(empty(), CONDITIONS, likeness(np.random.default_rng(0))), RULES).empty
 
 
 # --- Permutations of tasks -------------------------------------------------------------------------------------------

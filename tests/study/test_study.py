@@ -263,6 +263,15 @@ def test_adapters_with_trained_embeddings_are_refused_by_the_plan():
         plan(intermediates=ways, target_training={"train_embeddings": True})
 
 
+def test_a_condition_may_have_a_rate_of_its_own_for_adapters():
+    ways = [{"name": "slow", "tasks": ["nli"], "adapters": "fresh", "target_training": {"lora": {"rank": 2}}},
+            {"name": "usual", "tasks": ["nli"], "adapters": "fresh"}]  # fmt: skip
+    runs = plan(intermediates=ways, lora={"rank": 4}, seeds=[1])
+    ranks = {(run.phase, run.condition): run.settings.training.lora.rank for run in runs
+             if run.phase in ("intermediate", "target")}  # fmt: skip
+    assert ranks == {("intermediate", "stage-nli-lora"): 4, ("target", "slow"): 2, ("target", "usual"): 4}
+
+
 def test_settings_of_a_task_replace_those_of_its_phase():
     own = {"slots": {"epochs": 3, "learning_rate": 1e-3}, "nli": {"examples": 7}, "multi": {"batch_size": 2}}
     runs = plan(per_task=own, intermediates=["none", "nli", "slots", "multi"], target_training={"epochs": 2})

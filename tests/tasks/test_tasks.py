@@ -1,14 +1,16 @@
 """The registry of tasks and what a study's entries mean in it."""
 
 import pytest
+from pydantic import ValidationError
 
 from stilts.sources.pocket import source
 from stilts.sources.splits import covered_languages
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.settings import Condition
+from stilts.study.settings import Condition, DataSettings
 from stilts.tasks.formats import FORMATS
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate, get_target, resolve_condition
 
+XTREME = DataSettings(suite="xtreme")
 TASKS = [task for task in (*TARGETS.values(), *INTERMEDIATES.values()) if task.rows_of is None]
 
 
@@ -60,7 +62,7 @@ def test_an_unknown_task_gets_the_nearest_name():
     with pytest.raises(UnknownName, match="unknown intermediate task 'nil'. Did you mean 'nli'"):
         resolve_condition(Condition(name="own", tasks=("qa", "nil")))
     with pytest.raises(UnknownName, match="unknown intermediate task 'nli'. Did you mean 'mnli'"):
-        resolve_condition("nli", "xtreme")
+        resolve_condition("nli", XTREME)
     with pytest.raises(UnknownName, match="unknown target task 'xnli'"):
         get_target("xnli", "pocket")
 
@@ -74,7 +76,29 @@ def test_what_an_entry_of_intermediates_means():
         own,
     ]
     nine = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")
-    assert resolve_condition("multi", "xtreme") == Condition(name="multi", tasks=nine)
+    assert resolve_condition("multi", XTREME) == Condition(name="multi", tasks=nine)
+
+
+def test_a_borrowed_task_is_known_beside_those_of_the_suite_and_is_not_in_multi():
+    data = DataSettings(borrowed=("mnli", "qqp"))
+    assert resolve_condition("mnli", data) == Condition(name="mnli", tasks=("mnli",))
+    assert resolve_condition("nli", data) == resolve_condition("nli")
+    assert resolve_condition("multi", data) == resolve_condition("multi")
+    with pytest.raises(UnknownName, match="unknown intermediate task 'mnli'"):
+        resolve_condition("mnli")
+
+
+@pytest.mark.parametrize("name, near", [
+    ("mnl", "Did you mean 'mnli'"), ("qa", "qqp"), ("ccg", "Known"), ("mlm", "Known"), ("xnli-dev", "Known"),
+])  # fmt: skip
+def test_a_task_that_cannot_be_borrowed_is_said(name, near):
+    with pytest.raises(UnknownName, match=f"unknown intermediate task that can be borrowed '{name}'.*{near}"):
+        resolve_condition("none", DataSettings(borrowed=(name,)))
+
+
+def test_no_other_suite_than_pocket_borrows():
+    with pytest.raises(ValidationError, match=r"borrowed \(mnli\): suite pocket alone borrows, not xtreme"):
+        DataSettings(suite="xtreme", borrowed=("mnli",))
 
 
 @pytest.fixture

@@ -13,8 +13,11 @@ The zero-shot score on a target after an intermediate task, minus the score of t
 for ``full`` and ``then-full``, a fresh adapter for the other two. It is taken in languages besides English that every
 condition was tested in, and paired by language and seed. A group of schemes (`GROUPS`) has the mean of their gains.
 
-Pairs of the same task (`stilts.analysis.conditions.SAME`) are alike by construction. They are left out of every test,
-and shown beside.
+Pairs of the same task (`stilts.analysis.conditions.SAME`) are alike by construction. They are left out of every test
+but `same-task`, and shown beside.
+
+How alike the tasks of a pair are is set by design where a study has intermediate tasks that ask the same or something
+else (inference, paraphrase) of the same or of other texts (commands, written sentences): see `MATCHES`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +28,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.conditions import is_same_task
+from stilts.analysis.conditions import KINDS, is_same_task
 from stilts.analysis.contrasts import keep_shared_languages
 from stilts.analysis.opened import sort_by_order
 from stilts.analysis.questions.crossed import effect_of
@@ -49,6 +52,11 @@ SCHEMES = (FULL, "then-full", "continued", "fresh")
 ADAPTERS = SCHEMES[1:]
 GROUPS: Mapping[str, tuple[str, ...]] = {**{name: (name,) for name in SCHEMES}, "adapters": ADAPTERS}
 COMBINED = "combined"
+MATCHES: Mapping[str, tuple[bool, bool]] = {
+    "task-match": (True, False), "domain-match": (False, True), "same-task": (True, True),
+}  # fmt: skip
+"""Test -> whether its pairs ask the same, and of the same texts; pairs with no match are what it sets them against."""
+NO_MATCH = (False, False)
 Pair = tuple[str, str]
 """Intermediate task and target task."""
 
@@ -94,6 +102,14 @@ class Evidence:
     def different(self) -> list[Pair]:
         """Pairs of two tasks."""
         return [pair for pair in self.pairs if not is_same_task([pair[0]], pair[1])]
+
+    def matching(self, match: tuple[bool, bool]) -> dict[str, list[Pair]]:
+        """Return target -> its pairs that match so in what is asked and in the texts; see `MATCHES`."""
+        found: dict[str, list[Pair]] = {}
+        for pair in self.pairs:
+            if match_of(pair) == match:
+                found.setdefault(pair[1], []).append(pair)
+        return found
 
     def _has(self, pair: Pair) -> bool:
         return all(not np.isnan(gains[self._place(pair)]).all() for gains in self.gains.values())
@@ -153,6 +169,12 @@ class Evidence:
             table = own.pivot(index="intermediate", columns="target", values="value")
             found[str(measure)] = table.reindex(index=self.intermediates, columns=self.targets).to_numpy(dtype=float)
         return found
+
+
+def match_of(pair: Pair) -> tuple[bool, bool] | None:
+    """Return whether both tasks of a pair ask the same, and of the same texts; None if one has no known kind."""
+    first, second = (KINDS.get(task) for task in pair)
+    return (first.asks == second.asks, first.domain == second.domain) if first and second else None
 
 
 # --- Evidence --------------------------------------------------------------------------------------------------------
@@ -268,6 +290,36 @@ def mean_gain(evidence: Evidence, rules: Rules, group: str, pairs: Sequence[Pair
     return effect_of(evidence, lambda found: found.gain(group, pairs), rules)
 
 
+def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, second: str | None = None) -> Result:
+    """Return how much more pairs gain that match than pairs that match in nothing, mean over targets with both.
+
+    Parameters
+    ----------
+    match : str
+        One of `MATCHES`.
+    first : str
+        Scheme or group of schemes.
+    second : str, optional
+        Group whose difference is subtracted.
+    """
+    groups = {first: 1, second: -1} if second else {first: 1}
+    if missing := [name for group in groups for name in GROUPS[group] if name not in evidence.schemes]:
+        return untested(f"no gains of {' and '.join(missing)}", expected=0 if second else 1)
+    alike, unlike = evidence.matching(MATCHES[match]), evidence.matching(NO_MATCH)
+    targets = [target for target in alike if target in unlike]
+    if not targets:
+        return untested("no target has gains of pairs that match so and of pairs that do not match",
+                        expected=0 if second else 1)  # fmt: skip
+
+    def gain(found: Evidence, group: str, pairs: Mapping[str, list[Pair]]) -> pd.DataFrame:
+        return sum(found.gain(group, pairs[target]) for target in targets) / len(targets)
+
+    def difference(found: Evidence) -> pd.DataFrame:
+        return sum(sign * (gain(found, group, alike) - gain(found, group, unlike)) for group, sign in groups.items())
+
+    return effect_of(evidence, difference, rules, expected=0 if second else 1)
+
+
 def similarity_slope(
     evidence: Evidence, rules: Rules, group: str, measure: str = COMBINED, with_same: bool = False
 ) -> Result:
@@ -346,8 +398,19 @@ TESTS: dict[str, Test] = {
         for place, second in enumerate(SCHEMES)
         for first in SCHEMES[place + 1 :]
     },
+    **{
+        f"{match}-{scheme}": partial(match_difference, match=match, first=scheme)
+        for match in MATCHES
+        for scheme in SCHEMES
+    },
+    **{
+        f"{match}-{scheme}-minus-full": partial(match_difference, match=match, first=scheme, second=FULL)
+        for match in MATCHES
+        for scheme in ADAPTERS
+    },
     "continued-minus-fresh": partial(scheme_difference, first="continued", second="fresh"),
     **{f"similarity-{group}": partial(similarity_slope, group=group) for group in GROUPS},
     "similarity-adapters-minus-full": partial(similarity_difference, first="adapters", second=FULL),
 }
-"""`<scheme>-minus-<scheme>`: mean gains; `similarity-<scheme or adapters>`; and the difference of two correlations."""
+"""`<scheme>-minus-<scheme>`: mean gains; `<match>-<scheme>`, and the difference of two of these;
+`similarity-<scheme or adapters>`, and the difference of two correlations."""

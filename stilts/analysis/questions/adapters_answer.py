@@ -13,6 +13,8 @@ from stilts.analysis.questions.adapters import (
     COMBINED,
     FULL,
     GROUPS,
+    MATCHES,
+    NO_MATCH,
     TESTS,
     Evidence,
     conditions_of,
@@ -48,6 +50,23 @@ def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         rows.append({"group": scheme, "languages": result.rows, **same} | result.row("gain"))
     columns = ["group", "gain", "low", "high", "p", "languages", "same_gain", "same_low", "same_high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def match_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return each scheme's mean gain over the pairs that match in what is asked, in the texts, in both, in nothing.
+
+    Columns: group (the scheme), asks_the_same, of_such_texts (yes or no), pairs (their number), gain, low, high, p (not
+    corrected).
+    """
+    rows = []
+    for scheme in evidence.schemes:
+        for match in (NO_MATCH, *MATCHES.values()):
+            pairs = [pair for own in evidence.matching(match).values() for pair in own]
+            if pairs:
+                asks, texts = ("yes" if each else "no" for each in match)
+                said = {"group": scheme, "asks_the_same": asks, "of_such_texts": texts, "pairs": len(pairs)}
+                rows.append(said | mean_gain(evidence, rules, scheme, pairs).row("gain"))
+    return pd.DataFrame(rows, columns=["group", "asks_the_same", "of_such_texts", "pairs", "gain", "low", "high", "p"])
 
 
 def language_gains(evidence: Evidence) -> pd.DataFrame:

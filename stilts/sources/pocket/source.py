@@ -25,7 +25,17 @@ from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.pocket import texts as unlabelled
 from stilts.sources.pocket.commands import dials, grains, parallel
 from stilts.sources.pocket.overlap import Census
-from stilts.sources.suite import Request, Row, Table, choose, read_manifest, read_sizes, with_texts, write_suite
+from stilts.sources.suite import (
+    Contents,
+    Request,
+    Row,
+    Table,
+    choose,
+    describe_size,
+    read_manifest,
+    read_sizes,
+    with_texts,
+)
 from stilts.sources.texts import read_texts
 from stilts.study.errors import UnknownName
 from stilts.tasks.configs import Config
@@ -94,20 +104,27 @@ def build(folder: Path, request: Request, report: Callable[[str], None] | None =
     StiltsError
         If a size or a language is unknown, or `folder` has other content or cannot be written.
     """
-    chosen = _chosen(request.languages)
-    about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
-             "sizes": read_sizes(request.sizes).model_dump(), "languages": chosen, "packages": _packages(),
-             **request.additions}
-    census = Census()
+    contents = make_contents(request)
     with _bar(lambda: _expected_tables(request)) as advance:
-        write_suite(census.watch(_tables(request)), Path(folder), about,
-                    lambda config, split, rows: advance(f"{config} {split}"),
-                    lambda: {"left_out": left_out(request), **census.summary()})
+        contents.write(Path(folder), lambda config, split, rows: advance(f"{config} {split}"))
     if report:
-        rows = read_manifest(folder)["rows"]
-        report(f"suite {Path(folder).name}: {len(chosen)} languages, {len(rows)} configs, "
-               f"{sum(sum(splits.values()) for splits in rows.values())} rows")
+        report(describe_size(folder))
     return Path(folder)
+
+
+def make_contents(request: Request) -> Contents:
+    """Return what the suite consists of; its rows are generated as its tables are consumed.
+
+    Raises
+    ------
+    StiltsError
+        If a size or a language is unknown.
+    """
+    about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
+             "sizes": read_sizes(request.sizes).model_dump(), "languages": _chosen(request.languages),
+             "packages": _packages(), **request.additions}
+    census = Census()
+    return Contents(about, census.watch(_tables(request)), lambda: {"left_out": left_out(request), **census.summary()})
 
 
 def texts(folder: Path) -> Iterator[str]:

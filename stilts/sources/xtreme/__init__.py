@@ -1,5 +1,5 @@
 """XTREME, XTREME-R's additions and the paper's intermediate tasks, from a folder with copies of Hub repositories."""
 
-from stilts.sources.xtreme.source import Suite
+from stilts.sources.xtreme.source import NOT_FETCHED, Suite
 
-__all__ = ["Suite"]
+__all__ = ["NOT_FETCHED", "Suite"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from stilts.sources.suite import Card, Request, Table, choose, read_manifest, read_sizes, write_suite
+from stilts.sources.suite import Card, Contents, Request, Table, choose, describe_size, read_sizes
 from stilts.sources.texts import read_texts
 from stilts.sources.xtreme.folder import DataFolder, stands
 from stilts.sources.xtreme.languages import ALL
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _Making = tuple[str, Recipe, Sequence[str]]  # a task, how it is made, in which languages
 
+NOT_FETCHED = "not-fetched-"  # what the fingerprint of a suite starts with that cannot be built yet
 VERSION = 2  # increase it when the same files and tables give other rows: a changed converter, order or layout
 _CARD = Card(
     "XTREME with English intermediate tasks",
@@ -113,26 +114,47 @@ class Suite:
         StiltsError
             If there is no data folder, a file in it is invalid or changes meanwhile, or `folder` cannot be written.
         """
+        files = self._checksums()
+        chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
+        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
+                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
+                 **_additions(request)}  # fmt: skip
+        data, whole = self._data, _all_languages(request)
+        lacking = _lacking(data, whole, request.languages)
+        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request.source_languages))
+        _make_contents(about, data, files, _tables(data, made, wanted, request.seed, report)).write(Path(folder))
+        report(describe_size(folder))
+        return Path(folder)
+
+    def lend(self, tasks: Sequence[str], request: Request, *, report: Callable[[str], None]) -> Contents:
+        """Return some intermediate tasks in English, to be written into another suite.
+
+        Parameters
+        ----------
+        tasks : sequence of str
+        request : Request
+            Its seed and its sizes count.
+        report : callable
+            Called with a line for each task that was written.
+
+        Raises
+        ------
+        StiltsError
+            As `build`; while the tables are consumed too.
+        """
+        files, data = self._checksums(), self._data
+        english = _whole(data, {task: RECIPES[task] for task in tasks}, ["en"], {}, report)
+        tables = _tables(data, english, read_sizes(request.sizes, Sizes), request.seed, report)
+        return _make_contents({"fingerprint": _fingerprint(request, files)}, data, files, tables)
+
+    def _checksums(self) -> dict[str, str]:
+        """Return file -> checksum; StiltsError if there are no files."""
         if not self._fetched or not (files := self._data.fingerprints()):
             raise StiltsError(
                 f"suite 'xtreme': {self._absent}; `stilts fetch STUDY` downloads the data on a machine with a "
                 "network, or set data.folder or STILTS_DATA to a folder with copies of the Hub's repositories"
             )
-        chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
-        data, shared = self._data, Shared()
-        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
-                 "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
-                 **_additions(request)}  # fmt: skip
-        whole = _all_languages(request)
-        lacking = _lacking(data, whole, request.languages)
-        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request.source_languages))
-        tables = _from_unchanged(data, files, shared.watch(_tables(data, made, wanted, request.seed, report)))
-        write_suite(tables, Path(folder), about, summary=lambda: {**_told(data), **shared.summary()}, card=_CARD)
-        rows = read_manifest(folder)["rows"]
-        report(
-            f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows"
-        )
-        return Path(folder)
+        return files
 
     def texts(self, folder: Path) -> Iterator[str]:
         """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
@@ -200,7 +222,15 @@ def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
         **_additions(request),
     }
     digest = hashlib.sha256(json.dumps([decisive, dict(files)], sort_keys=True).encode()).hexdigest()[:12]
-    return digest if files else f"not-fetched-{digest}"
+    return digest if files else f"{NOT_FETCHED}{digest}"
+
+
+def _make_contents(
+    about: dict[str, Any], data: DataFolder, files: Mapping[str, str], tables: Iterable[Table]
+) -> Contents:
+    shared = Shared()
+    watched = _from_unchanged(data, files, shared.watch(tables))
+    return Contents(about, watched, lambda: {**_told(data), **shared.summary()}, _CARD)
 
 
 def _from_unchanged(data: DataFolder, files: Mapping[str, str], tables: Iterable[Table]) -> Iterator[Table]:
