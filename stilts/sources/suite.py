@@ -56,7 +56,7 @@ class Sizes(BaseModel):
     mining : int
         Gold pairs in each split of `ui-mining`, and also unpaired sentences of either side.
     dial : int
-        Training rows of each level of the families "dial" and "lures".
+        Training rows of each level of the family "grain".
     text : int
         Maximum number of texts per language of the family "text".
     """

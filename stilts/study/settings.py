@@ -172,7 +172,7 @@ class DataSettings(Settings):
         (), "languages besides English in which the suite has data of its intermediate tasks"
     )
     families: Names = later(
-        (), "what the suite holds besides: dial, lures (tasks whose difficulty is a setting), text (unlabelled)"
+        (), "what the suite holds besides: grain (a task whose number of classes is a setting), text (unlabelled)"
     )
     borrowed: Names = later(
         (), "English intermediate tasks of suite xtreme that suite pocket holds besides its own, read from `folder`"

@@ -25,9 +25,9 @@ from stilts.tasks.formats.base import Format, Group
 
 
 class DialLevel(NamedTuple):
-    """The level of one dial, for a task whose difficulty is a setting. `dial` is None for the lowest level of all."""
+    """The level of a dial, for a task whose difficulty is a setting."""
 
-    dial: str | None
+    dial: str
     number: int
 
 
@@ -181,18 +181,7 @@ INTERMEDIATES = _intermediates(
     Task("slots", TAGGING),
     Task("dates", TAGGING),
     # Selected by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
-    _dialled("dial-base", "dial", DialLevel(None, 0)),
-    *(
-        _dialled(f"{dial}-{number}", family, DialLevel(dial, number))
-        for family, dial, numbers in (
-            ("dial", "dial-slots", (2, 3, 4)),
-            ("dial", "dial-distractors", (1, 2, 3)),
-            ("dial", "dial-steps", (2, 3, 4)),
-            ("lures", "dial-lures", (0, 15, 30, 45, 60)),
-            ("grain", "dial-grain", (2, 4, 8, 16)),
-        )
-        for number in numbers
-    ),
+    *(_dialled(f"dial-grain-{number}", "grain", DialLevel("dial-grain", number)) for number in (2, 4, 8, 16)),
     Task("text", MASKED_LM, multilingual=True, in_multi=False, family="text"),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
     Task("anli", CLASSIFICATION, "xtreme"),

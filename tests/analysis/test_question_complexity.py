@@ -20,7 +20,6 @@ from stilts.analysis.questions.complexity import (
     NOTHING_LEARNED,
     TESTS,
     Evidence,
-    again_text,
     answer,
     complexity_table,
     conditions_of,
@@ -28,7 +27,6 @@ from stilts.analysis.questions.complexity import (
     gaps_by_target,
     gather,
     line,
-    remeasured,
     rise,
     slope,
     slopes,
@@ -43,7 +41,6 @@ from stilts.analysis.questions.complexity import (
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, verdicts
 from stilts.publish import figures
-from stilts.sources.pocket.commands import dials
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, DialLevel
 from stilts.workspace.checkout import Checkout, find_checkout
@@ -55,12 +52,11 @@ RULES = Rules(dict.fromkeys(TESTS, "?"), resamples=200)
 SOURCES = ("en", "de", "zh")
 UNSEEN = ["ar", "el", "es", "eu", "fi", "hi", "hu", "ko", "nl", "ru", "th", "vi"]
 # Logarithm to base 2 of the code length, bits an example.
-BITS = {"intent": 0.5, "para": 1.0, "nli": 1.5, "qa": 3.0, "slots": 3.5, "dial-base": 0.0,
-        "dial-steps-2": 1.0, "dial-steps-3": 2.0}  # fmt: skip
+BITS = {"intent": 0.5, "para": 1.0, "nli": 1.5, "qa": 3.0, "slots": 3.5, "dial-grain-2": 0.0,
+        "dial-grain-4": 1.0, "dial-grain-8": 2.0}  # fmt: skip
 UNIT_BITS = np.array([0.5, 1.0, 1.5, 3.0, 3.5, 1.0])  # the dial counts once, at its mean
 SD = UNIT_BITS.std()
-MEASURED_AGAIN = "complexity-measures"
-WITH_TESTS = sorted(path.stem for path in (ROOT / "studies").glob("complexity*.yml") if path.stem != MEASURED_AGAIN)
+WITH_TESTS = sorted(path.stem for path in (ROOT / "studies").glob("complexity*.yml"))
 CONDITIONS = {task: {code: f"{task}-{code}" for code in SOURCES} for task in BITS}
 
 
@@ -104,34 +100,25 @@ def evidence():
 
 
 def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence, monkeypatch):
-    far = replace(INTERMEDIATES["dial-slots-4"], name="dial-slots-10", level=DialLevel("dial-slots", 10))
-    monkeypatch.setitem(INTERMEDIATES, far.name, far)
-    assert evidence.dials == {"dial-steps": ["dial-base", "dial-steps-2", "dial-steps-3"]}
+    other = replace(INTERMEDIATES["dial-grain-4"], name="dial-other-10", level=DialLevel("dial-other", 10))
+    for each in (other, replace(other, name="dial-other-9", level=DialLevel("dial-other", 9))):
+        monkeypatch.setitem(INTERMEDIATES, each.name, each)
+    assert evidence.dials == {"dial-grain": ["dial-grain-2", "dial-grain-4", "dial-grain-8"]}
     assert list(evidence.units) == ["intent", "para", "nli", "qa", "slots", "dial"]
     assert (evidence.sources, evidence.unseen) == (["en", "de", "zh"], UNSEEN)
     assert evidence.gap("qa") == {"qa-en": 1.0, "qa-de": -0.5, "qa-zh": -0.5}
     bits = unit_complexity(evidence)["code_bits_per_example"]
     assert bits.to_dict() == pytest.approx(dict(zip(evidence.units, UNIT_BITS, strict=True)), abs=0.02)
-    several = {name: CONDITIONS["qa"] for name in ("dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2", "qa")}
-    found = Evidence(several, evidence.scores, evidence.complexity)
+    names = ("dial-grain-8", "dial-grain-2", "dial-other-10", "dial-other-9", "qa")
+    found = Evidence({name: CONDITIONS["qa"] for name in names}, evidence.scores, evidence.complexity)
     assert found.dials == {
-        "dial-steps": ["dial-base", "dial-steps-3"],
-        "dial-slots": ["dial-base", "dial-slots-2", "dial-slots-10"],
+        "dial-grain": ["dial-grain-2", "dial-grain-8"],
+        "dial-other": ["dial-other-9", "dial-other-10"],
     }
-    assert found.units == {"dial": ["dial-steps-3", "dial-base", "dial-slots-10", "dial-slots-2"], "qa": ["qa"]}
-    assert not Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity).dials
-
-
-def test_a_dial_begins_at_the_lowest_level_of_its_own_family(evidence):
-    names = [name for levels in dials.FAMILIES.values() for name in levels]
-    found = Evidence(dict.fromkeys(names, CONDITIONS["qa"]), evidence.scores, evidence.complexity).dials
-    own = [f"dial-lures-{percent}" for percent in (0, 15, 30, 45, 60)]
-    assert found["dial-lures"] == own
-    for dial in ("slots", "distractors", "steps"):
-        assert found[f"dial-{dial}"][0] == "dial-base"
-    assert sum(map(len, found.values())) == len(names) + 2  # `dial-base` is in three of them
-    alone = dict.fromkeys(("dial-base", "dial-lures-30"), CONDITIONS["qa"])
+    assert found.units == {"dial": ["dial-grain-8", "dial-grain-2", "dial-other-10", "dial-other-9"], "qa": ["qa"]}
+    alone = {name: CONDITIONS["qa"] for name in ("dial-grain-2", "qa")}
     assert not Evidence(alone, evidence.scores, evidence.complexity).dials
+    assert not Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity).dials
 
 
 def test_the_gap_of_a_unit_is_that_of_its_languages(evidence):
@@ -158,12 +145,6 @@ def test_the_studies_hold_the_conditions_that_their_tests_need(name):
         assert len(found.units) >= 3
     assert set(found.sources[1:]) <= set(study.data.source_languages)
     assert bool(found.dials) == ("gap-dial" in study.question.tests)
-
-
-def test_complexity_is_measured_again_of_every_task_of_the_record_on_all_that_it_is_trained_on():
-    full, again = (Checkout(ROOT).study(name) for name in ("complexity-full", MEASURED_AGAIN))
-    assert set(conditions_of(full)) <= set(again.measures.tasks)
-    assert again.measures.complexity.examples == full.intermediate_training.examples
 
 
 # --- Effects ---------------------------------------------------------------------------------------------------------
@@ -212,10 +193,10 @@ def test_what_is_not_recorded_is_not_tested(evidence):
         assert table.empty
     assert slopes(nothing, RULES)["p"].isna().all()
     assert targets_text(gaps_by_target(nothing, RULES)) == "Nothing can be compared yet."
-    known = evidence.complexity[evidence.complexity["task"] != "dial-steps-2"]
+    known = evidence.complexity[evidence.complexity["task"] != "dial-grain-4"]
     unmeasured = Evidence(CONDITIONS, evidence.scores, known)
     assert slope(unmeasured, RULES, "label_entropy").rows == 5
-    assert dial_text(unmeasured) == "- The levels of `dial-steps` are not all measured yet."
+    assert dial_text(unmeasured) == "- The code length of the levels of `dial-grain` is not measured."
     natural = Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity)
     assert TESTS["gap-dial"](natural, RULES).notes == ("the study has no task with a dial",)
     assert TESTS["gap-complexity"](natural, RULES).notes[0].startswith("1 task have scores")
@@ -240,54 +221,39 @@ def test_tables(evidence):
     assert described["measure"].tolist() == list(MEASURES.values())
     assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].value
     assert described.loc[0, "rank"] > 0.7
-    said = again_text(described, described.assign(slope=1.5, low=-0.5, high=3.5, p=0.125))
-    slope_again = "+1.5 points for a standard deviation (−0.5 to +3.5), p 0.125"
-    assert said.startswith(f"With this code length the slope is {slope_again}; with that of the test it is ")
-    assert again_text(described, described.assign(slope=np.nan)) == ""
     assert dial_text(evidence).endswith("The dial does what it is meant to.")
     assert summary(evidence, RULES).startswith("English is set against German, Chinese as the language of 8 interm")
 
 
 def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):
     slots = evidence.complexity[evidence.complexity["task"] == "slots"]
-    alone = slots.assign(task="dial-slots-4", score=51.0, censored=1)
+    alone = slots.assign(task="dial-grain-16", score=51.0, censored=1)
     more = replace(evidence, complexity=pd.concat([alone, evidence.complexity[::-1]], ignore_index=True))
     table = complexity_table(more)
     assert table[["task", "language"]].to_numpy().tolist() == [
-        [task, code] for task in (*BITS, "dial-slots-4") for code in SOURCES
+        [task, code] for task in (*BITS, "dial-grain-16") for code in SOURCES
     ]
-    assert table.loc[table["task"] == "dial-slots-4", NOTHING_LEARNED].tolist() == [3, 3, 3]
-    assert table.loc[table["task"] != "dial-slots-4", NOTHING_LEARNED].eq(0).all()
+    assert table.loc[table["task"] == "dial-grain-16", NOTHING_LEARNED].tolist() == [3, 3, 3]
+    assert table.loc[table["task"] != "dial-grain-16", NOTHING_LEARNED].eq(0).all()
     assert [(each.value, each.p) for each in run_tests(TESTS, more, RULES)] == [
         (each.value, each.p) for each in run_tests(TESTS, evidence, RULES)
     ]
     assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
-    assert "at any seed: `dial-slots-4`. Their" in unlearned_text(more)
+    assert "at any seed: `dial-grain-16`. Their" in unlearned_text(more)
     assert unlearned_text(evidence).startswith("Of each of 8 tasks something was learned")
     assert unlearned_text(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
 
 
 def test_a_dial_says_how_well_its_levels_are_learned(evidence):
-    scores = {"dial-base": (90, 80, 70), "dial-steps-2": (65, 60, 55), "dial-steps-3": (50, 50, 51)}
+    scores = {"dial-grain-2": (90, 80, 70), "dial-grain-4": (65, 60, 55), "dial-grain-8": (50, 50, 51)}
     dev = {
         name: float(score)
         for task, own in scores.items()
         for name, score in zip(CONDITIONS[task].values(), own, strict=True)
     }
-    text = dial_text(replace(evidence, dev=dev))
-    assert "mean over source languages: 80.0, 60.0, 50.3 percent, where guessing gives 50;" in text
-
-
-def test_of_lures_it_is_said_what_values_alone_are_worth(evidence):
-    tasks = {"dial-base": "dial-lures-0", "dial-steps-2": "dial-lures-15", "dial-steps-3": "dial-lures-30"}
-    lured = replace(
-        evidence,
-        conditions={tasks[task]: own for task, own in CONDITIONS.items() if task in tasks},
-        complexity=evidence.complexity.replace({"task": tasks}),
-        dev={name: 90.0 for own in CONDITIONS.values() for name in own.values()},
-    )
-    assert "is enough for 100.0, 92.5, 85.0 percent" in dial_text(lured)
-    assert "is enough for" not in dial_text(replace(evidence, dev=lured.dev))
+    guessed = {name: 100.0 / int(name.split("-")[2]) for name in dev}
+    text = dial_text(replace(evidence, dev=dev, guessed=guessed))
+    assert text.endswith("source languages: 80.0, 60.0, 50.3 percent, where guessing gives 50.0, 25.0, 12.5.")
 
 
 def test_figures_show_what_there_is(evidence):
@@ -332,9 +298,6 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     assert without.checks.empty
     fill(find_checkout(tmp_path), "complexity-tiny")
     found = answer(open_section(find_checkout(), "complexity-tiny"))
-    again = remeasured(found.evidence, [record for record in found.section.analysis.records if record.run.seed == 1])
-    assert (len(again.complexity), len(found.evidence.complexity)) == (7, 14)
-    assert again.scores is found.evidence.scores
     assert [result.known for result in found.results] == [True, True]
     assert found.evidence.complexity[["task", "language"]].drop_duplicates().to_numpy().tolist() == [
         ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],

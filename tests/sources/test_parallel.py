@@ -1,16 +1,15 @@
-"""Intermediate tasks in several source languages, and the families with dials: what is equal, and what is new."""
+"""Intermediate tasks in several source languages, and the family with a dial: what is equal, and what is new."""
 
 from collections import Counter, defaultdict
 from itertools import chain
 from pathlib import Path
-from statistics import mean
 
 import pytest
 from command_overlap import overlap
 from processes import printed_with_two_hash_seeds
 
 from stilts.sources.pocket import commands, dates
-from stilts.sources.pocket.commands import dials, grains, parallel
+from stilts.sources.pocket.commands import grains, parallel
 from stilts.sources.pocket.commands.collecting import Example
 from stilts.sources.pocket.commands.pairs import overlap_level
 from stilts.sources.suite import Sizes
@@ -21,8 +20,6 @@ from stilts.workspace.resolution import resolve
 
 LANGUAGES = ("en", "de", "zh")
 SIZES = Sizes(train=40, intermediate_train=60, validation=20, test=40, dial=120)
-LEVELS = sorted(dials.LEVELS)
-THREE_DIALS, LURES = (sorted(dials.FAMILIES[family]) for family in ("dial", "lures"))
 
 
 def made(tables):
@@ -35,8 +32,8 @@ def tables():
 
 
 @pytest.fixture(scope="module")
-def dial():
-    return made(chain.from_iterable(dials.generate(family, LANGUAGES, SIZES, seed=2) for family in dials.FAMILIES))
+def grain():
+    return made(grains.generate(LANGUAGES, SIZES, seed=2))
 
 
 def language_rows(tables, language):
@@ -77,18 +74,18 @@ def test_no_row_comes_twice_in_a_language(tables):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_sources_share_no_template_sentence_or_value_pair_with_evaluation(tables, dial, language):
+def test_sources_share_no_template_sentence_or_value_pair_with_evaluation(tables, grain, language):
     sets = made(commands.generate([language], SIZES, seed=2))
     evaluation = list(chain.from_iterable(rows for (config, split), rows in sets.items()
                                           if split == "test" and not config.startswith("intermediate.")))
-    for source in (tables, dial):
+    for source in (tables, grain):
         assert overlap(language_rows(source, language), evaluation)[:3] == (0.0, 0.0, 0.0)
 
 
-def test_sources_share_nothing_with_english_target_training(tables, dial):
+def test_sources_share_nothing_with_english_target_training(tables, grain):
     sets = made(commands.generate(["en"], SIZES, seed=2))
     training = list(chain.from_iterable(sets[f"{task}.en", "train"] for task in commands.TARGETS))
-    for source in (tables, dial):
+    for source in (tables, grain):
         assert overlap(language_rows(source, "en"), training)[:3] == (0.0, 0.0, 0.0)
 
 
@@ -132,123 +129,13 @@ def test_dates_of_all_languages_say_the_same_in_the_same_order():
     assert found["dates.en", "test"] == alone["dates.en", "test"]
 
 
-# The dials
-
-
-def facts(row, level):
-    """What premise and hypothesis of a row of a level set: thing, area, value."""
-    found = []
-    for meaning in row["meaning"].split(" | "):
-        slots = dict(part.split("=") for part in meaning.split() if "=" in part)
-        area = slots.pop("area")
-        [(thing, value)] = slots.items()
-        found.append((thing, area, value))
-    commands = dials.LEVELS[level].premise
-    return found[:commands], found[commands:]
+# The family with a dial
 
 
 def test_the_registry_holds_every_level():
     registered = {name for name in keep_suite(INTERMEDIATES, "pocket") if name.startswith("dial-")}
-    assert registered == {*dials.LEVELS, *grains.LEVELS}
+    assert registered == set(grains.LEVELS)
     assert all(INTERMEDIATES[name].config_for("de") == f"intermediate.{name}.de" for name in registered)
-
-
-@pytest.mark.parametrize("name", LEVELS)
-def test_a_label_says_whether_all_of_the_hypothesis_holds_in_the_end(dial, name):
-    for row in dial[f"intermediate.{name}.en", "train"]:
-        premise, hypothesis = facts(row, name)
-        state = {(thing, area): value for thing, area, value in premise}
-        holds = all(state.get((thing, area)) == value for thing, area, value in hypothesis)
-        assert row["label"] == dials.DIAL_LABELS[not holds]
-
-
-@pytest.mark.parametrize("name", THREE_DIALS)
-def test_dials_stand_where_the_level_says(dial, name):
-    level, wrong = dials.LEVELS[name], Counter()
-    for row in dial[f"intermediate.{name}.de", "train"]:
-        premise, hypothesis = facts(row, name)
-        asked, second = hypothesis[0][0], hypothesis[1][0]
-        own = [area for thing, area, _ in premise if thing == asked]
-        assert len(own) == level.steps + level.distractors
-        assert len(set(own)) == 1 + level.distractors
-        assert [thing for thing, _, _ in premise].count(second) == 1
-        assert len({value for _, _, value in premise}) == 5
-        if row["label"] == "not_entailment":
-            right = {thing: (area, value) for thing, area, value in premise if thing == second}
-            state = {area: value for thing, area, value in premise if thing == asked}
-            first, last = (hypothesis[place][1:] for place in (0, 1))
-            faults = [first[0] in state and state[first[0]] != first[1], first[0] not in state,
-                      right[second][1] != last[1], right[second][0] != last[0]]
-            assert faults.count(True) == 1
-            wrong[faults.index(True)] += 1
-    assert set(wrong) == set(range(level.slots))
-    assert min(wrong.values()) > 60 / level.slots / 2.5
-
-
-@pytest.mark.parametrize("name", THREE_DIALS)
-def test_whether_a_value_occurs_gives_the_label_away_at_the_lowest_level_alone(dial, name):
-    level = dials.LEVELS[name]
-    for row in dial[f"intermediate.{name}.zh", "train"]:
-        premise, hypothesis = facts(row, name)
-        occurs = hypothesis[0][2] in {value for _, _, value in premise}
-        if level.slots == 1 and level.distractors == 0 and level.steps == 1:
-            assert occurs == (row["label"] == "entailment")
-        elif level.slots == 1:
-            assert occurs
-
-
-@pytest.mark.parametrize("name", LURES)
-def test_lures_are_as_frequent_among_wrong_values_as_the_level_says(dial, name):
-    lured = []
-    for row in dial[f"intermediate.{name}.de", "train"]:
-        premise, [(thing, area, value)] = facts(row, name)
-        state = {room: value for other, room, value in premise if other == thing}
-        assert (len(premise), len(state)) == (3, 2)
-        if row["label"] == "entailment":
-            assert state[area] == value
-        else:
-            assert value in set(state.values()) - {state[area]} or value not in {each[2] for each in premise}
-            lured.append(value in state.values())
-    assert abs(100 * mean(lured) - dials.LEVELS[name].lures) < 15
-    assert any(lured) == (name != "dial-lures-0")
-
-
-@pytest.mark.parametrize("family", sorted(dials.FAMILIES))
-def test_all_else_is_equal_over_the_levels(dial, family):
-    words, lengths = {}, {}
-    for name, level in dials.FAMILIES[family].items():
-        rows = dial[f"intermediate.{name}.en", "train"]
-        assert Counter(row["label"] for row in rows) == dict.fromkeys(dials.DIAL_LABELS, 60)
-        assert {tuple(map(len, facts(row, name))) for row in rows} == {(level.premise, level.hypothesis)}
-        lengths[name] = (mean(len(row["sentence1"].split()) for row in rows),
-                         mean(len(row["sentence2"].split()) for row in rows))
-        words[name] = {word for row in rows for column in ("sentence1", "sentence2")
-                       for word in row[column].replace(".", "").split()}
-    for place in (0, 1):
-        middle = mean(length[place] for length in lengths.values())
-        assert all(abs(length[place] - middle) < 0.05 * middle for length in lengths.values()), lengths
-    everywhere = set.union(*words.values())
-    assert min(len(own) for own in words.values()) > 0.85 * len(everywhere)
-
-
-def test_dial_rows_are_parallel_and_different(dial):
-    for name in LEVELS:
-        own = [[(row["meaning"], row["label"]) for split in ("train", "validation")
-                for row in dial[f"intermediate.{name}.{language}", split]] for language in LANGUAGES]
-        assert own[0] == own[1] == own[2]
-        assert len(own[0]) == 140
-        texts = [(row["sentence1"], row["sentence2"]) for row in language_rows(dial, "de")]
-        assert len(set(texts)) == len(texts)
-
-
-def test_languages_that_cannot_say_what_a_dial_needs_are_left_out():
-    assert dials.left_out(["de", "ru"]) == {
-        "ru": "no template of the intermediate pool sets brightness or volume_level in an area"}
-
-
-@pytest.fixture(scope="module")
-def grain():
-    return made(grains.generate("grain", LANGUAGES, SIZES, seed=2))
 
 
 def test_levels_of_grain_have_the_same_commands_in_the_same_order_and_merge_their_intents(grain):
@@ -286,24 +173,22 @@ def test_languages_without_an_intent_of_grain_are_left_out():
         "eu", True,
     )  # fmt: skip
     with pytest.raises(StiltsError, match="family grain: en, eu have no common command of Hass"):
-        next(grains.generate("grain", ["en", "eu"], SIZES, 0))
+        next(grains.generate(["en", "eu"], SIZES, 0))
 
 
 def test_rows_do_not_depend_on_the_hash_seed():
-    code = ("import hashlib; from functools import partial; from stilts.sources.suite import Sizes\n"
-            "from stilts.sources.pocket.commands import dials, grains, parallel\n"
+    code = ("import hashlib; from stilts.sources.suite import Sizes\n"
+            "from stilts.sources.pocket.commands import grains, parallel\n"
             "sizes = Sizes(train=10, intermediate_train=10, validation=5, dial=10)\n"
-            "made = [parallel.generate, *(partial(dials.generate, family) for family in dials.FAMILIES)]\n"
-            "rows = [list(generate(['en', 'eu'], sizes, 0)) for generate in made]\n"
-            "rows.append(list(grains.generate('grain', ['en', 'de'], sizes, 0)))\n"
+            "rows = [*parallel.generate(['en', 'eu'], sizes, 0), *grains.generate(['en', 'de'], sizes, 0)]\n"
             "print(hashlib.sha256(repr(rows).encode()).hexdigest())")
     assert len(printed_with_two_hash_seeds(code)) == 1
 
 
 def test_a_study_that_does_not_ask_for_a_family_cannot_name_its_tasks():
     here = Checkout(Path(__file__).parents[2])
-    study = here.study("pocket").model_copy(update={"intermediates": ("none", "dial-slots-2")})
-    with pytest.raises(StiltsError, match="'dial-slots-2' belongs to family 'dial', which is not in data.families"):
+    study = here.study("pocket").model_copy(update={"intermediates": ("none", "dial-grain-2")})
+    with pytest.raises(StiltsError, match="'dial-grain-2' belongs to family 'grain', which is not in data.families"):
         resolve(study, here)
-    asked = study.model_copy(update={"data": study.data.model_copy(update={"families": ("dial",)})})
-    assert {run.condition for run in resolve(asked, here).runs if run.phase == "intermediate"} == {"dial-slots-2"}
+    asked = study.model_copy(update={"data": study.data.model_copy(update={"families": ("grain",)})})
+    assert {run.condition for run in resolve(asked, here).runs if run.phase == "intermediate"} == {"dial-grain-2"}

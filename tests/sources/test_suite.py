@@ -308,30 +308,29 @@ def test_pocket_texts_are_those_of_the_files(small):
 
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory):
-    families = ["text", "lures", "dial", "grain"]
+    families = ["text", "grain"]
     request = Request(3, {**SMALL, "dial": 12, "text": 60}, ["zh", "yo"], ["zh", "de", "yo"], families)
     return source.build(tmp_path_factory.mktemp("pocket") / "suite", request)
 
 
 def test_source_languages_and_families_come_on_top(rich):
     splits = available(rich)
-    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-base", "dial-steps-4", "dial-lures-60",
-                 "dial-grain-4"):
+    for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-grain-2", "dial-grain-4"):
         for language in ("en", "de", "zh"):
             assert splits[f"intermediate.{task}.{language}"] == ["train", "validation"]
     assert splits["intermediate.dates.yo"] == ["train", "validation"]
-    assert not {"intent.de", "intermediate.nli.yo", "intermediate.dial-base.yo"} & splits.keys()
+    assert not {"intent.de", "intermediate.nli.yo", "intermediate.dial-grain-2.yo"} & splits.keys()
     rows = read_manifest(rich)["rows"]
-    assert rows["intermediate.dial-slots-2.de"] == {"train": 12, "validation": 10}
+    assert rows["intermediate.dial-grain-2.de"] == {"train": 12, "validation": 10}
     assert rows["intermediate.para.zh"] == {"train": 30, "validation": 10}
 
 
 def test_the_manifest_says_what_was_asked_for_and_what_is_not_there(rich):
     manifest = read_manifest(rich)
     assert manifest["source_languages"] == ["de", "yo", "zh"]
-    assert manifest["families"] == ["dial", "grain", "lures", "text"]
+    assert manifest["families"] == ["grain", "text"]
     reason = {"yo": "home-assistant-intents has no templates"}
-    spoken = ("nli", "para", "qa", "dial", "lures", "grain")
+    spoken = ("nli", "para", "qa", "grain")
     assert {task: manifest["left_out"][task] for task in spoken} == dict.fromkeys(spoken, reason)
     compared = {entry["compared"] for entry in manifest["overlap"] if entry["training"] == "intermediate.nli.zh"}
     assert {"command-nli en test", "command-nli zh test", "dates other languages test"} <= compared
@@ -360,10 +359,9 @@ def test_texts_of_all_languages_are_new_to_every_evaluation_set(rich):
 def test_later_contents_are_in_the_fingerprint_and_change_no_other():
     base = Request(0, {}, ["de"])
     prints = [source.fingerprint(replace(base, **added)) for added in (
-        {}, {"source_languages": ["de"]}, {"source_languages": ["de", "zh"]}, {"families": ["dial"]},
-        {"families": ["text"]}, {"families": ["dial"], "sizes": {"dial": 10}}, {"families": ["lures"]},
-        {"families": ["lures"], "sizes": {"dial": 10}})]
-    assert len(set(prints)) == 8
+        {}, {"source_languages": ["de"]}, {"source_languages": ["de", "zh"]}, {"families": ["grain"]},
+        {"families": ["text"]}, {"families": ["grain"], "sizes": {"dial": 10}})]
+    assert len(set(prints)) == 6
     assert source.fingerprint(replace(base, source_languages=("zh", "de"))) == prints[2]
     assert source.fingerprint(replace(base, sizes={"dial": 1000, "text": 1000})) == prints[0]
 
@@ -371,7 +369,7 @@ def test_later_contents_are_in_the_fingerprint_and_change_no_other():
 @pytest.mark.parametrize("added, message", [
     ({"source_languages": ["ger"]}, "unknown source language of the pocket suite besides English 'ger'"),
     ({"source_languages": ["en"]}, "unknown source language of the pocket suite besides English 'en'"),
-    ({"families": ["dials"]}, "unknown family of the pocket suite 'dials'. Did you mean 'dial'"),
+    ({"families": ["grains"]}, "unknown family of the pocket suite 'grains'. Did you mean 'grain'"),
 ])
 def test_pocket_refuses_later_contents_that_it_does_not_know(added, message):
     with pytest.raises(UnknownName, match=message):

@@ -121,7 +121,7 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"data": {"languages": ["de", "de"]}}, "data.languages.*: de is listed more than once"),
         ({"data": {"languages": []}}, "data.languages.*: .*at least 1 item"),
         ({"evaluation": {"languages": []}}, "evaluation.languages.*: .*at least 1 item"),
-        ({"data": {"families": ["dial", "dial"]}}, "data.families: dial is listed more than once"),
+        ({"data": {"families": ["grain", "grain"]}}, "data.families: grain is listed more than once"),
         ({"target_training": {"evaluations": 10**9}}, "target_training.evaluations: .*less than or equal to 100000"),
         (
             {"target_training": {"evaluations": 1000}},
@@ -196,10 +196,11 @@ def test_the_plan_of_many_conditions_takes_time_in_proportion(here):
 
 
 def test_a_stage_with_many_tasks_has_a_name_that_fits(here):
-    tasks = ["nli", "para", "qa", "intent", "slots", "dates", *(f"dial-slots-{n}" for n in (2, 3, 4))]
-    tasks += [f"dial-distractors-{n}" for n in (1, 2, 3)] + [f"dial-steps-{n}" for n in (2, 3, 4)]
+    tasks = ["nli", "para", "qa", "intent", "slots", "dates", *(f"dial-grain-{n}" for n in (2, 4, 8, 16))]
+    tasks += [f"{task}.{code}" for task in ("nli", "para", "qa", "intent", "slots") for code in ("de", "zh")]
     way = {"name": "many", "tasks": tasks, "adapters": "continued"}
-    plan = plan_of(here, BASE | {"intermediates": [way], "data": {"families": ["dial"]}})
+    data = {"families": ["grain"], "source_languages": ["de", "zh"]}
+    plan = plan_of(here, BASE | {"intermediates": [way], "data": data})
     (name,) = {run.condition for run in plan.runs if run.phase == "intermediate"}
     assert len(name) == 100
-    assert name.startswith("stage-nli-para-qa-intent-slots-dates-dial-slots-2-")
+    assert name.startswith("stage-nli-para-qa-intent-slots-dates-dial-grain-2-")

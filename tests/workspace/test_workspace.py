@@ -268,7 +268,7 @@ def test_tasks_may_be_measured_without_being_trained_before_a_target(here, monke
     [
         (["slotz"], "unknown intermediate task 'slotz'. Did you mean 'slots'"),
         (["qa.de"], r"unknown language of 'qa.de' \(condition measured-qa-de\) in data.source_languages 'de'"),
-        (["dial-base"], "task 'dial-base' belongs to family 'dial', which is not in data.families"),
+        (["dial-grain-2"], "task 'dial-grain-2' belongs to family 'grain', which is not in data.families"),
     ],
     ids=str,
 )

@@ -43,7 +43,7 @@ from stilts.analysis.questions.crossed import mean_effect
 from stilts.analysis.questions.evidence import outcomes
 from stilts.analysis.questions.sentences import uncorrected
 from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
-from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
+from stilts.analysis.wording import count, join_names, signed
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
@@ -68,8 +68,6 @@ FEWEST_UNITS = 3
 PER_SD = "points for a standard deviation"
 OVER_DIAL = "points from the lowest to the highest level"
 DIAL = "dial"  # what stands for all tasks whose difficulty is a setting
-# Half of the hypotheses are wrong. Of these, as many percent as the level says have a value that the premise has too.
-_LURES = "dial-lures"
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,8 @@ class Evidence:
         seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.phases.measures.complexity.Reached`.
     dev : dict
         Condition -> dev score of its intermediate training in percent, mean over seeds: whether anything was learned.
+    guessed : dict
+        Condition -> dev score of guessing, in percent, mean over seeds.
     unlearned : dict
         Task -> why it is in no test, a clause: in a source language it was not learned itself, or a target after it.
     redrawn : Evidence or None
@@ -97,6 +97,7 @@ class Evidence:
     scores: pd.DataFrame
     complexity: pd.DataFrame
     dev: Mapping[str, float] = field(default_factory=dict)
+    guessed: Mapping[str, float] = field(default_factory=dict)
     unlearned: Mapping[str, str] = field(default_factory=dict)
     redrawn: "Evidence | None" = None
 
@@ -125,18 +126,9 @@ class Evidence:
         """Dial -> its tasks, from the lowest level to the highest; dials with two levels or more."""
         found: dict[str, list[tuple[int, str]]] = {}
         for name in self.conditions:
-            level = _level(name)
-            if level and level.dial:
+            if level := _level(name):
                 found.setdefault(level.dial, []).append((level.number, name))
-        levels = {dial: [name for _, name in sorted(tasks)] for dial, tasks in found.items()}
-        whole = {dial: [*self._lowest(tasks[0]), *tasks] for dial, tasks in levels.items()}
-        return {dial: tasks for dial, tasks in whole.items() if len(tasks) > 1}
-
-    def _lowest(self, name: str) -> list[str]:
-        """Return the task that is the lowest level of all dials of a task's family, if the study has it."""
-        family = INTERMEDIATES[name].family
-        lowest = [other for other, task in INTERMEDIATES.items() if task.family == family and task.level.dial is None]
-        return [other for other in lowest if other in self.conditions]
+        return {dial: [name for _, name in sorted(tasks)] for dial, tasks in found.items() if len(tasks) > 1}
 
     @property
     def units(self) -> dict[str, list[str]]:
@@ -166,18 +158,14 @@ def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     failed = learning.find_not_learned(learning.tabulate_dev_scores(records, noted))
     lost = {target for condition, target in failed if condition == BASELINE}
     scores = outcomes(records)
+    trained = learning.tabulate_dev_scores(records, noted, "intermediate")
     return Evidence(
         conditions,
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
         measured(records),
         learning.average_intermediate_scores(records),
-        _unlearned(
-            conditions,
-            learning.tabulate_dev_scores(records, noted, "intermediate"),
-            failed,
-            lost,
-            study.question and study.question.least_dev,
-        ),
+        trained.groupby("condition")["chance"].mean().to_dict(),
+        _unlearned(conditions, trained, failed, lost, study.question and study.question.least_dev),
     )
 
 
@@ -193,9 +181,8 @@ def _unlearned(
     for task, own in conditions.items():
         runs = trained[trained["condition"].isin(own.values())]
         for run in runs.itertuples():
-            guessed = max(run.chance, worth_of_values(task))
-            if not is_above_chance(run.score, run.n, guessed):
-                found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {guessed:.1f} without"
+            if not is_above_chance(run.score, run.n, run.chance):
+                found[task] = f"{run.condition} was not learned: dev {run.score:.1f}, {run.chance:.1f} without"
             elif least is not None and run.score < least:
                 found[task] = f"{run.condition} was learned too little: dev {run.score:.1f}, {least:g} are asked for"
         for (condition, target), reason in failed.items():
@@ -206,12 +193,6 @@ def _unlearned(
 
 def _level(task: str) -> DialLevel | None:
     return INTERMEDIATES[task].level if task in INTERMEDIATES else None
-
-
-def worth_of_values(task: str) -> float:
-    """Return the percent that looking at values alone is worth in a level of the dial of lures; 0 of other tasks."""
-    level = _level(task)
-    return 100 - level.number / 2 if level and level.dial == _LURES else 0.0
 
 
 def conditions_of(study: Study) -> dict[str, dict[str, str]]:
@@ -236,11 +217,6 @@ def measured(records: Sequence[Record]) -> pd.DataFrame:
             found = record.metrics[task.source_language]
             rows.append((task.name, task.source_language, record.run.seed, *(found[name] for name in _MEASURED)))
     return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])
-
-
-def remeasured(evidence: Evidence, records: Sequence[Record]) -> Evidence:
-    """Return the evidence with the complexity that other records of phase `measure` have."""
-    return replace(evidence, complexity=measured(records))
 
 
 def unit_gaps(evidence: Evidence) -> pd.DataFrame:
@@ -451,17 +427,6 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
 
 
-def again_text(first: pd.DataFrame, again: pd.DataFrame) -> str:
-    """Say the slope on code length by two of `slopes`, the first that of the test; "" where one is not known."""
-    row, other = (table.set_index("measure").loc[MEASURES[CODE_LENGTH]] for table in (first, again))
-    if np.isnan(row["slope"]) or np.isnan(other["slope"]):
-        return ""
-    before, after = (format_effect(each["slope"], each["low"], each["high"], PER_SD) for each in (row, other))
-    return (
-        f"With this code length the slope is {after}, p {format_p(other['p'])}; with that of the test it is {before}."
-    )
-
-
 def line(evidence: Evidence) -> tuple[float, float] | None:
     """Return intercept and slope of the units' gaps on the logarithm (base 2) of the code length; None if too few."""
     gaps, complexity = measured_gaps(evidence)
@@ -515,7 +480,8 @@ def dial_text(evidence: Evidence) -> str:
     for dial, tasks in evidence.dials.items():
         known = [task for task in tasks if task in lengths.index]
         if len(known) < len(tasks):
-            lines.append(f"- The levels of `{dial}` are not all measured yet.")
+            unmeasured = f"- The code length of the levels of `{dial}` is not measured."
+            lines.append(unmeasured + _learned_text(evidence, tasks))
             continue
         bits = ", ".join(f"{lengths[task]:.2f}" for task in tasks)
         rises = (np.diff(lengths[tasks]) > 0).all()
@@ -528,27 +494,14 @@ def dial_text(evidence: Evidence) -> str:
 
 
 def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
-    """Say how well a dial's levels are learned, beside what guessing one of two equally frequent labels gives."""
+    """Say how well a dial's levels are learned, and what guessing gives; "" where nothing is trained yet."""
     levels = [[evidence.dev.get(name, np.nan) for name in evidence.conditions[task].values()] for task in tasks]
     scores = np.mean(levels, axis=1)
     if np.isnan(scores).any():
         return ""
-    said = ", ".join(f"{score:.1f}" for score in scores)
-    return (
-        f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives 50; a level "
-        f"that is not learned has nothing to hand on.{_shortcut_text(tasks)}"
-    )
-
-
-def _shortcut_text(tasks: Sequence[str]) -> str:
-    """Say what the levels of the dial of lures are worth to one who looks at values alone, see `_LURES`."""
-    if not all(task.startswith(_LURES) for task in tasks):
-        return ""
-    scores = ", ".join(f"{worth_of_values(task):.1f}" for task in tasks)
-    return (
-        f" To look whether a hypothesis' value occurs in the premise at all is enough for {scores} percent: only a "
-        "score beyond these shows that rooms were told apart."
-    )
+    guessed = [np.mean([evidence.guessed[name] for name in evidence.conditions[task].values()]) for task in tasks]
+    said, without = (", ".join(f"{score:.1f}" for score in values) for values in (scores, guessed))
+    return f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives {without}."
 
 
 def targets_text(table: pd.DataFrame) -> str:

@@ -5,8 +5,8 @@
 disjoint templates and values; any remaining overlap is counted in `suite.json`.
 
 Intermediate tasks are English, and if there are source languages also in these, all parallel (`commands/parallel.py`).
-Optional families of tasks are "dial", "lures" and "grain", whose difficulty is a setting (`commands/dials.py`,
-`commands/grains.py`), and "text", unlabelled texts in all languages (`texts.py`).
+Optional families of tasks are "grain", whose number of classes is a setting (`commands/grains.py`), and "text",
+unlabelled texts in all languages (`texts.py`).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.pocket import texts as unlabelled
-from stilts.sources.pocket.commands import dials, grains, parallel
+from stilts.sources.pocket.commands import grains, parallel
 from stilts.sources.pocket.overlap import Census
 from stilts.sources.suite import (
     Contents,
@@ -51,8 +51,7 @@ SUITE_LANGUAGES = (
     "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "uz", "vi", "yo", "zh",
 )
 TASKS = (*commands.TARGETS, "dates", "ui-retrieval", "ui-mining")
-_DIALS = {family: module for module in (dials, grains) for family in module.FAMILIES}  # what makes each
-FAMILIES = (*_DIALS, "text")
+FAMILIES = (grains.FAMILY, "text")
 
 _VERSION = 1  # increase it when the layout of the same rows changes
 _PAIRS = ("nli", "para")
@@ -163,14 +162,10 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
                "ui-mining": messages.left_out_of_mining(languages, read_sizes(request.sizes))}
     if sources:
         reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
-    if asked := _asked_dials(request):
+    if "grain" in request.families:
         spoken = [language for language in sources if language not in _without_commands(sources)]
-        reasons |= {family: _without_commands(sources) | _DIALS[family].left_out(spoken) for family in asked}
+        reasons["grain"] = _without_commands(sources) | grains.left_out(spoken)
     return reasons
-
-
-def _asked_dials(request: Request) -> list[str]:
-    return [family for family in _DIALS if family in request.families]
 
 
 def _without_commands(languages: Sequence[str]) -> dict[str, str]:
@@ -179,7 +174,7 @@ def _without_commands(languages: Sequence[str]) -> dict[str, str]:
 
 @cache
 def task_features(name: str) -> "Features":
-    """Return the features of a target ("command-nli"), an intermediate task ("nli", "dial-base") or "text"."""
+    """Return the features of a target ("command-nli"), an intermediate task ("nli", "dial-grain-2") or "text"."""
     if name in ("ui-retrieval", "ui-mining"):
         return TARGETS[name].format.features()
     if name == "text":
@@ -192,8 +187,7 @@ def _labelled(kind: str) -> "Features":
     if kind not in known:
         raise UnknownName("task of the pocket suite", kind, {*TASKS, *known})
     if known[kind].level:
-        labels = _DIALS[known[kind].family].label_names(kind)
-        return known[kind].format.features(labels, pairs=kind in dials.LEVELS)
+        return known[kind].format.features(grains.label_names(kind))
     labels = dates.TAGS if kind == "dates" else commands.label_names(kind)
     return known[kind].format.features(labels, pairs=kind in _PAIRS)
 
@@ -210,7 +204,7 @@ def _sources(request: Request) -> list[str]:
 
 def _additions(request: Request) -> dict[str, Any]:
     """Return what source languages and families depend on; parts that are not requested are omitted."""
-    versions = {**{family: module.VERSION for family, module in _DIALS.items()}, "text": unlabelled.VERSION}
+    versions = {"grain": grains.VERSION, "text": unlabelled.VERSION}
     families = choose("family of the pocket suite", request.families, FAMILIES)
     added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
              "families": {family: versions[family] for family in families}}
@@ -243,8 +237,8 @@ def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, s
     yield from commands.generate(known, sizes, seed, sources("intent"))
     yield from dates.generate(languages, sizes, seed, sources("dates"))
     yield from messages.generate(languages, sizes, seed)
-    for family in _asked_dials(request):
-        yield from _DIALS[family].generate(family, ["en", *sources(family)], sizes, seed)
+    if "grain" in request.families:
+        yield from grains.generate(["en", *sources("grain")], sizes, seed)
     if "text" in request.families:
         yield from unlabelled.generate(languages, sizes, seed, evaluated)
 
@@ -255,8 +249,9 @@ def _expected_tables(request: Request) -> int:
     test = sum(language not in absent[task] for task in TASKS for language in languages)
     mining = sum(language not in absent["ui-mining"] for language in languages)
     trained = len(commands.TARGETS) + 1
-    made = {"intent": len(commands.INTERMEDIATES), "dates": 1,
-            **{family: len(_DIALS[family].FAMILIES[family]) for family in _asked_dials(request)}}
+    made = {"intent": len(commands.INTERMEDIATES), "dates": 1}
+    if "grain" in request.families:
+        made["grain"] = len(grains.LEVELS)
     intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
                        for language in sources)
     return test + mining + 2 * (trained + intermediate + ("text" in request.families))

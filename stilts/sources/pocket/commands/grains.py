@@ -28,7 +28,7 @@ INTENTS = (
 """Intents of which English, German and Chinese share at least seventy different commands."""
 LEVELS: Mapping[str, int] = {f"dial-grain-{classes}": classes for classes in (2, 4, 8, 16)}
 """Classes of each level by the name of its task."""
-FAMILIES: Mapping[str, Mapping[str, int]] = {"grain": LEVELS}
+FAMILY = "grain"
 
 
 def label_names(level: str) -> list[str]:
@@ -54,13 +54,11 @@ def _missing_intents(languages: Sequence[str]) -> list[str]:
     return [intent for intent in INTENTS if intent not in shared]
 
 
-def generate(family: str, languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     """Yield the tables of every level in English and other languages, parallel.
 
     Parameters
     ----------
-    family : str
-        "grain".
     languages : sequence of str
         English first; none that `left_out` names.
     sizes : Sizes
@@ -78,13 +76,13 @@ def generate(family: str, languages: Sequence[str], sizes: Sizes, seed: int) -> 
         If the languages have no command of some intent in common.
     """
     if missing := _missing_intents(languages):
-        raise StiltsError(f"family {family}: {', '.join(languages)} have no common command of {', '.join(missing)}")
-    speakers = Speakers(languages, Random(f"{seed}/{family}/{' '.join(languages)}"))
+        raise StiltsError(f"family {FAMILY}: {', '.join(languages)} have no common command of {', '.join(missing)}")
+    speakers = Speakers(languages, Random(f"{seed}/{FAMILY}/{' '.join(languages)}"))
     examples = intents(speakers, INTENTS)
     rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.dial)}
     for split, own in rows.items():
-        Random(f"{seed}/{family}/{split}").shuffle(own)
-    for level in FAMILIES[family]:
+        Random(f"{seed}/{FAMILY}/{split}").shuffle(own)
+    for level in LEVELS:
         merged = {split: [_merge_label(each, level) for each in own] for split, own in rows.items()}
         yield from deal(f"intermediate.{level}", merged, languages)
 
