@@ -1,4 +1,4 @@
-"""What book/library.md shows works as it stands, on a few rows in the place of the Hub's."""
+"""What the book shows of the library works as it stands, on a few rows in the place of the Hub's."""
 
 import re
 
@@ -11,7 +11,7 @@ from stilts import evaluate, train
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import CLASSIFICATION, TAGGING
 
-PAGE = (ROOT / "book" / "library.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "book" / "extending.md").read_text(encoding="utf-8").partition("## Use it as a library\n")[2]
 CODE = re.search(r"```python\n(.*?)```", PAGE, flags=re.S).group(1)
 
 
@@ -33,7 +33,7 @@ def load_dataset(name: str, config: str) -> datasets.DatasetDict:
 def test_the_page_runs(monkeypatch, encoder, capsys):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     assert len([line for line in CODE.splitlines() if line.strip()]) <= 20
-    exec(compile(CODE.replace("multilingual-e5-small", str(encoder)), "library.md", "exec"), {})
+    exec(compile(CODE.replace("multilingual-e5-small", str(encoder)), "extending.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()
     assert [re.sub(r"\d+\.\d", "x", line) for line in said] == [
         f"{name} {{'en': x, 'de': x, 'sw': x}}" for name in ("none", "qqp")
