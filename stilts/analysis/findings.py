@@ -144,8 +144,16 @@ def _change(effect: Estimate) -> str:
     return GAINS if effect.low > 0 else LOSES if effect.high < 0 else UNCLEAR
 
 
-def describe_questions(answers: Sequence["Answer"]) -> str:
-    """State which of the study's own questions have an answer, by the tests that stand for them."""
+def describe_questions(answers: Sequence["Answer"], on: str) -> str:
+    """State which of the study's own questions have an answer, by the tests that stand for them.
+
+    Parameters
+    ----------
+    answers : sequence of Answer
+        Of one study for each question.
+    on : str
+        What all of these are about, such as "on short commands".
+    """
     judged = [each.learned for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
     if not judged:
         return NOTHING_RECORDED
@@ -157,10 +165,10 @@ def describe_questions(answers: Sequence["Answer"]) -> str:
     number = sum(len(found) for found in said.values())
     if not number:
         return (
-            f"**None of this study's own {len(judged)} questions has an answer yet**: what was seen is smaller than "
+            f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller than "
             "what the seeds and languages at hand can tell from nothing."
         )
-    return f"**{number} of this study's own {len(judged)} questions can be answered**: {'; '.join(answered)}."
+    return f"**{number} of this study's own {len(judged)} questions can be answered {on}**: {'; '.join(answered)}."
 
 
 def _say_effect(effect: Estimate) -> str:

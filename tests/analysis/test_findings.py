@@ -51,7 +51,7 @@ def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
     for describe in (lambda found: findings.describe_average(found, "Here"), findings.describe_same_kind,
                      findings.describe_retrieval):  # fmt: skip
         assert describe(empty) == findings.NOTHING_RECORDED
-    assert findings.describe_questions([]) == findings.NOTHING_RECORDED
+    assert findings.describe_questions([], "here") == findings.NOTHING_RECORDED
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,10 @@ def answered(hypothesis, verdict):
 
 def test_questions_with_an_answer_are_named():
     unclear, yes = answered("Order matters.", Verdict.UNCLEAR), answered("Far languages lose more.", Verdict.SUPPORTED)
-    assert findings.describe_questions([unclear]).startswith("**None of this study's own 1 questions has an answer")
-    assert findings.describe_questions([unclear, yes]) == (
-        "**1 of this study's own 2 questions can be answered**: supported: Far languages lose more."
+    said = findings.describe_questions([unclear, unclear], "on short commands")
+    assert said.startswith("**None of this study's own 2 questions has an answer on short commands yet**: ")
+    assert findings.describe_questions([unclear, yes], "on short commands") == (
+        "**1 of this study's own 2 questions can be answered on short commands**: supported: Far languages lose more."
     )
 
 
