@@ -165,8 +165,8 @@ def describe_questions(answers: Sequence["Answer"], on: str) -> str:
     number = sum(len(found) for found in said.values())
     if not number:
         return (
-            f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller than "
-            "what the seeds and languages at hand can tell from nothing."
+            f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller "
+            "than what the seeds and languages at hand can tell from nothing."
         )
     return f"**{number} of this study's own {len(judged)} questions can be answered {on}**: {'; '.join(answered)}."
 
