@@ -15,13 +15,14 @@ from stilts.publish.explorer import show_explorer
 from stilts.publish.site import list_toc_pages
 from stilts.publish.tables import switch
 from stilts.workspace.notebooks.pages import Page, read_book_pages
-from stilts.workspace.notebooks.templates import fill, read_defaults, state_parameters
+from stilts.workspace.notebooks.templates import FINDING, fill, read_defaults, state_findings, state_parameters
 
 ROOT = Path(__file__).parents[1]
 # What commands leave in a checkout, with files that could be pages.
 LEFT_BEHIND = (".hypothesis", ".pytest_cache", ".ruff_cache", ".snakemake", ".venv/lib", "runs/checkpoints/run")
 
 FINDINGS = {
+    "findings-overview.md": "**Something was found.**\n",
     "findings.md": "1. **Something was found**: +1.0 points (+0.5 to +1.5).\n",
     "findings-verdicts.html": '<table class="verdicts"><tbody><tr><td><span class="verdict supported">supported</span>'
     "</td></tr></tbody></table>\n",
@@ -67,6 +68,7 @@ def write_page(folder: Path, page: str) -> None:
     notebook.metadata.template = f"notebooks/{template.name}" if template.exists() else "index.md"
     for cell in notebook.cells:
         _give_output(cell, path.parent)
+    state_findings(notebook)
     nbformat.write(notebook, path)
 
 
@@ -92,7 +94,7 @@ def _give_output(cell: NotebookNode, folder: Path) -> None:
     if cell.cell_type != "code" or "figure" not in shown:
         return
     data = {"image/svg+xml": FIGURE} if "image" in shown else {"text/html": TABLE}
-    cell.outputs = [new_output("display_data", data)]
+    cell.outputs = [new_output("display_data", data, metadata={FINDING: "Something was found."})]
     stem = shown["figure"]["name"].partition("-")[2]
     (folder / f"{stem}.csv").write_text("language,score\n")
     if "image" in shown:

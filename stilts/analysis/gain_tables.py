@@ -8,7 +8,7 @@ from stilts.analysis.languages.facts import tabulate_languages
 from stilts.analysis.opened import Analysis
 from stilts.analysis.wording import title_condition, title_task
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.settings import SOURCE_LANGUAGE
+from stilts.study.settings import SOURCE_LANGUAGE, split_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +26,11 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
 
 
 def list_titles(analysis: Analysis) -> dict[str, str]:
-    """Return the names in words of an analysis's conditions and targets."""
+    """Return the names in words of an analysis's conditions, of their intermediate tasks, and of its targets."""
+    trained = {split_reference(task)[0] for tasks in analysis.conditions.values() for task in tasks}
     targets = {str(record.run.target) for record in analysis.phase("zero-shot")}
     conditions = {name: title_condition(name, tasks) for name, tasks in analysis.conditions.items()}
-    return {target: title_task(target) for target in targets} | conditions
+    return {task: title_task(task) for task in sorted(trained | targets)} | conditions
 
 
 def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":

@@ -6,9 +6,8 @@ import pandas as pd
 
 from stilts.analysis import learning
 from stilts.analysis.claims import find_published_layer
-from stilts.analysis.costs import Throughput, tabulate_throughput
-from stilts.analysis.estimates import LEVEL, count_sides, keep_clear
-from stilts.analysis.languages.facts import get_language
+from stilts.analysis.costs import Throughput
+from stilts.analysis.estimates import LEVEL, count_sides
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
 from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
@@ -58,8 +57,7 @@ def describe_matrix(cells: pd.DataFrame) -> str:
     apart = f" {lost} more are pale: their target was not learned in English, and they count nowhere." if lost else ""
     return (
         f"Of {count(cells, 'cell')}, {up} have an interval above zero and {down} one below; were there no "
-        f"effects at all, about {chance:.0f} of either kind would be expected. After Holm's correction "
-        f"{int(cells['survives_holm'].sum())} remain. {_extreme(cells, 'largest', 'idxmax')} "
+        f"effects at all, about {chance:.0f} of either kind would be expected. {_extreme(cells, 'largest', 'idxmax')} "
         f"{_extreme(cells, 'lowest', 'idxmin')}{apart}"
     )
 
@@ -126,47 +124,6 @@ def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(targets=table["targets"])
 
 
-def describe_languages(averages: pd.DataFrame) -> str:
-    """State how many languages gain and lose, and which gain most and least.
-
-    Parameters
-    ----------
-    averages : DataFrame
-        Rows of one condition: language, gain, low, high.
-    """
-    others = averages[averages["language"] != SOURCE_LANGUAGE]
-    if others.empty:
-        return "There is no language besides English yet."
-    most, least = (others.loc[place] for place in (others["gain"].idxmax(), others["gain"].idxmin()))
-    up, down = count_sides(others)
-    text = (
-        f"Of {count(others, 'language')} besides English, {up} have an interval above zero and {down} one below. "
-        f"{_named(most)} gains most, {_named(least)} least"
-    )
-    english = averages[averages["language"] == SOURCE_LANGUAGE]
-    return f"{text}; {_named(english.iloc[0])}." if len(english) else f"{text}."
-
-
-def _named(row: pd.Series) -> str:
-    return f"{get_language(row['language']).name} ({signed(row['gain'])})"
-
-
-def describe_gaps(table: pd.DataFrame) -> str:
-    """State the gap without an intermediate task, and how often conditions narrow or widen it."""
-    before = table[table["condition"] == BASELINE]
-    after = table[table["change"].notna()]
-    if before.empty or after.empty:
-        return "No condition can be compared with `none` yet."
-    widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
-    wider, narrower = count_sides(after, "change_low", "change_high")
-    return (
-        f"Without an intermediate task English is ahead by {before['gap'].mean():.0f} points on average, most in "
-        f"`{widest['target']}` ({widest['gap']:.0f}) and least in `{narrowest['target']}` ({narrowest['gap']:.0f}). Of "
-        f"{count(after, 'comparison')} with a condition, {narrower} narrow the gap and {wider} widen it by an interval "
-        "that leaves zero out; the others cannot be told from no change."
-    )
-
-
 def describe_layers(table: pd.DataFrame) -> str:
     """State the best layer without an intermediate task, the gains by layer, and the layer that the ledger uses."""
     baseline = table[table["condition"] == BASELINE]
@@ -176,7 +133,7 @@ def describe_layers(table: pd.DataFrame) -> str:
         best = baseline.loc[baseline["score"].idxmax()]
         parts.append(f"Without an intermediate task layer {best['layer']} is best ({best['score']:.1f} percent).")
     if len(gained):
-        parts += [_reversal(gained), _every_layer(gained)]
+        parts.append(_reversal(gained))
     return "\n\n".join(parts) or "No condition can be compared with `none` yet."
 
 
@@ -197,16 +154,6 @@ def _reversal(gained: pd.DataFrame) -> str:
     )
 
 
-def _every_layer(gained: pd.DataFrame) -> str:
-    """State for each layer how many conditions have an interval above and below zero."""
-    by_layer = {layer: count_sides(rows, "gain_low", "gain_high") for layer, rows in gained.groupby("layer")}
-    said = [f"{layer}: {up} and {down}" for layer, (up, down) in by_layer.items()]
-    return (
-        "Conditions whose interval, over languages and seeds, lies above zero and below it, layer by layer: "
-        f"{'; '.join(said)}."
-    )
-
-
 def describe_costs(runs: pd.DataFrame) -> str:
     """State the time and memory of all runs, and their devices."""
     if runs.empty:
@@ -220,23 +167,12 @@ def describe_costs(runs: pd.DataFrame) -> str:
 
 
 def describe_throughput(measured: Throughput) -> str:
-    """State the benchmark's task, the speed of the fastest loop relative to each other, and whether scores agree."""
-    table = tabulate_throughput(measured)
-    fastest, settings = table.iloc[-1], measured.settings
-    lines = [
+    """State the benchmark's task and its device."""
+    return (
         f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
-        f"batches of {settings['batch_size']}, on {plain(measured.device)}; {measured.dev_examples} English dev "
-        "examples.\n"
-    ]
-    for row in table.iloc[:-1].itertuples():
-        times = fastest["examples_per_second"] / row.examples_per_second
-        place = "inside" if row.dev_low <= fastest["dev_score"] <= row.dev_high else "outside"
-        lines.append(
-            f"- `{fastest['name']}` handles {times:.1f} times as many training examples per second as `{row.name}`; "
-            f"its English dev score, {fastest['dev_score']:.1f}, lies {place} the other's interval, {row.dev_low:.1f} "
-            f"to {row.dev_high:.1f}."
-        )
-    return "\n".join(lines)
+        f"batches of {measured.settings['batch_size']}, on {plain(measured.device)}; {measured.dev_examples} English "
+        "dev examples."
+    )
 
 
 def describe_live_scope(live: Analysis | None, study: str) -> str:
@@ -244,23 +180,6 @@ def describe_live_scope(live: Analysis | None, study: str) -> str:
     if live is None:
         return f"Study `{study}` has no zero-shot record on this machine yet; `stilts run {study}` computes it."
     return describe_scope(live)
-
-
-def describe_agreement(pairs: pd.DataFrame) -> str:
-    """State how well the gains of two studies agree."""
-    if pairs.empty:
-        return "There is nothing to compare yet."
-    overlap = (pairs["low_live"] <= pairs["high_recorded"]) & (pairs["low_recorded"] <= pairs["high_live"])
-    both = keep_clear(keep_clear(pairs, "low_live", "high_live"), "low_recorded", "high_recorded")
-    same = (both["gain_live"] * both["gain_recorded"] > 0).sum()
-    difference = (pairs["gain_live"] - pairs["gain_recorded"]).abs().mean()
-    text = (
-        f"The two studies share {count(pairs, 'cell')} of the matrix. Their intervals overlap in {int(overlap.sum())}; "
-        f"gains differ by {difference:.1f} points on average"
-    )
-    if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
-        text += f", and their correlation is {pairs['gain_live'].corr(pairs['gain_recorded']):.2f}"
-    return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {int(same)}."
 
 
 def describe_differences(table: pd.DataFrame) -> str:

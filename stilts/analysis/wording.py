@@ -1,7 +1,8 @@
 """Formatting for generated prose: counts, lists, effects, p-values, and Markdown for notebook cells."""
 
 import math
-from collections.abc import Sequence, Sized
+import re
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING
 
 from stilts.study.settings import BASELINE, split_reference
@@ -60,13 +61,46 @@ TASK_TITLES = {
     "pan-x-train": "Names (PAN-X train)",
     "udpos-train": "Parts of speech (UD train)",
 }
-"""Task -> its name in words. Tasks whose difficulty is a setting go by their name alone."""
+"""Task -> its name in words, but for tasks whose difficulty is a setting, see `DIAL_TITLES`."""
+
+DIAL_TITLES = {
+    "dial-base": "Rooms, lowest level",
+    "dial-slots": "Rooms, wrong slots",
+    "dial-distractors": "Rooms, distractors",
+    "dial-steps": "Rooms, steps",
+    "dial-lures": "Rooms, lures",
+    "dial-grain": "Rooms, grain",
+}
+"""Task whose difficulty is a setting, without its level -> its name in words; the level is said behind it."""
+
+WAY_TITLES = {
+    "full": "all weights",
+    "then-full": "adapter, then all weights",
+    "continued": "one adapter throughout",
+    "fresh": "adapter, then a new one",
+    "adapters": "adapters, mean of three ways",
+}
+"""Way of training (chapter on adapters) -> its name in words."""
+
+LOOP_TITLES = {"xtreme": "XTREME's scripts", "plain": "plain Trainer", "stilts": "this study's loop"}
+"""Training loop of the benchmark -> its name in words."""
+
+PHASE_TITLES = {
+    "pretraining": "pretraining",
+    "intermediate": "intermediate training",
+    "target": "target training",
+    "zero-shot": "zero-shot evaluation",
+    "measure": "measures of tasks",
+}
+"""Phase -> its name in words."""
 
 
 def title_task(reference: str) -> str:
     """Return a task's name in words, from its reference (`qa`, `qa.de`), with its language if that is not English."""
     name, language = split_reference(reference)
-    title = TASK_TITLES.get(name, name)
+    dial, _, level = name.rpartition("-")
+    dialled = f"{DIAL_TITLES[dial]} {level}" if dial in DIAL_TITLES else DIAL_TITLES.get(name, name)
+    title = TASK_TITLES.get(name, dialled)
     return f"{title} [{language}]" if language else title
 
 
@@ -75,6 +109,26 @@ def title_condition(name: str, tasks: Sequence[str]) -> str:
     if name in (BASELINE, MULTI):
         return "All tasks" if name == MULTI else "No intermediate task"
     return " + ".join(map(title_task, tasks)) or name
+
+
+def in_words(text: str, titles: Mapping[str, str]) -> str:
+    """Return a text with the ids in it, such as those of conditions and tasks, replaced by their names in words.
+
+    A name within a text begins with a small letter.
+
+    Parameters
+    ----------
+    titles : mapping of str to str
+        Id -> its name, as from `stilts.analysis.gain_tables.list_titles`.
+    """
+    longest_first = sorted(titles, key=len, reverse=True)
+    ids = "|".join(map(re.escape, longest_first))
+
+    def name(found: re.Match) -> str:
+        title = titles[found[0]]
+        return title[:1].lower() + title[1:] if found.start() else title
+
+    return re.sub(rf"(?<![\w-])({ids})(?![\w-])", name, text) if ids else text
 
 
 def say(text: str) -> "Markdown":

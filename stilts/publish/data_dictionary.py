@@ -158,10 +158,11 @@ def _figures(page: Path) -> Iterator[Mapping[str, str]]:
 
 
 def shorten_caption(caption: str) -> str:
-    """Return the start of a caption without markup and brackets, and the study that it names.
+    """Return the start of a caption without its finding, markup and brackets, and the study that it names.
 
     It ends with the first sentence, at a semicolon, or at a colon that more than a name stands before.
     """
+    caption = re.sub(r"^\*\*.*?\*\* ", "", caption)
     plain = re.sub(r",? (as )?in \{numref\}`[^`]*`| \([^()]*\)", "", caption).replace("`", "")
     title = re.split(r"\.(?: |$)|; ", plain, maxsplit=1)[0]
     head = title.partition(": ")[0]

@@ -119,6 +119,7 @@ def test_the_caption_of_a_figure_counts_before_that_of_a_table(checkout):
     [
         (CAPTIONS["fig-gain"], "Gain of each condition, in points (study pocket)"),
         (CAPTIONS["tab-scores"], "Scores by target"),
+        ("**Of 2 (A. B), 1 gains.** Gain of each condition (points). Study a.", "Gain of each condition (study a)"),
         ("Tasks of the suite: training rows. Studies take fewer.", "Tasks of the suite"),
         ("BUCC 2018: mining. Scores by language (percent).", "BUCC 2018: mining"),
         ("Speed of each loop (left; in brackets the slowest), and scores. Study a-b, 9 replicates.",

@@ -88,7 +88,9 @@ PLOTS = {
 @pytest.mark.parametrize("name", PLOTS)
 def test_the_same_table_gives_the_same_bytes(name, tmp_path):
     plot, *tables = PLOTS[name]
-    once, again = (figures.save(plot(*tables), tables[0], name, tmp_path / place) for place in ("one", "two"))
+    once, again = (
+        figures.save(plot(*tables), tables[0], name, tmp_path / place, "-") for place in ("one", "two")
+    )
     assert once.svg.read_bytes() == again.svg.read_bytes()
     assert once.csv.read_bytes() == again.csv.read_bytes()
     assert ElementTree.parse(once.svg).getroot().tag.endswith("svg")
@@ -97,20 +99,23 @@ def test_the_same_table_gives_the_same_bytes(name, tmp_path):
 @pytest.mark.parametrize("name", ["transfer", "layers", "costs"])
 def test_settings_of_the_user_change_no_figure(name, tmp_path):
     plot, *tables = PLOTS[name]
-    ours = figures.save(plot(*tables), tables[0], name, tmp_path / "ours")
+    ours = figures.save(plot(*tables), tables[0], name, tmp_path / "ours", "-")
     changes = {
         "lines.linewidth": 9, "axes.grid": True, "figure.dpi": 31, "savefig.dpi": 17, "font.size": 30,
         "axes.facecolor": "red", "savefig.transparent": True, "text.usetex": True, "savefig.bbox": "tight",
     }  # fmt: skip
     with matplotlib.rc_context(changes):
-        theirs = figures.save(plot(*tables), tables[0], name, tmp_path / "theirs")
+        theirs = figures.save(plot(*tables), tables[0], name, tmp_path / "theirs", "-")
     assert ours.svg.read_bytes() == theirs.svg.read_bytes()
 
 
 def test_a_saved_figure_stands_with_its_data_and_names_no_time_or_machine(tmp_path):
-    saved = figures.save(figures.draw_claims(CLAIMS), CLAIMS[["id", "value", "published"]], "claims", tmp_path / "new")
+    data = CLAIMS[["id", "value", "published"]]
+    saved = figures.save(figures.draw_claims(CLAIMS), data, "claims", tmp_path / "new", "1 of 2 has an answer.")
     assert saved.csv.read_text() == "id,value,published\nC1,3.000000,8.200000\nC4,0.000000,\n"
-    assert saved._repr_svg_() == saved.svg.read_text()
+    assert saved._repr_mimebundle_() == (
+        {"image/svg+xml": saved.svg.read_text()}, {"finding": "1 of 2 has an answer."}
+    )  # fmt: skip
     assert repr(saved) == "figure claims"
     assert "date" not in saved.svg.read_text()
 
@@ -214,7 +219,7 @@ def test_a_test_set_with_fewer_rows_is_an_open_square():
     axis = figures.draw_coverage(COVERAGE).axes[0]
     squares = {line.get_fillstyle(): list(zip(*line.get_data(), strict=True)) for line in axis.lines}
     assert squares == {"full": [(0, 0), (0, 1)], "none": [(1, 0)]}
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["de", "sw"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["German", "Swahili"]
 
 
 def test_figures_are_no_state_of_pyplot():

@@ -28,10 +28,12 @@ from stilts.workspace.notebooks.engine import Refused
 from stilts.workspace.notebooks.execution import execute
 from stilts.workspace.notebooks.pages import Page, read_book_pages
 from stilts.workspace.notebooks.templates import (
+    FINDING,
     check_parameters,
     drop_unshown,
     fill,
     read_defaults,
+    state_findings,
     state_parameters,
 )
 
@@ -134,6 +136,24 @@ def test_a_value_is_text_wherever_it_is_filled_in():
         "figure": {"name": "fig-my_page-2", "caption": f"Of {escaped}"},
         "image": {"alt": "Of <b> {raw}`x`\n[a](b)"},
     }
+
+
+def test_a_caption_begins_with_what_its_output_says_was_found():
+    content = notebook(
+        figure("plot()", "fig-a", "${finding} Of ${study}", "Alt"),
+        figure("plot()", "fig-b", "${finding} Of pocket", "Alt"),
+        figure("table()", "tab-c", "Of pocket", "Alt"),
+    )
+    fill(content, {"study": "pocket"})
+    content.cells[0].outputs = [
+        new_output("stream", text="loading"),
+        new_output("display_data", {"image/svg+xml": "<svg/>"}, metadata={"finding": "None of 2 <b> gains."}),
+    ]
+    content.cells[2].outputs = [new_output("display_data", {"text/html": "<table/>"})]
+    state_findings(content)
+    assert [cell.metadata.mystnb.figure.caption for cell in content.cells] == [
+        r"**None of 2 \<b\> gains.** Of pocket", "${finding} Of pocket", "Of pocket",
+    ]  # fmt: skip
 
 
 @given(st.text())
@@ -350,7 +370,7 @@ def test_a_template_comments_and_uses_every_parameter(path):
     cell, *others = [cell for cell in content.cells if cell.cell_type == "code"]
     assert [line for line in cell.source.splitlines() if "  # " not in line] == []
     used = {name for other in others for name in names_in(other.source)}
-    filled = set(re.findall(r"\$\{(\w+)\}", texts(content)))
+    filled = set(re.findall(r"\$\{(\w+)\}", texts(content))) - {FINDING}
     assert set(defaults) - used - filled == set()
     assert filled - set(defaults) == set()
 
@@ -366,6 +386,8 @@ def test_a_template_names_and_describes_every_figure(path):
         assert name.startswith(("fig-", "tab-"))
         if name.startswith("fig-"):
             assert len(shown["image"]["alt"]) > 20
+            # The figures of a job are those of one run, and no page of the book.
+            assert caption.startswith("${finding} ") or name.startswith("fig-run-")
 
 
 @every_template

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from stilts.analysis.captions import state_gains
 from stilts.analysis.contrasts import (
     Weights,
     add_weights,
@@ -432,6 +433,12 @@ def summary(evidence: Evidence, rules: Rules) -> str:
         f"Beside English stand {others}. In {count(evidence.unseen, 'language')} that the intermediate phase has not "
         f"seen, F1 changes against no intermediate training by {'; '.join(said)} (points)."
     )
+
+
+def gains_text(table: pd.DataFrame) -> str:
+    """Say of `gains` which orders gain and lose in unseen languages."""
+    unseen = table[table["languages"] == UNSEEN]
+    return state_gains(unseen, unseen["training"].tolist(), "order of intermediate training", " in unseen languages")
 
 
 def seen_text(table: pd.DataFrame) -> str:

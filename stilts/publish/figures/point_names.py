@@ -1,4 +1,4 @@
-"""Labels for the points of a plot, placed so that no label covers another one or a point."""
+"""Labels for the points of a plot, placed so that no label covers another one, a point or a line."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
+from stilts.publish.figures.style import SMALL
+
 DIRECTIONS = 16
 RADII = (4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points, from the mark to the text's nearest side
 LINE_FROM = 8.0  # at this radius and above, a thin line connects text and mark
+STEPS = 200  # boxes that stand for a slanting line
+
+Line = tuple[tuple[float, float], tuple[float, float]]
+"""Both ends of a line, in data units."""
 
 
 def name_points(
-    axis: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str], size: float = 6.5, mark: float = 5.0
+    axis: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    names: Sequence[str],
+    lines: Sequence[Line] = (),
+    size: float = SMALL,
+    mark: float = 5.0,
 ) -> list[Bbox]:
     """Write names beside points, each at the nearest free place, and return their boxes in pixels.
 
@@ -25,6 +37,8 @@ def name_points(
         Its limits and the figure's layout must be final.
     x, y : sequence of float
         In data units.
+    lines : sequence of Line
+        Lines of the plot that no label should cover.
     size, mark : float
         Sizes of the text and of the marks, in points.
     """
@@ -34,14 +48,27 @@ def name_points(
     points = axis.transData.transform(np.column_stack([x, y]))
     half = mark * pixels / 2
     marks = np.hstack([points - half, points + half])
+    drawn = _along(axis, lines)
     sizes = [_text_size(axis, name, size) for name in names]
     placed: dict[int, np.ndarray] = {}
     for i in _crowded_first(points):
-        taken = np.vstack([np.delete(marks, i, axis=0), *placed.values()])
+        taken = np.vstack([np.delete(marks, i, axis=0), drawn, *placed.values()])
         radius, box = _nearest_free(points[i], sizes[i], taken, axis.bbox.extents, pixels)
         placed[i] = box
         _write(axis, (x[i], y[i]), names[i], box, points[i], radius >= LINE_FROM, size, pixels)
     return [Bbox.from_extents(*placed[i]) for i in range(len(names))]
+
+
+def _along(axis: Axes, lines: Sequence[Line]) -> np.ndarray:
+    """Return boxes that cover lines, of shape (boxes, 4), in pixels."""
+    parts = [np.empty((0, 4))]
+    for line in lines:
+        ends = axis.transData.transform(line)
+        steps = STEPS if np.abs(np.diff(ends, axis=0)).min() > 1 else 1
+        points = ends[0] + np.linspace(0, 1, steps + 1)[:, None] * (ends[1] - ends[0])
+        low, high = np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])
+        parts.append(np.hstack([low - 1, high + 1]))
+    return np.vstack(parts)
 
 
 def _text_size(axis: Axes, name: str, size: float) -> tuple[float, float]:

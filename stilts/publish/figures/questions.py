@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import matplotlib.style
 import numpy as np
@@ -13,12 +14,15 @@ from matplotlib.patches import Rectangle
 
 from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.wording import signed
-from stilts.publish.figures.point_names import name_points
+from stilts.publish.figures.point_names import Line, name_points
 from stilts.publish.figures.style import (
+    COLUMN,
     DIVERGING,
     FAINT,
+    FULL,
     INK,
     RULE,
+    SMALL,
     STYLES,
     apply_style,
     choose_ink,
@@ -47,7 +51,7 @@ def draw_distance_scatter(
         shown = [name for name in axes if table[name].notna().any()]
         if not shown:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(7.4, 4.5 * len(shown))
+        figure = make_figure(FULL, 5.2 * len(shown))
         for axis, name in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
             known = table.dropna(subset=[name])
             _distance_panel(axis, known, name, lines.get(name))
@@ -55,7 +59,9 @@ def draw_distance_scatter(
         figure.axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
         for axis, name in zip(figure.axes, shown, strict=True):
             known = table.dropna(subset=[name])
-            name_points(axis, known[name].to_numpy(), known["gap"].to_numpy(), known["name"].tolist())
+            ends = known[name].agg(["min", "max"])
+            drawn = [[(end, lines[name][0] + lines[name][1] * end) for end in ends]] if name in lines else []
+            name_points(axis, known[name].to_numpy(), known["gap"].to_numpy(), known["name"].tolist(), drawn)
     return figure
 
 
@@ -77,7 +83,9 @@ def _distance_panel(axis: Axes, table: pd.DataFrame, predictor: str, line: tuple
     axis.set_axisbelow(True)
 
 
-def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) -> Figure:
+def draw_group_gains(
+    languages: pd.DataFrame, means: pd.DataFrame, rows: str, titles: Mapping[str, str] = MappingProxyType({})
+) -> Figure:
     """Plot the mean gain of each group with its interval, and each language as a small ring.
 
     Means are filled if their interval excludes zero.
@@ -90,12 +98,14 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
         A row for each group: group, gain, low, high. If it is empty, the figure says so.
     rows : str
         Label of the groups.
+    titles : mapping of str to str
+        Group -> its name in words; others go by their own name.
     """
     with apply_style():
         if means.empty:
             return draw_empty("nothing to compare yet")
         groups = means["group"].tolist()
-        figure = make_figure(5.2, 1.1 + 0.62 * len(groups))
+        figure = make_figure(COLUMN, 1.1 + 0.62 * len(groups))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         for place, group in enumerate(groups):
@@ -106,8 +116,8 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
         above = {group: place - 0.2 for place, group in enumerate(groups)}  # above the group's rings
         draw_intervals(axis, means.rename(columns={"group": "language"}), above, "mean over languages")
         for place, row in enumerate(means.itertuples()):
-            axis.text(row.gain, place - 0.34, signed(row.gain), ha="center", va="center", fontsize=7.5)
-        axis.set_yticks(range(len(groups)), groups)
+            axis.text(row.gain, place - 0.27, signed(row.gain), ha="center", va="bottom", fontsize=SMALL)
+        axis.set_yticks(range(len(groups)), [titles.get(group, group) for group in groups])
         axis.set(ylim=(len(groups) - 0.4, -0.6), xlabel=GAIN, ylabel=rows)
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color=RULE, linewidth=0.4)
@@ -116,7 +126,7 @@ def draw_group_gains(languages: pd.DataFrame, means: pd.DataFrame, rows: str) ->
     return figure
 
 
-def draw_scheme_matrices(table: pd.DataFrame) -> Figure:
+def draw_scheme_matrices(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot the gain of each intermediate task (rows) on each target (columns), in a matrix for each training scheme.
 
     Numbers are bold if the interval excludes zero. A frame marks pairs of the same task.
@@ -126,6 +136,8 @@ def draw_scheme_matrices(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `stilts.analysis.questions.adapters_answer.pair_gains`: scheme, intermediate, target, same, gain,
         excludes_zero. If it is empty, the figure says so.
+    titles : mapping of str to str
+        Scheme or task -> its name in words; others go by their own name.
     """
     with apply_style():
         if table.empty:
@@ -133,16 +145,18 @@ def draw_scheme_matrices(table: pd.DataFrame) -> Figure:
         schemes, rows, columns = (list(dict.fromkeys(table[name])) for name in ("scheme", "intermediate", "target"))
         norm = find_symmetric_scale(table["gain"])
         height = 0.4 + 0.3 * len(rows)
-        figure = make_figure(1.7 + 0.56 * len(columns), 1.1 + height * len(schemes))
+        figure = make_figure(COLUMN, 1.1 + height * len(schemes))
+        said = {name: titles.get(name, name) for name in (*schemes, *rows, *columns)}
         axes = figure.subplots(len(schemes), 1, sharex=True, squeeze=False).ravel()
         for axis, scheme in zip(axes, schemes, strict=True):
             for row in table[table["scheme"] == scheme].itertuples():
                 _small_cell(axis, columns.index(row.target), rows.index(row.intermediate), row, norm)
-            axis.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), title=scheme)
-            axis.set_yticks(range(len(rows)), rows)
+            axis.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), title=said[scheme])
+            axis.set_yticks(range(len(rows)), [said[name] for name in rows])
             axis.tick_params(length=0)
             axis.spines[:].set_visible(False)
-        axes[-1].set_xticks(range(len(columns)), columns, rotation=30, ha="right", rotation_mode="anchor")
+        names = [said[name] for name in columns]
+        axes[-1].set_xticks(range(len(columns)), names, rotation=30, ha="right", rotation_mode="anchor")
         bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, DIVERGING), ax=list(axes), fraction=0.04, pad=0.02)
         bar.set_label(GAIN)
         bar.outline.set_visible(False)
@@ -156,10 +170,10 @@ def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
     if row.same:
         axis.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=0.9))
     weight = "bold" if row.excludes_zero else "normal"
-    axis.text(x, y, signed(row.gain), ha="center", va="center", color=ink, fontsize=7.5, weight=weight)
+    axis.text(x, y, signed(row.gain), ha="center", va="center", color=ink, fontsize=SMALL, weight=weight)
 
 
-def draw_similarity_scatter(table: pd.DataFrame) -> Figure:
+def draw_similarity_scatter(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot gain against similarity of task pairs, both beyond the means of their tasks, in a panel for each group.
 
     The marks show the intermediate tasks, and each point is named after its target.
@@ -169,12 +183,15 @@ def draw_similarity_scatter(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `adapters_answer.beyond_means_points`: group, intermediate, target, similarity, gain. If it is empty, the
         figure says so.
+    titles : mapping of str to str
+        Group or task -> its name in words; others go by their own name.
     """
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
+        table = table.replace({name: dict(titles) for name in ("group", "intermediate", "target")})
         groups, tasks = (list(dict.fromkeys(table[name])) for name in ("group", "intermediate"))
-        figure = make_figure(5.2, 1.0 + 3.3 * len(groups))
+        figure = make_figure(COLUMN, 1.0 + 4.2 * len(groups))
         axes = figure.subplots(len(groups), 1, sharex=True, sharey=True, squeeze=False).ravel()
         for axis, group in zip(axes, groups, strict=True):
             _similarity_panel(axis, table[table["group"] == group], tasks, group)
@@ -183,7 +200,8 @@ def draw_similarity_scatter(table: pd.DataFrame) -> Figure:
         figure.legend(handles, labels, loc="outside upper center", ncols=3, title="intermediate task")
         for axis, group in zip(axes, groups, strict=True):
             own = table[table["group"] == group]
-            name_points(axis, own["similarity"].to_numpy(), own["gain"].to_numpy(), own["target"].tolist(), size=5.5)
+            lines = [((axis.get_xlim()[0], 0), (axis.get_xlim()[1], 0)), _similarity_line(own)]
+            name_points(axis, own["similarity"].to_numpy(), own["gain"].to_numpy(), own["target"].tolist(), lines)
     return figure
 
 
@@ -193,13 +211,18 @@ def _similarity_panel(axis: Axes, table: pd.DataFrame, tasks: Sequence[str], gro
         color, marker, _ = STYLES[place % len(STYLES)]
         own = table[table["intermediate"] == task]
         axis.plot(own["similarity"], own["gain"], marker, color=color, markersize=5, linestyle="none", label=task)
-    slope = float(np.mean(table["similarity"] * table["gain"]))  # similarity has mean 0 and standard deviation 1
-    ends = np.array([table["similarity"].min(), table["similarity"].max()])
-    axis.plot(ends, slope * ends, color=INK, linestyle="--", linewidth=1.0)
+    axis.plot(*zip(*_similarity_line(table), strict=True), color=INK, linestyle="--", linewidth=1.0)
     axis.margins(x=0.12, y=0.12)
     axis.set(title=group, ylabel="gain beyond the tasks'\nmeans (points)")
     axis.grid(color=RULE, linewidth=0.4)
     axis.set_axisbelow(True)
+
+
+def _similarity_line(table: pd.DataFrame) -> Line:
+    """Return the ends of the least-squares line; similarity has mean 0 and standard deviation 1."""
+    slope = float(np.mean(table["similarity"] * table["gain"]))
+    low, high = table["similarity"].min(), table["similarity"].max()
+    return (low, slope * low), (high, slope * high)
 
 
 def draw_order_gains(table: pd.DataFrame) -> Figure:
@@ -218,7 +241,7 @@ def draw_order_gains(table: pd.DataFrame) -> Figure:
         if table.empty:
             return draw_empty("nothing to compare yet")
         rows, kinds = (list(dict.fromkeys(table[name])) for name in ("training", "languages"))
-        figure = make_figure(5.2, 1.3 + 0.42 * len(rows))
+        figure = make_figure(COLUMN, 1.3 + 0.42 * len(rows))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         shown = table.assign(**{end: table[end].where(table["rows"] > 1) for end in ("low", "high")})
@@ -245,7 +268,7 @@ def _marks(axis: Axes, table: pd.DataFrame, height: pd.Series, style: tuple, lab
 
 def _named_rows(axis: Axes, names: Sequence[str]) -> None:
     """Label the rows of a dot plot, the first on top."""
-    axis.set_yticks(range(len(names)), names, fontsize=7.5)
+    axis.set_yticks(range(len(names)), names, fontsize=SMALL)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
@@ -272,7 +295,7 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
         wide = table.set_index("code")
         order = sort_by_distance(wide.index, distance)
         kinds = [name for name in wide.columns if name not in ("language", "family", "trained")]
-        figure = make_figure(5.2, 1.3 + 0.17 * len(order))
+        figure = make_figure(COLUMN, 1.3 + 0.18 * len(order))
         axis = figure.add_subplot()
         for place, kind in enumerate(kinds):
             color, marker, _ = STYLES[place % len(STYLES)]
@@ -282,7 +305,6 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
         _named_rows(
             axis, [f"{get_language(code).name} ({code}){stars[bool(wide.loc[code, 'trained'])]}" for code in order]
         )
-        axis.tick_params(axis="y", labelsize=6.5)
         axis.set_xlabel("F1 (percent)")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
@@ -302,7 +324,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(5.2, 1.2 + 0.3 * len(table))
+        figure = make_figure(COLUMN, 1.2 + 0.3 * len(table))
         axis = figure.add_subplot()
         places = np.arange(len(table))
         axis.hlines(places, table["before"], table["after"], color=FAINT, linewidth=1.2)
@@ -310,7 +332,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
         axis.plot(table["after"], places, "D", color=STYLES[2][0], fillstyle="none", label="after the second stage")
         _named_rows(axis, table["training"].tolist())
         right = axis.secondary_yaxis("right")
-        right.set_yticks(places, [signed(-lost) for lost in table["lost"]], fontsize=7.5)
+        right.set_yticks(places, [signed(-lost) for lost in table["lost"]], fontsize=SMALL)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
         axis.margins(x=0.08)
@@ -320,7 +342,10 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
 
 
 def draw_complexity_gaps(
-    table: pd.DataFrame, dials: Mapping[str, Sequence[str]] | None = None, line: tuple[float, float] | None = None
+    table: pd.DataFrame,
+    dials: Mapping[str, Sequence[str]] | None = None,
+    line: tuple[float, float] | None = None,
+    titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Figure:
     """Plot the gap between English and other source languages against the code length of the intermediate task.
 
@@ -333,18 +358,21 @@ def draw_complexity_gaps(
         Dial -> its tasks from the lowest level to the highest, which are joined by a line.
     line : (float, float) or None
         Intercept and slope of a dashed line, with the code length on a scale of log2.
+    titles : mapping of str to str
+        Task -> its name in words; others go by their own name.
     """
     with apply_style():
         known = table.dropna(subset=["code_length", "gap"])
         if known.empty:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(5.2, 4.6)
+        figure = make_figure(COLUMN, 5.4)
         axis = figure.add_subplot()
         axis.axhline(0, color=FAINT, linewidth=0.8)
         bits, gaps = np.log2(known["code_length"].to_numpy()), known["gap"].to_numpy()
         joined = [[task for task in tasks if task in set(known["task"])] for tasks in (dials or {}).values()]
         dialled = known["task"].isin([task for tasks in joined for task in tasks]).to_numpy()
         axis.vlines(bits, known["low"], known["high"], color=RULE, linewidth=1.2)
+        drawn = [((x, low), (x, high)) for x, low, high in zip(bits, known["low"], known["high"], strict=True)]
         looks = ((~dialled, STYLES[1], "a task"), (dialled, STYLES[2], "a level of a dial"))
         for chosen, (color, marker, _), label in looks:
             if chosen.any():
@@ -355,6 +383,7 @@ def draw_complexity_gaps(
         if line is not None:
             ends = np.array([bits.min(), bits.max()])
             axis.plot(ends, line[0] + line[1] * ends, "--", color=INK, linewidth=1.0, label="least squares")
+            drawn.append(tuple(zip(ends, line[0] + line[1] * ends, strict=True)))
         axis.margins(x=0.14, y=0.08)
         ticks = np.arange(np.floor(bits.min()), np.ceil(bits.max()) + 1)
         axis.set_xticks(ticks, [f"{2**tick:g}" for tick in ticks])
@@ -364,11 +393,12 @@ def draw_complexity_gaps(
         axis.grid(color=RULE, linewidth=0.4)
         axis.set_axisbelow(True)
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
-        name_points(axis, bits, gaps, known["task"].tolist())
+        drawn.append(((axis.get_xlim()[0], 0), (axis.get_xlim()[1], 0)))
+        name_points(axis, bits, gaps, [titles.get(task, task) for task in known["task"]], drawn)
     return figure
 
 
-def draw_source_gains(table: pd.DataFrame) -> Figure:
+def draw_source_gains(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot the gain of each intermediate task in each source language with its interval; filled if it excludes zero.
 
     Parameters
@@ -376,19 +406,21 @@ def draw_source_gains(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `stilts.analysis.questions.complexity.source_gains`: task, source, gain, low, high (points). If it is
         empty, the figure says so.
+    titles : mapping of str to str
+        Task -> its name in words; others go by their own name.
     """
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
         tasks, sources = (list(dict.fromkeys(table[name])) for name in ("task", "source"))
-        figure = make_figure(5.2, 1.3 + 0.13 * len(tasks) * (len(sources) + 1))
+        figure = make_figure(COLUMN, 1.3 + 0.13 * len(tasks) * (len(sources) + 1))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         for place, source in enumerate(sources):
             part = table[table["source"] == source]
             height = part["task"].map(tasks.index) + (place - (len(sources) - 1) / 2) / (len(sources) + 1)
             _marks(axis, part, height, STYLES[(place + 1) % len(STYLES)], source)
-        _named_rows(axis, tasks)
+        _named_rows(axis, [titles.get(task, task) for task in tasks])
         axis.set_xlabel(GAIN)
         figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="source language")
     return figure
@@ -413,7 +445,7 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
         if table.empty:
             return draw_empty("nothing to compare yet")
         rows = _forest_rows(table)
-        figure = make_figure(9.6, 0.9 + 0.36 * len(rows))
+        figure = make_figure(FULL, 0.9 + 0.36 * len(rows))
         axis = figure.add_subplot()
         axis.axvspan(-1, 1, color="#ececec", zorder=0)
         axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -449,7 +481,7 @@ def _forest_mark(axis: Axes, y: float, row: dict, style: tuple[str, str]) -> Non
     color, marker = style
     value, low, high = (row[name] / row["smallest effect"] for name in ("estimate", "low", "high"))
     if not np.isfinite([value, low, high]).all():
-        axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=8.3, color=FAINT)
+        axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=SMALL, color=FAINT)
         return
     ends = np.clip([low, high], -FARTHEST, FARTHEST)
     axis.hlines(y, *ends, color=color, linewidth=1.4)
@@ -460,7 +492,7 @@ def _forest_mark(axis: Axes, y: float, row: dict, style: tuple[str, str]) -> Non
     fill = color if judged else "white"
     axis.plot(np.clip(value, -FARTHEST, FARTHEST), y, marker, color=color, markerfacecolor=fill, markersize=6)
     ink, weight = (VERDICT_COLORS[row["verdict"]], "bold") if judged else (FAINT, "normal")
-    axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=8.3, color=ink, weight=weight)
+    axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=SMALL, color=ink, weight=weight)
 
 
 def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], int]) -> None:

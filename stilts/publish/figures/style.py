@@ -14,9 +14,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stilts.study.settings import BASELINE
+from stilts.workspace.notebooks.templates import FINDING
 
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
+COLUMN, FULL = 6.85, 9.4  # inches of a figure in the column and across the page, which the book need not shrink
+SMALL = 8.4  # points of the smallest text, which are 11.2 pixels
 # Okabe and Ito's palette, darkest colour first, each with a marker and a dash.
 STYLES = (
     (INK, "o", "-"),
@@ -30,13 +33,13 @@ STYLES = (
 )
 STYLE = {
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
+    "font.size": 9,
     "text.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
-    "axes.titlesize": 9,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "xtick.color": INK,
     "ytick.color": INK,
@@ -52,19 +55,21 @@ class Saved:
     Attributes
     ----------
     svg, csv : Path
+    finding : str
+        What it shows, with which its caption begins.
     """
 
-    def __init__(self, svg: Path, csv: Path):
-        self.svg, self.csv = svg, csv
+    def __init__(self, svg: Path, csv: Path, finding: str):
+        self.svg, self.csv, self.finding = svg, csv, finding
 
     def __repr__(self) -> str:
         return f"figure {self.svg.stem}"
 
-    def _repr_svg_(self) -> str:
-        return self.svg.read_text(encoding="utf-8")
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, str], dict[str, str]]:
+        return {"image/svg+xml": self.svg.read_text(encoding="utf-8")}, {FINDING: self.finding}
 
 
-def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Saved:
+def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str, finding: str) -> Saved:
     """Write `<name>.svg` and `<name>.csv`; the same figure and data give the same bytes.
 
     Parameters
@@ -73,10 +78,12 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str) -> Save
         Data of the figure, written with six decimals.
     out : Path
         Folder, created if it does not exist.
+    finding : str
+        What the figure shows, in one sentence of Markdown; see `stilts.analysis.captions`.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv")
+    saved = Saved(folder / f"{name}.svg", folder / f"{name}.csv", finding)
     with apply_style():
         figure.savefig(saved.svg, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
     # The text is laid out in a font that comes with matplotlib and that readers may lack.

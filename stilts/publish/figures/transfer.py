@@ -1,5 +1,6 @@
 """Figures of transfer: gains by condition, target, language and layer, and tested claims."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -12,12 +13,16 @@ from matplotlib.patches import Rectangle
 
 from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.verdicts import Kind
-from stilts.analysis.wording import signed
+from stilts.analysis.wording import in_words, signed
+from stilts.publish.figures.point_names import name_points
 from stilts.publish.figures.style import (
+    COLUMN,
     DIVERGING,
     FAINT,
+    FULL,
     INK,
     RULE,
+    SMALL,
     STYLES,
     apply_style,
     assign_styles,
@@ -27,6 +32,7 @@ from stilts.publish.figures.style import (
 )
 
 GAIN = "gain over no intermediate task (points)"
+NARROW = 0.95  # inches; in narrower cells the ends of an interval stand below one another
 
 
 def draw_transfer_matrix(
@@ -66,14 +72,16 @@ def draw_transfer_matrix(
             columns[average] = len(targets) + 0.25
             last = averages.assign(target=average, learned=True, same_kind=False)
             cells = pd.concat([cells, last], ignore_index=True)
-        names = [titles.get(name, name) for name in conditions]
-        figure = make_figure(0.9 + 0.09 * max(map(len, names)) + 0.98 * len(columns), 1.7 + 0.62 * len(conditions))
+        names = [textwrap.fill(in_words(name, titles), 26) for name in conditions]
+        beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.splitlines())
+        wide = min((FULL - beside) / len(columns), 1.1)
+        figure = make_figure(beside + wide * len(columns), 1.7 + (0.62 if wide >= NARROW else 0.74) * len(conditions))
         axis = figure.add_subplot()
         norm = find_symmetric_scale(cells.loc[cells["learned"], "gain"])
         for row in cells.itertuples():
-            _cell(axis, columns[row.target], conditions.index(row.condition), row, norm)
+            _cell(axis, columns[row.target], conditions.index(row.condition), row, norm, wide < NARROW)
         _frame_matrix(axis, {titles.get(name, name): place for name, place in columns.items()}, names, rows)
-        axis.set_xlabel(effect, fontsize=11, loc="left")
+        axis.set_xlabel(effect, fontsize=10, loc="left")
     return figure
 
 
@@ -91,7 +99,7 @@ def find_symmetric_scale(values: pd.Series) -> Normalize:
     return Normalize(-most, most)
 
 
-def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
+def _cell(axis: Axes, x: float, y: int, row, norm: Normalize, narrow: bool) -> None:
     color = DIVERGING(norm(row.gain)) if row.learned else "none"
     ink = choose_ink(color) if row.learned else FAINT
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
@@ -103,17 +111,19 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize) -> None:
         axis.add_patch(Rectangle((x - 0.41, y - 0.385), 0.82, 0.77, fill=False, edgecolor=ink, linewidth=1.1,
                                  linestyle=":"))  # fmt: skip
     weight = "bold" if clear else "normal"
-    axis.text(x, y - 0.13, signed(row.gain), ha="center", va="center", color=ink, fontsize=12.5, weight=weight)
+    size, place = (10.5, 0.22) if narrow else (12.5, 0.13)
+    axis.text(x, y - place, signed(row.gain), ha="center", va="center", color=ink, fontsize=size, weight=weight)
     below = f"{signed(row.low)}, {signed(row.high)}" if row.learned else "not learned"
-    axis.text(x, y + 0.22, below, ha="center", va="center", color=ink, fontsize=9.2)
+    shown = below.replace(", ", ",\n").replace("not ", "not\n") if narrow else below
+    axis.text(x, y + 0.35 - place, shown, ha="center", va="center", color=ink, fontsize=SMALL)
 
 
 def _frame_matrix(axis: Axes, columns: Mapping[str, float], conditions: Sequence[str], rows: str) -> None:
     axis.set(xlim=(-0.5, max(columns.values()) + 0.5), ylim=(len(conditions) - 0.5, -0.5))
-    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor", fontsize=11)
+    axis.set_xticks(list(columns.values()), list(columns), rotation=30, ha="left", rotation_mode="anchor", fontsize=10)
     axis.xaxis.tick_top()
-    axis.set_yticks(range(len(conditions)), conditions, fontsize=11)
-    axis.set_ylabel(rows, fontsize=11)
+    axis.set_yticks(range(len(conditions)), conditions, fontsize=10)
+    axis.set_ylabel(rows, fontsize=10)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
 
@@ -133,7 +143,7 @@ def draw_language_gains(averages: pd.DataFrame, cells: pd.DataFrame, distance: s
     """
     with apply_style():
         order = sort_by_distance(averages["language"], distance)
-        figure = make_figure(7.4, 1.2 + 0.185 * len(order))
+        figure = make_figure(COLUMN, 1.2 + 0.185 * len(order))
         axis = figure.add_subplot()
         places = {code: place for place, code in enumerate(order)}
         axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -160,10 +170,10 @@ def draw_intervals(axis: Axes, table: pd.DataFrame, places: dict[str, int], labe
 def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
     """Label the rows with languages on the left, and with distance, family and script on the right."""
     known = [get_language(code) for code in order]
-    axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=7)
+    axis.set_yticks(range(len(order)), [f"{each.name} ({each.code})" for each in known], fontsize=SMALL)
     axis.set_ylim(len(order) - 0.4, -0.6)
     right = axis.secondary_yaxis("right")
-    right.set_yticks(range(len(order)), [_hint(each, kind) for each in known], fontsize=6.2, color=FAINT)
+    right.set_yticks(range(len(order)), [_hint(each, kind) for each in known], fontsize=SMALL, color=FAINT)
     for side in (axis, right):
         side.tick_params(axis="y", length=0)
         side.spines[["left", "right"]].set_visible(False)
@@ -179,7 +189,7 @@ def _hint(each, kind: str) -> str:
     return f"{distance}  {each.branch or each.family}, {each.script}"
 
 
-def draw_english_gaps(table: pd.DataFrame) -> Figure:
+def draw_english_gaps(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot the score in English and the mean of the others, with a panel for each target, a line for each condition.
 
     The gap is written at the end of the line; it is bold if the interval of its change from the baseline excludes zero.
@@ -189,23 +199,28 @@ def draw_english_gaps(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `stilts.analysis.effects.estimate_english_gaps`: condition, target, english, others, gap, change,
         change_low, change_high.
+    titles : mapping of str to str
+        Condition or target -> its name in words; others go by their own name.
     """
     with apply_style():
         targets, conditions = (list(dict.fromkeys(table[name])) for name in ("target", "condition"))
         width = min(4, len(targets))
         rows = -(-len(targets) // width)
-        figure = make_figure(1.2 + 1.75 * width, 0.8 + rows * (0.55 + 0.2 * len(conditions)))
+        figure = make_figure(COLUMN, 0.8 + rows * (0.6 + 0.2 * len(conditions)))
         axes = figure.subplots(rows, width, squeeze=False, sharey=True)
         for axis, target in zip(axes.flat, targets, strict=False):
-            _gap_panel(axis, table[table["target"] == target], conditions, target)
+            _gap_panel(axis, table[table["target"] == target], conditions)
+            axis.set_title(titles.get(target, target))
+        axes.flat[0].set_yticks(range(len(conditions)), [titles.get(name, name) for name in conditions])
         for axis in list(axes.flat)[len(targets) :]:
             axis.set_axis_off()
+        figure.supxlabel("score (percent); beside it the gap in points", fontsize=9)
         handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
 
 
-def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], target: str) -> None:
+def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str]) -> None:
     places = table["condition"].map(conditions.index)
     axis.hlines(places, table["others"], table["english"], color=FAINT, linewidth=1.2)
     axis.plot(table["others"], places, "o", color=STYLES[1][0], markersize=4.5, label="mean of the other languages")
@@ -214,15 +229,14 @@ def _gap_panel(axis: Axes, table: pd.DataFrame, conditions: Sequence[str], targe
         changed = row.change_low > 0 or row.change_high < 0
         gap = f"{row.gap:.0f}".replace("-", "\N{MINUS SIGN}")
         weight = "bold" if changed else "normal"
-        axis.text(max(row.english, row.others) + 3, place, gap, va="center", fontsize=6.5, weight=weight)
-    axis.set(title=target, xlim=(0, 113), ylim=(len(conditions) - 0.5, -0.5))
+        axis.text(max(row.english, row.others) + 8, place, gap, va="center", fontsize=SMALL, weight=weight)
+    axis.set(xlim=(0, 138), ylim=(len(conditions) - 0.5, -0.5))
     axis.set_xticks([0, 50, 100])
-    axis.set_yticks(range(len(conditions)), conditions)
     axis.grid(axis="x", color=RULE, linewidth=0.4)
     axis.tick_params(axis="y", length=0)
 
 
-def draw_layer_profiles(table: pd.DataFrame) -> Figure:
+def draw_layer_profiles(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot retrieval accuracy by hidden layer for each condition, and beside it the gain over the baseline.
 
     Parameters
@@ -230,14 +244,16 @@ def draw_layer_profiles(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `stilts.analysis.effects.estimate_layer_profiles`: condition, layer, score, low, high, gain, gain_low,
         gain_high.
+    titles : mapping of str to str
+        Condition -> its name in words; others go by their own name.
     """
     with apply_style():
-        figure = make_figure(7.6, 3.7)
+        figure = make_figure(COLUMN, 3.9)
         left, right = figure.subplots(1, 2)
         for name, (color, marker, dash) in assign_styles(list(dict.fromkeys(table["condition"]))).items():
             part = table[table["condition"] == name].sort_values("layer")
             look = {"color": color, "marker": marker, "linestyle": dash, "markersize": 4, "linewidth": 1.2}
-            left.plot(part["layer"], part["score"], label=name, **look)
+            left.plot(part["layer"], part["score"], label=titles.get(name, name), **look)
             left.fill_between(part["layer"], part["low"], part["high"], color=color, alpha=0.08, linewidth=0)
             if part["gain"].notna().any():
                 right.plot(part["layer"], part["gain"], **look)
@@ -254,19 +270,23 @@ def draw_layer_profiles(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_agreement(table: pd.DataFrame) -> Figure:
+def draw_agreement(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot the gains of the live study against those of the recorded study, with the line of equality.
+
+    The marks show the conditions, and each point is named after its target.
 
     Parameters
     ----------
     table : DataFrame
         condition, target, and gain, low, high of each study with suffixes _live and _recorded. If it is empty, the
         figure says so.
+    titles : mapping of str to str
+        Condition or target -> its name in words; others go by their own name.
     """
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(5.2, 4.4)
+        figure = make_figure(COLUMN, 6.6)
         axis = figure.add_subplot()
         values = table[["low_live", "high_live", "low_recorded", "high_recorded"]].to_numpy()
         ends = [values.min() - 1, values.max() + 1]
@@ -278,14 +298,25 @@ def draw_agreement(table: pd.DataFrame) -> Figure:
             if len(part):
                 axis.hlines(part["gain_live"], part["low_recorded"], part["high_recorded"], color=color, linewidth=0.7)
                 axis.vlines(part["gain_recorded"], part["low_live"], part["high_live"], color=color, linewidth=0.7)
-                axis.plot(part["gain_recorded"], part["gain_live"], marker, color=color, markersize=6, label=name)
+                axis.plot(part["gain_recorded"], part["gain_live"], marker, color=color, markersize=6,
+                          label=titles.get(name, name))  # fmt: skip
         axis.set(xlim=ends, ylim=ends, xlabel="gain in the recorded study (points)",
                  ylabel="gain in the live study (points)")  # fmt: skip
-        axis.legend(loc="upper left")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="intermediate task")
+        names = [titles.get(name, name) for name in table["target"]]
+        lines = [
+            line
+            for row in table.itertuples()
+            for line in (
+                ((row.low_recorded, row.gain_live), (row.high_recorded, row.gain_live)),
+                ((row.gain_recorded, row.low_live), (row.gain_recorded, row.high_live)),
+            )
+        ]
+        name_points(axis, table["gain_recorded"].to_numpy(), table["gain_live"].to_numpy(), names, lines)
     return figure
 
 
-def draw_claims(table: pd.DataFrame) -> Figure:
+def draw_claims(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
     """Plot the effect of each tested part of a claim with its interval, and the published effect if there is one.
 
     Each study has its own panel.
@@ -294,24 +325,27 @@ def draw_claims(table: pd.DataFrame) -> Figure:
     ----------
     table : DataFrame
         From `stilts.analysis.claims.tabulate_parts`.
+    titles : mapping of str to str
+        Condition, task or study -> its name in words; others go by their own name.
     """
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
         studies = {str(name): part for name, part in table.groupby("study", sort=False)}
-        heights = [len(part) + 1.2 for part in studies.values()]
-        figure = make_figure(7.6, 0.8 + 0.28 * sum(heights))
-        panels = figure.subplots(len(studies), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        heights = [len(part) + 1.8 for part in studies.values()]
+        figure = make_figure(FULL, 0.8 + 0.36 * sum(heights))
+        panels = figure.subplots(len(studies), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axis, (study, part) in zip(panels, studies.items(), strict=True):
-            _claims_panel(axis, part)
-            axis.set_title(study, loc="left")
-        panels[-1].set_xlabel("effect (points)")
+            names = [f"{row.id}: {in_words(row.part, titles)}" for row in part.itertuples()]
+            _claims_panel(axis, part, [textwrap.fill(name, 56) for name in names])
+            axis.set_title(titles.get(study, study), loc="left")
+            axis.set_xlabel("effect (points)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
 
 
-def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
+def _claims_panel(axis: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
     places = np.arange(len(table))
     axis.axvline(0, color=FAINT, linewidth=0.8)
     axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
@@ -320,10 +354,10 @@ def _claims_panel(axis: Axes, table: pd.DataFrame) -> None:
     both_sides = table["asks"] == Kind.NEGLIGIBLE
     axis.plot(-table["smallest"][both_sides], places[both_sides], "|", color=FAINT, markersize=11)
     axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
-    axis.set_yticks(places, [f"{row.id}  {row.part}" for row in table.itertuples()])
+    axis.set_yticks(places, names, fontsize=SMALL)
     axis.set_ylim(len(table) - 0.5, -0.5)
     right = axis.secondary_yaxis("right")
-    right.set_yticks(places, table["verdict"], color=FAINT, fontsize=7.5)
+    right.set_yticks(places, table["verdict"], color=FAINT, fontsize=SMALL)
     for side in (axis, right):
         side.tick_params(axis="y", length=0)
         side.spines[["left", "right"]].set_visible(False)

@@ -29,6 +29,7 @@ from stilts.workspace.notebooks.templates import (
     find_repository,
     read_defaults,
     remove_traces,
+    state_findings,
     state_parameters,
 )
 from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
@@ -91,6 +92,7 @@ class PageEngine(NBClientEngine):
         runs = find_runs_folder(find_repository(template))
         nb = super().execute_notebook(nb, kernel_name, output_path, runs=runs, **options)
         remove_traces(nb)
+        state_findings(nb)
         if not _failed(nb):  # cells after a failed one were not executed and have no output yet
             drop_unshown(nb)
         return nb

@@ -2,8 +2,9 @@
 
 A template in `notebooks/` has no outputs; its first code cell, tagged `parameters`, assigns plain literals, each with a
 comment. `${name}` in a Markdown cell, in `metadata.mystnb.figure.{name,caption}` and in `metadata.mystnb.image.alt` is
-replaced by the parameter's value, so that pages of one template have their own titles and labels. A cell tagged
-`if-shown` stays on the page only if it has output.
+replaced by the parameter's value, so that pages of one template have their own titles and labels. `${finding}` in a
+caption is replaced by what the cell's output says was found. A cell tagged `if-shown` stays on the page only if it has
+output.
 """
 
 import ast
@@ -20,11 +21,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import harmless, plain
 
 PACKAGE = Path(__file__).parents[2]
 INJECTED = "injected-parameters"
 IF_SHOWN = "if-shown"
+FINDING = "finding"
+"""Key of an output's metadata, and name in captions: what a figure shows, in a sentence of Markdown."""
 
 
 class Filler(string.Template):
@@ -179,6 +182,16 @@ def _comments(source: str) -> dict[str, str]:
     by_line = {token.start[0]: f"  {token.string}" for token in tokens if token.type == tokenize.COMMENT}
     statements = [statement for statement in ast.parse(source).body if statement.end_lineno in by_line]
     return {_target(statement).id: by_line[statement.end_lineno] for statement in statements}
+
+
+def state_findings(notebook: NotebookNode) -> None:
+    """Replace `${finding}` in captions of an executed notebook by the finding of the cell's output, in bold type."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        said = [output.get("metadata", {}).get(FINDING) for output in cell.get("outputs", [])]
+        if "caption" in figure and any(said):
+            finding = next(filter(None, said))
+            figure["caption"] = Filler(figure["caption"]).safe_substitute({FINDING: f"**{harmless(finding)}**"})
 
 
 def drop_unshown(notebook: NotebookNode) -> None:
