@@ -2,8 +2,8 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
-commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts,
-style and data. The directive `data-dictionary` shows what the site's data files hold.
+commit, date and licence, and links to how the study is cited and to the book's PDF. A page with the explorer gets the
+explorer's scripts, style and data. The directive `data-dictionary` shows what the site's data files hold.
 """
 
 import re
@@ -22,6 +22,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
+from stilts.publish.book_pdf import PLACE
 from stilts.publish.citation import describe_version, read_citation
 from stilts.publish.data_dictionary import PACKAGE, DataFile, describe_data
 from stilts.publish.inline_svg import inline_svg
@@ -181,7 +182,7 @@ def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     said = escape(_describe_checkout(Path(app.confdir)))
     landing = context["pathto"](app.config.root_doc).removesuffix("#")  # which it is on that page itself
     cite = f'<a href="{landing}#how-to-cite">How to cite</a>'
-    context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'
+    context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}. {PLACE}</p>'
 
 
 MISNAMED = {
