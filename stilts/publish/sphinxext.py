@@ -24,7 +24,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 from stilts.publish.book_pdf import PLACE
 from stilts.publish.citation import describe_version, read_citation
-from stilts.publish.data_dictionary import PACKAGE, DataFile, describe_data
+from stilts.publish.data_dictionary import PACKAGE, SOURCES, DataFile, describe_data
 from stilts.publish.inline_svg import inline_svg
 from stilts.study.provenance import git_state
 
@@ -127,6 +127,9 @@ class DataDictionary(SphinxDirective):
 def _describe(file: DataFile, up: str) -> nodes.container:
     head = nodes.paragraph("", "", nodes.strong("", "", _link(f"{file.name}.csv", up + file.address)))
     head += nodes.Text(f" {file.title}.")
+    for source in file.sources:
+        licence = SOURCES[source]
+        head += [nodes.Text(f" {source}: "), _link(licence.text, licence.address), nodes.Text(".")]
     heads = [nodes.Text(text) for text in ("column", "type", "what it holds")]
     rows = [
         (nodes.literal("", each.name), nodes.Text(each.type), nodes.Text(each.description)) for each in file.columns
