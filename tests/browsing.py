@@ -12,7 +12,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from stilts.workspace.starting import find_browser
+
+CHROMIUM = find_browser()
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
     "--headless",
@@ -75,3 +77,10 @@ def luminance(color: str) -> float:
     parts = [float(part) / 255 for part in color.partition("(")[2].rstrip(")").split(",")[:3]]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def hide_browsers(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let programs be found in a new folder alone, which holds git."""
+    folder.mkdir()
+    (folder / "git").symlink_to(shutil.which("git"))
+    monkeypatch.setenv("PATH", str(folder))

@@ -79,6 +79,18 @@
     if (table.tBodies[0].rows.length > LONG) filter(table, table.closest(".text_html") || table);
   }
 
+  // Browsers repeat the head of a table on each sheet of paper, but not the buttons in it.
+  function takeButtonsOut() {
+    const buttons = [...document.querySelectorAll("th button")];
+    const heads = buttons.map((button) => button.parentElement);
+    buttons.forEach((button) => button.replaceWith(...button.childNodes));
+    const putBack = () => buttons.forEach((button, place) => {
+      button.append(...heads[place].childNodes);
+      heads[place].append(button);
+    });
+    window.addEventListener("afterprint", putBack, { once: true });
+  }
+
   function citation(link) {
     const entry = link.title;
     let card = null;
@@ -141,6 +153,7 @@
     // The mode's button has a text that changes; its name must hold it.
     document.querySelectorAll("button.theme-switch-button").forEach((button) => button.removeAttribute("aria-label"));
     document.querySelectorAll("table.sortable, .cell_output table.dataframe").forEach(prepare);
+    window.addEventListener("beforeprint", takeButtonsOut);
     document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
   });
 })();

@@ -19,6 +19,10 @@ class _Person(BaseModel):
     name: str = ""
 
     @property
+    def full_name(self) -> str:
+        return self.name or f"{self.given} {self.family}"
+
+    @property
     def for_bibtex(self) -> str:
         # Braces keep BibTeX from taking a group's last word for a family name.
         return f"{{{self.name}}}" if self.name else f"{self.family}, {self.given}"

@@ -8,17 +8,18 @@ Package (https://specs.frictionlessdata.io), which programs can read the files b
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stilts.publish.citation import KEY, read_citation
 from stilts.publish.downloads import BOOK_FOLDER, DATA
+from stilts.sources.suite import LICENCES, Licence
 from stilts.study.errors import StiltsError, reasons
 from stilts.study.storage import replace_file
 from stilts.study.yaml_files import read_yaml
@@ -27,6 +28,13 @@ TABLE = Path(__file__).with_name("columns.yaml")
 PACKAGE = "datapackage.json"
 ADD = "add it to stilts/publish/columns.yaml"
 NAME = "<name>"
+EXAMPLE = "example"  # the column with texts of a source
+SOURCES = LICENCES | {
+    "URIEL+ and Glottolog": Licence(
+        "CC-BY-SA-4.0", "CC BY-SA 4.0, Khan et al. 2025 and the Glottolog editors",
+        "https://creativecommons.org/licenses/by-sa/4.0/",
+    )
+}  # fmt: skip
 UNKNOWN_TYPE = "any"
 NAME_WORDS = 3  # at most, as in "BUCC 2018: mining"
 # In the words of Frictionless; the first that all values of a column match.
@@ -66,12 +74,15 @@ class DataFile:
     columns : tuple of Column
     has_missing : bool
         Whether a cell is empty.
+    sources : tuple of str
+        Names in `SOURCES` of what the file holds of others, whose licences count.
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     has_missing: bool
+    sources: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -93,6 +104,8 @@ class Descriptions(BaseModel):
         File, in which `*` stands for any text -> column -> description.
     titles : dict
         File -> title.
+    sources : dict
+        File -> names in `SOURCES` of what it holds of others.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -100,6 +113,7 @@ class Descriptions(BaseModel):
     columns: dict[str, str]
     files: dict[str, dict[str, str]] = {}
     titles: dict[str, str] = {}
+    sources: dict[str, list[Literal[*SOURCES]]] = {}
 
     def find(self, file: str, column: str) -> tuple[str, str] | None:
         """Return where a column's description stands, the pattern of files ("" for all) and the name; None without."""
@@ -119,6 +133,11 @@ class Descriptions(BaseModel):
     def title(self, file: str) -> str | None:
         """Return the title of a file, None without one."""
         return next((title for pattern, title in self.titles.items() if fnmatchcase(file, pattern)), None)
+
+
+    def list_sources(self, file: str) -> tuple[str, ...]:
+        """Return the sources of what a file holds of others."""
+        return next((tuple(names) for pattern, names in self.sources.items() if fnmatchcase(file, pattern)), ())
 
 
 def _stands_for(pattern: str, column: str) -> bool:
@@ -180,7 +199,7 @@ def describe_data(root: Path) -> list[DataFile]:
     Raises
     ------
     StiltsError
-        If a column has no description or a file no title, with a line for each.
+        If a column has no description, a file no title or its examples no source, with a line for each.
     """
     reader = _Reader(root / BOOK_FOLDER)
     paths = sorted((root / BOOK_FOLDER).glob("*.csv"), key=lambda path: path.stem)
@@ -209,7 +228,8 @@ class _Reader:
             Column(head, infer_type(row[place] for row in rows), self._description(path, head))
             for place, head in enumerate(heads)
         )
-        return DataFile(path.stem, self._title(path), columns, any("" in row for row in rows))
+        has_missing = any("" in row for row in rows)
+        return DataFile(path.stem, self._title(path), columns, has_missing, self._sources(path, heads))
 
     def _description(self, path: Path, column: str) -> str:
         return self._require(self.descriptions.describe(path.stem, column), path, f"column {column} has no description")
@@ -218,6 +238,12 @@ class _Reader:
         caption = self.captions.get(path.stem)
         title = self.descriptions.title(path.stem) or (shorten_caption(caption) if caption else None)
         return self._require(title, path, "no caption and no title")
+
+    def _sources(self, path: Path, heads: Sequence[str]) -> tuple[str, ...]:
+        sources = self.descriptions.list_sources(path.stem)
+        if EXAMPLE in heads and not sources:
+            self._require(None, path, "examples, but no source, whose licence counts")
+        return sources
 
     def _require(self, found: str | None, path: Path, problem: str) -> str:
         if found is None:
@@ -243,11 +269,11 @@ def make_package(root: Path) -> dict[str, Any]:
         "title": citation.title,
         "version": citation.version,
         "licenses": [{"name": citation.license}],
-        "resources": [_resource(file) for file in describe_data(root)],
+        "resources": [_resource(file, citation.license) for file in describe_data(root)],
     }
 
 
-def _resource(file: DataFile) -> dict[str, Any]:
+def _resource(file: DataFile, licence: str) -> dict[str, Any]:
     fields = [{"name": each.name, "type": each.type, "description": each.description} for each in file.columns]
     return {
         "name": file.name,
@@ -257,7 +283,17 @@ def _resource(file: DataFile) -> dict[str, Any]:
         "mediatype": "text/csv",
         "encoding": "utf-8",
         "schema": {"fields": fields} | ({"missingValues": [""]} if file.has_missing else {}),
-    }
+    } | ({"licenses": _list_licences(file, licence)} if file.sources else {})
+
+
+def _list_licences(file: DataFile, licence: str) -> list[dict[str, str]]:
+    """Return the licences of a file's sources and that of the rest; a file without sources has the package's."""
+    found = [
+        ({"name": SOURCES[source].name} if SOURCES[source].name else {})
+        | {"path": SOURCES[source].address, "title": f"{source}: {SOURCES[source].text}"}
+        for source in file.sources
+    ]
+    return [*found, {"name": licence, "title": "all else in the file"}]
 
 
 def write_package(package: Mapping[str, Any], html: Path) -> None:

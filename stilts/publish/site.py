@@ -16,18 +16,22 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from stilts.publish import data_dictionary
+from stilts.publish.book_pdf import make_book_pdf
 from stilts.publish.citation import FILE as CITATION
 from stilts.publish.downloads import BOOK_FOLDER, RUNS_FOLDER, copy_downloads, list_downloads
+from stilts.publish.one_page import Part
 from stilts.study.errors import StiltsError, reasons
 from stilts.study.leftovers import is_part
 from stilts.study.provenance import git_state
 from stilts.study.storage import digest, replace_file, sha256
 from stilts.study.yaml_files import read_yaml
-from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
+from stilts.workspace.starting import build_command, ended_by_signal, find_browser, find_runs_folder, make_environment
 
 log = logging.getLogger(__name__)
 
-EXTENSION = ("sphinxext.py", "citation.py", "data_dictionary.py", "inline_svg.py")  # what every page passes through
+EXTENSION = (  # what every page passes through
+    "sphinxext.py", "citation.py", "data_dictionary.py", "inline_svg.py", "book_pdf.py", "one_page.py",
+)  # fmt: skip
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex")
 LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
 
@@ -37,9 +41,17 @@ LOADING_RELS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "p
 
 def list_toc_pages(root: Path) -> list[str]:
     """Return the pages of `_toc.yml` in their order, without suffix."""
+    return [page for part in list_toc_parts(root) for page in part.pages]
+
+
+def list_toc_parts(root: Path) -> list[Part]:
+    """Return the parts of `_toc.yml` in their order; the first is the landing page."""
     toc = _read_toc(root)
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"], *(page for chapter in chapters for page in _files(chapter))]
+    listed = [
+        Part(part.get("caption", ""), tuple(page for chapter in part["chapters"] for page in _files(chapter)))
+        for part in toc["parts"]
+    ]
+    return [Part("", (toc["root"],)), *listed]
 
 
 class _Entry(BaseModel):
@@ -160,6 +172,8 @@ def build(root: Path) -> Path:
         data_dictionary.write_package(package, html)
     if missing := [f"{page}.html" for page in list_toc_pages(root) if not (html / f"{page}.html").exists()]:
         raise StiltsError(f"Jupyter Book reported no error but wrote no {', '.join(missing)} in {html}")
+    with _said():
+        make_book_pdf(root, html, list_toc_parts(root))
     files = _checksums(html, (path for path in html.rglob("*") if path.is_file()))
     built = _Built(settings=digests[0], pages=digests[1], files=files)
     with _said():
@@ -228,7 +242,8 @@ def _settings_digest(root: Path) -> str:
     own = [*(Path(__file__).with_name(name) for name in EXTENSION), data_dictionary.TABLE]
     files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + own
     state = git_state(root)  # every page states it
-    return digest([{name: version(name) for name in BUILDERS}, _checksums(root, files), [state.commit, state.dirty]])
+    versions = {name: version(name) for name in BUILDERS}
+    return digest([versions, _checksums(root, files), [state.commit, state.dirty], find_browser()])
 
 
 def _pages_digest(root: Path) -> str:

@@ -2,8 +2,8 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
-commit, date and licence, and links to how the study is cited. A page with the explorer gets the explorer's scripts,
-style and data. The directive `data-dictionary` shows what the site's data files hold.
+commit, date and licence, and links to how the study is cited and to the book's PDF. A page with the explorer gets the
+explorer's scripts, style and data. The directive `data-dictionary` shows what the site's data files hold.
 """
 
 import re
@@ -22,8 +22,9 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
+from stilts.publish.book_pdf import PLACE
 from stilts.publish.citation import describe_version, read_citation
-from stilts.publish.data_dictionary import PACKAGE, DataFile, describe_data
+from stilts.publish.data_dictionary import PACKAGE, SOURCES, DataFile, describe_data
 from stilts.publish.inline_svg import inline_svg
 from stilts.study.provenance import git_state
 
@@ -126,6 +127,9 @@ class DataDictionary(SphinxDirective):
 def _describe(file: DataFile, up: str) -> nodes.container:
     head = nodes.paragraph("", "", nodes.strong("", "", _link(f"{file.name}.csv", up + file.address)))
     head += nodes.Text(f" {file.title}.")
+    for source in file.sources:
+        licence = SOURCES[source]
+        head += [nodes.Text(f" {source}: "), _link(licence.text, licence.address), nodes.Text(".")]
     heads = [nodes.Text(text) for text in ("column", "type", "what it holds")]
     rows = [
         (nodes.literal("", each.name), nodes.Text(each.type), nodes.Text(each.description)) for each in file.columns
@@ -181,7 +185,7 @@ def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     said = escape(_describe_checkout(Path(app.confdir)))
     landing = context["pathto"](app.config.root_doc).removesuffix("#")  # which it is on that page itself
     cite = f'<a href="{landing}#how-to-cite">How to cite</a>'
-    context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}</p>'
+    context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}. {PLACE}</p>'
 
 
 MISNAMED = {

@@ -28,11 +28,38 @@ if TYPE_CHECKING:
 
 MANIFEST = "suite.json"
 CARD = "README.md"
+
+
+class Licence(NamedTuple):
+    """The licence of a source.
+
+    Attributes
+    ----------
+    name : str or None
+        Its id in the Open Definition's list; None if it is not in it.
+    text : str
+        The licence and the holder of the rights.
+    address : str
+        Where it can be read.
+    """
+
+    name: str | None
+    text: str
+    address: str
+
+
 LICENCES = {
-    "home-assistant-intents": "CC BY 4.0, the Home Assistant intents contributors",
-    "Unicode CLDR, read through Babel": "Unicode License v3, Unicode, Inc.",
-    "Django message catalogues": "BSD-3-Clause, Django Software Foundation and individual contributors",
-}
+    "home-assistant-intents": Licence(
+        "CC-BY-4.0", "CC BY 4.0, the Home Assistant intents contributors", "https://creativecommons.org/licenses/by/4.0/"
+    ),
+    "Unicode CLDR, read through Babel": Licence(
+        None, "Unicode License v3, Unicode, Inc.", "https://www.unicode.org/license.txt"
+    ),
+    "Django message catalogues": Licence(
+        "BSD-3-Clause", "BSD-3-Clause, Django Software Foundation and individual contributors",
+        "https://opensource.org/license/bsd-3-clause",
+    ),
+}  # fmt: skip
 
 Row = dict[str, Any]
 AnySizes = TypeVar("AnySizes", bound=BaseModel)
@@ -141,7 +168,7 @@ POCKET_CARD = Card(
     "between splits.",
     "other",
     "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
-    "\n".join(f"- {source}: {licence}." for source, licence in LICENCES.items()),
+    "\n".join(f"- {source}: {licence.text}." for source, licence in LICENCES.items()),
 )
 
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.starting import build_command
+from stilts.workspace.starting import build_command, find_browser
 
 LEAST_FREE = 5e9  # bytes; the pocket study and its book take 2 GB, the environment another 2
 INDEX_SECONDS = 3  # for an answer of the package index
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True)
@@ -151,10 +150,10 @@ def check_data(checkout: Checkout) -> Iterator[Check]:
 
 
 def check_browser() -> Check:
-    """Check that there is a browser that tests can drive."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    """Check that there is a browser, which prints the book, and that tests can drive it."""
+    browser = find_browser()
     driver = shutil.which("chromedriver")
     missing = [name for name, path in (("chromium", browser), ("chromedriver", driver)) if path is None]
     found = f"{browser}, {driver}" if not missing else f"no {' and no '.join(missing)}"
-    advice = "only tests of the book's pages need them: install chromium and chromium-driver" if missing else ""
-    return Check("browser", not missing, found, advice)
+    advice = "only book.pdf and tests of the book's pages need them: install chromium and chromium-driver"
+    return Check("browser", not missing, found, advice if missing else "")

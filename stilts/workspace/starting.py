@@ -5,6 +5,7 @@ IPython, settings of matplotlib. No process needs a home folder.
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterable
@@ -23,12 +24,18 @@ OWN_FOLDERS = {  # variable -> folder that replaces the user's
     "JUPYTER_DATA_DIR": "jupyter",
     "MPLCONFIGDIR": "matplotlib",
 }
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 USER_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
 
 def build_command(*arguments: str) -> list[str]:
     """Return a command for this process's Python, without modules from the current folder (-P)."""
     return [sys.executable, "-P", *arguments]
+
+
+def find_browser() -> str | None:
+    """Return the path of the browser that prints the book and that tests drive; None if there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def find_runs_folder(root: Path) -> Path:

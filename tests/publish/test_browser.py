@@ -43,6 +43,19 @@ def test_a_table_sorts_by_the_column_that_is_clicked(browser, book):
     assert table.find_elements(By.CSS_SELECTOR, "th")[1].get_attribute("aria-sort") == "descending"
 
 
+def test_heads_of_tables_have_no_buttons_while_they_are_printed(browser, book):
+    open_page(browser, book, f"{RESULTS}.html")
+
+    def heads():
+        return browser.execute_script("return document.querySelector('table.sortable thead').innerHTML")
+
+    before = heads()
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert heads() == before.replace('<button type="button">', "").replace("</button>", "") != before
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert heads() == before
+
+
 def test_a_table_can_be_filtered(browser, book):
     open_page(browser, book, f"{RESULTS}.html")
     figure = find(browser, "figure:has(.table-filter)")

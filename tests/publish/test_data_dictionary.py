@@ -168,6 +168,47 @@ def test_what_is_not_described_is_named_with_its_file(checkout):
     ]
 
 
+def test_a_file_with_texts_of_others_names_their_licences(checkout):
+    folder = checkout / "runs" / "book"
+    cells = [new_code_cell("", metadata={"mystnb": {"figure": {"name": f"tab-{name}", "caption": "Examples."}}})
+             for name in ("data-intent", "data-dates")]  # fmt: skip
+    write(new_notebook(cells=cells), folder / "data.ipynb")
+    for name in ("data-intent", "data-dates"):
+        (folder / f"{name}.csv").write_text("language,example\nde,Licht an\n")
+    licences = {each["name"]: each.get("licenses") for each in make_package(checkout)["resources"]}
+    rest = {"name": "MIT", "title": "all else in the file"}
+    assert licences == {
+        "data-dates": [
+            {"path": "https://www.unicode.org/license.txt",
+             "title": "Unicode CLDR, read through Babel: Unicode License v3, Unicode, Inc."},
+            rest,
+        ],
+        "data-intent": [
+            {"name": "CC-BY-4.0", "path": "https://creativecommons.org/licenses/by/4.0/",
+             "title": "home-assistant-intents: CC BY 4.0, the Home Assistant intents contributors"},
+            rest,
+        ],
+        "gain": None,
+        "scores": None,
+    }  # fmt: skip
+
+
+def test_examples_without_a_source_are_named(checkout):
+    (checkout / "runs" / "book" / "scores.csv").write_text("language,example\nde,Licht an\n")
+    with pytest.raises(StiltsError) as caught:
+        describe_data(checkout)
+    assert str(caught.value).splitlines() == [
+        "data/scores.csv: column example has no description; add it to stilts/publish/columns.yaml",
+        "data/scores.csv: examples, but no source, whose licence counts; add it to stilts/publish/columns.yaml",
+    ]
+
+
+def test_a_source_without_a_licence_is_named(tmp_path):
+    (tmp_path / "columns.yaml").write_text("columns: {}\nsources: {data-*: [a friend]}\n")
+    with pytest.raises(StiltsError, match=r"columns.yaml: sources.data-\*.0: .*home-assistant-intents"):
+        read_descriptions(tmp_path / "columns.yaml")
+
+
 def test_a_column_without_a_description_stops_the_build(checkout):
     (checkout / "_toc.yml").write_text("root: index\nparts: []\n")
     (checkout / "index.md").write_text("# Start\n")
@@ -188,6 +229,11 @@ def test_the_site_has_the_descriptor_and_shows_it(book):
     page = (html / "book" / "data.html").read_text(encoding="utf-8")
     links = re.findall(r'<strong><a [^>]*href="\.\./([^"]+)"', page)
     assert links == [resource["path"] for resource in package["resources"]]
+    heads = re.findall(r"<p><strong>(.*?)</strong>(.*?)</p>", page, re.S)
+    stated = [[*re.findall(r'href="([^"]+)"', rest)] for head, rest in heads if "../data/" in head]
+    licences = [[each["path"] for each in resource.get("licenses", [])[:-1]] for resource in package["resources"]]
+    assert stated == licences
+    assert sum(map(bool, licences)) >= 9
     fields = [each for resource in package["resources"] for each in resource["schema"]["fields"]]
     cells = [unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<td><p>(.*?)</p></td>", page)]
     cells = [cell.replace("’", "'") for cell in cells]  # Sphinx sets quotation marks

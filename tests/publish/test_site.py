@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from browsing import hide_browsers
 from fakes import make_run
 from processes import largest_file
 from small_book import ROOT, write_page
@@ -115,8 +116,9 @@ def captions(html: str) -> list[str]:
 
 
 @pytest.fixture
-def tiny(tmp_path) -> Path:
-    """A book of three pages with the real settings: quick to build, free to change."""
+def tiny(tmp_path, tmp_path_factory, monkeypatch) -> Path:
+    """A book of three pages with the real settings: quick to build, free to change, and not printed."""
+    hide_browsers(monkeypatch, tmp_path_factory.mktemp("programs") / "bin")
     for name in ("_config.yml", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")

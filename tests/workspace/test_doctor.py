@@ -82,7 +82,7 @@ def test_a_data_folder_that_is_missing_is_said_with_who_reads_it(here):
 
 def test_a_browser_that_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    advice = "only tests of the book's pages need them: install chromium and chromium-driver"
+    advice = "only book.pdf and tests of the book's pages need them: install chromium and chromium-driver"
     assert check_browser() == Check("browser", False, "no chromium and no chromedriver", advice)
     for name in ("google-chrome", "chromedriver"):
         (tmp_path / name).touch(mode=0o755)
