@@ -226,7 +226,7 @@ def test_the_site_has_the_descriptor_and_shows_it(book):
     package = json.loads((html / data_dictionary.PACKAGE).read_text(encoding="utf-8"))
     assert package == make_package(book)
     assert [resource["path"] for resource in package["resources"] if not (html / resource["path"]).is_file()] == []
-    page = (html / "book" / "data.html").read_text(encoding="utf-8")
+    page = (html / "book" / "reference.html").read_text(encoding="utf-8")
     links = re.findall(r'<strong><a [^>]*href="\.\./([^"]+)"', page)
     assert links == [resource["path"] for resource in package["resources"]]
     heads = re.findall(r"<p><strong>(.*?)</strong>(.*?)</p>", page, re.S)
