@@ -1,25 +1,46 @@
 """Which training settings English dev sets choose: scores of each arm of a study whose conditions differ in them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stilts.analysis.wording import count, format_rate
 from stilts.study.records import Record
-from stilts.study.settings import SOURCE_LANGUAGE, Phase
+from stilts.study.settings import SOURCE_LANGUAGE, Phase, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARM = ["learning_rate", "frozen_layers", "epochs"]
 WITHIN = 5.0  # points below the best intermediate dev score, at most; the rule of studies/regime-intermediate.yml
+NEAR = 1.0  # points below the best dev score of targets; the rules of studies/regime-pilot.yml and regime-adapters.yml
 COLUMNS = [*ARM, "intermediate", "targets", "runs", "eligible", "chosen"]
 
 
-def tabulate_arms(records: Sequence[Record], phase: Phase) -> "pd.DataFrame":
+def choose_highest(arms: "pd.DataFrame") -> int:
+    """Return the place of the eligible arm with the highest score; arms are sorted by it."""
+    return int(arms["eligible"].argmax())
+
+
+def choose_frozen(arms: "pd.DataFrame") -> int:
+    """Return the place of the highest arm with frozen layers, which train faster, if it is near the highest of all."""
+    near = arms["targets"] >= arms["targets"].max() - NEAR
+    return int((near & (arms["frozen_layers"] > 0)).argmax())  # the first where none is
+
+
+def choose_slowest(arms: "pd.DataFrame") -> int:
+    """Return the place of the arm with the lowest rate of those near the highest."""
+    near = arms["targets"] >= arms["targets"].max() - NEAR
+    return int(arms["learning_rate"].where(near).argmin())
+
+
+def tabulate_arms(
+    records: Sequence[Record], phase: Phase, choose: Callable[["pd.DataFrame"], int] = choose_highest
+) -> "pd.DataFrame":
     """Return one row for each way in which a phase was trained, the best dev score of targets first.
 
     An arm is eligible if its intermediate dev score is within `WITHIN` points of the highest, or if nothing was trained
-    before the target. The eligible arm with the highest dev score of targets is chosen.
+    before the target.
 
     Parameters
     ----------
@@ -27,12 +48,15 @@ def tabulate_arms(records: Sequence[Record], phase: Phase) -> "pd.DataFrame":
         Trainings of one study.
     phase : str
         Whose settings the study varies: "intermediate" or "target".
+    choose : callable
+        Rule of the study: arms -> place of the one that is chosen.
 
     Returns
     -------
     DataFrame
-        learning_rate, frozen_layers, epochs, intermediate and targets (English dev scores in percent, mean over tasks
-        and seeds), runs (target trainings), eligible, chosen.
+        learning_rate (of the adapters, where these are trained), frozen_layers, epochs (missing where tasks differ in
+        it and arms do not), intermediate and targets (English dev scores in percent, mean over tasks and seeds), runs
+        (target trainings), eligible, chosen.
     """
     import pandas as pd
 
@@ -41,42 +65,57 @@ def tabulate_arms(records: Sequence[Record], phase: Phase) -> "pd.DataFrame":
     for record in records:
         varied = record if record.run.phase == phase else known.get(next(iter(record.run.parents), ""))
         if record.run.phase in ("intermediate", "target") and varied is not None:
-            training = varied.run.settings.training.model_dump()
+            task = varied.run.target or " ".join(varied.run.settings.condition.tasks)
             score = record.metrics[SOURCE_LANGUAGE]["score"]
-            rows.append({name: training[name] for name in ARM} | {"phase": record.run.phase, "score": score})
-    scores = pd.DataFrame(rows, columns=[*ARM, "phase", "score"])
-    arms = scores[ARM].drop_duplicates().set_index(ARM)
+            arm = _read_arm(varied.run.settings.training)
+            rows.append(arm | {"task": task, "phase": record.run.phase, "score": score})
+    scores = pd.DataFrame(rows, columns=[*ARM, "task", "phase", "score"])
+    if scores["epochs"].nunique() > 1 and scores.groupby("task")["epochs"].nunique().max() == 1:
+        scores["epochs"] = float("nan")  # tasks differ in it, arms do not
+    arms = scores[ARM].drop_duplicates().reset_index(drop=True)
+    groups = scores.groupby([*ARM, "phase"], dropna=False)["score"].agg(["mean", "size"]).reset_index()
     for name, trained in (("intermediate", "intermediate"), ("targets", "target")):
-        arms[name] = scores[scores["phase"] == trained].groupby(ARM)["score"].mean()
-    arms["runs"] = scores[scores["phase"] == "target"].groupby(ARM)["score"].size()
+        own = groups[groups["phase"] == trained].rename(columns={"mean": name, "size": f"{name}_runs"})
+        arms = arms.merge(own.drop(columns="phase"), on=ARM, how="left")
+    arms = arms.rename(columns={"targets_runs": "runs"})
     arms["eligible"] = arms["intermediate"].isna() | (arms["intermediate"] >= arms["intermediate"].max() - WITHIN)
-    arms = arms.sort_values("targets", ascending=False).reset_index()
-    arms["chosen"] = arms.index == arms["eligible"].argmax() if len(arms) else False
+    arms = arms.sort_values("targets", ascending=False, ignore_index=True)
+    arms["chosen"] = arms.index == choose(arms) if len(arms) else False
     return arms[COLUMNS]
 
 
+def _read_arm(training: TrainingSettings) -> dict[str, float]:
+    rate = training.lora.learning_rate if training.lora else training.learning_rate
+    return {"learning_rate": rate, "frozen_layers": training.frozen_layers, "epochs": training.epochs}
+
+
 def show_arms(arms: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the arms for readers: yes and no, and without intermediate columns if nothing was trained before."""
+    """Return the arms for readers: yes and no, and without columns that say nothing of these arms."""
     said = {True: "yes", False: ""}
     shown = arms.assign(eligible=arms["eligible"].map(said), chosen=arms["chosen"].map(said))
     shown["learning_rate"] = arms["learning_rate"].map(format_rate)
     shown["epochs"] = arms["epochs"].map("{:g}".format)
     if arms["intermediate"].isna().all():
         shown = shown.drop(columns=["intermediate", "eligible"])
+    if arms["epochs"].isna().all():
+        shown = shown.drop(columns="epochs")
     return shown.rename(columns=lambda name: name.replace("_", " "))
 
 
 def describe_choice(arms: "pd.DataFrame") -> str:
-    """Say which arm is chosen, and how far the next eligible one is behind."""
+    """Say which arm is chosen, and how far it is from the highest eligible one, or the next one from it."""
     if arms.empty:
         return "No training is recorded yet."
-    first, *others = arms[arms["eligible"]].itertuples()
-    frozen = f"the {first.frozen_layers} lowest layers frozen" if first.frozen_layers else "no layer frozen"
-    epochs = f"{first.epochs:g} epoch" + ("" if first.epochs == 1 else "s")
+    eligible = arms[arms["eligible"]]
+    chosen = next(eligible[eligible["chosen"]].itertuples())
+    others = list(eligible[~eligible["chosen"]].itertuples())
+    frozen = f"the {chosen.frozen_layers} lowest layers frozen" if chosen.frozen_layers else "no layer frozen"
+    epochs = "" if math.isnan(chosen.epochs) else f", {chosen.epochs:g} epoch" + ("" if chosen.epochs == 1 else "s")
     text = (
-        f"Chosen is a rate of {format_rate(first.learning_rate)}, {frozen}, {epochs}: {first.targets:.2f} percent "
-        f"English dev of targets, over {count(int(first.runs), 'training')}"
+        f"Chosen is a rate of {format_rate(chosen.learning_rate)}, {frozen}{epochs}: {chosen.targets:.2f} percent "
+        f"English dev of targets, over {count(int(chosen.runs), 'training')}"
     )
     if not others:
         return f"{text}."
-    return f"{text}. The next arm that counts has {others[0].targets:.2f}."
+    place = "The highest arm" if others[0].targets > chosen.targets else "The next arm that counts"
+    return f"{text}. {place} has {others[0].targets:.2f}."

@@ -1,8 +1,9 @@
 """Which arm of a regime English dev sets choose."""
 
+import pytest
 from fakes import ORIGIN, make_run
 
-from stilts.analysis.regime import describe_choice, show_arms, tabulate_arms
+from stilts.analysis.regime import choose_frozen, choose_slowest, describe_choice, show_arms, tabulate_arms
 from stilts.study.records import Record
 
 
@@ -45,6 +46,43 @@ def test_where_targets_are_varied_each_arm_counts():
         "learning rate": "2e-4", "frozen layers": 0, "epochs": "1", "targets": 70.5, "runs": 2, "chosen": "yes"
     }  # fmt: skip
     assert describe_choice(arms).startswith("Chosen is a rate of 2e-4, no layer frozen, 1 epoch: 70.50 percent")
+
+
+def targets(rates, epochs=None, **more):
+    """Target trainings at some rates, each with a score for every task."""
+    return [
+        record(make_run("target", f"none-{rate}", task, training={
+            "learning_rate": rate, "epochs": (epochs or {}).get(task, 1), **more,
+        }), score)
+        for rate, scores in rates.items() for task, score in scores.items()
+    ]  # fmt: skip
+
+
+def test_epochs_that_tasks_differ_in_and_arms_do_not_make_no_arms():
+    own = {"xnli": 2, "paws-x": 5}
+    arms = tabulate_arms(targets({1e-4: {"xnli": 60, "paws-x": 70}, 2e-4: {"xnli": 62, "paws-x": 72}}, own), "target")
+    assert arms[["learning_rate", "targets", "runs"]].to_numpy().tolist() == [[2e-4, 67, 2], [1e-4, 65, 2]]
+    assert "epochs" not in show_arms(arms)
+    assert describe_choice(arms).startswith("Chosen is a rate of 2e-4, no layer frozen: 67.00 percent English dev")
+    both = targets({1e-4: {"xnli": 60}}, {"xnli": 2}) + targets({1e-4: {"xnli": 61}}, {"xnli": 5})
+    assert tabulate_arms(both, "target")["epochs"].tolist() == [5, 2]
+
+
+@pytest.mark.parametrize("frozen, chosen", [(79.5, True), (78.5, False)])
+def test_frozen_layers_are_chosen_within_a_point_of_the_highest(frozen, chosen):
+    records = targets({1e-4: {"xnli": 80.0}}, frozen_layers=0) + targets({2e-4: {"xnli": frozen}}, frozen_layers=6)
+    arms = tabulate_arms(records, "target", choose_frozen)
+    assert arms.set_index("frozen_layers")["chosen"].to_dict() == {0: not chosen, 6: chosen}
+    said = "The highest arm has 80.00." if chosen else f"The next arm that counts has {frozen:.2f}."
+    assert describe_choice(arms).endswith(said)
+
+
+def test_of_arms_within_a_point_the_one_with_the_lowest_rate_is_chosen_and_adapters_have_their_own():
+    lora = [record(make_run("target", f"none-{rate}", "intent", training={"lora": {"learning_rate": rate}}), score)
+            for rate, score in ((5e-4, 70.0), (1e-3, 79.5), (3e-3, 80.0), (1e-2, 79.4))]  # fmt: skip
+    arms = tabulate_arms(lora, "target", choose_slowest)
+    assert arms["learning_rate"].tolist() == [3e-3, 1e-3, 1e-2, 5e-4]
+    assert arms.set_index("learning_rate")["chosen"].to_dict() == {3e-3: False, 1e-3: True, 1e-2: False, 5e-4: False}
 
 
 def test_a_study_without_records_has_no_arm():
