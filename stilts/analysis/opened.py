@@ -12,6 +12,7 @@ from stilts.analysis import chance, learning
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record, Store, tabulate_scores
+from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
 from stilts.study.settings import Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
@@ -106,7 +107,9 @@ class Analysis:
     @property
     def conditions(self) -> dict[str, tuple[str, ...]]:
         """Conditions with a record, in the order of the study, with their intermediate tasks."""
-        return {record.run.condition: record.run.settings.condition.tasks for record in self.records}
+        with_condition = TrainingRunSettings | ZeroShotRunSettings
+        runs = [record.run for record in self.records if isinstance(record.run.settings, with_condition)]
+        return {run.condition: run.settings.condition.tasks for run in runs}
 
     @property
     def languages(self) -> list[str]:

@@ -1,11 +1,16 @@
 """Names in words."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from stilts.analysis.gain_tables import append_means
+from stilts.analysis.gain_tables import append_means, list_titles
+from stilts.analysis.opened import open_study
 from stilts.analysis.wording import in_words, title_task
+from stilts.workspace.checkout import find_checkout
 
+ROOT = Path(__file__).parents[2]
 TITLES = {"qa": "Questions", "qa-direct": "Questions, untrained", "mnli": "Inference (MNLI)", "multi": "All tasks"}
 
 
@@ -27,6 +32,16 @@ def test_tasks_of_a_dial_are_named_with_their_level():
     assert [title_task(name) for name in references] == [
         "Rooms, lowest level", "Rooms, wrong slots 2", "Rooms, lures 15 [de]", "Questions [de]", "no-such-task",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study, named", [
+    ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "multi": "All tasks", "mlm": "Masked words"}),
+    ("adapters-full", {"nli": "Inference", "command-qa": "Questions"}),  # it has measures of similarity beside
+    ("architecture-full", {"ui-mining": "Mining"}),  # and this one pretraining
+])  # fmt: skip
+def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, named):
+    titles = list_titles(open_study(find_checkout(ROOT), study))
+    assert {name: titles[name] for name in named} == named
 
 
 def test_means_stand_below_the_cells_that_they_are_drawn_beside():
