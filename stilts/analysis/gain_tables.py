@@ -25,6 +25,24 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
     return table.assign(same_kind=[is_same_task(tasks[condition], target) for condition, target in pairs])
 
 
+def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    """Return the cells of a matrix and, as those of a further target, its column of means, for the table behind it.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        From `estimate_study_gains`.
+    means : DataFrame
+        condition, gain, low, high and further columns, of which those that cells have are kept.
+    name : str
+        Of the further target.
+    """
+    import pandas as pd
+
+    rows = means.assign(target=name, learned=True, same_kind=False)
+    return pd.concat([cells, rows[[column for column in cells if column in rows]]], ignore_index=True)
+
+
 def list_titles(analysis: Analysis) -> dict[str, str]:
     """Return the names in words of an analysis's conditions, of their intermediate tasks, and of its targets."""
     trained = {split_reference(task)[0] for tasks in analysis.conditions.values() for task in tasks}

@@ -107,9 +107,9 @@ class Analysis:
     @property
     def conditions(self) -> dict[str, tuple[str, ...]]:
         """Conditions with a record, in the order of the study, with their intermediate tasks."""
-        found = ((record.run.condition, record.run.settings) for record in self.records)
-        conditioned = TrainingRunSettings, ZeroShotRunSettings
-        return {name: settings.condition.tasks for name, settings in found if isinstance(settings, conditioned)}
+        with_condition = TrainingRunSettings | ZeroShotRunSettings
+        runs = [record.run for record in self.records if isinstance(record.run.settings, with_condition)]
+        return {run.condition: run.settings.condition.tasks for run in runs}
 
     @property
     def languages(self) -> list[str]:

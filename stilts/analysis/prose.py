@@ -10,7 +10,7 @@ from stilts.analysis.costs import Throughput
 from stilts.analysis.estimates import LEVEL, count_sides
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
-from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
+from stilts.analysis.wording import count, format_effect, format_p, join_names, signed, title_task
 from stilts.study.provenance import precision_mix
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
@@ -221,8 +221,8 @@ def describe_coverage(table: pd.DataFrame) -> str:
     sizes = table.groupby("task", sort=False)["language"].nunique()
     most, fewest = sizes.idxmax(), sizes.idxmin()
     return (
-        f"{count(sizes, 'target task')} have test sets in {table['language'].nunique()} languages together: `{most}` "
-        f"in {sizes[most]}, the most, and `{fewest}` in {sizes[fewest]}, the fewest."
+        f"{count(sizes, 'target task')} have test sets in {table['language'].nunique()} languages together: "
+        f"{title_task(most)} in {sizes[most]}, the most, and {title_task(fewest)} in {sizes[fewest]}, the fewest."
     )
 
 

@@ -69,7 +69,7 @@ class InlineFigures(SphinxPostTransform):
         """Transform one document."""
         for number, image in enumerate(list(self.document.findall(nodes.image))):
             path = Path(self.env.srcdir, image["uri"])
-            if path.suffix == ".svg" and path.parent.name != "_static" and path.is_file():
+            if path.suffix == ".svg" and path.is_file():
                 svg = inline_svg(path.read_text(encoding="utf-8"), f"svg{number}", image.get("alt", ""))
                 image.replace_self(nodes.raw("", svg, format="html"))
 

@@ -2,6 +2,7 @@
 
 import pytest
 from browsing import PHONE, WIDE, complaints, contrast, find, needs_browser, open_page, texts
+from figure_audit import COLUMN, FULL
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from selenium_axe_python import Axe
@@ -145,6 +146,17 @@ def test_a_figure_is_part_of_its_page_and_has_a_name(browser, book):
     figure = find(browser, "#fig-overview svg.figure-svg")
     assert figure.is_displayed()
     assert figure.get_attribute("aria-label").startswith("Heat map of gains in points")
+    assert find(browser, "#fig-overview .caption-text strong").text == "Something was found."
+
+
+def test_figures_are_as_wide_as_their_audit_takes_them_to_be(browser, book):
+    widths = []
+    for page in ("languages", "transfer"):
+        open_page(browser, book, f"runs/book/{page}.html")
+        figure = find(browser, f"#fig-{page} svg")
+        browser.execute_script("arguments[0].setAttribute('width', '3000')", figure)
+        widths.append(int(browser.execute_script("return arguments[0].getBoundingClientRect().width", figure)))
+    assert widths == [COLUMN, FULL]
 
 
 def test_search_works_from_disk(browser, book):

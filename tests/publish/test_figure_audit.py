@@ -42,6 +42,7 @@ def test_labels_of_every_figure_are_large_apart_and_whole(browser, widths, drawn
         for name, made in drawn.items()
         for place, figure in enumerate(made)
     }
+    shown["phases"] = (ROOT / "book" / "_static" / "phases.svg").read_text(encoding="utf-8"), COLUMN
     assert audit_figures(browser, tmp_path / "page.html", shown) == {}
 
 

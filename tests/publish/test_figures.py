@@ -4,8 +4,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.path import Path
 
 from stilts.publish import figures
+from stilts.publish.figures.point_names import name_points
 
 CELLS = pd.DataFrame(
     [
@@ -251,3 +254,15 @@ def test_a_forest_has_every_effect_in_units_of_what_matters():
     assert [label.get_text() for label in axis.get_yticklabels()] == rows
     assert [text.get_text() for text in axis.texts] == ["supported", "cannot tell", "could not be tested"]
     assert texts(figures.draw_question_forest(FOREST.iloc[:0])) == ["nothing to compare yet"]
+
+
+def test_names_keep_off_lines():
+    figure = Figure(figsize=(4, 3))
+    axis = figure.add_subplot()
+    axis.set(xlim=(0, 10), ylim=(0, 10))
+    slanting, level = ((0, 0), (10, 10)), ((0, 7), (10, 7))
+    names = [f"name {n}" for n in range(3)]
+    boxes = name_points(axis, [2.0, 5.0, 8.0], [2.1, 5.1, 7.0], names, [slanting, level])
+    ends = [axis.transData.transform(line) for line in (slanting, level)]
+    paths = [Path(start + np.linspace(0, 1, 500)[:, None] * (end - start)) for start, end in ends]
+    assert [path.intersects_bbox(box) for path in paths for box in boxes] == [False] * 6

@@ -1,0 +1,54 @@
+"""Names in words."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stilts.analysis.gain_tables import append_means, list_titles
+from stilts.analysis.opened import open_study
+from stilts.analysis.wording import in_words, title_task
+from stilts.workspace.checkout import find_checkout
+
+ROOT = Path(__file__).parents[2]
+TITLES = {"qa": "Questions", "qa-direct": "Questions, untrained", "mnli": "Inference (MNLI)", "multi": "All tasks"}
+
+
+@pytest.mark.parametrize("text, said", [
+    ("qa", "Questions"),
+    ("qa-direct", "Questions, untrained"),
+    ("multi minus qa, the best single", "All tasks minus questions, the best single"),
+    ("qa, the median condition (mnli)", "Questions, the median condition (inference (MNLI))"),
+    ("multi − single tasks", "All tasks − single tasks"),
+    ("multitude, qa-other, squad", "multitude, qa-other, squad"),
+])  # fmt: skip
+def test_ids_become_names_wherever_they_stand(text, said):
+    assert in_words(text, TITLES) == said
+    assert in_words(text, {}) == text
+
+
+def test_tasks_of_a_dial_are_named_with_their_level():
+    references = ["dial-base", "dial-slots-2", "dial-lures-15.de", "qa.de", "no-such-task"]
+    assert [title_task(name) for name in references] == [
+        "Rooms, lowest level", "Rooms, wrong slots 2", "Rooms, lures 15 [de]", "Questions [de]", "no-such-task",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study, named", [
+    ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "multi": "All tasks", "mlm": "Masked words"}),
+    ("adapters-full", {"nli": "Inference", "command-qa": "Questions"}),  # it has measures of similarity beside
+    ("architecture-full", {"ui-mining": "Mining"}),  # and this one pretraining
+])  # fmt: skip
+def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, named):
+    titles = list_titles(open_study(find_checkout(ROOT), study))
+    assert {name: titles[name] for name in named} == named
+
+
+def test_means_stand_below_the_cells_that_they_are_drawn_beside():
+    cells = pd.DataFrame({"condition": ["qa"], "target": ["intent"], "score": [50.0], "gain": [2.0], "low": [1.0],
+                          "high": [3.0], "learned": [False], "same_kind": [True]})  # fmt: skip
+    means = pd.DataFrame({"condition": ["qa"], "gain": [4.0], "low": [3.0], "high": [5.0], "targets": [7]})
+    assert append_means(cells, means, "mean").fillna(-1).to_dict("split")["data"] == [
+        ["qa", "intent", 50.0, 2.0, 1.0, 3.0, False, True],
+        ["qa", "mean", -1.0, 4.0, 3.0, 5.0, True, False],
+    ]
