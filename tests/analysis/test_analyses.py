@@ -537,10 +537,10 @@ def test_pages_of_a_study_that_is_not_recorded_say_so_and_stand(root, tmp_path):
             assert "not recorded yet" in first or "not on record yet" in first or first == "Nothing is recorded yet."
 
 
-@pytest.mark.parametrize("name", ["data", "languages"])
-def test_a_page_of_both_studies_stands_where_one_is_not_recorded(root, name):
+@pytest.mark.parametrize("name, own", [("data", {"place": 1}), ("languages", {"least_targets": 3, "resamples": 100})])
+def test_a_page_of_both_studies_stands_where_one_is_not_recorded(root, name, own):
     output = root / "runs" / "other" / f"{name}.ipynb"
-    execute(root / "notebooks" / f"{name}.ipynb", output, {"pilot": "empty", "out": "runs/other"})
+    execute(root / "notebooks" / f"{name}.ipynb", output, {"pilot": "empty", "out": "runs/other"} | own)
     lines = said(nbformat.read(output, 4))
     assert [line for line in lines if "not recorded yet" in line or "not on record yet" in line]
 
