@@ -1,8 +1,10 @@
-// Tables that sort and filter, and citations that show their entry. No other file, no other host.
+// Tables that sort and filter, citations that show their entry, and references that show their figure or table. No other file, no other host.
 (function () {
   "use strict";
   const LONG = 15; // rows from which a table gets a filter and a height of its own
   const SHORT = 18; // letters of a cell that stays on one line
+  const WAIT = 200; // milliseconds that the pointer rests before a card comes or goes
+  const GAP = 6; // pixels between a link and its card
 
   function value(cell) {
     const text = (cell ? cell.textContent : "").trim();
@@ -91,34 +93,86 @@
     window.addEventListener("afterprint", putBack, { once: true });
   }
 
-  function citation(link) {
-    const entry = link.title;
+  // A card beside a link, while the pointer is on either of them or the link has the focus; Escape closes it.
+  // `fill` puts its content in and returns the element that describes the link, or nothing where there is none to show.
+  function attachCard(link, kind, fill) {
     let card = null;
-    link.removeAttribute("title"); // the browser's own tooltip would cover the card
+    let timer = 0;
+    const inTime = (act) => () => {
+      clearTimeout(timer);
+      timer = setTimeout(act, WAIT);
+    };
+    const closeByKey = (event) => event.key === "Escape" && hide();
     function show() {
+      clearTimeout(timer);
       if (card) return;
-      card = document.createElement("div");
-      card.className = "citation-card";
-      card.id = "citation-card";
+      const made = document.createElement("div");
+      made.className = `hover-card ${kind}`;
+      const description = fill(made);
+      if (!description) return;
+      card = made;
+      description.id = kind;
       card.setAttribute("role", "tooltip");
-      card.textContent = entry;
-      document.body.append(card);
-      const at = link.getBoundingClientRect();
-      const left = Math.min(at.left, document.documentElement.clientWidth - card.offsetWidth - 16);
-      card.style.left = `${Math.max(left, 8) + window.scrollX}px`;
-      card.style.top = `${at.bottom + window.scrollY + 6}px`;
-      link.setAttribute("aria-describedby", card.id);
+      link.closest("main, body").append(card); // all of a page lies in landmarks
+      place(card, link);
+      link.setAttribute("aria-describedby", kind);
+      card.addEventListener("pointerenter", show);
+      card.addEventListener("pointerleave", inTime(hide));
+      document.addEventListener("keydown", closeByKey);
     }
     function hide() {
+      clearTimeout(timer);
       if (card) card.remove();
       card = null;
       link.removeAttribute("aria-describedby");
+      document.removeEventListener("keydown", closeByKey);
     }
-    link.addEventListener("mouseenter", show);
-    link.addEventListener("focus", show);
-    link.addEventListener("mouseleave", hide);
+    link.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && inTime(show)());
+    link.addEventListener("pointerleave", inTime(hide));
+    link.addEventListener("focus", () => link.matches(":focus-visible") && show()); // by keyboard, not by a finger
     link.addEventListener("blur", hide);
-    link.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  }
+
+  // Below the link, or above it where there is more room.
+  function place(card, link) {
+    const at = link.getBoundingClientRect();
+    const left = Math.min(at.left, document.documentElement.clientWidth - card.offsetWidth - 16);
+    const below = window.innerHeight - at.bottom >= Math.min(card.offsetHeight + GAP, at.top);
+    const top = below ? at.bottom + GAP : at.top - card.offsetHeight - GAP;
+    const origin = card.offsetParent.getBoundingClientRect();
+    card.style.left = `${Math.max(left, 8) - origin.left}px`;
+    card.style.top = `${top - origin.top}px`;
+  }
+
+  function citation(link) {
+    const entry = link.title;
+    link.removeAttribute("title"); // the browser's own tooltip would cover the card
+    attachCard(link, "citation-card", (card) => {
+      card.textContent = entry;
+      return card;
+    });
+  }
+
+  // A reference to a figure or a table of the page shows it, unless it is in view.
+  function preview(link) {
+    const figure = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+    if (!figure || figure.tagName !== "FIGURE") return;
+    attachCard(link, "preview-card", (card) => {
+      if (isInView(figure)) return null;
+      const copy = figure.cloneNode(true);
+      for (const element of [copy, ...copy.querySelectorAll("[id]")]) element.removeAttribute("id");
+      for (const element of copy.querySelectorAll("[tabindex]")) element.removeAttribute("tabindex");
+      copy.querySelectorAll(".table-filter, .figure-links, .headerlink").forEach((element) => element.remove());
+      copy.querySelectorAll("a, button").forEach((element) => element.replaceWith(...element.childNodes));
+      card.classList.add("bd-article"); // for the style of figures and tables
+      card.append(copy);
+      return copy.querySelector("figcaption");
+    });
+  }
+
+  function isInView(element) {
+    const at = element.getBoundingClientRect();
+    return at.height > 0 && at.top >= 0 && at.bottom <= window.innerHeight;
   }
 
   // Buttons that show the cells of one tag and hide those of the others, unless the address asks for one of these.
@@ -155,5 +209,6 @@
     document.querySelectorAll("table.sortable, .cell_output table.dataframe").forEach(prepare);
     window.addEventListener("beforeprint", takeButtonsOut);
     document.querySelectorAll("a.reference.internal[title][href*='#id']").forEach(citation);
+    document.querySelectorAll("a.reference.internal[href^='#']:has(.std-numref)").forEach(preview);
   });
 })();

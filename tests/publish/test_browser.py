@@ -3,7 +3,12 @@
 import pytest
 from browsing import PHONE, WIDE, complaints, contrast, find, needs_browser, open_page, texts
 from figure_audit import COLUMN, FULL
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions import interaction
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 from selenium_axe_python import Axe
 
@@ -92,6 +97,74 @@ def test_a_citation_shows_its_entry(browser, book):
     assert link.get_attribute("aria-describedby") == card.get_attribute("id")
     browser.execute_script("arguments[0].blur()", link)
     assert texts(browser, ".citation-card") == []
+
+
+LOW = (1280, 400)  # a screen on which a reference stands without what it refers to
+
+
+def find_reference(browser, book, page, name, size=LOW):
+    open_page(browser, book, f"runs/book/{page}.html", size)
+    link = find(browser, f"a.reference.internal[href='#{name}']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'start', behavior: 'instant'})", link)
+    return link
+
+
+def wait_for_cards(browser, number):
+    WebDriverWait(browser, 10).until(lambda driver: len(texts(driver, ".preview-card")) == number)
+
+
+def rest(browser):
+    """Wait longer than a card waits before it comes or goes."""
+    browser.execute_async_script("setTimeout(arguments[0], 500)")
+
+
+def test_a_reference_shows_its_figure_while_the_pointer_is_on_either(browser, book):
+    link = find_reference(browser, book, "transfer", "fig-transfer")
+    ActionChains(browser).move_to_element(link).perform()
+    wait_for_cards(browser, 1)
+    assert find(browser, ".preview-card .figure-svg").is_displayed()
+    ActionChains(browser).move_to_element(find(browser, ".preview-card")).perform()
+    rest(browser)
+    wait_for_cards(browser, 1)
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    wait_for_cards(browser, 0)
+    assert link.get_attribute("aria-describedby") is None
+
+
+def test_a_reference_that_has_the_focus_shows_the_beginning_of_its_table(browser, book):
+    link = find_reference(browser, book, "provenance", "tab-provenance-devices")
+    browser.execute_script("arguments[0].focus()", link)
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('.preview-card tbody tr')].filter("
+        "(row) => getComputedStyle(row).display !== 'none').map((row) => row.cells[0].textContent)"
+    )
+    assert shown == [f"l0{row}" for row in range(8)]
+    described = find(browser, f"#{link.get_attribute('aria-describedby')}")
+    assert described.text.startswith("Table 22.1 ")
+    assert "notebook" not in described.text
+    assert browser.find_elements(By.CSS_SELECTOR, ".preview-card :is(a, button, input, [tabindex])") == []
+    axe = Axe(browser)
+    axe.inject()
+    assert axe.run(options={"resultTypes": ["violations"], "preload": 0})["violations"] == []
+    browser.execute_script("arguments[0].blur()", link)
+    assert texts(browser, ".preview-card") == []
+    assert complaints(browser) == []
+
+
+def test_nothing_is_shown_that_is_in_view(browser, book):
+    link = find_reference(browser, book, "transfer", "fig-transfer", (1280, 3000))
+    browser.execute_script("arguments[0].focus()", link)
+    assert texts(browser, ".preview-card") == []
+
+
+def test_nothing_is_shown_to_a_finger(browser, book):
+    link = find_reference(browser, book, "transfer", "fig-transfer")
+    finger = ActionBuilder(browser, mouse=PointerInput(interaction.POINTER_TOUCH, "finger"))
+    finger.pointer_action.move_to(link).pointer_down().pointer_up()
+    browser.execute_script("arguments[0].addEventListener('click', (event) => event.preventDefault())", link)
+    finger.perform()
+    rest(browser)
+    assert texts(browser, ".preview-card") == []
 
 
 def test_the_book_can_be_read_in_the_dark(browser, book):
