@@ -93,8 +93,8 @@ def _print(browser: str, document: Path, pdf: Path, environment: dict[str, str])
         return None
     if ended := ended_by_signal(done.returncode):
         return f"was ended by {ended}"
-    said = done.stderr.strip().splitlines()
-    return f"wrote no file, but: {said[-1] if said else 'nothing'} (exit status {done.returncode})"
+    said = done.stderr.strip().split("\n")
+    return f"wrote no file, but: {said[-1] or 'nothing'} (exit status {done.returncode})"
 
 
 def link_pages(html: Path) -> None:

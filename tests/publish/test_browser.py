@@ -1,5 +1,7 @@
 """The built book in a real browser, opened from disk: nothing is asked of another host, nothing fails, all works."""
 
+import re
+
 import pytest
 from browsing import PHONE, WIDE, complaints, contrast, find, needs_browser, open_page, texts
 from figure_audit import COLUMN, FULL
@@ -140,7 +142,7 @@ def test_a_reference_that_has_the_focus_shows_the_beginning_of_its_table(browser
     )
     assert shown == [f"l0{row}" for row in range(8)]
     described = find(browser, f"#{link.get_attribute('aria-describedby')}")
-    assert described.text.startswith("Table 22.1 ")
+    assert re.match(r"Table \d+\.1 ", described.text)
     assert "notebook" not in described.text
     assert browser.find_elements(By.CSS_SELECTOR, ".preview-card :is(a, button, input, [tabindex])") == []
     axe = Axe(browser)

@@ -73,7 +73,7 @@ def draw_transfer_matrix(
             last = averages.assign(target=average, learned=True, same_kind=False)
             cells = pd.concat([cells, last], ignore_index=True)
         names = [textwrap.fill(in_words(name, titles), 26) for name in conditions]
-        beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.splitlines())
+        beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
         wide = min((FULL - beside) / len(columns), 1.1)
         figure = make_figure(beside + wide * len(columns), 1.7 + (0.62 if wide >= NARROW else 0.74) * len(conditions))
         axis = figure.add_subplot()
