@@ -28,6 +28,7 @@ SAME: Mapping[str, tuple[str, ...]] = {
     "squad2": ("xquad", "mlqa"),
 }  # fmt: skip
 
+
 @dataclass(frozen=True)
 class Kind:
     """What a task asks, and of which texts."""

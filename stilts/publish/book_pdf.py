@@ -14,9 +14,8 @@ from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from stilts.publish.citation import describe_version, read_citation
+from stilts.publish.citation import describe_checkout, read_citation
 from stilts.publish.one_page import Part, join_pages
-from stilts.study.provenance import git_state
 from stilts.study.storage import replace_file
 from stilts.workspace.starting import ended_by_signal, find_browser, find_runs_folder, make_environment
 
@@ -69,10 +68,8 @@ def _print_book(root: Path, html: Path, parts: Sequence[Part], folder: Path) -> 
     browser = find_browser()
     if browser is None:
         return "there is no Chromium; install chromium and build the book again"
-    git = git_state(root)
-    citation = read_citation(root)
     document = folder / "book.html"
-    joined = join_pages(html, parts, citation, describe_version(citation, git.commit, git.dirty))
+    joined = join_pages(html, parts, read_citation(root), describe_checkout(root))
     document.write_text(joined, encoding="utf-8")
     reason = _print(browser, document, folder / FILE, make_environment(find_runs_folder(root)))
     return f"{browser} {reason}; `make clean book` tries again" if reason else None

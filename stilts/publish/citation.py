@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.study.errors import StiltsError, reasons
+from stilts.study.provenance import git_state
 from stilts.study.yaml_files import read_yaml
 
 FILE = "CITATION.cff"
@@ -79,3 +80,9 @@ def describe_version(citation: Citation, commit: str | None, changed: bool | Non
     """
     state = f"commit {commit[:10]}{' with changes' if changed else ''}" if commit else "commit not known"
     return f"Version {citation.version} of {citation.released:%Y-%m-%d}, {state}; licence {citation.license}"
+
+
+def describe_checkout(root: Path) -> str:
+    """Return the footer's line of a checkout as it stands, see `describe_version`."""
+    git = git_state(root)
+    return describe_version(read_citation(root), git.commit, git.dirty)

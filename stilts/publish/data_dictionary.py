@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,6 +36,7 @@ SOURCES = LICENCES | {
     )
 }  # fmt: skip
 UNKNOWN_TYPE = "any"
+Entry = TypeVar("Entry")
 NAME_WORDS = 3  # at most, as in "BUCC 2018: mining"
 # In the words of Frictionless; the first that all values of a column match.
 TYPES = {
@@ -132,12 +133,16 @@ class Descriptions(BaseModel):
 
     def title(self, file: str) -> str | None:
         """Return the title of a file, None without one."""
-        return next((title for pattern, title in self.titles.items() if fnmatchcase(file, pattern)), None)
-
+        return _find_first(self.titles, file)
 
     def list_sources(self, file: str) -> tuple[str, ...]:
         """Return the sources of what a file holds of others."""
-        return next((tuple(names) for pattern, names in self.sources.items() if fnmatchcase(file, pattern)), ())
+        return tuple(_find_first(self.sources, file) or ())
+
+
+def _find_first(entries: Mapping[str, Entry], file: str) -> Entry | None:
+    """Return the entry of the first pattern that a file's name matches, None without one."""
+    return next((entry for pattern, entry in entries.items() if fnmatchcase(file, pattern)), None)
 
 
 def _stands_for(pattern: str, column: str) -> bool:

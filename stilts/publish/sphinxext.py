@@ -23,10 +23,9 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 from stilts.publish.book_pdf import PLACE
-from stilts.publish.citation import describe_version, read_citation
+from stilts.publish.citation import describe_checkout
 from stilts.publish.data_dictionary import PACKAGE, SOURCES, DataFile, describe_data
 from stilts.publish.inline_svg import inline_svg
-from stilts.study.provenance import git_state
 
 
 class table_figure(nodes.figure):  # noqa: N801 (docutils names its nodes in lower case)
@@ -173,16 +172,12 @@ def depart_table_caption(self: HTML5Translator, node: table_caption) -> None:
     self.body.append("</figcaption>\n")
 
 
-@cache
-def _describe_checkout(root: Path) -> str:
-    """Return the footer's line, for which git is asked once a build and not for every page."""
-    git = git_state(root)
-    return describe_version(read_citation(root), git.commit, git.dirty)
+_describe_once = cache(describe_checkout)  # git is asked once a build, and not for every page
 
 
 def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
     """Set the footer of a page."""
-    said = escape(_describe_checkout(Path(app.confdir)))
+    said = escape(_describe_once(Path(app.confdir)))
     landing = context["pathto"](app.config.root_doc).removesuffix("#")  # which it is on that page itself
     cite = f'<a href="{landing}#how-to-cite">How to cite</a>'
     context["theme_extra_footer"] = f'<p class="imprint">{said}. {cite}. {PLACE}</p>'

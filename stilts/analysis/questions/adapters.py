@@ -302,14 +302,13 @@ def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, s
     second : str, optional
         Group whose difference is subtracted.
     """
-    groups = {first: 1, second: -1} if second else {first: 1}
+    groups, expected = ({first: 1, second: -1}, 0) if second else ({first: 1}, 1)
     if missing := [name for group in groups for name in GROUPS[group] if name not in evidence.schemes]:
-        return untested(f"no gains of {' and '.join(missing)}", expected=0 if second else 1)
+        return untested(f"no gains of {' and '.join(missing)}", expected=expected)
     alike, unlike = evidence.matching(MATCHES[match]), evidence.matching(NO_MATCH)
     targets = [target for target in alike if target in unlike]
     if not targets:
-        return untested("no target has gains of pairs that match so and of pairs that do not match",
-                        expected=0 if second else 1)  # fmt: skip
+        return untested("no target has gains of pairs that match so and of pairs that do not match", expected=expected)
 
     def gain(found: Evidence, group: str, pairs: Mapping[str, list[Pair]]) -> pd.DataFrame:
         return sum(found.gain(group, pairs[target]) for target in targets) / len(targets)
@@ -317,7 +316,7 @@ def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, s
     def difference(found: Evidence) -> pd.DataFrame:
         return sum(sign * (gain(found, group, alike) - gain(found, group, unlike)) for group, sign in groups.items())
 
-    return effect_of(evidence, difference, rules, expected=0 if second else 1)
+    return effect_of(evidence, difference, rules, expected=expected)
 
 
 def similarity_slope(

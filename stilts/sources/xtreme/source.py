@@ -127,7 +127,7 @@ class Suite:
         return Path(folder)
 
     def lend(self, tasks: Sequence[str], request: Request, *, report: Callable[[str], None]) -> Contents:
-        """Return some intermediate tasks in English, to be written into another suite.
+        """Return some intermediate tasks in English, to be written into another suite, whose `about` they leave to it.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Suite:
         files, data = self._checksums(), self._data
         english = _whole(data, {task: RECIPES[task] for task in tasks}, ["en"], {}, report)
         tables = _tables(data, english, read_sizes(request.sizes, Sizes), request.seed, report)
-        return _make_contents({"fingerprint": _fingerprint(request, files)}, data, files, tables)
+        return _make_contents({}, data, files, tables)
 
     def _checksums(self) -> dict[str, str]:
         """Return file -> checksum; StiltsError if there are no files."""
