@@ -17,6 +17,31 @@ def lives(process: int) -> bool:
         return False
 
 
+def parent(process: int) -> int:
+    """Return the parent of a process; 0 if it has just ended."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def descendants(process: int) -> list[int]:
+    """Return the processes that a process has started, and those that these have started."""
+    parents = {int(folder.name): parent(int(folder.name)) for folder in Path("/proc").glob("[0-9]*")}
+    found = [process]
+    for each in found:
+        found += [child for child, its_parent in parents.items() if its_parent == each]
+    return found[1:]
+
+
+def command_line(process: int) -> str:
+    """Return a process's arguments, separated by zero bytes; "" if it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """No file of this process can grow beyond `size` bytes: the disk is full."""

@@ -19,7 +19,7 @@ def _stay_offline() -> None:
 def analysis(study: str, page: str) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
     _stay_offline()
-    plan = open_named(study)
+    plan = open_named(study, checked=True)
     run_analysis(plan, page.rsplit("/", 1)[-1])
 
 
@@ -35,5 +35,5 @@ def train(request: Path) -> None:
 def job(study: str, job_id: str, only: Only = None, target: Target = None, seed: Seed = None) -> None:
     """Execute one job's notebook (called by Snakemake)."""
     _stay_offline()
-    plan = open_named(study).narrow(select(only, target, seed))
+    plan = open_named(study, checked=True).narrow(select(only, target, seed))
     run_job(plan, job_id)

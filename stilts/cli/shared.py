@@ -43,9 +43,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a ta
 LOOK, RUN, GIVE = "Look", "Run", "Publish"  # panels of the help
 
 
-def open_named(name: str, *, provisional: bool = False) -> Plan:
+def open_named(name: str, *, provisional: bool = False, checked: bool = False) -> Plan:
     """Return the plan of a study of the checkout that holds the current folder, see `open_plan`."""
-    return open_plan(find_checkout(), name, provisional=provisional)
+    return open_plan(find_checkout(), name, provisional=provisional, checked=checked)
 
 
 def select(only: Sequence[str] | None, target: Sequence[str] | None, seed: Sequence[int] | None) -> Selection:

@@ -58,12 +58,20 @@ class Source(Protocol):
 SUITES: dict[str, Callable[[Path | None], Source]] = {"pocket": lambda folder: pocket, "xtreme": xtreme.Suite}
 
 
-def open_plan(checkout: Checkout, name: str, *, provisional: bool = False) -> Plan:
+def open_plan(checkout: Checkout, name: str, *, provisional: bool = False, checked: bool = False) -> Plan:
     """Return the plan of a study, given by name or path; see `Checkout.study` and `resolve`."""
-    return resolve(checkout.study(name), checkout, checkout.reference(name), provisional=provisional)
+    study, reference = checkout.study(name), checkout.reference(name)
+    return resolve(study, checkout, reference, provisional=provisional, checked=checked)
 
 
-def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, provisional: bool = False) -> Plan:
+def resolve(
+    study: Study,
+    checkout: Checkout,
+    reference: str | None = None,
+    *,
+    provisional: bool = False,
+    checked: bool = False,
+) -> Plan:
     """Return a study's plan, without loading or computing anything.
 
     Parameters
@@ -72,6 +80,9 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
         See `Plan`; the study's name by default.
     provisional : bool
         Whether to accept a missing data folder; the runs' ids then differ from those with data.
+    checked : bool
+        Whether the process that started this one has resolved the study, so that what its tasks have of each language
+        is not looked up in the data again: of a short job that takes longer than all the rest of its plan.
 
     Raises
     ------
@@ -80,7 +91,7 @@ def resolve(study: Study, checkout: Checkout, reference: str | None = None, *, p
     """
     source = open_source(study, checkout)
     conditions, measured, targets = resolve_tasks(
-        study, source, has_data=checkout.has_data(study) or not provisional
+        study, source, has_data=checkout.has_data(study) or not provisional, checked=checked
     )
     encoders = {None: study.encoder, **study.encoders}
     places = {name: checkout.encoder_name(encoder) for name, encoder in encoders.items()}
@@ -117,7 +128,7 @@ def open_source(study: Study, checkout: Checkout) -> Source:
 
 
 def resolve_tasks(
-    study: Study, source: Source, *, has_data: bool
+    study: Study, source: Source, *, has_data: bool, checked: bool = False
 ) -> tuple[list[Condition], list[Condition], list[Task]]:
     """Return a study's conditions, its conditions that are only measured, and its targets.
 
@@ -125,6 +136,8 @@ def resolve_tasks(
     ----------
     has_data : bool
         Whether the data exist; if not, missing tasks are not an error.
+    checked : bool
+        See `resolve`.
 
     Raises
     ------
@@ -141,7 +154,8 @@ def resolve_tasks(
     if has_data:
         conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
         _refuse_missing([task.name for task in targets], source)
-    _check_languages(study, targets, [*conditions, *measured], source)
+    if not checked:
+        _check_languages(study, targets, [*conditions, *measured], source)
     return conditions, measured, targets
 
 

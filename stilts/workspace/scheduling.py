@@ -28,15 +28,27 @@ from stilts.study.runs import Job
 from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.memory import find_memory
-from stilts.workspace.notebooks.jobs import explain_runs, find_job_notebook, find_log, list_analyses, list_pages
+from stilts.workspace.notebooks.forked_kernels import SOCKET, can_fork, serve_kernels
+from stilts.workspace.notebooks.jobs import (
+    explain_runs,
+    find_job_notebook,
+    find_log,
+    list_analyses,
+    list_modules,
+    list_pages,
+)
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
 from stilts.workspace.progress import show_progress
-from stilts.workspace.starting import build_command, ended_by_signal, make_environment
+from stilts.workspace.starting import build_command, ended_by_signal, make_environment, make_kernel_environment
 
 log = logging.getLogger(__name__)
 
+ONE_THREAD = {  # as Snakemake sets them for a job of one thread
+    "OMP_NUM_THREADS": "1", "GOTO_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
+}  # fmt: skip
 GRACE_SECONDS = 20.0  # for jobs to end their kernels after Ctrl-C
 LOCAL_PROFILE = "local"
 BUILT_IN_EXECUTORS = ("local", "dryrun", "touch")
@@ -147,7 +159,10 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
         variables = make_environment(plan.checkout.runs)
         if profile == LOCAL_PROFILE:
             command += ["--resources", f"mem_mb={max(find_memory(), plan.study.schedule.memory_mb)}"]
-            variables["TMPDIR"] = str(stack.enter_context(scratch_folder()))
+            scratch = stack.enter_context(scratch_folder())
+            variables["TMPDIR"] = str(scratch)
+            if plan.study.schedule.threads_per_job == 1 and can_fork():
+                variables |= stack.enter_context(_forked_kernels(plan, with_book, scratch))
         analyses = [analysis.notebook for analysis in list_analyses(plan)] if with_book else []
         stack.enter_context(show_progress(plan, analyses))
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
@@ -156,6 +171,19 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
             f"{_why_failed(code, pages, log_file)}\nFinished runs are kept; the same command resumes from there. "
             f"Log: {log_file}"
         )
+
+
+@contextmanager
+def _forked_kernels(plan: Plan, with_book: bool, folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the variables by which jobs find the server that forks their kernels, as Snakemake starts a job's."""
+    place = {SOCKET: str(folder / "kernels")}
+    environment = {"HF_HUB_OFFLINE": "1"} | make_kernel_environment(plan.checkout.runs) | ONE_THREAD | place
+    modules, path, root = list_modules(plan, with_book), Path(place[SOCKET]), plan.checkout.root
+    with (
+        _open_log(plan.checkout.runs / f"kernels-{plan.study.name}.log") as output,
+        serve_kernels(path, plan.reference, modules, output, cwd=root, env=environment),
+    ):
+        yield place
 
 
 def _write_config(plan: Plan) -> Path:

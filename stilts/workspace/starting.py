@@ -25,6 +25,17 @@ OWN_FOLDERS = {  # variable -> folder that replaces the user's
     "MPLCONFIGDIR": "matplotlib",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+KERNEL_ENVIRONMENT = {
+    # Progress bars would be saved as widgets, whose scripts a page loads from two other hosts.
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    # The order of a set of strings must not differ from one run to the next.
+    "PYTHONHASHSEED": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    # tqdm's warning, with a path of the machine, if no widgets are installed.
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
 USER_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
 
@@ -64,6 +75,11 @@ def make_environment(runs: Path) -> dict[str, str]:
     _replace_unusable_home(found, home)
     _make(home / folder for folder in OWN_FOLDERS.values())
     return found
+
+
+def make_kernel_environment(runs: Path) -> dict[str, str]:
+    """Return the environment of a notebook's kernel, see `make_environment`."""
+    return make_environment(runs) | KERNEL_ENVIRONMENT
 
 
 def _drop_relative_modules(found: dict[str, str]) -> None:

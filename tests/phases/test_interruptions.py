@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fakes import wait_until
-from processes import lives
+from processes import command_line, descendants, lives
 from tiny_checkout import study_settings, write_checkout, write_suite
 
 from stilts.phases.runner import complete
@@ -30,11 +30,13 @@ from stilts.study.errors import StiltsError
 from stilts.study.records import Store
 from stilts.study.storage import sha256
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.notebooks.forked_kernels import KERNEL
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.resolution import open_plan
 
 PATIENCE = 300  # seconds that a step may take on a machine that is busy with other work
+SERVER = "stilts.workspace.notebooks.kernel_server"
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"  # as for a user who has not activated the environment
 
 
@@ -122,11 +124,23 @@ class Command:
     def started(self, module: str) -> int:
         """Wait until the command has started a process of this Python module; return the only one's id."""
 
-        def found() -> list[int]:
-            return [each for each in descendants(self.process.pid) if f"-m\0{module}\0" in command_line(each)]
+        return self._only(lambda: self._processes(module), module)
 
+    def started_kernel(self) -> int:
+        """Wait until the command has a kernel, which a server forks where it can; return the only one's id."""
+
+        def found() -> list[int]:
+            servers = self._processes(SERVER)
+            return [each for server in servers for each in descendants(server)] + self._processes(KERNEL)
+
+        return self._only(found, "a kernel")
+
+    def _processes(self, module: str) -> list[int]:
+        return [each for each in descendants(self.process.pid) if f"-m\0{module}\0" in command_line(each)]
+
+    def _only(self, found: Callable[[], list[int]], what: str) -> int:
         wait_until(lambda: found() or self.process.poll() is not None, PATIENCE)
-        assert self.process.poll() is None, f"it ended without starting {module}:\n{self.printed}"
+        assert self.process.poll() is None, f"it ended without starting {what}:\n{self.printed}"
         (process,) = found()
         return process
 
@@ -143,26 +157,6 @@ def start() -> Iterator[Callable[..., Command]]:
     yield start_one
     for command in commands:
         command.lose_power()
-
-
-def descendants(process: int) -> list[int]:
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has just ended
-    found = [process]
-    for parent in found:
-        found += [child for child, its_parent in parents.items() if its_parent == parent]
-    return found[1:]
-
-
-def command_line(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text()
-    except OSError:
-        return ""
 
 
 # --- interruptions ---------------------------------------------------------------------------------------------------
@@ -187,14 +181,14 @@ def test_a_study_that_is_interrupted_again_and_again_ends_with_the_same_numbers(
     assert second.printed.startswith("job intermediate-")
 
     third = start(here, "run", study)
-    third.started("ipykernel_launcher")  # a file of the second's progress may still be there, so none is waited for
+    third.started_kernel()  # a file of the second's progress may still be there, so none is waited for
     os.kill(third.started("snakemake"), signal.SIGSTOP)  # a page appears, and Snakemake does not come to note it
     third.wait_for("jobs/target-*/*.ipynb")
     assert third.signal(signal.SIGKILL) == -signal.SIGKILL
 
     fourth = start(here, "run", study)
     fourth.wait_for("progress/zero-shot-*.json")
-    os.kill(fourth.started("ipykernel_launcher"), signal.SIGKILL)
+    os.kill(fourth.started_kernel(), signal.SIGKILL)
     assert fourth.wait() == 1
     assert "error: zero-shot.ipynb: the kernel died" in fourth.printed
     assert re.findall(r"^job (\S+?)-intent-", fourth.printed, re.MULTILINE) == ["zero-shot"]

@@ -15,6 +15,7 @@ from stilts.study.errors import StiltsError
 from stilts.workspace import scheduling
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks import jobs
+from stilts.workspace.notebooks.forked_kernels import KERNEL, can_fork
 from stilts.workspace.plan import Plan, Selection
 from stilts.workspace.resolution import open_plan
 
@@ -31,6 +32,7 @@ place = (PHASE, condition, seed)
 record_runs(here, [run for run in plan.runs if (run.phase, run.condition, run.seed) == place])
 """
 
+LOG = "Executing notebook with kernel: python3\n"  # of a job in which nothing was amiss
 RECORD_TARGETS = RECORD.replace("== place]", "== place and (not targets or run.target in targets.split(','))]")
 
 
@@ -100,11 +102,24 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
 
 
 def test_a_job_that_is_killed_is_named(opened):
-    here, plan = opened("import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    scratch = "os.environ['JUPYTER_RUNTIME_DIR']"  # ends in the job's process id
+    here, plan = opened(f"import os, signal; os.kill(int({scratch}.rpartition('-')[2]), signal.SIGKILL)")
     record_runs(here, plan.runs[:2])
     message = rf"^job {plan.jobs[2].id} was ended by SIGKILL \(signal 9: out of memory\?\)\nFinished runs are kept"
     with pytest.raises(StiltsError, match=message):
         scheduling.run_plan(plan, "local")
+
+
+@pytest.mark.skipif(not can_fork(), reason="kernels of this machine cannot be forked")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kernels_of_one_thread_are_forked(opened, threads):
+    here, plan = opened("import sys; print(sys.orig_argv[3])", schedule={"threads_per_job": threads})
+    record_runs(here, plan.runs)
+    scheduling.run_plan(plan, "local", with_book=True)
+    pages = [nbformat.read(jobs.find_job_notebook(here, job), 4) for job in plan.jobs]
+    module = "stilts.workspace.notebooks.kernel_server" if threads == 1 else KERNEL
+    assert [page.cells[-1].outputs[0].text for page in pages] == [f"{module}\n"] * 3
+    assert [jobs.find_log(jobs.find_job_notebook(here, job)).read_text() for job in plan.jobs] == [LOG] * 3
 
 
 @pytest.mark.parametrize("with_book", [False, True])

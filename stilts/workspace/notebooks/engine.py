@@ -6,15 +6,18 @@ comment in the injected cell, and names the template in the notebook's metadata.
 Papermill imports this module while it is imported itself (an entry point), so papermill must be imported first.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from click import ClickException
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
@@ -22,6 +25,7 @@ from papermill.engines import NBClientEngine
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import scratch_folder
+from stilts.workspace.notebooks.forked_kernels import KERNEL, SOCKET, ForkedKernel
 from stilts.workspace.notebooks.templates import (
     check_parameters,
     drop_unshown,
@@ -32,20 +36,11 @@ from stilts.workspace.notebooks.templates import (
     state_findings,
     state_parameters,
 )
-from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_environment
+from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_kernel_environment
+
+log = logging.getLogger(__name__)
 
 MISTAKES = {StiltsError.__name__, UnknownName.__name__}  # what a kernel calls the errors of a cell
-KERNEL_ENVIRONMENT = {
-    # Progress bars would be saved as widgets, whose scripts a page loads from two other hosts.
-    "TQDM_DISABLE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    # The order of a set of strings must not differ from one run to the next.
-    "PYTHONHASHSEED": "0",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    # tqdm's warning, with a path of the machine, if no widgets are installed.
-    "PYTHONWARNINGS": "ignore:IProgress not found",
-}
 
 
 class OwnKernels(AsyncKernelManager):
@@ -54,8 +49,26 @@ class OwnKernels(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """Kernel specification, the same for every kernel name."""
-        argv = build_command("-m", "ipykernel_launcher", "-f", "{connection_file}")
+        argv = build_command("-m", KERNEL, "-f", "{connection_file}")
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+
+class ForkingProvisioner(LocalProvisioner):
+    """Has the server fork a kernel; where that fails, the log says why and the kernel starts by itself."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start a kernel with a command."""
+        server = os.environ.get(SOCKET)
+        if not server:
+            return await super().launch_kernel(cmd, **kwargs)
+        try:
+            self.process = ForkedKernel(Path(server), cmd, kwargs["env"], kwargs["cwd"])
+        except (StiltsError, OSError) as error:
+            log.warning("kernel starts by itself, since the server of kernels cannot fork it: %s", error)
+            return await super().launch_kernel(cmd, **kwargs)
+        self.pid = self.pgid = self.process.pid
+        self.cwd = kwargs["cwd"]
+        return self.connection_info
 
 
 class _Client(PapermillNotebookClient):
@@ -132,7 +145,8 @@ class PageEngine(NBClientEngine):
         with scratch_folder() as scratch:
             # A manager passed to the constructor would not be shut down by the client.
             client.km = OwnKernels(kernel_name=kernel_name, connection_file=str(scratch / "kernel.json"))
-            client.execute(env=make_environment(runs) | KERNEL_ENVIRONMENT | {"JUPYTER_RUNTIME_DIR": str(scratch)})
+            client.km.provisioner = ForkingProvisioner(kernel_spec=client.km.kernel_spec, parent=client.km)
+            client.execute(env=make_kernel_environment(runs) | {"JUPYTER_RUNTIME_DIR": str(scratch)})
 
 
 class Refused(ClickException):

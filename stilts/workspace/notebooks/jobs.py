@@ -143,6 +143,17 @@ def list_pages(plan: Plan, with_book: bool) -> dict[str, Path]:
     return found | {f"analysis {analysis.page}": analysis.notebook for analysis in shown}
 
 
+def list_modules(plan: Plan, with_book: bool) -> list[str]:
+    """Return the modules of this package that notebooks of a plan import, with the book those of its analyses too."""
+    from stilts.workspace.notebooks.templates import PACKAGE, find_imported_modules
+
+    templates = {plan.checkout.root / "notebooks" / f"{job.phase}.ipynb" for job in plan.jobs}
+    templates |= {analysis.template for analysis in list_analyses(plan)} if with_book else set()
+    files = {file for path in templates for file in find_imported_modules(path.read_bytes(), str(path))}
+    modules = (file.relative_to(PACKAGE.parent).with_suffix("").parts for file in files)
+    return sorted(".".join(parts).removesuffix(".__init__") for parts in modules)
+
+
 def explain_runs(plan: Plan, recorded: Collection[str], with_book: bool) -> Iterator[str]:
     """Yield why each job and analysis will run; damaged pages are set aside."""
     for job in plan.jobs:
