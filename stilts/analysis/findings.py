@@ -38,7 +38,7 @@ SHORT_CLAIMS: Mapping[str, str] = {
 """Claims of the paper in a few words, for the strip of verdicts; the ledger has them in full."""
 
 
-def estimate_average_gains(found: Evidence) -> pd.DataFrame:
+def estimate_gains_on_other_tasks(found: Evidence) -> pd.DataFrame:
     """Return each condition's gain, mean over the learned targets that are another task than its own.
 
     Returns
@@ -65,7 +65,7 @@ def describe_average(found: Evidence, setting: str) -> str:
     setting : str
         Where, as the beginning of a sentence: "On short commands".
     """
-    table = estimate_average_gains(found)
+    table = estimate_gains_on_other_tasks(found)
     singles = table[table["condition"] != MULTI]
     if singles.empty:
         return NOTHING_RECORDED

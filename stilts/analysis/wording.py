@@ -63,15 +63,8 @@ TASK_TITLES = {
 }
 """Task -> its name in words, but for tasks whose difficulty is a setting, see `DIAL_TITLES`."""
 
-DIAL_TITLES = {
-    "dial-base": "Rooms, lowest level",
-    "dial-slots": "Rooms, wrong slots",
-    "dial-distractors": "Rooms, distractors",
-    "dial-steps": "Rooms, steps",
-    "dial-lures": "Rooms, lures",
-    "dial-grain": "Rooms, grain",
-}
-"""Task whose difficulty is a setting, without its level -> its name in words; the level is said behind it."""
+DIAL_TITLES = {"dial-grain": "Intents in {} classes"}
+"""Task whose difficulty is a setting, without its level -> its name in words, with a place for the level."""
 
 WAY_TITLES = {
     "full": "all weights",
@@ -99,8 +92,7 @@ def title_task(reference: str) -> str:
     """Return a task's name in words, from its reference (`qa`, `qa.de`), with its language if that is not English."""
     name, language = split_reference(reference)
     dial, _, level = name.rpartition("-")
-    dialled = f"{DIAL_TITLES[dial]} {level}" if dial in DIAL_TITLES else DIAL_TITLES.get(name, name)
-    title = TASK_TITLES.get(name, dialled)
+    title = DIAL_TITLES[dial].format(level) if dial in DIAL_TITLES else TASK_TITLES.get(name, name)
     return f"{title} [{language}]" if language else title
 
 

@@ -36,7 +36,7 @@ def test_the_average_is_said_as_it_came_out(effects, said):
 
 
 def test_the_average_leaves_out_targets_of_the_same_kind():
-    table = findings.estimate_average_gains(evidence({("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}))
+    table = findings.estimate_gains_on_other_tasks(evidence({("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}))
     assert table["condition"].tolist() == ["nli", "qa", "multi"]
     assert table["targets"].tolist() == [4, 4, 3]
     assert (table["gain"].abs() < 3).all()

@@ -28,9 +28,9 @@ def test_ids_become_names_wherever_they_stand(text, said):
 
 
 def test_tasks_of_a_dial_are_named_with_their_level():
-    references = ["dial-base", "dial-slots-2", "dial-lures-15.de", "qa.de", "no-such-task"]
+    references = ["dial-grain-2", "dial-grain-16.de", "qa.de", "no-such-task"]
     assert [title_task(name) for name in references] == [
-        "Rooms, lowest level", "Rooms, wrong slots 2", "Rooms, lures 15 [de]", "Questions [de]", "no-such-task",
+        "Intents in 2 classes", "Intents in 16 classes [de]", "Questions [de]", "no-such-task",
     ]  # fmt: skip
 
 
