@@ -66,6 +66,7 @@ rule notebook:
     threads: schedule.threads_per_job
     resources:
         mem_mb=schedule.memory_mb,
+        gpu_places=1,  # of as many as the local profile says; without GPUs, and on Slurm, it has no limit
     shell:
         "{stilts} job {reference} {wildcards.job:q} {selected}" + into_log
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from stilts.cli.shared import Only, Seed, Target, commands, open_named, select
+from stilts.workspace.gpus import hold_gpu
 from stilts.workspace.notebooks.jobs import run_analysis, run_job
 
 
@@ -36,4 +37,5 @@ def job(study: str, job_id: str, only: Only = None, target: Target = None, seed:
     """Execute one job's notebook (called by Snakemake)."""
     _stay_offline()
     plan = open_named(study, checked=True).narrow(select(only, target, seed))
-    run_job(plan, job_id)
+    with hold_gpu(plan.checkout):
+        run_job(plan, job_id)

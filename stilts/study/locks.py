@@ -12,7 +12,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,40 @@ def hold(path: Path, name: str) -> Iterator[None]:
     lock = FileLock(path, on_acquired=_sign)
     with _said(path):
         _acquire(lock, path, name)
+    with _kept(lock, path):
+        yield
+
+
+@contextmanager
+def hold_one(paths: Sequence[Path], name: str) -> Iterator[Path]:
+    """Hold one of several exclusive locks, the first that is free, and yield it; wait, and log it, if none is.
+
+    Parameters and errors are those of `hold`, but that a holder that seems dead is waited for as others are.
+    """
+    began, reported = time.monotonic(), False
+    while (lock := _first_free(paths)) is None:
+        if not reported and time.monotonic() - began > QUIET_SECONDS:
+            log.warning("all %d places of %s are in use by other processes; waiting for one", len(paths), name)
+            reported = True
+        time.sleep(POLL_SECONDS)
+    path = Path(lock.lock_file)
+    with _kept(lock, path):
+        yield path
+
+
+def _first_free(paths: Sequence[Path]) -> FileLock | None:
+    """Return the first lock that could be acquired; None if all are held."""
+    for path in paths:
+        lock = FileLock(path, on_acquired=_sign)
+        with _said(path), suppress(Timeout):
+            lock.acquire(blocking=False)
+            return lock
+    return None
+
+
+@contextmanager
+def _kept(lock: FileLock, path: Path) -> Iterator[None]:
+    """Touch an acquired lock's file regularly, and release it at the end."""
     ended = threading.Event()
     signs = threading.Thread(target=_give_signs, args=(path, ended), daemon=True)
     signs.start()

@@ -387,6 +387,11 @@ class ScheduleSettings(Settings):
     runs_per_job: Count = Field(1, description="runs of one phase and condition in one notebook")
     threads_per_job: Annotated[int, Field(gt=0, le=4096)] = Field(1, description="CPU threads of one job")
     memory_mb: Annotated[int, Field(gt=0, le=10**8)] = Field(2500, description="memory of one job")
+    jobs_per_gpu: Annotated[int, Field(gt=0, le=64)] = Field(
+        1,
+        description="jobs that share a GPU of one machine, if the memory that similar runs on record had allows it; a "
+        "Slurm profile gives each job its own",
+    )
     keep_checkpoints: Literal["none", "intermediate", "all"] = Field(
         "intermediate",
         description="checkpoints that stay after all runs that start from them are recorded: none, those of "

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,20 @@ class Checkout:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locks.hold(folder / f"{name}.lock", name))
             yield
+
+    @contextmanager
+    def lock_one(self, names: Sequence[str], what: str) -> Iterator[str]:
+        """Hold the first of some names that no other process holds, and yield it; wait, with a message, for one.
+
+        `what` says in messages what the names are.
+        """
+        folder = self.runs / "locks"
+        paths = {folder / f"{name}.lock": name for name in names}
+        with ExitStack() as held:
+            with _writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                path = held.enter_context(locks.hold_one(list(paths), what))
+            yield paths[path]
 
     def in_use(self, name: str) -> bool:
         """Return whether a process holds a name."""

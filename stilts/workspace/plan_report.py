@@ -10,6 +10,7 @@ from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
+from stilts.workspace.gpus import share_gpus
 from stilts.workspace.plan import Plan, keep_with_ancestors
 from stilts.workspace.scheduling import count_jobs_at_once
 
@@ -28,7 +29,8 @@ class PlanReport:
         self.expect = Estimator(records.values(), plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))
-        self.at_once = count_jobs_at_once(plan.study)
+        self.gpu_shares = share_gpus(plan)
+        self.at_once = count_jobs_at_once(plan, self.gpu_shares)
 
     def summary(self) -> Listing:
         """Return one row for each phase and condition, with the expected time of its runs without a record."""
@@ -93,6 +95,8 @@ class PlanReport:
             estimates = [self.expect(run) for run in self.todo]
             yield from self._time(estimates)
             yield self._memory(estimates)
+            if self.gpu_shares:
+                yield str(self.gpu_shares)
             yield self._disk()
 
     def _earlier_records(self) -> int:

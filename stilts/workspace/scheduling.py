@@ -25,8 +25,8 @@ import yaml
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import remove_leftovers, scratch_folder
 from stilts.study.runs import Job
-from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.gpus import PLACES, GpuShares, share_gpus
 from stilts.workspace.memory import find_memory
 from stilts.workspace.notebooks.forked_kernels import SOCKET, can_fork, serve_kernels
 from stilts.workspace.notebooks.jobs import (
@@ -159,6 +159,9 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
         variables = make_environment(plan.checkout.runs)
         if profile == LOCAL_PROFILE:
             command += ["--resources", f"mem_mb={max(find_memory(), plan.study.schedule.memory_mb)}"]
+            if shares := share_gpus(plan):
+                command.append(f"gpu_places={shares.jobs}")
+                variables[PLACES] = ",".join(shares.places)
             scratch = stack.enter_context(scratch_folder())
             variables["TMPDIR"] = str(scratch)
             if plan.study.schedule.threads_per_job == 1 and can_fork():
@@ -266,7 +269,9 @@ def _lines(log_file: Path) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
-def count_jobs_at_once(study: Study) -> int:
-    """Return how many of a study's jobs this machine's cores and memory can run at the same time."""
-    by_cores = len(os.sched_getaffinity(0)) // study.schedule.threads_per_job
-    return max(1, min(by_cores, find_memory() // study.schedule.memory_mb))
+def count_jobs_at_once(plan: Plan, shares: GpuShares | None) -> int:
+    """Return how many of a plan's jobs this machine's cores, memory and GPUs can run at the same time."""
+    schedule = plan.study.schedule
+    by_cores = len(os.sched_getaffinity(0)) // schedule.threads_per_job
+    by_gpus = [shares.jobs] if shares else []
+    return max(1, min(by_cores, find_memory() // schedule.memory_mb, *by_gpus))

@@ -42,7 +42,7 @@ def record(here: Checkout, count: int, precisions: Sequence[str] = ("",)) -> lis
 
 
 def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, monkeypatch):
-    monkeypatch.setattr(plan_report, "count_jobs_at_once", lambda study: 2)
+    monkeypatch.setattr(plan_report, "count_jobs_at_once", lambda plan, shares: 2)
     before = files(here.root)
     code, out, err = door("plan", "tiny", "--runs")
     assert (code, err) == (0, "")

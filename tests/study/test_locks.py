@@ -141,3 +141,17 @@ def holder_of_root():
         path.touch(mode=0o644)
         with locks.hold(path, "a study"):
             yield path
+
+
+def test_one_of_several_locks_is_taken_and_if_none_is_free_that_is_said(path, holder, monkeypatch, caplog):
+    monkeypatch.setattr(locks, "QUIET_SECONDS", 0.01)
+    other = path.with_name("other.lock")
+    with locks.hold_one([path, other], "two places") as first:
+        assert (first, caplog.messages) == (other, [])
+        threading.Timer(0.5, holder.stdin.close).start()
+        with locks.hold_one([path, other], "two places") as second:
+            assert second == path
+            assert locks._holder(path).startswith(f"process {os.getpid()} on ")
+    assert caplog.messages == ["all 2 places of two places are in use by other processes; waiting for one"]
+    assert not locks.is_held(path)
+    assert not locks.is_held(other)

@@ -20,6 +20,7 @@ from tiny_checkout import ROOT, study_settings, write_checkout
 
 from stilts.workspace import progress, scheduling
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.gpus import Gpu, GpuShares
 from stilts.workspace.notebooks import jobs, templates
 from stilts.workspace.plan import Plan
 from stilts.workspace.resolution import open_plan, resolve
@@ -250,8 +251,10 @@ def test_as_many_jobs_at_once_as_cores_and_memory_allow(plan, monkeypatch):
     counts = {}
     for memory in (400, 1100, 64000):
         monkeypatch.setattr(scheduling, "find_memory", lambda memory=memory: memory)
-        counts[memory] = scheduling.count_jobs_at_once(plan.study)
+        counts[memory] = scheduling.count_jobs_at_once(plan, None)
     assert counts == {400: 1, 1100: 2, 64000: 4}
+    two_gpus = GpuShares((Gpu("0", None), Gpu("1", None)), 1, 1, 0.0)
+    assert scheduling.count_jobs_at_once(plan, two_gpus) == 2
 
 
 # --- progress --------------------------------------------------------------------------------------------------------
