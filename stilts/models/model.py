@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from stilts.models import adapters
 from stilts.models.backbones import Backbone
 from stilts.models.bfloat16 import ProductsInSinglePrecision, computes_bfloat16
+from stilts.models.cpu_layers import use_cpu_layers
 from stilts.models.encoders import load_encoder
 from stilts.models.own_heads import read_masked_head, read_pooler
 from stilts.study.errors import StiltsError
@@ -203,7 +204,10 @@ def build_model(
         for task, (form, labels) in heads.items()
     }
     pooler = _pooler(encoder, encoder_folder) if style == "pooler" else None
-    return MultiTaskModel(encoder, modules, pooler).to(default_device())
+    model = MultiTaskModel(encoder, modules, pooler).to(default_device())
+    if model.device.type == "cpu":
+        use_cpu_layers(model)
+    return model
 
 
 def _head(
