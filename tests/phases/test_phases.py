@@ -151,11 +151,15 @@ def test_a_training_at_chance_is_repeated_from_other_seeds_and_says_so(prepared,
     assert "at_chance" not in once.model_dump()  # records from before have no such field
 
 
-def test_a_training_above_chance_is_not_repeated(prepared, tmp_path, done):
-    _, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "restarts": 2})
-    record = complete(run_at(plan, INTENT), plan)
-    assert record.at_chance == []
-    assert (record.metrics, record.history) == (done[2][INTENT].metrics, done[2][INTENT].history)
+def test_a_training_above_chance_is_not_repeated(prepared, tmp_path):
+    found = []
+    for restarts in (0, 2):
+        settings = {**tiny.TRAINING, "epochs": 8, "restarts": restarts}
+        _, plan = fresh(prepared, tmp_path / str(restarts), target_training=settings)
+        found.append(complete(run_at(plan, INTENT), plan))
+    once, thrice = found
+    assert thrice.at_chance == []
+    assert (thrice.metrics, thrice.history) == (once.metrics, once.history)
 
 
 def test_a_restart_that_is_interrupted_goes_on_where_it_was(prepared, tmp_path, monkeypatch):
