@@ -1,8 +1,9 @@
 """The speed of devices: measured from records, or assumed."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import accumulate
 
 from stilts.models.known_encoders import Shape, encoder_shape
 from stilts.study.provenance import ran_on_gpu
@@ -81,13 +82,24 @@ def _tells_speed(run: Run) -> bool:
 
 
 def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | None:
-    """Return a device's median rates, or None if no training is recorded."""
-    rates: dict[bool, list[float]] = {True: [], False: []}
+    """Return a device's rates, or None if no training is recorded."""
+    done: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for record in records:
         weights = encoder_shape(record.run.settings.encoder.name).layer_weights
         operations = record.provenance.tokens * count_operations(record.run) * weights
-        rates[record.run.phase != "zero-shot"].append(operations / record.provenance.seconds)
-    if not rates[True]:
+        done[record.run.phase != "zero-shot"].append((operations, record.provenance.seconds))
+    if not done[True]:
         return None
-    training = median(rates[True])
-    return Speed(device, training, median(rates[False]) if rates[False] else training, len(records), gpu=gpu)
+    training = _find_rate(done[True])
+    return Speed(device, training, _find_rate(done[False]) if done[False] else training, len(records), gpu=gpu)
+
+
+def _find_rate(done: Sequence[tuple[float, float]]) -> float:
+    """Return the rate below which half of all operations were done, from the operations and seconds of each run.
+
+    Short runs, whose time is that of loading a model, count little.
+    """
+    slowest_first = sorted(done, key=lambda each: each[0] / each[1])
+    below = list(accumulate(operations for operations, _ in slowest_first))
+    operations, seconds = slowest_first[bisect_left(below, below[-1] / 2)]
+    return operations / seconds

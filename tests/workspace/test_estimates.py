@@ -283,6 +283,14 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
     assert estimate_speeds([], SMALL) == [ASSUMED_CORE]
 
 
+def test_the_start_of_many_short_runs_is_not_taken_for_the_speed_of_a_device():
+    trained, evaluated = (run_of(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
+    short = [on("NVIDIA L4", run, 10, 2) for run in (trained, evaluated) for _ in range(50)]
+    long = [on("NVIDIA L4", run, 1000, seconds) for run in (trained, evaluated) for seconds in (3, 4, 5)]
+    work = 1000 * SMALL.layer_weights
+    assert estimate_speeds(short + long, LARGE) == [Speed("NVIDIA L4", 6 * work / 4, 2 * work / 4, 106)]
+
+
 @pytest.mark.parametrize("keep", ["none", "intermediate", "all"])
 def test_disk_holds_what_stands_at_once(here, keep):
     study = paper(schedule={"keep_checkpoints": keep})
