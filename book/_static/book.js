@@ -197,7 +197,27 @@
     follow();
   }
 
+  // A folded section opens where the address leads into it, and on paper.
+  function openFolds() {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    const around = [target.querySelector(":scope > details.fold")];
+    for (let at = target.closest("details.fold"); at; at = at.parentElement.closest("details.fold")) around.push(at);
+    const closed = around.filter((fold) => fold && !fold.open);
+    closed.forEach((fold) => (fold.open = true));
+    if (closed.length) target.scrollIntoView();
+  }
+
+  function openFoldsForPaper() {
+    const closed = [...document.querySelectorAll("details.fold:not([open])")];
+    closed.forEach((fold) => (fold.open = true));
+    window.addEventListener("afterprint", () => closed.forEach((fold) => (fold.open = false)), { once: true });
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    window.addEventListener("hashchange", openFolds);
+    window.addEventListener("beforeprint", openFoldsForPaper);
+    openFolds();
     document.querySelectorAll(".switch").forEach(prepareSwitch);
     // All of a page lies in landmarks; the theme's side bar is none.
     document.querySelectorAll(".bd-sidebar-primary").forEach((bar) => {

@@ -2,8 +2,9 @@
 
 MyST-NB turns every captioned output into a figure. This extension numbers tables separately and puts their captions on
 top, as papers do, and adds links to data, notebook and source to each caption. The footer of each page states version,
-commit, date and licence, and links to how the study is cited and to the book's PDF. A page with the explorer gets the
-explorer's scripts, style and data. The directive `data-dictionary` shows what the site's data files hold.
+commit, date and licence, and links to how the study is cited and to the book's PDF. Sections with certain titles are
+folded. A page with the explorer gets the explorer's scripts, style and data. The directive `data-dictionary` shows what
+the site's data files hold.
 """
 
 import re
@@ -71,6 +72,26 @@ class InlineFigures(SphinxPostTransform):
             if path.suffix == ".svg" and path.is_file():
                 svg = inline_svg(path.read_text(encoding="utf-8"), f"svg{number}", image.get("alt", ""))
                 image.replace_self(nodes.raw("", svg, format="html"))
+
+
+class FoldSections(SphinxPostTransform):
+    """Fold the sections whose titles stand in the setting `folded_sections`; a click on the heading opens one."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        """Transform one document."""
+        for section in list(self.document.findall(nodes.section)):
+            title, *rest = section.children
+            if title.astext() in self.config.folded_sections:
+                opened, named, closed = '<details class="fold"><summary>', "</summary>", "</details>"
+                section.children = []  # a section's head is its title, so that its level is known: no node around it
+                section += [_raw(opened), title, _raw(named), *rest, _raw(closed)]
+
+
+def _raw(html: str) -> nodes.raw:
+    return nodes.raw("", html, format="html")
 
 
 class LinkFigures(SphinxTransform):
@@ -219,6 +240,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(NumberTables)
     app.add_transform(LinkFigures)
     app.add_post_transform(InlineFigures)
+    app.add_config_value("folded_sections", [], "html", types=[list])
+    app.add_post_transform(FoldSections)
     app.add_directive("data-dictionary", DataDictionary)
     app.connect("html-page-context", add_footer)
     app.connect("html-page-context", mend_names)

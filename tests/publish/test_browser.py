@@ -196,6 +196,41 @@ def test_axe_finds_nothing_on_any_page_in_either_mode(browser, book):
     assert found == {}
 
 
+def folds(browser) -> dict[str, bool]:
+    """Title of each folded section -> whether it is open."""
+    found = browser.find_elements(By.CSS_SELECTOR, "details.fold")
+    return {
+        fold.find_element(By.CSS_SELECTOR, "summary").text.split(" ", 1)[1].rstrip("#"):
+        fold.get_attribute("open") is not None
+        for fold in found if fold.is_displayed()
+    }  # fmt: skip
+
+
+def test_checks_are_folded_until_a_click_an_address_or_paper_opens_them(browser, book):
+    open_page(browser, book, "runs/book/complexity.html")
+    closed = dict.fromkeys(("Target by target", "Statistics", "On XTREME", "Live"), False)
+    assert folds(browser) == closed
+    (section,) = browser.find_elements(By.ID, "statistics")
+    inside = section.find_elements(By.CSS_SELECTOR, "details p")[0]
+    assert not inside.is_displayed()
+    section.find_element(By.CSS_SELECTOR, "summary").click()
+    assert inside.is_displayed()
+    assert folds(browser) == closed | {"Statistics": True}
+
+    for address, opened in (("#on-xtreme", "On XTREME"), ("#tab-complexity-targets", "Target by target")):
+        open_page(browser, book, "index.html")
+        open_page(browser, book, "runs/book/complexity.html", query=address)
+        assert folds(browser) == closed | {opened: True}
+        top = browser.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().top", address)
+        assert 0 <= top < WIDE[1]
+
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert all(folds(browser).values())
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert folds(browser) == closed | {"Target by target": True}
+    assert complaints(browser) == []
+
+
 def test_a_switch_shows_one_study_and_follows_an_address(browser, book):
     open_page(browser, book, "runs/book/transfer.html")
     kinds = [".tag_on-commands", ".tag_on-xtreme"]

@@ -60,6 +60,8 @@ def join(tmp_path):
         ('<label for="i" aria-labelledby="a b">t</label>',
          '<label for="runs.book.gain:i" aria-labelledby="runs.book.gain:a runs.book.gain:b">t</label>'),
         ('<p>id="a" href="#a"</p>', '<p>id="a" href="#a"</p>'),
+        ('<details class="fold"><summary>t</summary>u</details>',
+         '<details open class="fold"><summary>t</summary>u</details>'),
     ],
 )  # fmt: skip
 def test_ids_and_addresses_hold_in_the_document(join, content, joined):
