@@ -201,7 +201,8 @@
   function openFolds() {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    const around = [target.querySelector(":scope > details.fold")];
+    // A section's second name is an empty element before its head.
+    const around = [target, target.parentElement].map((each) => each.querySelector(":scope > details.fold"));
     for (let at = target.closest("details.fold"); at; at = at.parentElement.closest("details.fold")) around.push(at);
     const closed = around.filter((fold) => fold && !fold.open);
     closed.forEach((fold) => (fold.open = true));

@@ -217,7 +217,8 @@ def test_checks_are_folded_until_a_click_an_address_or_paper_opens_them(browser,
     assert inside.is_displayed()
     assert folds(browser) == closed | {"Statistics": True}
 
-    for address, opened in (("#on-xtreme", "On XTREME"), ("#tab-complexity-targets", "Target by target")):
+    addresses = {"#on-xtreme": "On XTREME", "#tab-complexity-targets": "Target by target"}
+    for address, opened in addresses.items():
         open_page(browser, book, "index.html")
         open_page(browser, book, "runs/book/complexity.html", query=address)
         assert folds(browser) == closed | {opened: True}
@@ -228,6 +229,9 @@ def test_checks_are_folded_until_a_click_an_address_or_paper_opens_them(browser,
     assert all(folds(browser).values())
     browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert folds(browser) == closed | {"Target by target": True}
+
+    open_page(browser, book, "runs/book/data.html", query="#xtreme-data")  # a second name of the section
+    assert folds(browser)["Rows of XTREME"]
     assert complaints(browser) == []
 
 
