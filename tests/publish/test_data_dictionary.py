@@ -6,7 +6,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from nbformat import write
+from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_notebook
 
 from stilts.publish import data_dictionary
@@ -135,6 +135,18 @@ def test_titles_are_short(caption, title):
 
 def field(name: str, kind: str) -> dict[str, str]:
     return {"name": name, "type": kind, "description": read_descriptions().columns[name]}
+
+
+TEMPLATES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_every_data_file_that_a_notebook_names_has_a_title(template):
+    cells = [cell for cell in read(template, 4).cells if cell.cell_type == "code"]
+    code = "\n".join(cell.source for cell in cells)
+    named = {*re.findall(r'"([\w-]+)\.csv"', code), *re.findall(r'save\([^\n]*, "([\w-]+)", out', code)}
+    shown = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name", "").partition("-")[2] for cell in cells}
+    assert sorted(name for name in named - shown if read_descriptions().title(name) is None) == []
 
 
 def test_the_descriptor_of_a_folder(checkout):
