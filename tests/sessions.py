@@ -22,9 +22,10 @@ QUICK = TrainingSettings(batch_size=8, learning_rate=1e-3, precision="fp32", eva
 class Session:
     """A new model and what its training saw."""
 
-    def __init__(self, encoder, tasks: dict[str, EncodedSplit], model_seed: int = 0):
+    def __init__(self, encoder, tasks: dict[str, EncodedSplit], model_seed: int = 0, packs: bool = False):
         self.tasks = tasks
         self.model = build_model(encoder, {name: (get_format(name), ROWS[name][1]) for name in tasks}, model_seed)
+        assert not packs or self.model.pack_batches()
         self.states: list[dict[str, torch.Tensor]] = []
         self.progress: list[tuple[int, int]] = []
 

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from stilts.models.packing import Packing, read_row
 from stilts.study.errors import StiltsError
 
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -71,20 +72,29 @@ class Backbone:
         self.architecture = architecture(model)
 
     def token_states(
-        self, ids: torch.Tensor, mask: torch.Tensor, written: torch.Tensor | None = None
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        written: torch.Tensor | None = None,
+        packing: Packing | None = None,
     ) -> torch.Tensor:
         """Return the hidden states for heads, (sequences, tokens, hidden), for ids and mask (sequences, tokens).
 
         If `written` (sequences, written tokens) is given, an encoder-decoder's decoder generates it instead of reading
-        the input again, and its states are returned: (sequences, written tokens, hidden).
+        the input again, and its states are returned: (sequences, written tokens, hidden). If `packing` is given, an
+        encoder that takes it reads the ids as a flat row.
         """
+        if self.architecture == "encoder":
+            return self.text_states(ids, mask, packing)
         inputs = {"input_ids": ids, "attention_mask": mask}
         if self.architecture == "encoder-decoder":
             inputs["decoder_input_ids"] = shifted(ids if written is None else written, self.model)
         return self.model(**inputs).last_hidden_state
 
-    def text_states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return the hidden states that are pooled for retrieval, (sequences, tokens, hidden)."""
+    def text_states(self, ids: torch.Tensor, mask: torch.Tensor, packing: Packing | None = None) -> torch.Tensor:
+        """Return the hidden states that are pooled for retrieval, (sequences, tokens, hidden); see `token_states`."""
+        if packing is not None:
+            return packing.unpack(read_row(self.model, packing.pack(ids), packing))
         return self._reader(input_ids=ids, attention_mask=mask).last_hidden_state
 
     def layer_states(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -242,10 +242,15 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     positions = next((config[name] for name in _POSITIONS if config.get(name) is not None), None)
     if positions is None or family in _COUNTED_FROM_ZERO:
         return positions
-    if family in _COUNTED_FROM_PADDING:
-        padding = config.get("pad_token_id")
-        return positions - (1 if padding is None else padding) - 1
-    return None
+    return positions - first_position(config) if family in _COUNTED_FROM_PADDING else None
+
+
+def first_position(config: Mapping[str, Any]) -> int:
+    """Return the position of an input's first token: in families like RoBERTa's, the first after that of padding."""
+    if config["model_type"] not in _COUNTED_FROM_PADDING:
+        return 0
+    padding = config.get("pad_token_id")
+    return 2 if padding is None else padding + 1
 
 
 def read_weights(folder: Path, name: str) -> Mapping[str, Weight]:

@@ -14,13 +14,15 @@ from stilts.models import adapters
 from stilts.models.backbones import Backbone
 from stilts.models.bfloat16 import ProductsInSinglePrecision, computes_bfloat16
 from stilts.models.cpu_layers import use_cpu_layers
+from stilts.models.encoder_files import first_position
 from stilts.models.encoders import load_encoder
 from stilts.models.own_heads import read_masked_head, read_pooler
+from stilts.models.packing import Packing, move, takes_packing
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads, TrainingSettings, task_name
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.heads import Pooler, mean_pool
-from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.inputs import Input, mark_filled, pad_arrays
 
 State = Mapping[str, torch.Tensor]  # a model's weights by name
 
@@ -54,10 +56,29 @@ class MultiTaskModel(nn.Module):
             )
         self.pooler = pooler
         self.heads = nn.ModuleDict(heads)
+        self._first: int | None = None  # position of a sequence's first token in a flat row; None: batches are padded
+
+    def pack_batches(self) -> bool:
+        """Let the encoder read batches without padding from here on, if it can; return whether it does.
+
+        See `stilts.models.packing`. The heads see the same states, but for rounding and the draws of dropout.
+        """
+        if self.backbone.architecture == "encoder" and takes_packing(self.encoder):
+            self._first = first_position(self.encoder.config.to_dict())
+        return self.packs
+
+    @property
+    def packs(self) -> bool:
+        """Whether the encoder reads batches without padding."""
+        return self._first is not None
+
+    def collate(self, parts: Sequence[Input]) -> "Batch":
+        """Return inputs as one batch in CPU memory."""
+        return Batch.of(parts, self.encoder.config.pad_token_id, self._first)
 
     def logits(self, task: str, parts: Sequence[Input]) -> torch.Tensor:
-        """Return a task's logits for a batch of inputs, padded to the longest."""
-        return self(task, Batch.of(parts, self.encoder.config.pad_token_id, self.device))
+        """Return a task's logits for a batch of inputs."""
+        return self(task, move(self.collate(parts), self.device))
 
     def forward(self, task: str, batch: "Batch") -> torch.Tensor:
         """Return a task's logits for a batch."""
@@ -112,6 +133,8 @@ class Batch(NamedTuple):
         For decoders only: the position of the token whose state represents each token, see `Input`.
     written : Tensor (sequences, written tokens), optional
         See `stilts.models.backbones.Backbone.token_states`.
+    packing : Packing, optional
+        For a batch that an encoder reads as a flat row, in which `ids` and `mask` then are.
     """
 
     ids: torch.Tensor
@@ -119,12 +142,22 @@ class Batch(NamedTuple):
     positions: torch.Tensor | None = None
     ends: torch.Tensor | None = None
     written: torch.Tensor | None = None
+    packing: Packing | None = None
 
     @classmethod
-    def of(cls, parts: Sequence[Input], pad_id: int, device: torch.device) -> "Batch":
-        """Return inputs as one batch, padded to the longest sequence."""
-        written = None if parts[0].written is None else pad_arrays([part.written for part in parts], pad_id).to(device)
-        return cls(*pad(parts, pad_id, device), head_positions(parts, device), word_ends(parts, device), written)
+    def of(cls, parts: Sequence[Input], pad_id: int, first: int | None = None) -> "Batch":
+        """Return inputs as one batch in CPU memory, padded to the longest sequence.
+
+        Parameters
+        ----------
+        first : int, optional
+            Position of a sequence's first token, for an encoder that reads the batch as a flat row.
+        """
+        sequences = [sequence for part in parts for sequence in part.sequences]
+        written = None if parts[0].written is None else _pad([part.written for part in parts], pad_id)
+        ends = None if parts[0].ends is None else _pad([part.ends for part in parts], 0)
+        packing = None if first is None else Packing.of([len(sequence) for sequence in sequences], first)
+        return cls(*pad(parts, pad_id, torch.device("cpu")), head_positions(parts), ends, written, packing)
 
 
 class States:
@@ -147,7 +180,8 @@ class States:
     def text_vectors(self) -> torch.Tensor:
         """Return the text vectors for retrieval, (sequences, hidden), float32."""
         backbone, batch = self._model.backbone, self._batch
-        return mean_pool(backbone.text_states(batch.ids, batch.mask), backbone.text_weights(batch.mask))
+        states = backbone.text_states(batch.ids, batch.mask, batch.packing)
+        return mean_pool(states, backbone.text_weights(batch.mask))
 
     def pooled(self) -> torch.Tensor:
         """Return the pooler's output for each input, (sequences, hidden)."""
@@ -163,7 +197,8 @@ class States:
         return self._model.encoder.get_input_embeddings().weight
 
     def _hidden(self) -> torch.Tensor:
-        return self._model.backbone.token_states(self._batch.ids, self._batch.mask, self._batch.written)
+        batch = self._batch
+        return self._model.backbone.token_states(batch.ids, batch.mask, batch.written, batch.packing)
 
 
 def take_encoder(state: State) -> dict[str, torch.Tensor]:
@@ -250,34 +285,21 @@ def default_device() -> torch.device:
 def pad(inputs: Sequence[Input], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids and attention mask of all sequences of a batch, both (sequences, longest sequence)."""
     sequences = [sequence for part in inputs for sequence in part.sequences]
-    mask = pad_arrays([np.ones_like(sequence) for sequence in sequences], 0)
-    return pad_arrays(sequences, pad_id).to(device), mask.to(device)
+    mask = mark_filled(np.array([len(sequence) for sequence in sequences]))
+    return _pad(sequences, pad_id).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)
 
 
-def pad_arrays(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
-    """Return integer arrays as one tensor, (arrays, longest array), padded at the end."""
-    padded = torch.full((len(arrays), max(map(len, arrays))), value)
-    for row, array in enumerate(arrays):
-        padded[row, : len(array)] = torch.from_numpy(array)
-    return padded
+def _pad(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
+    return torch.from_numpy(pad_arrays(arrays, value))
 
 
-def word_ends(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
-    """Return the position of the last token of each token's word, (sequences, tokens); None if inputs lack it."""
-    if inputs[0].ends is None:
-        return None
-    return pad_arrays([part.ends for part in inputs], 0).to(device)
-
-
-def head_positions(inputs: Sequence[Input], device: torch.device) -> torch.Tensor | None:
+def head_positions(inputs: Sequence[Input]) -> torch.Tensor | None:
     """Return row and column, (chosen, 2), of the tokens to which the head is applied; None for all."""
     if inputs[0].positions is None:
         return None
-    chosen, row = [], 0
-    for part in inputs:
-        chosen += [(row, position) for position in part.positions.tolist()]
-        row += len(part.sequences)
-    return torch.tensor(chosen, device=device)
+    ends = np.cumsum([len(part.sequences) for part in inputs])
+    rows = np.repeat([0, *ends[:-1]], [len(part.positions) for part in inputs])
+    return torch.from_numpy(np.stack([rows, np.concatenate([part.positions for part in inputs])], axis=1))
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -285,6 +307,14 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if precision != "auto":
         return precision
     return "bf16" if computes_bfloat16(device) else "fp32"
+
+
+def keep_casts(device: torch.device) -> AbstractContextManager:
+    """Return a context in which each weight is cast once, whatever the number of `autocast` contexts within.
+
+    Autocast forgets its casts at the end of the outermost context. Weights must not change before.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=False)
 
 
 @contextmanager

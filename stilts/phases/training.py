@@ -61,7 +61,7 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
     outcome = outcomes[-1]
     metrics = training.dev.metrics({**outcome.best_scores, **training.dev.scores(model, _earlier_tasks(run))})
     examples, tokens = sum(each.examples for each in outcomes), sum(each.tokens for each in outcomes)
-    work = Work(examples, tokens, processes.count, count_trained(model))
+    work = Work(examples, tokens, processes.count, count_trained(model), model.packs)
     at_chance = [each.best_score for each in outcomes[:-1]]
     return _save_and_record(run, plan, model, metrics, clock, work, outcome, training.saved(0), at_chance)
 
@@ -184,6 +184,9 @@ class _Training:
         model.begin(parent, settings, goes_on=_goes_on_with_adapters(run, parent), draw=draw)
         if parent is not None and run.phase == "intermediate":  # a stage continues with the heads of the one before it
             model.load_heads(parent)
+        if self.plan.study.schedule.pack_batches and not model.pack_batches():
+            name = type(model.encoder).__name__
+            log.info("%s: batches are padded, since %s cannot read them in one row", run.id, name)
         outcome = train(
             model,
             self.data,

@@ -46,12 +46,15 @@ class Work(NamedTuple):
         Processes that trained together.
     trained_weights : int, optional
         Number of trained weights.
+    packed : bool
+        Whether batches had no padding.
     """
 
     examples: int
     tokens: int
     processes: int = 1
     trained_weights: int | None = None
+    packed: bool = False
 
 
 @dataclass
@@ -89,6 +92,7 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
         device=device_name() if work.processes == 1 else f"{work.processes} x {device_name()}",
         device_kind=device_kind(),
         precision=precision,
+        packed=work.packed,
         packages=package_versions(),
         git_commit=git.commit,
         git_dirty=git.dirty,

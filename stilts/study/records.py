@@ -48,6 +48,11 @@ class Provenance(BaseModel):
         None, exclude_if=lambda value: value is None, description="records from before do not say"
     )
     precision: str = ""
+    packed: bool = Field(
+        False,
+        exclude_if=lambda value: not value,  # older records do not have it
+        description="whether a training read batches without padding, see `pack_batches` of `ScheduleSettings`",
+    )
     packages: dict[str, str] = Field(default_factory=dict, description="library -> version")
     git_commit: str | None = None
     git_dirty: bool | None = None

@@ -406,6 +406,13 @@ class ScheduleSettings(Settings):
         "differ by rounding alone; without, each takes an equal share of a batch and draws other dropout",
     )
 
+    pack_batches: bool = Field(
+        False,
+        description="whether intermediate and target training join the sequences of a pass in one row without padding, "
+        "for encoders that can read it (families of BERT, RoBERTa and ModernBERT); others keep padding. Numbers differ "
+        "by rounding and by the draws of dropout. Meant for GPUs with bf16; on a CPU it is slower",
+    )
+
     @property
     def kept_phases(self) -> tuple[Phase, ...]:
         """Phases whose checkpoints stay."""

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from stilts.models.model import MultiTaskModel, autocast, products
+from stilts.models.model import MultiTaskModel, autocast, keep_casts, products
+from stilts.models.packing import move
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.inputs import Input
 from stilts.training.batches import count_padded_tokens, cut_by_tokens, cut_evenly
+from stilts.training.collation import Pass, Tensors, Update, collate
 from stilts.training.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,17 @@ class Gradients:
         self.model, self.precision, self.seed = model, precision, seed
         self.batch_tokens, self.processes = batch_tokens, processes
 
-    def compute(self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int) -> float:
+    def collate(self, task: str, form: TrainedFormat, parts: Sequence[Input], number: int) -> Update:
+        """Return a batch as the passes of this process, for an update. A thread may do so while others are computed."""
+        limit = self.batch_tokens
+        passes = [
+            Pass(place, passed, collate(self.model, form, passed))
+            for place, passed in enumerate(self._cut(form, parts, limit))
+            if place % self.processes.count == self.processes.rank
+        ]
+        return Update(number, task, form, parts, form.weight(parts), limit, passes)
+
+    def compute(self, update: Update) -> torch.Tensor:
         """Set the gradients of the weights, which must have none, for a batch's mean loss, and return that loss.
 
         Raises
@@ -59,52 +71,49 @@ class Gradients:
             If a single input, or a batch that cannot be split, does not fit into memory.
         """
         while True:
-            loss, bound = self._own_passes(task, form, parts, update)
+            if update.batch_tokens != self.batch_tokens:  # collated before the memory was found to be full
+                update = self.collate(update.task, update.form, update.parts, update.number)
+            loss, bound = self._own_passes(update)
             bound = self.processes.all_reduce_min(bound)
             if bound == self.batch_tokens:
                 return self.processes.all_reduce(loss, self.model.parameters())
             log.warning(
                 "the memory of %s is full; from update %d on, a pass has at most %d tokens",
-                self.model.device, update, bound,
+                self.model.device, update.number, bound,
             )  # fmt: skip
             self.batch_tokens = bound
             self.model.zero_grad()
             torch.cuda.empty_cache()
 
-    def _own_passes(
-        self, task: str, form: TrainedFormat, parts: Sequence[Input], update: int
-    ) -> tuple[torch.Tensor, int | None]:
+    def _own_passes(self, update: Update) -> tuple[torch.Tensor, int | None]:
         """Run this process's passes; return their share of the mean loss, and the limit of tokens that fits."""
         loss = torch.zeros((), device=self.model.device)
-        weight = form.weight(parts)
-        for number, passed in enumerate(self._passes(form, parts)):
-            if number % self.processes.count != self.processes.rank:
-                continue
-            if self._seeded:
-                torch.manual_seed(random.Random(f"{self.seed} {update} {number}").getrandbits(63))
-            try:
-                loss += self._pass(task, form, passed, weight)
-            except torch.OutOfMemoryError:
-                return loss, _half(task, form, passed)
+        with keep_casts(self.model.device):
+            for each in update.passes:
+                if self._seeded:
+                    torch.manual_seed(random.Random(f"{self.seed} {update.number} {each.number}").getrandbits(63))
+                try:
+                    loss += self._pass(update, each.tensors)
+                except torch.OutOfMemoryError:
+                    return loss, _half(update.task, update.form, each.parts)
         return loss, self.batch_tokens
 
     @property
     def _seeded(self) -> bool:
         return self.batch_tokens is not None or self.processes.count > 1
 
-    def _passes(self, form: TrainedFormat, parts: Sequence[Input]) -> Sequence[Sequence[Input]]:
+    def _cut(self, form: TrainedFormat, parts: Sequence[Input], limit: int | None) -> Sequence[Sequence[Input]]:
         if form.whole_batches:
             return [parts]
-        if self.batch_tokens is None:
-            return cut_evenly(parts, self.processes.count)
-        return cut_by_tokens(parts, self.batch_tokens)
+        return cut_evenly(parts, self.processes.count) if limit is None else cut_by_tokens(parts, limit)
 
-    def _pass(self, task: str, form: TrainedFormat, parts: Sequence[Input], weight: int) -> torch.Tensor:
+    def _pass(self, update: Update, tensors: Tensors) -> torch.Tensor:
         """Accumulate the gradients of some of a batch's inputs; return their share of its mean loss."""
+        batch, targets = move(tensors, self.model.device)
         with products(self.precision, self.model.device):
             with autocast(self.precision, self.model.device):
-                logits = self.model.logits(task, parts)
-            loss = form.loss(logits.float(), parts) / weight
+                logits = self.model(update.task, batch)
+            loss = update.form.sum_loss(logits.float(), *targets) / update.weight
             loss.backward()
         return loss.detach()
 

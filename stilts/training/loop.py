@@ -5,8 +5,8 @@ updates of four fifths of a small encoder's weights.
 """
 
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from statistics import mean
 
 import torch
@@ -16,6 +16,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.training.batches import schedule_updates
+from stilts.training.collation import Update, make_ahead
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import checkpoint_gradients, copy_trained_weights, freeze, make_optimizer
 from stilts.training.processes import ALONE, Processes
@@ -75,15 +76,16 @@ def train(
     if saved and (done := processes.broadcast(saved.newest() if processes.is_main else 0)):
         saved.restore(state, done)
     stops = _stops(settings, len(updates))
-    for task, positions in updates[state.done :]:
-        _update(state, task, tasks[task], positions, settings.clip)
-        if state.done % max(1, len(updates) // LOSS_POINTS) == 0 or state.done == len(updates):
-            state.note_loss()
-        if state.done in stops and _ends(state, dev_scores, len(updates), settings.patience, processes):
-            break
-        if saved and processes.is_main:
-            saved.save_when_due(state)
-        progress(state.done, len(updates))
+    with closing(_collated(state, tasks, updates)) as collated:
+        for update in collated:
+            _update(state, update, settings.clip)
+            if state.done % max(1, len(updates) // LOSS_POINTS) == 0 or state.done == len(updates):
+                state.note_loss()
+            if state.done in stops and _ends(state, dev_scores, len(updates), settings.patience, processes):
+                break
+            if saved and processes.is_main:
+                saved.save_when_due(state)
+            progress(state.done, len(updates))
     if state.losses:
         state.note_loss()
     if state.best:
@@ -110,31 +112,42 @@ def _stops(settings: TrainingSettings, updates: int) -> set[int]:
     return {round(updates * (i + 1) / settings.evaluations) for i in range(settings.evaluations)}
 
 
-def _update(state: TrainingState, task: str, data: EncodedSplit, positions: Sequence[int], clip: float) -> None:
-    """Update the weights once, with the clipped gradients of a batch's mean loss."""
-    parts = [data.inputs[i] for i in positions]
-    number, before = state.done + 1, state.gradients.batch_tokens
+def _collated(
+    state: TrainingState, tasks: Mapping[str, EncodedSplit], updates: Sequence[tuple[str, list[int]]]
+) -> Generator[Update, None, None]:
+    """Yield the updates that are left to do; a thread collates the next ones."""
+
+    def collate(number: int) -> Update:
+        task, positions = updates[number - 1]
+        data = tasks[task]
+        return state.gradients.collate(task, data.form, [data.inputs[i] for i in positions], number)
+
+    return make_ahead(collate, range(state.done + 1, len(updates) + 1))
+
+
+def _update(state: TrainingState, update: Update, clip: float) -> None:
+    """Update the weights once, with the clipped gradients of a batch's mean loss; nothing here waits for a GPU."""
+    before = state.gradients.batch_tokens
     state.model.train()
-    loss = state.gradients.compute(task, data.form, parts, number)
-    if not math.isfinite(loss):
-        raise StiltsError(f"loss of task '{task}' is {loss}; lower the learning rate or check its examples")
+    loss = state.gradients.compute(update)
     trained = [weight for group in state.optimizer.param_groups for weight in group["params"]]
     torch.nn.utils.clip_grad_norm_(trained, clip)
     state.optimizer.step()
     state.optimizer.zero_grad()
     state.rates.step()
-    state.done = number
-    state.losses.append(loss)
-    state.outcome.examples += len(parts)
-    state.outcome.tokens += sum(part.tokens for part in parts)
+    state.done = update.number
+    state.losses.add(update.task, loss)
+    state.outcome.examples += len(update.parts)
+    state.outcome.tokens += sum(part.tokens for part in update.parts)
     if state.gradients.batch_tokens != before:  # memory was full: from here on, passes and their dropout differ
-        state.outcome.history.append({"update": number, "batch_tokens": state.gradients.batch_tokens})
+        state.outcome.history.append({"update": state.done, "batch_tokens": state.gradients.batch_tokens})
 
 
 def _ends(
     state: TrainingState, dev_scores: DevScores, updates: int, patience: int | None, processes: Processes
 ) -> bool:
     """Evaluate the dev set in the main process; return in all processes whether the patience is exhausted."""
+    state.losses.read()  # a model whose loss is not finite is not scored
     if processes.is_main:
         _evaluate(state, dev_scores, updates)
     idle = processes.broadcast(state.outcome.evaluations_without_gain)

@@ -50,13 +50,13 @@ class Processes:
         torch.distributed.broadcast(own, src=0)
         return int(own.item())
 
-    def all_reduce(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> float:
+    def all_reduce(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> torch.Tensor:
         """Return the sum of a loss over all processes, and sum the gradients of weights in place.
 
         A weight without a gradient in any process keeps none, so that the optimizer skips it.
         """
         if self.count == 1:
-            return loss.item()
+            return loss
         trained = [weight for weight in weights if weight.requires_grad]
         counts = torch.tensor([weight.grad is not None for weight in trained], dtype=torch.int32, device=_device())
         torch.distributed.all_reduce(loss)
@@ -66,7 +66,7 @@ class Processes:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         for work in [torch.distributed.all_reduce(weight.grad, async_op=True) for weight in reached]:
             work.wait()
-        return loss.item()
+        return loss
 
 
 ALONE = Processes()

@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -49,14 +49,42 @@ class Outcome:
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
+class Losses:
+    """The losses of updates since the last point of the curve, which stay on the device until they are read."""
+
+    def __init__(self, read: Sequence[float] = ()):
+        self._read, self._unread = list(read), list[tuple[str, torch.Tensor]]()
+
+    def add(self, task: str, loss: torch.Tensor) -> None:
+        """Append the loss of an update, a scalar; it is not waited for."""
+        self._unread.append((task, loss))
+
+    def read(self) -> list[float]:
+        """Return the losses; StiltsError if one is not finite."""
+        if self._unread:
+            tasks, losses = zip(*self._unread, strict=True)
+            values = torch.stack(losses).tolist()
+            for task, value in zip(tasks, values, strict=True):
+                if not math.isfinite(value):
+                    raise StiltsError(
+                        f"loss of task '{task}' is {value}; lower the learning rate or check its examples"
+                    )
+            self._read += values
+            self._unread.clear()
+        return self._read
+
+    def __len__(self) -> int:
+        return len(self._read) + len(self._unread)
+
+
 @dataclass
 class TrainingState:
     """A training after `done` updates, with its model, optimizer and schedule.
 
     Attributes
     ----------
-    losses : list of float
-        Losses of the updates since the last point of the curve.
+    losses : Losses
+        Of the updates since the last point of the curve.
     best : dict of str to Tensor
         Weights of the best dev score; empty before the first evaluation, or if the last update has the best score.
     """
@@ -67,13 +95,14 @@ class TrainingState:
     gradients: Gradients
     outcome: Outcome = field(default_factory=Outcome)
     done: int = 0
-    losses: list[float] = field(default_factory=list)
+    losses: Losses = field(default_factory=Losses)
     best: Tensors = field(default_factory=dict)
 
     def note_loss(self) -> None:
-        """Append the mean loss since the last point to the curve."""
-        self.outcome.history.append({"update": self.done, "loss": sum(self.losses) / len(self.losses)})
-        self.losses.clear()
+        """Append the mean loss since the last point to the curve; StiltsError if a loss is not finite."""
+        losses = self.losses.read()
+        self.outcome.history.append({"update": self.done, "loss": sum(losses) / len(losses)})
+        self.losses = Losses()
 
     def tensors(self) -> Tensors:
         """Return copies of weights, best weights, AdamW's moments and random states in CPU memory."""
@@ -89,10 +118,10 @@ class TrainingState:
         return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def notes(self) -> dict[str, Any]:
-        """Return all other parts of the state, as JSON types."""
+        """Return all other parts of the state, as JSON types; StiltsError if a loss is not finite."""
         return {
             "done": self.done,
-            "losses": self.losses,
+            "losses": self.losses.read(),
             "outcome": asdict(self.outcome),
             "batch_tokens": self.gradients.batch_tokens,
             "groups": self.optimizer.state_dict()["param_groups"],
@@ -115,7 +144,7 @@ class TrainingState:
         self.rates.load_state_dict(notes["rates"])
         self.gradients.batch_tokens = notes["batch_tokens"]
         self.outcome, self.done = Outcome(**notes["outcome"]), notes["done"]
-        self.losses, self.best = notes["losses"], _part(tensors, "best")
+        self.losses, self.best = Losses(notes["losses"]), _part(tensors, "best")
         self._restore_random(_part(tensors, "random"), notes["random"])
 
     def _restore_random(self, states: Tensors, own: list) -> None:

@@ -24,12 +24,12 @@ from transformers import (
 
 from stilts.models.backbones import Backbone, shifted
 from stilts.models.encoders import load_encoder, load_model, load_tokenizer
-from stilts.models.model import build_model, pad_arrays
+from stilts.models.model import build_model
 from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats import CLASSIFICATION, TAGGING, get_format
-from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.inputs import Input, pad_arrays
 from stilts.training import prediction
 from stilts.training.loop import train
 from stilts.training.optimization import checkpoint_gradients, freeze

@@ -19,6 +19,7 @@ import torch
 from fakes import PREDICTIONS, change_settings
 from processes import largest_file
 
+from stilts.models import model as model_module
 from stilts.models.encoders import load_encoder
 from stilts.phases import training, zero_shot
 from stilts.phases.runner import complete
@@ -160,6 +161,19 @@ def test_a_training_above_chance_is_not_repeated(prepared, tmp_path):
     once, thrice = found
     assert thrice.at_chance == []
     assert (thrice.metrics, thrice.history) == (once.metrics, once.history)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_record_says_whether_batches_had_no_padding(prepared, tmp_path, monkeypatch, caplog, takes):
+    _, plan = fresh(prepared, tmp_path, schedule={"pack_batches": True})
+    run = run_at(plan, INTENT)
+    if not takes:
+        monkeypatch.setattr(model_module, "takes_packing", lambda encoder: False)
+    with caplog.at_level(logging.INFO):
+        record = complete(run, plan)
+    assert record.provenance.packed == takes
+    said = f"{run.id}: batches are padded, since BertModel cannot read them in one row"
+    assert (said in caplog.messages) != takes
 
 
 def test_a_restart_that_is_interrupted_goes_on_where_it_was(prepared, tmp_path, monkeypatch):

@@ -53,11 +53,13 @@ def losses(record) -> list[float]:
     return [point["loss"] for point in record.history if "loss" in point]
 
 
-def test_two_processes_train_as_one_does_with_dropout_too(opened):
+@pytest.mark.parametrize("packs", [False, True])
+def test_two_processes_train_as_one_does_with_dropout_too(opened, packs):
     """Each pass draws from a seed of its own, so that it does not matter which process takes it."""
-    alone, weights = train(*opened("alone", IN_PASSES))
-    here, plan = opened("together", IN_PASSES, processes=2, state_minutes=0)
+    alone, weights = train(*opened("alone", IN_PASSES, pack_batches=packs))
+    here, plan = opened("together", IN_PASSES, processes=2, state_minutes=0, pack_batches=packs)
     together, shared = train(here, plan)
+    assert (alone.provenance.packed, together.provenance.packed) == (packs, packs)
     assert together.id == alone.id
     assert losses(together) == pytest.approx(losses(alone), rel=1e-4)
     assert together.metrics == alone.metrics

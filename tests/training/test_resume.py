@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,20 @@ def test_a_training_that_was_killed_goes_on_to_equal_weights(copy, undisturbed, 
     )
 
 
+def test_a_training_without_padding_goes_on_to_equal_weights_too(prepared, copy, caplog):
+    """What is undisturbed here is another training: without padding, dropout draws other numbers."""
+    here, plan = copy
+    packed = tiny.scheduled(plan, pack_batches=True)
+    whole = tiny.scheduled(open_plan(prepared, "tiny"), pack_batches=True)
+    whole = replace(whole, checkout=Checkout(prepared.root, runs=here.root / "whole"))
+    for name in ("data", "encoders", "checkpoints", "records"):
+        shutil.copytree(here.runs / name, here.root / "whole" / name, symlinks=True)
+    record = complete(run_of(whole), whole)
+    interrupt_before_update((here, packed), 5)
+    finish((here, packed), (record, whole.checkout.checkpoints.load(record.id)), caplog)
+    assert record.provenance.packed
+
+
 def test_a_training_may_be_killed_again_and_again(copy, undisturbed, caplog):
     for update in (3, 9):
         kill_before_update(copy[0], update)
@@ -223,23 +239,22 @@ def test_a_disk_that_is_full_is_said(tmp_path):
         SavedStates(tmp_path / "run", minutes=0).save_when_due(_NoState())
 
 
-def test_what_memory_taught_is_not_forgotten(tmp_path, encoder):
+@pytest.mark.parametrize("packs", [False, True])
+def test_what_memory_taught_is_not_forgotten(tmp_path, encoder, packs):
     """A training that had to make its passes smaller goes on with small ones, and to the same bits."""
     from sessions import QUICK, ROWS, Session, shrink_memory
-
-    
 
     data = tiny.encoded("tagging", *ROWS["tagging"])
     states, histories = [], []
     for stop in (None, 3):
-        session = Session(encoder, {"tagging": data})
+        session = Session(encoder, {"tagging": data}, packs=packs)
         shrink_memory(session, 40)
         saved = SavedStates(tmp_path / str(stop), minutes=0)
         if stop:
             with pytest.raises(KeyboardInterrupt):
                 train(session.model, session.tasks, QUICK, seed=1, dev_scores=lambda: {"tagging": 1.0}, saved=saved,
                       progress=_interrupt_at(stop))  # fmt: skip
-            session = Session(encoder, {"tagging": data})
+            session = Session(encoder, {"tagging": data}, packs=packs)
             shrink_memory(session, 40)
         outcome = train(session.model, session.tasks, QUICK, seed=1, dev_scores=lambda: {"tagging": 1.0}, saved=saved)
         states.append(session.state())

@@ -347,7 +347,8 @@ CUT = ("classification", "tagging", "span_qa", "span_qa_mlqa", "span_qa_null", "
 
 def gradients_of(model: MultiTaskModel, form: str, parts: list[Input], **options):
     model.zero_grad()
-    loss = Gradients(model, "fp32", 1, **options).compute("task", get_format(form), parts, 1)
+    gradients = Gradients(model, "fp32", 1, **options)
+    loss = gradients.compute(gradients.collate("task", get_format(form), parts, 1)).item()
     return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
@@ -432,12 +433,13 @@ def test_a_batch_that_does_not_fit_goes_through_in_smaller_passes(session, caplo
     )
 
 
-def test_an_update_that_did_not_fit_is_done_again_as_if_it_never_had_begun(encoder, tasks):
+@pytest.mark.parametrize("packs", [False, True])
+def test_an_update_that_did_not_fit_is_done_again_as_if_it_never_had_begun(encoder, tasks, packs):
     only = {"classification": tasks["classification"]}
-    crowded = Session(encoder, only)
+    crowded = Session(encoder, only, packs=packs)
     memory = shrink_memory(crowded, 40)
     bound = [point for point in crowded.train(QUICK).history if "batch_tokens" in point][-1]["batch_tokens"]
-    roomy = Session(encoder, only)
+    roomy = Session(encoder, only, packs=packs)
     shrink_memory(roomy, 10**6)
     roomy.train(QUICK.model_copy(update={"batch_tokens": int(bound)}))
     assert same(crowded.state(), roomy.state())
@@ -463,14 +465,14 @@ class FirstOfTwo(Processes):
     def all_reduce_min(self, bound: int | None) -> int | None:
         return min(bound or 20, 20)
 
-    def all_reduce(self, loss: torch.Tensor, weights) -> float:
-        return loss.item()
+    def all_reduce(self, loss: torch.Tensor, weights) -> torch.Tensor:
+        return loss
 
 
 def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     model, parts = without_dropout(encoder, "tagging"), inputs_of("tagging")
     gradients = Gradients(model, "fp32", 1, None, FirstOfTwo(count=2, rank=0))
-    share = gradients.compute("task", get_format("tagging"), parts, 1)
+    share = gradients.compute(gradients.collate("task", get_format("tagging"), parts, 1)).item()
     assert gradients.batch_tokens == 20
     assert "from update 1 on, a pass has at most 20 tokens" in caplog.text
     mine = [part for passed in cut_by_tokens(parts, 20)[::2] for part in passed]

@@ -190,7 +190,7 @@ def fit_head(
     torch.manual_seed(seed)
     for number, positions in enumerate(_batches(sample, settings, seed)):
         parts = [sample.split.inputs[i] for i in positions]
-        gradients.compute("task", sample.split.form, parts, number)
+        gradients.compute(gradients.collate("task", sample.split.form, parts, number))
         optimizer.step()
         optimizer.zero_grad()
         rates.step()

@@ -206,12 +206,26 @@ class TrainedFormat(Format):
         """
 
     @abstractmethod
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
+        """Return what `sum_loss` compares the logits of inputs with, on the CPU.
+
+        It is computed while earlier updates train, so that no update waits for it.
+        """
+
+    @abstractmethod
+    def sum_loss(self, logits: "torch.Tensor", *targets: "torch.Tensor") -> "torch.Tensor":
+        """Return the summed loss of inputs, given their `targets` on the device of the logits.
+
+        No value of a tensor may be read here (`item`, `tolist`, a mask as an index): a GPU would be waited for.
+        """
+
     def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":
         """Return the summed loss of inputs. Divided by their `weight`, it is the mean loss."""
+        return self.sum_loss(logits, *(target.to(logits.device) for target in self.targets(inputs)))
 
     @abstractmethod
     def weight(self, inputs: Sequence[Input]) -> int:
-        """Return the number of terms that `loss` sums: inputs, tagged or masked tokens, span ends."""
+        """Return the number of terms that the loss sums: inputs, tagged or masked tokens, span ends."""
 
     @abstractmethod
     def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:

@@ -52,12 +52,17 @@ class Classification(TrainedFormat):
 
         return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, len(labels))
 
-    def loss(self, logits, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]):
+        """Labels, (batch,)."""
+        import torch
+
+        return (torch.tensor([part.target for part in inputs]),)
+
+    def sum_loss(self, logits, labels):
         """Sum of cross entropies; logits (batch, labels)."""
         import torch
 
-        targets = torch.tensor([part.target for part in inputs], device=logits.device)
-        return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of inputs."""

@@ -72,3 +72,16 @@ def group_by_example(count: int, inputs: Sequence[Input], values: Sequence[Any])
     for part, value in zip(inputs, values, strict=True):
         gathered[part.example].append((part, value))
     return gathered
+
+
+def pad_arrays(arrays: Sequence[np.ndarray | Sequence[int]], value: int) -> np.ndarray:
+    """Return integer arrays as one, int64 (arrays, longest array), padded at the end."""
+    lengths = np.array([len(array) for array in arrays])
+    padded = np.full((len(arrays), lengths.max()), value)
+    padded[mark_filled(lengths)] = np.concatenate(arrays)
+    return padded
+
+
+def mark_filled(lengths: np.ndarray) -> np.ndarray:
+    """Return which places of padded arrays hold their values, bool (arrays, longest array)."""
+    return np.arange(lengths.max()) < lengths[:, None]

@@ -110,12 +110,17 @@ class LanguageModel(TrainedFormat):
 
         return MaskedTokenHead(hidden_size, len(labels))
 
-    def loss(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> "torch.Tensor":
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
+        """True ids, (predicted tokens,)."""
+        import torch
+
+        return (torch.from_numpy(np.concatenate([part.target for part in inputs])).long(),)
+
+    def sum_loss(self, logits: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
         """Sum of cross entropies; logits (predicted tokens, vocabulary)."""
         import torch
 
-        targets = torch.from_numpy(np.concatenate([part.target for part in inputs])).long().to(logits.device)
-        return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+        return torch.nn.functional.cross_entropy(logits, tokens, reduction="sum")
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of predicted tokens."""

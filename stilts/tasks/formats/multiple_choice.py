@@ -13,7 +13,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
-from stilts.tasks.formats.inputs import Input, Row
+from stilts.tasks.formats.inputs import Input, Row, pad_arrays
 from stilts.tasks.formats.subwords import pair_layout, split_texts
 from stilts.tasks.formats.terms import ClassTerms
 from stilts.tasks.guessing import score_guessing
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 UNLABELLED = -1  # label of a question without a published answer, as in the test sets of HellaSwag
+NO_CHOICE = -1  # place of a choice that a question does not have, where others of its batch have more
 
 
 class ChoiceTerms(ClassTerms):
@@ -87,8 +88,8 @@ class MultipleChoice(TrainedFormat):
 
         return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, 1)
 
-    def loss(self, logits, inputs: Sequence[Input]):
-        """Sum of the cross entropies over each row's own choices; logits (sequences, 1).
+    def targets(self, inputs: Sequence[Input]):
+        """Labels, (rows,), and each row's sequences among those of the batch, (rows, most choices), -1 where none is.
 
         Raises
         ------
@@ -99,11 +100,17 @@ class MultipleChoice(TrainedFormat):
 
         if any(part.target == UNLABELLED for part in inputs):
             raise StiltsError("a multiple-choice question without a label cannot be trained on; remove such rows")
-        targets = torch.tensor([part.target for part in inputs], device=logits.device)
-        own = logits.squeeze(1).split([len(part.sequences) for part in inputs])
-        # (rows, most choices); missing choices get probability 0
-        scores = torch.nn.utils.rnn.pad_sequence(own, batch_first=True, padding_value=-torch.inf)
-        return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+        ends = np.cumsum([len(part.sequences) for part in inputs])
+        choices = pad_arrays(np.split(np.arange(ends[-1]), ends[:-1]), NO_CHOICE)
+        return torch.tensor([part.target for part in inputs]), torch.from_numpy(choices)
+
+    def sum_loss(self, logits, labels, choices):
+        """Sum of the cross entropies over each row's own choices; logits (sequences, 1)."""
+        import torch
+
+        missing = choices == NO_CHOICE  # they get probability 0
+        scores = logits.squeeze(1)[choices.clamp(min=0)].masked_fill(missing, -torch.inf)  # (rows, most choices)
+        return torch.nn.functional.cross_entropy(scores, labels, reduction="sum")
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of questions."""

@@ -110,7 +110,13 @@ class PassageRetrieval(TrainedFormat):
 
         return MeanHead()
 
-    def loss(self, logits, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]):
+        """Which passages, (batch, batch), equal another query's passage, see `_twins`."""
+        import torch
+
+        return (torch.from_numpy(_twins(inputs)),)
+
+    def sum_loss(self, logits, twins):
         """Sum of cross entropies of the queries; logits (2 * batch, hidden), each query followed by its passage.
 
         If a passage occurs twice in a batch, it is not a negative for either query.
@@ -119,9 +125,9 @@ class PassageRetrieval(TrainedFormat):
 
         vectors = torch.nn.functional.normalize(logits.float(), dim=-1)
         similarities = vectors[0::2] @ vectors[1::2].T / TEMPERATURE  # (queries, passages)
-        similarities = similarities.masked_fill(torch.tensor(_twins(inputs), device=logits.device), -torch.inf)
-        targets = torch.arange(len(inputs), device=logits.device)
-        return torch.nn.functional.cross_entropy(similarities, targets, reduction="sum")
+        similarities = similarities.masked_fill(twins, -torch.inf)
+        own = torch.arange(len(twins), device=logits.device)
+        return torch.nn.functional.cross_entropy(similarities, own, reduction="sum")
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of queries."""

@@ -147,15 +147,19 @@ class SpanQA(TrainedFormat):
 
         return PlainTokenHead(hidden_size, 2, dropout=0.0) if style == "pooler" else TokenHead(hidden_size, 2)
 
-    def loss(self, logits, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]):
+        """Positions of start and end, (batch, 2), and numbers of tokens, (batch,)."""
+        import torch
+
+        return torch.tensor([part.target for part in inputs]), torch.tensor([len(part.input_ids) for part in inputs])
+
+    def sum_loss(self, logits, positions, lengths):
         """Sum of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
         import torch
 
-        targets = torch.tensor([part.target for part in inputs], device=logits.device)  # (batch, 2)
-        lengths = torch.tensor([len(part.input_ids) for part in inputs], device=logits.device)
         padding = torch.arange(logits.shape[1], device=logits.device)[None, :, None] >= lengths[:, None, None]
         scores = logits.float().masked_fill(padding, -1e4)
-        return torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+        return torch.nn.functional.cross_entropy(scores, positions, reduction="sum")
 
     def weight(self, inputs: Sequence[Input]) -> int:
         """Number of starts and ends."""

@@ -15,7 +15,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
 from stilts.tasks.formats.base import TrainedFormat, row_at
 from stilts.tasks.formats.evaluation import Split, Splits
-from stilts.tasks.formats.inputs import Input, Row, group_by_example
+from stilts.tasks.formats.inputs import Input, Row, group_by_example, pad_arrays
 from stilts.tasks.formats.official_files import join_lines, restore_official_order
 from stilts.tasks.formats.subwords import special_tokens, split_words
 from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
@@ -103,15 +103,18 @@ class Tagging(TrainedFormat):
 
         return (PlainTokenHead if style == "pooler" else TokenHead)(hidden_size, len(labels))
 
-    def loss(self, logits, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]):
+        """Labels of the first subwords, (batch, tokens)."""
+        import torch
+
+        return (torch.from_numpy(pad_arrays([part.target for part in inputs], IGNORED)),)
+
+    def sum_loss(self, logits, labels):
         """Sum of cross entropies over first subwords; logits (batch, tokens, labels)."""
         import torch
 
-        targets = torch.full(logits.shape[:2], IGNORED, device=logits.device)
-        for row, part in enumerate(inputs):
-            targets[row, : len(part.target)] = torch.as_tensor(part.target)
         return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
 
     def weight(self, inputs: Sequence[Input]) -> int:
