@@ -92,8 +92,8 @@ def takes_packing(model: PreTrainedModel) -> bool:
     Padded batches are computed as before.
     """
     usual = model.config._attn_implementation
-    parameters = inspect.signature(model.forward).parameters
-    if usual not in ("sdpa", CPU_ATTENTION) or not model._supports_attention_backend or not {"position_ids", "kwargs"} <= parameters.keys():
+    takes_rows = {"position_ids", "kwargs"} <= inspect.signature(model.forward).parameters.keys()
+    if usual not in ("sdpa", CPU_ATTENTION) or not model._supports_attention_backend or not takes_rows:
         return False
     model.set_attn_implementation(ATTENTION)
     if _keeps_sequences_apart(model):
