@@ -48,7 +48,7 @@ class Update:
     Attributes
     ----------
     number : int
-        Updates are counted from 1.
+        Number of the update, part of its passes' seeds.
     parts : sequence of Input
         The whole batch.
     weight : int
