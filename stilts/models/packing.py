@@ -30,6 +30,7 @@ Fields = TypeVar("Fields", bound=tuple)
 ATTENTION = "stilts_packed"  # name of the attention in `transformers`
 # The operator behind torch.nn.attention.varlen.varlen_attn, which lacks the dropout of BERT's and RoBERTa's families.
 KERNEL = torch.ops.aten._flash_attention_forward
+WHOLE_SEQUENCE = -1  # its window without a bound
 TOLERANCE = 1e-4  # of states in single precision, whose sums are in another order; other sequences would change more
 
 
@@ -184,10 +185,11 @@ def _attend_by_kernel(
     scaling: float | None,
     reach: int | None,
 ) -> torch.Tensor:
+    window = WHOLE_SEQUENCE if reach is None else reach
     rows = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))  # (tokens, heads, width) each
     output, *_ = KERNEL(
         *rows, starts, starts, longest, longest, dropout, False, False,
-        scale=scaling, window_size_left=reach, window_size_right=reach,
+        scale=scaling, window_size_left=window, window_size_right=window,
     )  # fmt: skip
     return output.unsqueeze(0)
 

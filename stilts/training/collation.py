@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-class Tensors(NamedTuple):
+class Collated(NamedTuple):
     """A pass: some of a batch's inputs, and the targets of their format, see `TrainedFormat.targets`."""
 
     batch: Batch
@@ -38,7 +38,7 @@ class Pass:
 
     number: int
     parts: Sequence[Input]
-    tensors: Tensors
+    tensors: Collated
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Update:
     Attributes
     ----------
     number : int
-        Updates are counted from 1.
+        Number of the update, part of its passes' seeds.
     parts : sequence of Input
         The whole batch.
     weight : int
@@ -66,9 +66,9 @@ class Update:
     passes: Sequence[Pass]
 
 
-def collate(model: MultiTaskModel, form: TrainedFormat, parts: Sequence[Input]) -> Tensors:
+def collate(model: MultiTaskModel, form: TrainedFormat, parts: Sequence[Input]) -> Collated:
     """Return inputs as tensors in host memory, from which the model's device copies them without a wait."""
-    return pin(Tensors(model.collate(parts), form.targets(parts)), model.device)
+    return pin(Collated(model.collate(parts), form.targets(parts)), model.device)
 
 
 def make_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made, None, None]:

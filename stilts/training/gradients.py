@@ -12,7 +12,7 @@ from stilts.study.errors import StiltsError
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.inputs import Input
 from stilts.training.batches import count_padded_tokens, cut_by_tokens, cut_evenly
-from stilts.training.collation import Pass, Tensors, Update, collate
+from stilts.training.collation import Collated, Pass, Update, collate
 from stilts.training.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Gradients:
             return [parts]
         return cut_evenly(parts, self.processes.count) if limit is None else cut_by_tokens(parts, limit)
 
-    def _pass(self, update: Update, tensors: Tensors) -> torch.Tensor:
+    def _pass(self, update: Update, tensors: Collated) -> torch.Tensor:
         """Accumulate the gradients of some of a batch's inputs; return their share of its mean loss."""
         batch, targets = move(tensors, self.model.device)
         with products(self.precision, self.model.device):

@@ -24,10 +24,13 @@ class Processes:
         Number of processes.
     rank : int
         Rank of this process; only rank 0, the main process, evaluates and writes.
+    hosts : ProcessGroup, optional
+        The same processes, for numbers in CPU memory: to agree on them, no process waits for its GPU.
     """
 
     count: int = 1
     rank: int = 0
+    hosts: torch.distributed.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -38,16 +41,16 @@ class Processes:
         """Return the lowest bound of all processes; None means no bound."""
         if self.count == 1:
             return bound
-        own = torch.tensor(NO_BOUND if bound is None else bound, device=_device())
-        torch.distributed.all_reduce(own, torch.distributed.ReduceOp.MIN)
+        own = torch.tensor(NO_BOUND if bound is None else bound)
+        torch.distributed.all_reduce(own, torch.distributed.ReduceOp.MIN, self.hosts)
         return None if own.item() == NO_BOUND else int(own.item())
 
     def broadcast(self, number: int) -> int:
         """Return the main process's number."""
         if self.count == 1:
             return number
-        own = torch.tensor(number, device=_device())
-        torch.distributed.broadcast(own, src=0)
+        own = torch.tensor(number)
+        torch.distributed.broadcast(own, 0, self.hosts)
         return int(own.item())
 
     def all_reduce(self, loss: torch.Tensor, weights: Iterable[torch.nn.Parameter]) -> torch.Tensor:
@@ -58,9 +61,9 @@ class Processes:
         if self.count == 1:
             return loss
         trained = [weight for weight in weights if weight.requires_grad]
-        counts = torch.tensor([weight.grad is not None for weight in trained], dtype=torch.int32, device=_device())
+        counts = torch.tensor([weight.grad is not None for weight in trained], dtype=torch.int32)
         torch.distributed.all_reduce(loss)
-        torch.distributed.all_reduce(counts)
+        torch.distributed.all_reduce(counts, group=self.hosts)
         reached = [weight for weight, count in zip(trained, counts.tolist(), strict=True) if count]
         for weight in reached:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
@@ -89,11 +92,5 @@ def connect(rendezvous: Path) -> Processes:
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=PATIENCE,
     )
-    return Processes(state.num_processes, state.process_index)
-
-
-def _device() -> torch.device:
-    """Return the device of tensors for collective operations: this process's GPU, or the CPU."""
-    from accelerate import PartialState
-
-    return PartialState().device
+    hosts = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+    return Processes(state.num_processes, state.process_index, hosts)

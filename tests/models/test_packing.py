@@ -169,7 +169,8 @@ def attend_by_reference(query, key, value, starts, starts_of_keys, longest, long
     for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         own = [states[start:stop].transpose(0, 1) for states in (query, key, value)]
         places = torch.arange(stop - start)
-        near = None if window_size_left is None else (places[:, None] - places).abs() <= window_size_left
+        distance = (places[:, None] - places).abs()
+        near = None if window_size_left == packing.WHOLE_SEQUENCE else distance <= window_size_left
         parts.append(torch.nn.functional.scaled_dot_product_attention(*own, attn_mask=near, scale=scale))
     return torch.cat(parts, dim=1).transpose(0, 1), None, None, None, None
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sessions import QUICK, ROWS, Session, same, shrink_memory
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stilts.models.model import Batch, MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
 from stilts.study.errors import StiltsError
@@ -377,6 +378,35 @@ def test_a_batch_whose_inputs_are_compared_with_each_other_is_never_cut(encoder,
     again, same_gradients = gradients_of(model, compared, parts, batch_tokens=1)
     assert again == loss
     assert same(gradients, same_gradients)
+
+
+class CountCasts(TorchDispatchMode):
+    """Counts how often weights are cast to half precision."""
+
+    def __init__(self, model: MultiTaskModel):
+        super().__init__()
+        self.weights, self.count = {weight.data_ptr() for weight in model.parameters()}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.ops.aten._to_copy.default and kwargs.get("dtype") == torch.bfloat16:
+            self.count += args[0].data_ptr() in self.weights
+        return function(*args, **kwargs)
+
+
+def test_a_weight_is_cast_once_an_update_whatever_its_passes(encoder):
+    counts = []
+    for batch_tokens in (None, 40):
+        model = without_dropout(encoder, "tagging")
+        gradients = Gradients(model, "bf16", 1, batch_tokens)
+        update = gradients.collate("task", get_format("tagging"), inputs_of("tagging"), 1)
+        with CountCasts(model) as casts:
+            gradients.compute(update)
+        counts.append((len(update.passes), casts.count))
+    (one, own), (several, theirs) = counts
+    assert one == 1
+    assert several > 1
+    assert own == theirs > 0
 
 
 def test_gradients_are_clipped_once_an_update_whatever_its_passes(session, monkeypatch):

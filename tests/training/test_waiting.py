@@ -9,6 +9,7 @@ from encoders import FORMS, TAKING, build_task, draw_inputs
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stilts.models import packing
+from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats import FORMATS
 from stilts.training import collation, loop
@@ -16,7 +17,7 @@ from stilts.training import gradients as gradients_module
 from stilts.training.collation import AHEAD, make_ahead
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import freeze, make_optimizer
-from stilts.training.state import TrainingState
+from stilts.training.state import Losses, TrainingState
 
 ATEN = torch.ops.aten
 READING = {
@@ -101,6 +102,31 @@ def test_a_pass_needs_nothing_but_what_was_made_ahead(form, family, monkeypatch)
     assert (loss.shape, loss.device.type, copies.copied) == ((), "meta", len(pinned))
     with pytest.raises(RuntimeError, match="meta"):
         loss.item()
+
+
+def test_tensors_are_pinned_for_the_gpu_of_their_model_alone(monkeypatch):
+    """Numbers beside them stay as they are."""
+    gpus, pinned = [], []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: gpus.append(device) or nullcontext())
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor.clone())
+    packed = packing.Packing.of([2, 1], first=0)
+    assert packing.pin(packed, torch.device("cpu")) is packed
+    assert (gpus, pinned) == ([], [])
+    found = packing.pin(packed, torch.device("cuda:1"))
+    assert gpus == [torch.device("cuda:1")]
+    assert [id(tensor) for tensor in pinned] == [id(tensor) for tensor in packed[:3]]
+    assert (type(found), found.longest) == (packing.Packing, 2)
+
+
+def test_a_loss_that_is_not_finite_is_named_when_it_is_read():
+    losses = Losses([3.0])
+    losses.add("first", torch.tensor(0.5))
+    assert losses.read() == [3.0, 0.5]
+    losses.add("first", torch.tensor(0.25))
+    losses.add("second", torch.tensor(torch.nan))
+    assert len(losses) == 4
+    with pytest.raises(StiltsError, match="loss of task 'second' is nan"):
+        losses.read()
 
 
 # --- ahead -----------------------------------------------------------------------------------------------------------
