@@ -13,7 +13,16 @@ import pandas as pd
 from stilts.analysis.estimates import count_sides, keep_clear
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import LOOP_TITLES, PHASE_TITLES, count, format_effect, join_words, signed
+from stilts.analysis.wording import (
+    LOOP_TITLES,
+    OWN_LOOP,
+    PHASE_TITLES,
+    WORK_TITLES,
+    count,
+    format_effect,
+    join_words,
+    signed,
+)
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.workspace.notebooks.markup import plain
 
@@ -313,6 +322,23 @@ def state_throughput(loops: pd.DataFrame) -> str:
         f"{_title_loop(fastest['name'])} is {join_words(times)}; its dev score lies inside the interval of "
         f"{inside} of {count(others, 'other')}"
     )
+
+
+def state_same_weights(tables: Sequence[pd.DataFrame]) -> str:
+    """State how much faster the study's loop is than the others where all train the same weights.
+
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        Each from `stilts.analysis.costs.tabulate_throughput`, of one work.
+    """
+    parts = []
+    for table in tables:
+        speeds = table.set_index("name")["examples_per_second"]
+        own = speeds.pop(OWN_LOOP)
+        times = [f"{own / speed:.1f} times as fast as {_title_loop(name)}" for name, speed in speeds.items()]
+        parts.append(f"with {WORK_TITLES[table['work'].iloc[0]]} {join_words(times)}")
+    return _sentence(f"{_title_loop(OWN_LOOP)} is, {'; '.join(parts)}") if parts else NOTHING
 
 
 def _title_loop(name: str) -> str:

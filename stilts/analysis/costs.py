@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pandas as pd
 from pydantic import BaseModel, Field
 
+from stilts.analysis.wording import WORK_TITLES
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Phase
@@ -58,6 +59,8 @@ class Loop(BaseModel):
     examples : int
         Training examples over all epochs.
     examples_per_second : float
+    operations : float
+        Floating-point operations that the training takes without padding.
     dev_score : float
         On the English dev set, percent.
     dev_interval : tuple of float
@@ -71,19 +74,37 @@ class Loop(BaseModel):
     seconds: float
     examples: int
     examples_per_second: float
+    operations: float
     dev_score: float
     dev_interval: tuple[float, float]
     trained_parameters: int
 
 
-class Throughput(BaseModel):
-    """The recorded comparison of training loops on the same task and device."""
+class Work(BaseModel):
+    """The recorded comparison of training loops on the same examples; `name` says which weights they train."""
 
+    name: str
     task: str
     settings: dict[str, Any]
     dev_examples: int
-    device: str
     rows: list[Loop] = Field(min_length=1)
+
+
+class Throughput(BaseModel):
+    """The recorded comparisons of training loops on one device.
+
+    Attributes
+    ----------
+    device : str
+    peak : float
+        Operations per second of a product of large bfloat16 matrices on it.
+    works : list of Work
+        The first is that in which each loop trains what it usually trains.
+    """
+
+    device: str
+    peak: float
+    works: list[Work] = Field(min_length=1)
 
 
 def read_throughput(path: Path) -> Throughput:
@@ -97,43 +118,52 @@ def read_throughput(path: Path) -> Throughput:
         ) from None
 
 
-def tabulate_throughput(measured: Throughput) -> pd.DataFrame:
+def tabulate_throughput(work: Work, peak: float) -> pd.DataFrame:
     """Return one row per loop, the slowest first.
+
+    Parameters
+    ----------
+    peak : float
+        Operations per second that the device can do.
 
     Returns
     -------
     DataFrame
-        name, description, trained_parameters, seconds, examples_per_second, times (relative to the slowest), dev_score,
-        dev_low, dev_high (percent).
+        work, name, description, trained_parameters, seconds, examples_per_second, times (relative to the slowest),
+        peak_share (percent), dev_score, dev_low, dev_high (percent).
     """
     rows = [
         {
+            "work": work.name,
             "name": loop.name,
             "description": loop.description,
             "trained_parameters": loop.trained_parameters,
             "seconds": loop.seconds,
             "examples_per_second": loop.examples_per_second,
-            "times": loop.examples_per_second / min(other.examples_per_second for other in measured.rows),
+            "times": loop.examples_per_second / min(other.examples_per_second for other in work.rows),
+            "peak_share": 100 * loop.operations / loop.seconds / peak,
             "dev_score": loop.dev_score,
             "dev_low": loop.dev_interval[0],
             "dev_high": loop.dev_interval[1],
         }
-        for loop in measured.rows
+        for loop in work.rows
     ]
     return pd.DataFrame(rows).sort_values("examples_per_second", ignore_index=True)
 
 
 def show_loops(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `tabulate_throughput` for readers, without descriptions: loop, weights, seconds, speed, dev score."""
+    """Return `tabulate_throughput` for readers: loop, weights, seconds, speed, share of the peak, dev score."""
     millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
     interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
     return pd.DataFrame(
         {
             "loop": table["name"],
+            "trains": table["work"].map(WORK_TITLES),
             "trained weights": millions,
             "seconds": table["seconds"],
             "examples/s": table["examples_per_second"],
             "times the slowest": table["times"],
+            "share of the peak": table["peak_share"].map("{:.0f} %".format),
             "English dev score": interval,
         }
     )

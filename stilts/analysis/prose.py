@@ -167,11 +167,15 @@ def describe_costs(runs: pd.DataFrame) -> str:
 
 
 def describe_throughput(measured: Throughput) -> str:
-    """State the benchmark's task and its device."""
+    """State the benchmark's tasks, its device and the device's peak."""
+    tasks = [
+        f"target task `{work.task}`, {work.rows[0].examples} training examples with epochs counted, batches of "
+        f"{work.settings['batch_size']}, {work.dev_examples} English dev examples"
+        for work in measured.works
+    ]
     return (
-        f"The work: target task `{measured.task}`, {measured.rows[0].examples} training examples with epochs counted, "
-        f"batches of {measured.settings['batch_size']}, on {plain(measured.device)}; {measured.dev_examples} English "
-        "dev examples."
+        f"The work: {'; '.join(dict.fromkeys(tasks))}, on {plain(measured.device)}, whose peak is "
+        f"{measured.peak / 1e12:.2f} TFLOP/s, measured as a product of large matrices in bfloat16."
     )
 
 

@@ -78,6 +78,15 @@ WAY_TITLES = {
 LOOP_TITLES = {"xtreme": "XTREME's scripts", "plain": "plain Trainer", "stilts": "this study's loop"}
 """Training loop of the benchmark -> its name in words."""
 
+OWN_LOOP = "stilts"
+
+WORK_TITLES = {
+    "recipes": "the weights of each recipe",
+    "layers": "all layers trained and embeddings frozen",
+    "all": "all weights trained",
+}
+"""Work of the benchmark -> the weights that its loops train, in words."""
+
 PHASE_TITLES = {
     "pretraining": "pretraining",
     "intermediate": "intermediate training",
