@@ -159,7 +159,7 @@ def check_terms(form: TrainedFormat, model, part: Input) -> None:
 def check_learning(form: TrainedFormat, split: Split, encoder: Path, changes: dict) -> None:
     """Training lowers the loss, and the score of what was learned is above that of the new head."""
     encoded = encode_split(form, split, load_tokenizer(str(encoder)), 64)
-    settings = TrainingSettings(**tiny.TRAINING | {"epochs": 8, "evaluations": 1} | changes)
+    settings = TrainingSettings(**tiny.TRAINING | {"epochs": 16, "evaluations": 1} | changes)
     model = build_model(encoder, {"made": (form, split.labels)}, seed=1)
     outcome = train(model, {"made": encoded}, settings, seed=1, dev_scores=lambda: {"made": 0.0})
     losses = [point["loss"] for point in outcome.history if "loss" in point]

@@ -142,7 +142,7 @@ class _Article(HTMLParser):
             self._heading = Heading(int(tag[1]), f"{name_page(self.page)}:{self._section}")
             self.headings.append(self._heading)
         self.handle_startendtag(tag, attributes)
-        if tag == "details":
+        if tag == "details" and "fold" in values.get("class", "").split():
             self._pieces[-1] = self._pieces[-1].replace("<details ", "<details open ", 1)  # paper cannot be clicked
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:

@@ -49,7 +49,7 @@ def _installed() -> Iterator[tuple[str, str, float | None]]:
         told = subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):  # no driver, or one that finds no device
         return
-    for index, uuid, memory in csv.reader(told.splitlines(), skipinitialspace=True):
+    for index, uuid, memory in filter(None, csv.reader(told.split("\n"), skipinitialspace=True)):
         yield index, uuid, float(memory) if memory.isdigit() else None
 
 
