@@ -84,7 +84,8 @@ class FoldSections(SphinxPostTransform):
         """Transform one document."""
         for section in list(self.document.findall(nodes.section)):
             title, *rest = section.children
-            if title.astext() in self.config.folded_sections:
+            is_page = isinstance(section.parent, nodes.document)
+            if title.astext() in self.config.folded_sections and not is_page:
                 opened, named, closed = '<details class="fold"><summary>', "</summary>", "</details>"
                 section.children = []  # a section's head is its title, so that its level is known: no node around it
                 section += [_raw(opened), title, _raw(named), *rest, _raw(closed)]

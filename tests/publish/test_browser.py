@@ -208,7 +208,7 @@ def folds(browser) -> dict[str, bool]:
 
 def test_checks_are_folded_until_a_click_an_address_or_paper_opens_them(browser, book):
     open_page(browser, book, "runs/book/complexity.html")
-    closed = dict.fromkeys(("Target by target", "Statistics", "On XTREME", "Live"), False)
+    closed = dict.fromkeys(("In numbers", "Target by target", "Statistics", "On XTREME", "Live"), False)
     assert folds(browser) == closed
     (section,) = browser.find_elements(By.ID, "statistics")
     inside = section.find_elements(By.CSS_SELECTOR, "details p")[0]
@@ -230,6 +230,9 @@ def test_checks_are_folded_until_a_click_an_address_or_paper_opens_them(browser,
     browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert folds(browser) == closed | {"Target by target": True}
 
+    open_page(browser, book, "runs/book/languages.html")
+    assert browser.find_element(By.TAG_NAME, "h1").text.startswith("12. Language by language")  # a page is no section
+    assert folds(browser) == dict.fromkeys(("All conditions", "Target by target"), False)
     open_page(browser, book, "runs/book/data.html", query="#xtreme-data")  # a second name of the section
     assert folds(browser)["Rows of XTREME"]
     assert complaints(browser) == []
