@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from stilts.analysis.wording import WORK_TITLES
+from stilts.analysis.wording import LOOP_TITLES, WORK_TITLES
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Phase
@@ -152,18 +152,22 @@ def tabulate_throughput(work: Work, peak: float) -> pd.DataFrame:
 
 
 def show_loops(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `tabulate_throughput` for readers: loop, weights, seconds, speed, share of the peak, dev score."""
+    """Return `tabulate_throughput` for readers: loop, weights, seconds, speed, share of the peak, dev score.
+
+    Where several works stand below each other, a column says what each row trains.
+    """
     millions = (table["trained_parameters"] / 1e6).map("{:.0f} M".format)
     interval = [f"{row.dev_score:.1f} [{row.dev_low:.1f}, {row.dev_high:.1f}]" for row in table.itertuples()]
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
-            "loop": table["name"],
+            "loop": table["name"].map(LOOP_TITLES),
             "trains": table["work"].map(WORK_TITLES),
             "trained weights": millions,
             "seconds": table["seconds"],
             "examples/s": table["examples_per_second"],
             "times the slowest": table["times"],
-            "share of the peak": table["peak_share"].map("{:.0f} %".format),
+            "share of the peak": table["peak_share"].map("{:.1f} %".format),
             "English dev score": interval,
         }
     )
+    return shown if table["work"].nunique() > 1 else shown.drop(columns="trains")
