@@ -31,7 +31,7 @@ from transformers import Trainer, TrainingArguments, get_linear_schedule_with_wa
 
 from stilts.models.encoders import load_encoder
 from stilts.models.known_encoders import encoder_shape
-from stilts.models.model import Batch, MultiTaskModel, build_model, pad, resolve_precision
+from stilts.models.model import Batch, MultiTaskModel, build_model, default_device, pad, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.sources.splits import load
 from stilts.study import provenance
@@ -131,7 +131,7 @@ def interval(counts: Counts, seed: int = 0) -> list[float]:
 
 def measure_peak() -> float:
     """Return the floating-point operations per second of a product of large bfloat16 matrices, the best of some."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     left, right = (torch.randn(SIDE, SIDE, device=device).bfloat16() for _ in range(2))
     seconds = []
     for _ in range(TRIES):

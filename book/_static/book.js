@@ -175,6 +175,10 @@
     return at.height > 0 && at.top >= 0 && at.bottom <= window.innerHeight;
   }
 
+  function findAddressed() {
+    return location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  }
+
   // Buttons that show the cells of one tag and hide those of the others, unless the address asks for one of these.
   function prepareSwitch(box) {
     const buttons = [...box.querySelectorAll("button")];
@@ -186,7 +190,7 @@
       }
     }
     function follow() {
-      const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const target = findAddressed();
       const asked = target && buttons.find((button) => cells(button).some((cell) => cell.contains(target)));
       if (asked) choose(asked);
       if (asked) target.scrollIntoView();
@@ -199,7 +203,7 @@
 
   // A folded section opens where the address leads into it, and on paper.
   function openFolds() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = findAddressed();
     if (!target) return;
     // A section's second name is an empty element before its head.
     const around = [target, target.parentElement].map((each) => each.querySelector(":scope > details.fold"));

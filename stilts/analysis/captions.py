@@ -311,15 +311,11 @@ def state_throughput(loops: pd.DataFrame) -> str:
         From `stilts.analysis.costs.tabulate_throughput`, the fastest last.
     """
     fastest, others = loops.iloc[-1], loops.iloc[:-1]
-    times = [
-        f"{fastest['examples_per_second'] / row.examples_per_second:.1f} times as fast as {_title_loop(row.name)}"
-        for row in others.itertuples(index=False)
-    ]
-    if not times:
+    if others.empty:
         return NOTHING
     inside = int(((others["dev_low"] <= fastest["dev_score"]) & (fastest["dev_score"] <= others["dev_high"])).sum())
     return _sentence(
-        f"{_title_loop(fastest['name'])} is {join_words(times)}; its dev score lies inside the interval of "
+        f"{_title_loop(fastest['name'])} is {_say_times(fastest, others)}; its dev score lies inside the interval of "
         f"{inside} of {count(others, 'other')}"
     )
 
@@ -334,11 +330,18 @@ def state_same_weights(tables: Sequence[pd.DataFrame]) -> str:
     """
     parts = []
     for table in tables:
-        speeds = table.set_index("name")["examples_per_second"]
-        own = speeds.pop(OWN_LOOP)
-        times = [f"{own / speed:.1f} times as fast as {_title_loop(name)}" for name, speed in speeds.items()]
-        parts.append(f"with {WORK_TITLES[table['work'].iloc[0]]} {join_words(times)}")
+        is_own = table["name"] == OWN_LOOP
+        times = _say_times(table[is_own].iloc[0], table[~is_own])
+        parts.append(f"with {WORK_TITLES[table['work'].iloc[0]]} {times}")
     return _sentence(f"{_title_loop(OWN_LOOP)} is, {'; '.join(parts)}") if parts else NOTHING
+
+
+def _say_times(loop: pd.Series, others: pd.DataFrame) -> str:
+    """Say how many times as fast as each of the others a loop is."""
+    return join_words([
+        f"{loop['examples_per_second'] / other.examples_per_second:.1f} times as fast as {_title_loop(other.name)}"
+        for other in others.itertuples(index=False)
+    ])  # fmt: skip
 
 
 def _title_loop(name: str) -> str:

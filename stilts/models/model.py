@@ -134,7 +134,7 @@ class Batch(NamedTuple):
     written : Tensor (sequences, written tokens), optional
         See `stilts.models.backbones.Backbone.token_states`.
     packing : Packing, optional
-        For a batch that an encoder reads as a flat row, in which `ids` and `mask` then are.
+        Where the tokens of `ids`, which are padded all the same, stand in the flat row that the encoder then reads.
     """
 
     ids: torch.Tensor
