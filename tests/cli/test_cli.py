@@ -334,8 +334,6 @@ MISTAKES = {
     "name": ("epoks", "2", "unknown parameter of target.ipynb 'epoks'. Did you mean 'epochs'? Known: "),
     "value": ("epochs", "x", "parameter target_training.epochs: Input should be a valid number, unable to parse "),
     "condition": ("condition", "intnet", "unknown condition of study 'tiny' 'intnet'. Did you mean 'intent'? Known: "),
-    "target": ("targets", "intnet", "unknown target task of study 'tiny' 'intnet'. Did you mean 'intent'? Known: "),
-    "study": ("study", "tinny", "unknown study 'tinny'. Did you mean 'tiny'? Known: tiny"),
 }
 
 
@@ -398,13 +396,14 @@ def test_a_note_of_progress_that_cannot_be_written_is_said(here):
         here.progress("run")(1, 2)
 
 
-def test_settings_of_studies_that_are_committed_are_planned(door, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    for path in sorted((ROOT / "studies").glob("*.yml")):
+def test_settings_of_studies_that_are_committed_are_planned(here, door):
+    """In a checkout without records, which take longer to read than a plan to make."""
+    studies = shutil.copytree(ROOT / "studies", here.root / "studies", dirs_exist_ok=True)
+    for path in sorted(studies.glob("*.yml")):
         assert yaml.safe_load(path.read_text())["name"] == path.stem
-        code, out, _ = door("plan", path.stem)
-        assert code == 0
-        assert re.search(r"\d+ runs, \d+ recorded, \d+ to do in \d+ notebooks", out)
+        code, out, err = door("plan", path.stem)
+        assert (code, err) == (0, "")
+        assert re.search(r"^[1-9]\d* runs, 0 recorded, [1-9]\d* to do in [1-9]\d* notebooks$", out, re.MULTILINE)
 
 
 def test_a_damaged_record_is_set_aside_and_said(here, door, caplog):

@@ -182,7 +182,7 @@ LOADED = {
     "fewer layers than weights": (config(num_hidden_layers=1),
                                   r"weights of more layers than config.json says, .*layer.1"),
     "more layers than weights": (config(num_hidden_layers=3), r"weights are missing, .*layer.2"),
-    "many more layers than weights": (config(num_hidden_layers=9_999), r"config.json describes a model of .* weights"),
+    "many more layers than weights": (config(num_hidden_layers=999), r"config.json describes a model of .* weights"),
     "positions of other weights": (config(max_position_embeddings=100),
                                    r"position_embeddings.weight has the shape \(256, 32\), by .* it has \(100"),
     "positions beyond any memory": (config(max_position_embeddings=2**31 - 1), r"config.json describes a model of"),

@@ -138,9 +138,10 @@ class Command:
         return [each for each in descendants(self.process.pid) if f"-m\0{module}\0" in command_line(each)]
 
     def _only(self, found: Callable[[], list[int]], what: str) -> int:
-        wait_until(lambda: found() or self.process.poll() is not None, PATIENCE)
+        seen: list[list[int]] = []  # what was found last: it may have ended since
+        wait_until(lambda: seen.append(found()) or seen[-1] or self.process.poll() is not None, PATIENCE)
         assert self.process.poll() is None, f"it ended without starting {what}:\n{self.printed}"
-        (process,) = found()
+        (process,) = seen[-1]
         return process
 
 

@@ -272,9 +272,8 @@ def is_max_context(spans: list[range], number: int, position: int) -> bool:
     return scores.index(max(scores)) == number
 
 
-@given(st.integers(1, 200), st.integers(1, 20), st.integers(32, 90), st.integers(1, 100), st.integers(1, 3))
-def test_windows_a_stride_apart_are_those_of_bert(words, asked, max_length, doc_stride, count):
-    tokenizer = tiny.tokenizer()
+@given(st.integers(1, 120), st.integers(1, 20), st.integers(32, 90), st.integers(1, 100), st.integers(1, 2))
+def test_windows_a_stride_apart_are_those_of_bert(tokenizer, words, asked, max_length, doc_stride, count):
     rows = [question(" ".join(["kitchen"] * (words + i)), "kitchen", 0, "where " * (asked + i)) for i in range(count)]
     inputs = SpanQA(doc_stride=doc_stride).encode(rows, tokenizer, max_length)
     found = group_by_example(count, inputs, inputs)

@@ -104,7 +104,7 @@ def test_a_plan_says_how_gpus_are_shared(opened, driver):
 def test_each_job_sees_one_gpu_and_frees_it(opened, driver, monkeypatch):
     driver(TWO)
     monkeypatch.setattr(scheduling, "can_fork", lambda: False)  # as on a machine with GPUs
-    here, plan = opened(f"import os; print(os.environ['{VISIBLE}'])", seeds=[1, 2], schedule={"jobs_per_gpu": 2})
+    here, plan = opened(f"import os; print(os.environ['{VISIBLE}'])", schedule={"jobs_per_gpu": 2})
     record_runs(here, plan.runs)
     scheduling.run_plan(plan, "local", with_book=True)
     pages = [nbformat.read(jobs.find_job_notebook(here, job), 4) for job in plan.jobs]
