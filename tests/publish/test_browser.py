@@ -75,18 +75,16 @@ def test_a_table_can_be_filtered(browser, book):
 def test_the_parameters_of_a_run_are_shown_once(browser, book):
     open_page(browser, book, f"{RESULTS}.html")
     assert texts(browser, ".tag_parameters") == []
-    assert len(texts(browser, ".tag_injected-parameters")) == 1
-    title = browser.execute_script(
-        "return getComputedStyle(document.querySelector('.tag_injected-parameters'), '::before').content"
-    )
-    assert title == '"Parameters of this run"'
+    assert texts(browser, ".tag_injected-parameters") == ["Parameters of this run"]
+    find(browser, ".tag_injected-parameters summary").click()
+    WebDriverWait(browser, 10).until(lambda driver: len(texts(driver, ".tag_injected-parameters pre")) == 1)
 
 
 def test_code_is_hidden_until_it_is_asked_for(browser, book):
     open_page(browser, book, f"{RESULTS}.html")
     code = "div.cell:not(.tag_injected-parameters) .cell_input pre"
     assert texts(browser, code) == []
-    browser.execute_script("document.querySelector('details.hide summary').click()")
+    find(browser, "div.cell:not(.tag_injected-parameters) details.hide summary").click()
     WebDriverWait(browser, 10).until(lambda driver: len(texts(driver, code)) == 1)
 
 

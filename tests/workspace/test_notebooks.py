@@ -102,7 +102,7 @@ def test_stated_parameters_keep_their_comments_and_replace_an_older_statement():
     content = notebook(parameters('study = "a"  # which study\nseeds = [\n    1,\n]  # "#" of runs\nplain = 1'))
     for value in ("b", "c"):
         state_parameters(content, {"study": value, "seeds": [2], "plain": 1})
-    assert [cell.metadata.tags for cell in content.cells] == [["parameters"], ["injected-parameters"]]
+    assert [cell.metadata.tags for cell in content.cells] == [["parameters"], ["injected-parameters", "hide-input"]]
     assert content.cells[1].source == "study = 'c'  # which study\nseeds = [2]  # \"#\" of runs\nplain = 1"
 
 

@@ -25,6 +25,7 @@ from stilts.workspace.notebooks.markup import harmless, plain
 
 PACKAGE = Path(__file__).parents[2]
 INJECTED = "injected-parameters"
+STATED = "Parameters of this run"  # on the line that opens them
 IF_SHOWN = "if-shown"
 FINDING = "finding"
 """Key of an output's metadata, and name in captions: what a figure shows, in a sentence of Markdown."""
@@ -172,7 +173,8 @@ def state_parameters(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
     comments = _comments(cell.source)
     lines = [f"{name} = {value!r}{comments.get(name, '')}" for name, value in values.items()]
     notebook.cells = [other for other in notebook.cells if INJECTED not in other.metadata.get("tags", [])]
-    stated = new_code_cell("\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]})
+    folded = {"tags": [INJECTED, "hide-input"], "mystnb": {"code_prompt_show": STATED, "code_prompt_hide": STATED}}
+    stated = new_code_cell("\n".join(lines), id=INJECTED, metadata=folded)
     notebook.cells.insert(notebook.cells.index(cell) + 1, stated)
 
 
