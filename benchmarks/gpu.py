@@ -40,7 +40,7 @@ from transformers import (
     set_seed,
 )
 
-from stilts.models.model import Batch, MultiTaskModel, default_device, resolve_precision
+from stilts.models.model import Batch, MultiTaskModel, find_default_device, resolve_precision
 from stilts.study import provenance
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats import FORMATS
@@ -382,7 +382,7 @@ def measure(recipe: Recipe, workload: Workload, scale: Scale, limits: Limits, de
         "trained_weights": weights,
         "roofline_seconds": least,
         "roofline_share": least / clock.seconds,
-        "peak_memory_mb": provenance.peak_memory_mb(),
+        "peak_memory_mb": provenance.measure_peak_memory(),
     }
 
 
@@ -400,9 +400,9 @@ def measure_all(
                 row["times_trainer"] = slowest / row["seconds_per_update"]
         rows += own
     return {
-        "device": provenance.device_name(),
+        "device": provenance.find_device_name(),
         "precision": resolve_precision("auto", device),
-        "packages": provenance.package_versions(),
+        "packages": provenance.list_package_versions(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "scale": asdict(scale),
         "limits": limits._asdict(),
@@ -460,7 +460,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--compile", choices=["default", "reduce-overhead"], help="measure torch.compile too")
     parser.add_argument("--out", type=Path, help=f"JSON file, beside it a CSV file; without --tiny {OUT}")
     options = parser.parse_args(arguments)
-    device, scale = default_device(), TINY if options.tiny else WHOLE
+    device, scale = find_default_device(), TINY if options.tiny else WHOLE
     if device.type != "cuda" and not options.tiny:
         parser.error("there is no GPU; --tiny shows that the benchmark runs")
     if unknown := sorted({*options.workloads} - {each.name for each in WORKLOADS}):

@@ -30,8 +30,8 @@ from torch import nn
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 
 from stilts.models.encoders import load_encoder
-from stilts.models.known_encoders import encoder_shape
-from stilts.models.model import Batch, MultiTaskModel, build_model, default_device, pad, resolve_precision
+from stilts.models.known_encoders import find_encoder_shape
+from stilts.models.model import Batch, MultiTaskModel, build_model, find_default_device, pad, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.sources.splits import load
 from stilts.study import provenance
@@ -131,7 +131,7 @@ def interval(counts: Counts, seed: int = 0) -> list[float]:
 
 def measure_peak() -> float:
     """Return the floating-point operations per second of a product of large bfloat16 matrices, the best of some."""
-    device = default_device()
+    device = find_default_device()
     left, right = (torch.randn(SIDE, SIDE, device=device).bfloat16() for _ in range(2))
     seconds = []
     for _ in range(TRIES):
@@ -222,7 +222,7 @@ class Bench:
         precision = resolve_precision("auto", model.device)
         counts = count_predictions(model, self.task.name, dev, batch_tokens=4096, precision=precision)
         examples = len(inputs) * self.work.epochs
-        shape = encoder_shape(self.plan.study.encoder.name)
+        shape = find_encoder_shape(self.plan.study.encoder.name)
         # A weight takes six operations a token, or two if its layer is not trained.
         per_token = (6 - 4 * frozen_layers / shape.layers) * shape.layer_weights
         row = {
@@ -255,7 +255,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     benches = [open_work(work) for work in WORKS]  # all that is missing is said before anything is timed
     result = {
-        "device": provenance.device_name(), "peak": measure_peak(), "packages": provenance.package_versions(),
+        "device": provenance.find_device_name(), "peak": measure_peak(), "packages": provenance.list_package_versions(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"), "works": [bench.run() for bench in benches],
     }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)

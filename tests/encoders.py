@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from stilts.models.loading import without_pooler
+from stilts.models.loading import omit_pooler
 from stilts.models.model import MultiTaskModel
 from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.heads import Pooler
@@ -58,7 +58,7 @@ FORMS = ("classification", "tagging", "span_qa", "multiple_choice", "mlm", "pass
 
 def build(config: PretrainedConfig) -> PreTrainedModel:
     torch.manual_seed(0)
-    return MODEL_MAPPING[type(config)](copy.deepcopy(config), **without_pooler(config)).eval()
+    return MODEL_MAPPING[type(config)](copy.deepcopy(config), **omit_pooler(config)).eval()
 
 
 def build_task(config: PretrainedConfig, form: str, style: str = "mean") -> MultiTaskModel:

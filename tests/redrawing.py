@@ -7,7 +7,7 @@ from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 
 
 def redraw(table: pd.DataFrame, generator: np.random.Generator, spread: float = 20.0, draws: int = 50) -> pd.DataFrame:
-    """Return outcomes as `stilts.analysis.questions.evidence.redrawn_outcomes` does; `spread` is in points."""
+    """Return outcomes as `stilts.analysis.questions.evidence.redraw_outcomes` does; `spread` is in points."""
     means = table.groupby(list(OUTCOME_COLUMNS[:3]), as_index=False)["score"].mean()
     parts = []
     for draw in range(1, draws + 1):

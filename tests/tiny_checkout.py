@@ -65,7 +65,7 @@ def write_checkout(root: Path, *settings: dict) -> Checkout:
 
 def write_suite(here: Checkout, plan: Plan) -> Path:
     """Put a suite of one task where that of a plan would be built: made by hand, since building takes seconds."""
-    features = suite.with_texts(CLASSIFICATION.features(LABELS), *TRACES)
+    features = suite.add_texts(CLASSIFICATION.features(LABELS), *TRACES)
     tables = [
         suite.Table(config, split, features, _rows(language, start, count))
         for config, split, language, start, count in (

@@ -20,11 +20,11 @@ from stilts.analysis.wording import (
     WORK_TITLES,
     count,
     format_effect,
+    format_signed,
     join_words,
-    signed,
 )
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import escape_text
 
 NOTHING = "Nothing is recorded yet that this figure could show."
 HOLM, UNCORRECTED = "after Holm's correction", "95 % intervals, not corrected"
@@ -147,7 +147,7 @@ def state_languages(averages: pd.DataFrame) -> str:
 
 
 def _named(row: pd.Series) -> str:
-    return f"{get_language(row['language']).name} ({signed(row['gain'])})"
+    return f"{get_language(row['language']).name} ({format_signed(row['gain'])})"
 
 
 def state_english_gaps(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -215,7 +215,7 @@ def state_agreement(pairs: pd.DataFrame) -> str:
         f"differ by {difference:.1f} points on average"
     )
     if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
-        text += f", and their correlation is {signed(pairs['gain_live'].corr(pairs['gain_recorded']), 2)}"
+        text += f", and their correlation is {format_signed(pairs['gain_live'].corr(pairs['gain_recorded']), 2)}"
     return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {same}."
 
 
@@ -250,7 +250,7 @@ def state_tests(verdicts: pd.DataFrame, tests: Sequence[str]) -> str:
     Parameters
     ----------
     verdicts : DataFrame
-        From `stilts.analysis.questions.testing.verdicts`.
+        From `stilts.analysis.questions.testing.tabulate_verdicts`.
     tests : sequence of str
         Their ids; one that the study does not make is left out.
     """
@@ -259,7 +259,7 @@ def state_tests(verdicts: pd.DataFrame, tests: Sequence[str]) -> str:
 
 
 def _say_test(row: Mapping) -> str:
-    hypothesis = plain(str(row["hypothesis"]).rstrip("."))
+    hypothesis = escape_text(str(row["hypothesis"]).rstrip("."))
     start = f"{str(row['verdict']).capitalize()}: {hypothesis[:1].lower()}{hypothesis[1:]}"
     if row["verdict"] == Verdict.UNTESTABLE:
         return f"{start} ({row['reason']})."

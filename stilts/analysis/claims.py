@@ -38,7 +38,7 @@ from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
-from stilts.analysis.wording import count, join_names, signed
+from stilts.analysis.wording import count, format_signed, join_names
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, keep_suite
 
@@ -292,7 +292,7 @@ def _lost(found: Evidence, target: str) -> str:
     return found.failed.get((BASELINE, target)) or f"no records of `{target}` to compare"
 
 
-def mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
+def estimate_mean_gain(found: Evidence, condition: str, targets: Sequence[str], level: float = LEVEL) -> Estimate:
     """Return a condition's gain over no intermediate task, mean over targets."""
     return estimate_contrast(found.replicates, average_weights(weigh_gain(condition), targets), level)
 
@@ -303,7 +303,10 @@ def _large_gains(found: Evidence) -> Claim:
     missing = [name for name in published if not targets.get(name)]
     parts = tuple(
         Part(
-            f"{name}, mean gain over {count(own, 'target')}", mean_gain(found, name, own), WIDE_GAIN, published[name],
+            f"{name}, mean gain over {count(own, 'target')}",
+            estimate_mean_gain(found, name, own),
+            WIDE_GAIN,
+            published[name],
             found.no_room(WIDE_GAIN, own),
         )
         for name, own in targets.items()
@@ -328,7 +331,7 @@ def _multi_is_best(found: Evidence) -> Claim:
 
     def parts() -> Iterable[Part]:
         targets = {name: found.others(name, found.targets_of(name, MULTI)) for name in singles}
-        gains = {name: mean_gain(found, name, own).value for name, own in targets.items() if own}
+        gains = {name: estimate_mean_gain(found, name, own).value for name, own in targets.items() if own}
         best = max(gains, key=lambda name: gains[name])
         # The best of several is partly the luckiest, so the interval has the level of all comparisons at once.
         level = 1 - (1 - LEVEL) / len(singles)
@@ -337,7 +340,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
         text, full = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", found.no_room(GAIN, own)
-        yield Part(text, mean_gain(found, MULTI, own), GAIN, 8.7, full)
+        yield Part(text, estimate_mean_gain(found, MULTI, own), GAIN, 8.7, full)
 
     return Claim(
         "C2",
@@ -399,7 +402,9 @@ def _layers_text(found: Evidence, target: str) -> str:
     gains = estimate_layer_gains(found, target)
     if not gains:
         return ""
-    return f"`{target}` by layer: " + ", ".join(f"{layer}: {signed(each.value)}" for layer, each in gains.items())
+    return f"`{target}` by layer: " + ", ".join(
+        f"{layer}: {format_signed(each.value)}" for layer, each in gains.items()
+    )
 
 
 def estimate_layer_gains(found: Evidence, target: str) -> dict[int, Estimate]:
@@ -429,7 +434,7 @@ def _questions_and_inference(found: Evidence) -> Claim:
             f"{target}, mean over {count(conditions, 'condition')}", _mean_over(found, conditions, target), hypothesis,
             obstacle=full,
         )  # fmt: skip
-        effects = {name: mean_gain(found, name, [target]) for name in conditions}
+        effects = {name: estimate_mean_gain(found, name, [target]) for name in conditions}
         middle = sorted(conditions, key=lambda name: effects[name].value)[(len(conditions) - 1) // 2]
         yield Part(f"{target}, the median condition ({middle})", effects[middle], hypothesis, obstacle=full)
 

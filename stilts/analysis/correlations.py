@@ -13,21 +13,21 @@ def estimate_correlation(
     values : array of shape (rows, columns)
         Rows are resampled with replacement.
     kind : str
-        See `partial_correlation`.
+        See `compute_partial_correlation`.
 
     Returns
     -------
     tuple of float
         The correlation and the ends of its interval; these are missing (NaN) if no replicate has a correlation.
     """
-    draws = partial_correlation(values[generator.integers(len(values), size=(resamples, len(values)))], kind)
+    draws = compute_partial_correlation(values[generator.integers(len(values), size=(resamples, len(values)))], kind)
     low, high = np.nan, np.nan
     if not np.isnan(draws).all():
         low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(partial_correlation(values, kind)), low, high
+    return float(compute_partial_correlation(values, kind)), low, high
 
 
-def partial_correlation(values: np.ndarray, kind: str = "linear") -> np.ndarray:
+def compute_partial_correlation(values: np.ndarray, kind: str = "linear") -> np.ndarray:
     """Return the correlation of the first two columns with the others held constant.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis.bootstrap import Sample
-from stilts.analysis.wording import signed
+from stilts.analysis.wording import format_signed
 
 LEVEL = 0.95
 
@@ -52,7 +52,7 @@ class Estimate:
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
     def __str__(self) -> str:
-        return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
+        return f"{format_signed(self.value)} [{format_signed(self.low)}, {format_signed(self.high)}]"
 
 
 def estimate(sample: Sample, level: float = LEVEL) -> Estimate:

@@ -15,7 +15,7 @@ from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN, average_gains
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, format_effect, join_words, signed, title_condition, title_task
+from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
 from stilts.tasks.registry import MULTI
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def estimate_gains_on_other_tasks(found: Evidence) -> pd.DataFrame:
     for condition in [*list_single_tasks(found.tasks), *({MULTI} & set(found.tasks))]:
         targets = found.others(condition, found.targets_of(condition)) if condition in found.conditions else []
         if targets:
-            effect = claims.mean_gain(found, condition, targets)
+            effect = claims.estimate_mean_gain(found, condition, targets)
             known = {"targets": len(targets), "seeds": effect.seeds}
             rows.append({"condition": condition} | effect.row("gain") | known)
     return correct_by_holm(pd.DataFrame(rows, columns=["condition", *GAIN, "targets", "seeds"]))
@@ -76,8 +76,8 @@ def describe_average(found: Evidence, setting: str) -> str:
     said = _say_helped(up, down, number) if seeds > 1 else "one seed was run, which says nothing of another"
     lowest, highest = (singles.loc[getattr(singles["gain"], end)()] for end in ("idxmin", "idxmax"))
     span = (
-        f"the means lie between {signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
-        f"{signed(highest['gain'])} points ({_title(found, highest['condition'])})"
+        f"the means lie between {format_signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
+        f"{format_signed(highest['gain'])} points ({_title(found, highest['condition'])})"
     )
     every = average_gains(found.replicates)
     together = [

@@ -10,12 +10,12 @@ from stilts.analysis.costs import Throughput
 from stilts.analysis.estimates import LEVEL, count_sides
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
-from stilts.analysis.wording import count, format_effect, format_p, join_names, signed, title_task
-from stilts.study.provenance import precision_mix
+from stilts.analysis.wording import count, format_effect, format_p, format_signed, join_names, title_task
+from stilts.study.provenance import describe_precision_mix
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import escape_text
 
 
 def describe_scope(analysis: Analysis) -> str:
@@ -38,7 +38,7 @@ def describe_scope(analysis: Analysis) -> str:
             " They are the committed records, made with other settings, another suite or other package versions than "
             "this machine's; each record states its own."
         )
-    if mix := precision_mix(analysis.records):
+    if mix := describe_precision_mix(analysis.records):
         text += f" Mind that {mix}."
     said = [text, describe_restarts(analysis.records), describe_dead_runs(analysis)]
     return " ".join(filter(None, said))
@@ -144,13 +144,18 @@ def _reversal(gained: pd.DataFrame) -> str:
     text = f"Averaged over {count(gained['condition'].unique(), 'condition')}, "
     best, at_last = means[most], means[last]
     if best > 0 > at_last:
-        text += f"retrieval gains most at layer {most}, {signed(best)} points, and loses {-at_last:.1f} at the last."
+        text += (
+            f"retrieval gains most at layer {most}, {format_signed(best)} points, and loses {-at_last:.1f} at the last."
+        )
     else:
-        text += f"the gain is highest at layer {most}, {signed(best)} points; at the last it is {signed(at_last)}."
+        text += (
+            f"the gain is highest at layer {most}, {format_signed(best)} points; at the last it is "
+            f"{format_signed(at_last)}."
+        )
     read = find_published_layer(last)
     return (
         f"{text} Claim C3 of the ledger is judged at layer {read}, which lies as deep as the paper's 14th of 24: there "
-        f"the gain is {signed(means[read])}."
+        f"the gain is {format_signed(means[read])}."
     )
 
 
@@ -159,7 +164,7 @@ def describe_costs(runs: pd.DataFrame) -> str:
     if runs.empty:
         return "Nothing is recorded yet."
     hours = runs["seconds"].sum() / 3600
-    devices = "; ".join(dict.fromkeys(plain(f"{row.device}, {row.precision}") for row in runs.itertuples()))
+    devices = "; ".join(dict.fromkeys(escape_text(f"{row.device}, {row.precision}") for row in runs.itertuples()))
     return (
         f"{count(runs, 'run')} took {hours:.1f} hours of one process together, {runs['seconds'].median():.0f} seconds "
         f"each at the median, and no more than {runs['peak MB'].max() / 1000:.1f} GB of memory ({devices})."
@@ -174,7 +179,7 @@ def describe_throughput(measured: Throughput) -> str:
         for work in measured.works
     ]
     return (
-        f"The work: {'; '.join(dict.fromkeys(tasks))}, on {plain(measured.device)}, whose peak is "
+        f"The work: {'; '.join(dict.fromkeys(tasks))}, on {escape_text(measured.device)}, whose peak is "
         f"{measured.peak / 1e12:.2f} TFLOP/s, measured as a product of large matrices in bfloat16."
     )
 

@@ -10,11 +10,11 @@ from stilts.analysis.languages.facts import DISTANCES, get_language, sort_by_dis
 from stilts.analysis.wording import join_names
 from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
-from stilts.study.settings import SOURCE_LANGUAGE, Study, task_name
+from stilts.study.settings import SOURCE_LANGUAGE, Study, strip_language
 from stilts.tasks.configs import Config
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, keep_suite, list_tasks_read
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import escape_text
 from stilts.workspace.preparation import prepare
 from stilts.workspace.resolution import open_plan
 
@@ -42,7 +42,7 @@ def read_recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
 
 def keep_study(manifest: Manifest, study: Study) -> Manifest:
     """Return a suite's manifest restricted to a study's tasks; the suite itself has all tasks of its sources."""
-    named = {task_name(task) for task in list_tasks_read(study)}
+    named = {strip_language(task) for task in list_tasks_read(study)}
     named |= {name for target in study.targets for name in (target, TARGETS[target].training_task)}
     rows = {config: splits for config, splits in manifest.get("rows", {}).items() if Config.parse(config).task in named}
     own = {
@@ -61,8 +61,8 @@ def describe_suite(manifest: Manifest) -> str:
         return "What this study's suite holds is not on record yet; `stilts record` writes it with the study's records."
     known = [get_language(code) for code in _languages(manifest)]
     rows = sum(sum(splits.values()) for splits in manifest["rows"].values())
-    versions = ", ".join(plain(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
-    made = f" with seed {plain(manifest['seed'])}" if "seed" in manifest else ""
+    versions = ", ".join(escape_text(f"{name} {version}") for name, version in manifest.get("packages", {}).items())
+    made = f" with seed {escape_text(manifest['seed'])}" if "seed" in manifest else ""
     made += f" from {versions}" if versions else ""
     made = f"It was generated{made}; its" if made else "Its"
     return (

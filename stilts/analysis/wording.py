@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stilts.study.settings import BASELINE, split_reference
 from stilts.tasks.registry import MULTI
-from stilts.workspace.notebooks.markup import code, harmless
+from stilts.workspace.notebooks.markup import disarm_markdown, mark_code
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -112,7 +112,7 @@ def title_condition(name: str, tasks: Sequence[str]) -> str:
     return " + ".join(map(title_task, tasks)) or name
 
 
-def in_words(text: str, titles: Mapping[str, str]) -> str:
+def replace_ids(text: str, titles: Mapping[str, str]) -> str:
     """Return a text with the ids in it, such as those of conditions and tasks, replaced by their names in words.
 
     A name within a text begins with a small letter.
@@ -137,7 +137,7 @@ def say(text: str) -> "Markdown":
     from IPython.display import Markdown
 
     shown = Markdown()  # as an argument, a text that is a URL or a file name would be fetched or read
-    shown.data = harmless(text)
+    shown.data = disarm_markdown(text)
     return shown
 
 
@@ -149,7 +149,7 @@ def count(things: Sized | int, noun: str) -> str:
 
 def join_names(names: Sequence[str]) -> str:
     """Return names as inline code, joined by commas and "and"."""
-    return join_words([code(name) for name in names])
+    return join_words([mark_code(name) for name in names])
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -157,7 +157,7 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + f" and {words[-1]}"
 
 
-def signed(value: float, decimals: int = 1) -> str:
+def format_signed(value: float, decimals: int = 1) -> str:
     """Return a number with its sign (a true minus sign); numbers that round to zero have none."""
     text = f"{value:+.{decimals}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
@@ -165,7 +165,7 @@ def signed(value: float, decimals: int = 1) -> str:
 
 def format_effect(value: float, low: float, high: float, unit: str = "points") -> str:
     """Return an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"."""
-    return f"{signed(value)} {unit} ({signed(low)} to {signed(high)})"
+    return f"{format_signed(value)} {unit} ({format_signed(low)} to {format_signed(high)})"
 
 
 def format_p(value: float) -> str:

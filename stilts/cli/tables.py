@@ -96,15 +96,15 @@ def _percent(score: "Score") -> str:
 
 def show_differences(differences: Sequence["Difference"], first: str, second: str) -> Listing:
     """Return a row for each target, and one for their mean."""
-    from stilts.analysis.wording import format_p, signed
+    from stilts.analysis.wording import format_p, format_signed
 
     rows = [
         (
             each.target + ("" if each.learned else "*") if each.target else f"mean of {each.targets} targets",
             f"{each.first:.1f}" if each.target else "",
             f"{each.second:.1f}" if each.target else "",
-            signed(each.difference),
-            f"{signed(each.low)} to {signed(each.high)}",
+            format_signed(each.difference),
+            f"{format_signed(each.low)} to {format_signed(each.high)}",
             format_p(each.p),
             str(each.languages),
             str(each.seeds),

@@ -84,7 +84,7 @@ def is_adapter(name: str) -> bool:
     return name.endswith((_A, _B))
 
 
-def layer_number(name: str) -> int | None:
+def find_layer_number(name: str) -> int | None:
     """Return the number, from 0, of the block to which a module or weight belongs; None outside of blocks.
 
     It is the first number in the name ("encoder.layer.3", "h.3", in T5 "encoder.block.3.layer.0").
@@ -92,12 +92,12 @@ def layer_number(name: str) -> int | None:
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
-def adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:
+def list_adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:
     """Return the names of the linear layers (GPT-2's Conv1D included) in all blocks from `frozen_layers` on."""
     from transformers.pytorch_utils import Conv1D
 
     linear = (name for name, module in encoder.named_modules() if isinstance(module, nn.Linear | Conv1D))
-    return tuple(name for name in linear if (number := layer_number(name)) is not None and number >= frozen_layers)
+    return tuple(name for name in linear if (number := find_layer_number(name)) is not None and number >= frozen_layers)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Adapters:
 
 def _wanted(encoder: "PreTrainedModel", settings: TrainingSettings) -> _Adapters:
     lora: LoraSettings = settings.lora
-    layers = adaptable_layers(encoder, settings.frozen_layers)
+    layers = list_adaptable_layers(encoder, settings.frozen_layers)
     if not layers:
         raise StiltsError(
             f"lora is set, but {type(encoder).__name__} has no linear layer that could take an adapter in its blocks "

@@ -36,7 +36,7 @@ from stilts.study.errors import StiltsError
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 
 
-def architecture(model: PreTrainedModel) -> Architecture:
+def find_architecture(model: PreTrainedModel) -> Architecture:
     """Return the architecture of a model."""
     if model.config.is_encoder_decoder:
         return "encoder-decoder"
@@ -69,7 +69,7 @@ class Backbone:
 
     def __init__(self, model: PreTrainedModel):
         self.model = model
-        self.architecture = architecture(model)
+        self.architecture = find_architecture(model)
 
     def token_states(
         self,
@@ -88,7 +88,7 @@ class Backbone:
             return self.text_states(ids, mask, packing)
         inputs = {"input_ids": ids, "attention_mask": mask}
         if self.architecture == "encoder-decoder":
-            inputs["decoder_input_ids"] = shifted(ids if written is None else written, self.model)
+            inputs["decoder_input_ids"] = shift_right(ids if written is None else written, self.model)
         return self.model(**inputs).last_hidden_state
 
     def text_states(self, ids: torch.Tensor, mask: torch.Tensor, packing: Packing | None = None) -> torch.Tensor:
@@ -118,7 +118,7 @@ class Backbone:
         return mask * mask.cumsum(1) if self.architecture == "decoder" else mask
 
 
-def shifted(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
+def shift_right(ids: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
     """Return the decoder inputs for the targets `ids`, (sequences, tokens): start token, then all ids but the last.
 
     Raises

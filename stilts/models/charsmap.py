@@ -21,7 +21,7 @@ _LAST_SHORT_COMPOSED = 0x3100
 _LONGEST_GRAPHEME = 5
 
 
-def composed_pairs() -> dict[str, str]:
+def list_composed_pairs() -> dict[str, str]:
     """Return letter + combining mark -> composed letter, for all pairs of at most five bytes; others are never used.
 
     The pairs follow from Unicode's canonical decompositions, which its stability policy freezes.
@@ -39,7 +39,7 @@ def composed_pairs() -> dict[str, str]:
     return {pair: character for pair, character in pairs.items() if len(pair.encode()) <= _LONGEST_GRAPHEME}
 
 
-def precompiled(replacements: Mapping[str, str]) -> Precompiled:
+def build_normaliser(replacements: Mapping[str, str]) -> Precompiled:
     """Return a normaliser that replaces keys by their values.
 
     It looks up single characters, and whole graphemes of at most five bytes (by the shortest key that begins one).

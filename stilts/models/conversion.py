@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stilts.models.encoder_files import position_limit
+from stilts.models.encoder_files import find_position_limit
 from stilts.models.scratch import SENTINELS, size_halves
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture
@@ -102,7 +102,7 @@ def _halve(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -> "P
     if layers % 2:
         raise StiltsError(f"the encoder has {layers} layers; an encoder-decoder has half of them in each half")
     state = model.state_dict()
-    positions = _add_token_type(state, position_limit(config.to_dict()))
+    positions = _add_token_type(state, find_position_limit(config.to_dict()))
     made = BartModel(
         BartConfig(
             **size_halves(layers, config.num_attention_heads, config.intermediate_size),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +142,7 @@ def opening(name: str, file: str) -> Iterator[None]:
         panic = type(error).__name__ == "PanicException"
         if isinstance(error, StiltsError) or not (isinstance(error, Exception) or panic):
             raise
-        raise StiltsError(f"encoder {name} cannot be loaded: {file}: {first_line(error)}; {REMEDY}") from error
+        raise StiltsError(f"encoder {name} cannot be loaded: {file}: {take_first_line(error)}; {REMEDY}") from error
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -232,7 +232,7 @@ def read_config(folder: Path, name: str) -> Mapping[str, Any]:
     return config
 
 
-def position_limit(config: Mapping[str, Any]) -> int | None:
+def find_position_limit(config: Mapping[str, Any]) -> int | None:
     """Return the maximum number of tokens of an input by the encoder's positions; None if they are unlimited."""
     family = config["model_type"]
     if family in ("deberta", "deberta-v2") and config.get("position_biased_input") is False:
@@ -242,10 +242,10 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     positions = next((config[name] for name in _POSITIONS if config.get(name) is not None), None)
     if positions is None or family in _COUNTED_FROM_ZERO:
         return positions
-    return positions - first_position(config) if family in _COUNTED_FROM_PADDING else None
+    return positions - find_first_position(config) if family in _COUNTED_FROM_PADDING else None
 
 
-def first_position(config: Mapping[str, Any]) -> int:
+def find_first_position(config: Mapping[str, Any]) -> int:
     """Return the position of an input's first token: in families like RoBERTa's, the first after that of padding."""
     if config["model_type"] not in _COUNTED_FROM_PADDING:
         return 0
@@ -287,7 +287,7 @@ def read_tensors(folder: Path, name: str, ending: str) -> "dict[str, torch.Tenso
     return found
 
 
-def fingerprinted(folder: Path) -> list[Path]:
+def list_fingerprinted(folder: Path) -> list[Path]:
     """Return the files of a folder that determine what its encoder computes, sorted."""
     return sorted({path for pattern in _FINGERPRINTED for path in folder.glob(pattern) if path.is_file()})
 
@@ -298,14 +298,14 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise _wrong(path, name, f"is not JSON ({first_line(error)})") from error
+        raise _wrong(path, name, f"is not JSON ({take_first_line(error)})") from error
     if not isinstance(content, dict):
         kinds = {list: "a list", str: "a text", type(None): "null", bool: "true or false"}
         raise _wrong(path, name, f"holds {kinds.get(type(content), 'a number')} instead of an object")
     return content
 
 
-def first_line(error: BaseException) -> str:
+def take_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, preceded by the error's type if the message needs it."""
     text = str(error).strip().split("\n")[0].rstrip(".")
     plain = isinstance(error, OSError | ValueError | RuntimeError) and text
@@ -402,7 +402,7 @@ def _validated(schema: type[BaseModel], content: Mapping[str, Any], path: Path, 
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise _wrong(path, name, reasons(error)) from error
+        raise _wrong(path, name, describe_reasons(error)) from error
 
 
 def _require_file(path: Path, name: str) -> None:

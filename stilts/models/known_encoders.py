@@ -83,7 +83,7 @@ _KNOWN = {
 }
 
 
-def known_encoder(name: str) -> KnownEncoder | None:
+def find_known_encoder(name: str) -> KnownEncoder | None:
     """Return the facts about an encoder by its name in a study, None if it is unknown."""
     return _KNOWN.get(_OFFLINE.get(name, name))
 
@@ -95,9 +95,9 @@ _HIDDEN = ("hidden_size", "n_embd", "d_model")
 _INTERMEDIATE = ("intermediate_size", "n_inner", "encoder_ffn_dim", "ffn_dim", "d_ff")
 
 
-def encoder_shape(name: str) -> Shape | None:
+def find_encoder_shape(name: str) -> Shape | None:
     """Return the shape of a known encoder or of a folder, from its config.json; None if it is unknown."""
-    if known := known_encoder(name):
+    if known := find_known_encoder(name):
         return known.shape
     try:
         return _shape_of(read_config(Path(name), name))

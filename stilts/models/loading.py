@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from stilts.models.backbones import architecture, name_tied_weights_once
+from stilts.models.backbones import find_architecture, name_tied_weights_once
 from stilts.models.encoder_files import (
     CONFIG,
     TOKENIZER,
@@ -80,7 +80,7 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
             dtype=torch.float32,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported below
-            **without_pooler(config),
+            **omit_pooler(config),
         )
     for key, held, described in sorted(loading["mismatched_keys"]):
         raise StiltsError(
@@ -90,7 +90,7 @@ def load_folder(folder: Path, name: str) -> PreTrainedModel:
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise StiltsError(f"encoder {name}: {len(missing)} of the model's weights are missing, first '{missing[0]}'")
-    if more := further_layers(loading["unexpected_keys"], model.state_dict()):
+    if more := find_further_layers(loading["unexpected_keys"], model.state_dict()):
         raise StiltsError(
             f"encoder {name}: {WEIGHTS} has weights of more layers than {CONFIG} says, the first is '{more[0]}'; the "
             "two belong to different models"
@@ -134,14 +134,14 @@ def load_folder_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def without_pooler(config: PretrainedConfig) -> Mapping[str, bool]:
+def omit_pooler(config: PretrainedConfig) -> Mapping[str, bool]:
     """Return the option that omits the pooler, if the model's class has it."""
     known = type(config) in MODEL_MAPPING
     optional = known and "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)]).parameters
     return {"add_pooling_layer": False} if optional else {}
 
 
-def further_layers(unexpected: Iterable[str], expected: Iterable[str]) -> list[str]:
+def find_further_layers(unexpected: Iterable[str], expected: Iterable[str]) -> list[str]:
     """Return the unexpected weights, sorted, that belong to additional layers, and not for example to a head.
 
     Their names differ from those of expected weights only in the number of the layer.
@@ -169,7 +169,7 @@ def _unnumbered(name: str) -> str:
 def _check_size(config: PretrainedConfig, weights: Mapping[str, Weight], name: str) -> None:
     """Refuse a config of a far larger model than the weights, before memory is allocated for it."""
     with opening(name, CONFIG), torch.device("meta"):
-        model = AutoModel.from_config(config, **without_pooler(config))
+        model = AutoModel.from_config(config, **omit_pooler(config))
         described = sum(weight.numel() for weight in model.parameters())
     held = sum(math.prod(weight.shape) for weight in weights.values())
     if described > _MOST * held:
@@ -183,7 +183,7 @@ def _check_states(model: PreTrainedModel, name: str) -> None:
     """Run the model on a few tokens to check that it reads text and that its states are finite."""
     with opening(name, f"{WEIGHTS} by {CONFIG}"), torch.inference_mode():
         ids = torch.tensor([[0, 1, 2, 3]])
-        options = {"decoder_input_ids": ids} if architecture(model) == "encoder-decoder" else {}
+        options = {"decoder_input_ids": ids} if find_architecture(model) == "encoder-decoder" else {}
         states = model(input_ids=ids, attention_mask=torch.ones_like(ids), **options).last_hidden_state
         if states.shape != (*ids.shape, model.config.hidden_size):
             raise ValueError(f"its states have the shape {tuple(states.shape)}")

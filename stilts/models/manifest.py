@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.study.errors import StiltsError
-from stilts.study.storage import ABSENT, readable, sha256, stands
+from stilts.study.storage import ABSENT, hash_file, readable, stands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +32,11 @@ def read_text_keys(folder: Path) -> "np.ndarray | None":
 
 def refuse_damaged(folder: Path) -> None:
     """Raise StiltsError if a folder is a damaged prepared encoder."""
-    if stands(folder / MANIFEST, "encoder file") and (damage := damage_of(folder)):
+    if stands(folder / MANIFEST, "encoder file") and (damage := find_damage(folder)):
         raise StiltsError(f"encoder {folder}: the prepared folder is damaged ({damage}); prepare it again")
 
 
-def damage_of(folder: Path) -> str | None:
+def find_damage(folder: Path) -> str | None:
     """Return a description of the damage to a prepared folder, or None."""
     manifest = read_manifest(folder)
     if manifest is None:
@@ -46,7 +46,7 @@ def damage_of(folder: Path) -> str | None:
         with readable(path, "encoder file"):
             if not path.is_file():
                 return f"{name} is missing"
-            if file_entry(path) != entry:
+            if make_file_entry(path) != entry:
                 return f"{name} does not match its recorded SHA-256"
     return None
 
@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> dict | None:
     return manifest if complete and isinstance(manifest["files"], dict) else None
 
 
-def file_entry(path: Path) -> dict[str, int | str]:
+def make_file_entry(path: Path) -> dict[str, int | str]:
     """Return the manifest entry of a file: its size and SHA-256."""
     status = path.stat()
     return {"size": status.st_size, "sha256": _file_sha256(path, status.st_size, status.st_mtime_ns)}
@@ -72,4 +72,4 @@ def file_entry(path: Path) -> dict[str, int | str]:
 @lru_cache(maxsize=256)
 def _file_sha256(path: Path, size: int, modified: int) -> str:
     """Return the SHA-256 of a file; size and modification time make the cache miss for a changed file."""
-    return sha256(path)
+    return hash_file(path)

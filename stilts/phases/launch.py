@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Run
 from stilts.workspace.process_groups import process_group
-from stilts.workspace.starting import build_command, ended_by_signal, make_environment
+from stilts.workspace.starting import build_command, describe_signal, make_environment
 
 if TYPE_CHECKING:
     from stilts.workspace.plan import Plan
@@ -136,6 +136,6 @@ def _reason(failed: list[_Member], members: list[_Member]) -> str:
     first = min(failed, key=lambda each: each.process.returncode)  # ended by a signal: negative
     place = f"process {first.rank + 1} of the {len(members)} that train together"
     what = f"Its output: {first.output}; the same command resumes from the last saved state"
-    if ended := ended_by_signal(first.process.returncode):
+    if ended := describe_signal(first.process.returncode):
         return f"{place} was ended by {ended}. {what}"
     return f"{place} failed: {first.lines[-1] if first.lines else 'it printed nothing'}. {what}"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stilts.phases.runner import complete
-from stilts.study.errors import StiltsError, UnknownName, reasons
+from stilts.study.errors import StiltsError, UnknownName, describe_reasons
 from stilts.study.records import Record
 from stilts.study.settings import Phase, Study
 from stilts.tasks.registry import get_target, resolve_conditions
@@ -42,7 +42,7 @@ def change_settings(study: Study, **changes: Mapping[str, Any]) -> Study:
     try:
         return Study(**content)
     except ValidationError as error:
-        raise StiltsError(f"parameter {reasons(error)}") from None
+        raise StiltsError(f"parameter {describe_reasons(error)}") from None
 
 
 def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

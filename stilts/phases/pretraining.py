@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from stilts.models.conversion import draw_new_weights
-from stilts.models.encoder_files import position_limit
+from stilts.models.encoder_files import find_position_limit
 from stilts.models.model import MultiTaskModel, autocast, build_model, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.models.scratch import draw
@@ -32,7 +32,7 @@ from stilts.tasks.formats.inputs import Input, Row
 from stilts.tasks.formats.language_model import LanguageModel
 from stilts.tasks.formats.masked_lm import MaskedLM
 from stilts.tasks.formats.span_corruption import SpanCorruption
-from stilts.tasks.formats.subwords import special_tokens, split_texts
+from stilts.tasks.formats.subwords import find_special_tokens, split_texts
 from stilts.training.loop import train
 from stilts.training.prediction import batch_by_tokens
 from stilts.training.processes import ALONE, Processes
@@ -122,14 +122,16 @@ def pretrain(
     StiltsError
         If the texts make no block, blocks are longer than the encoder's input, or as `stilts.training.loop.train`.
     """
-    objective = objective_of(encoder.pretrained, settings)
+    objective = make_objective(encoder.pretrained, settings)
     tokenizer = load_prepared_tokenizer(folder)
     model = build_model(folder, {TASK: (objective, ())}, seed)
     _check_length(settings, model)
     _draw_again(model, encoder, seed)
-    inputs = training_inputs(blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
-                             settings, seed)  # fmt: skip
-    held_out = _HeldOut(blocks(_rows(suite, "validation"), tokenizer, settings.length), objective, tokenizer, settings)
+    inputs = make_training_inputs(cut_blocks(_rows(suite, "train"), tokenizer, settings.length), objective, tokenizer,
+                                  settings, seed)  # fmt: skip
+    held_out = _HeldOut(
+        cut_blocks(_rows(suite, "validation"), tokenizer, settings.length), objective, tokenizer, settings
+    )
     outcome = train(
         model,
         {TASK: EncodedSplit(objective, inputs)},
@@ -145,7 +147,7 @@ def pretrain(
     return Pretrained(model, metrics, outcome)
 
 
-def objective_of(architecture: Architecture, settings: PretrainingSettings) -> LanguageModel:
+def make_objective(architecture: Architecture, settings: PretrainingSettings) -> LanguageModel:
     """Return the pretraining objective of an architecture."""
     if architecture == "decoder":
         return CausalLM()
@@ -157,7 +159,7 @@ def _rows(suite: Path, split: str) -> list[Row]:
 
 
 def _check_length(settings: PretrainingSettings, model: MultiTaskModel) -> None:
-    positions = position_limit(model.encoder.config.to_dict())
+    positions = find_position_limit(model.encoder.config.to_dict())
     if positions is not None and settings.length > positions:
         raise StiltsError(
             f"pretraining.length is {settings.length}, but the encoder has {positions} positions; lower it, or raise "
@@ -202,7 +204,7 @@ def _batch_size(settings: PretrainingSettings) -> int:
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
 
-def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: int) -> list[Block]:
+def cut_blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: int) -> list[Block]:
     """Return blocks of exactly `length` tokens, language by language; the remaining tokens of a language are left out.
 
     A block starts with the tokenizer's start tokens, and each text in it ends with the tokenizer's end tokens.
@@ -227,7 +229,7 @@ def blocks(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", length: in
 
 
 def _cut(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", length: int, language: str) -> list[Block]:
-    before, after = special_tokens(tokenizer)
+    before, after = find_special_tokens(tokenizer)
     whole = split_texts(tokenizer, texts, add_special_tokens=False)
     stream = np.concatenate([part for ids in whole for part in (ids, after)])
     room = length - len(before)
@@ -235,7 +237,7 @@ def _cut(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", length: int
     return [Block(np.array([*before, *piece], dtype=np.int32), language) for piece in pieces]
 
 
-def training_inputs(
+def make_training_inputs(
     texts: Sequence[Block],
     objective: LanguageModel,
     tokenizer: "PreTrainedTokenizerFast",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from stilts.models.model import default_device, resolve_precision
+from stilts.models.model import find_default_device, resolve_precision
 from stilts.study import provenance
 from stilts.study.provenance import RunClock, Work
 from stilts.study.records import Record
@@ -23,7 +23,7 @@ State = dict[str, torch.Tensor]  # a model's weights by name
 Metrics = dict[str, dict[str, float]]
 
 
-def precision_of(run: Run) -> str:
+def find_precision(run: Run) -> str:
     """Return the precision of a run; a run that trains nothing has the same one on all machines."""
     match run.settings:
         case ZeroShotRunSettings(evaluation=evaluation):
@@ -31,12 +31,12 @@ def precision_of(run: Run) -> str:
         case SimilarityRunSettings(measure=measure):
             return measure.precision
         case PretrainingRunSettings(pretraining=trained):
-            return resolve_precision(trained.precision, default_device())
+            return resolve_precision(trained.precision, find_default_device())
         case settings:
-            return resolve_precision(settings.training.precision, default_device())
+            return resolve_precision(settings.training.precision, find_default_device())
 
 
-def prediction_table(scored: Scored) -> "pd.DataFrame":
+def tabulate_predictions(scored: Scored) -> "pd.DataFrame":
     """Return a language's rows of a record's table of predictions."""
     import pandas as pd
 
@@ -93,7 +93,7 @@ def write_record(
         history=list(history),
         at_chance=list(at_chance),
         provenance=provenance.collect_provenance(
-            plan.checkout.root, plan.study.name, clock, work, precision_of(run)
+            plan.checkout.root, plan.study.name, clock, work, find_precision(run)
         ),
     )
     store = plan.checkout.store()

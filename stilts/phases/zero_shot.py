@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from stilts.models.model import build_model
 from stilts.models.prepared import load_prepared_tokenizer
-from stilts.phases.recording import State, clocked, concatenate, precision_of, prediction_table, write_record
-from stilts.sources.splits import SuiteSplits, covered_languages
+from stilts.phases.recording import State, clocked, concatenate, find_precision, tabulate_predictions, write_record
+from stilts.sources.splits import SuiteSplits, list_covered_languages
 from stilts.study.provenance import Work
 from stilts.study.records import Record
 from stilts.study.runs import Run
@@ -23,13 +23,13 @@ def evaluate_zero_shot(run: Run, plan: "Plan", parent: State | None) -> Record:
     task, evaluation = get_target(run.target), run.settings.evaluation
     suite = plan.checkout.suite_folder(run)
     form = task.format.with_options(chunk_rule=evaluation.chunk_rule, doc_stride=run.settings.doc_stride)
-    languages = covered_languages(task, suite, run.settings.languages)
+    languages = list_covered_languages(task, suite, run.settings.languages)
     splits = SuiteSplits(suite, task, languages, evaluation.examples or UNLIMITED)
     with clocked(plan) as clock:
         model = open_model(run, plan.checkout, splits, parent)
         scored = list(form.evaluate(splits, model))
     metrics = {each.language: each.metrics for each in scored}
-    table = concatenate([prediction_table(each) for each in scored])
+    table = concatenate([tabulate_predictions(each) for each in scored])
     return write_record(run, plan, metrics, clock, Work(model.examples, model.tokens), table=table)
 
 
@@ -52,6 +52,6 @@ def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State
         settings.max_length,
         retrieval_layer=settings.evaluation.retrieval_layer,
         batch_tokens=settings.evaluation.batch_tokens,
-        precision=precision_of(run),
+        precision=find_precision(run),
         progress=checkout.progress(run.id),
     )

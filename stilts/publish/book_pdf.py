@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from stilts.publish.citation import describe_checkout, read_citation
 from stilts.publish.one_page import Part, join_pages
 from stilts.study.storage import replace_file
-from stilts.workspace.starting import ended_by_signal, find_browser, find_runs_folder, make_environment
+from stilts.workspace.starting import describe_signal, find_browser, find_runs_folder, make_environment
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _print(browser: str, document: Path, pdf: Path, environment: dict[str, str])
         return f"does not start ({error.strerror})"
     if pdf.is_file():
         return None
-    if ended := ended_by_signal(done.returncode):
+    if ended := describe_signal(done.returncode):
         return f"was ended by {ended}"
     said = done.stderr.strip().split("\n")
     return f"wrote no file, but: {said[-1] or 'nothing'} (exit status {done.returncode})"

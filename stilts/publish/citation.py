@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stilts.study.errors import StiltsError, reasons
-from stilts.study.provenance import git_state
+from stilts.study.errors import StiltsError, describe_reasons
+from stilts.study.provenance import read_git_state
 from stilts.study.yaml_files import read_yaml
 
 FILE = "CITATION.cff"
@@ -48,7 +48,7 @@ def read_citation(root: Path) -> Citation:
     try:
         return Citation.model_validate(read_yaml(path, "citation file"))
     except ValidationError as error:
-        raise StiltsError(f"{path}: {reasons(error)}") from None
+        raise StiltsError(f"{path}: {describe_reasons(error)}") from None
 
 
 def format_bibtex(citation: Citation) -> str:
@@ -84,5 +84,5 @@ def describe_version(citation: Citation, commit: str | None, changed: bool | Non
 
 def describe_checkout(root: Path) -> str:
     """Return the footer's line of a checkout as it stands, see `describe_version`."""
-    git = git_state(root)
+    git = read_git_state(root)
     return describe_version(read_citation(root), git.commit, git.dirty)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from stilts.publish.citation import KEY, read_citation
 from stilts.publish.downloads import BOOK_FOLDER, DATA
 from stilts.sources.suite import LICENCES, Licence
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.storage import replace_file
 from stilts.study.yaml_files import read_yaml
 
@@ -157,7 +157,7 @@ def read_descriptions(path: Path = TABLE) -> Descriptions:
     try:
         return Descriptions.model_validate(read_yaml(path, "descriptions of columns"))
     except ValidationError as error:
-        raise StiltsError(f"{path}: {reasons(error)}") from None
+        raise StiltsError(f"{path}: {describe_reasons(error)}") from None
 
 
 # --- titles ----------------------------------------------------------------------------------------------------------

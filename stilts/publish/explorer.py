@@ -28,7 +28,7 @@ from stilts.analysis.wording import title_condition, title_task
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE
-from stilts.study.storage import digest, replace_file
+from stilts.study.storage import hash_json, replace_file
 from stilts.tasks.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def show_explorer(analyses: Sequence[Analysis], out: Path | str) -> "HTML":
     written = [write_explorer_data(analysis, Path(out) / FOLDER) for analysis in analyses]
     studies = [{"name": analysis.study, "title": analysis.settings.title} for analysis in analyses]
     return HTML(
-        f'<div class="explorer" data-folder="{FOLDER}" data-version="{digest(written)[:10]}" '
+        f'<div class="explorer" data-folder="{FOLDER}" data-version="{hash_json(written)[:10]}" '
         f'data-studies="{escape(json.dumps(studies))}"><p>The explorer needs JavaScript. Without it, the other '
         "pages of this part show the same numbers.</p></div>"
     )

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stilts.models.known_encoders import known_encoder
+from stilts.models.known_encoders import find_known_encoder
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
 from stilts.study.runs import Run, TrainingRunSettings
@@ -138,7 +138,7 @@ def make_card(checkout: "Checkout", record: Record) -> "ModelCard":
 def _card_data(record: Record, evaluated: list[Record]) -> "ModelCardData":
     from huggingface_hub import ModelCardData
 
-    known, licence = known_encoder(record.run.settings.encoder.name), _licence(record)
+    known, licence = find_known_encoder(record.run.settings.encoder.name), _licence(record)
     return ModelCardData(
         language=["multilingual"],
         license=licence or "other",
@@ -161,7 +161,7 @@ def _card_data(record: Record, evaluated: list[Record]) -> "ModelCardData":
 
 
 def _licence(record: Record) -> str | None:
-    known = known_encoder(record.run.settings.encoder.name)
+    known = find_known_encoder(record.run.settings.encoder.name)
     return known.licence if known else None
 
 

@@ -14,7 +14,7 @@ from stilts.analysis.chance import read_guessing
 from stilts.publish.downloads import name_run_notebooks
 from stilts.study.records import Record, Store
 from stilts.study.settings import SOURCE_LANGUAGE
-from stilts.workspace.notebooks.markup import code
+from stilts.workspace.notebooks.markup import mark_code
 from stilts.workspace.plan import Plan
 
 COLUMNS = 3  # panels beside each other
@@ -81,8 +81,8 @@ def describe_learned(records: Sequence[Record], store: Store) -> str:
     if scores.empty:
         return ""
     lost = [
-        f"{code(run.target)} after {code(run.condition)}, seed {run.seed}: {run.score:.1f} where guessing gives "
-        f"{run.chance:.1f}"
+        f"{mark_code(run.target)} after {mark_code(run.condition)}, seed {run.seed}: {run.score:.1f} where guessing "
+        f"gives {run.chance:.1f}"
         for run in scores[~scores["learned"]].itertuples()
     ]
     if not lost:

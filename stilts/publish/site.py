@@ -20,12 +20,12 @@ from stilts.publish.book_pdf import make_book_pdf
 from stilts.publish.citation import FILE as CITATION
 from stilts.publish.downloads import BOOK_FOLDER, RUNS_FOLDER, copy_downloads, list_downloads
 from stilts.publish.one_page import Part
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.leftovers import is_part
-from stilts.study.provenance import git_state
-from stilts.study.storage import digest, replace_file, sha256
+from stilts.study.provenance import read_git_state
+from stilts.study.storage import hash_file, hash_json, replace_file
 from stilts.study.yaml_files import read_yaml
-from stilts.workspace.starting import build_command, ended_by_signal, find_browser, find_runs_folder, make_environment
+from stilts.workspace.starting import build_command, describe_signal, find_browser, find_runs_folder, make_environment
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ def _read_toc(root: Path) -> dict:
         _Toc.model_validate(content)
     except ValidationError as error:
         raise StiltsError(
-            f"table of contents {path}: {reasons(error)}; it needs a root and parts with chapters, each with its file; "
-            f"restore it: git checkout -- {path.name}"
+            f"table of contents {path}: {describe_reasons(error)}; it needs a root and parts with chapters, each with "
+            f"its file; restore it: git checkout -- {path.name}"
         ) from None
     return content
 
@@ -206,7 +206,7 @@ def _kind(error: Exception) -> str:
 
 def _changed_files(html: Path, files: Mapping[str, str]) -> list[str]:
     """Return the files of a built site that are missing or were changed."""
-    return [name for name, known in files.items() if not (html / name).is_file() or sha256(html / name) != known]
+    return [name for name, known in files.items() if not (html / name).is_file() or hash_file(html / name) != known]
 
 
 def _source(root: Path, page: str) -> Path | None:
@@ -227,7 +227,7 @@ def _run_jupyter_book(root: Path) -> None:
     if done.returncode:
         # Sphinx reports warnings only for pages that it reads, so the next build must read all pages again.
         shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
-        if ended := ended_by_signal(done.returncode):
+        if ended := describe_signal(done.returncode):
             raise StiltsError(f"Jupyter Book was ended by {ended}; run the same command again")
         raise StiltsError(f"Jupyter Book failed:\n{_complaints(done.stdout + done.stderr)}")
 
@@ -241,9 +241,9 @@ def _complaints(output: str) -> str:
 def _settings_digest(root: Path) -> str:
     own = [*(Path(__file__).with_name(name) for name in EXTENSION), data_dictionary.TABLE]
     files = [root / name for name in ("_config.yml", "_toc.yml", CITATION)] + own
-    state = git_state(root)  # every page states it
+    state = read_git_state(root)  # every page states it
     versions = {name: version(name) for name in BUILDERS}
-    return digest([versions, _checksums(root, files), [state.commit, state.dirty], find_browser()])
+    return hash_json([versions, _checksums(root, files), [state.commit, state.dirty], find_browser()])
 
 
 def _pages_digest(root: Path) -> str:
@@ -252,12 +252,12 @@ def _pages_digest(root: Path) -> str:
     no_page = re.compile(r"\.failed\.ipynb$|\.ipynb_checkpoints")
     kept = [file for file in files if not (is_part(file) or no_page.search(str(file)))]
     kept += [*root.glob("*.md"), *list_downloads(root).values()]  # pages include the first, as the changelog
-    return digest(_checksums(root, {_source(root, page) for page in list_toc_pages(root)} | set(kept)))
+    return hash_json(_checksums(root, {_source(root, page) for page in list_toc_pages(root)} | set(kept)))
 
 
 def _checksums(root: Path, files: Iterable[Path]) -> dict[str, str]:
     """Return each file's checksum by its path relative to the root; files outside the root by their name."""
-    return {str(file.relative_to(root)) if file.is_relative_to(root) else file.name: sha256(file) for file in files}
+    return {str(file.relative_to(root)) if file.is_relative_to(root) else file.name: hash_file(file) for file in files}
 
 
 # --- check -----------------------------------------------------------------------------------------------------------

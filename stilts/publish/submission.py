@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from stilts.sources.splits import label_names
+from stilts.sources.splits import list_label_names
 from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -251,7 +251,7 @@ def _read_test_set(suite: Path, task: Task, language: str) -> _TestSet:
 
     data = load_split(suite, task.config_for(language), "test")
     form = task.format
-    labels = label_names(data.features, form) if form.trained else []
+    labels = list_label_names(data.features, form) if form.trained else []
     return _TestSet(task, form.asked_rows(data, language), labels, form.true_pairs(data, language))
 
 
@@ -278,7 +278,7 @@ def _gaps(test: _TestSet, given: int, official: int | None) -> Iterator[str]:
 
 def _manifest(plan: "Plan", submission: Submission, suite: Path) -> dict[str, Any]:
     from stilts.sources.suite import read_manifest
-    from stilts.study.provenance import package_versions
+    from stilts.study.provenance import list_package_versions
 
     store, notes = plan.checkout.store(), read_manifest(suite).get("notes", {})
     targets = {
@@ -300,7 +300,7 @@ def _manifest(plan: "Plan", submission: Submission, suite: Path) -> dict[str, An
             **average_scores({name: about["XTREME's score"] for name, about in targets.items()}),
         },
         "targets": targets,
-        "packages": package_versions(),
+        "packages": list_package_versions(),
     }  # fmt: skip
 
 

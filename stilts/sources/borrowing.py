@@ -12,7 +12,7 @@ from stilts.sources import xtreme
 from stilts.sources.pocket import source as pocket
 from stilts.sources.suite import Contents, Request, describe_size, read_sizes
 from stilts.sources.texts import read_texts
-from stilts.tasks.registry import text_columns
+from stilts.tasks.registry import list_text_columns
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class BorrowingSuite:
 
     def texts(self, folder: Path) -> Iterator[str]:
         """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
-        return read_texts(folder, tuple(dict.fromkeys(chain(text_columns("pocket"), text_columns("xtreme")))))
+        return read_texts(folder, tuple(dict.fromkeys(chain(list_text_columns("pocket"), list_text_columns("xtreme")))))
 
     def missing(self, task: str) -> str | None:
         """Return why a borrowed task is not available from the data folder; None of others."""

@@ -303,7 +303,7 @@ def check_lengths(lists: "Mapping[str, pa.Array]") -> None:
             raise Misfit(row, f"{counts[0]} of {first} and {counts[1]} of {other}", "as many of either")
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Return the `repr` of a value, truncated to one short line."""
     return "null" if value is None else _SHORT.repr(value)
 
@@ -315,14 +315,14 @@ BARE_ID = Text("id", pattern=r"^[^\s\p{Z}\x{85}]+$", should="a text without whit
 ANSWER = Text("answer", pattern="(?s).", should="a text that is not empty")
 
 
-def label(names: Sequence[str], unlabelled: bool = False) -> Label:
+def make_label(names: Sequence[str], unlabelled: bool = False) -> Label:
     """Return the kind of numbers of labels with these names; -1 is valid too if rows may have no label."""
     return Label("label", -1 if unlabelled else 0, len(names) - 1, names)
 
 
-def squad_answers(least: int, text: Text = ANSWER) -> Fields:
+def make_squad_answers(least: int, text: Text = ANSWER) -> Fields:
     """Return the kind of SQuAD's answers, at least `least` per row: texts, and offsets in characters."""
-    # An offset may be one character too low; `answers.aligned` checks it against the text.
+    # An offset may be one character too low; `answers.align_answers` checks it against the text.
     return Fields({"text": Items(text, least), "answer_start": Items(Number("offset", -1), least)})
 
 
@@ -397,6 +397,6 @@ def _first_failing(values: "pa.Array", work: "Callable[[pa.Array], object]") -> 
 def _value(values: "pa.Array", row: int) -> str:
     """Return a value for a message, even if it cannot be decoded."""
     try:
-        return shown(values[row].as_py())
+        return format_value(values[row].as_py())
     except (ValueError, OverflowError) as error:
         return f"that cannot be shown ({error})"

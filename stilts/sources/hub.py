@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDERS = {"data": "default"}  # the Hub stores a single, unnamed config in data/
 
 
-def available(root: Path) -> dict[str, list[str]]:
+def list_configs(root: Path) -> dict[str, list[str]]:
     """Return the configs of a folder in the Hub's layout, each with its splits.
 
     Raises
@@ -80,15 +80,15 @@ def read_features(root: Path, config: str, split: str) -> "Features":
 
 
 def _known_files(root: Path, config: str, split: str) -> list[Path]:
-    known = available(root)
+    known = list_configs(root)
     if config not in known:
         raise UnknownName(f"config of {root}", config, known)
     if split not in known[config]:
         raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    return split_files(Path(root), config, split)
+    return list_split_files(Path(root), config, split)
 
 
-def split_files(
+def list_split_files(
     root: Path, config: str, split: str, within: Callable[[Path], Iterable[Path]] = lambda folder: folder.glob("*")
 ) -> list[Path]:
     """Return the files of one split in order; none if it does not exist.

@@ -68,20 +68,20 @@ def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split
     form = task.format
     columns = form.test_columns if split == "test" else form.columns
     data = load_split(suite, task.config_for(language), split, columns=columns)
-    return first_rows(data, form, language, most)
+    return take_first_rows(data, form, language, most)
 
 
 def read_labels(suite: Path, task: Task, language: str, split: str) -> list[str]:
     """Return the label names of a split, without reading its rows."""
-    return label_names(read_features(suite, task.config_for(language), split), task.format)
+    return list_label_names(read_features(suite, task.config_for(language), split), task.format)
 
 
-def first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:
+def take_first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:
     """Return the first `most` rows of a dataset, and its label names."""
-    return Split(data.select(range(min(most, len(data)))).to_list(), label_names(data.features, form), language)
+    return Split(data.select(range(min(most, len(data)))).to_list(), list_label_names(data.features, form), language)
 
 
-def label_names(features: "Features", form: TrainedFormat) -> list[str]:
+def list_label_names(features: "Features", form: TrainedFormat) -> list[str]:
     """Return the label names of a split in the order of their numbers; none if the format has no labels.
 
     Raises
@@ -100,7 +100,7 @@ def label_names(features: "Features", form: TrainedFormat) -> list[str]:
     return feature.names
 
 
-def covered_languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
+def list_covered_languages(task: Task, suite: Path, wanted: tuple[str, ...] | list[str] | Literal["all"]) -> list[str]:
     """Return the wanted languages in which the suite has a test set of a task; "all" in alphabetical order.
 
     A task need not cover every language of its suite, so wanted languages without a test set are skipped.

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stilts.study.errors import StiltsError, UnknownName, reasons
+from stilts.study.errors import StiltsError, UnknownName, describe_reasons
 from stilts.study.locks import hold
-from stilts.study.storage import Unreadable, make_folder, readable, replace_file, set_aside, sha256
+from stilts.study.storage import Unreadable, hash_file, make_folder, readable, replace_file, set_aside
 from stilts.tasks.configs import Config
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Contents(NamedTuple):
         return write_suite(self.tables, folder, self.about, report, self.summary, self.card)
 
 
-def with_texts(columns: "Features", *names: str) -> "Features":
+def add_texts(columns: "Features", *names: str) -> "Features":
     """Return features with additional text columns."""
     from datasets import Features, Value
 
@@ -226,7 +226,7 @@ def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySiz
     try:
         return kind(**given)
     except ValidationError as error:
-        raise StiltsError(f"sizes.{reasons(error)} (given: {dict(given)})") from error
+        raise StiltsError(f"sizes.{describe_reasons(error)} (given: {dict(given)})") from error
 
 
 def write_suite(
@@ -307,7 +307,7 @@ def read_manifest(folder: Path, cure: str = "build the suite again") -> dict[str
             manifest = json.loads(path.read_text(encoding="utf-8"))
         _Manifest.model_validate(manifest)
     except ValidationError as error:
-        raise StiltsError(f"{path}: not the manifest of a suite ({reasons(error)}); {cure}") from None
+        raise StiltsError(f"{path}: not the manifest of a suite ({describe_reasons(error)}); {cure}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StiltsError(f"{path}: not the manifest of a suite ({error}); {cure}") from error
     return manifest
@@ -319,7 +319,7 @@ def describe_size(folder: Path) -> str:
     return f"suite {Path(folder).name}: {len(rows)} configs, {sum(sum(each.values()) for each in rows.values())} rows"
 
 
-def faults(folder: Path) -> list[str]:
+def find_faults(folder: Path) -> list[str]:
     """Return descriptions of why a folder is not a complete suite; empty if it is one.
 
     Raises
@@ -335,7 +335,7 @@ def faults(folder: Path) -> list[str]:
         return [str(error)]
     with readable(folder, "suite"):
         missing = [name for name in files if not (folder / name).is_file()]
-        changed = [name for name in files if name not in missing and sha256(folder / name) != files[name]]
+        changed = [name for name in files if name not in missing and hash_file(folder / name) != files[name]]
     standing = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.parquet")))
     return [
         *(f"{name} is missing" for name in missing),
@@ -349,7 +349,7 @@ def _reusable(folder: Path, fingerprint: str) -> bool:
         return False
     if not folder.is_dir() or not ((folder / MANIFEST).exists() or any(folder.glob("*/*.parquet"))):
         raise StiltsError(f"{folder}: holds something that is not a suite; name a new or empty folder")
-    found = faults(folder)
+    found = find_faults(folder)
     if found:
         if aside := set_aside(folder, "broken"):
             warnings.warn(f"{folder}: incomplete or damaged suite ({found[0]}); set aside as {aside} and built again",
@@ -389,7 +389,7 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Ca
 
 def _sign(folder: Path, about: Mapping[str, Any]) -> None:
     """Write the manifest as the last file: a suite without it is incomplete."""
-    files = {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {str(path.relative_to(folder)): hash_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     text = json.dumps({**about, "files": files}, ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

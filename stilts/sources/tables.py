@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from stilts.sources.columns import Kind, Label, Misfit, Schema, check_lengths, shown
+from stilts.sources.columns import Kind, Label, Misfit, Schema, check_lengths, format_value
 from stilts.sources.files import MOST_BYTES, check_regular
 from stilts.sources.hub import check_columns
 from stilts.study.errors import StiltsError
@@ -181,7 +181,7 @@ def _check_key(split: Split, key: str) -> None:
     for row, value in enumerate(values.to_pylist()):
         if value in first:
             other = f"another than that of {split.position(first[value])}"
-            raise split.position(row).refuse(f"id {shown(value)}", other, key)
+            raise split.position(row).refuse(f"id {format_value(value)}", other, key)
         first[value] = row
 
 
@@ -259,7 +259,7 @@ def _object(line: bytes, place: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise StiltsError(f"{place}: cannot be read as lines of JSON ({_line(error)}); fetch it again") from error
     if not isinstance(row, dict):
-        raise StiltsError(f"{place}: {shown(row)}; it should be a JSON object")
+        raise StiltsError(f"{place}: {format_value(row)}; it should be a JSON object")
     return row
 
 
@@ -276,7 +276,7 @@ def _text_of(row: Mapping[str, Any], name: str, path: Path, line: int) -> str:
     if value is None:
         raise StiltsError(f"{path}, line {line}: '{name}' is missing or null; fetch the file again")
     if not isinstance(value, str) or not _is_encodable(value):
-        raise Position(path, line, "line").refuse(f"value {shown(value)}", "a text", name)
+        raise Position(path, line, "line").refuse(f"value {format_value(value)}", "a text", name)
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stilts.study.errors import StiltsError
 from stilts.study.leftovers import remove
-from stilts.study.storage import ABSENT, make_folder, readable, set_aside, sha256, stands
+from stilts.study.storage import ABSENT, hash_file, make_folder, readable, set_aside, stands
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Checkpoints:
             with make_folder(folder, alone=True) as part:
                 weights = part / "model.safetensors"
                 save_file(tensors, weights, {NOTES: json.dumps(notes)} if notes is not None else None)
-                (part / "checkpoint.json").write_text(json.dumps({"sha256": sha256(weights)}))
+                (part / "checkpoint.json").write_text(json.dumps({"sha256": hash_file(weights)}))
         except (OSError, SafetensorError) as error:
             raise StiltsError(f"cannot write checkpoint {folder}: {error}; free disk space and run again") from error
 
@@ -104,6 +104,6 @@ def _matches(folder: Path) -> bool:
     try:
         with readable(folder, "checkpoint"):
             expected = json.loads((folder / "checkpoint.json").read_text())["sha256"]
-            return sha256(folder / "model.safetensors") == expected
+            return hash_file(folder / "model.safetensors") == expected
     except (*ABSENT, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -29,32 +29,32 @@ class UnknownName(StiltsError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known, name = sorted(known), str(name)
-        close = nearest(name, known)
+        close = find_nearest(name, known)
         hint = f" Did you mean '{close}'?" if close else ""
-        super().__init__(f"unknown {kind} {shortened(name)}.{hint} Known: {', '.join(known)}")
+        super().__init__(f"unknown {kind} {shorten_value(name)}.{hint} Known: {', '.join(known)}")
         self.kind, self.name, self.known = kind, name, known
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def find_nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like a given one; None if none is like it."""
     close = get_close_matches(cut(name), known, n=1, cutoff=0.5)
     return close[0] if close else None
 
 
-def reasons(error: "ValidationError") -> str:
+def describe_reasons(error: "ValidationError") -> str:
     """Return the validation errors and their locations in one line."""
     found = []
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"])
         reason = item["msg"].removeprefix("Value error, ")
         # A model validator has no location: its input is the whole file, and its message names the fields.
-        given = "" if item["type"] == "missing" else f" (got {shortened(item['input'])})"
+        given = "" if item["type"] == "missing" else f" (got {shorten_value(item['input'])})"
         found.append(f"{place}: {reason}{given}" if place else reason)
     more = len(found) - MOST_REASONS
     return "; ".join(found[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
-def shortened(value: Any) -> str:
+def shorten_value(value: Any) -> str:
     """Return the `repr` of a value, truncated if it is long."""
     return cut(_written(value))
 

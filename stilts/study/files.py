@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from stilts.study.errors import StiltsError, UnknownName, reasons, shortened
+from stilts.study.errors import StiltsError, UnknownName, describe_reasons, shorten_value
 from stilts.study.settings import Condition, Study
 from stilts.study.yaml_files import read_yaml
 
@@ -40,7 +40,7 @@ def read_study(path: Path, known: Mapping[str, Path] = {}) -> Study:  # noqa: B0
         raise UnknownName(f"{error.kind} of {path}", error.name, error.known) from None
     except ValidationError as error:
         _reject_unknown_keys(path, error)
-        raise StiltsError(f"{path}: {reasons(error)}") from None
+        raise StiltsError(f"{path}: {describe_reasons(error)}") from None
 
 
 def _read_extended(
@@ -76,7 +76,8 @@ def _extended(path: Path, given: Any) -> list[str]:
     names = [] if given is None else [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise StiltsError(
-            f"{path}: extends: must be a study or a list of studies, as in `extends: pocket` (got {shortened(given)})"
+            f"{path}: extends: must be a study or a list of studies, as in `extends: pocket` "
+            f"(got {shorten_value(given)})"
         )
     return names
 

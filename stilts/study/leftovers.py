@@ -21,7 +21,7 @@ DAY = 24 * 3600.0  # seconds
 _MARK = re.compile(r"\.part-(?:(?P<machine>[0-9a-f]{8})-)?(?P<process>[0-9]+)$")  # earlier versions wrote no machine
 
 
-def part_of(path: Path) -> Path:
+def name_part(path: Path) -> Path:
     """Return the temporary sibling to which a file is written before it is renamed."""
     return path.with_name(f"{path.name}.part-{_machine()}-{os.getpid()}")
 
@@ -42,7 +42,7 @@ def scratch_folder() -> Iterator[Path]:
     """
     try:
         remove_leftovers(Path(tempfile.gettempdir()).glob("stilts-*.part-*"))
-        folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=part_of(Path("x")).suffix))
+        folder = Path(tempfile.mkdtemp(prefix="stilts-", suffix=name_part(Path("x")).suffix))
     except OSError as error:
         raise StiltsError(
             f"cannot create a folder for temporary files: {error.strerror or error}; free disk space, or set TMPDIR to "

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.runs import (
     ComplexityRunSettings,
     Job,
@@ -29,7 +29,7 @@ from stilts.study.settings import (
     Phase,
     Study,
     TrainingSettings,
-    task_name,
+    strip_language,
 )
 
 
@@ -101,7 +101,7 @@ def _measures(
 
 def _own_names(task: str) -> tuple[str, str]:
     """Return the keys of `per_task` that apply to a task: its name without and with its language."""
-    return task_name(task), task
+    return strip_language(task), task
 
 
 def _base(study: Study, encoder: EncoderSettings, fingerprint: str) -> dict[str, Any]:
@@ -180,11 +180,11 @@ class _Line:
         try:
             return TrainingSettings(**{**training.model_dump(), "lora": training.lora or self.study.lora})
         except ValidationError as error:
-            raise StiltsError(f"condition {self.condition.name}: {reasons(error)}") from None
+            raise StiltsError(f"condition {self.condition.name}: {describe_reasons(error)}") from None
 
     def direct(self, target: str, task: str, parent: Run | None) -> list[Run]:
         """Return the evaluation of a target by the head of an intermediate task, none where no stage trained it."""
-        if task not in map(task_name, self.condition.all_tasks):
+        if task not in map(strip_language, self.condition.all_tasks):
             return []
         return [self.zero_shot(target, parent, self.study.training("intermediate", task), has_head=True)]
 

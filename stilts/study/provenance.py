@@ -78,7 +78,7 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
 
     The peak memory is that of this process, which is the main one in a distributed training.
     """
-    git = git_state(root)
+    git = read_git_state(root)
     return Provenance(
         study=study,
         started=clock.started,
@@ -88,19 +88,19 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
         examples_per_second=round(work.examples / clock.seconds, 2),
         tokens_per_second=round(work.tokens / clock.seconds, 1),
         trained_weights=work.trained_weights,
-        peak_memory_mb=round(peak_memory_mb(), 1),
-        device=device_name() if work.processes == 1 else f"{work.processes} x {device_name()}",
-        device_kind=device_kind(),
+        peak_memory_mb=round(measure_peak_memory(), 1),
+        device=find_device_name() if work.processes == 1 else f"{work.processes} x {find_device_name()}",
+        device_kind=find_device_kind(),
         precision=precision,
         packed=work.packed,
-        packages=package_versions(),
+        packages=list_package_versions(),
         git_commit=git.commit,
         git_dirty=git.dirty,
         git_unknown=git.unknown,
     )
 
 
-def package_versions() -> dict[str, str]:
+def list_package_versions() -> dict[str, str]:
     """Return the versions of the installed libraries that affect a run's numbers."""
     found = {}
     for package in PACKAGES:
@@ -111,7 +111,7 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def precision_mix(records: Iterable[Record]) -> str:
+def describe_precision_mix(records: Iterable[Record]) -> str:
     """Return a warning if the runs were computed in more than one precision, else "".
 
     Training in precision "auto" is bf16 on one machine and fp32 on another, under the same run id.
@@ -126,7 +126,7 @@ def precision_mix(records: Iterable[Record]) -> str:
     )
 
 
-def device_kind() -> Literal["cpu", "gpu"]:
+def find_device_kind() -> Literal["cpu", "gpu"]:
     """Return the kind of device that models run on."""
     import torch
 
@@ -134,13 +134,13 @@ def device_kind() -> Literal["cpu", "gpu"]:
 
 
 def ran_on_gpu(provenance: Provenance) -> bool:
-    """Return whether a run was computed on a GPU. In older records the device's name tells, see `device_name`."""
+    """Return whether a run was computed on a GPU. In older records the device's name tells, see `find_device_name`."""
     if provenance.device_kind is None:
         return not provenance.device.endswith("thread(s)")
     return provenance.device_kind == "gpu"
 
 
-def device_name() -> str:
+def find_device_name() -> str:
     """Return the name of the GPU, or the name of the processor and its number of threads."""
     import torch
 
@@ -149,7 +149,7 @@ def device_name() -> str:
     return f"{_processor()}, {torch.get_num_threads()} thread(s)"
 
 
-def peak_memory_mb() -> float:
+def measure_peak_memory() -> float:
     """Return the peak memory in MB: of the GPU's allocator if there is a GPU, else of this process."""
     import torch
 
@@ -167,7 +167,7 @@ class GitState:
     unknown: str | None = None
 
 
-def git_state(root: Path) -> GitState:
+def read_git_state(root: Path) -> GitState:
     """Return the git state of a checkout, whoever owns it.
 
     The commit is None if the checkout is not the root of a repository, even if it lies inside another one.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Run
 from stilts.study.settings import Phase
-from stilts.study.storage import ABSENT, digest, names_in, readable, replace_file, set_aside, sha256, stands
+from stilts.study.storage import ABSENT, hash_file, hash_json, list_names, readable, replace_file, set_aside, stands
 
 if TYPE_CHECKING:  # importing pandas takes a third of a second, and `stilts plan` does not need it
     import pandas as pd
@@ -114,7 +114,7 @@ class Store:
 
     def names(self) -> set[str]:
         """Return the run ids in the names of record files, without reading the files."""
-        return {name for folder in (self.root, *self.recorded) for name in names_in(folder, ".json", _FOLDER)}
+        return {name for folder in (self.root, *self.recorded) for name in list_names(folder, ".json", _FOLDER)}
 
     def find(self, run_id: str) -> Record | None:
         """Return the record of a run, or None if it is missing. A corrupt record in `root` is set aside.
@@ -186,9 +186,9 @@ class Store:
             if predictions is not None:
                 path = self.root / f"{record.id}.parquet"
                 replace_file(path, lambda part: predictions.to_parquet(part, compression="zstd", index=False))
-                record = record.model_copy(update={"predictions_sha256": sha256(path)})
+                record = record.model_copy(update={"predictions_sha256": hash_file(path)})
             content = record.model_dump(mode="json")
-            envelope = {"sha256": digest(content), "record": content}
+            envelope = {"sha256": hash_json(content), "record": content}
             text = json.dumps(envelope, indent=1, ensure_ascii=False) + "\n"
             replace_file(self.root / f"{record.id}.json", lambda part: part.write_text(text, encoding="utf-8"))
         except OSError as error:
@@ -279,7 +279,7 @@ def _checked(path: Path) -> dict[str, Any]:
         with readable(path, _RECORD):
             envelope = json.loads(path.read_text(encoding="utf-8"))
         content, expected = envelope["record"], envelope["sha256"]
-        matches = digest(content) == expected
+        matches = hash_json(content) == expected
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -304,7 +304,7 @@ def _digest_of_file(path: Path) -> str | None:
     """Return the checksum of a file, or None if it is missing."""
     try:
         with readable(path, "predictions"):
-            return sha256(path)
+            return hash_file(path)
     except ABSENT:
         return None
 

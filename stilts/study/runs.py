@@ -28,9 +28,9 @@ from stilts.study.settings import (
     SimilaritySettings,
     Tokens,
     TrainingSettings,
-    later,
+    make_later_field,
 )
-from stilts.study.storage import digest
+from stilts.study.storage import hash_json
 
 # Increase a phase's number only when a change of its code changes its results: its existing records become invalid.
 PHASE_VERSIONS: Mapping[Phase, int] = {
@@ -70,11 +70,11 @@ class TrainingRunSettings(RunSettings):
 class ResolvedEvaluation(Settings):
     """How test sets are read and processed; None for settings that do not affect a run."""
 
-    examples: Count | None = later(None, "test examples per language, at most; None where all are read")
+    examples: Count | None = make_later_field(None, "test examples per language, at most; None where all are read")
     batch_tokens: Tokens = Field(description="tokens of one padded batch, at most")
-    retrieval_layer: int | None = later(None, "hidden layer that is pooled for retrieval")
-    chunk_rule: ChunkRule = later("seqeval-0.0.12", "how tags are read as chunks")
-    precision: Precision = later(EVALUATION_PRECISION, "of the evaluation")
+    retrieval_layer: int | None = make_later_field(None, "hidden layer that is pooled for retrieval")
+    chunk_rule: ChunkRule = make_later_field("seqeval-0.0.12", "how tags are read as chunks")
+    precision: Precision = make_later_field(EVALUATION_PRECISION, "of the evaluation")
 
 
 class ZeroShotRunSettings(RunSettings):
@@ -84,7 +84,7 @@ class ZeroShotRunSettings(RunSettings):
     evaluation: ResolvedEvaluation
     languages: Languages
     max_length: Length = Field(description="tokens of one encoder input, at most")
-    doc_stride: int | None = later(None, "subwords from the start of one window to that of the next")
+    doc_stride: int | None = make_later_field(None, "subwords from the start of one window to that of the next")
 
 
 class SimilarityRunSettings(RunSettings):
@@ -150,7 +150,7 @@ class Run(Named):
     def id(self) -> str:
         """A readable slug and ten hexadecimal digits of a hash of everything that determines the result."""
         decisive = {**self.model_dump(mode="json"), "version": PHASE_VERSIONS[self.phase]}
-        return f"{self.slug}-{digest(decisive)[:10]}"
+        return f"{self.slug}-{hash_json(decisive)[:10]}"
 
     @property
     def slug(self) -> str:

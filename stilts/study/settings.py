@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from stilts.study.errors import StiltsError, UnknownName, reasons
+from stilts.study.errors import StiltsError, UnknownName, describe_reasons
 
 Phase = Literal["pretraining", "intermediate", "target", "zero-shot", "measure"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -82,7 +82,7 @@ class Settings(BaseModel):
         return value
 
 
-def later(default: Any, description: str) -> Any:
+def make_later_field(default: Any, description: str) -> Any:
     """Return a field that is left out of dumps while it has its default, so that older run ids stay valid."""
     return Field(default, exclude_if=lambda value: value == default, description=description)
 
@@ -133,11 +133,13 @@ class EncoderSettings(Settings):
         None, description="commit of the Hub repository; None for the other two"
     )
     trim_vocabulary: bool = Field(True, description="keep the embedding rows of the study's texts alone; exact")
-    scratch: ScratchSettings | None = later(None, "random weights, over the tokenizer of `name`, pretrained first")
-    convert_to: Architecture | None = later(
+    scratch: ScratchSettings | None = make_later_field(
+        None, "random weights, over the tokenizer of `name`, pretrained first"
+    )
+    convert_to: Architecture | None = make_later_field(
         None, "the weights of `name` in this architecture, pretrained further on texts first"
     )
-    heads: Heads = later(
+    heads: Heads = make_later_field(
         "mean",
         "what tasks are learned with. mean: LayerNorm and a linear layer, over each token or their mean; pooler: those "
         "of jiant, for a whole input over the encoder's pooler, which trains and is carried over with the encoder",
@@ -168,13 +170,13 @@ class DataSettings(Settings):
         None,
         description="what the suite reads, copies of Hub repositories; the environment's STILTS_DATA goes before it",
     )
-    source_languages: Names = later(
+    source_languages: Names = make_later_field(
         (), "languages besides English in which the suite has data of its intermediate tasks"
     )
-    families: Names = later(
+    families: Names = make_later_field(
         (), "what the suite holds besides: grain (a task whose number of classes is a setting), text (unlabelled)"
     )
-    borrowed: Names = later(
+    borrowed: Names = make_later_field(
         (), "English intermediate tasks of suite xtreme that suite pocket holds besides its own, read from `folder`"
     )
 
@@ -224,25 +226,25 @@ class TrainingSettings(Settings):
         2, description="dev evaluations, evenly spaced, the last at the end"
     )
     # These fields were added later. They are not dumped while unset, so that older runs keep their ids.
-    batch_tokens: Tokens | None = later(
+    batch_tokens: Tokens | None = make_later_field(
         None,
         "padded tokens of one pass, at most: a larger batch goes through in several, their gradients added up and "
         "clipped once (jiant, the paper's code, clipped after each). None: the whole batch. Fewer need less memory",
     )
-    gradient_checkpointing: bool = later(
+    gradient_checkpointing: bool = make_later_field(
         False, "compute the layers again for the gradients instead of keeping them: a third slower, far less memory"
     )
-    evaluate_every: Count | None = later(
+    evaluate_every: Count | None = make_later_field(
         None, "updates between dev evaluations, one more at the end (the paper: 1000); None: as `evaluations` says"
     )
-    patience: Count | None = later(
+    patience: Count | None = make_later_field(
         None, "dev evaluations in a row without gain that end the training (the paper: 30); None: no early end"
     )
-    restarts: Annotated[int, Field(ge=0, le=100)] = later(
+    restarts: Annotated[int, Field(ge=0, le=100)] = make_later_field(
         0, "trainings again with another seed, at most, while the dev score of the only task is at chance"
     )
-    lora: LoraSettings | None = later(None, "adapters that are trained in place of the encoder's weights")
-    doc_stride: Annotated[int, Field(gt=0)] | None = later(
+    lora: LoraSettings | None = make_later_field(None, "adapters that are trained in place of the encoder's weights")
+    doc_stride: Annotated[int, Field(gt=0)] | None = make_later_field(
         None,
         "subwords from the start of one window of a long context to that of the next (jiant, XTREME: 128); an answer "
         "then starts in the window with most context around it. None: windows share 128 subwords, any may answer",
@@ -259,18 +261,20 @@ class EvaluationSettings(Settings):
     """How phase 3 predicts."""
 
     examples: Count = Field(100, description="test examples per language, at most")
-    per_target: dict[str, Count] = later({}, "target -> test examples per language, at most, in place of `examples`")
+    per_target: dict[str, Count] = make_later_field(
+        {}, "target -> test examples per language, at most, in place of `examples`"
+    )
     batch_tokens: Tokens = Field(4096, description="tokens of one padded batch, at most")
     retrieval_layer: Annotated[int, Field(ge=-1000, le=1000)] = Field(
         -1, description="hidden layer that is pooled for retrieval: 1 is the first, -1 the last"
     )
     languages: Languages = Field("all", description="of the data's languages, those to evaluate")
-    chunk_rule: ChunkRule = later(
+    chunk_rule: ChunkRule = make_later_field(
         "seqeval-0.0.12",
         "how tags are read as chunks: seqeval-0.0.12 gives XTREME's released scores, seqeval-1.2.2 what a plain "
         "installation computes today; they differ on parts of speech",
     )
-    precision: Precision = later(
+    precision: Precision = make_later_field(
         EVALUATION_PRECISION,
         "the same on every machine, with bf16 in hardware or without, so that one run means one score but for rounding",
     )
@@ -290,7 +294,9 @@ class SimilaritySettings(Settings):
     head_learning_rate: Rate = Field(5e-3, description="peak, of these updates")
     samples: Few = Field(1, description="labels drawn for an example from its predictions")
     temperature: Rate = Field(0.05, description="of the objective without labels")
-    precision: Precision = later(EVALUATION_PRECISION, "the same on every machine, as that of the evaluation")
+    precision: Precision = make_later_field(
+        EVALUATION_PRECISION, "the same on every machine, as that of the evaluation"
+    )
 
 
 class ComplexitySettings(Settings):
@@ -321,7 +327,7 @@ def _check_changes(changes: Mapping[str, Any], place: str) -> None:
     try:
         TrainingSettings(**changes)
     except ValidationError as error:
-        raise ValueError(f"{place}: {reasons(error)}") from None
+        raise ValueError(f"{place}: {describe_reasons(error)}") from None
 
 
 class MeasureSettings(Settings):
@@ -346,7 +352,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     return name, language
 
 
-def task_name(reference: str) -> str:
+def strip_language(reference: str) -> str:
     """Return the name of a task reference without its language. The task's head has this name too."""
     return split_reference(reference)[0]
 
@@ -362,16 +368,16 @@ class Condition(Settings):
     example_cap: Count = Field(
         2**17, description="examples of one task that count when tasks are sampled by size"
     )
-    before: tuple[Names, ...] = later(
+    before: tuple[Names, ...] = make_later_field(
         (), "tasks of the stages that come first, one after the other; each goes on from what the last one left"
     )
-    adapters: Adapters = later(
+    adapters: Adapters = make_later_field(
         "none",
         "none: all weights are trained in both phases; then-full: adapters in phase 1, merged, then all weights; "
         "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
     )
-    encoder: str | None = later(None, "one of the study's `encoders`; None for `encoder`")
-    target_training: dict[str, Any] = later(
+    encoder: str | None = make_later_field(None, "one of the study's `encoders`; None for `encoder`")
+    target_training: dict[str, Any] = make_later_field(
         {}, "setting -> value that replaces the study's, and that of `per_task`, when a target is trained after this"
     )
 
@@ -541,7 +547,9 @@ class Study(Settings):
         try:
             return TrainingSettings(**(settings | changes))
         except ValidationError as error:
-            raise StiltsError(f"{phase} training of {names[0] if names else phase}: {reasons(error)}") from None
+            raise StiltsError(
+                f"{phase} training of {names[0] if names else phase}: {describe_reasons(error)}"
+            ) from None
 
     def encoder_of(self, condition: Condition) -> EncoderSettings:
         """Return the encoder that a condition starts from."""

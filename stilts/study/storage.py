@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.study.errors import StiltsError
-from stilts.study.leftovers import part_of, remove, remove_leftovers
+from stilts.study.leftovers import name_part, remove, remove_leftovers
 
 # Errors which mean that a path does not exist; all others mean that it cannot be read at present.
 ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -65,7 +65,7 @@ def stands(path: Path, what: str) -> bool:
         return path.exists()
 
 
-def names_in(folder: Path, suffix: str, what: str) -> set[str]:
+def list_names(folder: Path, suffix: str, what: str) -> set[str]:
     """Return the stems of the files in a folder that have a suffix; none if the folder does not exist.
 
     Raises
@@ -99,7 +99,7 @@ def share(folder: Path) -> None:
 
 def _folder_mode(beside: Path) -> int:
     """Return the permissions of a new folder. The umask itself can only be read by changing it."""
-    probe = part_of(beside.with_name(f".{beside.name}.probe"))
+    probe = name_part(beside.with_name(f".{beside.name}.probe"))
     probe.mkdir()
     try:
         return stat.S_IMODE(probe.stat().st_mode) & 0o777
@@ -134,13 +134,13 @@ def set_aside(path: Path, mark: str = "corrupt") -> Path | None:
     return aside
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(content: Any) -> str:
+def hash_json(content: Any) -> str:
     """Return the hexadecimal SHA-256 of a JSON value; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -168,7 +168,7 @@ def make_folder(folder: Path, alone: bool = False) -> Iterator[Path]:
     OSError
         If it cannot be written, or the path is already taken.
     """
-    part = part_of(folder.with_name(f".{folder.name}"))  # hidden, since data folders count all other files
+    part = name_part(folder.with_name(f".{folder.name}"))  # hidden, since data folders count all other files
     left = folder.parent.glob(f".{glob.escape(folder.name)}.part-*")
     try:
         if alone:
@@ -213,7 +213,7 @@ def new_folder(folder: Path, what: str, *errors: type[Exception]) -> Iterator[Pa
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically, through a temporary sibling."""
-    part = part_of(path)
+    part = name_part(path)
     try:
         write(part)
         _flush(part)

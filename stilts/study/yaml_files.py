@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stilts.study.errors import StiltsError, shortened
+from stilts.study.errors import StiltsError, shorten_value
 
 MOST_BYTES = 16 * 2**20
 MOST_DEPTH = 40  # nested mappings and lists; thousands crash the C parser
@@ -96,7 +96,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             return super().construct_object(node, deep)
         except _CONVERSIONS as error:
             kind = node.tag.rsplit(":", 1)[-1]
-            raise _fault(f"{shortened(node.value)} is not a valid {kind} ({error})", node.start_mark) from None
+            raise _fault(f"{shorten_value(node.value)} is not a valid {kind} ({error})", node.start_mark) from None
 
     def _unfolded(self, node: yaml.Node, known: dict[int, tuple[int, int]], opened: set[int]) -> tuple[int, int]:
         """Return number of values and depth of a node, aliases expanded; `opened` are the ids of its parents."""
@@ -126,5 +126,5 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             value = key.value if key.tag == _MERGE else self.construct_object(key)
             line = key.start_mark.line + 1
             if value in lines:
-                raise _fault(f"key {shortened(value)} occurs twice, first in line {lines[value]}", key.start_mark)
+                raise _fault(f"key {shorten_value(value)} occurs twice, first in line {lines[value]}", key.start_mark)
             lines[value] = line

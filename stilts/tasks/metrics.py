@@ -26,17 +26,17 @@ __all__ = [
     "Counts",
     "QAScores",
     "accuracy",
-    "chunk_counts",
-    "chunk_scores",
-    "classification_counts",
-    "exact_match_counts",
-    "mining_counts",
+    "count_answers",
+    "count_chunks",
+    "count_classification",
+    "count_exact_matches",
+    "count_mined_pairs",
     "mining_f1",
     "normalize_mlqa",
     "normalize_squad",
-    "qa_counts",
-    "qa_scores",
     "score",
+    "score_answers",
+    "score_chunks",
     "token_accuracy",
 ]
 
@@ -112,7 +112,7 @@ def _one_each(matches: Iterable[float]) -> Counts:
 # --- classification and retrieval ------------------------------------------------------------------------------------
 
 
-def classification_counts(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> Counts:
+def count_classification(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> Counts:
     """Return the counts of a classification: one row per example, matches is 1 if the labels are equal, else 0.
 
     For retrieval (Tatoeba), the labels are the row numbers of the correct and of the nearest sentence.
@@ -132,7 +132,7 @@ def classification_counts(gold: Sequence[Hashable], predicted: Sequence[Hashable
 
 
 def accuracy(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
-    """Return the percentage of equal labels (XNLI, PAWS-X, Tatoeba); see `classification_counts`."""
+    """Return the percentage of equal labels (XNLI, PAWS-X, Tatoeba); see `count_classification`."""
     _check_aligned(gold, predicted, "labels")
     return 100 * sum(right == given for right, given in zip(gold, predicted, strict=True)) / len(gold)
 
@@ -211,7 +211,7 @@ def _check_tags(gold_tags: Tags, predicted_tags: Tags) -> None:
             raise ValueError(f"sentence {number} holds an empty tag: every token needs one, 'O' if it is outside")
 
 
-def chunk_counts(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> Counts:
+def count_chunks(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> Counts:
     """Return the counts of a tagging: one row per sentence with its correct, predicted and gold chunks.
 
     Parameters
@@ -239,9 +239,9 @@ def _per_sentence(chunks: set[_Chunk], sentences: int) -> np.ndarray:
     return np.bincount(numbers, minlength=sentences)
 
 
-def chunk_scores(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> ChunkScores:
-    """Return micro precision, recall and F1 over all chunks in percent (PAN-X, UDPOS); see `chunk_counts`."""
-    counts = chunk_counts(gold_tags, predicted_tags, rule)
+def score_chunks(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> ChunkScores:
+    """Return micro precision, recall and F1 over all chunks in percent (PAN-X, UDPOS); see `count_chunks`."""
+    counts = count_chunks(gold_tags, predicted_tags, rule)
     return _precision_recall_f1(counts.matches.sum(), counts.predicted.sum(), counts.gold.sum())
 
 
@@ -366,7 +366,7 @@ def _normalizer(language: str | None) -> Callable[[str], str]:
     return lambda text: normalize_mlqa(text, language)
 
 
-def qa_counts(
+def count_answers(
     gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
 ) -> Counts:
     """Return the counts of answers: one row per question, matches is its best word F1 with any gold answer.
@@ -388,19 +388,19 @@ def qa_counts(
     return _best_over_golds(gold_answers, predictions, language, _answer_f1)
 
 
-def exact_match_counts(
+def count_exact_matches(
     gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
 ) -> Counts:
-    """Return one row per question: matches is 1 if the normalised answer equals a gold answer; see `qa_counts`."""
+    """Return one row per question: matches is 1 if the normalised answer equals a gold answer; see `count_answers`."""
     return _best_over_golds(gold_answers, predictions, language, _exact_match)
 
 
-def qa_scores(
+def score_answers(
     gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
 ) -> QAScores:
-    """Return exact match and F1 in percent (XQuAD, TyDiQA; MLQA with its language); see `qa_counts`."""
-    exact = exact_match_counts(gold_answers, predictions, language)
-    overlap = qa_counts(gold_answers, predictions, language)
+    """Return exact match and F1 in percent (XQuAD, TyDiQA; MLQA with its language); see `count_answers`."""
+    exact = count_exact_matches(gold_answers, predictions, language)
+    overlap = count_answers(gold_answers, predictions, language)
     return QAScores(float(100 * exact.matches.mean()), float(100 * overlap.matches.mean()))
 
 
@@ -409,7 +409,7 @@ def qa_scores(
 Pair = tuple[Any, Any]  # (source id, target id), both hashable
 
 
-def mining_counts(
+def count_mined_pairs(
     gold_pairs: Iterable[Pair], predicted_pairs: Iterable[Pair], sources: Sequence[Hashable] | None = None
 ) -> Counts:
     """Return the counts of mined pairs: one row per source sentence with its correct, predicted and gold pairs.

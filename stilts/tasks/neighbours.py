@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stilts.tasks.metrics import Counts, Pair, classification_counts
+from stilts.tasks.metrics import Counts, Pair, count_classification
 
 __all__ = [
     "Candidate",
     "Threshold",
-    "best_threshold",
+    "count_nearest",
+    "count_ranking",
+    "find_best_threshold",
+    "find_nearest",
     "mine",
-    "nearest",
-    "nearest_counts",
     "rank",
-    "ranking_counts",
     "select",
 ]
 
@@ -131,7 +131,7 @@ def _neighbours(queries: _Side, index: _Side, k: int) -> tuple[np.ndarray, np.nd
     return found.rows, found.cosines
 
 
-def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each query's nearest neighbour by cosine.
 
     Parameters
@@ -157,13 +157,13 @@ def nearest(queries: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndar
     return columns[:, 0], cosines[:, 0]
 
 
-def nearest_counts(indices: Sequence[int] | np.ndarray, gold: Sequence[int] | np.ndarray | None = None) -> Counts:
+def count_nearest(indices: Sequence[int] | np.ndarray, gold: Sequence[int] | np.ndarray | None = None) -> Counts:
     """Return the counts of a nearest-neighbour search: one row per query, matches is 1 if its neighbour is correct.
 
     Parameters
     ----------
     indices : ints (n,)
-        Rows that `nearest` returned.
+        Rows that `find_nearest` returned.
     gold : ints (n,), optional
         The correct rows of the index. By default, query i belongs to row i, as in aligned files.
 
@@ -172,7 +172,7 @@ def nearest_counts(indices: Sequence[int] | np.ndarray, gold: Sequence[int] | np
     ValueError
         If the lengths differ or are 0.
     """
-    return classification_counts(range(len(indices)) if gold is None else gold, indices)
+    return count_classification(range(len(indices)) if gold is None else gold, indices)
 
 
 # --- ranking ---------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def rank(queries: np.ndarray, index: np.ndarray, k: int = RANKED) -> np.ndarray:
     return columns
 
 
-def ranking_counts(
+def count_ranking(
     ranked: Sequence[Sequence[Hashable]], gold: Sequence[Collection[Hashable]], k: int = RANKED
 ) -> Counts:
     """Return the counts of a ranking, whose score is mAP@k: one row per query, matches is its average precision at k.
@@ -338,7 +338,7 @@ def select(candidates: Iterable[Candidate], threshold: float) -> set[Pair]:
     return {(candidate.source, candidate.target) for candidate in candidates if candidate.score >= threshold}
 
 
-def best_threshold(candidates: Iterable[Candidate], gold_pairs: Iterable[Pair]) -> Threshold:
+def find_best_threshold(candidates: Iterable[Candidate], gold_pairs: Iterable[Pair]) -> Threshold:
     """Return the threshold with the best F1 on these (dev) candidates; in a tie the one that keeps the fewest.
 
     The threshold is the midpoint of the scores on both sides of the cut, or the last score if everything is kept.

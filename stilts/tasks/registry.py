@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Condition, DataSettings, Study, split_reference, task_name
+from stilts.study.settings import (
+    BASELINE,
+    SOURCE_LANGUAGE,
+    Condition,
+    DataSettings,
+    Study,
+    split_reference,
+    strip_language,
+)
 from stilts.tasks.configs import MULTILINGUAL, Config
 from stilts.tasks.formats import (
     CLASSIFICATION,
@@ -213,7 +221,7 @@ MULTI = "multi"
 POCKET = DataSettings()
 
 
-def text_columns(suite: str) -> tuple[str, ...]:
+def list_text_columns(suite: str) -> tuple[str, ...]:
     """Return the columns of a suite that are tokenised, in the order of `FORMATS`."""
     used = {
         task.format.name for task in (*keep_suite(TARGETS, suite).values(), *keep_suite(INTERMEDIATES, suite).values())
@@ -323,10 +331,10 @@ def resolve_condition(entry: str | Condition, data: DataSettings = POCKET) -> Co
     known = list_intermediates(data)
     if isinstance(entry, Condition):
         for task in entry.all_tasks:
-            if task_name(task) not in known:
+            if strip_language(task) not in known:
                 raise UnknownName("intermediate task", task, known)
             get_intermediate(task)
-        if entry.name in known and entry.name not in map(task_name, entry.all_tasks):
+        if entry.name in known and entry.name not in map(strip_language, entry.all_tasks):
             raise StiltsError(
                 f"condition {entry.name}: it has the name of the task '{entry.name}', but trains on "
                 f"{', '.join(entry.all_tasks) or 'none'}; rename it"

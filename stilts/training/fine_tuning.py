@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stilts.models.encoders import load_tokenizer
 from stilts.models.model import MultiTaskModel, build_model, resolve_precision
 from stilts.sources.hub import check_columns
-from stilts.sources.splits import first_rows
+from stilts.sources.splits import take_first_rows
 from stilts.study.settings import SOURCE_LANGUAGE, TrainingSettings
 from stilts.tasks.formats.base import Format, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
@@ -155,4 +155,4 @@ def _read(
     what: str, data: "Dataset", form: TrainedFormat, columns: Sequence[str], most: int, language: str = SOURCE_LANGUAGE
 ) -> Split:
     check_columns(what, data.column_names, columns)
-    return first_rows(data, form, language, most)
+    return take_first_rows(data, form, language, most)

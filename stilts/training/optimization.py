@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from stilts.models.adapters import is_adapter, layer_number
+from stilts.models.adapters import find_layer_number, is_adapter
 from stilts.models.model import MultiTaskModel
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
@@ -45,7 +45,7 @@ def freeze(model: MultiTaskModel, settings: TrainingSettings) -> None:
 
 
 def _lies_below(name: str, layer: int) -> bool:
-    number = layer_number(name)
+    number = find_layer_number(name)
     return bool(_EMBEDDINGS.search(name)) and layer > 0 if number is None else number < layer
 
 

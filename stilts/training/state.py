@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from stilts.models.model import MultiTaskModel
 from stilts.study.checkpoints import Checkpoints
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 from stilts.training.gradients import Gradients
 from stilts.training.optimization import copy_trained_weights
 
@@ -215,7 +215,7 @@ class SavedStates:
         try:
             _Notes.model_validate(self._checkpoints.notes(_name(done)))
         except (KeyError, TypeError, ValueError) as error:  # no notes, or no JSON
-            return reasons(error) if isinstance(error, ValidationError) else f"no notes: {error}"
+            return describe_reasons(error) if isinstance(error, ValidationError) else f"no notes: {error}"
         return None
 
     def restore(self, state: TrainingState, done: int) -> None:

@@ -15,7 +15,7 @@ from stilts.study.files import read_study
 from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
-from stilts.study.storage import digest, names_in, stands
+from stilts.study.storage import hash_json, list_names, stands
 from stilts.workspace.starting import find_runs_folder
 
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
@@ -53,13 +53,13 @@ class Checkout:
     def store(self) -> Store:
         """Return this machine's records and the committed ones. Raises StiltsError if a folder cannot be read."""
         results = self.root / "results"
-        folders = (results / name / "records" for name in sorted(names_in(results, "", "folder of results")))
+        folders = (results / name / "records" for name in sorted(list_names(results, "", "folder of results")))
         return Store(self.runs / "records", [folder for folder in folders if stands(folder, "folder of records")])
 
     def studies(self) -> dict[str, Path]:
         """Return the checkout's study files by name. Raises StiltsError if their folder cannot be read."""
         folder = self.root / "studies"
-        return {name: folder / f"{name}.yml" for name in sorted(names_in(folder, ".yml", "folder of studies"))}
+        return {name: folder / f"{name}.yml" for name in sorted(list_names(folder, ".yml", "folder of studies"))}
 
     def study(self, name: str) -> Study:
         """Return a study by name, or by the path of its file.
@@ -111,7 +111,7 @@ class Checkout:
         """Return the folder of a run's prepared encoder."""
         encoder = run.settings.encoder
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
-        return self.runs / "encoders" / f"{slug}-{digest([encoder.model_dump(mode='json'), run.data])[:10]}"
+        return self.runs / "encoders" / f"{slug}-{hash_json([encoder.model_dump(mode='json'), run.data])[:10]}"
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:

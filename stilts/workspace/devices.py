@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.models.known_encoders import Shape, find_encoder_shape
 from stilts.study.provenance import ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.runs import Run
@@ -77,7 +77,7 @@ def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
 def _tells_speed(run: Run) -> bool:
     """Return whether a run's time follows from its tokens and the shape of a known encoder."""
     encoder = run.settings.encoder
-    known = encoder.pretrained is None and encoder_shape(encoder.name) is not None
+    known = encoder.pretrained is None and find_encoder_shape(encoder.name) is not None
     return known and run.phase in RECKONED_PHASES
 
 
@@ -85,7 +85,7 @@ def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | No
     """Return a device's rates, or None if no training is recorded."""
     done: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for record in records:
-        weights = encoder_shape(record.run.settings.encoder.name).layer_weights
+        weights = find_encoder_shape(record.run.settings.encoder.name).layer_weights
         operations = record.provenance.tokens * count_operations(record.run) * weights
         done[record.run.phase != "zero-shot"].append((operations, record.provenance.seconds))
     if not done[True]:

@@ -22,7 +22,7 @@ from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE, Study, split_reference
-from stilts.study.storage import replace_file, sha256
+from stilts.study.storage import hash_file, replace_file
 from stilts.tasks.registry import get_target, list_tasks_read
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
@@ -318,7 +318,7 @@ def _download_one(session: _Session, remote: Remote, advance: Callable[[int], No
 def _checked(path: Path, remote: Remote) -> str:
     """Return a file's SHA-256. Removes the file and raises StiltsError if it does not match the Hub's checksum."""
     content = path.read_bytes() if remote.sha256 is None else b""
-    digest = sha256(path)
+    digest = hash_file(path)
     blob = hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()  # as git names small files
     if digest != remote.sha256 if remote.sha256 else remote.blob not in (None, blob):
         path.unlink()

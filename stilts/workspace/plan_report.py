@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stilts.models.known_encoders import encoder_shape
-from stilts.study.provenance import precision_mix
+from stilts.models.known_encoders import find_encoder_shape
+from stilts.study.provenance import describe_precision_mix
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
@@ -24,8 +24,8 @@ class PlanReport:
         records = {record.id: record for record in plan.checkout.store()}
         self.plan, self.checkout, self.study = plan, plan.checkout, plan.study
         self.recorded = {run.id for run in plan.runs} & records.keys()
-        self._precisions = precision_mix(records[name] for name in self.recorded)
-        self.shape = encoder_shape(plan.checkout.encoder_name(plan.study.encoder))
+        self._precisions = describe_precision_mix(records[name] for name in self.recorded)
+        self.shape = find_encoder_shape(plan.checkout.encoder_name(plan.study.encoder))
         self.expect = Estimator(records.values(), plan.study, self.shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stilts.study.errors import StiltsError, nearest
+from stilts.study.errors import StiltsError, find_nearest
 from stilts.study.records import Record, Store
 
 MOST_NAMED = 10  # ids in the message about a beginning that several have
@@ -29,7 +29,7 @@ def find_run(store: Store, beginning: str) -> str:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         named = ", ".join(found[:MOST_NAMED])
         raise StiltsError(f"'{beginning}' begins the ids of {len(found)} records; give more of it: {named}{more}")
-    hint = nearest(beginning, names)
+    hint = find_nearest(beginning, names)
     meant = f" Did you mean '{hint}'?" if hint else ""
     raise StiltsError(f"no record's id begins with '{beginning}'.{meant} `stilts plan STUDY --runs` lists the ids")
 

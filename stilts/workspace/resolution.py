@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from stilts.models.encoders import encoder_fingerprint, input_limit
-from stilts.models.known_encoders import encoder_shape
+from stilts.models.encoders import find_input_limit, fingerprint_encoder
+from stilts.models.known_encoders import find_encoder_shape
 from stilts.sources import xtreme
 from stilts.sources.borrowing import BorrowingSuite
 from stilts.sources.pocket import source as pocket
@@ -101,13 +101,13 @@ def resolve(
         conditions,
         trained_as,
         source.fingerprint(make_request(study)),
-        {name: encoder_fingerprint(places[name], encoder.revision) for name, encoder in encoders.items()},
+        {name: fingerprint_encoder(places[name], encoder.revision) for name, encoder in encoders.items()},
         measured,
         scored_by,
     )
     runs = drop_repeated(runs)
-    shapes = {encoder.name: encoder_shape(places[name]) for name, encoder in encoders.items()}
-    positions = {encoder.name: input_limit(places[name], encoder.revision) for name, encoder in encoders.items()}
+    shapes = {encoder.name: find_encoder_shape(places[name]) for name, encoder in encoders.items()}
+    positions = {encoder.name: find_input_limit(places[name], encoder.revision) for name, encoder in encoders.items()}
     check_runs(runs, _known(shapes), _known(positions))
     return Plan(study, tuple(runs), reference or study.name, checkout)
 

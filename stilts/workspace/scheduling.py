@@ -41,7 +41,7 @@ from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.process_groups import process_group
 from stilts.workspace.progress import show_progress
-from stilts.workspace.starting import build_command, ended_by_signal, make_environment, make_kernel_environment
+from stilts.workspace.starting import build_command, describe_signal, make_environment, make_kernel_environment
 
 log = logging.getLogger(__name__)
 
@@ -228,7 +228,7 @@ def _open_log(path: Path) -> Iterator[TextIO]:
 
 def _why_failed(code: int, pages: Mapping[str, Path], log_file: Path) -> str:
     """Return why Snakemake failed: the signal that ended it, and the errors of each job without a page."""
-    ended = ended_by_signal(code)
+    ended = describe_signal(code)
     told = [f"Snakemake was ended by {ended}"] if ended else []
     for name, page in pages.items():
         if not page.exists():
@@ -244,7 +244,7 @@ def _told(name: str, log_file: Path) -> list[str]:
     if not lines or not lines[-1].startswith(EXIT_CODE):
         return []
     code = int(lines.pop().removeprefix(EXIT_CODE))
-    if ended := ended_by_signal(code):
+    if ended := describe_signal(code):
         return [f"{name} was ended by {ended}"]
     return [f"{name} failed: {lines[-1].strip() if lines else f'exit code {code}, and it printed nothing'}"]
 

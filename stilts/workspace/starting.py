@@ -119,7 +119,7 @@ def _make(folders: Iterable[Path]) -> None:
             ) from error
 
 
-def ended_by_signal(code: int) -> str | None:
+def describe_signal(code: int) -> str | None:
     """Return a description of the signal that ended a process; None if it was not ended by a signal.
 
     Parameters

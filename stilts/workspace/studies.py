@@ -13,7 +13,7 @@ from stilts.study.planning import drop_repeated, plan_runs
 from stilts.study.records import Store
 from stilts.study.runs import Run
 from stilts.study.settings import Study
-from stilts.study.storage import names_in
+from stilts.study.storage import list_names
 from stilts.tasks.registry import get_target, list_measured_tasks, map_training, resolve_conditions
 from stilts.workspace.checkout import Checkout
 
@@ -85,7 +85,7 @@ def list_planned(study: Study) -> list[Run]:
 
 def _count_recorded(folder: Path, planned: list[Run]) -> int:
     slugs = {run.slug for run in planned}
-    return sum(find_slug(name) in slugs for name in names_in(folder, ".json", "folder of records"))
+    return sum(find_slug(name) in slugs for name in list_names(folder, ".json", "folder of records"))
 
 
 def find_slug(run_id: str) -> str:

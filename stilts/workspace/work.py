@@ -2,7 +2,7 @@
 
 from stilts.sources.xtreme.official import EVALUATED_ROWS, TOKENS, TRAIN_ROWS
 from stilts.study.runs import Run
-from stilts.study.settings import Study, task_name
+from stilts.study.settings import Study, strip_language
 from stilts.tasks.formats.base import UNLIMITED
 from stilts.tasks.registry import TARGETS
 
@@ -16,7 +16,7 @@ def count_run_tokens(run: Run, study: Study) -> float:
     if run.phase == "zero-shot":
         return sum(count_tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
-    tokens = sum(count * TOKENS.get(task_name(task), ASSUMED_TOKENS) for task, count in rows.items())
+    tokens = sum(count * TOKENS.get(strip_language(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings.training.epochs * tokens
 
 
@@ -35,7 +35,7 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
     cap = min(run.settings.training.examples, size)
     if len(tasks) > 1:
         cap = min(cap, run.settings.condition.example_cap)
-    return {task: min(cap, TRAIN_ROWS.get(task_name(task), ASSUMED_ROWS)) for task in tasks}
+    return {task: min(cap, TRAIN_ROWS.get(strip_language(task), ASSUMED_ROWS)) for task in tasks}
 
 
 def count_tested_rows(run: Run, study: Study) -> dict[str, int]:

@@ -26,7 +26,7 @@ from stilts.analysis.opened import find_records, open_analysis, open_if_recorded
 from stilts.analysis.verdicts import Verdict
 from stilts.publish.data_dictionary import describe_data
 from stilts.publish.tables import show
-from stilts.sources.pocket.source import task_features
+from stilts.sources.pocket.source import make_task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError, UnknownName
@@ -118,13 +118,15 @@ def faked_rows(name):
 def write_faked_suite(folder):
     tables = []
     for name in (name for name, task in keep_suite(INTERMEDIATES, "pocket").items() if task.in_multi):
-        tables += [Table(f"intermediate.{name}.en", "train", task_features(name), faked_rows(name))]
+        tables += [Table(f"intermediate.{name}.en", "train", make_task_features(name), faked_rows(name))]
     for name, task in keep_suite(TARGETS, "pocket").items():
         if task.rows_of:
             continue
-        tables += [Table(f"{name}.de", "test", task_features(name), faked_rows(name))]
+        tables += [Table(f"{name}.de", "test", make_task_features(name), faked_rows(name))]
         if task.trained:
-            tables += [Table(f"{name}.en", split, task_features(name), faked_rows(name)) for split in ("train", "test")]
+            tables += [
+                Table(f"{name}.en", split, make_task_features(name), faked_rows(name)) for split in ("train", "test")
+            ]
     shares = {"rows": 2, "template": 0.25, "values": 0.0, "meaning": 0.5, "text": 0.0}
     rows = {}
     for table in tables:

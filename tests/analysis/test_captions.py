@@ -6,7 +6,7 @@ import pytest
 
 from stilts.analysis import captions
 from stilts.analysis.captions import NOTHING
-from stilts.analysis.questions.order import gains_text
+from stilts.analysis.questions.order import describe_gains
 
 UP, DOWN, UNCLEAR = (1.0, 3.0), (-3.0, -1.0), (-1.0, 1.0)
 
@@ -73,11 +73,11 @@ def test_gains_of_named_rows(table, said):
 
 def test_orders_are_judged_in_unseen_languages():
     table = rows(UP, DOWN, languages=["unseen", "English"], training=["English twice", "English twice"])
-    assert gains_text(table) == (
+    assert describe_gains(table) == (
         "1 of 1 order of intermediate training gains and none loses in unseen languages (95 % intervals, not "
         "corrected): English twice +2.0 points (+1.0 to +3.0)."
     )
-    assert gains_text(table.iloc[1:]) == NOTHING
+    assert describe_gains(table.iloc[1:]) == NOTHING
 
 
 def test_gains_by_source_language():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stilts.analysis.questions import learned
-from stilts.analysis.questions.testing import untested
+from stilts.analysis.questions.testing import make_untested
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import UnknownName
 from stilts.study.settings import QuestionSettings
@@ -20,13 +20,13 @@ QUESTIONS = ("order", "distance", "architecture", "adapters", "complexity")
 @pytest.fixture(scope="module", params=["studies", "pilots"])
 def answers(request):
     shown = read_parameters(find_checkout().root / "notebooks" / "learned.ipynb")
-    return learned.answers(find_checkout(), shown[request.param])
+    return learned.answer_studies(find_checkout(), shown[request.param])
 
 
 def test_every_question_has_an_answer_of_its_own_tests(answers):
     assert tuple(answers) == QUESTIONS
     assert [answer.section.settings.question.number for answer in answers.values()] == [1, 2, 3, 4, 5]
-    table = learned.verdicts(answers.values())
+    table = learned.tabulate_verdicts(answers.values())
     for answer in answers.values():
         own = table[table["study"] == answer.learned.study]
         assert list(own["test"]) == list(answer.section.settings.question.tests)
@@ -41,7 +41,7 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         verdict = f"**{said.verdict.capitalize()}** on {data[suite]}"
         short = f"*{said.effect.hypothesis}* {verdict}; {verdict}."
         in_short = f"In short, by the test that stands for the question: {short}"
-        assert learned.paragraphs(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
+        assert learned.describe_answers(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
         table = answer.verdicts
         assert said.text.count(", corrected p ") <= 1
@@ -53,7 +53,7 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
 
 
 def test_the_ledger_s_row_has_the_verdict_of_the_test_that_stands_for_the_question(answers):
-    claims = [learned.claim(answer) for answer in answers.values()]
+    claims = [learned.make_claim(answer) for answer in answers.values()]
     assert [claim.id for claim in claims] == ["Q1", "Q2", "Q3", "Q4", "Q5"]
     for claim, (name, answer) in zip(claims, answers.items(), strict=True):
         effect = answer.learned.effect
@@ -68,10 +68,10 @@ def test_nothing_is_claimed_of_a_test_that_could_not_be_made(answers):
     answer = answers["distance"]
     empty = type(answer)(
         answer.section, None, [], answer.verdicts,
-        type(answer.learned)("a-study", "Nothing.", untested("nothing is recorded"), Verdict.UNTESTABLE, "nothing"),
+        type(answer.learned)("a-study", "Nothing.", make_untested("no record"), Verdict.UNTESTABLE, "nothing"),
     )  # fmt: skip
-    assert "Nothing is recorded yet that the test" in learned.paragraphs(empty)
-    claim = learned.claim(empty)
+    assert "Nothing is recorded yet that the test" in learned.describe_answers(empty)
+    claim = learned.make_claim(empty)
     assert (claim.verdict, claim.note) == (Verdict.UNTESTABLE, "")
     assert claim.tested == "Study `a-study`, of which nothing is recorded that its test could be made on."
 

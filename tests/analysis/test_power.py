@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from tiny_checkout import ENCODER, study_settings, write_checkout
 
-from stilts.analysis.questions.crossed import effect, project
+from stilts.analysis.questions.crossed import estimate_effect, project
 from stilts.analysis.questions.power import MOST_SEEDS, expect_hours_per_seed, reckon_power
-from stilts.analysis.questions.testing import Result, Rules, detectable_effect, untested
+from stilts.analysis.questions.testing import Result, Rules, make_untested, solve_for_power
 from stilts.workspace.resolution import open_plan
 
 RULES = Rules(tests={"first": "one", "second": "two"}, correction="none")
@@ -30,11 +30,13 @@ def predictors(of: pd.DataFrame) -> pd.DataFrame:
 
 
 TABLES = {
-    "mean": effect(table(), RULES),
-    "slope": effect(table(), RULES, predictors(table()), "far"),
-    "redrawn": effect(table(), RULES, redrawn=table().dot(np.ones((3, 50))) + np.random.default_rng(1).normal(size=50)),
-    "one row": effect(table(rows=1), RULES),
-    "seeds alone": effect(table(by_row=0.0, residual=0.1), RULES),
+    "mean": estimate_effect(table(), RULES),
+    "slope": estimate_effect(table(), RULES, predictors(table()), "far"),
+    "redrawn": estimate_effect(
+        table(), RULES, redrawn=table().dot(np.ones((3, 50))) + np.random.default_rng(1).normal(size=50)
+    ),
+    "one row": estimate_effect(table(rows=1), RULES),
+    "seeds alone": estimate_effect(table(by_row=0.0, residual=0.1), RULES),
 }
 
 
@@ -53,10 +55,10 @@ def test_more_seeds_leave_what_rows_alone_bring(result):
 
 
 def test_the_seeds_that_are_needed_are_the_fewest_that_see_enough():
-    result = replace(effect(table(), RULES), test="first")
+    result = replace(estimate_effect(table(), RULES), test="first")
     rules = replace(RULES, smallest_effect=3.0)
     (found,) = reckon_power([result], rules, hours_per_seed=0.5)
-    seen = [detectable_effect(*root(*project(result.basis, seeds))) for seeds in range(3, 40)]
+    seen = [solve_for_power(*root(*project(result.basis, seeds))) for seeds in range(3, 40)]
     assert (found.test, found.unit, found.smallest_effect, found.seeds) == ("first", "points", 3.0, 3)
     assert found.detectable == pytest.approx(seen[0])
     assert found.seeds_needed == next(seeds for seeds, size in enumerate(seen, 3) if size <= 3.0) > 3
@@ -68,28 +70,29 @@ def root(variance: float, df: float) -> tuple[float, float]:
 
 
 def test_more_tests_together_need_more_seeds():
-    first, second = (replace(effect(table(), RULES), test=name) for name in ("first", "second"))
+    first, second = (replace(estimate_effect(table(), RULES), test=name) for name in ("first", "second"))
     rules = Rules(RULES.tests, smallest_effect=3.0)
     (alone,) = reckon_power([first], rules, 1.0)
     assert reckon_power([first, second], rules, 1.0)[0].seeds_needed > alone.seeds_needed
 
 
 def test_what_is_seen_already_needs_no_more():
-    (found,) = reckon_power([effect(table(), RULES)], replace(RULES, smallest_effect=50.0), 1.0)
+    (found,) = reckon_power([estimate_effect(table(), RULES)], replace(RULES, smallest_effect=50.0), 1.0)
     assert (found.seeds_needed, found.hours_more, found.note) == (3, 0.0, "")
 
 
 NOTES = {
     "rows": (
-        effect(table(by_row=30.0), RULES), f"{MOST_SEEDS} seeds are not enough: the languages at hand spread too much",
+        estimate_effect(table(by_row=30.0), RULES),
+        f"{MOST_SEEDS} seeds are not enough: the languages at hand spread too much",
     ),
-    "one seed": (effect(table()[[1]], RULES), "one seed shows no spread between seeds"),
+    "one seed": (estimate_effect(table()[[1]], RULES), "one seed shows no spread between seeds"),
     "other kind": (
         Result(1.0, -1.0, 3.0, 0.3, se=2.0, df=5.0, seeds=3),
         "the test is of a kind whose variance does not fall into parts",
     ),
     "unit": (Result(1.0, -1.0, 3.0, 0.3, seeds=3, unit="shares"), "the study does not say which effect matters"),
-    "untested": (untested("nothing is recorded"), "nothing is recorded"),
+    "untested": (make_untested("nothing is recorded"), "nothing is recorded"),
 }
 
 

@@ -15,29 +15,43 @@ from scipy import stats
 
 from stilts.analysis.conditions import KINDS, is_same_task
 from stilts.analysis.opened import Analysis
-from stilts.analysis.questions.adapters import FULL, SCHEMES, TESTS, conditions_of, gather, match_of, similarities
+from stilts.analysis.questions.adapters import (
+    FULL,
+    SCHEMES,
+    TESTS,
+    average_similarities,
+    find_match,
+    gather,
+    list_conditions,
+)
 from stilts.analysis.questions.adapters_answer import (
-    agreement,
-    agreement_text,
-    beyond_means_points,
-    by_measure,
+    answer_from_records,
     check_comparable,
-    cross_validated,
-    design_text,
-    from_records,
-    language_gains,
-    match_gains,
-    pair_gains,
-    prediction,
-    prediction_text,
-    reliability,
-    scheme_gains,
-    schemes_text,
+    cross_validate,
+    describe_agreement,
+    describe_design,
+    describe_prediction,
+    describe_schemes,
+    tabulate_agreement,
+    tabulate_language_gains,
+    tabulate_match_gains,
+    tabulate_measures,
+    tabulate_pair_gains,
+    tabulate_points_beyond_means,
+    tabulate_prediction,
+    tabulate_reliability,
+    tabulate_scheme_gains,
 )
 from stilts.analysis.questions.chapters import Section
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
-from stilts.analysis.questions.permutations import beyond_means, orders, predicted, relation, standardised
-from stilts.analysis.questions.testing import Rules, run_tests, verdicts
+from stilts.analysis.questions.permutations import (
+    estimate_relation,
+    make_orders,
+    predict_cells,
+    remove_means,
+    standardise_matrix,
+)
+from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish.figures.questions import draw_group_gains, draw_scheme_matrices, draw_similarity_scatter
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
@@ -78,7 +92,7 @@ def scores(generator, similarity, gains=None, pulls=None, noise=2.0) -> pd.DataF
     deviation of similarity; tasks, pairs, languages, seeds and runs have a luck of their own."""
     gains, pulls = gains or {}, pulls or {}
     text = similarity.groupby(["intermediate", "target"], sort=False)["value"].sum().to_numpy().reshape(6, 6)
-    pull = standardised(text, DIAGONAL)
+    pull = standardise_matrix(text, DIAGONAL)
     main = generator.normal(0, 3, (6, 1)) + generator.normal(0, 3, (1, 6)) + generator.normal(0, noise, (6, 6))
     level = generator.normal(50, 8, (6, len(CODES)))
     own = {scheme: generator.normal(0, 1, len(CODES)) for scheme in SCHEMES}
@@ -165,44 +179,44 @@ def test_a_target_without_both_kinds_of_pairs_is_in_no_match():
 
 def test_every_task_with_a_kind_is_in_the_registry():
     assert set(KINDS) <= {*INTERMEDIATES, *TARGETS}
-    assert [match_of(pair) for pair in (("mnli", "command-nli"), ("para", "command-nli"), ("qa", "command-nli"))] == [
+    assert [find_match(pair) for pair in (("mnli", "command-nli"), ("para", "command-nli"), ("qa", "command-nli"))] == [
         (True, False), (False, True), None
     ]  # fmt: skip
 
 
 def test_gains_by_match():
-    table = match_gains(matched_evidence(), RULES)
+    table = tabulate_match_gains(matched_evidence(), RULES)
     assert table[["group", "asks_the_same", "of_such_texts", "pairs"]].to_numpy().tolist() == [
         [scheme, asks, texts, 2] for scheme in (FULL, "fresh")
         for asks, texts in (("no", "no"), ("yes", "no"), ("no", "yes"), ("yes", "yes"))
     ]  # fmt: skip
     assert table["gain"].tolist() == pytest.approx([-0.5, 5.5, 3.5, 9.5, -0.5, 1.5, 5.5, 7.5], abs=0.5)
-    assert match_gains(gather(empty(), CONDITIONS, likeness(np.random.default_rng(0))), RULES).empty
+    assert tabulate_match_gains(gather(empty(), CONDITIONS, likeness(np.random.default_rng(0))), RULES).empty
 
 
 # --- Permutations of tasks -------------------------------------------------------------------------------------------
 
 
 def test_orders_keep_the_cells_that_are_used_in_place():
-    joint = orders(DIAGONAL, 100, np.random.default_rng(0))
+    joint = make_orders(DIAGONAL, 100, np.random.default_rng(0))
     assert (len(joint), joint.all) == (720, True)
     assert (joint.rows == joint.columns).all()  # pairs of the same task stay on the diagonal
     assert (joint.rows[0] == np.arange(6)).all()
-    free = orders(np.ones((3, 4), dtype=bool), 100, np.random.default_rng(0))
+    free = make_orders(np.ones((3, 4), dtype=bool), 100, np.random.default_rng(0))
     assert len(free) == 6 * 24
     assert len(np.unique(np.hstack([free.rows, free.columns]), axis=0)) == len(free)
-    drawn = orders(np.ones((6, 6), dtype=bool), 50, np.random.default_rng(0))
+    drawn = make_orders(np.ones((6, 6), dtype=bool), 50, np.random.default_rng(0))
     assert (len(drawn), drawn.all) == (51, False)
     assert (drawn.columns[0] == np.arange(6)).all()
     with pytest.raises(StiltsError, match="at most 8 on one side, not 9"):
-        orders(np.ones((9, 9), dtype=bool), 50, np.random.default_rng(0))
+        make_orders(np.ones((9, 9), dtype=bool), 50, np.random.default_rng(0))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**20 - 1))
 def test_any_set_of_cells_is_kept(bits):
     used = (bits >> np.arange(20) & 1).astype(bool).reshape(5, 4)
-    found = orders(used, 20, np.random.default_rng(0))
+    found = make_orders(used, 20, np.random.default_rng(0))
     assert (found.applied(used) == used).all()
     assert (found.rows[0] == np.arange(5)).all()
     assert (found.columns[0] == np.arange(4)).all()
@@ -212,31 +226,31 @@ def test_beyond_means_takes_off_what_rows_and_columns_say():
     generator = np.random.default_rng(0)
     left = generator.normal(size=(6, 6))
     additive = generator.normal(size=(6, 1)) + generator.normal(size=(1, 6))
-    assert beyond_means(additive, DIAGONAL) == pytest.approx(np.zeros((6, 6)), abs=1e-12)
-    found = beyond_means(left + additive, DIAGONAL)
-    assert found == pytest.approx(beyond_means(left, DIAGONAL), abs=1e-12)
+    assert remove_means(additive, DIAGONAL) == pytest.approx(np.zeros((6, 6)), abs=1e-12)
+    found = remove_means(left + additive, DIAGONAL)
+    assert found == pytest.approx(remove_means(left, DIAGONAL), abs=1e-12)
     assert found.sum(axis=0) == pytest.approx(np.zeros(6), abs=1e-12)
     assert not found[~DIAGONAL].any()
 
 
 def test_a_perfect_relation_is_found_and_its_interval_is_its_size():
     alike = np.random.default_rng(0).normal(size=(6, 6))
-    over = orders(DIAGONAL, 100, np.random.default_rng(0))
-    found = relation(5 * standardised(alike, DIAGONAL), alike, DIAGONAL, over)
+    over = make_orders(DIAGONAL, 100, np.random.default_rng(0))
+    found = estimate_relation(5 * standardise_matrix(alike, DIAGONAL), alike, DIAGONAL, over)
     assert (found.value, found.r, found.low, found.high) == pytest.approx((5, 1, 5, 5))
     assert (found.p, found.cells, found.df) == (pytest.approx(1 / 720), 30, 18)
     with pytest.raises(StiltsError, match="without any variation"):
-        relation(alike, np.ones((6, 6)), DIAGONAL, over)
+        estimate_relation(alike, np.ones((6, 6)), DIAGONAL, over)
 
 
 def test_intervals_hold_the_true_size_as_often_as_they_say_and_agree_with_the_test():
     generator = np.random.default_rng(1)
-    over = orders(DIAGONAL, 100, generator)
+    over = make_orders(DIAGONAL, 100, generator)
     covered = 0
     for _ in range(FAKES):
-        alike = standardised(beyond_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
-        gain = beyond_means(2 * alike + generator.normal(0, 3, (6, 6)), DIAGONAL)
-        found = relation(gain, alike, DIAGONAL, over)
+        alike = standardise_matrix(remove_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
+        gain = remove_means(2 * alike + generator.normal(0, 3, (6, 6)), DIAGONAL)
+        found = estimate_relation(gain, alike, DIAGONAL, over)
         covered += found.low <= 2 <= found.high
         assert (found.p > 0.05) == (found.low <= 0 <= found.high)
     assert FEWEST <= FAKES - covered <= MOST
@@ -245,7 +259,7 @@ def test_intervals_hold_the_true_size_as_often_as_they_say_and_agree_with_the_te
 def test_with_too_few_orders_an_interval_has_no_ends():
     used = np.ones((2, 3), dtype=bool)
     generator = np.random.default_rng(0)
-    found = relation(*generator.normal(size=(2, 2, 3)), used, orders(used, 100, generator))
+    found = estimate_relation(*generator.normal(size=(2, 2, 3)), used, make_orders(used, 100, generator))
     assert (found.orders, found.low, found.high) == (12, -np.inf, np.inf)
 
 
@@ -256,14 +270,14 @@ def test_what_is_held_out_is_predicted_from_the_others_alone():
     generator = np.random.default_rng(0)
     additive = generator.normal(size=(6, 1)) + generator.normal(size=(1, 6))
     alike = generator.normal(size=(6, 6))
-    assert cross_validated(additive, None, DIAGONAL, "pair")[DIAGONAL] == pytest.approx(additive[DIAGONAL])
-    full = cross_validated(additive + 3 * alike, alike, DIAGONAL, "pair")
+    assert cross_validate(additive, None, DIAGONAL, "pair")[DIAGONAL] == pytest.approx(additive[DIAGONAL])
+    full = cross_validate(additive + 3 * alike, alike, DIAGONAL, "pair")
     assert full[DIAGONAL] == pytest.approx((additive + 3 * alike)[DIAGONAL])
     spoilt = additive.copy()
     column = np.zeros((6, 6), dtype=bool)
     column[:, 2] = True
     spoilt[column] = 1e6
-    found = predicted(spoilt, None, DIAGONAL, column)
+    found = predict_cells(spoilt, None, DIAGONAL, column)
     rows = [place for place in range(6) if place != 2]
     kept = np.delete(additive, 2, axis=1)
     effects = kept.mean(axis=1) - kept.mean()
@@ -296,7 +310,7 @@ def test_conditions_are_the_study_files():
     here = Checkout(ROOT)
     for name, full in {"adapters-full": "pocket-untuned", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
         study, other = here.study(name), here.study(full)
-        found = conditions_of(study) | {key: of for key, of in conditions_of(other).items() if of[0] == FULL}
+        found = list_conditions(study) | {key: of for key, of in list_conditions(other).items() if of[0] == FULL}
         assert found["none"], found["none-fresh"] == ((FULL, None), ("fresh", None))
         tasks = {task for scheme, task in found.values() if scheme == "fresh" and task}
         assert {(FULL, task) for task in tasks} <= set(found.values())
@@ -310,15 +324,24 @@ def test_conditions_are_the_study_files():
 
 
 def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
-    found = gather(empty(), CONDITIONS, similarities([], Store(ROOT / "no-such-folder")))
+    found = gather(empty(), CONDITIONS, average_similarities([], Store(ROOT / "no-such-folder")))
     assert not any(result.known for result in run_tests(TESTS, found, RULES))
-    for make in (scheme_gains, pair_gains, agreement, by_measure, prediction):
+    for make in (
+        tabulate_scheme_gains,
+        tabulate_pair_gains,
+        tabulate_agreement,
+        tabulate_measures,
+        tabulate_prediction,
+    ):
         assert make(found, RULES).empty, make
-    for make in (language_gains, beyond_means_points, reliability):
+    for make in (tabulate_language_gains, tabulate_points_beyond_means, tabulate_reliability):
         assert make(found).empty, make
-    assert schemes_text(scheme_gains(found, RULES)) == "There is nothing to compare yet."
-    assert design_text(found) == "There are no gains yet."
-    for figure in (draw_scheme_matrices(pair_gains(found, RULES)), draw_similarity_scatter(beyond_means_points(found))):
+    assert describe_schemes(tabulate_scheme_gains(found, RULES)) == "There is nothing to compare yet."
+    assert describe_design(found) == "There are no gains yet."
+    for figure in (
+        draw_scheme_matrices(tabulate_pair_gains(found, RULES)),
+        draw_similarity_scatter(tabulate_points_beyond_means(found)),
+    ):
         assert figure.texts[0].get_text() == "nothing to compare yet"
 
 
@@ -328,7 +351,7 @@ def test_without_similarity_schemes_are_compared_all_the_same(evidence):
     results = {result.test: result for result in run_tests(TESTS, some, RULES)}
     assert results["fresh-minus-full"].known
     assert results["similarity-full"].notes == ("similarity is not measured for every pair",)
-    assert "combined" not in pair_gains(some, RULES)
+    assert "combined" not in tabulate_pair_gains(some, RULES)
 
 
 # --- Known effects ---------------------------------------------------------------------------------------------------
@@ -341,7 +364,7 @@ def test_known_effects_are_found_with_sign_and_size(evidence):
         assert found[name].value == pytest.approx(size, abs=1.3), name
     assert found["similarity-full"].value == pytest.approx(0, abs=1.5)
     assert found["similarity-adapters-minus-full"].value > 40
-    table = verdicts(list(found.values()), RULES).set_index("test")["verdict"]
+    table = tabulate_verdicts(list(found.values()), RULES).set_index("test")["verdict"]
     assert table[["similarity-adapters", "similarity-adapters-minus-full"]].tolist() == ["supported", "supported"]
     assert table["similarity-full"] != "yes"
     assert (found["similarity-adapters"].rows, found["similarity-adapters"].row_kind) == (30, "pair")
@@ -362,13 +385,13 @@ def test_without_an_effect_tests_are_positive_about_as_often_as_they_say():
 def test_equal_pulls_are_no_difference():
     """Similarity predicts both alike: the test of the difference must stay quiet as often as it says."""
     generator = np.random.default_rng(6)
-    over = orders(DIAGONAL, 100, generator)
+    over = make_orders(DIAGONAL, 100, generator)
     positive = 0
     for _ in range(FAKES):
-        alike = standardised(beyond_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
-        both = [beyond_means(2 * alike + generator.normal(0, 2, (6, 6)), DIAGONAL) for _ in range(2)]
-        ones = [standardised(each, DIAGONAL) for each in both]
-        positive += relation(ones[0] - ones[1], alike, DIAGONAL, over).p < 0.05
+        alike = standardise_matrix(remove_means(generator.normal(size=(6, 6)), DIAGONAL), DIAGONAL)
+        both = [remove_means(2 * alike + generator.normal(0, 2, (6, 6)), DIAGONAL) for _ in range(2)]
+        ones = [standardise_matrix(each, DIAGONAL) for each in both]
+        positive += estimate_relation(ones[0] - ones[1], alike, DIAGONAL, over).p < 0.05
     assert positive <= MOST
 
 
@@ -376,46 +399,48 @@ def test_equal_pulls_are_no_difference():
 
 
 def test_tables_hold_what_was_planted(evidence):
-    table = scheme_gains(evidence, RULES)
+    table = tabulate_scheme_gains(evidence, RULES)
     assert table["group"].tolist() == list(SCHEMES)
     assert table["gain"].diff().iloc[1] == pytest.approx(-3, abs=1)
-    assert "points (" in schemes_text(table)
-    pairs = pair_gains(evidence, RULES)
+    assert "points (" in describe_schemes(table)
+    pairs = tabulate_pair_gains(evidence, RULES)
     assert len(pairs) == 4 * 36
     assert pairs["same"].sum() == 4 * 6
     assert pairs.loc[pairs["same"], "combined"].isna().all()
-    agreed = agreement(evidence, RULES)
+    agreed = tabulate_agreement(evidence, RULES)
     assert agreed[["first", "second"]].to_numpy().tolist() == [["text", "fisher"], ["text", "gradient"],
                                                                ["fisher", "gradient"]]  # fmt: skip
     assert (agreed["rank"] > 0.6).all()
     assert (agreed["p"] < 0.05).all()
-    assert agreement_text(agreed).startswith("Over pairs of two tasks the measures correlate by rank: `text` and")
-    measured = by_measure(evidence, RULES)
+    assert describe_agreement(agreed).startswith("Over pairs of two tasks the measures correlate by rank: `text` and")
+    measured = tabulate_measures(evidence, RULES)
     adapters = measured[(measured["group"] == "adapters") & ~measured["same_pairs"]]
     assert adapters["measure"].tolist() == ["combined", "text", "fisher", "gradient"]
     assert (adapters["slope"] > 3).all()
     assert set(measured["pairs"]) == {30, 36}
-    assert reliability(evidence).set_index("group")["share"]["adapters"] > 0.9
-    assert len(language_gains(evidence)) == 4 * len(CODES)
-    assert "Of the same task twice, and left out of the tests: nli before command-nli" in design_text(evidence)
+    assert tabulate_reliability(evidence).set_index("group")["share"]["adapters"] > 0.9
+    assert len(tabulate_language_gains(evidence)) == 4 * len(CODES)
+    assert "Of the same task twice, and left out of the tests: nli before command-nli" in describe_design(evidence)
 
 
 def test_similarity_that_pulls_predicts_unseen_pairs(evidence):
-    table = prediction(evidence, RULES)
+    table = tabulate_prediction(evidence, RULES)
     chosen = table[table["measure"] == "combined"].set_index(["group", "held_out"])
     assert chosen["r2"]["adapters"].min() > 0.2
     assert chosen["low"]["adapters", "pair"] > 0
     assert (chosen["error"]["adapters"] < chosen["error_means"]["adapters"]).all()
     assert chosen["r2"]["full", "pair"] < 0.2
-    assert prediction_text(table).splitlines()[3].startswith("- `adapters`, unseen pair: the error goes from ")
+    assert describe_prediction(table).splitlines()[3].startswith("- `adapters`, unseen pair: the error goes from ")
 
 
 def test_figures(evidence):
-    figure = draw_scheme_matrices(pair_gains(evidence, RULES))
+    figure = draw_scheme_matrices(tabulate_pair_gains(evidence, RULES))
     assert [axis.get_title() for axis in figure.axes[:4]] == list(SCHEMES)
-    scatter = draw_similarity_scatter(beyond_means_points(evidence))
+    scatter = draw_similarity_scatter(tabulate_points_beyond_means(evidence))
     assert [axis.get_title() for axis in scatter.axes] == [FULL, "adapters"]
-    means = draw_group_gains(language_gains(evidence), scheme_gains(evidence, RULES), "way of training")
+    means = draw_group_gains(
+        tabulate_language_gains(evidence), tabulate_scheme_gains(evidence, RULES), "way of training"
+    )
     assert [label.get_text() for label in means.axes[0].get_yticklabels()] == list(SCHEMES)
 
 
@@ -446,8 +471,8 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     faked_study.write(places["full"].store(), full)
     faked_study.write(places["lora"].store(), study, languages=("en", "de", "fi", "hi", "sw", "tr"))
     analysis = Analysis(places["lora"], study, tuple(places["lora"].store()), True, 100, 0)
-    found = from_records(Section(analysis, Rules.of(study.question)), full, list(places["full"].store()))
-    assert design_text(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
+    found = answer_from_records(Section(analysis, Rules.of(study.question)), full, list(places["full"].store()))
+    assert describe_design(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
     results = {result.test: result for result in found.results}
     assert results["then-full-minus-full"].value == pytest.approx(15, abs=4)
     assert results["then-full-minus-full"].rows == 5

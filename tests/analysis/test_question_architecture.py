@@ -14,22 +14,22 @@ from stilts.analysis.opened import Analysis
 from stilts.analysis.questions.architecture import (
     ARCHITECTURES,
     TESTS,
-    all_differences,
-    answer,
-    below_gate,
-    design_text,
+    answer_question,
+    describe_below_gate,
+    describe_design,
+    describe_levels,
     gather,
-    language_gains,
-    levels,
-    levels_text,
-    pairs,
-    target_gains,
-    training,
+    pair_conditions,
+    tabulate_differences,
+    tabulate_language_gains,
+    tabulate_levels,
+    tabulate_target_gains,
+    tabulate_training,
 )
 from stilts.analysis.questions.chapters import Section
-from stilts.analysis.questions.crossed import checks
+from stilts.analysis.questions.crossed import tabulate_checks
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
-from stilts.analysis.questions.testing import Rules, run_tests, verdicts
+from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish.figures.questions import draw_group_gains
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -105,7 +105,7 @@ def test_a_target_of_few_languages_stands_apart_and_an_untrained_score_for_every
     assert found.gain("decoder").shape == (len(CODES), 3)
     assert found.gain("decoder", ["ui-mining"]).shape == (4, 3)
     assert found.gain("decoder", ["ui-mining"]).notna().all(axis=None)
-    assert "`ui-mining` stands apart: too few languages have it." in design_text(found)
+    assert "`ui-mining` stands apart: too few languages have it." in describe_design(found)
 
 
 def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
@@ -113,19 +113,24 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
     results = run_tests(TESTS, found, RULES)
     assert [result.known for result in results] == [False] * 5
     assert results[3].notes == ("no scores with and without the intermediate task of decoder and encoder",)
-    tables = (levels(found, RULES), target_gains(found, RULES), all_differences(found, RULES), language_gains(found))
+    tables = (
+        tabulate_levels(found, RULES),
+        tabulate_target_gains(found, RULES),
+        tabulate_differences(found, RULES),
+        tabulate_language_gains(found),
+    )
     assert [len(table) for table in tables] == [0, 0, 0, 0]
-    assert levels_text(tables[0]) == "There is nothing to compare yet."
-    assert design_text(found) == "There are no scores yet that could be averaged."
+    assert describe_levels(tables[0]) == "There is nothing to compare yet."
+    assert describe_design(found) == "There are no scores yet that could be averaged."
 
 
 def test_pairs_are_the_study_files():
     study = Checkout(ROOT).study("architecture-full")
-    assert pairs(study) == CONDITIONS
+    assert pair_conditions(study) == CONDITIONS
     assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
     broken = study.model_copy(update={"intermediates": study.intermediates[1:]})
     with pytest.raises(StiltsError, match="encoder 'encoder' needs one condition without tasks .* has none and enc"):
-        pairs(broken)
+        pair_conditions(broken)
 
 
 def test_sizes_and_budgets_are_equal():
@@ -149,7 +154,7 @@ def test_known_gains_and_differences_are_found_with_sign_and_size():
 
 
 def test_verdicts_of_known_effects(evidence):
-    found = verdicts(run_tests(TESTS, evidence, RULES), RULES).set_index("test")["verdict"]
+    found = tabulate_verdicts(run_tests(TESTS, evidence, RULES), RULES).set_index("test")["verdict"]
     assert found["gain-encoder"] == "supported"
     assert found["decoder-minus-encoder"] == "supported"
     assert found["gain-decoder"] != "supported"  # it loses, and the hypothesis says that it gains
@@ -159,8 +164,9 @@ def test_models_below_the_gate_cannot_test_anything(evidence):
     scores = {name: own["intent"].drop(index="en", errors="ignore") for name, own in evidence.before.items()}
     means = {name: own.mean(axis=None) for name, own in scores.items()}
     lowest = min(means, key=means.get)
-    assert below_gate(evidence, {"intent": means[lowest] - 0.1, "tatoeba": 99.0}) == ""  # a target that it has not
-    said = below_gate(evidence, {"intent": means[lowest] + 0.01})
+    gate = {"intent": means[lowest] - 0.1, "tatoeba": 99.0}  # and a target that it has not
+    assert describe_below_gate(evidence, gate) == ""
+    said = describe_below_gate(evidence, {"intent": means[lowest] + 0.01})
     assert said == (
         f"models that do not transfer without NLI have nothing to gain with ({lowest} {means[lowest]:.1f} on intent of "
         f"{means[lowest] + 0.01:g})"
@@ -183,40 +189,40 @@ def test_without_an_effect_tests_are_positive_about_as_often_as_they_say():
 @pytest.mark.parametrize(("gains", "most"), [((-0.7, 1.5, -1.0), "+1.5"), ((-0.7, -0.5, -1.0), "−0.5")])
 def test_a_sentence_names_the_highest_level_and_the_highest_gain(gains, most):
     table = pd.DataFrame({"group": ARCHITECTURES, "before": [30.0, 10, 20], "gain": gains, "low": -2.0, "high": 3.0})
-    assert levels_text(table) == (
+    assert describe_levels(table) == (
         "Without an intermediate task the encoder model is best (30.0 percent) and the decoder model last (10.0). "
         f"The mean gain from NLI is highest for the decoder model: {most} points (−2.0 to +3.0)."
     )
 
 
 def test_tables_hold_the_planted_levels_and_gains(evidence):
-    table = levels(evidence, RULES)
+    table = tabulate_levels(evidence, RULES)
     assert table["group"].tolist() == list(ARCHITECTURES)
     assert table["before"].diff().dropna().tolist() == pytest.approx([5, 5], abs=1)
     assert (table["after"] - table["before"]).tolist() == pytest.approx(table["gain"].tolist())
     assert table["english_before"].tolist() == [80, 80, 80]
-    assert levels_text(table).startswith("Without an intermediate task the encoder-decoder model is best (")
-    cells = target_gains(evidence, RULES)
+    assert describe_levels(table).startswith("Without an intermediate task the encoder-decoder model is best (")
+    cells = tabulate_target_gains(evidence, RULES)
     assert cells[["condition", "target"]].drop_duplicates().shape[0] == 12
     assert cells.groupby("condition")["gain"].mean().round(6).to_dict() == pytest.approx(
         table.set_index("group")["gain"].round(6).to_dict()
     )
-    differences = all_differences(evidence, RULES)
+    differences = tabulate_differences(evidence, RULES)
     assert differences["target"].tolist()[:2] == ["average", "intent"]
     average = differences[differences["target"] == "average"].set_index(["first", "second"])["difference"]
     assert average["encoder", "decoder"] == pytest.approx(table["gain"][0] - table["gain"][1])
-    assert len(language_gains(evidence)) == 3 * len(CODES)
+    assert len(tabulate_language_gains(evidence)) == 3 * len(CODES)
 
 
 def test_checks_go_with_every_test(evidence):
-    found = checks(run_tests(TESTS, evidence, RULES), RULES)
+    found = tabulate_checks(run_tests(TESTS, evidence, RULES), RULES)
     assert found["test"].value_counts().to_dict() == dict.fromkeys(CHOSEN, 3)
 
 
 def test_the_figure_has_a_row_for_each_architecture(evidence):
-    figure = draw_group_gains(language_gains(evidence), levels(evidence, RULES), "architecture")
+    figure = draw_group_gains(tabulate_language_gains(evidence), tabulate_levels(evidence, RULES), "architecture")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(ARCHITECTURES)
-    nothing = language_gains(evidence).iloc[:0]
+    nothing = tabulate_language_gains(evidence).iloc[:0]
     assert draw_group_gains(nothing, nothing, "architecture").texts[0].get_text() == "nothing to compare yet"
 
 
@@ -233,7 +239,7 @@ def test_what_models_learned_before_any_target():
     run = make_run("intermediate", "decoder-nli")
     dev = Record(run=run, metrics={"en": {"score": 70.0, "n": 9}}, provenance=ORIGIN)
     records = [*(pretraining_record(name, seed) for name in ("encoder", "decoder") for seed in (1, 2)), dev]
-    found = training(records, CONDITIONS).set_index("group")
+    found = tabulate_training(records, CONDITIONS).set_index("group")
     assert found.index.tolist() == ["encoder", "decoder"]
     assert found[["seeds", "parameters", "bits per token"]].to_numpy().tolist() == [[2, 3_300_000, 7.5]] * 2
     assert found["tokens predicted"].map(str).tolist() == ["150", "150"]
@@ -263,7 +269,7 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     here = Checkout(tmp_path)
     faked_study.write(here.store(), study)
     analysis = Analysis(here, study, tuple(here.store()), True, 200, 0)
-    found = answer(Section(analysis, Rules.of(study.question)))
+    found = answer_question(Section(analysis, Rules.of(study.question)))
     assert found.verdicts["verdict"].iloc[0] == "supported"
     assert found.results[0].value == pytest.approx(20, abs=4)
     assert found.learned.effect.test == "decoder-minus-encoder"

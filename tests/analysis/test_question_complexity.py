@@ -20,26 +20,26 @@ from stilts.analysis.questions.complexity import (
     NOTHING_LEARNED,
     TESTS,
     Evidence,
-    answer,
-    complexity_table,
-    conditions_of,
-    dial_text,
-    gaps_by_target,
+    answer_question,
+    describe_dials,
+    describe_targets,
+    describe_unlearned,
+    estimate_slope,
+    fit_line,
     gather,
-    line,
-    rise,
-    slope,
-    slopes,
-    source_gains,
-    summary,
-    targets_text,
-    task_gaps,
-    unit_complexity,
-    unit_gaps,
-    unlearned_text,
+    list_conditions,
+    summarise_gaps,
+    tabulate_gaps_by_target,
+    tabulate_measures,
+    tabulate_slopes,
+    tabulate_source_gains,
+    tabulate_task_gaps,
+    tabulate_unit_complexity,
+    tabulate_unit_gaps,
+    weigh_rise,
 )
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
-from stilts.analysis.questions.testing import Rules, run_tests, verdicts
+from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish import figures
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, DialLevel
@@ -107,7 +107,7 @@ def test_a_dial_is_one_unit_and_its_levels_are_in_order(evidence, monkeypatch):
     assert list(evidence.units) == ["intent", "para", "nli", "qa", "slots", "dial"]
     assert (evidence.sources, evidence.unseen) == (["en", "de", "zh"], UNSEEN)
     assert evidence.gap("qa") == {"qa-en": 1.0, "qa-de": -0.5, "qa-zh": -0.5}
-    bits = unit_complexity(evidence)["code_bits_per_example"]
+    bits = tabulate_unit_complexity(evidence)["code_bits_per_example"]
     assert bits.to_dict() == pytest.approx(dict(zip(evidence.units, UNIT_BITS, strict=True)), abs=0.02)
     names = ("dial-grain-8", "dial-grain-2", "dial-other-10", "dial-other-9", "qa")
     found = Evidence({name: CONDITIONS["qa"] for name in names}, evidence.scores, evidence.complexity)
@@ -125,20 +125,20 @@ def test_the_gap_of_a_unit_is_that_of_its_languages(evidence):
     scores = evidence.scores[evidence.scores["language"].isin(UNSEEN)]
     means = scores.groupby(["condition", "seed"])["score"].mean().unstack("seed")
     expected = means.loc["qa-en"] - (means.loc["qa-de"] + means.loc["qa-zh"]) / 2
-    assert unit_gaps(evidence).loc["qa"].tolist() == pytest.approx(expected.tolist())
+    assert tabulate_unit_gaps(evidence).loc["qa"].tolist() == pytest.approx(expected.tolist())
 
 
 def test_weights_of_a_rise():
-    assert rise(2).tolist() == [-1.0, 1.0]
+    assert weigh_rise(2).tolist() == [-1.0, 1.0]
     for levels in (2, 3, 5):
-        assert rise(levels) @ np.linspace(0, 7, levels) == pytest.approx(7)
-        assert rise(levels).sum() == pytest.approx(0)
+        assert weigh_rise(levels) @ np.linspace(0, 7, levels) == pytest.approx(7)
+        assert weigh_rise(levels).sum() == pytest.approx(0)
 
 
 @pytest.mark.parametrize("name", WITH_TESTS)
 def test_the_studies_hold_the_conditions_that_their_tests_need(name):
     study = Checkout(ROOT).study(name)
-    found = Evidence(conditions_of(study), pd.DataFrame(columns=OUTCOME_COLUMNS), pd.DataFrame())
+    found = Evidence(list_conditions(study), pd.DataFrame(columns=OUTCOME_COLUMNS), pd.DataFrame())
     assert set(study.question.tests) <= set(TESTS)
     if "gap-complexity" in study.question.tests:
         assert study.measures.complexity is not None
@@ -176,7 +176,7 @@ def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():
 
 def test_verdicts_and_what_the_test_can_show(evidence):
     results = run_tests(TESTS, evidence, RULES)
-    table = verdicts(results, RULES).set_index("test")
+    table = tabulate_verdicts(results, RULES).set_index("test")
     assert table["verdict"].tolist() == ["supported", "supported", "supported"]
     assert table.loc["gap-complexity", "based on"] == "6 tasks, 3 seeds"
     assert table.loc["gap-complexity", "unit"] == "points for a standard deviation"
@@ -187,16 +187,20 @@ def test_verdicts_and_what_the_test_can_show(evidence):
 def test_what_is_not_recorded_is_not_tested(evidence):
     nothing = Evidence(CONDITIONS, evidence.scores.iloc[:0], evidence.complexity.iloc[:0])
     assert not any(result.known for result in run_tests(TESTS, nothing, RULES))
-    assert summary(nothing, RULES) == ""
-    assert line(nothing) is None
-    for table in (task_gaps(nothing, RULES), source_gains(nothing, RULES), complexity_table(nothing)):
+    assert summarise_gaps(nothing, RULES) == ""
+    assert fit_line(nothing) is None
+    for table in (
+        tabulate_task_gaps(nothing, RULES),
+        tabulate_source_gains(nothing, RULES),
+        tabulate_measures(nothing),
+    ):
         assert table.empty
-    assert slopes(nothing, RULES)["p"].isna().all()
-    assert targets_text(gaps_by_target(nothing, RULES)) == "Nothing can be compared yet."
+    assert tabulate_slopes(nothing, RULES)["p"].isna().all()
+    assert describe_targets(tabulate_gaps_by_target(nothing, RULES)) == "Nothing can be compared yet."
     known = evidence.complexity[evidence.complexity["task"] != "dial-grain-4"]
     unmeasured = Evidence(CONDITIONS, evidence.scores, known)
-    assert slope(unmeasured, RULES, "label_entropy").rows == 5
-    assert dial_text(unmeasured) == "- The code length of the levels of `dial-grain` is not measured."
+    assert estimate_slope(unmeasured, RULES, "label_entropy").rows == 5
+    assert describe_dials(unmeasured) == "- The code length of the levels of `dial-grain` is not measured."
     natural = Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity)
     assert TESTS["gap-dial"](natural, RULES).notes == ("the study has no task with a dial",)
     assert TESTS["gap-complexity"](natural, RULES).notes[0].startswith("1 task have scores")
@@ -206,30 +210,30 @@ def test_what_is_not_recorded_is_not_tested(evidence):
 
 
 def test_tables(evidence):
-    table = task_gaps(evidence, RULES).set_index("task")
+    table = tabulate_task_gaps(evidence, RULES).set_index("task")
     assert list(table.index) == list(BITS)
     assert table.loc["slots", "code_length"] == pytest.approx(2**3.5, rel=0.02)
     assert (table["languages"] == len(UNSEEN)).all()
     assert (table["low"] < table["gap"]).all()
-    by_target = gaps_by_target(evidence, RULES)
+    by_target = tabulate_gaps_by_target(evidence, RULES)
     assert by_target.groupby("task")["gap"].mean().to_dict() == pytest.approx(table["gap"].to_dict())
-    assert targets_text(by_target).startswith("Of 16 intervals")
-    sources = source_gains(evidence, RULES)
+    assert describe_targets(by_target).startswith("Of 16 intervals")
+    sources = tabulate_source_gains(evidence, RULES)
     assert sources["source"].iloc[:3].tolist() == ["English", "German", "Chinese"]
-    assert len(complexity_table(evidence)) == len(BITS) * len(SOURCES)
-    described = slopes(evidence, RULES)
+    assert len(tabulate_measures(evidence)) == len(BITS) * len(SOURCES)
+    described = tabulate_slopes(evidence, RULES)
     assert described["measure"].tolist() == list(MEASURES.values())
     assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].value
     assert described.loc[0, "rank"] > 0.7
-    assert dial_text(evidence).endswith("The dial does what it is meant to.")
-    assert summary(evidence, RULES).startswith("English is set against German, Chinese as the language of 8 interm")
+    assert describe_dials(evidence).endswith("The dial does what it is meant to.")
+    assert summarise_gaps(evidence, RULES).startswith("English is set against German, Chinese as the language of 8")
 
 
 def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):
     slots = evidence.complexity[evidence.complexity["task"] == "slots"]
     alone = slots.assign(task="dial-grain-16", score=51.0, censored=1)
     more = replace(evidence, complexity=pd.concat([alone, evidence.complexity[::-1]], ignore_index=True))
-    table = complexity_table(more)
+    table = tabulate_measures(more)
     assert table[["task", "language"]].to_numpy().tolist() == [
         [task, code] for task in (*BITS, "dial-grain-16") for code in SOURCES
     ]
@@ -238,10 +242,10 @@ def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence)
     assert [(each.value, each.p) for each in run_tests(TESTS, more, RULES)] == [
         (each.value, each.p) for each in run_tests(TESTS, evidence, RULES)
     ]
-    assert unlearned_text(more).startswith("Of 1 of 9 tasks nothing was learned")
-    assert "at any seed: `dial-grain-16`. Their" in unlearned_text(more)
-    assert unlearned_text(evidence).startswith("Of each of 8 tasks something was learned")
-    assert unlearned_text(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
+    assert describe_unlearned(more).startswith("Of 1 of 9 tasks nothing was learned")
+    assert "at any seed: `dial-grain-16`. Their" in describe_unlearned(more)
+    assert describe_unlearned(evidence).startswith("Of each of 8 tasks something was learned")
+    assert describe_unlearned(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
 
 
 def test_a_dial_says_how_well_its_levels_are_learned(evidence):
@@ -252,18 +256,18 @@ def test_a_dial_says_how_well_its_levels_are_learned(evidence):
         for name, score in zip(CONDITIONS[task].values(), own, strict=True)
     }
     guessed = {name: 100.0 / int(name.split("-")[2]) for name in dev}
-    text = dial_text(replace(evidence, dev=dev, guessed=guessed))
+    text = describe_dials(replace(evidence, dev=dev, guessed=guessed))
     assert text.endswith("source languages: 80.0, 60.0, 50.3 percent, where guessing gives 50.0, 25.0, 12.5.")
 
 
 def test_figures_show_what_there_is(evidence):
-    table = task_gaps(evidence, RULES)
-    axis = figures.draw_complexity_gaps(table, evidence.dials, line(evidence)).axes[0]
+    table = tabulate_task_gaps(evidence, RULES)
+    axis = figures.draw_complexity_gaps(table, evidence.dials, fit_line(evidence)).axes[0]
     assert sorted(text.get_text() for text in axis.texts) == sorted(BITS)
     assert (
         figures.draw_complexity_gaps(table.assign(code_length=np.nan)).texts[0].get_text() == "nothing to compare yet"
     )
-    gains = source_gains(evidence, RULES)
+    gains = tabulate_source_gains(evidence, RULES)
     assert len(figures.draw_source_gains(gains).axes[0].get_yticks()) == len(BITS)
     assert figures.draw_source_gains(gains.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
 
@@ -293,11 +297,11 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     (tmp_path / "_toc.yml").write_text("")
     (tmp_path / "studies" / "complexity-tiny.yml").write_text(yaml.safe_dump(STUDY))
     monkeypatch.chdir(tmp_path)
-    without = answer(open_section(find_checkout(), "complexity-tiny"))
+    without = answer_question(open_section(find_checkout(), "complexity-tiny"))
     assert "stilts run complexity-tiny" in without.learned.text
     assert without.checks.empty
     fill(find_checkout(tmp_path), "complexity-tiny")
-    found = answer(open_section(find_checkout(), "complexity-tiny"))
+    found = answer_question(open_section(find_checkout(), "complexity-tiny"))
     assert [result.known for result in found.results] == [True, True]
     assert found.evidence.complexity[["task", "language"]].drop_duplicates().to_numpy().tolist() == [
         ["intent", "en"], ["intent", "de"], ["nli", "en"], ["nli", "de"], ["qa", "en"], ["qa", "de"],

@@ -11,7 +11,7 @@ from redrawing import redraw
 from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
-from stilts.analysis.correlations import partial_correlation
+from stilts.analysis.correlations import compute_partial_correlation
 from stilts.analysis.languages.facts import DISTANCES, get_language, read_languages
 from stilts.analysis.questions.distance import (
     CHANGE,
@@ -24,36 +24,36 @@ from stilts.analysis.questions.distance import (
     TESTS,
     Evidence,
     combine,
-    example_noise,
+    estimate_mean_outcome,
     find_narrow_targets,
     gather,
-    mean_outcome,
-    predictors,
-    standardised,
+    standardise_predictors,
+    tabulate_example_noise,
+    tabulate_predictors,
 )
 from stilts.analysis.questions.distance_answer import (
-    alike_text,
-    collinearity,
-    collinearity_text,
-    correlations,
-    correlations_text,
-    design_text,
-    families,
-    family_text,
-    joint_models,
-    language_means,
+    compute_variance_inflation,
+    describe_collinearity,
+    describe_correlations,
+    describe_design,
+    describe_families,
+    describe_noise,
+    describe_slopes,
+    find_widely_known,
+    fit_joint_models,
+    fit_lines,
+    fit_slopes_in_one_model,
+    group_by_family,
     leave_one_family_out,
-    lines,
-    noise_text,
-    reliability,
-    slopes_by_target,
-    slopes_in_one_model,
-    variance_inflation,
-    widely_known,
+    measure_reliability,
+    tabulate_collinearity,
+    tabulate_correlations,
+    tabulate_language_means,
+    tabulate_slopes_by_target,
 )
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
-from stilts.analysis.questions.sentences import caveats
-from stilts.analysis.questions.testing import Rules, run_tests, verdicts
+from stilts.analysis.questions.sentences import describe_caveats
+from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish.figures.questions import draw_distance_scatter
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Checkout
@@ -69,8 +69,8 @@ TARGETS = ("intent", "command-nli")
 FAKES = 200
 FEWEST, MOST = stats.binom.ppf([0.0005, 0.9995], FAKES, 0.05)
 RULES = Rules({"gap-syntactic": "g", "gap-syntactic-controlled": "gc", "change-syntactic": "c"}, resamples=200)
-PREDICTORS = predictors(CODES, ENCODER)
-SYNTACTIC = standardised(PREDICTORS[["syntactic"]])["syntactic"]
+PREDICTORS = tabulate_predictors(CODES, ENCODER)
+SYNTACTIC = standardise_predictors(PREDICTORS[["syntactic"]])["syntactic"]
 
 
 def scores(generator, gap=0.0, change=0.0, targets=TARGETS, conditions=("none", "nli", "qa"), seeds=3, codes=CODES):
@@ -162,12 +162,12 @@ def test_a_target_that_few_languages_have_does_not_tilt_the_average():
 
 
 def test_predictors_of_languages():
-    table = predictors(["de", "hr", "lb", "zh"], ENCODER)
+    table = tabulate_predictors(["de", "hr", "lb", "zh"], ENCODER)
     assert list(table.columns) == [*DISTANCES, *CONTROLS]
     assert table[SHARE].round(2).to_dict() == {"de": 6.06, "hr": 4.36, "lb": -3.32, "zh": 5.99}  # lb: none listed
     assert table["syntactic"].isna().to_dict() == {"de": False, "hr": True, "lb": False, "zh": False}
     assert table[FERTILITY].isna().to_dict() == {"de": False, "hr": False, "lb": True, "zh": False}
-    assert predictors(["de"], "an-encoder-not-measured")[FERTILITY].isna().all()
+    assert tabulate_predictors(["de"], "an-encoder-not-measured")[FERTILITY].isna().all()
 
 
 def test_pretraining_text_is_that_of_the_published_table():
@@ -192,10 +192,10 @@ def test_known_slopes_are_found_with_their_sign_and_size():
 
 def test_a_gap_that_distance_makes_is_a_yes_and_a_change_that_it_does_not_make_is_none():
     results = run_tests(TESTS, gather(scores(np.random.default_rng(3), gap=8.0), ENCODER), RULES)
-    table = verdicts(results, RULES)
+    table = tabulate_verdicts(results, RULES)
     assert table["verdict"].tolist() == ["supported", "supported", "no effect that matters"]
     assert results[0].unit == "points for a standard deviation"
-    assert "`gap-syntactic`" not in caveats(results)
+    assert "`gap-syntactic`" not in describe_caveats(results)
 
 
 def outcomes_without_a_slope(generator):
@@ -244,21 +244,21 @@ def test_partial_correlations_are_those_of_residuals():
     values = np.random.default_rng(0).normal(size=(30, 4))
     values[:, 1] += values[:, 2]
     left = [values[:, i] - np.polyval(np.polyfit(values[:, 2], values[:, i], 1), values[:, 2]) for i in (0, 1)]
-    assert partial_correlation(values[:, :3]) == pytest.approx(np.corrcoef(*left)[0, 1])
-    assert partial_correlation(values[:, :2]) == pytest.approx(stats.pearsonr(*values[:, :2].T).statistic)
-    assert partial_correlation(values[:, :2], "rank") == pytest.approx(stats.spearmanr(values[:, :2]).statistic)
-    assert partial_correlation(np.stack([values, values + 1])).shape == (2,)
+    assert compute_partial_correlation(values[:, :3]) == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert compute_partial_correlation(values[:, :2]) == pytest.approx(stats.pearsonr(*values[:, :2].T).statistic)
+    assert compute_partial_correlation(values[:, :2], "rank") == pytest.approx(stats.spearmanr(values[:, :2]).statistic)
+    assert compute_partial_correlation(np.stack([values, values + 1])).shape == (2,)
 
 
 def test_correlations_that_cannot_be_are_missing():
     x = np.arange(8.0)
-    assert partial_correlation(np.column_stack([x, -x])) == pytest.approx(-1)
-    assert np.isnan(partial_correlation(np.column_stack([x, np.ones(8)])))
-    assert np.isnan(partial_correlation(np.column_stack([x, x**2, 2 * x])))
+    assert compute_partial_correlation(np.column_stack([x, -x])) == pytest.approx(-1)
+    assert np.isnan(compute_partial_correlation(np.column_stack([x, np.ones(8)])))
+    assert np.isnan(compute_partial_correlation(np.column_stack([x, x**2, 2 * x])))
 
 
 def test_the_table_of_correlations(evidence):
-    table = correlations(evidence, RULES)
+    table = tabulate_correlations(evidence, RULES)
     assert len(table) == 3 * 2 * (len(DISTANCES) + 2)
     row = table[(table["outcome"] == "change") & (table["predictor"] == "syntactic") & (table["kind"] == "linear")]
     row = row.iloc[0]
@@ -266,14 +266,14 @@ def test_the_table_of_correlations(evidence):
     assert row["partial_low"] < row["partial"] < row["partial_high"] < 0
     assert (row["languages"], row["partial_languages"]) == (len(CODES), len(CODES))
     assert np.isnan(row["r_noise_free"])
-    assert "syntactic (\N{MINUS SIGN}0." in correlations_text(table).splitlines()[2]
+    assert "syntactic (\N{MINUS SIGN}0." in describe_correlations(table).splitlines()[2]
 
 
 def test_noise_of_examples_lowers_what_is_reliable():
     outcome = pd.DataFrame({1: [0.0, 10.0, 20.0], 2: [0.0, 10.0, 20.0]}, index=["de", "fr", "hi"])
-    assert reliability(outcome, pd.Series(25.0, index=outcome.index)) == pytest.approx(0.75)
-    assert reliability(outcome, pd.Series(200.0, index=outcome.index)) == 0.0
-    assert np.isnan(reliability(outcome, None))
+    assert measure_reliability(outcome, pd.Series(25.0, index=outcome.index)) == pytest.approx(0.75)
+    assert measure_reliability(outcome, pd.Series(200.0, index=outcome.index)) == 0.0
+    assert np.isnan(measure_reliability(outcome, None))
 
 
 def test_noise_of_examples_is_that_of_a_mean_of_so_many():
@@ -294,14 +294,14 @@ def test_noise_of_examples_is_that_of_a_mean_of_so_many():
         for (condition, seed), frame in runs.items()
     )  # fmt: skip
     found = gather(table, ENCODER)
-    noise = example_noise(replicates, found)
+    noise = tabulate_example_noise(replicates, found)
     assert list(noise.index) == ["de", "fr", "hi"]
     assert noise["gap"].mean() == pytest.approx(100**2 * 0.24 / 50, rel=0.25)
     assert noise["change"].mean() == pytest.approx(2 * 100**2 * 0.24 / 50, rel=0.25)
     assert (noise["relative"] / noise["gap"]).tolist() == pytest.approx([(100 / found.lead) ** 2] * 3)
-    free = correlations(found, Rules(resamples=20), noise)
+    free = tabulate_correlations(found, Rules(resamples=20), noise)
     assert free["r_noise_free"].isna().all()  # three languages are too few, or all of it is noise
-    assert "percent of the variance of the gap" in noise_text(found, noise)
+    assert "percent of the variance of the gap" in describe_noise(found, noise)
 
 
 # --- All distances at once -------------------------------------------------------------------------------------------
@@ -311,24 +311,24 @@ def test_collinearity_is_shown():
     generator = np.random.default_rng(0)
     table = pd.DataFrame(generator.normal(size=(60, 2)), columns=["a", "b"])
     table["c"] = table["a"] + 0.1 * generator.normal(size=60)
-    inflation = variance_inflation(table)
+    inflation = compute_variance_inflation(table)
     assert inflation["b"] < 1.2
     assert inflation["a"] > 50
-    assert variance_inflation(table.assign(d=table["a"] + table["b"])).tolist() == [np.inf] * 4
-    assert variance_inflation(table[["b"]]).tolist() == pytest.approx([1.0])
-    assert variance_inflation(table.iloc[:2]).isna().all()
+    assert compute_variance_inflation(table.assign(d=table["a"] + table["b"])).tolist() == [np.inf] * 4
+    assert compute_variance_inflation(table[["b"]]).tolist() == pytest.approx([1.0])
+    assert compute_variance_inflation(table.iloc[:2]).isna().all()
 
 
 def test_the_joint_models(evidence):
-    known = widely_known(evidence)
+    known = find_widely_known(evidence)
     assert "syntactic" in known
     assert "phonological" not in known  # of 21 of 37 languages
-    shown = collinearity(evidence).set_index("predictor")
+    shown = tabulate_collinearity(evidence).set_index("predictor")
     assert shown.loc["syntactic", "known"] == len(CODES)
     assert np.isnan(shown.loc["phonological", "inflation"])
     assert shown.loc["syntactic", "syntactic"] == pytest.approx(1.0)
-    assert "say much the same" in collinearity_text(shown.reset_index())
-    table, notes = joint_models(evidence, RULES)
+    assert "say much the same" in describe_collinearity(shown.reset_index())
+    table, notes = fit_joint_models(evidence, RULES)
     rows = table[(table["outcome"] == "change") & (table["model"] == "widely known")]
     assert rows["predictor"].tolist() == [*known, *CONTROLS]
     assert rows["languages"].nunique() == 1
@@ -340,7 +340,7 @@ def test_the_joint_models(evidence):
 
 
 def test_families_and_branches():
-    assert families(["de", "hi", "sv", "eu", "fi"]) == {
+    assert group_by_family(["de", "hi", "sv", "eu", "fi"]) == {
         "Basque (isolate)": ["eu"],
         "Indo-European": ["de", "hi", "sv"],
         "Indo-European: Germanic": ["de", "sv"],
@@ -353,15 +353,15 @@ def test_each_family_is_left_out_once(evidence):
     results = run_tests(TESTS, evidence, RULES)
     table = leave_one_family_out(evidence, results, RULES)
     first = table[table["test"] == "change-syntactic"]
-    assert first["without"].tolist() == ["none", *families(CODES)]
+    assert first["without"].tolist() == ["none", *group_by_family(CODES)]
     assert first["slope"].iloc[0] == pytest.approx(results[2].value)
     germanic = first[first["without"] == "Indo-European: Germanic"].iloc[0]
     assert (germanic["left_out"], germanic["languages"]) == (7, len(CODES) - 7)
-    assert "`change-syntactic`: the slope keeps its sign" in family_text(table)
+    assert "`change-syntactic`: the slope keeps its sign" in describe_families(table)
 
 
 def test_slopes_by_target_and_condition(fake, evidence):
-    table = slopes_by_target(fake, evidence, RULES, "syntactic")
+    table = tabulate_slopes_by_target(fake, evidence, RULES, "syntactic")
     assert table[["target", "condition"]].to_numpy().tolist() == [
         [target, condition] for target in TARGETS for condition in ("none", "nli", "qa")
     ]
@@ -380,7 +380,7 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
     for slopes in ((6.0, 0.0), (3.0, 3.0)):
         tables = dict(zip(TARGETS, map(drawn, slopes), strict=True))
         found = Evidence({}, {GAP: tables}, 60.0, PREDICTORS, ("nli",))
-        table, notes = slopes_in_one_model(found, RULES, (SHARE, "syntactic"))
+        table, notes = fit_slopes_in_one_model(found, RULES, (SHARE, "syntactic"))
         assert table[["predictor", "target"]].to_numpy().tolist() == [
             [name, target] for name in (SHARE, "syntactic") for target in TARGETS
         ]
@@ -388,7 +388,7 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
         assert rows["slope"].to_dict() == pytest.approx(dict(zip(TARGETS, slopes, strict=True)), abs=1.5)
         assert ((rows["low"] < rows["slope"]) & (rows["slope"] < rows["high"])).all()
         assert (rows["p_alike"] < 0.001).all() == (slopes[0] != slopes[1])
-        said = alike_text(table)
+        said = describe_slopes(table)
         assert ("slopes on syntactic differ" if slopes[0] != slopes[1] else "on syntactic are not told apart") in said
 
 
@@ -396,8 +396,8 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
 
 
 def test_the_scatter_names_every_language_once_a_panel(evidence):
-    table, axes = language_means(evidence), {SHARE: "text", "syntactic": "distance"}
-    figure = draw_distance_scatter(table, axes, lines(evidence, list(axes)))
+    table, axes = tabulate_language_means(evidence), {SHARE: "text", "syntactic": "distance"}
+    figure = draw_distance_scatter(table, axes, fit_lines(evidence, list(axes)))
     assert [axis.get_xlabel() for axis in figure.axes] == ["text", "distance"]
     names = sorted(table["name"])
     for axis in figure.axes:
@@ -410,14 +410,14 @@ def test_the_scatter_names_every_language_once_a_panel(evidence):
 
 
 def test_lines_are_least_squares(evidence):
-    intercept, slope = lines(evidence, ["syntactic"])["syntactic"]
+    intercept, slope = fit_lines(evidence, ["syntactic"])["syntactic"]
     means = evidence.outcome(GAP).mean(axis=1)
     reference = stats.linregress(evidence.predictors["syntactic"], means)
     assert (intercept, slope) == pytest.approx((reference.intercept, reference.slope))
 
 
 def test_what_the_design_says(evidence):
-    text = design_text(evidence, RULES)
+    text = describe_design(evidence, RULES)
     assert text.startswith(
         "The outcomes average 2 target tasks (`intent` and `command-nli`) and 2 conditions (`nli` and `qa`), over 37 "
         f"languages besides English and 3 seeds. English scores {evidence.lead:.1f} points above guessing. "
@@ -425,7 +425,7 @@ def test_what_the_design_says(evidence):
     )
     assert "hardly a degradation" not in text
     level = replace(evidence, by_outcome={**evidence.by_outcome, GAP: evidence.outcome(GAP) - 25})
-    assert design_text(level, RULES).endswith("hardly a degradation that distance could explain.")
+    assert describe_design(level, RULES).endswith("hardly a degradation that distance could explain.")
 
 
 # --- Studies ---------------------------------------------------------------------------------------------------------
@@ -450,7 +450,7 @@ def test_items_of_english_widen_a_mean_gap_and_no_slope(evidence, fake):
     moved = redraw(fake, np.random.default_rng(0))
     moved.loc[moved["language"] != "en", "score"] = 50.0
     redrawn = gather(fake, ENCODER, redrawn=moved)
-    alone, wider = (mean_outcome(each, Rules(), "gap") for each in (evidence, redrawn))
+    alone, wider = (estimate_mean_outcome(each, Rules(), "gap") for each in (evidence, redrawn))
     assert wider.high - wider.low > 2 * (alone.high - alone.low)
     alone, wider = (TESTS["gap-syntactic"](each, Rules()) for each in (evidence, redrawn))
     assert (wider.low, wider.high) == pytest.approx((alone.low, alone.high), abs=0.3)

@@ -18,19 +18,19 @@ from stilts.analysis.questions.order import (
     TESTS,
     Evidence,
     Plan,
-    answer,
-    by_language,
-    by_source,
-    forgetting_table,
-    forgetting_text,
-    forgotten,
-    gains,
-    plan_of,
-    seen_text,
-    summary,
+    answer_question,
+    describe_forgetting,
+    describe_sources,
+    make_plan,
+    summarise_gains,
+    tabulate_forgetting,
+    tabulate_forgotten,
+    tabulate_gains,
+    tabulate_orders_by_source,
+    tabulate_scores_by_language,
 )
-from stilts.analysis.questions.sentences import caveats
-from stilts.analysis.questions.testing import Rules, run_tests, verdicts
+from stilts.analysis.questions.sentences import describe_caveats
+from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish import figures
 from stilts.workspace.checkout import Checkout, find_checkout
 
@@ -108,7 +108,7 @@ def test_conditions_are_told_apart_by_their_stages():
 def test_the_studies_hold_the_conditions_that_their_tests_need(study):
     here = Checkout(ROOT)
     settings = here.study(study)
-    plan = plan_of(settings)
+    plan = make_plan(settings)
     direct = {test for test in TESTS if test.endswith("-direct")}
     assert set(settings.question.tests) in (set(TESTS), set(TESTS) - direct)
     assert ("command-qa-direct" in settings.targets) == (set(settings.question.tests) >= direct)
@@ -144,11 +144,11 @@ def test_known_effects_are_found_with_their_sign_and_size():
 
 def test_verdicts_on_planted_effects(evidence):
     results = run_tests(TESTS, evidence, RULES)
-    table = verdicts(results, RULES).set_index("test")
+    table = tabulate_verdicts(results, RULES).set_index("test")
     assert table.loc[["order-unseen", "forgetting"], "verdict"].tolist() == ["supported", "supported"]
     assert table.loc["order-unseen", "based on"] == f"{len(UNSEEN)} languages, 3 seeds"
     assert table.loc["order-seen", "based on"] == "3 languages, 3 seeds"
-    assert "(German, Russian, Chinese)" in caveats(results)
+    assert "(German, Russian, Chinese)" in describe_caveats(results)
 
 
 def test_without_an_effect_the_tests_are_positive_about_as_often_as_they_say():
@@ -167,18 +167,18 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert results["order-unseen"].notes == ("nothing is recorded yet of `ru-then-en`",)
     assert results["forgetting"].notes == ("nothing is recorded yet of both stages",)
     nothing = Evidence(PLAN, evidence.scores.iloc[:0], evidence.dev.iloc[:0])
-    assert summary(nothing, RULES) == ""
-    assert gains(nothing, RULES).empty
-    assert by_source(nothing, RULES).empty
-    assert by_language(nothing).empty
-    assert seen_text(by_source(nothing, RULES)) == "No language has both orders on record yet."
+    assert summarise_gains(nothing, RULES) == ""
+    assert tabulate_gains(nothing, RULES).empty
+    assert tabulate_orders_by_source(nothing, RULES).empty
+    assert tabulate_scores_by_language(nothing).empty
+    assert describe_sources(tabulate_orders_by_source(nothing, RULES)) == "No language has both orders on record yet."
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
 def test_gains_keep_unseen_seen_and_english_apart(evidence):
-    table = gains(evidence, RULES).set_index(["condition", "languages"])
+    table = tabulate_gains(evidence, RULES).set_index(["condition", "languages"])
     assert set(table.loc["en-then-en"].index) == {"unseen", "English"}
     assert set(table.loc["mixed-ru"].index) == {"unseen", "seen", "English"}
     means = evidence.scores[evidence.scores["language"].isin(UNSEEN)].groupby("condition")["score"].mean()
@@ -192,13 +192,13 @@ def test_gains_keep_unseen_seen_and_english_apart(evidence):
 
 
 def test_the_effect_by_source_and_by_language(evidence):
-    table = by_source(evidence, RULES)
+    table = tabulate_orders_by_source(evidence, RULES)
     assert table["source"].tolist() == [name for name in ("German", "Russian", "Chinese") for _ in range(3)]
     unseen = table[table["languages"] == "unseen"]
     assert unseen["effect"].mean() == pytest.approx(run_tests(TESTS, evidence, RULES)[0].value)
     assert unseen["rows"].tolist() == [len(UNSEEN)] * 3
-    assert seen_text(table).startswith("Of 9 intervals")
-    languages = by_language(evidence).set_index("code")
+    assert describe_sources(table).startswith("Of 9 intervals")
+    languages = tabulate_scores_by_language(evidence).set_index("code")
     assert sorted(languages.index[languages["trained"]]) == ["de", "en", "ru", "zh"]
     kept = evidence.scores[(evidence.scores["language"] == "fi") & (evidence.scores["condition"] == "none")]
     assert languages.loc["fi", "none"] == pytest.approx(kept["score"].mean())
@@ -206,16 +206,16 @@ def test_the_effect_by_source_and_by_language(evidence):
 
 
 def test_forgetting_is_told_by_direction(evidence):
-    table = forgetting_table(evidence).set_index("condition")
+    table = tabulate_forgetting(evidence).set_index("condition")
     assert table.loc["de-then-en", ["training", "language", "seeds"]].tolist() == ["German, then English", "German", 3]
     assert table["lost"].tolist() == pytest.approx((table["before"] - table["after"]).tolist())
     assert abs(table.loc["en-then-en", "lost"]) < 4 < table.loc["zh-then-en", "lost"]
-    text = forgetting_text(evidence)
+    text = describe_forgetting(evidence)
     assert re.fullmatch(r"English loses \d+\.\d points of .*; a language before English loses \d+\.\d points .*", text)
     gained = replace(evidence, dev=evidence.dev.assign(before=evidence.dev["after"], after=evidence.dev["before"]))
-    assert forgetting_text(gained) == text.replace("loses", "gains")
+    assert describe_forgetting(gained) == text.replace("loses", "gains")
     one_order = Evidence(PLAN, evidence.scores, evidence.dev[evidence.dev["first"] == "en"])
-    assert forgotten(one_order).empty
+    assert tabulate_forgotten(one_order).empty
 
 
 def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both():
@@ -236,16 +236,19 @@ def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both()
 
 
 def test_figures_show_what_there_is(evidence):
-    table = gains(evidence, RULES)
+    table = tabulate_gains(evidence, RULES)
     axis = figures.draw_order_gains(table).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == list(dict.fromkeys(table["training"]))
-    shown = figures.draw_order_languages(by_language(evidence))
+    shown = figures.draw_order_languages(tabulate_scores_by_language(evidence))
     assert len(shown.axes[0].get_yticks()) == len(UNSEEN) + 4
-    lost = forgetting_table(evidence)
+    lost = tabulate_forgetting(evidence)
     assert len(figures.draw_forgetting(lost).axes[0].get_yticks()) == len(lost)
     for draw, empty in ((figures.draw_order_gains, table), (figures.draw_forgetting, lost)):
         assert draw(empty.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
-    assert figures.draw_order_languages(by_language(evidence).iloc[:0]).texts[0].get_text() == "nothing to compare yet"
+    assert (
+        figures.draw_order_languages(tabulate_scores_by_language(evidence).iloc[:0]).texts[0].get_text()
+        == "nothing to compare yet"
+    )
 
 
 STUDY = {
@@ -277,11 +280,11 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     (tmp_path / "_toc.yml").write_text("")
     (tmp_path / "studies" / "order-tiny.yml").write_text(yaml.safe_dump(STUDY))
     monkeypatch.chdir(tmp_path)
-    without = answer(open_section(find_checkout(), "order-tiny"))
+    without = answer_question(open_section(find_checkout(), "order-tiny"))
     assert "stilts run order-tiny" in without.learned.text
     assert (without.learned.verdict, without.checks.empty) == ("could not be tested", True)
     fill(find_checkout(tmp_path), "order-tiny")
-    found = answer(open_section(find_checkout(), "order-tiny"))
+    found = answer_question(open_section(find_checkout(), "order-tiny"))
     assert [result.known for result in found.results] == [True] * 7
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
     assert found.learned.effect.test == "order-unseen"

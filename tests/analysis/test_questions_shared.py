@@ -10,19 +10,32 @@ from scipy import stats
 from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.contrasts import contrast, contrast_by_target
 from stilts.analysis.questions.chapters import open_section
-from stilts.analysis.questions.crossed import bootstrap, checks, complete, crossed, disagreements, effect, mixed
-from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, level_of, outcomes, redrawn_outcomes
-from stilts.analysis.questions.sentences import answers, caveats, power_note, shared_obstacle
-from stilts.analysis.questions.tables import shown
+from stilts.analysis.questions.crossed import (
+    bootstrap_coefficients,
+    describe_disagreements,
+    estimate_coefficients,
+    estimate_effect,
+    fit_mixed_model,
+    keep_complete,
+    tabulate_checks,
+)
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, measure_level, redraw_outcomes, tabulate_outcomes
+from stilts.analysis.questions.sentences import (
+    describe_caveats,
+    describe_power,
+    describe_verdicts,
+    find_shared_obstacle,
+)
+from stilts.analysis.questions.tables import show_verdicts
 from stilts.analysis.questions.testing import (
     Result,
     Rules,
-    achieved_power,
-    detectable_effect,
+    add_obstacle,
+    compute_power,
+    make_untested,
     run_tests,
-    untested,
-    verdicts,
-    with_room,
+    solve_for_power,
+    tabulate_verdicts,
 )
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
@@ -60,11 +73,11 @@ def record(condition, seed, scores, phase="zero-shot", target="intent"):
 
 def test_outcomes_are_the_zero_shot_scores():
     records = [record("none", 1, {"de": 50.0, "en": 80.0}), record("none", 1, {"en": 70.0}, phase="target")]
-    assert outcomes(records).to_dict("records") == [
+    assert tabulate_outcomes(records).to_dict("records") == [
         {"condition": "none", "target": "intent", "language": "de", "seed": 1, "score": 50.0, "n": 30.0},
         {"condition": "none", "target": "intent", "language": "en", "seed": 1, "score": 80.0, "n": 30.0},
     ]
-    assert outcomes([]).empty
+    assert tabulate_outcomes([]).empty
 
 
 def test_items_are_redrawn_where_rows_share_them():
@@ -85,7 +98,7 @@ def test_items_are_redrawn_where_rows_share_them():
     rows = [("nli", target, code, 1, score if code != "en" else 100 - score, 40.0)
             for target in ("xnli", "intent") for code in ("de", "en", "fr")]  # fmt: skip
     table, analysis = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS)), SimpleNamespace(replicates=drawn)
-    found = redrawn_outcomes(table, analysis)
+    found = redraw_outcomes(table, analysis)
     wide = found.pivot(index="seed", columns=["target", "language"], values="score")
     assert list(wide.index) == list(range(1, 401))
     assert wide["xnli", "de"].equals(wide["xnli", "fr"])
@@ -93,14 +106,14 @@ def test_items_are_redrawn_where_rows_share_them():
     assert wide["xnli", "de"].std() == pytest.approx(100 * seen.std() / np.sqrt(40), rel=0.15)
     assert wide["intent", "de"].unique().tolist() == [score]
     own = table[table["target"] == "intent"]
-    assert redrawn_outcomes(own, analysis) is None
-    assert redrawn_outcomes(table.iloc[:0], analysis) is None
-    gaps = redrawn_outcomes(own, analysis, against_english=True).groupby("language")["score"].nunique()
+    assert redraw_outcomes(own, analysis) is None
+    assert redraw_outcomes(table.iloc[:0], analysis) is None
+    gaps = redraw_outcomes(own, analysis, against_english=True).groupby("language")["score"].nunique()
     assert (gaps["de"], gaps["fr"], gaps["en"] > 5) == (1, 1, True)
 
 
 def test_differences_are_paired_and_averaged_over_targets():
-    table = outcomes(
+    table = tabulate_outcomes(
         [
             record("none", 1, {"de": 50, "fr": 40}), record("nli", 1, {"de": 60, "fr": 40}),
             record("none", 2, {"de": 50, "fr": 40}), record("nli", 2, {"de": 52, "fr": 44}),
@@ -124,7 +137,7 @@ def test_differences_are_paired_and_averaged_over_targets():
 
 
 def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
-    table = outcomes(
+    table = tabulate_outcomes(
         [
             record("none", 1, {"de": 50, "fr": 40}), record("nli", 1, {"de": 60}),
             record("none", 2, {"de": 50}), record("nli", 3, {"de": 60}),
@@ -136,7 +149,9 @@ def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
 
 
 def test_scores_without_any_training_stand_for_every_seed_of_the_others():
-    table = outcomes([record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})])
+    table = tabulate_outcomes(
+        [record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})]
+    )
     assert contrast_by_target(table, {"nli": 1, "none": -1})["intent"].to_dict("index") == {"de": {1: 10, 2: 8}}
     assert contrast_by_target(table, {"none": 1})["intent"].to_dict("index") == {"de": {0: 50}}
 
@@ -146,11 +161,11 @@ def test_scores_without_any_training_stand_for_every_seed_of_the_others():
 
 def test_with_one_seed_it_is_least_squares():
     table, predictors = fake(np.random.default_rng(0), 2.0, 1.0, rows=12, seeds=1)
-    mean = crossed(table)["mean"]
+    mean = estimate_coefficients(table)["mean"]
     reference = stats.ttest_1samp(table[1], 0.0)
     assert (mean.value, mean.p) == pytest.approx((table[1].mean(), reference.pvalue))
     assert (mean.low, mean.high) == pytest.approx(tuple(reference.confidence_interval()))
-    slope = crossed(table, predictors)["x"]
+    slope = estimate_coefficients(table, predictors)["x"]
     line = stats.linregress(predictors["x"], table[1])
     assert (slope.value, slope.se, slope.p, slope.df) == pytest.approx((line.slope, line.stderr, line.pvalue, 10))
 
@@ -163,7 +178,7 @@ def test_of_a_mean_it_is_the_quasi_f_of_crossed_effects():
     by_seed = rows * values.mean(axis=0).var(ddof=1)
     left = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
     residual = (left**2).sum() / ((rows - 1) * (seeds - 1))
-    fit = crossed(table)["mean"]
+    fit = estimate_coefficients(table)["mean"]
     assert fit.se**2 == pytest.approx((by_row + by_seed - residual) / (rows * seeds))
     assert 2 <= fit.df < 10
 
@@ -175,7 +190,7 @@ def test_without_an_effect_it_is_positive_about_as_often_as_it_says(spread, rows
     generator = np.random.default_rng(7)
     positive = {"mean": 0, "x": 0}
     for _ in range(FAKES):
-        fits = crossed(*fake(generator, spread=spread, rows=rows))
+        fits = estimate_coefficients(*fake(generator, spread=spread, rows=rows))
         for name in positive:
             positive[name] += fits[name].p < 0.05
     assert FEWEST <= positive["mean"] <= MOST, positive
@@ -191,7 +206,7 @@ def test_a_test_that_forgets_the_seeds_would_fail_that():
 
 def test_a_known_effect_is_found_with_its_sign_and_size():
     generator = np.random.default_rng(1)
-    fits = [crossed(*fake(generator, effect=-6.0, slope=5.0)) for _ in range(FAKES)]
+    fits = [estimate_coefficients(*fake(generator, effect=-6.0, slope=5.0)) for _ in range(FAKES)]
     for name, truth in (("mean", -6.0), ("x", 5.0)):
         assert np.mean([fit[name].value for fit in fits]) == pytest.approx(truth, abs=0.4)
         covered = sum(fit[name].low <= truth <= fit[name].high for fit in fits)
@@ -212,8 +227,8 @@ def with_shared_items(generator, items=60, rows=10, seeds=4, draws=200):
 def test_items_that_rows_share_are_in_the_interval_of_a_mean():
     generator = np.random.default_rng(11)
     tables = [with_shared_items(generator) for _ in range(FAKES)]
-    positive = sum(crossed(table, redrawn=redrawn)["mean"].p < 0.05 for table, redrawn in tables)
-    bold = sum(crossed(table)["mean"].p < 0.05 for table, _ in tables)
+    positive = sum(estimate_coefficients(table, redrawn=redrawn)["mean"].p < 0.05 for table, redrawn in tables)
+    bold = sum(estimate_coefficients(table)["mean"].p < 0.05 for table, _ in tables)
     assert FEWEST <= positive <= MOST
     assert bold > 2 * MOST
 
@@ -221,42 +236,46 @@ def test_items_that_rows_share_are_in_the_interval_of_a_mean():
 def test_noise_that_moves_all_rows_alike_widens_a_mean_and_no_slope():
     table, predictors = fake(np.random.default_rng(2), rows=8)
     together = pd.DataFrame(np.tile([[-3.0, 3.0] * 20], (8, 1)), index=table.index)
-    alone, wider = crossed(table, predictors), crossed(table, predictors, redrawn=together)
+    alone, wider = estimate_coefficients(table, predictors), estimate_coefficients(table, predictors, redrawn=together)
     assert wider["mean"].se ** 2 == pytest.approx(alone["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
     assert wider["x"].se == pytest.approx(alone["x"].se, rel=0.05)
-    one = crossed(table[[1]], redrawn=together)["mean"]
-    assert one.se ** 2 == pytest.approx(crossed(table[[1]])["mean"].se ** 2 + 7 / 8 * together.iloc[0].var())
+    one = estimate_coefficients(table[[1]], redrawn=together)["mean"]
+    own = estimate_coefficients(table[[1]])["mean"]
+    assert one.se ** 2 == pytest.approx(own.se ** 2 + 7 / 8 * together.iloc[0].var())
 
 
 def test_edges_of_the_primary_test():
     table, predictors = fake(np.random.default_rng(0), rows=5)
     constant = table * 0.0 + 3.0
-    assert (crossed(constant)["mean"].low, crossed(constant)["mean"].p) == pytest.approx((3.0, 0.0), abs=1e-12)
-    assert crossed(constant * 0)["mean"].p == 1.0
-    assert crossed(table.iloc[:1])["mean"].df == 2.0  # one row: its seeds alone
+    found = estimate_coefficients(constant)["mean"]
+    assert (found.low, found.p) == pytest.approx((3.0, 0.0), abs=1e-12)
+    assert estimate_coefficients(constant * 0)["mean"].p == 1.0
+    assert estimate_coefficients(table.iloc[:1])["mean"].df == 2.0  # one row: its seeds alone
     with pytest.raises(StiltsError, match="has gaps"):
-        crossed(table.where(table > table.iloc[0, 0]))
+        estimate_coefficients(table.where(table > table.iloc[0, 0]))
     with pytest.raises(StiltsError, match="2 rows are too few for 2 coefficients"):
-        crossed(table.iloc[:2], predictors)
+        estimate_coefficients(table.iloc[:2], predictors)
     with pytest.raises(StiltsError, match="do not vary, or follow from one another"):
-        crossed(table, predictors.assign(again=2 * predictors["x"]))
+        estimate_coefficients(table, predictors.assign(again=2 * predictors["x"]))
 
 
 def test_rows_with_gaps_are_left_out_and_named():
     table, predictors = fake(np.random.default_rng(0), rows=6)
     table.loc["l01", 2] = np.nan
     predictors.loc["l04", "x"] = np.nan
-    kept, notes = complete(table, predictors)
+    kept, notes = keep_complete(table, predictors)
     assert list(kept.index) == ["l00", "l02", "l03", "l05"]
     assert notes == ("left out, for want of a score or a predictor: l01, l04",)
-    result = effect(table, Rules(), predictors, "x", row_kind="task")
+    result = estimate_effect(table, Rules(), predictors, "x", row_kind="task")
     assert (result.rows, result.seeds, result.based_on, result.notes) == (4, 3, "4 tasks, 3 seeds", notes)
-    assert effect(table[[1]], Rules()).notes == ("with one seed the interval says nothing of another seed's luck",)
+    assert estimate_effect(table[[1]], Rules()).notes == (
+        "with one seed the interval says nothing of another seed's luck",
+    )
 
 
 def test_too_few_rows_give_no_numbers_but_a_reason():
     table, predictors = fake(np.random.default_rng(0), rows=2)
-    result = effect(table, Rules(), predictors, "x")
+    result = estimate_effect(table, Rules(), predictors, "x")
     assert not result.known
     assert result.notes == ("2 of 2 rows have all that the test needs, of 3 at least",)
     assert str(result) == "not tested"
@@ -267,8 +286,8 @@ def test_too_few_rows_give_no_numbers_but_a_reason():
 
 def test_the_mixed_model_finds_the_effect_and_the_spread():
     table, predictors = fake(np.random.default_rng(2), 6.0, 5.0, rows=30)
-    fits, _ = mixed(table, predictors, "x")
-    fit, primary = fits["x"], crossed(table, predictors)["x"]
+    fits, _ = fit_mixed_model(table, predictors, "x")
+    fit, primary = fits["x"], estimate_coefficients(table, predictors)["x"]
     assert fit.value == pytest.approx(primary.value, rel=1e-4)  # balanced data
     assert fit.low < 5.0 < fit.high
     assert fit.se == pytest.approx(primary.se, rel=0.2)
@@ -277,7 +296,7 @@ def test_the_mixed_model_finds_the_effect_and_the_spread():
 def test_a_singular_mixed_model_says_so():
     table, _ = fake(np.random.default_rng(2), spread=(8.0, 0.0, 4.0), rows=20)
     table -= table.mean() - table.mean().mean()  # seeds that do not differ at all
-    fits, notes = mixed(table)
+    fits, notes = fit_mixed_model(table)
     assert "the variance of the seeds is estimated as zero" in notes
     assert fits["mean"].value == pytest.approx(table.mean(axis=None))
 
@@ -288,17 +307,17 @@ def test_a_mixed_model_that_fails_gives_its_reason(monkeypatch):
 
     monkeypatch.setattr("stilts.analysis.questions.crossed._fit_mixed", broken)
     table, _ = fake(np.random.default_rng(2), rows=5)
-    fits, notes = mixed(table)
+    fits, notes = fit_mixed_model(table)
     assert np.isnan(fits["mean"].value)
     assert notes == ("the mixed model could not be fitted: Singular matrix",)
-    found = checks([effect(table, Rules(resamples=50))], Rules(resamples=50))
+    found = tabulate_checks([estimate_effect(table, Rules(resamples=50))], Rules(resamples=50))
     assert found["agrees"].tolist()[:2] == ["yes", "no fit"]
 
 
 def test_the_bootstrap_varies_as_much_as_the_standard_error_says():
     table, predictors = fake(np.random.default_rng(4), 6.0, rows=60, spread=(8.0, 0.0, 2.0))
-    draws = bootstrap(table, predictors, 1500, np.random.default_rng(0))
-    fits = crossed(table, predictors)
+    draws = bootstrap_coefficients(table, predictors, 1500, np.random.default_rng(0))
+    fits = estimate_coefficients(table, predictors)
     assert draws.shape == (1500, 2)
     assert draws.std(axis=0) == pytest.approx([fits["mean"].se, fits["x"].se], rel=0.2)
     assert draws.mean(axis=0) == pytest.approx([fits["mean"].value, fits["x"].value], abs=0.3)
@@ -308,20 +327,20 @@ def test_checks_set_three_methods_side_by_side():
     table, predictors = fake(np.random.default_rng(4), 9.0, rows=30)
     rules = Rules({"gain": "g", "far": "f", "none": "n"}, resamples=200)
     tests = {
-        "gain": lambda evidence, rules: effect(evidence, rules),
-        "far": lambda evidence, rules: effect(evidence, rules, predictors, "x"),
-        "none": lambda evidence, rules: untested("no record"),
+        "gain": lambda evidence, rules: estimate_effect(evidence, rules),
+        "far": lambda evidence, rules: estimate_effect(evidence, rules, predictors, "x"),
+        "none": lambda evidence, rules: make_untested("no record"),
     }
-    found = checks(run_tests(tests, table, rules), rules)
+    found = tabulate_checks(run_tests(tests, table, rules), rules)
     assert found[["test", "method"]].to_numpy().tolist() == [
         [name, method] for name in ("gain", "far")
         for method in ("crossed t-test", "mixed model", "cluster bootstrap")
     ]  # fmt: skip
     assert found["agrees"].iloc[0] == "yes"
     odd = found.assign(agrees=["yes", "no: another conclusion about zero", "yes"] * 2, note="")
-    assert disagreements(odd).splitlines()[0] == "- `gain`, mixed model: no: another conclusion about zero."
-    assert "agree with every test" in disagreements(found.assign(agrees="yes"))
-    assert disagreements(found.iloc[:0]) == "There is nothing to check yet."
+    assert describe_disagreements(odd).splitlines()[0] == "- `gain`, mixed model: no: another conclusion about zero."
+    assert "agree with every test" in describe_disagreements(found.assign(agrees="yes"))
+    assert describe_disagreements(found.iloc[:0]) == "There is nothing to check yet."
 
 
 # --- Verdicts and power ----------------------------------------------------------------------------------------------
@@ -346,11 +365,11 @@ def result(estimate, half, p, **more):
         (result(0.0, 0.1, 0.9, unit="correlation", smallest_effect=0.2), "no effect that matters"),
         (result(5.0, 3.0, 0.001, obstacle="a floor"), "could not be tested"),
         (replace(result(5.0, 3.0, 0.001), seeds=1), "cannot tell"),
-        (untested("no record"), "could not be tested"),
+        (make_untested("no record"), "could not be tested"),
     ],
 )
 def test_verdicts(found, expected):
-    assert verdicts([found], Rules({"a": "A."}, smallest_effect=2.0))["verdict"].tolist() == [expected]
+    assert tabulate_verdicts([found], Rules({"a": "A."}, smallest_effect=2.0))["verdict"].tolist() == [expected]
 
 
 def test_the_table_has_the_files_tests_in_order_corrected_together():
@@ -358,11 +377,11 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     tests = {
         "a": lambda evidence, rules: result(5.0, 3.0, 0.02, se=1.5, df=39.0, method="t"),
         "b": lambda evidence, rules: result(evidence, 3.0, 0.01, expected=-1, notes=("note",)),
-        "c": lambda evidence, rules: untested("no record"),
+        "c": lambda evidence, rules: make_untested("no record"),
         "not chosen": None,
     }
     results = run_tests(tests, -4.0, rules)
-    table = verdicts(results, rules)
+    table = tabulate_verdicts(results, rules)
     columns = ["test", "hypothesis", "p_holm", "verdict", "based on"]
     assert table[columns].astype(object).fillna("-").to_numpy().tolist() == [
         ["b", "B falls.", pytest.approx(0.02), "supported", "40 languages, 3 seeds"],
@@ -370,23 +389,23 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         ["c", "C?", "-", "could not be tested", "0 languages, 0 seeds"],
     ]
     assert table["detectable"].round(1).fillna(0).tolist() == [0, 4.8, 0]
-    assert answers(table).splitlines() == [
+    assert describe_verdicts(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
         "p 0.020, from 40 languages, 3 seeds; below 0.",
         "- *A rises.* **Supported**: +5.0 points (+2.0 to +8.0), corrected p 0.020, from 40 languages, 3 seeds; it "
         "leaves zero out.",
         "- *C?* **Could not be tested**: no record.",
     ]
-    assert power_note(table, rules).splitlines()[:2] == [
+    assert describe_power(table, rules).splitlines()[:2] == [
         "- `b`: no power can be reckoned for it.",
         "- `a` would find an effect of 4.8 points in four of five tries: too coarse for 2.0, the smallest that "
         "matters.",
     ]
-    assert caveats(results) == "- `b`: note.\n- `c`: no record."
-    assert shown(table)["p (corrected)"].tolist() == ["0.020", "0.020", "\N{EN DASH}"]
+    assert describe_caveats(results) == "- `b`: note.\n- `c`: no record."
+    assert show_verdicts(table)["p (corrected)"].tolist() == ["0.020", "0.020", "\N{EN DASH}"]
     uncorrected = Rules(rules.tests, correction="none")
-    assert verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]
-    assert verdicts(results, uncorrected)["detectable"].iloc[1] < table["detectable"].iloc[1]
+    assert tabulate_verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]
+    assert tabulate_verdicts(results, uncorrected)["detectable"].iloc[1] < table["detectable"].iloc[1]
     with pytest.raises(UnknownName, match="unknown test of the question 'd'"):
         run_tests(tests, 0, Rules({"d": "?"}))
 
@@ -394,8 +413,8 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
 def test_an_answer_says_why_the_verdict_is_what_it_is():
     rules = Rules({"a": "A rises.", "b": "B falls."}, smallest_effect=2.0)
     small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
-    table = verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
-    assert [line.partition(", corrected p ")[0] for line in answers(table).splitlines()] == [
+    table = tabulate_verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
+    assert [line.partition(", corrected p ")[0] for line in describe_verdicts(table).splitlines()] == [
         "- *A rises.* **No effect that matters**: +1.0 points (+0.5 to +1.5)",
         "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0)",
     ]
@@ -413,37 +432,46 @@ def test_a_study_without_a_question_says_so():
 
 
 def test_nothing_tested():
-    assert verdicts([], Rules()).empty
-    assert answers(verdicts([], Rules())) == power_note(verdicts([], Rules()), Rules()) == "No test was chosen."
+    assert tabulate_verdicts([], Rules()).empty
+    assert (
+        describe_verdicts(tabulate_verdicts([], Rules()))
+        == describe_power(tabulate_verdicts([], Rules()), Rules())
+        == "No test was chosen."
+    )
 
 
 def test_the_detectable_effect_is_found_in_four_of_five_tries():
     generator = np.random.default_rng(5)
     spread = (8.0, 0.0, 4.0)
     se = np.sqrt(8.0**2 / 30 + 4.0**2 / 90)
-    size = detectable_effect(se, 29)
-    found = sum(crossed(fake(generator, effect=size, spread=spread, rows=30)[0])["mean"].p < 0.05 for _ in range(400))
+    size = solve_for_power(se, 29)
+    found = sum(
+        estimate_coefficients(fake(generator, effect=size, spread=spread, rows=30)[0])["mean"].p < 0.05
+        for _ in range(400)
+    )
     assert found / 400 == pytest.approx(0.8, abs=0.07)
 
 
 def test_detectable_effects():
-    assert detectable_effect(1.0, 1e6) == pytest.approx(1.959964 + 0.841621, abs=1e-3)
-    assert detectable_effect(2.0, 10) == pytest.approx(2 * detectable_effect(1.0, 10))
-    assert detectable_effect(1.0, 10, tests=3) > detectable_effect(1.0, 10) > detectable_effect(1.0, 100)
-    assert detectable_effect(1.0, 2, tests=4) > 8  # few seeds ask for large effects
-    assert detectable_effect(0.0, 10) == 0.0
-    assert achieved_power(0.0, 12, stats.t.isf(0.025, 12)) == pytest.approx(0.05, abs=1e-4)
+    assert solve_for_power(1.0, 1e6) == pytest.approx(1.959964 + 0.841621, abs=1e-3)
+    assert solve_for_power(2.0, 10) == pytest.approx(2 * solve_for_power(1.0, 10))
+    assert solve_for_power(1.0, 10, tests=3) > solve_for_power(1.0, 10) > solve_for_power(1.0, 100)
+    assert solve_for_power(1.0, 2, tests=4) > 8  # few seeds ask for large effects
+    assert solve_for_power(0.0, 10) == 0.0
+    assert compute_power(0.0, 12, stats.t.isf(0.025, 12)) == pytest.approx(0.05, abs=1e-4)
     with pytest.raises(StiltsError, match="degrees of freedom above 0"):
-        detectable_effect(1.0, 0)
+        solve_for_power(1.0, 0)
 
 
 def test_a_reason_why_no_test_could_be_made_is_said_once():
     rules = Rules({"a": "A rises.", "b": "B falls."})
     low = replace(result(1.0, 0.5, 0.3, se=0.2, df=39.0), obstacle="nothing transfers")
-    table = verdicts(run_tests({"a": lambda *_: low, "b": lambda *_: untested("no record")}, 0, rules), rules)
-    assert shared_obstacle(table) == ""
+    table = tabulate_verdicts(
+        run_tests({"a": lambda *_: low, "b": lambda *_: make_untested("no record")}, 0, rules), rules
+    )
+    assert find_shared_obstacle(table) == ""
     table = table.assign(reason="nothing transfers")
-    assert answers(table).splitlines() == [
+    assert describe_verdicts(table).splitlines() == [
         "None of the 2 tests could be made: nothing transfers.",
         "",
         "- *A rises.* +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
@@ -454,12 +482,12 @@ def test_a_reason_why_no_test_could_be_made_is_said_once():
 def test_a_test_without_room_between_floor_and_ceiling_could_not_be_made():
     records = [record("none", 1, {"en": 99.0, "de": 34.0, "fr": 36.0}), record("nli", 1, {"de": 90.0}),
                record("none", 1, {"de": 99.0}, target="slots")]  # fmt: skip
-    table = outcomes(records)
-    assert level_of(table, ["none"], {"intent": 34.0}) == Level(67.0, 17.0)
-    assert level_of(table, ["mnli"], {}) is None
-    low = level_of(table[table["target"] == "intent"], ["none"], {"intent": 34.0})
-    result = effect(fake(np.random.default_rng(0))[0], Rules())
-    assert with_room(result, Rules(), low).obstacle == "at 35.0 before, less than 2 above the 34.0 of guessing"
-    assert with_room(replace(result, expected=1), Rules(), low).obstacle == ""
-    assert with_room(replace(result, unit="hundredths of a correlation"), Rules(), low).obstacle == ""
-    assert with_room(replace(result, obstacle="lost"), Rules(), low).obstacle == "lost"
+    table = tabulate_outcomes(records)
+    assert measure_level(table, ["none"], {"intent": 34.0}) == Level(67.0, 17.0)
+    assert measure_level(table, ["mnli"], {}) is None
+    low = measure_level(table[table["target"] == "intent"], ["none"], {"intent": 34.0})
+    result = estimate_effect(fake(np.random.default_rng(0))[0], Rules())
+    assert add_obstacle(result, Rules(), low).obstacle == "at 35.0 before, less than 2 above the 34.0 of guessing"
+    assert add_obstacle(replace(result, expected=1), Rules(), low).obstacle == ""
+    assert add_obstacle(replace(result, unit="hundredths of a correlation"), Rules(), low).obstacle == ""
+    assert add_obstacle(replace(result, obstacle="lost"), Rules(), low).obstacle == "lost"

@@ -23,7 +23,7 @@ from stilts.analysis.effects import (
     pivot_language_gains,
 )
 from stilts.analysis.estimates import Estimate, combine, correct_by_holm, estimate
-from stilts.analysis.wording import signed
+from stilts.analysis.wording import format_signed
 from stilts.study.errors import StiltsError, UnknownName
 
 LANGUAGES = ["de", "en", "hi", "ja", "sw", "tr"]
@@ -371,8 +371,8 @@ def test_an_effect_over_languages_is_judged_by_students_t():
 
 
 def test_points_are_written_with_their_sign():
-    assert [signed(points) for points in (1.25, -0.04, 0.04, -3.06)] == ["+1.2", "0.0", "0.0", "−3.1"]
-    assert [signed(value, 2) for value in (1.25, -0.004, -0.046)] == ["+1.25", "0.00", "−0.05"]
+    assert [format_signed(points) for points in (1.25, -0.04, 0.04, -3.06)] == ["+1.2", "0.0", "0.0", "−3.1"]
+    assert [format_signed(value, 2) for value in (1.25, -0.004, -0.046)] == ["+1.25", "0.00", "−0.05"]
     assert str(Estimate(1.0, -0.5, 2.5, 0.2)) == "+1.0 [−0.5, +2.5]"
 
 

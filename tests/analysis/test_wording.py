@@ -7,7 +7,7 @@ import pytest
 
 from stilts.analysis.gain_tables import append_means, list_titles
 from stilts.analysis.opened import open_study
-from stilts.analysis.wording import in_words, title_task
+from stilts.analysis.wording import replace_ids, title_task
 from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +23,8 @@ TITLES = {"qa": "Questions", "qa-direct": "Questions, untrained", "mnli": "Infer
     ("multitude, qa-other, squad", "multitude, qa-other, squad"),
 ])  # fmt: skip
 def test_ids_become_names_wherever_they_stand(text, said):
-    assert in_words(text, TITLES) == said
-    assert in_words(text, {}) == text
+    assert replace_ids(text, TITLES) == said
+    assert replace_ids(text, {}) == text
 
 
 def test_tasks_of_a_dial_are_named_with_their_level():

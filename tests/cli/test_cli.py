@@ -18,7 +18,7 @@ from fakes import record_runs
 from tiny_checkout import ENCODER, ROOT, study_settings, write_study, write_suite
 
 from stilts.cli import jobs
-from stilts.sources.suite import faults
+from stilts.sources.suite import find_faults
 from stilts.study.errors import StiltsError
 from stilts.workspace import plan_report, preparation, resolution, scheduling
 from stilts.workspace.checkout import Checkout, find_checkout
@@ -294,7 +294,7 @@ def test_a_suite_is_exported_for_others(here, door, tmp_path):
     code, out, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (0, "")
     assert out == f"load it with: datasets.load_dataset('{tmp_path}/suite', 'intent.en')\n"
-    assert faults(tmp_path / "suite") == []
+    assert find_faults(tmp_path / "suite") == []
     code, _, err = door("export-suite", "tiny", tmp_path / "suite")
     assert (code, err) == (1, f"error: {tmp_path}/suite already exists; name a new folder\n")
     exported = load_dataset(str(tmp_path / "suite"), "intent.de", cache_dir=str(tmp_path / "cache"))
@@ -324,7 +324,7 @@ def test_a_damaged_suite_is_set_aside_and_built_again(here, door, tmp_path):
         f"warning: {folder}: incomplete or damaged suite (intent.de/{damaged.name} differs from what was written); "
         f"set aside as {folder}.broken-1 and built again\n"
     )
-    assert faults(folder) == faults(tmp_path / "suite") == []
+    assert find_faults(folder) == find_faults(tmp_path / "suite") == []
 
 
 # --- parameters of a notebook ----------------------------------------------------------------------------------------

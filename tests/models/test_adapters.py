@@ -15,7 +15,7 @@ from sessions import QUICK, ROWS, Session, same
 from transformers import AutoModel, AutoTokenizer
 
 from stilts.models import adapters
-from stilts.models.adapters import adaptable_layers, has_adapters, layer_number, load_merged
+from stilts.models.adapters import find_layer_number, has_adapters, list_adaptable_layers, load_merged
 from stilts.models.model import Batch, build_model, take_encoder
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
@@ -138,9 +138,9 @@ def moved(encoder):
 
 
 def test_every_linear_layer_of_attention_and_feed_forward_takes_an_adapter(make):
-    assert set(adaptable_layers(make(), 0)) == make.layers
-    assert set(adaptable_layers(make(), 1)) == {name for name in make.layers if layer_number(name) == 1}
-    assert adaptable_layers(make(), 2) == ()
+    assert set(list_adaptable_layers(make(), 0)) == make.layers
+    assert set(list_adaptable_layers(make(), 1)) == {name for name in make.layers if find_layer_number(name) == 1}
+    assert list_adaptable_layers(make(), 2) == ()
 
 
 def test_new_adapters_change_nothing_and_merged_ones_what_they_changed(make):

@@ -22,7 +22,7 @@ from transformers import (
     XGLMConfig,
 )
 
-from stilts.models.backbones import Backbone, shifted
+from stilts.models.backbones import Backbone, shift_right
 from stilts.models.encoders import load_encoder, load_model, load_tokenizer
 from stilts.models.model import build_model
 from stilts.models.prepared import prepare_encoder
@@ -113,7 +113,7 @@ def test_a_decoder_reads_the_input_again_one_token_later(folders, name):
     model = load_model(str(folders / name))
     start = model.config.decoder_start_token_id
     ids = torch.tensor([[5, 6, 7]])
-    assert shifted(ids, model).tolist() == [[start, 5, 6]]
+    assert shift_right(ids, model).tolist() == [[start, 5, 6]]
     with torch.inference_mode():
         expected = model(input_ids=ids, decoder_input_ids=torch.tensor([[start, 5, 6]])).last_hidden_state[0]
     torch.testing.assert_close(states(model, [5, 6, 7]), expected)
@@ -123,7 +123,7 @@ def test_a_model_that_does_not_say_how_to_begin_is_named(folders):
     model = load_model(str(folders / "t5"))
     model.config.decoder_start_token_id = None
     with pytest.raises(StiltsError, match="its config.json has no decoder_start_token_id"):
-        shifted(torch.tensor([[1]]), model)
+        shift_right(torch.tensor([[1]]), model)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -7,7 +7,7 @@ import torch
 
 from stilts.models.bfloat16 import ProductsInSinglePrecision
 from stilts.models.model import autocast
-from stilts.study.provenance import precision_mix
+from stilts.study.provenance import describe_precision_mix
 
 CPU = torch.device("cpu")
 PRODUCTS = {
@@ -78,7 +78,7 @@ def records(*precisions: str) -> list[SimpleNamespace]:
 
 
 def test_runs_in_several_precisions_are_told_apart():
-    assert precision_mix([]) == precision_mix(records("bf16", "bf16", "")) == ""
-    assert precision_mix(records("fp32", "bf16", "bf16")).startswith(
+    assert describe_precision_mix([]) == describe_precision_mix(records("bf16", "bf16", "")) == ""
+    assert describe_precision_mix(records("fp32", "bf16", "bf16")).startswith(
         "these runs were not all computed in one precision (2 in bf16, 1 in fp32;"
     )

@@ -14,7 +14,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from stilts.models.backbones import Backbone, architecture
+from stilts.models.backbones import Backbone, find_architecture
 from stilts.models.conversion import convert, draw_new_weights
 from stilts.models.scratch import make_tokenizer
 from stilts.study.errors import StiltsError
@@ -56,14 +56,14 @@ def kind(request) -> str:
 def test_an_encoder_stays_what_it_is(kind, tokenizer):
     before = public(kind)(input_ids=IDS, attention_mask=MASK).last_hidden_state
     made = convert(public(kind), "encoder", tokenizer)
-    assert architecture(made) == "encoder"
+    assert find_architecture(made) == "encoder"
     assert torch.equal(made(input_ids=IDS, attention_mask=MASK).last_hidden_state, before)
 
 
 @torch.inference_mode()
 def test_a_decoder_has_the_encoder_s_weights_and_sees_no_later_token(kind, tokenizer):
     made = convert(public(kind), "decoder", tokenizer)
-    assert architecture(made) == "decoder"
+    assert find_architecture(made) == "decoder"
     states = made(input_ids=IDS, attention_mask=MASK).last_hidden_state
     alone = public(kind)(input_ids=IDS[:, :1], attention_mask=MASK[:, :1]).last_hidden_state
     assert torch.allclose(states[:, :1], alone, atol=1e-5)
@@ -72,7 +72,7 @@ def test_a_decoder_has_the_encoder_s_weights_and_sees_no_later_token(kind, token
 @torch.inference_mode()
 def test_the_encoder_of_an_encoder_decoder_is_the_lower_half(kind, tokenizer):
     made = convert(public(kind), "encoder-decoder", tokenizer)
-    assert architecture(made) == "encoder-decoder"
+    assert find_architecture(made) == "encoder-decoder"
     assert (made.config.encoder_layers, made.config.decoder_layers) == (2, 2)
     whole = public(kind)(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
     half = made.get_encoder()(input_ids=IDS, attention_mask=MASK).last_hidden_state

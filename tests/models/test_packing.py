@@ -116,7 +116,7 @@ def test_other_families_keep_padding(family):
 
 def test_an_encoder_whose_positions_are_counted_otherwise_keeps_padding(monkeypatch):
     """What decides is the states, not the class."""
-    monkeypatch.setattr(packing, "first_position", lambda config: 0)
+    monkeypatch.setattr(packing, "find_first_position", lambda config: 0)
     encoder = build(TAKING["XLM-R"])
     assert not packing.takes_packing(encoder)
     assert encoder.config._attn_implementation == "sdpa"

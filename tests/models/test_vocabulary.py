@@ -30,7 +30,7 @@ def whole(weights):
 
 @pytest.fixture(scope="module")
 def kept(whole):
-    return vocabulary.used_tokens(whole, STUDY)
+    return vocabulary.list_used_tokens(whole, STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_trimmed_tokenizer_gives_the_same_pieces_at_new_numbers(whole, trimmed, 
 
 
 def test_pairs_words_and_windows_are_the_same_too(whole):
-    kept = vocabulary.used_tokens(whole, [*STUDY, "Turn on", "the"])
+    kept = vocabulary.list_used_tokens(whole, [*STUDY, "Turn on", "the"])
     trimmed = vocabulary.trim_tokenizer(whole, kept)
     calls = [
         lambda tokenizer: tokenizer([STUDY[0]], [STUDY[1]]),
@@ -101,7 +101,7 @@ def test_hidden_states_of_an_xlm_roberta_are_the_same_before_and_after(small):
     texts = ["Turn on the light", "a", "x 𐎠"]
     model = XLMRobertaModel(_tiny(vocab_size=len(small))).eval()
     before = _hidden_states(model, small, texts)
-    kept = vocabulary.used_tokens(small, texts)
+    kept = vocabulary.list_used_tokens(small, texts)
     after = _hidden_states(vocabulary.trim_model(model, kept), vocabulary.trim_tokenizer(small, kept), texts)
     assert len(kept) < 30
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
@@ -111,7 +111,7 @@ def test_hidden_states_of_an_xlm_roberta_are_the_same_before_and_after(small):
 @settings(max_examples=60)
 @given(st.lists(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("aeiou nrst.,")))))
 def test_trimming_is_exact_for_any_texts(small, texts):
-    kept = vocabulary.used_tokens(small, texts)
+    kept = vocabulary.list_used_tokens(small, texts)
     trimmed = vocabulary.trim_tokenizer(small, kept)
     for text in texts:
         assert [kept[token] for token in trimmed(text)["input_ids"]] == small(text)["input_ids"]
@@ -134,7 +134,7 @@ def test_a_text_outside_the_study_is_named():
 
 def test_a_text_that_is_no_unicode_is_named(small):
     with pytest.raises(StiltsError, match=r"the text 'ab\\ud800' holds half of a surrogate pair at character 3"):
-        vocabulary.used_tokens(small, ["fine", "ab\ud800"])
+        vocabulary.list_used_tokens(small, ["fine", "ab\ud800"])
 
 
 def test_a_long_text_is_named_by_its_beginning():
@@ -155,7 +155,7 @@ def test_other_kinds_of_vocabulary_are_refused(model, kind):
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model))
     message = f"of the kind {kind}; .*trim_vocabulary: false"
     with pytest.raises(StiltsError, match=message):
-        vocabulary.used_tokens(tokenizer, ["a"])
+        vocabulary.list_used_tokens(tokenizer, ["a"])
     with pytest.raises(StiltsError, match=message):
         vocabulary.trim_tokenizer(tokenizer, [0])
 
@@ -163,7 +163,7 @@ def test_other_kinds_of_vocabulary_are_refused(model, kind):
 def test_a_vocabulary_without_an_unknown_token_is_refused():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.Unigram([("a", 0.0)])))
     with pytest.raises(StiltsError, match="no unknown token, .*trim_vocabulary: false"):
-        vocabulary.used_tokens(tokenizer, ["a"])
+        vocabulary.list_used_tokens(tokenizer, ["a"])
 
 
 def test_a_padding_token_behind_the_words_is_refused():

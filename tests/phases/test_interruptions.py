@@ -27,7 +27,7 @@ from stilts.sources.suite import read_manifest
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
-from stilts.study.storage import sha256
+from stilts.study.storage import hash_file
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.forked_kernels import KERNEL
 from stilts.workspace.plan import Plan
@@ -241,7 +241,7 @@ def test_an_empty_test_set_is_said(tmp_path, encoder):
     suite, name = here.suite_folder(plan.runs[0]), "intent.de/test-00000-of-00001.parquet"
     pq.write_table(pq.read_table(suite / name).slice(0, 0), suite / name)
     manifest = (suite / "suite.json").read_text()
-    (suite / "suite.json").write_text(manifest.replace(read_manifest(suite)["files"][name], sha256(suite / name)))
+    (suite / "suite.json").write_text(manifest.replace(read_manifest(suite)["files"][name], hash_file(suite / name)))
     with pytest.raises(StiltsError, match=rf"{suite}, intent\.de, test: no rows; a split needs at least one"):
         do_all(here, plan)
     assert [record.run.phase for record in here.store()] == ["target"]

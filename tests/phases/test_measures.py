@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 
 from stilts.models.model import build_model
 from stilts.phases.measures import measure
-from stilts.phases.measures.complexity import chance_noise, examples_to_share, portions
+from stilts.phases.measures.complexity import count_examples_to_share, estimate_chance_noise, list_portions
 from stilts.phases.measures.samples import read_sample
 from stilts.phases.measures.similarity import (
     MEASURES,
@@ -25,7 +25,7 @@ from stilts.phases.measures.similarity import (
     contrastive_loss,
     cosine,
     fisher_similarity,
-    profile,
+    make_profile,
 )
 from stilts.publish import measure_pages
 from stilts.publish.run_pages import summarize_run
@@ -37,7 +37,7 @@ from stilts.study.settings import ComplexitySettings, SimilaritySettings, Traini
 from stilts.tasks import registry
 from stilts.tasks.formats import CLASSIFICATION, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING, get_format
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.terms import draw_input, label_entropy, uniform_bits
+from stilts.tasks.formats.terms import draw_input, measure_label_entropy, measure_uniform_bits
 from stilts.tasks.registry import Task, get_target
 
 SIMILARITY = SimilaritySettings(examples=16, batch_size=8, layers=1, head_updates=4)
@@ -185,11 +185,11 @@ def test_the_fisher_information_of_a_sure_head_is_small(place):
     sample = read_sample(place.suite, get_target("intent"), tiny.tokenizer(), SIMILARITY)
     heads = {"text": (PASSAGE_RETRIEVAL, ()), "task": (sample.split.form, sample.split.labels)}
     model = build_model(place.encoder, heads, 1)
-    unsure = profile(model, sample, SIMILARITY, 1).fisher.sum()
+    unsure = make_profile(model, sample, SIMILARITY, 1).fisher.sum()
     sure = SIMILARITY.model_copy(update={"head_learning_rate": 1e-9})
     with torch.no_grad():
         model.heads["task"].project.bias[0] = 60.0
-    assert profile(model, sample, sure, 1).fisher.sum() < 1e-6 * unsure
+    assert make_profile(model, sample, sure, 1).fisher.sum() < 1e-6 * unsure
 
 
 def test_text_vectors_are_centred_over_all_tasks():
@@ -346,32 +346,32 @@ def test_the_page_of_a_run_shows_its_numbers_and_its_table(similar, separable):
 
 @given(st.integers(1, 50), st.integers(1, 5000), st.floats(1.1, 10))
 def test_portions_rise_from_the_first_to_all(first, more, growth):
-    ends = portions(first + more, first, growth)
+    ends = list_portions(first + more, first, growth)
     assert (ends[0], ends[-1]) == (first, first + more)
     assert ends == sorted(set(ends))
 
 
 def test_portions_grow_about_as_asked():
-    assert portions(500, 16, 3.0) == [16, 50, 159, 500]
-    assert portions(1000, 16, 2.0) == [16, 32, 63, 126, 252, 502, 1000]
-    assert portions(20, 16, 3.0) == [16, 20]
+    assert list_portions(500, 16, 3.0) == [16, 50, 159, 500]
+    assert list_portions(1000, 16, 2.0) == [16, 32, 63, 126, 252, 502, 1000]
+    assert list_portions(20, 16, 3.0) == [16, 20]
 
 
 def test_a_curve_is_interpolated_in_the_logarithm():
     # 25 % is chance and 75 % the end: 90 % of the way is 70, four fifths of the way from 50 to 75 on the last piece.
-    reached = examples_to_share([10, 100, 1000], [25, 50, 75], 25, 0.9)
+    reached = count_examples_to_share([10, 100, 1000], [25, 50, 75], 25, 0.9)
     assert reached.examples == pytest.approx(10 ** (2 + 4 / 5))
     assert reached.censored == 0
 
 
 def test_a_curve_that_is_flat_is_reached_from_its_start_or_never():
-    assert examples_to_share([10, 100], [80, 80], 25, 0.9) == (10.0, -1)
-    assert examples_to_share([10, 100], [25, 25], 25, 0.9) == (100.0, 1)
-    assert examples_to_share([10, 100], [25, 29], 25, 0.9, noise=5) == (100.0, 1)
+    assert count_examples_to_share([10, 100], [80, 80], 25, 0.9) == (10.0, -1)
+    assert count_examples_to_share([10, 100], [25, 25], 25, 0.9) == (100.0, 1)
+    assert count_examples_to_share([10, 100], [25, 29], 25, 0.9, noise=5) == (100.0, 1)
 
 
 def test_one_lucky_training_does_not_count():
-    lucky = examples_to_share([10, 20, 40, 80], [80, 30, 40, 80], 25, 0.9)
+    lucky = count_examples_to_share([10, 20, 40, 80], [80, 30, 40, 80], 25, 0.9)
     assert lucky.examples > 40
 
 
@@ -381,22 +381,22 @@ curves = st.lists(st.floats(0, 100), min_size=2, max_size=7)
 @given(curves, st.floats(0.05, 0.95), st.floats(0.05, 0.95))
 def test_a_larger_share_needs_no_fewer_examples(scores, one, other):
     sizes = [10.0 * 2**step for step in range(len(scores))]
-    few, many = (examples_to_share(sizes, scores, 20, share) for share in sorted((one, other)))
+    few, many = (count_examples_to_share(sizes, scores, 20, share) for share in sorted((one, other)))
     assert sizes[0] <= few.examples <= many.examples + 1e-6 <= sizes[-1] + 1e-5
 
 
 @given(curves, st.floats(0.05, 0.95), st.floats(0.1, 10))
 def test_the_number_grows_with_the_sizes_and_not_with_the_scale_of_scores(scores, share, factor):
     sizes = [10.0 * 2**step for step in range(len(scores))]
-    plain = examples_to_share(sizes, scores, 20, share)
-    larger = examples_to_share([size * factor for size in sizes], scores, 20, share)
+    plain = count_examples_to_share(sizes, scores, 20, share)
+    larger = count_examples_to_share([size * factor for size in sizes], scores, 20, share)
     assert larger.censored == plain.censored
     assert larger.examples == pytest.approx(plain.examples * factor)
 
 
 def test_chance_on_few_dev_examples_is_noisy():
-    assert chance_noise(50, 100) == pytest.approx(10)
-    assert chance_noise(0, 100) == 0
+    assert estimate_chance_noise(50, 100) == pytest.approx(10)
+    assert estimate_chance_noise(0, 100) == 0
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------
@@ -422,7 +422,7 @@ def test_terms_read_and_replace_an_inputs_symbols(form):
     labels = 12 if form == "mlm" else 4
     assert terms.symbols(part).tolist() == SYMBOLS[form]
     assert terms.options(part, labels).tolist() == OPTIONS[form]
-    assert uniform_bits(terms, [part, part], labels) == pytest.approx(2 * np.log2(OPTIONS[form]).sum())
+    assert measure_uniform_bits(terms, [part, part], labels) == pytest.approx(2 * np.log2(OPTIONS[form]).sum())
     changed = terms.replaced(part, np.zeros(len(SYMBOLS[form]), dtype=int))
     assert terms.symbols(changed).tolist() == [0] * len(SYMBOLS[form])
     assert terms.symbols(part).tolist() == SYMBOLS[form]
@@ -453,8 +453,9 @@ def test_drawn_symbols_follow_the_predictions(form):
 
 def test_starts_and_ends_have_an_entropy_each():
     spans = [replace(INPUTS["span_qa"], target=target) for target in [(1, 4), (2, 4), (1, 4), (2, 4)]]
-    assert label_entropy(get_format("span_qa").terms, spans) == pytest.approx(0.5)  # one bit for starts, none for ends
-    assert label_entropy(get_format("tagging").terms, [INPUTS["tagging"]]) == pytest.approx(1)
+    # One bit for starts, none for ends.
+    assert measure_label_entropy(get_format("span_qa").terms, spans) == pytest.approx(0.5)
+    assert measure_label_entropy(get_format("tagging").terms, [INPUTS["tagging"]]) == pytest.approx(1)
 
 
 def test_chance_is_what_a_blind_prediction_gets():

@@ -23,7 +23,7 @@ from stilts.models import model as model_module
 from stilts.models.encoders import load_encoder
 from stilts.phases import training, zero_shot
 from stilts.phases.runner import complete
-from stilts.sources.splits import SuiteSplits, covered_languages, load
+from stilts.sources.splits import SuiteSplits, list_covered_languages, load
 from stilts.sources.suite import Table, write_suite
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
@@ -249,7 +249,7 @@ def test_retrieval_finds_the_nearest_english_sentence_at_every_layer(done, prepa
     evaluation = run.settings.evaluation.model_copy(update={"precision": "fp32"})
     run = change_settings(run, evaluation=evaluation)
     suite, task = here.suite_folder(run), get_target("ui-retrieval")
-    splits = SuiteSplits(suite, task, covered_languages(task, suite, "all"))
+    splits = SuiteSplits(suite, task, list_covered_languages(task, suite, "all"))
     model = zero_shot.open_model(run, here, splits, None)
     scored = {each.language: each for each in task.format.evaluate(splits, model)}
     metrics = {language: each.metrics for language, each in scored.items()}
@@ -377,10 +377,10 @@ def test_repeated_sentences_are_mined_once_and_lose_no_pair(repeated, match):
         bucc_row("en-1", "one", match), bucc_row("en-2", "two", "de-2"), bucc_row("en-3", "three", "de-3"), *repeated,
     ]  # fmt: skip
     candidates, gold, sources = mining.mine_candidates(rows, "de", Vectors(MEANINGS), 1)
-    pairs = neighbours.select(candidates, neighbours.best_threshold(candidates, gold).threshold)
+    pairs = neighbours.select(candidates, neighbours.find_best_threshold(candidates, gold).threshold)
     assert len(gold) == 4
     assert pairs == gold
-    assert score(metrics.mining_counts(gold, pairs, sources)) == 100.0
+    assert score(metrics.count_mined_pairs(gold, pairs, sources)) == 100.0
     assert mining.join_partners(pairs, sources)[0] == "en-1" + second
 
 

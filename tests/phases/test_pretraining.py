@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 from stilts.models import scratch
 from stilts.models.model import build_model, take_encoder
 from stilts.phases import pretraining
-from stilts.phases.pretraining import blocks, objective_of, pretrain, training_inputs
+from stilts.phases.pretraining import cut_blocks, make_objective, make_training_inputs, pretrain
 from stilts.phases.runner import complete
 from stilts.publish.model_export import export
 from stilts.sources.suite import Table, write_suite
@@ -58,7 +58,7 @@ def tokenizer(tmp_path_factory):
 
 def test_blocks_hold_joined_texts_of_one_language(tokenizer):
     rows = [row for language in ("en", "de") for row in text_rows(language, 0)]
-    made = blocks(rows, tokenizer, LENGTH)
+    made = cut_blocks(rows, tokenizer, LENGTH)
     assert [block.language for block in made] == sorted((block.language for block in made), reverse=True)
     for language in ("en", "de"):
         own = [block.ids for block in made if block.language == language]
@@ -72,21 +72,21 @@ def test_blocks_hold_joined_texts_of_one_language(tokenizer):
 
 
 def test_texts_without_languages_are_joined_all(tokenizer):
-    made = blocks([{"text": row["text"]} for row in text_rows("en", 0)], tokenizer, LENGTH)
+    made = cut_blocks([{"text": row["text"]} for row in text_rows("en", 0)], tokenizer, LENGTH)
     assert {block.language for block in made} == {"mul"}
 
 
 def test_too_little_text_is_named(tokenizer):
     with pytest.raises(StiltsError, match="1 texts are too few for a block of 32 tokens; add more text"):
-        blocks([{"text": "a"}], tokenizer, LENGTH)
+        cut_blocks([{"text": "a"}], tokenizer, LENGTH)
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_inputs_are_as_many_as_the_updates_take_and_come_again_after_all_others(tokenizer, architecture):
-    texts = blocks([row for number in range(2) for row in text_rows("en", number)], tokenizer, LENGTH)
+    texts = cut_blocks([row for number in range(2) for row in text_rows("en", number)], tokenizer, LENGTH)
     settings = PretrainingSettings(**SETTINGS)
-    objective = objective_of(architecture, settings)
-    made = [training_inputs(texts, objective, tokenizer, settings, seed) for seed in (1, 1, 2)]
+    objective = make_objective(architecture, settings)
+    made = [make_training_inputs(texts, objective, tokenizer, settings, seed) for seed in (1, 1, 2)]
     assert [len(inputs) for inputs in made] == [12 * 4] * 3
     one, same, other = ([tuple(part.input_ids.tolist()) for part in inputs] for inputs in made)
     assert one == same
@@ -101,10 +101,10 @@ def test_inputs_are_as_many_as_the_updates_take_and_come_again_after_all_others(
 
 @pytest.mark.parametrize("share, written", [(0.15, 5 + 2 + 1), (0.4, 12 + 4 + 1)])
 def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
-    texts = blocks(text_rows("en", 0), tokenizer, LENGTH)
+    texts = cut_blocks(text_rows("en", 0), tokenizer, LENGTH)
     settings = PretrainingSettings(**SETTINGS, hidden_share=share)
     masked, causal, spans = (
-        training_inputs(texts, objective_of(architecture, settings), tokenizer, settings, 1)
+        make_training_inputs(texts, make_objective(architecture, settings), tokenizer, settings, 1)
         for architecture in ("encoder", "decoder", "encoder-decoder")
     )
     ordinary = {len(block.ids) - int(np.isin(block.ids, tokenizer.all_special_ids).sum()) for block in texts}
@@ -114,10 +114,10 @@ def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
 
 
 def test_less_than_a_block_an_update_is_named(tokenizer):
-    texts = blocks(text_rows("en", 0), tokenizer, LENGTH)
+    texts = cut_blocks(text_rows("en", 0), tokenizer, LENGTH)
     settings = PretrainingSettings(**SETTINGS | {"batch_tokens": 31})
     with pytest.raises(StiltsError, match="batch_tokens is 31, less than one block of 32 tokens"):
-        training_inputs(texts, objective_of("encoder", settings), tokenizer, settings, 1)
+        make_training_inputs(texts, make_objective("encoder", settings), tokenizer, settings, 1)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from stilts.models.known_encoders import known_encoder
+from stilts.models.known_encoders import find_known_encoder
 from stilts.models.model import build_model, pad
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
@@ -121,7 +121,7 @@ def test_an_intermediate_checkpoint_has_the_heads_of_its_tasks(here, tmp_path):
 
 
 def test_the_offline_encoder_is_named_with_its_licence():
-    known = known_encoder("multilingual-e5-small")
+    known = find_known_encoder("multilingual-e5-small")
     assert (known.id, known.licence) == ("intfloat/multilingual-e5-small", "mit")
 
 

@@ -137,7 +137,7 @@ def official_score(folder, target: str, language: str) -> float:
         answers = json.loads((form / f"test-{language}.json").read_text(encoding="utf-8"))
         golds = [row["answers"]["text"] for row in rows]
         rule = language if target == "mlqa" else None
-        return metrics.qa_scores(golds, [answers[row["id"]] for row in rows], rule).f1
+        return metrics.score_answers(golds, [answers[row["id"]] for row in rows], rule).f1
     path = form / f"test-{language}.tsv"
     if target == "bucc2018":
         gold = [(row["id"], row["match"]) for row in rows if row["match"] and row["lang"] == language]
@@ -145,7 +145,7 @@ def official_score(folder, target: str, language: str) -> float:
     if target in ("udpos", "pan-x"):
         names = NER if target == "pan-x" else UPOS
         predicted = [block.split("\n") for block in path.read_text(encoding="utf-8").rstrip("\n").split("\n\n")]
-        return metrics.chunk_scores([[names[tag] for tag in row["tags"]] for row in rows], predicted).f1
+        return metrics.score_chunks([[names[tag] for tag in row["tags"]] for row in rows], predicted).f1
     if target == "tatoeba":
         english = [row["target_sentence"] for row in rows]
         gold = [str(number) for number in sorted(range(len(rows)), key=lambda number: (english[number], number))]

@@ -16,7 +16,7 @@ from xtreme_rows import FILES, make, mention, outcome, path_of, put, put_all, qu
 
 import stilts
 from stilts.sources import files, tables
-from stilts.sources.columns import ID, TEXT, Schema, label
+from stilts.sources.columns import ID, TEXT, Schema, make_label
 from stilts.sources.files import read_lines, read_text
 from stilts.sources.suite import Request
 from stilts.sources.tables import read_json_lines, read_split
@@ -287,7 +287,7 @@ def test_few_rows_of_too_much_text_are_refused(tmp_path, monkeypatch):
 def test_what_a_file_says_of_its_labels(metadata, message, tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"label": [0]}).replace_schema_metadata({b"huggingface": metadata}), path)
-    told = outcome(lambda: read_split([path], Schema({"label": label(("a", "b"))})))
+    told = outcome(lambda: read_split([path], Schema({"label": make_label(("a", "b"))})))
     assert (told == "nothing") if message is None else (told.startswith(f"{path}: ") and message in told)
 
 

@@ -9,7 +9,7 @@ from stilts.sources import xtreme
 from stilts.sources.borrowing import BorrowingSuite
 from stilts.sources.hub import load_split
 from stilts.sources.pocket import source as pocket
-from stilts.sources.suite import Request, faults, read_manifest
+from stilts.sources.suite import Request, find_faults, read_manifest
 from stilts.study.errors import StiltsError
 
 NLI = ["entailment", "neutral", "contradiction"]
@@ -52,7 +52,7 @@ def test_a_suite_holds_its_own_tasks_and_as_many_rows_of_the_borrowed_one(built,
     folder, said = built
     own = pocket.build(tmp_path / "own", REQUEST)
     manifest, alone = read_manifest(folder), read_manifest(own)
-    assert faults(folder) == []
+    assert find_faults(folder) == []
     lent = {"intermediate.mnli.en": {"train": 10, "validation": 4}}
     assert manifest["rows"] == {**alone["rows"], **lent}
     assert {name: manifest[name] for name in ("suite", "borrowed", "overlap", "left_out", "packages")} == {

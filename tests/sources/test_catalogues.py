@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stilts.sources.pocket import messages
-from stilts.sources.pocket.messages import Pair, gives_itself_away, pairs
+from stilts.sources.pocket.messages import Pair, gives_itself_away, select_pairs
 from stilts.sources.pocket.source import SUITE_LANGUAGES
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
@@ -20,7 +20,7 @@ def tables():
 
 
 def test_messages_as_they_stand():
-    found = dict(pairs("de"))
+    found = dict(select_pairs("de"))
     assert found["Please enter your new password twice so we can verify you typed it in correctly."] == (
         "Bitte geben Sie Ihr neues Passwort zweimal ein, damit wir überprüfen können, ob es richtig eingetippt wurde.")
     assert found["Select all … …"] == "Alle … … auswählen"
@@ -29,7 +29,7 @@ def test_messages_as_they_stand():
 
 
 def test_no_placeholder_markup_or_identifier_is_left():
-    text = "".join(side for language in ("de", "ar", "zh") for pair in pairs(language) for side in pair)
+    text = "".join(side for language in ("de", "ar", "zh") for pair in select_pairs(language) for side in pair)
     assert not set("%{}<>_\n") & set(text)
 
 
@@ -56,7 +56,7 @@ def test_sides_without_a_common_letter_never_give_themselves_away(english, trans
 
 @pytest.mark.parametrize("language", ["de", "hi", "ka", "zh"])
 def test_either_side_is_distinct(language):
-    for side in zip(*pairs(language), strict=True):
+    for side in zip(*select_pairs(language), strict=True):
         assert max(Counter(messages._key(text) for text in side).values()) == 1
 
 
@@ -69,7 +69,7 @@ def test_retrieval_rows(tables):
     assert len(rows) == len(tables["ui-retrieval.hi", "test"]) == 200
     assert {tuple(row) for row in rows} == {("source_sentence", "target_sentence", "source_lang", "target_lang")}
     assert {(row["source_lang"], row["target_lang"]) for row in rows} == {("de", "en")}
-    found = dict(pairs("de"))
+    found = dict(select_pairs("de"))
     assert all(found[row["target_sentence"]] == row["source_sentence"] for row in rows)
 
 
@@ -89,21 +89,21 @@ def test_a_larger_set_holds_a_smaller_one(tables):
 def test_left_out(tables):
     assert {config for config, _ in tables} == {"ui-retrieval.de", "ui-retrieval.hi", "ui-retrieval.ja", "ui-mining.de",
                                                 "ui-mining.ja"}
-    assert messages.left_out_of_retrieval(["en", "de", "my"]) == {
+    assert messages.list_left_out_of_retrieval(["en", "de", "my"]) == {
         "en": "English is the other side of every pair",
         "my": "Django's catalogues give 44 usable pairs, 150 are needed"}
-    assert messages.left_out_of_mining(["de", "pl", "my"], SIZES) == {
+    assert messages.list_left_out_of_mining(["de", "pl", "my"], SIZES) == {
         "pl": "the task is cut to eight languages of different families and scripts",
         "my": "Django's catalogues give 44 usable pairs, 120 are needed"}
 
 
 def test_mining_finds_every_language_at_its_usual_size():
-    assert set(SUITE_LANGUAGES) - set(messages.left_out_of_mining(SUITE_LANGUAGES, Sizes())) == set(
+    assert set(SUITE_LANGUAGES) - set(messages.list_left_out_of_mining(SUITE_LANGUAGES, Sizes())) == set(
         messages.MINING_LANGUAGES)
 
 
 def test_retrieval_has_at_least_36_languages():
-    assert len(set(SUITE_LANGUAGES) - set(messages.left_out_of_retrieval(SUITE_LANGUAGES))) >= 36
+    assert len(set(SUITE_LANGUAGES) - set(messages.list_left_out_of_retrieval(SUITE_LANGUAGES))) >= 36
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -112,7 +112,7 @@ def test_mining_gold_is_mutual_and_true(tables, split):
     by_id = {row["id"]: row for row in rows}
     assert Counter((row["lang"], bool(row["match"])) for row in rows) == {
         ("ja", True): 20, ("ja", False): 20, ("en", True): 20, ("en", False): 20}
-    found = dict(pairs("ja"))
+    found = dict(select_pairs("ja"))
     for row in rows:
         if row["match"]:
             assert by_id[row["match"]]["match"] == row["id"]
@@ -122,7 +122,7 @@ def test_mining_gold_is_mutual_and_true(tables, split):
 
 def test_distractors_have_no_partner(tables):
     rows = tables["ui-mining.ja", "test"]
-    found = dict(pairs("ja"))
+    found = dict(select_pairs("ja"))
     alone = {row["sentence"] for row in rows if row["lang"] == "ja" and not row["match"]}
     assert not alone & {found[row["sentence"]] for row in rows if row["lang"] == "en"}
 

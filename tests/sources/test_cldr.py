@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stilts.sources.pocket import dates
-from stilts.sources.pocket.dates import LABELS, POOLS, TAGS, Item, Piece, Plan, attach, pools, tokenize
+from stilts.sources.pocket.dates import LABELS, POOLS, TAGS, Item, Piece, Plan, assign_pools, attach, tokenize
 from stilts.sources.pocket.source import SUITE_LANGUAGES
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
@@ -133,18 +133,18 @@ def test_every_field_begins_once(parts):
 
 
 def test_pools_are_disjoint_in_english_wording():
-    assert set(pools().values()) == set(POOLS)
+    assert set(assign_pools().values()) == set(POOLS)
     wordings = {}
-    for key, template in dates.templates("en").items():
+    for key, template in dates.list_templates("en").items():
         wording = re.sub(r"([yMdHh])\1?(?!\1)", r"\1", str(template.parts))  # M/d/yy is M/d/y
         if template.kind in ("date", "time", "interval"):
-            wordings.setdefault(wording, set()).add(pools()[key])
+            wordings.setdefault(wording, set()).add(assign_pools()[key])
     assert {len(found) for found in wordings.values()} == {1}
 
 
 def test_a_currency_and_a_unit_stay_in_one_pool():
     found = {}
-    for key, pool in pools().items():
+    for key, pool in assign_pools().items():
         if key.startswith(("currency-", "unit-")):
             found.setdefault(key.rpartition("-")[0], set()).add(pool)
     assert {len(pool) for pool in found.values()} == {1}
@@ -198,7 +198,7 @@ def test_letterless_rows_have_one_reading():
 
 
 def test_no_language_of_the_suite_is_left_out_and_rows_are_distinct():
-    assert dates.left_out(SUITE_LANGUAGES) == {}
+    assert dates.list_left_out(SUITE_LANGUAGES) == {}
     for config, split, rows in dates.generate(SUITE_LANGUAGES, Sizes(
             train=10, intermediate_train=10, validation=5, test=15), 0):
         texts = Counter(" ".join(row["tokens"]) for row in rows)
@@ -218,9 +218,9 @@ def test_the_seed_decides():
 
 
 def test_what_cannot_be_made_is_said():
-    assert dates.left_out(["xx", "de"]) == {"xx": "CLDR does not know it"}
+    assert dates.list_left_out(["xx", "de"]) == {"xx": "CLDR does not know it"}
     with pytest.raises(StiltsError, match="language 'xx': CLDR"):
-        dates.templates("xx")
+        dates.list_templates("xx")
 
 
 def test_too_few_different_rows_are_said(monkeypatch):

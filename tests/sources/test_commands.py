@@ -11,12 +11,12 @@ from processes import printed_with_two_hash_seeds
 from stilts.sources.pocket import commands
 from stilts.sources.pocket.commands.grammar import Resolver, Template
 from stilts.sources.pocket.commands.pairs import OPPOSITES, _overlap
-from stilts.sources.pocket.commands.phrasebook import phrasebook
+from stilts.sources.pocket.commands.phrasebook import read_phrasebook
 from stilts.sources.pocket.commands.sampling import Pool, Span, Unfit, draw
-from stilts.sources.pocket.commands.tagging import bio_tags, token_places
+from stilts.sources.pocket.commands.tagging import find_token_places, tag_tokens
 from stilts.sources.pocket.commands.trees import Form, Value
-from stilts.sources.pocket.commands.usage import Usage, unit_words, usage
-from stilts.sources.pocket.commands.values import Forms, home_forms
+from stilts.sources.pocket.commands.usage import Usage, read_unit_words, read_usage
+from stilts.sources.pocket.commands.values import Forms, read_home_forms
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError, UnknownName
 
@@ -137,7 +137,7 @@ def test_unit_words_agree_with_their_numbers(language, text, slot, allowed):
 
 
 def test_unit_words_come_from_cldr():
-    words = unit_words("pl", "duration-minute")
+    words = read_unit_words("pl", "duration-minute")
     assert {number: words[number] for number in (1, 2, 5, 22)} == {1: "minuta", 2: "minuty", 5: "minut", 22: "minuty"}
 
 
@@ -155,14 +155,14 @@ def test_unit_words_come_from_cldr():
 ])
 def test_tokens_touched_by_a_value_get_its_tag(language, text, slots, tagged):
     spans = [Span(slot, "", text.index(words), text.index(words) + len(words)) for slot, words in slots.items()]
-    places = token_places(text, language)
-    tags = bio_tags(places, spans)
+    places = find_token_places(text, language)
+    tags = tag_tokens(places, spans)
     assert " ".join(f"{text[start:end]}/{tag}" for (start, end), tag in zip(places, tags, strict=True)) == tagged
 
 
 def test_two_values_in_one_token_are_rejected():
     with pytest.raises(Unfit):
-        bio_tags([(0, 4)], [Span("hours", "1", 0, 1), Span("minutes", "5", 2, 3)])
+        tag_tokens([(0, 4)], [Span("hours", "1", 0, 1), Span("minutes", "5", 2, 3)])
 
 
 # Drawing from the real templates
@@ -177,7 +177,7 @@ def wordings(book, span):
 @settings(max_examples=60, deadline=None)
 @given(language=st.sampled_from(LANGUAGES), pool=st.sampled_from(Pool), seed=st.integers(0, 10**6))
 def test_spans_are_exact_and_values_stay_in_their_pool(language, pool, seed):
-    book, rng = phrasebook(language), Random(seed)
+    book, rng = read_phrasebook(language), Random(seed)
     for _ in range(20):
         try:
             command = book.draw(book.within(pool), pool, rng)
@@ -197,18 +197,18 @@ def test_spans_are_exact_and_values_stay_in_their_pool(language, pool, seed):
 
 
 def test_every_draw_is_the_same_for_the_same_seed():
-    book = phrasebook("de")
+    book = read_phrasebook("de")
     drawn = [[book.draw(book.entries(Pool.EVALUATION)[3].templates, Pool.EVALUATION, rng).text for _ in range(5)]
              for rng in (Random(3), Random(3))]
     assert drawn[0] == drawn[1]
 
 
 def test_templates_of_an_intent_are_dealt_to_all_pools():
-    book = phrasebook("en")
+    book = read_phrasebook("en")
     pools = [{template.text for template in book.within(pool)} for pool in Pool]
     assert [len(one & other) for one in pools for other in pools if one is not other] == [0] * 6
     kept = [{template.intent for template in book.within(pool)} for pool in Pool]
-    assert set(commands.label_names("intent")) <= set.intersection(*kept)
+    assert set(commands.list_label_names("intent")) <= set.intersection(*kept)
 
 
 # Tables
@@ -263,13 +263,13 @@ def test_labels_are_known_and_balanced(tables):
         if "label" not in rows[0]:
             continue
         counts = Counter(row["label"] for row in rows)
-        assert set(counts) <= set(commands.label_names(task)), config
+        assert set(counts) <= set(commands.list_label_names(task)), config
         if task != "intent":
             assert max(counts.values()) - min(counts.values()) <= 2, (config, split)
 
 
 def test_tags_are_known_and_fit_the_tokens(tables):
-    names = set(commands.label_names("slots"))
+    names = set(commands.list_label_names("slots"))
     for row in chain.from_iterable(rows for (config, _), rows in tables.items() if "slots" in config):
         assert len(row["tokens"]) == len(row["tags"])
         assert names.issuperset(row["tags"])
@@ -296,7 +296,7 @@ def parts(meaning):
 
 def test_entailments_are_what_their_labels_say(tables):
     pairs = rows_of(tables, "train") + rows_of(tables, "test", language="de")
-    for row in (row for row in pairs if row.get("label") in commands.label_names("nli")):
+    for row in (row for row in pairs if row.get("label") in commands.list_label_names("nli")):
         (action, slots), (other, others) = map(parts, row["meaning"].split(" | "))
         changed = [name for name in slots if name in others and slots[name] != others[name]]
         if row["label"] == "entailment":
@@ -312,7 +312,7 @@ def test_entailments_are_what_their_labels_say(tables):
 
 def test_paraphrases_mean_the_same_from_two_templates(tables):
     for row in rows_of(tables, "train") + rows_of(tables, "test", language="zh"):
-        if row.get("label") not in commands.label_names("para"):
+        if row.get("label") not in commands.list_label_names("para"):
             continue
         first, second = row["meaning"].split(" | ")
         assert (first == second) is (row["label"] == "paraphrase")
@@ -344,7 +344,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
     script = ("import hashlib, json; from stilts.sources.pocket import commands; "
               "from stilts.sources.suite import Sizes; "
               "rows = list(commands.generate(['fi'], Sizes(test=20), 1)); "
-              "print(hashlib.sha256(json.dumps(rows).encode()).hexdigest(), commands.fingerprint())")
+              "print(hashlib.sha256(json.dumps(rows).encode()).hexdigest(), commands.compute_fingerprint())")
     assert len(printed_with_two_hash_seeds(script)) == 1
 
 
@@ -352,7 +352,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
 
 
 def test_languages_are_kept_or_left_out_with_a_reason():
-    kept, reasons = set(commands.languages()), commands.left_out()
+    kept, reasons = set(commands.list_languages()), commands.list_left_out()
     assert kept.isdisjoint(reasons)
     assert set(LANGUAGES) <= kept
     assert reasons["sw"].endswith("intents have templates; 8 are needed")
@@ -361,22 +361,22 @@ def test_languages_are_kept_or_left_out_with_a_reason():
 
 def test_unknown_names_are_told():
     with pytest.raises(UnknownName, match="unknown task on commands 'command-nlp'. Did you mean 'command-nli'?"):
-        commands.label_names("command-nlp")
+        commands.list_label_names("command-nlp")
     with pytest.raises(UnknownName, match="unknown language of commands 'xx'"):
         next(commands.generate(["xx"], SIZES, seed=1))
 
 
 def test_a_broken_value_file_is_named(tmp_path):
     with pytest.raises(StiltsError, match="areas.yaml: the value file cannot be read"):
-        home_forms("en", tmp_path)
+        read_home_forms("en", tmp_path)
     (tmp_path / "areas.yaml").write_text("- kitchen\n")
     with pytest.raises(StiltsError, match="holds a list, not a mapping of languages"):
-        home_forms("en", tmp_path)
+        read_home_forms("en", tmp_path)
     for name in ("areas", "floors", "names"):
         (tmp_path / f"{name}.yaml").write_text("en: {values: {}}\n")
     (tmp_path / "unsaid.yaml").write_text("en: ['(']\n")
     with pytest.raises(StiltsError, match="unsaid.yaml, en: no regular expression"):
-        usage("en", tmp_path)
+        read_usage("en", tmp_path)
 
 
 def test_overlap_counts_shares_of_the_evaluation_set():

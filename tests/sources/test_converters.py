@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stilts.sources.hub import available, load_split
+from stilts.sources.hub import list_configs, load_split
 from stilts.sources.suite import Request
 from stilts.sources.xtreme import Suite, source
 from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES
@@ -143,7 +143,7 @@ def made(tmp_path_factory):
 
 def test_converters_give_the_rows_that_their_version_names(made):
     digests = {}
-    for config, splits in available(made).items():
+    for config, splits in list_configs(made).items():
         task = config.removeprefix("intermediate.").partition(".")[0]
         rows = {split: load_split(made, config, split).to_list() for split in splits}
         text = json.dumps([config, rows], sort_keys=True)

@@ -158,7 +158,7 @@ def test_what_is_hidden_is_not_read(root):
         path = root / "wikimedia/wikipedia/2023.de" / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table({"text": [name]}), path)
-    assert [path.name for path in unlabelled.wikipedia_files(DataFolder(root), "de")] == ["first.parquet"]
+    assert [path.name for path in unlabelled.list_wikipedia_files(DataFolder(root), "de")] == ["first.parquet"]
 
 
 # --- remembered checksums --------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_what_is_hidden_is_not_read(root):
 
 def test_checksums_are_remembered(root, memory, monkeypatch):
     before = named(root)
-    monkeypatch.setattr(folder, "sha256", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr(folder, "hash_file", lambda path: pytest.fail(f"{path} is read again"))
     assert named(root) == before
     assert list(json.loads(memory().read_text())["files"]) == [GERMAN]
 
@@ -263,8 +263,8 @@ def fetched(root: Path, **files: str) -> None:
 
 
 def test_a_suite_names_no_commit_of_a_file_that_is_not_of_it(root, monkeypatch):
-    monkeypatch.setattr(folder, "published_rows", lambda *place: None)
-    fetched(root, **{GERMAN: folder.sha256(root / GERMAN)})
+    monkeypatch.setattr(folder, "find_published_rows", lambda *place: None)
+    fetched(root, **{GERMAN: folder.hash_file(root / GERMAN)})
     assert built(root) == ["Eins."]
     put(root, "Zwei.")
     with pytest.raises(StiltsError, match=f"{root / GERMAN}: not the file that `stilts fetch` copied .*fetch it"):

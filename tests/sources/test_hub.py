@@ -6,7 +6,7 @@ import pytest
 from datasets import ClassLabel, Features, Value
 from mirror import MIRROR, needs_mirror
 
-from stilts.sources.hub import available, load_split, read_features
+from stilts.sources.hub import list_configs, load_split, read_features
 from stilts.study.errors import StiltsError, UnknownName
 
 FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
@@ -32,7 +32,7 @@ def root(tmp_path):
 
 
 def test_available(root):
-    assert available(root) == {
+    assert list_configs(root) == {
         "default": ["test"], "nli.de": ["train", "train_matched"], "nli.en": ["test"], "nli.fr": ["test"],
         "nli.sw": ["train"]}
 
@@ -87,9 +87,9 @@ def test_files_of_one_split_must_agree(root):
 
 def test_a_folder_without_data_is_named(tmp_path):
     with pytest.raises(StiltsError, match="no such folder"):
-        available(tmp_path / "nothing")
+        list_configs(tmp_path / "nothing")
     with pytest.raises(StiltsError, match="no data set in the Hub's layout"):
-        available(tmp_path)
+        list_configs(tmp_path)
 
 
 
@@ -116,4 +116,4 @@ def test_pieces_of_xtreme():
     assert len(pairs) == 1000
     tagged = load_split(MIRROR / "google" / "xtreme", "udpos.Finnish", "test")
     assert tagged.features["pos_tags"].feature.names[7] == "NOUN"
-    assert "default" in available(MIRROR / "tau" / "commonsense_qa")
+    assert "default" in list_configs(MIRROR / "tau" / "commonsense_qa")

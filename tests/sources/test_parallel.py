@@ -11,7 +11,7 @@ from processes import printed_with_two_hash_seeds
 from stilts.sources.pocket import commands, dates
 from stilts.sources.pocket.commands import grains, parallel
 from stilts.sources.pocket.commands.collecting import Example
-from stilts.sources.pocket.commands.pairs import overlap_level
+from stilts.sources.pocket.commands.pairs import measure_overlap
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 from stilts.tasks.registry import INTERMEDIATES, keep_suite
@@ -95,7 +95,7 @@ def test_word_overlap_gives_no_label_away_in_any_language(tables):
         for split in ("train", "validation"):
             for row in tables[f"intermediate.para.{language}", split]:
                 pair = Example((row["sentence1"], row["sentence2"]), row)
-                levels[row["label"]][overlap_level(pair, language)] += 1
+                levels[row["label"]][measure_overlap(pair, language)] += 1
         assert levels["paraphrase"] == levels["different"], language
 
 
@@ -151,7 +151,7 @@ def test_levels_of_grain_have_the_same_commands_in_the_same_order_and_merge_thei
     for level, classes in grains.LEVELS.items():
         labels = [[row["label"] for row in grain[f"intermediate.{level}.{code}", "train"]] for code in LANGUAGES]
         assert labels[0] == labels[1] == labels[2]
-        assert set(labels[0]) == set(grains.label_names(level))
+        assert set(labels[0]) == set(grains.list_label_names(level))
         pairs = set(zip(finest, labels[0], strict=True))
         assert len(pairs) == 16  # each intent is in one class
         counts = Counter(labels[0]).values()
@@ -160,15 +160,15 @@ def test_levels_of_grain_have_the_same_commands_in_the_same_order_and_merge_thei
 
 
 def test_classes_of_grain_are_named_by_the_intents_that_they_hold():
-    assert grains.label_names("dial-grain-2") == [
+    assert grains.list_label_names("dial-grain-2") == [
         "HassStartTimer to HassSetVolume", "HassSetVolumeRelative to HassClimateGetTemperature"
     ]  # fmt: skip
-    assert grains.label_names("dial-grain-16") == list(grains.INTENTS)
+    assert grains.list_label_names("dial-grain-16") == list(grains.INTENTS)
 
 
 def test_languages_without_an_intent_of_grain_are_left_out():
-    assert grains.left_out(["de", "zh"]) == {}
-    ((code, reason),) = grains.left_out(["eu"]).items()
+    assert grains.list_left_out(["de", "zh"]) == {}
+    ((code, reason),) = grains.list_left_out(["eu"]).items()
     assert (code, reason.startswith("no template of the intermediate pool says what an English one says of Hass")) == (
         "eu", True,
     )  # fmt: skip

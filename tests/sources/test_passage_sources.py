@@ -18,7 +18,7 @@ from stilts.sources.suite import Request
 from stilts.sources.tables import read_json_lines
 from stilts.sources.xtreme import lareqa, mewsli_x
 from stilts.sources.xtreme.folder import DataFolder
-from stilts.sources.xtreme.lareqa import Paragraph, Question, sentence_spans
+from stilts.sources.xtreme.lareqa import Paragraph, Question, find_sentence_spans
 from stilts.sources.xtreme.recipes import RECIPES
 from stilts.sources.xtreme.source import Suite
 from stilts.study.errors import StiltsError
@@ -43,12 +43,12 @@ from stilts.tasks.formats.passage_retrieval import check_pool
 )
 def test_sentences_end_at_their_marks(language, sentences):
     text = "  " + " ".join(sentences) + "\n"
-    assert [text[start:stop] for start, stop in sentence_spans(text, language)] == sentences
+    assert [text[start:stop] for start, stop in find_sentence_spans(text, language)] == sentences
 
 
 def test_sentences_of_chinese_need_no_space():
     text = "他是谁？他说：“是我。”在2.5公里外！ 完"
-    assert [text[start:stop] for start, stop in sentence_spans(text, "zh")] == [
+    assert [text[start:stop] for start, stop in find_sentence_spans(text, "zh")] == [
         "他是谁？", "他说：“是我。”", "在2.5公里外！", "完",
     ]  # fmt: skip
 
@@ -56,14 +56,14 @@ def test_sentences_of_chinese_need_no_space():
 def test_thai_is_cut_at_the_first_space_after_200_characters():
     words = ["ก" * 120, "ข" * 79, "ค" * 30, "ง" * 250, "จ"]
     text = " ".join(words)
-    assert [text[start:stop] for start, stop in sentence_spans(text, "th")] == [
+    assert [text[start:stop] for start, stop in find_sentence_spans(text, "th")] == [
         " ".join(words[:2]), " ".join(words[2:4]), "จ",
     ]  # fmt: skip
 
 
 @given(st.text("aB.!?;。？” \n\ufeff1", max_size=60), st.sampled_from(["en", "de", "el", "th", "zh"]))
 def test_sentences_hold_all_but_white_space(text, language):
-    spans = sentence_spans(text, language)
+    spans = find_sentence_spans(text, language)
     assert "".join("".join(text[start:stop].split()) for start, stop in spans) == "".join(text.split())
     assert all(text[start:stop] == text[start:stop].strip() != "" for start, stop in spans)
     assert all(first[1] <= second[0] for first, second in pairwise(spans))
@@ -82,7 +82,7 @@ DE = [
 
 
 def test_questions_find_their_sentences_in_all_languages():
-    assert lareqa.queries({"en": EN, "de": DE}) == {
+    assert lareqa.make_queries({"en": EN, "de": DE}) == {
         "en": [
             {"id": "q1_en", "query": "what b ?", "gold": ["en_1_0", "en_1_2", "de_1_0"]},  # "A b." stands there twice
             {"id": "q2_en", "query": "d ?", "gold": ["en_1_1"]},
@@ -96,14 +96,14 @@ def test_questions_find_their_sentences_in_all_languages():
 
 
 def test_a_candidate_is_a_sentence_and_its_paragraph():
-    rows = lareqa.candidates({"en": EN, "de": DE})
+    rows = lareqa.make_candidates({"en": EN, "de": DE})
     assert [row["id"] for row in rows] == ["en_1_0", "en_1_1", "en_1_2", "en_2_0", "de_1_0", "de_1_1", "de_2_0"]
     assert rows[1] == {"id": "en_1_1", "passage": "C d. A b. C d. A b.", "lang": "en"}
     assert rows[4] == {"id": "de_1_0", "passage": "Ä b. Ä b. C d.", "lang": "de"}
 
 
 def test_training_pairs_are_questions_and_candidates():
-    assert lareqa.training_pairs(DE) == [
+    assert lareqa.make_training_pairs(DE) == [
         {"query": "was b ?", "passage": "Ä b. Ä b. C d."},
         {"query": "f ?", "passage": "E f. E f."},
     ]
@@ -157,7 +157,7 @@ def root(tmp_path) -> Path:
         write_parquet(tmp_path, f"rajpurkar/squad/plain_text/{split}", ROWS)
     for language in ("en", "de"):
         write_parquet(tmp_path, f"google-research-datasets/xquad_r/{language}/validation", ROWS)
-    path = lareqa.breaks_file(tmp_path, "de")
+    path = lareqa.find_breaks_file(tmp_path, "de")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(official([[0, 26]])))
     return tmp_path
@@ -169,7 +169,7 @@ def pieces(made) -> dict[tuple[str, str], list[dict]]:
 
 def test_the_authors_breaks_go_before_the_rule(root):
     data = DataFolder(root)
-    made = pieces(lareqa.lareqa(data, ["en", "de", "th"]))
+    made = pieces(lareqa.read_lareqa(data, ["en", "de", "th"]))
     assert {place: len(rows) for place, rows in made.items()} == {
         ("lareqa.en", "train"): 3, ("lareqa.en", "validation"): 3, ("lareqa.en", "test"): 3, ("lareqa.de", "test"): 2,
         ("lareqa.candidates", "pool"): 5,
@@ -183,7 +183,7 @@ def test_the_authors_breaks_go_before_the_rule(root):
 
 def test_with_the_authors_breaks_nothing_is_said_of_the_rule(root):
     data = DataFolder(root)
-    made = pieces(lareqa.lareqa(data, ["de"]))
+    made = pieces(lareqa.read_lareqa(data, ["de"]))
     assert made["lareqa.candidates", "pool"] == [
         {"id": "de_1_0", "passage": f"{BOTH} {BOTH}", "lang": "de"}
     ]
@@ -191,9 +191,9 @@ def test_with_the_authors_breaks_nothing_is_said_of_the_rule(root):
 
 
 def test_questions_whose_answer_is_in_no_sentence_are_counted(root):
-    lareqa.breaks_file(root, "de").write_text(json.dumps(official([[0, 12]])))
+    lareqa.find_breaks_file(root, "de").write_text(json.dumps(official([[0, 12]])))
     data = DataFolder(root)
-    assert len(pieces(lareqa.lareqa(data, ["de"]))["lareqa.de", "test"]) == 1
+    assert len(pieces(lareqa.read_lareqa(data, ["de"]))["lareqa.de", "test"]) == 1
     assert data.notes["lareqa"] == ["XQuAD-R, de: 1 of 2 questions left out; their answers begin in no sentence"]
 
 
@@ -207,9 +207,9 @@ def test_questions_whose_answer_is_in_no_sentence_are_counted(root):
     ],
 )
 def test_a_damaged_file_is_named(root, text, message):
-    lareqa.breaks_file(root, "de").write_text(text)
+    lareqa.find_breaks_file(root, "de").write_text(text)
     with pytest.raises(StiltsError, match=message):
-        list(lareqa.lareqa(DataFolder(root), ["de"]))
+        list(lareqa.read_lareqa(DataFolder(root), ["de"]))
 
 
 PUBLISHED = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244, "ru": 1219, "th": 852, "tr": 1167,
@@ -218,7 +218,7 @@ PUBLISHED = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1
 
 @pytest.mark.skipif(not (MIRROR / lareqa.XQUAD_R["en"].repo).is_dir(), reason="XQuAD-R does not stand here")
 def test_the_rule_finds_about_as_many_candidates_as_were_published():
-    made = pieces(lareqa.lareqa(DataFolder(MIRROR), list(PUBLISHED)))
+    made = pieces(lareqa.read_lareqa(DataFolder(MIRROR), list(PUBLISHED)))
     pool = made["lareqa.candidates", "pool"]
     counts = Counter(each["lang"] for each in pool)
     for language, published in PUBLISHED.items():
@@ -268,7 +268,7 @@ EXPECTED = {
 
 def test_mewsli_x_from_the_repositorys_lines(tmp_path):
     data = DataFolder(write_mewsli(tmp_path))
-    assert pieces(mewsli_x.mewsli_x(data, ["en", "ja"])) == EXPECTED
+    assert pieces(mewsli_x.read_mewsli_x(data, ["en", "ja"])) == EXPECTED
     assert data.left_out == {"mewsli-x": {"en": "izhx/mewsli-x/en/test is not in the data folder"}}
 
 
@@ -278,13 +278,13 @@ def test_mewsli_x_from_parquet(tmp_path):
         write_parquet(tmp_path, f"{repository}/wikipedia_pairs/{split}", PAIRS)
     write_parquet(tmp_path, f"{repository}/ja/test", MENTIONS)
     write_parquet(tmp_path, f"{repository}/candidate_entities/test", ENTITIES)
-    assert pieces(mewsli_x.mewsli_x(DataFolder(tmp_path), ["ja"])) == EXPECTED
+    assert pieces(mewsli_x.read_mewsli_x(DataFolder(tmp_path), ["ja"])) == EXPECTED
 
 
 def test_what_a_file_need_not_have_is_filled(tmp_path):
     bare = [{name: each[name] for name in ("mention", "entity_id")} for each in MENTIONS]
     entities = [{name: each[name] for name in ("entity_id", "description")} for each in ENTITIES]
-    made = pieces(mewsli_x.mewsli_x(DataFolder(write_mewsli(tmp_path, bare, entities)), ["ja"]))
+    made = pieces(mewsli_x.read_mewsli_x(DataFolder(write_mewsli(tmp_path, bare, entities)), ["ja"]))
     assert [each["id"] for each in made["mewsli-x.ja", "test"]] == ["ja-0", "ja-1"]
     assert [each["lang"] for each in made["mewsli-x.candidates", "pool"]] == ["und", "und"]
 
@@ -292,7 +292,7 @@ def test_what_a_file_need_not_have_is_filled(tmp_path):
 def test_lines_that_cannot_be_read_are_named(tmp_path):
     write_mewsli(tmp_path, [MENTIONS[0], {"mention": "a"}])
     with pytest.raises(StiltsError, match="test.jsonl, line 2: 'entity_id' is missing"):
-        list(mewsli_x.mewsli_x(DataFolder(tmp_path), ["ja"]))
+        list(mewsli_x.read_mewsli_x(DataFolder(tmp_path), ["ja"]))
     path = tmp_path / "izhx" / "mewsli-x" / "candidate_entities.jsonl.tar.gz"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StiltsError, match="candidate_entities.jsonl.tar.gz: cannot be read as lines of JSON"):
@@ -321,7 +321,10 @@ def test_the_suite_holds_both_and_cuts_no_pool(root, tmp_path):
     }  # fmt: skip
     assert {f"Two is there. {BOTH}", "La lluvia es agua."} <= set(source.texts(folder))
     assert "q1_de" not in set(source.texts(folder))
-    for changed in (lareqa.breaks_file(root, "de"), root / "izhx" / "mewsli-x" / "candidate_entities.jsonl.tar.gz"):
+    for changed in (
+        lareqa.find_breaks_file(root, "de"),
+        root / "izhx" / "mewsli-x" / "candidate_entities.jsonl.tar.gz",
+    ):
         changed.write_bytes(changed.read_bytes() + b" ")
         assert source.fingerprint(Request(0)) != before
         before = source.fingerprint(Request(0))

@@ -12,15 +12,15 @@ from datasets import ClassLabel, Features, List, Value, load_dataset
 from huggingface_hub import DatasetCard
 from processes import printed_with_two_hash_seeds
 
-from stilts.sources.hub import available, load_split
+from stilts.sources.hub import list_configs, load_split
 from stilts.sources.pocket import source, texts
 from stilts.sources.pocket.overlap import Census, trace
 from stilts.sources.pocket.source import TRACES
-from stilts.sources.suite import Request, Sizes, Table, faults, read_manifest, read_sizes, with_texts, write_suite
+from stilts.sources.suite import Request, Sizes, Table, add_texts, find_faults, read_manifest, read_sizes, write_suite
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING
 
-TAGS = with_texts(TAGGING.features(["O", "B-day"]), *TRACES)
+TAGS = add_texts(TAGGING.features(["O", "B-day"]), *TRACES)
 TAGGED = [{"tokens": ["on", "5"], "tags": ["O", "B-day"], "template": "t", "meaning": "5"}]
 INTENT = CLASSIFICATION.features(["off", "on"])
 INTENTS = [{"sentence1": "licht an", "label": "on"}, {"sentence1": "licht aus", "label": 0}]
@@ -43,7 +43,7 @@ def test_column_layouts():
     assert CLASSIFICATION.features(["no", "yes"], pairs=True) == Features(
         {"sentence1": text, "sentence2": text, "label": label})
     assert TAGGING.features(["no", "yes"]) == Features({"tokens": List(text), "tags": List(label)})
-    assert with_texts(SPAN_QA.features(), *TRACES) == Features({
+    assert add_texts(SPAN_QA.features(), *TRACES) == Features({
         "id": text, "context": text, "question": text,
         "answers": {"text": List(text), "answer_start": List(Value("int32"))}, "template": text, "meaning": text})
     assert RETRIEVAL.features() == Features(
@@ -52,13 +52,13 @@ def test_column_layouts():
 
 
 def test_what_is_written_is_read_back(folder):
-    assert available(folder) == {"dates.de": ["test"], "intent.de": ["test"]}
+    assert list_configs(folder) == {"dates.de": ["test"], "intent.de": ["test"]}
     tagged = load_split(folder, "dates.de", "test")
     assert tagged.features == TAGS
     assert tagged.to_list() == [{**TAGGED[0], "tags": [0, 1]}]
     assert load_split(folder, "intent.de", "test").to_list() == [
         {"sentence1": "licht an", "label": 1}, {"sentence1": "licht aus", "label": 0}]
-    assert faults(folder) == []
+    assert find_faults(folder) == []
 
 
 def test_datasets_loads_a_config_through_the_card(folder, tmp_path):
@@ -89,7 +89,7 @@ def test_the_same_tables_give_the_same_bytes(folder, tmp_path):
 def test_a_suite_of_other_settings_is_kept(folder):
     with pytest.raises(StiltsError, match="other settings"):
         write_suite(never(), folder, {"fingerprint": "other"})
-    assert faults(folder) == []
+    assert find_faults(folder) == []
 
 
 @pytest.mark.parametrize("name", ["dates.de/test-00000-of-00001.parquet", "README.md", "suite.json"])
@@ -98,7 +98,7 @@ def test_a_damaged_suite_is_set_aside_and_built_again(folder, name, damage):
     damage(folder / name)
     with pytest.warns(UserWarning, match=r"damaged suite .*set aside as .*suite\.broken-1"):
         write_suite(TABLES, folder, ABOUT)
-    assert faults(folder) == []
+    assert find_faults(folder) == []
     assert (folder.parent / "suite.broken-1" / "intent.de").is_dir()
 
 
@@ -118,7 +118,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "suite").mkdir()
-    assert faults(write_suite(TABLES, tmp_path / "suite", ABOUT)) == []
+    assert find_faults(write_suite(TABLES, tmp_path / "suite", ABOUT)) == []
 
 
 def test_what_a_killed_process_left_is_replaced(tmp_path):
@@ -127,7 +127,7 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
     (left / "half.parquet").write_bytes(b"PAR1")
     folder = write_suite(TABLES, tmp_path / "suite", ABOUT)
     assert not left.exists()
-    assert faults(folder) == []
+    assert find_faults(folder) == []
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ def test_of_two_writers_one_writes(tmp_path):
     for thread in threads:
         thread.join()
     assert started == [1]
-    assert faults(tmp_path / "suite") == []
+    assert find_faults(tmp_path / "suite") == []
 
 
 FILES = '"files": {}, "fingerprint": "a"'
@@ -192,7 +192,7 @@ def test_a_suite_with_a_wrong_manifest_is_built_again(folder, text):
     (folder / "suite.json").write_text(text)
     with pytest.warns(UserWarning, match=r"damaged suite .*set aside as .*suite\.broken-1"):
         write_suite(TABLES, folder, ABOUT)
-    assert faults(folder) == []
+    assert find_faults(folder) == []
 
 
 @pytest.mark.parametrize("name", [
@@ -200,10 +200,10 @@ def test_a_suite_with_a_wrong_manifest_is_built_again(folder, text):
 def test_a_file_that_was_not_written_with_a_suite_is_no_part_of_it(folder, name):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "dates.de" / "test-00000-of-00001.parquet", folder / name)
-    assert faults(folder) == [f"{name} was not written with it"]
+    assert find_faults(folder) == [f"{name} was not written with it"]
     with pytest.warns(UserWarning, match="set aside"):
         write_suite(TABLES, folder, ABOUT)
-    assert faults(folder) == []
+    assert find_faults(folder) == []
 
 
 def test_sizes_from_settings():
@@ -220,7 +220,7 @@ def test_census_counts_what_sets_share():
     def table(config, split, *rows):
         made = [{"sentence1": text, "label": 0, "template": template, "meaning": meaning}
                 for text, template, meaning in rows]
-        return Table(config, split, with_texts(CLASSIFICATION.features(["a"]), *TRACES), made)
+        return Table(config, split, add_texts(CLASSIFICATION.features(["a"]), *TRACES), made)
 
     census = Census()
     list(census.watch([
@@ -262,7 +262,7 @@ def small(tmp_path_factory):
 
 
 def test_pocket_has_every_task_and_split(small):
-    splits = available(small)
+    splits = list_configs(small)
     trained = [task for task in source.TASKS if not task.startswith("ui-")]
     assert [splits[f"{task}.en"] for task in trained] == [["test", "train", "validation"]] * 6
     assert [splits[f"{task}.de"] for task in trained] == [["test"]] * 6
@@ -282,7 +282,7 @@ def test_pocket_rows_are_as_many_as_asked_for(small):
 
 
 def test_pocket_coverage_gives_reasons(small):
-    by_language = {row["language"]: row for row in source.coverage(small)}
+    by_language = {row["language"]: row for row in source.list_coverage(small)}
     assert list(by_language) == ["en", "de", "yo", "zh"]
     assert by_language["yo"] == {
         "language": "yo", "intent": 0, "slots": 0, "command-nli": 0, "command-para": 0, "command-qa": 0, "dates": 8,
@@ -314,7 +314,7 @@ def rich(tmp_path_factory):
 
 
 def test_source_languages_and_families_come_on_top(rich):
-    splits = available(rich)
+    splits = list_configs(rich)
     for task in ("nli", "para", "qa", "intent", "slots", "dates", "dial-grain-2", "dial-grain-4"):
         for language in ("en", "de", "zh"):
             assert splits[f"intermediate.{task}.{language}"] == ["train", "validation"]
@@ -343,13 +343,13 @@ def test_no_set_shares_a_template_a_value_pair_or_a_text_with_its_languages_eval
 
 
 def test_texts_of_all_languages_are_new_to_every_evaluation_set(rich):
-    evaluated = {texts.letters(text) for config, splits in available(rich).items()
+    evaluated = {texts.keep_letters(text) for config, splits in list_configs(rich).items()
                  if not config.startswith("intermediate.") for split in splits if split != "train"
                  for row in load_split(rich, config, split).to_list()
                  for text in [*(value for value in row.values() if isinstance(value, str)),
-                              "".join(row.get("tokens", ()))] if texts.letters(text)}
+                              "".join(row.get("tokens", ()))] if texts.keep_letters(text)}
     rows = {split: load_split(rich, texts.CONFIG, split).to_list() for split in ("train", "validation")}
-    said = [texts.letters(row["text"]) for split in rows.values() for row in split]
+    said = [texts.keep_letters(row["text"]) for split in rows.values() for row in split]
     assert evaluated.isdisjoint(said)
     counts = {split: Counter(row["lang"] for row in own) for split, own in rows.items()}
     assert counts == {"train": {"en": 57, "zh": 57, "yo": 29}, "validation": {"en": 3, "zh": 3, "yo": 1}}

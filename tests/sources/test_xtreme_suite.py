@@ -17,9 +17,9 @@ from stilts.analysis.suite_report import show_examples
 from stilts.sources.hub import load_split
 from stilts.sources.suite import Request, Table, write_suite
 from stilts.sources.xtreme import Suite, languages, treebanks
-from stilts.sources.xtreme.answers import aligned
+from stilts.sources.xtreme.answers import align_answers
 from stilts.sources.xtreme.folder import DataFolder, Place
-from stilts.sources.xtreme.pairs import fewer_pairs
+from stilts.sources.xtreme.pairs import limit_pairs
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES
 from stilts.sources.xtreme.source import _stratified, _taken
 from stilts.sources.xtreme.tags import NER
@@ -303,7 +303,7 @@ def test_tydiqa_trains_on_english_and_holds_articles_out(root):
 def test_offsets_are_moved_by_the_white_space_that_was_removed(before, answer, after, removed):
     context = before + answer + after
     table = pa.table({"context": [context], "answers": [{"text": [answer], "answer_start": [len(before) + removed]}]})
-    found = aligned(table)
+    found = align_answers(table)
     start = found.rows["answers"].to_pylist()[0]["answer_start"][0]
     assert found.misplaced == []
     assert context[start : start + len(answer)] == answer
@@ -432,7 +432,7 @@ def test_fewer_pairs_are_whole_pairs_and_as_many_others(pairs, foreign, english,
     schema = pa.schema([(name, pa.string()) for name in ("id", "sentence", "lang", "match")])
     order = list(range(len(found)))
     random.shuffle(order)
-    kept = fewer_pairs(pa.Table.from_pylist(found, schema=schema), most, order).to_pylist()
+    kept = limit_pairs(pa.Table.from_pylist(found, schema=schema), most, order).to_pylist()
     names = [row["id"] for row in kept]
     assert len(set(names)) == len(names)
     assert all(row["match"] in names for row in kept if row["match"])
@@ -445,7 +445,7 @@ def test_fewer_pairs_keep_all_partners_of_a_sentence():
     found = mining(("de-1", "", "de", "en-1 en-2"), ("de-2", "", "de", "en-3"), ("en-1", "", "en", "de-1"),
                    ("en-2", "", "en", "de-1"), ("en-3", "", "en", "de-2"))  # fmt: skip
     schema = pa.schema([(name, pa.string()) for name in ("id", "sentence", "lang", "match")])
-    kept = fewer_pairs(pa.Table.from_pylist(found, schema=schema), 1, range(5)).to_pylist()
+    kept = limit_pairs(pa.Table.from_pylist(found, schema=schema), 1, range(5)).to_pylist()
     assert [row["id"] for row in kept] == ["de-1", "en-1", "en-2"]
 
 

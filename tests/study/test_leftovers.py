@@ -9,14 +9,14 @@ import time
 import pytest
 
 from stilts.study.errors import StiltsError
-from stilts.study.leftovers import is_part, part_of, remove_leftovers, scratch_folder
+from stilts.study.leftovers import is_part, name_part, remove_leftovers, scratch_folder
 from stilts.study.storage import make_folder, new_folder
 
 WRITE = """
 import os, sys
 from pathlib import Path
-from stilts.study.leftovers import part_of
-part = part_of(Path(sys.argv[1]))
+from stilts.study.leftovers import name_part
+part = name_part(Path(sys.argv[1]))
 part.mkdir() if sys.argv[2] == "folder" else part.touch()
 print(part, flush=True)
 sys.stdin.readline()
@@ -37,7 +37,7 @@ def test_only_what_dead_processes_left_is_removed(tmp_path):
         process.kill()
         process.wait()
     (folder / "file").touch()
-    own = part_of(tmp_path / "c.json")
+    own = name_part(tmp_path / "c.json")
     others = [own, tmp_path / "a.json", tmp_path / "x.part-of-speech", tmp_path / "a.json.corrupt-1"]
     for path in others:
         path.touch()

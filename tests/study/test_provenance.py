@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from users import ONLY_ROOT, another_user
 
-from stilts.study.provenance import GitState, git_state
+from stilts.study.provenance import GitState, read_git_state
 
 
 @pytest.fixture
@@ -24,16 +24,16 @@ def head(root):
 
 
 def test_a_checkout_has_its_commit_and_whether_it_was_changed(checkout):
-    assert git_state(checkout) == GitState(head(checkout), dirty=False)
+    assert read_git_state(checkout) == GitState(head(checkout), dirty=False)
     (checkout / "stilts" / "code.py").write_text("2")
-    assert git_state(checkout) == GitState(head(checkout), dirty=True)
+    assert read_git_state(checkout) == GitState(head(checkout), dirty=True)
 
 
 @ONLY_ROOT
 def test_a_checkout_of_another_owner_has_its_commit(checkout):
     commit = head(checkout)
     with another_user(checkout / "stilts"):
-        assert git_state(checkout) == GitState(commit, dirty=False)
+        assert read_git_state(checkout) == GitState(commit, dirty=False)
 
 
 @pytest.mark.parametrize("link", [False, True], ids=["as it is", "by a link"])
@@ -44,26 +44,26 @@ def test_what_was_unpacked_inside_another_repository_has_none_of_its_commits(che
         (tmp_path / "link").symlink_to(unpacked)
         unpacked = tmp_path / "link"
     reason = f"the checkout has no git repository of its own, it lies in that of {checkout}"
-    assert git_state(unpacked) == GitState(unknown=reason)
+    assert read_git_state(unpacked) == GitState(unknown=reason)
 
 
 def test_a_linked_checkout_is_the_one_that_it_leads_to(checkout, tmp_path):
     (tmp_path / "link").symlink_to(checkout)
-    assert git_state(tmp_path / "link") == GitState(head(checkout), dirty=False)
+    assert read_git_state(tmp_path / "link") == GitState(head(checkout), dirty=False)
 
 
 def test_the_repository_of_a_git_that_started_this_process_is_not_taken(checkout, tmp_path, monkeypatch):
     (tmp_path / "plain").mkdir()
     monkeypatch.setenv("GIT_DIR", str(checkout / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "plain"))
-    assert git_state(tmp_path / "plain").commit is None
+    assert read_git_state(tmp_path / "plain").commit is None
 
 
 def test_why_a_commit_is_not_known_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "plain").mkdir()
-    assert git_state(tmp_path / "plain").unknown.startswith("fatal: not a git repository")
+    assert read_git_state(tmp_path / "plain").unknown.startswith("fatal: not a git repository")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path / "plain", check=True)
-    assert "ambiguous argument 'HEAD'" in git_state(tmp_path / "plain").unknown
+    assert "ambiguous argument 'HEAD'" in read_git_state(tmp_path / "plain").unknown
     monkeypatch.setenv("PATH", os.devnull)
-    assert git_state(tmp_path / "plain").unknown.startswith("git cannot be run: No")
+    assert read_git_state(tmp_path / "plain").unknown.startswith("git cannot be run: No")

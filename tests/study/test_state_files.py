@@ -84,9 +84,9 @@ def site(tmp_path):
     (html / "job.html").write_text("<h1>84.5</h1>")
     (html / "_downloads" / "gain.csv").write_text("task,gain\nnli,1.5\n")
     files = {str(path.relative_to(html)): path for path in html.rglob("*") if path.is_file()}
-    from stilts.study.storage import sha256
+    from stilts.study.storage import hash_file
 
-    built = _Built(settings="a", pages="b", files={name: sha256(path) for name, path in files.items()})
+    built = _Built(settings="a", pages="b", files={name: hash_file(path) for name, path in files.items()})
     (tmp_path / "state.json").write_text(built.model_dump_json())
     assert check(html) == []
     return html

@@ -13,11 +13,11 @@ from tiny import write_encoder
 from users import ONLY_ROOT, another_user
 
 from stilts.models.prepared import prepare_encoder
-from stilts.sources.suite import MANIFEST, faults
+from stilts.sources.suite import MANIFEST, find_faults
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import CorruptRecord, OtherVersion, Store, read_record
-from stilts.study.storage import digest, make_folder, names_in, new_folder, set_aside, stands
+from stilts.study.storage import hash_json, list_names, make_folder, new_folder, set_aside, stands
 
 DENIED = r"cannot be read: permission denied; ask its owner \(root\) for access, or set STILTS_RUNS to"
 
@@ -156,7 +156,7 @@ def test_another_user_s_encoder_and_suite_are_not_called_damaged(tmp_path):
         with pytest.raises(StiltsError, match=DENIED):
             prepare_encoder(str(encoder), ["open kitchen 7"], tmp_path / "prepared")
         with pytest.raises(StiltsError, match=DENIED):
-            faults(tmp_path / "suite")
+            find_faults(tmp_path / "suite")
     assert same(tmp_path) == before
 
 
@@ -167,7 +167,7 @@ def test_a_file_in_the_place_of_a_folder_is_called_that(tmp_path):
             Store(folder).names()
     assert Store(tmp_path / "none").names() == set()
     assert not stands(tmp_path / "file" / "inner", "thing")
-    assert names_in(tmp_path, "", "folder") == {"file"}
+    assert list_names(tmp_path, "", "folder") == {"file"}
 
 
 # --- what is set aside -----------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def write_content(store, change):
     path = store.root / f"{RECORD.id}.json"
     content = json.loads(path.read_text())["record"]
     change(content)
-    path.write_text(json.dumps({"sha256": digest(content), "record": content}))
+    path.write_text(json.dumps({"sha256": hash_json(content), "record": content}))
     return path
 
 

@@ -646,11 +646,11 @@ def test_counts_are_those_of_the_official_metrics():
     rows = [{"tags": rng.integers(0, 4, length).tolist()} for length in rng.integers(1, 9, 50)]
     guesses = [" ".join(TAGS[tag] for tag in rng.integers(0, 4, len(row["tags"]))) for row in rows]
     gold = [[TAGS[tag] for tag in row["tags"]] for row in rows]
-    scores = metrics.chunk_scores(gold, [guess.split() for guess in guesses])
+    scores = metrics.score_chunks(gold, [guess.split() for guess in guesses])
     assert metrics.score(Tagging().counts(rows, guesses, TAGS, "de")) == pytest.approx(scores.f1)
     rows = [{"answers": {"text": ["the old house", "house"], "answer_start": [0, 8]}}] * 3
     guesses, gold = ["old", "House.", ""], [row["answers"]["text"] for row in rows]
-    scores = metrics.qa_scores(gold, guesses)
+    scores = metrics.score_answers(gold, guesses)
     assert metrics.score(SpanQA().counts(rows, guesses, (), "de")) == pytest.approx(scores.f1)
     assert metrics.score(SpanQA().exact_match(rows, guesses, "de")) == pytest.approx(scores.exact_match)
 

@@ -64,16 +64,16 @@ labels = st.sampled_from(["entailment", "neutral", "contradiction"])
 
 
 def test_classification_counts_by_hand():
-    assert rows(metrics.classification_counts([0, 1, 2], np.array([0, 2, 2]))) == ([1, 0, 1], [1, 1, 1], [1, 1, 1])
+    assert rows(metrics.count_classification([0, 1, 2], np.array([0, 2, 2]))) == ([1, 0, 1], [1, 1, 1], [1, 1, 1])
 
 
 @given(st.lists(st.tuples(labels, labels), min_size=1))
 def test_score_of_classification_counts_is_accuracy(pairs):
     gold, predicted = zip(*pairs, strict=True)
-    assert score(metrics.classification_counts(gold, predicted)) == pytest.approx(metrics.accuracy(gold, predicted))
+    assert score(metrics.count_classification(gold, predicted)) == pytest.approx(metrics.accuracy(gold, predicted))
 
 
-@pytest.mark.parametrize("function", [metrics.accuracy, metrics.classification_counts])
+@pytest.mark.parametrize("function", [metrics.accuracy, metrics.count_classification])
 def test_labels_must_be_aligned_and_present(function):
     with pytest.raises(ValueError, match="2 gold labels but 1 predicted"):
         function(["a", "b"], ["a"])
@@ -106,52 +106,52 @@ BOTH_RULES = pytest.mark.parametrize("rule", [EARLY, LATE])
 def test_chunk_counts_of_bio_by_hand(rule):
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "O"], ["B-ORG", "B-ORG"], []]
     predicted = [["B-PER", "I-PER", "O", "B-PER"], ["I-LOC", "O"], ["B-ORG", "I-ORG"], []]
-    assert rows(metrics.chunk_counts(gold, predicted, rule)) == ([1, 0, 0, 0], [2, 1, 1, 0], [2, 0, 2, 0])
+    assert rows(metrics.count_chunks(gold, predicted, rule)) == ([1, 0, 0, 0], [2, 1, 1, 0], [2, 0, 2, 0])
 
 
 @BOTH_RULES
 def test_chunks_do_not_reach_over_the_end_of_a_sentence(rule):
     tags = [["B-PER"], ["I-PER"]]
-    assert rows(metrics.chunk_counts(tags, tags, rule)) == ([1, 1], [1, 1], [1, 1])
+    assert rows(metrics.count_chunks(tags, tags, rule)) == ([1, 1], [1, 1], [1, 1])
 
 
 @BOTH_RULES
 def test_part_of_speech_tags_merge_with_equal_neighbours(rule):
     gold, predicted = [["NOUN", "NOUN", "SYM", "SYM"]], [["NOUN", "VERB", "SYM", "SYM"]]
-    assert rows(metrics.chunk_counts(gold, predicted, rule)) == ([2], [4], [3])
+    assert rows(metrics.count_chunks(gold, predicted, rule)) == ([2], [4], [3])
     assert metrics.token_accuracy(gold, predicted) == 75.0
 
 
 def test_the_later_rule_takes_the_first_letter_off():
     gold, predicted = [["CCONJ", "NOUN"]], [["SCONJ", "NOUN"]]
-    assert rows(metrics.chunk_counts(gold, predicted, EARLY)) == ([1], [2], [2])
-    assert rows(metrics.chunk_counts(gold, predicted, LATE)) == ([2], [2], [2])
+    assert rows(metrics.count_chunks(gold, predicted, EARLY)) == ([1], [2], [2])
+    assert rows(metrics.count_chunks(gold, predicted, LATE)) == ([2], [2], [2])
 
 
 def test_chunk_scores_by_hand():
     gold = [["B-PER", "O", "B-LOC", "O", "B-ORG", "B-ORG"]]
     predicted = [["B-PER", "O", "B-PER", "O", "O", "O"]]
-    assert metrics.chunk_scores(gold, predicted) == pytest.approx((50.0, 25.0, 100 / 3))
+    assert metrics.score_chunks(gold, predicted) == pytest.approx((50.0, 25.0, 100 / 3))
 
 
 def test_chunk_scores_without_any_chunk_are_zero():
-    assert metrics.chunk_scores([["O", "O"]], [["O", "O"]]) == (0.0, 0.0, 0.0)
+    assert metrics.score_chunks([["O", "O"]], [["O", "O"]]) == (0.0, 0.0, 0.0)
 
 
 @BOTH_RULES
 @given(sentences=ANY_TAGGED)
 def test_score_of_chunk_counts_is_micro_f1(rule, sentences):
     gold, predicted = split(sentences)
-    counts = metrics.chunk_counts(gold, predicted, rule)
+    counts = metrics.count_chunks(gold, predicted, rule)
     assert len(counts) == len(gold)
-    assert score(counts) == pytest.approx(metrics.chunk_scores(gold, predicted, rule).f1)
+    assert score(counts) == pytest.approx(metrics.score_chunks(gold, predicted, rule).f1)
 
 
 @given(tagged(BIO))
 def test_sentences_of_bio_tags_count_alone_as_together(sentences):
     gold, predicted = split(sentences)
-    alone = [metrics.chunk_counts([g], [p]) for g, p in zip(gold, predicted, strict=True)]
-    assert rows(metrics.chunk_counts(gold, predicted)) == tuple(
+    alone = [metrics.count_chunks([g], [p]) for g, p in zip(gold, predicted, strict=True)]
+    assert rows(metrics.count_chunks(gold, predicted)) == tuple(
         [getattr(counts, name)[0] for counts in alone] for name in ("matches", "predicted", "gold")
     )
 
@@ -168,7 +168,7 @@ def seqeval():
 def test_chunk_scores_equal_the_installed_seqeval(seqeval, sentences):
     rule = f"seqeval-{version('seqeval')}"
     gold, predicted = split(sentences)
-    ours = metrics.chunk_scores(gold, predicted, rule)
+    ours = metrics.score_chunks(gold, predicted, rule)
     theirs = [100 * getattr(seqeval, name)(gold, predicted) for name in ("precision_score", "recall_score", "f1_score")]
     assert ours == pytest.approx(theirs)
 
@@ -183,14 +183,14 @@ def test_chunk_scores_equal_the_installed_seqeval(seqeval, sentences):
     ],
 )
 def test_tags_must_be_aligned_and_present(gold, predicted, message):
-    for function in (metrics.chunk_counts, metrics.chunk_scores, metrics.token_accuracy):
+    for function in (metrics.count_chunks, metrics.score_chunks, metrics.token_accuracy):
         with pytest.raises(ValueError, match=message):
             function(gold, predicted)
 
 
 def test_unknown_chunk_rule_names_the_known_ones():
     with pytest.raises(ValueError, match="unknown chunk rule 'seqeval': known are seqeval-0.0.12, seqeval-1.2.2"):
-        metrics.chunk_counts([["O"]], [["O"]], rule="seqeval")
+        metrics.count_chunks([["O"]], [["O"]], rule="seqeval")
 
 
 def test_studies_choose_among_the_chunk_rules():
@@ -249,14 +249,14 @@ def test_normalize_mlqa(language, text, normalized):
 def test_qa_counts_by_hand():
     golds = [["the red door", "door"], ["left"], ["two words"], ["the"], ["x"]]
     predictions = ["a door", "right", "two", "a", None]
-    assert rows(metrics.qa_counts(golds, predictions)) == ([1, 0, 2 / 3, 0, 0], [1] * 5, [1] * 5)
-    assert metrics.exact_match_counts(golds, predictions).matches.tolist() == [1, 0, 0, 1, 0]
-    assert metrics.qa_scores(golds, predictions) == pytest.approx((40.0, 100 / 3))
+    assert rows(metrics.count_answers(golds, predictions)) == ([1, 0, 2 / 3, 0, 0], [1] * 5, [1] * 5)
+    assert metrics.count_exact_matches(golds, predictions).matches.tolist() == [1, 0, 0, 1, 0]
+    assert metrics.score_answers(golds, predictions) == pytest.approx((40.0, 100 / 3))
 
 
 def test_chinese_answers_overlap_by_character_only_in_mlqa():
-    assert metrics.qa_scores([["北京大学"]], ["北京"]) == (0.0, 0.0)
-    assert metrics.qa_scores([["北京大学"]], ["北京"], language="zh") == pytest.approx((0.0, 200 / 3))
+    assert metrics.score_answers([["北京大学"]], ["北京"]) == (0.0, 0.0)
+    assert metrics.score_answers([["北京大学"]], ["北京"], language="zh") == pytest.approx((0.0, 200 / 3))
 
 
 words = st.lists(st.sampled_from(["a", "the", "der", "red", "door", "北京", "大学", "!"]), max_size=4).map(" ".join)
@@ -266,15 +266,15 @@ answered = st.lists(st.tuples(st.lists(words, min_size=1, max_size=3), st.none()
 @given(answered, st.sampled_from([None, *metrics.MLQA_LANGUAGES]))
 def test_scores_of_qa_counts_are_the_aggregates(questions, language):
     golds, predictions = zip(*questions, strict=True)
-    exact, overlap = metrics.qa_scores(golds, predictions, language)
-    assert score(metrics.qa_counts(golds, predictions, language)) == pytest.approx(overlap)
-    assert score(metrics.exact_match_counts(golds, predictions, language)) == pytest.approx(exact)
+    exact, overlap = metrics.score_answers(golds, predictions, language)
+    assert score(metrics.count_answers(golds, predictions, language)) == pytest.approx(overlap)
+    assert score(metrics.count_exact_matches(golds, predictions, language)) == pytest.approx(exact)
 
 
 @given(words, words, st.sampled_from([None, *metrics.MLQA_LANGUAGES]))
 def test_one_more_gold_answer_never_lowers_a_score(gold, prediction, language):
-    one = metrics.qa_scores([[gold]], [prediction], language)
-    two = metrics.qa_scores([[gold, "door"]], [prediction], language)
+    one = metrics.score_answers([[gold]], [prediction], language)
+    two = metrics.score_answers([[gold, "door"]], [prediction], language)
     assert two.exact_match >= one.exact_match
     assert two.f1 >= one.f1
 
@@ -290,7 +290,7 @@ def test_one_more_gold_answer_never_lowers_a_score(gold, prediction, language):
     ],
 )
 def test_answers_must_be_aligned_and_present(golds, predictions, language, message):
-    for function in (metrics.qa_counts, metrics.exact_match_counts, metrics.qa_scores):
+    for function in (metrics.count_answers, metrics.count_exact_matches, metrics.score_answers):
         with pytest.raises(ValueError, match=message):
             function(golds, predictions, language)
 
@@ -300,7 +300,7 @@ def test_answers_must_be_aligned_and_present(golds, predictions, language, messa
 
 def test_mining_counts_by_hand():
     gold, predicted = [("s1", "t1"), ("s2", "t2")], [("s2", "t2"), ("s1", "t9"), ("s1", "t1"), ("s2", "t2")]
-    counts = metrics.mining_counts(gold, predicted, sources=["s0", "s2", "s1"])
+    counts = metrics.count_mined_pairs(gold, predicted, sources=["s0", "s2", "s1"])
     assert rows(counts) == ([0, 1, 1], [0, 1, 2], [0, 1, 1])
     assert score(counts) == pytest.approx(80.0)
 
@@ -315,18 +315,18 @@ pairs = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)))
 @given(pairs.filter(bool), pairs)
 def test_score_of_mining_counts_is_set_f1(gold, predicted):
     expected = pytest.approx(metrics.mining_f1(gold, predicted))
-    assert score(metrics.mining_counts(gold, predicted)) == expected
-    assert score(metrics.mining_counts(gold, predicted, sources=range(7))) == expected
+    assert score(metrics.count_mined_pairs(gold, predicted)) == expected
+    assert score(metrics.count_mined_pairs(gold, predicted, sources=range(7))) == expected
 
 
 def test_mining_needs_gold_pairs_and_known_sources():
-    for function in (metrics.mining_f1, metrics.mining_counts):
+    for function in (metrics.mining_f1, metrics.count_mined_pairs):
         with pytest.raises(ValueError, match="no gold pairs"):
             function([], [("s", "t")])
     with pytest.raises(ValueError, match="1 paired sources are not among the sources given, as 's'"):
-        metrics.mining_counts([("s", "t")], [], sources=["r"])
+        metrics.count_mined_pairs([("s", "t")], [], sources=["r"])
     with pytest.raises(ValueError, match="2 sources but only 1 different"):
-        metrics.mining_counts([("s", "t")], [], sources=["s", "s"])
+        metrics.count_mined_pairs([("s", "t")], [], sources=["s", "s"])
 
 
 # --- XTREME's mock submission ----------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def mock_accuracy(task: str) -> float:
 
 
 def mock_chunks(task: str, rule: str) -> dict[str, metrics.ChunkScores]:
-    return {x: metrics.chunk_scores(read_tags(g), read_tags(p), rule) for x, (g, p) in mock_files(task).items()}
+    return {x: metrics.score_chunks(read_tags(g), read_tags(p), rule) for x, (g, p) in mock_files(task).items()}
 
 
 def means(scores: dict) -> list[float]:
@@ -380,7 +380,7 @@ def mock_qa(task: str) -> list[float]:
     scores = {}
     for language, (labels, predictions) in mock_files(task).items():
         golds, answers = read_questions(labels), json.loads(predictions.read_text(encoding="utf-8"))
-        scores[language] = metrics.qa_scores(
+        scores[language] = metrics.score_answers(
             list(golds.values()), [answers.get(name) for name in golds], language if task == "mlqa" else None
         )
     return means(scores)
@@ -416,7 +416,7 @@ def test_mock_tagging(task, rule, official):
 def test_mock_tagging_from_counts(task, rule):
     aggregate = mock_chunks(task, rule)
     for language, (gold, predicted) in mock_files(task).items():
-        counts = metrics.chunk_counts(read_tags(gold), read_tags(predicted), rule)
+        counts = metrics.count_chunks(read_tags(gold), read_tags(predicted), rule)
         assert score(counts) == pytest.approx(aggregate[language].f1)
 
 
@@ -549,7 +549,7 @@ def reference_qa(golds: dict, answers: dict, language: str | None) -> list[float
 
 
 def our_qa(golds: dict, answers: dict, language: str | None) -> metrics.QAScores:
-    return metrics.qa_scores(list(golds.values()), [answers.get(name) for name in golds], language)
+    return metrics.score_answers(list(golds.values()), [answers.get(name) for name in golds], language)
 
 
 @needs_mock
@@ -558,7 +558,7 @@ def test_mock_accuracy_of_each_language_is_exact(task):
     for gold, predicted in mock_files(task).values():
         pair = read_lines(gold), read_lines(predicted)
         assert metrics.accuracy(*pair) == pytest.approx(percent(reference_accuracy(*pair)), abs=EXACT)
-        assert score(metrics.classification_counts(*pair)) == pytest.approx(metrics.accuracy(*pair), abs=EXACT)
+        assert score(metrics.count_classification(*pair)) == pytest.approx(metrics.accuracy(*pair), abs=EXACT)
 
 
 @needs_mock
@@ -567,8 +567,8 @@ def test_mock_tagging_of_each_language_is_exact(task, chunks):
     for gold, predicted in mock_files(task).values():
         pair = read_tags(gold), read_tags(predicted)
         expected = percent(reference_chunk_f1(*pair, chunks))
-        assert metrics.chunk_scores(*pair, EARLY).f1 == pytest.approx(expected, abs=EXACT)
-        assert score(metrics.chunk_counts(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
+        assert metrics.score_chunks(*pair, EARLY).f1 == pytest.approx(expected, abs=EXACT)
+        assert score(metrics.count_chunks(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
 
 
 @needs_mock
@@ -577,7 +577,7 @@ def test_mock_tagging_of_each_language_is_that_of_the_installed_seqeval(seqeval,
     for gold, predicted in mock_files(task).values():
         pair = read_tags(gold), read_tags(predicted)
         theirs = [100 * getattr(seqeval, f"{name}_score")(*pair) for name in ("precision", "recall", "f1")]
-        assert metrics.chunk_scores(*pair, f"seqeval-{version('seqeval')}") == pytest.approx(theirs, abs=EXACT)
+        assert metrics.score_chunks(*pair, f"seqeval-{version('seqeval')}") == pytest.approx(theirs, abs=EXACT)
 
 
 @needs_mock
@@ -595,7 +595,7 @@ def test_mock_mining_of_each_language_is_exact():
         pair = read_pairs(gold), read_pairs(predicted)
         expected = pytest.approx(percent(reference_f1(*map(set, pair))), abs=EXACT)
         assert metrics.mining_f1(*pair) == expected
-        assert score(metrics.mining_counts(*pair)) == expected
+        assert score(metrics.count_mined_pairs(*pair)) == expected
 
 
 @pytest.mark.parametrize(("tags", "chunks"), [(BIO, named_entities), (UPOS, runs_of_equal_tags)])
@@ -604,7 +604,7 @@ def test_chunk_f1_is_exact_on_any_tags(tags, chunks):
     def check(sentences):
         pair = split(sentences)
         expected = percent(reference_chunk_f1(*pair, chunks))
-        assert score(metrics.chunk_counts(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
+        assert score(metrics.count_chunks(*pair, EARLY)) == pytest.approx(expected, abs=EXACT)
 
     check()
 
@@ -644,4 +644,4 @@ some_pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)))
 def test_pairs_given_twice_and_sentences_with_several_partners_count_as_sets(gold, predicted):
     expected = pytest.approx(percent(reference_f1(set(gold), set(predicted))), abs=EXACT)
     assert metrics.mining_f1(gold, predicted) == expected
-    assert score(metrics.mining_counts(gold * 2, predicted * 2, range(6))) == expected
+    assert score(metrics.count_mined_pairs(gold * 2, predicted * 2, range(6))) == expected

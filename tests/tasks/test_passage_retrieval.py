@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from stilts.models.model import build_model, pad
 from stilts.phases.runner import complete
 from stilts.sources.suite import Table, write_suite
-from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
+from stilts.sources.xtreme.passages import make_pair_piece, make_pool_piece, make_query_piece
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.passage_retrieval import MAX_QUERY, TEMPERATURE, PassageRetrieval, check_pool
 from stilts.tasks.metrics import score
-from stilts.tasks.neighbours import rank, ranking_counts
+from stilts.tasks.neighbours import count_ranking, rank
 from stilts.training.loop import train
 from stilts.training.prediction import compute_outputs, count_predictions
 from stilts.workspace.preparation import prepare
@@ -45,7 +45,7 @@ RANKINGS = st.lists(st.tuples(st.lists(IDS, max_size=9), st.sets(IDS, min_size=1
 @given(RANKINGS, st.integers(1, 9))
 def test_matches_are_average_precisions(drawn, k):
     ranked, gold = [list(each) for each in zip(*drawn, strict=True)]
-    counts = ranking_counts(ranked, gold, k)
+    counts = count_ranking(ranked, gold, k)
     assert counts.matches.tolist() == pytest.approx([average_precision(*each, k) for each in drawn])
     assert counts.predicted.tolist() == counts.gold.tolist() == [1.0] * len(drawn)
     assert score(counts) == pytest.approx(100 * np.mean([average_precision(*each, k) for each in drawn]))
@@ -54,7 +54,7 @@ def test_matches_are_average_precisions(drawn, k):
 def test_average_precision_by_hand():
     ranked = [list("axbyc"), list("xyzwv"), list("aaaab"), list("ab")]
     gold = ["abc", "abc", "ab", "abcdefgh"]
-    assert ranking_counts(ranked, gold, 5).matches.tolist() == pytest.approx(
+    assert count_ranking(ranked, gold, 5).matches.tolist() == pytest.approx(
         [(1 + 2 / 3 + 3 / 5) / 3, 0, (1 + 2 / 5) / 2, 2 / 5]
     )
 
@@ -63,8 +63,8 @@ def test_with_one_right_candidate_it_is_the_reciprocal_rank():
     """The places of the right entity in the eleven languages of XTREME-R's mock submission, which scores 14.390252."""
     places = [16, 2, 12, 12, 4, 14, 19, 6, 13, 8, 9]
     ranked = [[str(i) for i in range(1, 21)]] * len(places)
-    assert score(ranking_counts(ranked, [[str(place)] for place in places])) == pytest.approx(14.390252, abs=1e-6)
-    assert ranking_counts([range(1, 30)], [[21]]).matches.tolist() == [0]
+    assert score(count_ranking(ranked, [[str(place)] for place in places])) == pytest.approx(14.390252, abs=1e-6)
+    assert count_ranking([range(1, 30)], [[21]]).matches.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_with_one_right_candidate_it_is_the_reciprocal_rank():
 )
 def test_rankings_must_be_usable(ranked, gold, k, message):
     with pytest.raises(ValueError, match=message):
-        ranking_counts(ranked, gold, k)
+        count_ranking(ranked, gold, k)
 
 
 matrix = st.lists(st.tuples(*[st.integers(-2, 2)] * 3).filter(any), min_size=1, max_size=7).map(np.array)
@@ -253,19 +253,19 @@ def tables():
     """English pairs; of each number a query in both languages, whose passages in both are right."""
     rows = [{"query": query("en", number), "passage": passage("en", number)} for number in range(6)]
     for split in ("train", "validation"):
-        yield Table(*pair_piece("lareqa", split, rows)[1:])
+        yield Table(*make_pair_piece("lareqa", split, rows)[1:])
     for language in NUMBERS:
         queries = [
             {"id": f"{number}", "query": query(language, number), "gold": [f"en-{number}", f"de-{number}"]}
             for number in range(6)
         ]
-        yield Table(*query_piece("lareqa", language, queries)[1:])
+        yield Table(*make_query_piece("lareqa", language, queries)[1:])
     pool = [
         {"id": f"{language}-{number}", "passage": passage(language, number), "lang": language}
         for language in NUMBERS
         for number in range(6)
     ]
-    yield Table(*pool_piece("lareqa", pool)[1:])
+    yield Table(*make_pool_piece("lareqa", pool)[1:])
 
 
 def source(made) -> SimpleNamespace:
@@ -308,7 +308,7 @@ def test_a_study_ranks_the_pool_of_all_languages(tmp_path, encoder):
         ranked = [prediction.split() for prediction in own["prediction"]]
         assert {len(each) for each in ranked} == {12}
         assert all({name[:3] for name in each} == {"en-", "de-"} for each in ranked)
-        counts = ranking_counts(ranked, [[f"en-{number}", f"de-{number}"] for number in range(5)])
+        counts = count_ranking(ranked, [[f"en-{number}", f"de-{number}"] for number in range(5)])
         np.testing.assert_allclose(own["matches"], counts.matches, rtol=1e-6)
         assert evaluated.metrics[language]["score"] == pytest.approx(score(counts))
     assert evaluated.metrics["en"]["score"] > 60

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stilts.tasks import neighbours
 from stilts.tasks.metrics import mining_f1, score
-from stilts.tasks.neighbours import Candidate, best_threshold, mine, nearest, nearest_counts, select
+from stilts.tasks.neighbours import Candidate, count_nearest, find_best_threshold, find_nearest, mine, select
 
 # Small whole numbers: many vectors point the same way, so that ties are common.
 vector = st.tuples(*[st.integers(-2, 2)] * 3).filter(any)
@@ -31,7 +31,7 @@ def cosines(queries: np.ndarray, index: np.ndarray) -> list[list[float]]:
 
 @given(matrix, matrix)
 def test_nearest_is_the_first_of_the_greatest_cosines(queries, index):
-    indices, scores = nearest(queries, index)
+    indices, scores = find_nearest(queries, index)
     expected = cosines(queries, index)
     assert indices.tolist() == [row.index(max(row)) for row in expected]
     assert scores.tolist() == pytest.approx([max(row) for row in expected], abs=1e-11)
@@ -40,24 +40,24 @@ def test_nearest_is_the_first_of_the_greatest_cosines(queries, index):
 def test_nearest_takes_the_lowest_row_of_equal_vectors():
     vectors = np.random.default_rng(1).normal(size=(5, 384)).astype(np.float32)
     index = np.concatenate([vectors, 3 * vectors, vectors])
-    indices, scores = nearest(vectors, index)
+    indices, scores = find_nearest(vectors, index)
     assert indices.tolist() == [0, 1, 2, 3, 4]
     assert scores == pytest.approx(np.ones(5))
 
 
 def test_blocks_do_not_change_the_result(monkeypatch):
     source, target = np.random.default_rng(2).normal(size=(2, 23, 8))
-    whole = nearest(source, target), mine(source, target)
+    whole = find_nearest(source, target), mine(source, target)
     monkeypatch.setattr(neighbours, "_BLOCK", 3)
-    in_blocks = nearest(source, target), mine(source, target)
+    in_blocks = find_nearest(source, target), mine(source, target)
     np.testing.assert_array_equal(in_blocks[0], whole[0])
     assert in_blocks[1] == whole[1]
 
 
 def test_nearest_counts_default_to_aligned_files():
-    assert nearest_counts(np.array([0, 2, 2])).matches.tolist() == [1, 0, 1]
-    assert nearest_counts([0, 2, 2], gold=np.array([0, 2, 1])).matches.tolist() == [1, 1, 0]
-    assert score(nearest_counts([1, 0, 2, 3])) == 50.0
+    assert count_nearest(np.array([0, 2, 2])).matches.tolist() == [1, 0, 1]
+    assert count_nearest([0, 2, 2], gold=np.array([0, 2, 1])).matches.tolist() == [1, 1, 0]
+    assert score(count_nearest([1, 0, 2, 3])) == 50.0
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_nearest_counts_default_to_aligned_files():
     ],
 )
 def test_vectors_must_be_usable(first, second, message):
-    for function in (nearest, mine):
+    for function in (find_nearest, mine):
         with pytest.raises(ValueError, match=message):
             function(first, second)
 
 
 def test_counts_must_be_aligned():
     with pytest.raises(ValueError, match="2 gold labels but 1 predicted"):
-        nearest_counts([0], gold=[0, 1])
+        count_nearest([0], gold=[0, 1])
     with pytest.raises(ValueError, match="no gold labels"):
-        nearest_counts([])
+        count_nearest([])
 
 
 # --- mining ----------------------------------------------------------------------------------------------------------
@@ -158,17 +158,17 @@ RIGHT, WRONG = Candidate("a", "a", 0.9), Candidate("b", "c", 0.5)
 
 
 def test_threshold_lies_midway_below_the_best_cut():
-    assert best_threshold([WRONG, RIGHT], [("a", "a"), ("b", "b")]) == pytest.approx((0.7, 200 / 3))
+    assert find_best_threshold([WRONG, RIGHT], [("a", "a"), ("b", "b")]) == pytest.approx((0.7, 200 / 3))
 
 
 def test_last_candidate_may_be_the_best_cut():
-    assert best_threshold([RIGHT], [("a", "a")]) == (0.9, 100.0)
-    assert best_threshold([RIGHT, WRONG], [("b", "c")]) == pytest.approx((0.5, 200 / 3))
+    assert find_best_threshold([RIGHT], [("a", "a")]) == (0.9, 100.0)
+    assert find_best_threshold([RIGHT, WRONG], [("b", "c")]) == pytest.approx((0.5, 200 / 3))
 
 
 def test_candidates_of_one_score_are_not_cut_apart():
     tied = [RIGHT, Candidate("b", "c", 0.9)]
-    assert best_threshold(tied, [("a", "a")]) == pytest.approx((0.9, 200 / 3))
+    assert find_best_threshold(tied, [("a", "a")]) == pytest.approx((0.9, 200 / 3))
 
 
 def test_neighbouring_floats_are_still_cut_apart():
@@ -176,7 +176,7 @@ def test_neighbouring_floats_are_still_cut_apart():
     for _ in range(2):  # of two neighbouring floats, rounding to even makes one midpoint the lower of the two
         high = math.nextafter(low, 1)
         candidates = [Candidate("a", "a", high), Candidate("b", "c", low)]
-        threshold, f1 = best_threshold(candidates, [("a", "a")])
+        threshold, f1 = find_best_threshold(candidates, [("a", "a")])
         assert f1 == 100.0
         assert select(candidates, threshold) == {("a", "a")}
         low = high
@@ -184,7 +184,7 @@ def test_neighbouring_floats_are_still_cut_apart():
 
 @pytest.mark.parametrize("candidates", [[], [WRONG]])
 def test_nothing_right_gives_zero(candidates):
-    assert best_threshold(candidates, [("a", "a")]) == (0.0, 0.0)
+    assert find_best_threshold(candidates, [("a", "a")]) == (0.0, 0.0)
 
 
 scored = st.dictionaries(
@@ -197,7 +197,7 @@ golds = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1)
 
 @given(scored, golds)
 def test_threshold_reaches_the_best_f1_of_any_cut(candidates, gold):
-    threshold, f1 = best_threshold(candidates, gold)
+    threshold, f1 = find_best_threshold(candidates, gold)
     cuts = [candidate.score for candidate in candidates]
     assert f1 == pytest.approx(max((mining_f1(gold, select(candidates, cut)) for cut in cuts), default=0.0))
     assert mining_f1(gold, select(candidates, threshold)) == pytest.approx(f1)
@@ -206,11 +206,11 @@ def test_threshold_reaches_the_best_f1_of_any_cut(candidates, gold):
 @given(scored, golds)
 def test_order_of_candidates_does_not_matter(candidates, gold):
     assume(candidates)
-    assert best_threshold(candidates[::-1], gold) == best_threshold(candidates, gold)
+    assert find_best_threshold(candidates[::-1], gold) == find_best_threshold(candidates, gold)
 
 
 def test_thresholds_need_gold_pairs_and_each_candidate_once():
     with pytest.raises(ValueError, match="no gold pairs"):
-        best_threshold([RIGHT], [])
+        find_best_threshold([RIGHT], [])
     with pytest.raises(ValueError, match="2 candidates hold only 1 different pairs"):
-        best_threshold([RIGHT, RIGHT], [("a", "a")])
+        find_best_threshold([RIGHT, RIGHT], [("a", "a")])

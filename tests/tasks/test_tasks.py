@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from stilts.sources.pocket import source
-from stilts.sources.splits import covered_languages
+from stilts.sources.splits import list_covered_languages
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import Condition, DataSettings
 from stilts.tasks.formats import FORMATS
@@ -48,7 +48,7 @@ POCKET = [task for task in TASKS if task.suite == "pocket"]
 
 @pytest.mark.parametrize("task", POCKET, ids=lambda task: task.config_for("en"))
 def test_the_pocket_suite_has_the_columns_that_a_format_reads(task):
-    columns = source.task_features(task.name).keys()
+    columns = source.make_task_features(task.name).keys()
     assert {*task.format.test_columns, *getattr(task.format, "columns", ())} <= columns
 
 
@@ -113,12 +113,12 @@ def suite(tmp_path):
 
 def test_the_languages_of_a_task_are_those_with_a_test_set(suite):
     task = get_target("intent")
-    assert covered_languages(task, suite, "all") == ["de", "en", "zh"]
-    assert covered_languages(task, suite, ["zh", "sw", "de"]) == ["zh", "de"]
+    assert list_covered_languages(task, suite, "all") == ["de", "en", "zh"]
+    assert list_covered_languages(task, suite, ["zh", "sw", "de"]) == ["zh", "de"]
 
 
 def test_a_task_without_a_language_is_named(suite):
     with pytest.raises(StiltsError, match="suite .* has no test set of task 'slots'"):
-        covered_languages(get_target("slots"), suite, "all")
+        list_covered_languages(get_target("slots"), suite, "all")
     with pytest.raises(StiltsError, match="task 'intent' has no test set in sw, yo; its languages in .*: de, en, zh"):
-        covered_languages(get_target("intent"), suite, ["sw", "yo"])
+        list_covered_languages(get_target("intent"), suite, ["sw", "yo"])

@@ -12,7 +12,7 @@ from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.tasks import coverage
 from stilts.tasks.formats import get_format
-from stilts.tasks.formats.subwords import pair_layout, special_tokens, split_words, takes_words_alone
+from stilts.tasks.formats.subwords import find_pair_layout, find_special_tokens, split_words, takes_words_alone
 
 CORPUS = ["the kitchen door is open", "open the kitchen and the hall 42 , please .", "it 's the küche"] * 20
 SPECIAL = ["<s>", "</s>", "<pad>", "<unk>", "<mask>"]
@@ -162,8 +162,8 @@ def test_a_word_that_the_token_before_it_holds_gets_tokens_of_its_own():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_special_tokens_stand_around_texts(tokenizers, name):
-    assert special_tokens(tokenizers[name]) == ([0], [1])
-    assert pair_layout(tokenizers[name]) == ([0], [1], [1])
+    assert find_special_tokens(tokenizers[name]) == ([0], [1])
+    assert find_pair_layout(tokenizers[name]) == ([0], [1], [1])
 
 
 def test_the_vocabulary_of_a_tokenizer_that_needs_the_space_is_not_trimmed(tokenizers, tmp_path):
@@ -190,7 +190,7 @@ UNSEEN = {
 @pytest.mark.parametrize("form", UNSEEN)
 def test_a_text_outside_the_trimmed_vocabulary_is_an_error_where_it_is_encoded(form):
     whole = tiny.tokenizer()
-    kept = vocabulary.used_tokens(whole, ["the"])
+    kept = vocabulary.list_used_tokens(whole, ["the"])
     trimmed = vocabulary.trim_tokenizer(whole, kept)
     trimmed.add_special_tokens({"extra_special_tokens": ["<extra_id_0>", "<extra_id_1>"]})
     coverage.cover(trimmed, coverage.hash_texts(["the"]))

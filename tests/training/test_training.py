@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from sessions import QUICK, ROWS, Session, same, shrink_memory
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stilts.models.model import Batch, MultiTaskModel, autocast, build_model, default_device, pad, resolve_precision
+from stilts.models.model import (
+    Batch,
+    MultiTaskModel,
+    autocast,
+    build_model,
+    find_default_device,
+    pad,
+    resolve_precision,
+)
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import get_format
 from stilts.tasks.formats.base import EncodedSplit
@@ -565,7 +573,7 @@ def test_precision_is_what_is_set_or_what_the_device_computes(monkeypatch):
 
 
 def test_half_precision_is_used_where_it_is_set(session):
-    ids, mask = pad(session.tasks["classification"].inputs[:2], 1, default_device())
+    ids, mask = pad(session.tasks["classification"].inputs[:2], 1, find_default_device())
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        with autocast(precision, default_device()):
+        with autocast(precision, find_default_device()):
             assert session.model("classification", Batch(ids, mask)).dtype == dtype

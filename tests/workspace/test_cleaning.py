@@ -9,7 +9,7 @@ from faked_study import fill
 from tiny_checkout import ENCODER, study_settings, write_checkout, write_study
 
 from stilts.study.errors import StiltsError
-from stilts.study.leftovers import part_of
+from stilts.study.leftovers import name_part
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.cleaning import Unneeded, find_unneeded, remove_unneeded
 from stilts.workspace.plan import Plan
@@ -89,7 +89,7 @@ def test_suites_and_encoders_of_no_study_are_found_with_what_was_set_aside(here)
         write(encoder.with_name(f"{encoder.name}.damaged-1")),
     ]  # fmt: skip
     (here.runs / "records" / f"{OTHER}.json.corrupt-1").write_text("{")
-    write(part_of(here.runs / "data" / ".of-this-process"))
+    write(name_part(here.runs / "data" / ".of-this-process"))
     left = write(part_of_dead_process(here.runs / "data" / ".of-another"))
     assert {(each.kind, each.path) for each in find_unneeded(here)} == {
         ("suite", unused[0]), ("encoder", unused[1]), *(("set aside", path) for path in aside), ("left over", left),
@@ -99,7 +99,7 @@ def test_suites_and_encoders_of_no_study_are_found_with_what_was_set_aside(here)
 def part_of_dead_process(path: Path) -> Path:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    return path.with_name(part_of(path).name.replace(f"-{os.getpid()}", f"-{dead.pid}"))
+    return path.with_name(name_part(path).name.replace(f"-{os.getpid()}", f"-{dead.pid}"))
 
 
 def test_what_a_study_that_cannot_be_planned_may_need_is_kept(here, caplog):

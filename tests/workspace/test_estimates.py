@@ -8,7 +8,7 @@ from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
 from stilts.models import adapters
-from stilts.models.known_encoders import Shape, encoder_shape
+from stilts.models.known_encoders import Shape, find_encoder_shape
 from stilts.sources.xtreme.official import BUCC_SENTENCES
 from stilts.study.records import Record
 from stilts.study.runs import Run
@@ -39,7 +39,7 @@ def training(examples: int, epochs: float) -> dict:
 
 def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
     study = Checkout(ROOT).study("paper")
-    large = encoder_shape("FacebookAI/xlm-roberta-large")
+    large = find_encoder_shape("FacebookAI/xlm-roberta-large")
     settings = {"evaluation": {"examples": 10**7}, "languages": "all"}
     runs = {target: run_of("zero-shot", target=target, **settings) for target in ("bucc2018", "tatoeba", "xnli")}
     reckoned = {target: estimate_search_memory(run, study, large) for target, run in runs.items()}
@@ -133,8 +133,8 @@ def test_runs_of_another_suite_are_unlike():
 
 # --- reckoned from work ----------------------------------------------------------------------------------------------
 
-LARGE = encoder_shape("FacebookAI/xlm-roberta-large")
-SMALL = encoder_shape("multilingual-e5-small")
+LARGE = find_encoder_shape("FacebookAI/xlm-roberta-large")
+SMALL = find_encoder_shape("multilingual-e5-small")
 
 
 def paper(**changes) -> Study:
@@ -190,16 +190,16 @@ def test_the_shape_of_every_family_has_the_matrices_of_its_layers(tmp_path, name
     CONFIGS[name].save_pretrained(tmp_path)
     model = AutoModel.from_config(CONFIGS[name])
     matrices = [weight.numel() for key, weight in model.named_parameters()
-                if weight.dim() == 2 and adapters.layer_number(key) is not None and "bias" not in key]  # fmt: skip
-    assert encoder_shape(str(tmp_path)).layer_weights == sum(matrices)
+                if weight.dim() == 2 and adapters.find_layer_number(key) is not None and "bias" not in key]  # fmt: skip
+    assert find_encoder_shape(str(tmp_path)).layer_weights == sum(matrices)
 
 
 def test_a_shape_is_read_from_a_folder(tmp_path):
-    assert encoder_shape(str(tmp_path)) is None
+    assert find_encoder_shape(str(tmp_path)) is None
     (tmp_path / "config.json").write_text(
         '{"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8, "intermediate_size": 16, "vocab_size": 100}'
     )
-    assert encoder_shape(str(tmp_path)) == Shape(2, 8, 16, 100)
+    assert find_encoder_shape(str(tmp_path)) == Shape(2, 8, 16, 100)
     assert Shape(2, 8, 16, 100).weights == 2 * (4 * 64 + 2 * 128) + 800
 
 
@@ -208,7 +208,7 @@ def test_a_shape_is_read_from_a_folder(tmp_path):
 )
 def test_a_folder_that_tells_no_shape_has_none(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
-    assert encoder_shape(str(tmp_path)) is None
+    assert find_encoder_shape(str(tmp_path)) is None
 
 
 def test_tokens_of_runs_are_those_of_the_official_sets(here):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from myst_parser.parsers.docutils_ import Parser
 
 from stilts.analysis.wording import join_names, say
-from stilts.workspace.notebooks.markup import code, harmless, plain
+from stilts.workspace.notebooks.markup import disarm_markdown, escape_text, mark_code
 
 MARKUP = [
     "+++% a comment",
@@ -59,7 +59,7 @@ def test_text_comes_out_as_it_is(text):
     for before, after in (("", ""), ("Said: ", " (so it is)."), ("- ", ""), ("*", "* **Yes**"), ("# ", "")):
         if not on_one_line(text):
             continue
-        document = rendered(f"{before}{plain(text)}{after}")
+        document = rendered(f"{before}{escape_text(text)}{after}")
         assert document.astext() == f"{before.lstrip('-*# ')}{on_one_line(text)}{after.replace('*', '')}"
         assert not acting(document)
 
@@ -68,7 +68,7 @@ def test_text_comes_out_as_it_is(text):
 @all_examples
 @given(anything)
 def test_a_name_comes_out_in_code_type(text):
-    document = rendered(f"Name {code(text)}.")
+    document = rendered(f"Name {mark_code(text)}.")
     assert [node.astext() for node in document.findall(nodes.literal)] == [on_one_line(text)] * bool(on_one_line(text))
     assert document.astext() == f"Name {on_one_line(text)}."
 
@@ -77,20 +77,20 @@ def test_a_name_comes_out_in_code_type(text):
 @all_examples
 @given(anything)
 def test_computed_prose_is_never_markup_that_acts(text):
-    document = rendered(harmless(text))
+    document = rendered(disarm_markdown(text))
     assert not acting(document)
 
 
 def test_what_prose_consists_of_stays():
     text = "Of `a` and ``b ` c``:\n\n- *so* **it** is\n- 1.5 (0.2 to 3.0) points, p < 0.001\n\nAnd 2 > 1."
-    assert harmless(text).replace("\\", "") == text
-    document = rendered(harmless(text))
+    assert disarm_markdown(text).replace("\\", "") == text
+    document = rendered(disarm_markdown(text))
     assert document.astext().replace("\n\n", "|") == (
         "Of a and b ` c:|so it is|1.5 (0.2 to 3.0) points, p < 0.001|And 2 > 1."
     )
     assert len([*document.findall(nodes.list_item)]) == 2
     assert len([*document.findall(nodes.literal)]) == 2
-    assert harmless(plain(text)) == plain(text)
+    assert disarm_markdown(escape_text(text)) == escape_text(text)
 
 
 @pytest.mark.parametrize("text", MARKUP)

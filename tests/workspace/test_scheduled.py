@@ -174,9 +174,9 @@ def test_leftovers_of_killed_processes_are_removed_when_a_study_starts(opened):
     os.waitpid(dead, 0)
     left = here.runs / "records" / "x.json"
     own = jobs.find_job_notebook(here, plan.jobs[0])
-    from stilts.study.leftovers import part_of
+    from stilts.study.leftovers import name_part
 
-    parts = [part_of(path) for path in (left, own)]
+    parts = [name_part(path) for path in (left, own)]
     gone = [part.with_name(part.name.replace(str(os.getpid()), str(dead))) for part in parts]
     for part in (*parts, *gone):
         part.parent.mkdir(parents=True, exist_ok=True)

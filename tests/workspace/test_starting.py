@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from stilts.study.errors import StiltsError
 from stilts.workspace.notebooks.execution import execute
-from stilts.workspace.starting import build_command, ended_by_signal, make_environment
+from stilts.workspace.starting import build_command, describe_signal, make_environment
 
 TOLD = """
 import json, os, sys
@@ -143,4 +143,4 @@ ENDS = {
 
 @pytest.mark.parametrize("code, said", ENDS.items())
 def test_the_signal_that_ended_a_process_is_named(code, said):
-    assert ended_by_signal(code) == said
+    assert describe_signal(code) == said

@@ -30,11 +30,11 @@ HEADER = """\
 def main() -> None:
     """Measure the offline encoders' tokenizers in every language of the language table and rewrite `fertility.yaml`."""
     from stilts.analysis.languages.facts import read_languages
-    from stilts.models.encoders import encoder_fingerprint, load_tokenizer
+    from stilts.models.encoders import fingerprint_encoder, load_tokenizer
 
     measured = {
         name: {
-            "fingerprint": encoder_fingerprint(name),
+            "fingerprint": fingerprint_encoder(name),
             "languages": measure_fertility(load_tokenizer(name), read_languages()),
         }
         for name in ENCODERS
@@ -47,11 +47,11 @@ def measure_fertility(tokenizer: "PreTrainedTokenizerFast", codes: Iterable[str]
 
     English, which has 1 by definition, and languages with too few messages are left out.
     """
-    from stilts.sources.pocket.messages import pairs
+    from stilts.sources.pocket.messages import select_pairs
 
     found = {}
     for code in sorted(codes):
-        chosen = pairs(code) if code != "en" else ()
+        chosen = select_pairs(code) if code != "en" else ()
         if len(chosen) >= FEWEST_PAIRS:
             own = count_tokens(tokenizer, [pair.translation for pair in chosen])
             english = count_tokens(tokenizer, [pair.english for pair in chosen])

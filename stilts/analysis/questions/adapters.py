@@ -31,17 +31,17 @@ import pandas as pd
 from stilts.analysis.conditions import KINDS, is_same_task
 from stilts.analysis.contrasts import keep_shared_languages
 from stilts.analysis.opened import sort_by_order
-from stilts.analysis.questions.crossed import effect_of
+from stilts.analysis.questions.crossed import estimate_from_evidence
 from stilts.analysis.questions.permutations import (
     Orders,
     Relation,
-    beyond_means,
-    degrees_of_freedom,
-    orders,
-    relation,
-    standardised,
+    count_degrees_of_freedom,
+    estimate_relation,
+    make_orders,
+    remove_means,
+    standardise_matrix,
 )
-from stilts.analysis.questions.testing import Result, Rules, Test, untested
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
 from stilts.study.records import Record, Store
 from stilts.study.runs import SimilarityRunSettings
 from stilts.study.settings import SOURCE_LANGUAGE, Study
@@ -107,7 +107,7 @@ class Evidence:
         """Return target -> its pairs that match so in what is asked and in the texts; see `MATCHES`."""
         found: dict[str, list[Pair]] = {}
         for pair in self.pairs:
-            if match_of(pair) == match:
+            if find_match(pair) == match:
                 found.setdefault(pair[1], []).append(pair)
         return found
 
@@ -159,7 +159,7 @@ class Evidence:
         """
         if measure == COMBINED:
             used = self.used(with_same)
-            return np.mean([standardised(self.alike(name), used) for name in self.measures], axis=0)
+            return np.mean([standardise_matrix(self.alike(name), used) for name in self.measures], axis=0)
         return self._measured[measure]
 
     @cached_property
@@ -171,7 +171,7 @@ class Evidence:
         return found
 
 
-def match_of(pair: Pair) -> tuple[bool, bool] | None:
+def find_match(pair: Pair) -> tuple[bool, bool] | None:
     """Return whether both tasks of a pair ask the same, and of the same texts; None if one has no known kind."""
     first, second = (KINDS.get(task) for task in pair)
     return (first.asks == second.asks, first.domain == second.domain) if first and second else None
@@ -180,7 +180,7 @@ def match_of(pair: Pair) -> tuple[bool, bool] | None:
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def conditions_of(study: Study) -> dict[str, tuple[str, str | None]]:
+def list_conditions(study: Study) -> dict[str, tuple[str, str | None]]:
     """Return the scheme and the intermediate task of a study's conditions, by name; None for a baseline.
 
     Conditions of several tasks or stages are left out.
@@ -203,14 +203,14 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; it may be empty.
+        As `stilts.analysis.questions.evidence.tabulate_learned_outcomes` returns it; it may be empty.
     conditions : mapping
-        Condition -> its scheme and its intermediate task, as `conditions_of` returns them. ``full`` and ``then-full``
+        Condition -> its scheme and its intermediate task, as `list_conditions` returns them. ``full`` and ``then-full``
         share the baseline of ``full``, the other two that of ``fresh``.
     similarity : DataFrame
-        As `similarities` returns it.
+        As `average_similarities` returns it.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it.
+        As `stilts.analysis.questions.evidence.redraw_outcomes` returns it.
     """
     known = table[table["condition"].isin(list(conditions)) & (table["language"] != SOURCE_LANGUAGE)]
     seeds, languages = (tuple(sorted(set(known[name]))) for name in ("seed", "language"))
@@ -255,7 +255,7 @@ def _gains(
     return gains
 
 
-def similarities(records: Sequence[Record], store: Store) -> pd.DataFrame:
+def average_similarities(records: Sequence[Record], store: Store) -> pd.DataFrame:
     """Return the similarity of tasks that records of phase `measure` hold, mean over seeds.
 
     Columns: measure, intermediate, target, value; no row where nothing was measured.
@@ -276,21 +276,21 @@ CORRELATION_UNIT = "hundredths of a correlation"
 SMALLEST_CORRELATION = 30.0  # hundredths: a medium one by Cohen (1988)
 
 
-def scheme_difference(evidence: Evidence, rules: Rules, first: str, second: str) -> Result:
+def compare_schemes(evidence: Evidence, rules: Rules, first: str, second: str) -> Result:
     """Return how much more the first scheme gains than the second, mean over pairs of two tasks."""
     missing = [name for name in (*GROUPS[first], *GROUPS[second]) if name not in evidence.schemes]
     if missing or not evidence.different:
-        return untested(f"no gains of {' and '.join(missing)}" if missing else "no pair of two tasks has gains")
+        return make_untested(f"no gains of {' and '.join(missing)}" if missing else "no pair of two tasks has gains")
     pairs = evidence.different
-    return effect_of(evidence, lambda found: found.gain(first, pairs) - found.gain(second, pairs), rules)
+    return estimate_from_evidence(evidence, lambda found: found.gain(first, pairs) - found.gain(second, pairs), rules)
 
 
-def mean_gain(evidence: Evidence, rules: Rules, group: str, pairs: Sequence[Pair]) -> Result:
+def estimate_mean_gain(evidence: Evidence, rules: Rules, group: str, pairs: Sequence[Pair]) -> Result:
     """Return a group's gain, mean over its schemes and over pairs."""
-    return effect_of(evidence, lambda found: found.gain(group, pairs), rules)
+    return estimate_from_evidence(evidence, lambda found: found.gain(group, pairs), rules)
 
 
-def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, second: str | None = None) -> Result:
+def compare_matches(evidence: Evidence, rules: Rules, match: str, first: str, second: str | None = None) -> Result:
     """Return how much more pairs gain that match than pairs that match in nothing, mean over targets with both.
 
     Parameters
@@ -304,11 +304,13 @@ def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, s
     """
     groups, expected = ({first: 1, second: -1}, 0) if second else ({first: 1}, 1)
     if missing := [name for group in groups for name in GROUPS[group] if name not in evidence.schemes]:
-        return untested(f"no gains of {' and '.join(missing)}", expected=expected)
+        return make_untested(f"no gains of {' and '.join(missing)}", expected=expected)
     alike, unlike = evidence.matching(MATCHES[match]), evidence.matching(NO_MATCH)
     targets = [target for target in alike if target in unlike]
     if not targets:
-        return untested("no target has gains of pairs that match so and of pairs that do not match", expected=expected)
+        return make_untested(
+            "no target has gains of pairs that match so and of pairs that do not match", expected=expected
+        )
 
     def gain(found: Evidence, group: str, pairs: Mapping[str, list[Pair]]) -> pd.DataFrame:
         return sum(found.gain(group, pairs[target]) for target in targets) / len(targets)
@@ -316,53 +318,53 @@ def match_difference(evidence: Evidence, rules: Rules, match: str, first: str, s
     def difference(found: Evidence) -> pd.DataFrame:
         return sum(sign * (gain(found, group, alike) - gain(found, group, unlike)) for group, sign in groups.items())
 
-    return effect_of(evidence, difference, rules, expected=expected)
+    return estimate_from_evidence(evidence, difference, rules, expected=expected)
 
 
-def similarity_slope(
+def estimate_similarity_slope(
     evidence: Evidence, rules: Rules, group: str, measure: str = COMBINED, with_same: bool = False
 ) -> Result:
     """Return what a standard deviation of similarity beyond the means of tasks brings, by permutation of tasks."""
-    if reason := why_too_few(evidence, GROUPS[group], measure):
-        return untested(reason, SLOPE_UNIT, expected=1)
+    if reason := explain_too_few(evidence, GROUPS[group], measure):
+        return make_untested(reason, SLOPE_UNIT, expected=1)
     used = evidence.used(with_same)
-    found = relation_to(evidence, rules, beyond_means(evidence.matrix(group), used), measure, with_same)
+    found = relate_gains(evidence, rules, remove_means(evidence.matrix(group), used), measure, with_same)
     return _as_result(found, evidence, rules, SLOPE_UNIT)
 
 
-def similarity_difference(evidence: Evidence, rules: Rules, first: str, second: str) -> Result:
+def compare_correlations(evidence: Evidence, rules: Rules, first: str, second: str) -> Result:
     """Return by how much the first group's correlation with similarity exceeds the second's, in hundredths.
 
     Both gains are scaled to standard deviation 1, so that the slope of their difference is the difference of the two
     correlations; the tasks of the similarity are permuted for both at once.
     """
-    if reason := why_too_few(evidence, (*GROUPS[first], *GROUPS[second]), COMBINED):
-        return untested(reason, CORRELATION_UNIT, expected=1)
+    if reason := explain_too_few(evidence, (*GROUPS[first], *GROUPS[second]), COMBINED):
+        return make_untested(reason, CORRELATION_UNIT, expected=1)
     used = evidence.used()
-    ones = [standardised(beyond_means(evidence.matrix(group), used), used) for group in (first, second)]
-    found = relation_to(evidence, rules, 100 * (ones[0] - ones[1]), COMBINED, False)
+    ones = [standardise_matrix(remove_means(evidence.matrix(group), used), used) for group in (first, second)]
+    found = relate_gains(evidence, rules, 100 * (ones[0] - ones[1]), COMBINED, False)
     return _as_result(found, evidence, rules, CORRELATION_UNIT, SMALLEST_CORRELATION)
 
 
-def why_too_few(evidence: Evidence, schemes: Sequence[str], measure: str) -> str:
+def explain_too_few(evidence: Evidence, schemes: Sequence[str], measure: str) -> str:
     """Return why similarity cannot be tested, "" if it can."""
     if missing := [name for name in schemes if name not in evidence.schemes]:
         return f"no gains of {' and '.join(missing)}"
     if not (evidence.measures if measure == COMBINED else measure in evidence.measures):
         return "similarity is not measured for every pair"
-    if degrees_of_freedom(evidence.used()) < 1:
+    if count_degrees_of_freedom(evidence.used()) < 1:
         return f"{len(evidence.different)} pairs are too few beside the means of their tasks"
     return ""
 
 
-def relation_to(evidence: Evidence, rules: Rules, left: np.ndarray, measure: str, with_same: bool) -> Relation:
+def relate_gains(evidence: Evidence, rules: Rules, left: np.ndarray, measure: str, with_same: bool) -> Relation:
     """Return how a matrix of gains goes with a measure, among all orders of the tasks."""
     used = evidence.used(with_same)
-    over = orders_of(evidence, rules, with_same)
-    return relation(left, beyond_means(evidence.alike(measure, with_same), used), used, over, rules.level)
+    over = make_task_orders(evidence, rules, with_same)
+    return estimate_relation(left, remove_means(evidence.alike(measure, with_same), used), used, over, rules.level)
 
 
-def orders_of(evidence: Evidence, rules: Rules, with_same: bool = False) -> Orders:
+def make_task_orders(evidence: Evidence, rules: Rules, with_same: bool = False) -> Orders:
     """Return the orders of tasks that the permutation tests are over."""
     used = evidence.used(with_same)
     return _orders(used.tobytes(), used.shape, rules.resamples, rules.seed)
@@ -371,7 +373,7 @@ def orders_of(evidence: Evidence, rules: Rules, with_same: bool = False) -> Orde
 @lru_cache(maxsize=8)
 def _orders(used: bytes, shape: tuple[int, int], draws: int, seed: int) -> Orders:
     cells = np.frombuffer(used, dtype=bool).reshape(shape)
-    return orders(cells, draws, np.random.default_rng(seed))
+    return make_orders(cells, draws, np.random.default_rng(seed))
 
 
 def _as_result(
@@ -393,23 +395,23 @@ def _as_result(
 
 TESTS: dict[str, Test] = {
     **{
-        f"{first}-minus-{second}": partial(scheme_difference, first=first, second=second)
+        f"{first}-minus-{second}": partial(compare_schemes, first=first, second=second)
         for place, second in enumerate(SCHEMES)
         for first in SCHEMES[place + 1 :]
     },
     **{
-        f"{match}-{scheme}": partial(match_difference, match=match, first=scheme)
+        f"{match}-{scheme}": partial(compare_matches, match=match, first=scheme)
         for match in MATCHES
         for scheme in SCHEMES
     },
     **{
-        f"{match}-{scheme}-minus-full": partial(match_difference, match=match, first=scheme, second=FULL)
+        f"{match}-{scheme}-minus-full": partial(compare_matches, match=match, first=scheme, second=FULL)
         for match in MATCHES
         for scheme in ADAPTERS
     },
-    "continued-minus-fresh": partial(scheme_difference, first="continued", second="fresh"),
-    **{f"similarity-{group}": partial(similarity_slope, group=group) for group in GROUPS},
-    "similarity-adapters-minus-full": partial(similarity_difference, first="adapters", second=FULL),
+    "continued-minus-fresh": partial(compare_schemes, first="continued", second="fresh"),
+    **{f"similarity-{group}": partial(estimate_similarity_slope, group=group) for group in GROUPS},
+    "similarity-adapters-minus-full": partial(compare_correlations, first="adapters", second=FULL),
 }
 """`<scheme>-minus-<scheme>`: mean gains; `<match>-<scheme>`, and the difference of two of these;
 `similarity-<scheme or adapters>`, and the difference of two correlations."""

@@ -17,26 +17,26 @@ from stilts.analysis.questions.adapters import (
     NO_MATCH,
     TESTS,
     Evidence,
-    conditions_of,
+    average_similarities,
+    estimate_mean_gain,
+    explain_too_few,
     gather,
-    mean_gain,
-    orders_of,
-    relation_to,
-    similarities,
-    why_too_few,
+    list_conditions,
+    make_task_orders,
+    relate_gains,
 )
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
-from stilts.analysis.questions.permutations import beyond_means, predicted, relation, standardised
-from stilts.analysis.questions.tables import language_means
-from stilts.analysis.questions.testing import Rules, untested
-from stilts.analysis.wording import count, format_effect, join_names, signed
+from stilts.analysis.questions.evidence import measure_level, redraw_outcomes, tabulate_learned_outcomes
+from stilts.analysis.questions.permutations import estimate_relation, predict_cells, remove_means, standardise_matrix
+from stilts.analysis.questions.tables import tabulate_language_means
+from stilts.analysis.questions.testing import Rules, make_untested
+from stilts.analysis.wording import count, format_effect, format_signed, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import Study
 
 
-def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return each scheme's mean gain, over pairs of two tasks and over pairs of the same task.
 
     Columns: group (the scheme), gain, low, high, p (not corrected), languages, same_gain, same_low, same_high.
@@ -44,15 +44,15 @@ def scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     alike = [pair for pair in evidence.pairs if is_same_task([pair[0]], pair[1])]
     rows = []
     for scheme in evidence.schemes if evidence.different else ():
-        result = mean_gain(evidence, rules, scheme, evidence.different)
-        beside = mean_gain(evidence, rules, scheme, alike) if alike else untested("no such pair")
+        result = estimate_mean_gain(evidence, rules, scheme, evidence.different)
+        beside = estimate_mean_gain(evidence, rules, scheme, alike) if alike else make_untested("no such pair")
         same = {"same_gain": beside.value, "same_low": beside.low, "same_high": beside.high}
         rows.append({"group": scheme, "languages": result.rows, **same} | result.row("gain"))
     columns = ["group", "gain", "low", "high", "p", "languages", "same_gain", "same_low", "same_high"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def match_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_match_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return each scheme's mean gain over the pairs that match in what is asked, in the texts, in both, in nothing.
 
     Columns: group (the scheme), asks_the_same, of_such_texts (yes or no), pairs (their number), gain, low, high, p (not
@@ -65,17 +65,17 @@ def match_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
             if pairs:
                 asks, texts = ("yes" if each else "no" for each in match)
                 said = {"group": scheme, "asks_the_same": asks, "of_such_texts": texts, "pairs": len(pairs)}
-                rows.append(said | mean_gain(evidence, rules, scheme, pairs).row("gain"))
+                rows.append(said | estimate_mean_gain(evidence, rules, scheme, pairs).row("gain"))
     return pd.DataFrame(rows, columns=["group", "asks_the_same", "of_such_texts", "pairs", "gain", "low", "high", "p"])
 
 
-def language_gains(evidence: Evidence) -> pd.DataFrame:
+def tabulate_language_gains(evidence: Evidence) -> pd.DataFrame:
     """Return each scheme's gain in each language, mean over pairs of two tasks and seeds: group, language, gain."""
     schemes = evidence.schemes if evidence.different else ()
-    return language_means({scheme: evidence.gain(scheme, evidence.different) for scheme in schemes})
+    return tabulate_language_means({scheme: evidence.gain(scheme, evidence.different) for scheme in schemes})
 
 
-def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the gain of every scheme and pair with its interval over languages and seeds, and how alike the tasks are.
 
     Columns: scheme, intermediate, target, same, gain, low, high, excludes_zero, one for each measure, and `combined`
@@ -85,7 +85,7 @@ def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for scheme in evidence.schemes:
         for first, second in evidence.pairs:
-            result = mean_gain(evidence, rules, scheme, [(first, second)])
+            result = estimate_mean_gain(evidence, rules, scheme, [(first, second)])
             row, column = evidence.intermediates.index(first), evidence.targets.index(second)
             values = {name: float(matrix[row, column]) for name, matrix in alike.items()}
             if is_same_task([first], second) and values:
@@ -99,27 +99,27 @@ def pair_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def beyond_means_points(evidence: Evidence) -> pd.DataFrame:
+def tabulate_points_beyond_means(evidence: Evidence) -> pd.DataFrame:
     """Return gain and similarity of each pair of two tasks beyond the means of its tasks, for the figure.
 
     Columns: group (`full`, `adapters`), intermediate, target, similarity (standard deviations), gain (points).
     """
     columns = ["group", "intermediate", "target", "similarity", "gain"]
-    groups = [group for group in (FULL, "adapters") if not why_too_few(evidence, GROUPS[group], COMBINED)]
+    groups = [group for group in (FULL, "adapters") if not explain_too_few(evidence, GROUPS[group], COMBINED)]
     if not groups:
         return pd.DataFrame(columns=columns)
     used = evidence.used()
-    alike = standardised(beyond_means(evidence.alike(COMBINED), used), used)
+    alike = standardise_matrix(remove_means(evidence.alike(COMBINED), used), used)
     rows = [
         (group, evidence.intermediates[row], evidence.targets[column], alike[row, column], gain[row, column])
         for group in groups
-        for gain in [beyond_means(evidence.matrix(group), used)]
+        for gain in [remove_means(evidence.matrix(group), used)]
         for row, column in np.argwhere(used)
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
-def agreement(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_agreement(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return how far the measures agree on which pairs are alike, over pairs of two tasks.
 
     Returns
@@ -132,13 +132,13 @@ def agreement(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     names, used = evidence.measures, evidence.used()
     if not names:
         return pd.DataFrame(columns=columns)
-    over = orders_of(evidence, rules)
+    over = make_task_orders(evidence, rules)
     rows = []
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             matrices = [evidence.alike(name) for name in (first, second)]
-            ranks = relation(*(_ranked(matrix, used) for matrix in matrices), used, over)
-            left = relation(*(beyond_means(matrix, used) for matrix in matrices), used, over)
+            ranks = estimate_relation(*(_ranked(matrix, used) for matrix in matrices), used, over)
+            left = estimate_relation(*(remove_means(matrix, used) for matrix in matrices), used, over)
             rows.append((first, second, ranks.r, ranks.p, left.r, left.p))
     return pd.DataFrame(rows, columns=columns)
 
@@ -151,7 +151,7 @@ def _ranked(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def by_measure(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_measures(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return what each measure says of the gain of each scheme, and of all adapters; none of it corrected.
 
     Columns: group, measure, same_pairs (whether pairs of the same task are among them), slope, low, high, r, p, pairs.
@@ -159,20 +159,20 @@ def by_measure(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     columns = ["group", "measure", "same_pairs", "slope", "low", "high", "r", "p", "pairs"]
     rows = []
     for group, schemes in GROUPS.items():
-        if why_too_few(evidence, schemes, COMBINED):
+        if explain_too_few(evidence, schemes, COMBINED):
             continue
         for with_same in (False, True) if len(evidence.different) < len(evidence.pairs) else (False,):
-            left = beyond_means(evidence.matrix(group), evidence.used(with_same))
+            left = remove_means(evidence.matrix(group), evidence.used(with_same))
             for measure in (COMBINED, *evidence.measures):
                 if with_same and np.isnan(evidence.alike(measure, True)[evidence.used(True)]).any():
                     continue
-                found = relation_to(evidence, rules, left, measure, with_same)
+                found = relate_gains(evidence, rules, left, measure, with_same)
                 rows.append((group, measure, with_same, found.value, found.low, found.high, found.r, found.p,
                              found.cells))  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability(evidence: Evidence) -> pd.DataFrame:
+def tabulate_reliability(evidence: Evidence) -> pd.DataFrame:
     """Return how much of the differences between pairs is the luck of seeds, for each group.
 
     Returns
@@ -187,7 +187,7 @@ def reliability(evidence: Evidence) -> pd.DataFrame:
     for group, schemes in GROUPS.items():
         if not evidence.different or any(name not in evidence.schemes for name in schemes):
             continue
-        left = np.stack([beyond_means(matrix, used)[used] for matrix in evidence.by_seed(group)])
+        left = np.stack([remove_means(matrix, used)[used] for matrix in evidence.by_seed(group)])
         variance = float(left.mean(axis=0).var())
         noise = float(left.var(axis=0, ddof=1).mean() / len(left)) if len(left) > 1 else np.nan
         share = max(1 - noise / variance, 0.0) if variance else np.nan
@@ -198,7 +198,7 @@ def reliability(evidence: Evidence) -> pd.DataFrame:
 HELD_OUT = ("pair", "intermediate", "target")
 
 
-def prediction(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_prediction(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return how well similarity predicts the gain of pairs that were not seen, against means of tasks alone.
 
     Each pair, or all pairs of an intermediate or of a target task, are left out in turn and predicted from the others:
@@ -215,19 +215,19 @@ def prediction(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     used = evidence.used()
     rows = []
     for group in (FULL, "adapters"):
-        if why_too_few(evidence, GROUPS[group], COMBINED):
+        if explain_too_few(evidence, GROUPS[group], COMBINED):
             continue
         gain = evidence.matrix(group)
         for held_out in HELD_OUT:
-            plain = cross_validated(gain, None, used, held_out)
+            plain = cross_validate(gain, None, used, held_out)
             for measure in (COMBINED, *evidence.measures):
-                found = cross_validated(gain, evidence.alike(measure), used, held_out)
+                found = cross_validate(gain, evidence.alike(measure), used, held_out)
                 rows.append({"group": group, "held_out": held_out, "measure": measure,
                              **_skill(gain, plain, found, used, rules)})  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def cross_validated(gain: np.ndarray, predictor: np.ndarray | None, used: np.ndarray, held_out: str) -> np.ndarray:
+def cross_validate(gain: np.ndarray, predictor: np.ndarray | None, used: np.ndarray, held_out: str) -> np.ndarray:
     """Return every cell's prediction from those that are not left out with it, (intermediates, targets).
 
     Parameters
@@ -237,7 +237,7 @@ def cross_validated(gain: np.ndarray, predictor: np.ndarray | None, used: np.nda
     """
     found = np.full(gain.shape, np.nan)
     for mask in _folds(used, held_out):
-        found[mask & used] = predicted(gain, predictor, used, mask)
+        found[mask & used] = predict_cells(gain, predictor, used, mask)
     return found
 
 
@@ -273,7 +273,7 @@ def _skill(
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
-def design_text(evidence: Evidence, beside: str | None = None) -> str:
+def describe_design(evidence: Evidence, beside: str | None = None) -> str:
     """Say which pairs there are, what the gains are averages of, and the study whose records stand beside, if any."""
     if not evidence.pairs:
         return "There are no gains yet."
@@ -291,7 +291,7 @@ def design_text(evidence: Evidence, beside: str | None = None) -> str:
     )
 
 
-def schemes_text(table: pd.DataFrame) -> str:
+def describe_schemes(table: pd.DataFrame) -> str:
     """Say what each way of training gains over pairs of two tasks."""
     if table.empty:
         return "There is nothing to compare yet."
@@ -300,18 +300,18 @@ def schemes_text(table: pd.DataFrame) -> str:
     return f"Over pairs of two different tasks, the gain of intermediate training is {', '.join(said)}."
 
 
-def agreement_text(table: pd.DataFrame) -> str:
+def describe_agreement(table: pd.DataFrame) -> str:
     """Say how far each two measures agree."""
     if table.empty:
         return "There are not two measures to compare yet."
     said = [
-        f"`{row['first']}` and `{row['second']}` by {signed(row['rank'], 2)} (p {row['p']:.3f})"
+        f"`{row['first']}` and `{row['second']}` by {format_signed(row['rank'], 2)} (p {row['p']:.3f})"
         for row in table.to_dict("records")
     ]
     return f"Over pairs of two tasks the measures correlate by rank: {', '.join(said)}."
 
 
-def prediction_text(table: pd.DataFrame) -> str:
+def describe_prediction(table: pd.DataFrame) -> str:
     """Say what similarity adds to the means of tasks, for pairs and for tasks that were not seen."""
     rows = table[table["measure"] == COMBINED]
     if rows.empty:
@@ -329,7 +329,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %".replace("-", "\N{MINUS SIGN}")
 
 
-def answer(section: Section) -> Answer:
+def answer_question(section: Section) -> Answer:
     """Answer the question from the records of an opened study, and of the study that its file sets beside it.
 
     Parameters
@@ -346,29 +346,29 @@ def answer(section: Section) -> Answer:
     """
     name = section.settings.question.beside
     if name is None:
-        return from_records(section, None, ())
+        return answer_from_records(section, None, ())
     beside = open_study(section.analysis.checkout, name)
-    return from_records(section, beside.settings, beside.records)
+    return answer_from_records(section, beside.settings, beside.records)
 
 
-def from_records(section: Section, beside: Study | None, other: Sequence[Record]) -> Answer:
+def answer_from_records(section: Section, beside: Study | None, other: Sequence[Record]) -> Answer:
     """Answer the question from the records of a section, and those of the study that stands beside it."""
     analysis = section.analysis
-    records, conditions = list(analysis.records), conditions_of(section.settings)
+    records, conditions = list(analysis.records), list_conditions(section.settings)
     if beside is not None:
         check_comparable(section.settings, beside)
-        full = {name: of for name, of in conditions_of(beside).items() if of[0] == FULL}
+        full = {name: of for name, of in list_conditions(beside).items() if of[0] == FULL}
         wanted, there = set(section.settings.targets), {record.id for record in records}
         found = [each for each in other if each.run.condition in full and each.run.target in wanted]
         records += [record for record in found if record.id not in there]
         conditions = full | conditions
     joined = replace(analysis, records=tuple(records))
-    table = learned_outcomes(records, joined.failed)
-    measured = similarities(analysis.phase("measure"), analysis.store)
-    evidence = gather(table, conditions, measured, redrawn_outcomes(table, joined))
-    text = schemes_text(scheme_gains(evidence, section.rules)) if evidence.different else ""
-    level = level_of(table, [name for name, (_, task) in conditions.items() if task is None], joined.floors)
-    return chapters.answer(section, evidence, TESTS, text, level=level)
+    table = tabulate_learned_outcomes(records, joined.failed)
+    measured = average_similarities(analysis.phase("measure"), analysis.store)
+    evidence = gather(table, conditions, measured, redraw_outcomes(table, joined))
+    text = describe_schemes(tabulate_scheme_gains(evidence, section.rules)) if evidence.different else ""
+    level = measure_level(table, [name for name, (_, task) in conditions.items() if task is None], joined.floors)
+    return chapters.answer_from_evidence(section, evidence, TESTS, text, level=level)
 
 
 def check_comparable(first: Study, second: Study) -> None:

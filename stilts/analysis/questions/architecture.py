@@ -24,10 +24,10 @@ from stilts.analysis.learning import average_intermediate_scores
 from stilts.analysis.opened import sort_by_order
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import effect_of
-from stilts.analysis.questions.evidence import learned_outcomes, level_of, redrawn_outcomes
-from stilts.analysis.questions.tables import language_means
-from stilts.analysis.questions.testing import Result, Rules, Test, untested
+from stilts.analysis.questions.crossed import estimate_from_evidence
+from stilts.analysis.questions.evidence import measure_level, redraw_outcomes, tabulate_learned_outcomes
+from stilts.analysis.questions.tables import tabulate_language_means
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
 from stilts.analysis.wording import format_effect, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -97,7 +97,7 @@ def _others(table: pd.DataFrame) -> pd.DataFrame:
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def pairs(study: Study) -> dict[str, tuple[str, str]]:
+def pair_conditions(study: Study) -> dict[str, tuple[str, str]]:
     """Return each architecture's conditions without and with the intermediate task, by the name of the encoder.
 
     Raises
@@ -128,11 +128,11 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; it may be empty.
+        As `stilts.analysis.questions.evidence.tabulate_learned_outcomes` returns it; it may be empty.
     conditions : mapping
-        Architecture -> its conditions without and with the intermediate task, as `pairs` returns them.
+        Architecture -> its conditions without and with the intermediate task, as `pair_conditions` returns them.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it.
+        As `stilts.analysis.questions.evidence.redraw_outcomes` returns it.
     """
     table = repeat_for_seeds(table)
     complete = {name: pair for name, pair in conditions.items() if not find_missing(table, pair)}
@@ -151,18 +151,20 @@ def gather(
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def mean_gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
+def estimate_mean_gain(evidence: Evidence, rules: Rules, architecture: str, targets: Sequence[str] = ()) -> Result:
     """Return an architecture's mean gain over languages and seeds; the hypothesis is that it is above zero."""
     if lacking := _missing(evidence, [architecture]):
-        return untested(lacking, expected=1)
-    return effect_of(evidence, lambda found: found.gain(architecture, targets), rules, expected=1)
+        return make_untested(lacking, expected=1)
+    return estimate_from_evidence(evidence, lambda found: found.gain(architecture, targets), rules, expected=1)
 
 
-def difference(evidence: Evidence, rules: Rules, first: str, second: str, targets: Sequence[str] = ()) -> Result:
+def compare_architectures(
+    evidence: Evidence, rules: Rules, first: str, second: str, targets: Sequence[str] = ()
+) -> Result:
     """Return how much more the first architecture gains than the second."""
     if lacking := _missing(evidence, [first, second]):
-        return untested(lacking)
-    return effect_of(
+        return make_untested(lacking)
+    return estimate_from_evidence(
         evidence, lambda found: _others(found.gain(first, targets) - found.gain(second, targets)), rules
     )
 
@@ -173,9 +175,9 @@ def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
 
 
 TESTS: dict[str, Test] = {
-    **{f"gain-{name}": partial(mean_gain, architecture=name) for name in ARCHITECTURES},
+    **{f"gain-{name}": partial(estimate_mean_gain, architecture=name) for name in ARCHITECTURES},
     **{
-        f"{first}-minus-{second}": partial(difference, first=first, second=second)
+        f"{first}-minus-{second}": partial(compare_architectures, first=first, second=second)
         for first, second in permutations(ARCHITECTURES, 2)
     },
 }
@@ -185,12 +187,12 @@ TESTS: dict[str, Test] = {
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
-def language_gains(evidence: Evidence) -> pd.DataFrame:
+def tabulate_language_gains(evidence: Evidence) -> pd.DataFrame:
     """Return the gain of each architecture in each language, mean over targets and seeds: group, language, gain."""
-    return language_means({name: evidence.gain(name) for name in evidence.architectures})
+    return tabulate_language_means({name: evidence.gain(name) for name in evidence.architectures})
 
 
-def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return what each architecture scores without and after the intermediate task, and its gain.
 
     Returns
@@ -201,7 +203,7 @@ def levels(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     rows = []
     for name in evidence.architectures:
-        result = mean_gain(evidence, rules, name)
+        result = estimate_mean_gain(evidence, rules, name)
         english = {
             "english_before": _english(evidence.before[name], evidence.targets),
             "english_after": _english(evidence.after[name], evidence.targets),
@@ -217,7 +219,7 @@ def _english(scores: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> floa
     return float(pd.Series(tested, dtype=float).mean())
 
 
-def target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the gain of each architecture on each target, corrected together.
 
     Returns
@@ -229,7 +231,7 @@ def target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     rows = []
     for name in evidence.architectures:
         for target in (*evidence.targets, *evidence.alone):
-            result = mean_gain(evidence, rules, name, [target])
+            result = estimate_mean_gain(evidence, rules, name, [target])
             score = evidence.level(evidence.before, name, [target])
             rows.append(
                 {"condition": name, "target": target, "score without": score, "languages": result.rows}
@@ -239,7 +241,7 @@ def target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return correct_by_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
 
 
-def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return every pair of architectures, target by target and averaged: how much more the first gains.
 
     Columns: first, second, target (`average` first), difference, low, high, p; not corrected.
@@ -247,7 +249,7 @@ def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     names = evidence.architectures
     rows = [
         {"first": first, "second": second, "target": target or "average"}
-        | difference(evidence, rules, first, second, [target] if target else ()).row("difference")
+        | compare_architectures(evidence, rules, first, second, [target] if target else ()).row("difference")
         for place, first in enumerate(names)
         for second in names[place + 1 :]
         for target in ("", *evidence.targets, *evidence.alone)
@@ -255,7 +257,7 @@ def all_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "second", "target", "difference", "low", "high", "p"])
 
 
-def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def tabulate_training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return how equal the models are, and what each learned before any target task, means over seeds.
 
     Parameters
@@ -263,7 +265,7 @@ def training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]
     records : sequence of Record
         Of phases `pretraining` and `intermediate`; others are passed over.
     conditions : mapping
-        As `pairs` returns it.
+        As `pair_conditions` returns it.
 
     Returns
     -------
@@ -301,7 +303,7 @@ def _pretrained(records: Sequence[Record], encoder: str) -> dict[str, float]:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
-def design_text(evidence: Evidence) -> str:
+def describe_design(evidence: Evidence) -> str:
     """Say what the outcome is an average of."""
     if not evidence.targets:
         return "There are no scores yet that could be averaged."
@@ -314,7 +316,7 @@ def design_text(evidence: Evidence) -> str:
     )
 
 
-def levels_text(table: pd.DataFrame) -> str:
+def describe_levels(table: pd.DataFrame) -> str:
     """Say how far the architectures are apart without the intermediate task, and which gains most."""
     if table.empty:
         return "There is nothing to compare yet."
@@ -330,7 +332,7 @@ def levels_text(table: pd.DataFrame) -> str:
 # --- The answer ------------------------------------------------------------------------------------------------------
 
 
-def answer(section: Section) -> Answer:
+def answer_question(section: Section) -> Answer:
     """Answer the question from the records of an opened study, of which there may be none yet.
 
     Raises
@@ -339,14 +341,14 @@ def answer(section: Section) -> Answer:
         If the study has not one condition without and one with the intermediate task for each encoder.
     """
     analysis, gate = section.analysis, section.settings.question.gate
-    table, conditions = learned_outcomes(analysis.records, analysis.failed), pairs(section.settings)
-    evidence = gather(table, conditions, redrawn_outcomes(table, analysis))
-    text = levels_text(levels(evidence, section.rules)) if evidence.targets else ""
-    level = level_of(table, [without for without, _ in conditions.values()], analysis.floors)
-    return chapters.answer(section, evidence, TESTS, text, below_gate(evidence, gate), level)
+    table, conditions = tabulate_learned_outcomes(analysis.records, analysis.failed), pair_conditions(section.settings)
+    evidence = gather(table, conditions, redraw_outcomes(table, analysis))
+    text = describe_levels(tabulate_levels(evidence, section.rules)) if evidence.targets else ""
+    level = measure_level(table, [without for without, _ in conditions.values()], analysis.floors)
+    return chapters.answer_from_evidence(section, evidence, TESTS, text, describe_below_gate(evidence, gate), level)
 
 
-def below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
+def describe_below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
     """Say which models do not reach what the study's gate asks of them before the intermediate task, "" if all do."""
     low = {}
     for target, least in gate.items():

@@ -13,8 +13,8 @@ import pandas as pd
 from stilts.analysis.opened import Analysis, open_study
 from stilts.analysis.prose import describe_scope
 from stilts.analysis.questions import crossed, sentences, tables, testing
-from stilts.analysis.questions.evidence import Level, level_of, with_redrawn_scores
-from stilts.analysis.questions.testing import Result, Rules, Test, run_tests, untested
+from stilts.analysis.questions.evidence import Level, add_redrawn_scores, measure_level
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, run_tests
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, Study
@@ -86,7 +86,7 @@ class Answer:
     results : list of Result
         Of the study file's tests, in their order.
     verdicts : DataFrame
-        See `stilts.analysis.questions.testing.verdicts`.
+        See `stilts.analysis.questions.testing.tabulate_verdicts`.
     learned : Learned
     """
 
@@ -99,27 +99,27 @@ class Answer:
     @property
     def said(self) -> str:
         """Of each test its hypothesis, verdict and effect, a line each."""
-        return sentences.answers(self.verdicts)
+        return sentences.describe_verdicts(self.verdicts)
 
     @property
     def shown(self) -> pd.DataFrame:
         """The verdicts for readers, without what `said` has."""
-        return tables.shown(self.verdicts)
+        return tables.show_verdicts(self.verdicts)
 
     @property
     def checks(self) -> pd.DataFrame:
-        """Each effect by the mixed model and the cluster bootstrap too, see `crossed.checks`."""
-        return crossed.checks(self.results, self.section.rules)
+        """Each effect by the mixed model and the cluster bootstrap too, see `crossed.tabulate_checks`."""
+        return crossed.tabulate_checks(self.results, self.section.rules)
 
     @property
     def power(self) -> str:
         """Which effect the design could have seen."""
-        return sentences.power_note(self.verdicts, self.section.rules)
+        return sentences.describe_power(self.verdicts, self.section.rules)
 
     @property
     def caveats(self) -> str:
         """What the tests left out or do not cover."""
-        return sentences.caveats(self.results)
+        return sentences.describe_caveats(self.results)
 
 
 def open_section(checkout: Checkout, study: str, seed: int = 0) -> Section:
@@ -138,7 +138,7 @@ def open_section(checkout: Checkout, study: str, seed: int = 0) -> Section:
     return Section(open_study(checkout, study, question.resamples, seed), Rules.of(question, seed))
 
 
-def answer(
+def answer_from_evidence(
     section: Section,
     evidence: Any,
     tests: Mapping[str, Test],
@@ -160,19 +160,19 @@ def answer(
         Of the models that effects are changes of: near floor or ceiling no test can be made.
     """
     results = [
-        testing.with_room(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
+        testing.add_obstacle(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
         for each in run_tests(tests, evidence, section.rules)
     ]
-    table = testing.verdicts(results, section.rules)
+    table = testing.tabulate_verdicts(results, section.rules)
     headline = section.settings.question.headline
-    chosen = next((each for each in results if each.test == headline), untested(NO_HEADLINE))
+    chosen = next((each for each in results if each.test == headline), make_untested(NO_HEADLINE))
     found = table[table["test"] == headline]
     verdict = Verdict(next(iter(found["verdict"]), Verdict.UNTESTABLE))
     reason = next(iter(found["reason"]), NO_HEADLINE)
-    shared = sentences.shared_obstacle(table)
+    shared = sentences.find_shared_obstacle(table)
     about = [text, f"None of the {len(table)} tests could be made: {shared}." if shared else ""]
     if chosen.hypothesis and not shared:
-        about.append(sentences.headline(table, headline))
+        about.append(sentences.describe_headline(table, headline))
     said, recorded = " ".join(filter(None, about)), section.analysis.recorded
     learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)
@@ -188,6 +188,6 @@ def answer_from_scores(
     summary : callable
         Says from evidence and rules what goes before the answers of the tests.
     """
-    evidence = with_redrawn_scores(evidence, section.analysis)
-    level = level_of(evidence.scores, [BASELINE], section.analysis.floors)
-    return answer(section, evidence, tests, summary(evidence, section.rules), level=level)
+    evidence = add_redrawn_scores(evidence, section.analysis)
+    level = measure_level(evidence.scores, [BASELINE], section.analysis.floors)
+    return answer_from_evidence(section, evidence, tests, summary(evidence, section.rules), level=level)

@@ -39,11 +39,11 @@ from stilts.analysis.contrasts import (
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.questions import chapters, permutations
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import mean_effect
-from stilts.analysis.questions.evidence import outcomes
-from stilts.analysis.questions.sentences import uncorrected
-from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
-from stilts.analysis.wording import count, join_names, signed
+from stilts.analysis.questions.crossed import estimate_mean_effect
+from stilts.analysis.questions.evidence import tabulate_outcomes
+from stilts.analysis.questions.sentences import describe_uncorrected
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, note_sources
+from stilts.analysis.wording import count, format_signed, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
@@ -79,7 +79,7 @@ class Evidence:
     conditions : dict
         Task -> source language -> condition, of tasks that have English and other source languages, English first.
     scores : DataFrame
-        As `stilts.analysis.questions.evidence.outcomes` returns it; may be empty.
+        As `stilts.analysis.questions.evidence.tabulate_outcomes` returns it; may be empty.
     complexity : DataFrame
         A row for each task, source language and seed that is measured, with conditions or without: task, language,
         seed, the columns of `MEASURES` and `LEARNED`, and `censored`, see `stilts.phases.measures.complexity.Reached`.
@@ -154,15 +154,15 @@ class Evidence:
 
 def gather(study: Study, records: Sequence[Record], store: Store) -> Evidence:
     """Return the evidence from a study's records, of which there may be none."""
-    conditions, noted = conditions_of(study), chance.read_guessing(records, store)
+    conditions, noted = list_conditions(study), chance.read_guessing(records, store)
     failed = learning.find_not_learned(learning.tabulate_dev_scores(records, noted))
     lost = {target for condition, target in failed if condition == BASELINE}
-    scores = outcomes(records)
+    scores = tabulate_outcomes(records)
     trained = learning.tabulate_dev_scores(records, noted, "intermediate")
     return Evidence(
         conditions,
         scores[~scores["target"].isin(lost)].reset_index(drop=True),
-        measured(records),
+        tabulate_complexity(records),
         learning.average_intermediate_scores(records),
         trained.groupby("condition")["chance"].mean().to_dict(),
         _unlearned(conditions, trained, failed, lost, study.question and study.question.least_dev),
@@ -195,7 +195,7 @@ def _level(task: str) -> DialLevel | None:
     return INTERMEDIATES[task].level if task in INTERMEDIATES else None
 
 
-def conditions_of(study: Study) -> dict[str, dict[str, str]]:
+def list_conditions(study: Study) -> dict[str, dict[str, str]]:
     """Return `Evidence.conditions`: conditions of one task in one stage, by task and source language."""
     found: dict[str, dict[str, str]] = {}
     for each in resolve_conditions(study):
@@ -208,7 +208,7 @@ def conditions_of(study: Study) -> dict[str, dict[str, str]]:
     }  # fmt: skip
 
 
-def measured(records: Sequence[Record]) -> pd.DataFrame:
+def tabulate_complexity(records: Sequence[Record]) -> pd.DataFrame:
     """Return `Evidence.complexity` from the records of phase `measure`."""
     rows = []
     for record in records:
@@ -219,7 +219,7 @@ def measured(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "language", "seed", *_MEASURED])
 
 
-def unit_gaps(evidence: Evidence) -> pd.DataFrame:
+def tabulate_unit_gaps(evidence: Evidence) -> pd.DataFrame:
     """Return the gap of each unit, averaged over its tasks and over test languages: a row a unit, a column a seed.
 
     Units with a task that is not recorded as a whole are left out.
@@ -234,7 +234,7 @@ def unit_gaps(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").dropna(axis="columns", how="any")
 
 
-def unit_complexity(evidence: Evidence) -> pd.DataFrame:
+def tabulate_unit_complexity(evidence: Evidence) -> pd.DataFrame:
     """Return the measures of each unit, on the logarithmic scale to base 2 but for label entropy; a row a unit.
 
     Each is the mean over seeds, source languages and the unit's tasks. Units with a task that is not measured are left
@@ -250,9 +250,9 @@ def unit_complexity(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(MEASURES))
 
 
-def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return `unit_gaps` and `unit_complexity` of the units that have both, in the order of the first."""
-    gaps, complexity = unit_gaps(evidence), unit_complexity(evidence)
+def pair_gaps_with_complexity(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the gaps and the complexity of the units that have both, in the order of `tabulate_unit_gaps`."""
+    gaps, complexity = tabulate_unit_gaps(evidence), tabulate_unit_complexity(evidence)
     units = [unit for unit in gaps.index if unit in complexity.index]
     return gaps.loc[units], complexity.loc[units]
 
@@ -260,21 +260,21 @@ def measured_gaps(evidence: Evidence) -> tuple[pd.DataFrame, pd.DataFrame]:
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def gap(evidence: Evidence, rules: Rules) -> Result:
+def estimate_gap(evidence: Evidence, rules: Rules) -> Result:
     """The gap averaged over tasks, those with dials counting as one; rows are test languages."""
     units = evidence.units
     parts = [
         scale_weights(evidence.gap(task), 1 / len(units) / len(tasks)) for tasks in units.values() for task in tasks
     ]
-    return mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
+    return estimate_mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
 
 
-def slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
+def estimate_slope(evidence: Evidence, rules: Rules, measure: str) -> Result:
     """Return the slope of the gap on a measure, in points for a standard deviation of it over tasks.
 
     The p-value and the interval are those of a permutation of the tasks; with k tasks no p-value can be below 1/k!.
     """
-    gaps, complexity = measured_gaps(evidence)
+    gaps, complexity = pair_gaps_with_complexity(evidence)
     return _slope(evidence, rules, gaps, complexity[measure])
 
 
@@ -283,37 +283,37 @@ def _slope(evidence: Evidence, rules: Rules, gaps: pd.DataFrame, predictor: pd.S
     units = list(gaps.index)
     if len(units) < FEWEST_UNITS:
         reason = f"{count(units, 'task')} have scores in all source languages and a measured complexity, of"
-        return untested(f"{reason} {FEWEST_UNITS} at least", PER_SD)
+        return make_untested(f"{reason} {FEWEST_UNITS} at least", PER_SD)
     first, second = gaps.mean(axis=1).to_numpy()[:, None], predictor.to_numpy()[:, None]
     used = np.ones(first.shape, dtype=bool)
-    orders = permutations.orders(used, rules.resamples, rules.generator())
+    orders = permutations.make_orders(used, rules.resamples, rules.generator())
     try:
-        found = permutations.relation(first, second, used, orders, rules.level)
+        found = permutations.estimate_relation(first, second, used, orders, rules.level)
     except StiltsError as error:
-        return untested(str(error), PER_SD)
+        return make_untested(str(error), PER_SD)
     method = f"permutation of tasks, {len(orders)} orders" + ("" if orders.all else " drawn")
     notes = (f"with {len(units)} tasks no p-value can be below {1 / len(orders):.2g}", *_chosen(evidence))
     found = replace(found, df=len(units) - 2.0, seeds=gaps.shape[1])
     return Result.of(found, len(units), unit=PER_SD, row_kind="task", method=method, notes=notes)
 
 
-def gap_dial(evidence: Evidence, rules: Rules) -> Result:
+def estimate_gap_rise(evidence: Evidence, rules: Rules) -> Result:
     """The rise of the gap from a dial's lowest level to its highest, mean over dials; rows are test languages."""
     dials = evidence.dials
     if not dials:
-        return untested("the study has no task with a dial", OVER_DIAL)
+        return make_untested("the study has no task with a dial", OVER_DIAL)
     levels = [task for tasks in dials.values() for task in tasks]
     if lost := [evidence.unlearned[task] for task in levels if task in evidence.unlearned]:
-        return untested("; ".join(lost), OVER_DIAL)
+        return make_untested("; ".join(lost), OVER_DIAL)
     parts = [
         scale_weights(evidence.gap(task), share / len(dials))
-        for tasks in dials.values() for task, share in zip(tasks, rise(len(tasks)), strict=True)
+        for tasks in dials.values() for task, share in zip(tasks, weigh_rise(len(tasks)), strict=True)
     ]  # fmt: skip
-    result = mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
+    result = estimate_mean_effect(evidence, add_weights(*parts), evidence.unseen, rules, _chosen(evidence))
     return replace(result, unit=OVER_DIAL)
 
 
-def rise(levels: int) -> np.ndarray:
+def weigh_rise(levels: int) -> np.ndarray:
     """Return weights of evenly spaced levels whose weighted sum is the rise of the least-squares line over all of them.
 
     With two levels it is the second minus the first.
@@ -323,20 +323,24 @@ def rise(levels: int) -> np.ndarray:
 
 
 def _chosen(evidence: Evidence) -> tuple[str, ...]:
-    return sources_note(f"English; {_other_sources(evidence)}")
+    return note_sources(f"English; {_other_sources(evidence)}")
 
 
 def _other_sources(evidence: Evidence) -> str:
     return ", ".join(get_language(code).name for code in evidence.sources if code != SOURCE_LANGUAGE)
 
 
-TESTS: dict[str, Test] = {"gap": gap, "gap-complexity": partial(slope, measure=CODE_LENGTH), "gap-dial": gap_dial}
+TESTS: dict[str, Test] = {
+    "gap": estimate_gap,
+    "gap-complexity": partial(estimate_slope, measure=CODE_LENGTH),
+    "gap-dial": estimate_gap_rise,
+}
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
-def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the gap of each task with its complexity.
 
     Returns
@@ -349,7 +353,7 @@ def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     lengths = evidence.complexity.groupby("task")[CODE_LENGTH].apply(lambda bits: 2 ** np.log2(bits).mean())
     rows = []
     for task in filter(evidence.recorded, evidence.conditions):
-        result = mean_effect(evidence, evidence.gap(task), evidence.unseen, rules)
+        result = estimate_mean_effect(evidence, evidence.gap(task), evidence.unseen, rules)
         rows.append(
             {"task": task, "code_length": float(lengths.get(task, np.nan)), "languages": result.rows}
             | result.row("gap")
@@ -357,7 +361,7 @@ def task_gaps(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "code_length", "gap", "low", "high", "languages"])
 
 
-def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the gain over no intermediate training of each task in each source language, in unseen test languages.
 
     Returns
@@ -371,24 +375,25 @@ def source_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
         for code, name in own.items():
             if find_missing(evidence.scores, [name, BASELINE]):
                 continue
-            result = mean_effect(evidence, weigh_gain(name), evidence.unseen, rules)
+            result = estimate_mean_effect(evidence, weigh_gain(name), evidence.unseen, rules)
             dev = evidence.dev.get(name, np.nan)
             rows.append((task, get_language(code).name, dev, result.value, result.low, result.high))
     return pd.DataFrame(rows, columns=["task", "source", "dev", "gain", "low", "high"])
 
 
-def gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
-    """Return `task_gaps` for each target by itself: target, task, gap, low, high."""
+def tabulate_gaps_by_target(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the gaps of tasks for each target by itself: target, task, gap, low, high; see `tabulate_task_gaps`."""
     columns = ["target", "task", "gap", "low", "high"]
     parts = [
-        task_gaps(evidence.of_target(target), rules).assign(target=target)[columns] for target in evidence.targets
+        tabulate_task_gaps(evidence.of_target(target), rules).assign(target=target)[columns]
+        for target in evidence.targets
     ]
     if not parts:
         return pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[2:], float))
     return pd.concat(parts, ignore_index=True)
 
 
-def complexity_table(evidence: Evidence) -> pd.DataFrame:
+def tabulate_measures(evidence: Evidence) -> pd.DataFrame:
     """Return the measures of each task in each source language, means over seeds.
 
     Returns
@@ -407,7 +412,7 @@ def complexity_table(evidence: Evidence) -> pd.DataFrame:
     return table.reset_index().sort_values(["task", "language"], **in_order)
 
 
-def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the slope and the rank correlation of the gap with every measure of complexity, over tasks.
 
     Returns
@@ -418,7 +423,7 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """
     from scipy.stats import spearmanr
 
-    gaps, complexity = measured_gaps(evidence)
+    gaps, complexity = pair_gaps_with_complexity(evidence)
     rows = []
     for name, title in MEASURES.items():
         result = _slope(evidence, rules, gaps, complexity[name])
@@ -427,9 +432,9 @@ def slopes(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "slope", "low", "high", "p", "rank", "tasks"])
 
 
-def line(evidence: Evidence) -> tuple[float, float] | None:
+def fit_line(evidence: Evidence) -> tuple[float, float] | None:
     """Return intercept and slope of the units' gaps on the logarithm (base 2) of the code length; None if too few."""
-    gaps, complexity = measured_gaps(evidence)
+    gaps, complexity = pair_gaps_with_complexity(evidence)
     if len(gaps) < FEWEST_UNITS:
         return None
     fitted = np.polyfit(complexity[CODE_LENGTH], gaps.mean(axis=1), 1)
@@ -439,15 +444,15 @@ def line(evidence: Evidence) -> tuple[float, float] | None:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
-def answer(section: Section) -> Answer:
+def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
-    return chapters.answer_from_scores(section, evidence, TESTS, summary)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarise_gaps)
 
 
-def summary(evidence: Evidence, rules: Rules) -> str:
+def summarise_gaps(evidence: Evidence, rules: Rules) -> str:
     """Say between which tasks the gap is lowest and highest, and which sources are compared; "" without records."""
-    table = task_gaps(evidence, rules).dropna(subset=["gap"])
+    table = tabulate_task_gaps(evidence, rules).dropna(subset=["gap"])
     table = table[~table["task"].isin(evidence.unlearned)]
     if table.empty:
         return ""
@@ -455,11 +460,11 @@ def summary(evidence: Evidence, rules: Rules) -> str:
     return (
         f"English is set against {_other_sources(evidence)} as the language of {count(table, 'intermediate task')}, "
         f"by the scores in {count(evidence.unseen, 'language')} that are none of these. Its lead lies between "
-        f"{signed(low['gap'])} points (`{low['task']}`) and {signed(high['gap'])} (`{high['task']}`)."
+        f"{format_signed(low['gap'])} points (`{low['task']}`) and {format_signed(high['gap'])} (`{high['task']}`)."
     )
 
 
-def unlearned_text(evidence: Evidence) -> str:
+def describe_unlearned(evidence: Evidence) -> str:
     """Say which tasks nothing was learned of, at any seed and in any language, from what they are measured on."""
     if evidence.complexity.empty:
         return "No task is measured yet."
@@ -473,7 +478,7 @@ def unlearned_text(evidence: Evidence) -> str:
     )
 
 
-def dial_text(evidence: Evidence) -> str:
+def describe_dials(evidence: Evidence) -> str:
     """Say of each dial whether the measured complexity rises with its level, which it is meant to do."""
     lengths = evidence.complexity.groupby("task")[CODE_LENGTH].mean()
     lines = []
@@ -504,7 +509,7 @@ def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
     return f" Dev scores of these levels, mean over source languages: {said} percent, where guessing gives {without}."
 
 
-def targets_text(table: pd.DataFrame) -> str:
-    """Say of `gaps_by_target` in how many cells the interval leaves zero out."""
+def describe_targets(table: pd.DataFrame) -> str:
+    """Say of `tabulate_gaps_by_target` in how many cells the interval leaves zero out."""
     named = [f"{row['task']} before {row['target']}" for row in table.to_dict("records")]
-    return uncorrected(table, named, "Nothing can be compared yet.")
+    return describe_uncorrected(table, named, "Nothing can be compared yet.")

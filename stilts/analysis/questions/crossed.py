@@ -40,7 +40,7 @@ from scipy.stats import chi2
 from stilts.analysis.contrasts import Weights, contrast, find_missing, keep_languages
 from stilts.analysis.estimates import Estimate, combine, estimate_by_t
 from stilts.analysis.questions.evidence import Redrawable, Scored
-from stilts.analysis.questions.testing import Result, Rules, untested
+from stilts.analysis.questions.testing import Result, Rules, make_untested
 from stilts.analysis.wording import join_names
 from stilts.study.errors import StiltsError
 
@@ -54,7 +54,7 @@ ONE_SEED = "with one seed the interval says nothing of another seed's luck"
 
 @dataclass(frozen=True)
 class Basis:
-    """What an effect was estimated from, see `effect`: table, predictors of its rows, coefficient, redrawn items."""
+    """What `estimate_effect` estimates an effect from: table, predictors of its rows, coefficient, redrawn items."""
 
     table: pd.DataFrame
     predictors: pd.DataFrame | None
@@ -62,7 +62,7 @@ class Basis:
     redrawn: pd.DataFrame | None = None
 
 
-def crossed(
+def estimate_coefficients(
     table: pd.DataFrame,
     predictors: pd.DataFrame | None = None,
     level: float = 0.95,
@@ -73,7 +73,7 @@ def crossed(
     Parameters
     ----------
     table : DataFrame of shape (rows, seeds)
-        Without gaps, as `complete` leaves it.
+        Without gaps, as `keep_complete` leaves it.
     predictors : DataFrame or None
         A row for each row of the table, by index; None for the mean alone. They are centred here, so that `mean` is the
         mean of the rows whatever the predictors.
@@ -168,7 +168,7 @@ def split_variance(
     index : Index
         Names of the rows.
     redrawn : DataFrame or None
-        See `crossed`.
+        See `estimate_coefficients`.
     """
     seeds, free = values.shape[1], len(values) - design.shape[1]
     solve = np.linalg.pinv(design)  # coefficients x rows
@@ -214,7 +214,7 @@ def _arrays(table: pd.DataFrame, predictors: pd.DataFrame | None) -> tuple[np.nd
     return values, design, names
 
 
-def complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def keep_complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the rows of a table that have every seed and every predictor, and a note that names the others."""
     whole = table.notna().all(axis=1)
     if predictors is not None:
@@ -224,7 +224,7 @@ def complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -> tup
     return table[whole], (note,) if left_out else ()
 
 
-def effect(
+def estimate_effect(
     table: pd.DataFrame,
     rules: Rules,
     predictors: pd.DataFrame | None = None,
@@ -250,19 +250,19 @@ def effect(
     unit, row_kind : str
         Of the result.
     redrawn : DataFrame of shape (rows, draws) or None
-        See `crossed`.
+        See `estimate_coefficients`.
 
     Returns
     -------
     Result
         With no numbers, and the reason as a note, where too few rows are left.
     """
-    kept, notes = complete(table, predictors)
+    kept, notes = keep_complete(table, predictors)
     needed = 2 if predictors is None else predictors.shape[1] + 2
     if len(kept) < needed and not (predictors is None and kept.size > 1):
         reason = f"{len(kept)} of {len(table)} rows have all that the test needs, of {needed} at least"
-        return untested("; ".join((reason, *notes)), unit, expected)
-    fit = crossed(kept, predictors, rules.level, redrawn)[coefficient]
+        return make_untested("; ".join((reason, *notes)), unit, expected)
+    fit = estimate_coefficients(kept, predictors, rules.level, redrawn)[coefficient]
     rows, seeds = kept.shape
     notes += (ONE_SEED,) if seeds == 1 else ()
     return Result.of(
@@ -275,30 +275,32 @@ def effect(
 Gathered = TypeVar("Gathered", bound=Redrawable)
 
 
-def effect_of(
+def estimate_from_evidence(
     evidence: Gathered, build: Callable[[Gathered], pd.DataFrame], rules: Rules, **options: Any
 ) -> Result:
-    """Return `effect` of the table that is built from evidence, with the noise of the items that its rows share."""
+    """Return the effect in the table that is built from evidence, with the noise of the items that its rows share."""
     redrawn = None if evidence.redrawn is None else build(evidence.redrawn)
-    return effect(build(evidence), rules, redrawn=redrawn, **options)
+    return estimate_effect(build(evidence), rules, redrawn=redrawn, **options)
 
 
-def mean_effect(
+def estimate_mean_effect(
     evidence: Scored, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
 ) -> Result:
     """Return the primary test of a contrast of conditions over languages, or why there is none yet."""
     if not weights:
-        return untested("the study has no conditions for it")
+        return make_untested("the study has no conditions for it")
     if absent := find_missing(evidence.scores, weights):
-        return untested(f"nothing is recorded yet of {join_names(absent)}")
-    result = effect_of(evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules)
+        return make_untested(f"nothing is recorded yet of {join_names(absent)}")
+    result = estimate_from_evidence(
+        evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules
+    )
     return replace(result, notes=(*result.notes, *notes)) if result.known else result
 
 
 # --- Checks ----------------------------------------------------------------------------------------------------------
 
 
-def bootstrap(
+def bootstrap_coefficients(
     table: pd.DataFrame, predictors: pd.DataFrame | None, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
     """Return replicates of the coefficients, an array of shape (resamples, coefficients), NaN where one has no fit.
@@ -320,7 +322,7 @@ def bootstrap(
     return replicates
 
 
-def mixed(
+def fit_mixed_model(
     table: pd.DataFrame, predictors: pd.DataFrame | None = None, varying: str | None = None, level: float = 0.95
 ) -> tuple[dict[str, Estimate], tuple[str, ...]]:
     """Fit a mixed model with rows and seeds as crossed random effects, by REML; return every coefficient, and notes.
@@ -364,7 +366,7 @@ class TargetSlopes:
     p_alike: float
 
 
-def mixed_by_target(
+def fit_mixed_model_by_target(
     tables: Mapping[str, pd.DataFrame], predictors: pd.DataFrame, level: float = 0.95
 ) -> tuple[dict[str, TargetSlopes], tuple[str, ...]]:
     """Fit one mixed model with an intercept and slopes for each target, by REML; return the slopes, and notes.
@@ -443,7 +445,7 @@ def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndar
     return fit, (*([f"converged with the optimizer {retried[-1]}, not with the first"] if retried else []), *kept)
 
 
-def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
+def tabulate_checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     """Return each tested effect by the primary test, the mixed model and the cluster bootstrap.
 
     Returns
@@ -464,10 +466,10 @@ def checks(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
 def _checked(result: Result, basis: Basis, rules: Rules) -> list[dict]:
     first = {"method": PRIMARY} | result.row("estimate")
     varying = None if basis.coefficient == MEAN else basis.coefficient
-    fits, said = mixed(basis.table, basis.predictors, varying, rules.level)
+    fits, said = fit_mixed_model(basis.table, basis.predictors, varying, rules.level)
     second = {"method": MIXED} | fits[basis.coefficient].row("estimate")
     names = [MEAN, *(basis.predictors.columns if basis.predictors is not None else ())]
-    drawn = bootstrap(basis.table, basis.predictors, rules.resamples, rules.generator())
+    drawn = bootstrap_coefficients(basis.table, basis.predictors, rules.resamples, rules.generator())
     draws = drawn[:, names.index(basis.coefficient)]
     third = {"method": BOOTSTRAP, "estimate": result.value, **_bootstrap_interval(result.value, draws, rules)}
     lost = int(np.isnan(draws).sum())
@@ -504,8 +506,8 @@ def _side(row: dict) -> int:
     return int(row["low"] > 0) - int(row["high"] < 0)
 
 
-def disagreements(table: pd.DataFrame) -> str:
-    """Say of `checks` where the mixed model or the bootstrap differs from the primary test."""
+def describe_disagreements(table: pd.DataFrame) -> str:
+    """Say of `tabulate_checks` where the mixed model or the bootstrap differs from the primary test."""
     others = table[(table["method"] != PRIMARY) & (table["agrees"] != "yes")]
     if table.empty:
         return "There is nothing to check yet."

@@ -31,8 +31,8 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.contrasts import Weights, add_weights, contrast_by_target, weigh_evenly
 from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
 from stilts.analysis.opened import Analysis, sort_by_order
-from stilts.analysis.questions.crossed import effect_of
-from stilts.analysis.questions.evidence import outcomes
+from stilts.analysis.questions.crossed import estimate_from_evidence
+from stilts.analysis.questions.evidence import tabulate_outcomes
 from stilts.analysis.questions.testing import Result, Rules, Test
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
@@ -105,13 +105,13 @@ def gather(
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.evidence.outcomes` returns it.
+        As `stilts.analysis.questions.evidence.tabulate_outcomes` returns it.
     encoder : str
         Whose tokenizer's fertility is the control.
     conditions : sequence of str or None
         Intermediate conditions to average; None for all that have the targets and seeds that the baseline has.
     redrawn : DataFrame, optional
-        As `stilts.analysis.questions.evidence.redrawn_outcomes` returns it, against English.
+        As `stilts.analysis.questions.evidence.redraw_outcomes` returns it, against English.
     guessed : mapping, optional
         Target -> percent that guessing scores; 0 where it is not named.
 
@@ -133,7 +133,7 @@ def gather(
         raise StiltsError("distance: no target task with records is tested in English")
     own = _outcomes(table, targets, chosen, guessed)
     codes = own["by_outcome"][GAP].index
-    evidence = Evidence(**own, predictors=predictors(codes, encoder), conditions=chosen)
+    evidence = Evidence(**own, predictors=tabulate_predictors(codes, encoder), conditions=chosen)
     if redrawn is None:
         return evidence
     return replace(evidence, redrawn=replace(evidence, **_outcomes(redrawn, targets, chosen, guessed)))
@@ -144,7 +144,9 @@ def _outcomes(
 ) -> dict[str, Any]:
     """Return `by_outcome`, `by_target` and `lead` of `Evidence` from outcomes."""
     tables = {name: contrast_by_target(table, own) for name, own in _weights(conditions).items()}
-    by_target = {name: {target: gap_to_english(own[target]) for target in targets} for name, own in tables.items()}
+    by_target = {
+        name: {target: measure_gap_to_english(own[target]) for target in targets} for name, own in tables.items()
+    }
     leads = {target: tables[GAP][target].loc[SOURCE_LANGUAGE] - guessed.get(target, 0.0) for target in targets}
     by_target[RELATIVE] = {target: 100 * gap / leads[target] for target, gap in by_target[GAP].items()}
     return {
@@ -159,7 +161,7 @@ def _weights(conditions: Sequence[str]) -> dict[str, Weights]:
     return {GAP: weigh_evenly(conditions), CHANGE: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})}
 
 
-def learned_targets(analysis: Analysis, least_lead: float = 0.0) -> pd.DataFrame:
+def keep_learned_targets(analysis: Analysis, least_lead: float = 0.0) -> pd.DataFrame:
     """Return the outcomes on targets that every condition of a study has learned in English.
 
     A gap averages conditions, so that a target which one of them has not learned would be one of other conditions.
@@ -169,7 +171,7 @@ def learned_targets(analysis: Analysis, least_lead: float = 0.0) -> pd.DataFrame
     least_lead : float
         Points above guessing that the English dev score, mean over seeds, must reach under every condition.
     """
-    table, lost = outcomes(analysis.records), {target for _, target in analysis.failed}
+    table, lost = tabulate_outcomes(analysis.records), {target for _, target in analysis.failed}
     lost |= set(find_narrow_targets(analysis.dev_scores, least_lead))
     return table[~table["target"].isin(lost)].reset_index(drop=True)
 
@@ -202,7 +204,7 @@ def _whole_conditions(table: pd.DataFrame) -> list[str]:
     return [name for name in dict.fromkeys(table["condition"]) if name != BASELINE and runs[name] >= whole]
 
 
-def gap_to_english(scores: pd.DataFrame) -> pd.DataFrame:
+def measure_gap_to_english(scores: pd.DataFrame) -> pd.DataFrame:
     """English minus every other language, by seed."""
     return scores.loc[SOURCE_LANGUAGE] - scores.drop(index=SOURCE_LANGUAGE)
 
@@ -229,7 +231,7 @@ def combine(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.Index(names, name="language"), columns=long.columns)
 
 
-def predictors(codes: Sequence[str], encoder: str) -> pd.DataFrame:
+def tabulate_predictors(codes: Sequence[str], encoder: str) -> pd.DataFrame:
     """Return the distances to English and the controls of languages, a row each, by code.
 
     A language that CC-100 does not list counts with the smallest size that its table can show, 0.1 GiB.
@@ -244,7 +246,7 @@ def predictors(codes: Sequence[str], encoder: str) -> pd.DataFrame:
     return table
 
 
-def example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> pd.DataFrame:
+def tabulate_example_noise(replicates: Mapping[str, Replicates], evidence: Evidence) -> pd.DataFrame:
     """Return the variance that the choice of test examples gives each language's outcomes, in squared points.
 
     The noise of the English score is not in it: it is the same for all languages. Of a share it is that of the gap,
@@ -275,11 +277,13 @@ def _draws(part: Replicates, code: str, weights: Weights) -> np.ndarray:
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def slope(evidence: Evidence, rules: Rules, outcome: str, distance: str, controls: Sequence[str] = ()) -> Result:
+def estimate_slope(
+    evidence: Evidence, rules: Rules, outcome: str, distance: str, controls: Sequence[str] = ()
+) -> Result:
     """Return the slope of an outcome on a distance or on pretraining text, with controls held constant if any."""
     sign = -1 if distance == SHARE else 1
-    chosen = standardised(evidence.predictors[[distance, *controls]])
-    result = effect_of(
+    chosen = standardise_predictors(evidence.predictors[[distance, *controls]])
+    result = estimate_from_evidence(
         evidence, lambda found: found.outcome(outcome), rules, predictors=chosen, coefficient=distance,
         expected=0 if outcome == CHANGE else sign, unit=UNITS[outcome],
     )  # fmt: skip
@@ -288,12 +292,12 @@ def slope(evidence: Evidence, rules: Rules, outcome: str, distance: str, control
     return replace(result, smallest_effect=least) if outcome == RELATIVE else result
 
 
-def mean_outcome(evidence: Evidence, rules: Rules, outcome: str) -> Result:
+def estimate_mean_outcome(evidence: Evidence, rules: Rules, outcome: str) -> Result:
     """Return the mean of an outcome over languages."""
-    return effect_of(evidence, lambda found: found.outcome(outcome), rules)
+    return estimate_from_evidence(evidence, lambda found: found.outcome(outcome), rules)
 
 
-def standardised(table: pd.DataFrame) -> pd.DataFrame:
+def standardise_predictors(table: pd.DataFrame) -> pd.DataFrame:
     """Return the complete rows of predictors with mean 0 and standard deviation 1; one that does not vary is zero."""
     kept = table.dropna()
     spread = kept.std(ddof=0)
@@ -301,10 +305,10 @@ def standardised(table: pd.DataFrame) -> pd.DataFrame:
 
 
 TESTS: dict[str, Test] = {
-    f"{outcome}-{distance}{suffix}": partial(slope, outcome=outcome, distance=distance, controls=controls)
+    f"{outcome}-{distance}{suffix}": partial(estimate_slope, outcome=outcome, distance=distance, controls=controls)
     for outcome in OUTCOMES
     for distance in DISTANCES
     for suffix, controls in (("", ()), ("-controlled", CONTROLS))
-} | {f"{outcome}-text": partial(slope, outcome=outcome, distance=SHARE) for outcome in OUTCOMES}
+} | {f"{outcome}-text": partial(estimate_slope, outcome=outcome, distance=SHARE) for outcome in OUTCOMES}
 """`<outcome>-<distance>`, the same with `-controlled` for pretraining text and fertility held constant, and
 `<outcome>-text` for the slope on pretraining text by itself."""

@@ -11,7 +11,13 @@ from stilts.analysis.estimates import keep_clear
 from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import Basis, crossed, effect, mixed, mixed_by_target
+from stilts.analysis.questions.crossed import (
+    Basis,
+    estimate_coefficients,
+    estimate_effect,
+    fit_mixed_model,
+    fit_mixed_model_by_target,
+)
 from stilts.analysis.questions.distance import (
     CHANGE,
     CONTROLS,
@@ -20,16 +26,16 @@ from stilts.analysis.questions.distance import (
     RELATIVE,
     TESTS,
     Evidence,
+    estimate_mean_outcome,
     find_narrow_targets,
-    gap_to_english,
     gather,
-    learned_targets,
-    mean_outcome,
-    standardised,
+    keep_learned_targets,
+    measure_gap_to_english,
+    standardise_predictors,
 )
-from stilts.analysis.questions.evidence import level_of, redrawn_outcomes
-from stilts.analysis.questions.testing import Result, Rules, untested
-from stilts.analysis.wording import count, format_effect, format_p, join_names, signed
+from stilts.analysis.questions.evidence import measure_level, redraw_outcomes
+from stilts.analysis.questions.testing import Result, Rules, make_untested
+from stilts.analysis.wording import count, format_effect, format_p, format_signed, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
@@ -38,14 +44,14 @@ LEAST_RELIABLE = 0.25
 METHODS = ("linear", "rank")
 
 
-def language_means(evidence: Evidence) -> pd.DataFrame:
+def tabulate_language_means(evidence: Evidence) -> pd.DataFrame:
     """Return one row for each language: code, name, family, its outcomes (means over seeds) and its predictors."""
     facts = tabulate_languages(evidence.languages)[["code", "name", "family", "branch", "script"]].set_index("code")
     means = pd.DataFrame({name: evidence.outcome(name).mean(axis=1) for name in OUTCOMES})
     return facts.join(means).join(evidence.predictors).rename_axis("code").reset_index()
 
 
-def correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = None) -> pd.DataFrame:
+def tabulate_correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the correlation of each outcome with each predictor, plain and with the controls held constant.
 
     Intervals are percentile intervals of a bootstrap over languages. Each language is drawn with the noise of its test
@@ -54,7 +60,7 @@ def correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = 
     Parameters
     ----------
     noise : DataFrame or None
-        As `example_noise` returns it.
+        As `tabulate_example_noise` returns it.
 
     Returns
     -------
@@ -64,10 +70,10 @@ def correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = 
         r over the square root of the share of the outcome's variance that is not noise (missing without `noise`, and
         where less than a quarter is not noise, since it then says nothing).
     """
-    table = language_means(evidence)
+    table = tabulate_language_means(evidence)
     rows = []
     for outcome in OUTCOMES:
-        reliable = reliability(evidence.outcome(outcome), None if noise is None else noise[outcome])
+        reliable = measure_reliability(evidence.outcome(outcome), None if noise is None else noise[outcome])
         for predictor in (*DISTANCES, *CONTROLS):
             for kind in METHODS:
                 told = kind == "linear" and reliable >= LEAST_RELIABLE
@@ -85,7 +91,7 @@ def correlations(evidence: Evidence, rules: Rules, noise: pd.DataFrame | None = 
     return pd.DataFrame(rows)
 
 
-def reliability(outcome: pd.DataFrame, noise: pd.Series | None) -> float:
+def measure_reliability(outcome: pd.DataFrame, noise: pd.Series | None) -> float:
     """Return the share of an outcome's variance over languages that is not the noise of test examples; NaN if unknown.
 
     0 where the noise explains all of it.
@@ -104,7 +110,7 @@ def _correlated(table: pd.DataFrame, rules: Rules, kind: str) -> dict[str, float
     return {"r": r, "low": low, "high": high, "languages": len(values)}
 
 
-def lines(evidence: Evidence, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+def fit_lines(evidence: Evidence, names: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return intercept and slope of the gap's least-squares line on each predictor; none where too few have it."""
     means, found = evidence.outcome(GAP).mean(axis=1), {}
     for name in names:
@@ -115,27 +121,27 @@ def lines(evidence: Evidence, names: Sequence[str]) -> dict[str, tuple[float, fl
     return found
 
 
-def widely_known(evidence: Evidence, share: float = WIDELY_KNOWN) -> list[str]:
+def find_widely_known(evidence: Evidence, share: float = WIDELY_KNOWN) -> list[str]:
     """Return the distances that are known for such a share of the languages."""
     known = evidence.predictors[list(DISTANCES)].notna().mean()
     return [name for name in DISTANCES if known[name] >= share]
 
 
-def collinearity(evidence: Evidence) -> pd.DataFrame:
+def tabulate_collinearity(evidence: Evidence) -> pd.DataFrame:
     """Return the linear correlations of the predictors with each other, each over the languages that have both.
 
     Columns: predictor, `known` (languages), `inflation` (variance inflation factor among the widely known distances and
     the controls; missing for the others), and one column for each predictor.
     """
     table = evidence.predictors
-    inflation = variance_inflation(table[[*widely_known(evidence), *CONTROLS]])
+    inflation = compute_variance_inflation(table[[*find_widely_known(evidence), *CONTROLS]])
     shown = table.corr(min_periods=3)
     shown.insert(0, "inflation", inflation.reindex(shown.index))
     shown.insert(0, "known", table.notna().sum())
     return shown.rename_axis("predictor").reset_index()
 
 
-def variance_inflation(table: pd.DataFrame) -> pd.Series:
+def compute_variance_inflation(table: pd.DataFrame) -> pd.Series:
     """Return each predictor's variance inflation factor over the complete rows: 1 alone, infinite where it follows."""
     kept = table.dropna()
     matrix = kept.corr().to_numpy()
@@ -146,7 +152,7 @@ def variance_inflation(table: pd.DataFrame) -> pd.Series:
     return pd.Series(np.diag(np.linalg.inv(matrix)), index=table.columns)
 
 
-def joint_models(evidence: Evidence, rules: Rules) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def fit_joint_models(evidence: Evidence, rules: Rules) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the slopes of all distances and controls at once, by the mixed model and by the primary test.
 
     Two models for each outcome: of the distances that are widely known, and of all, which fewer languages have.
@@ -159,7 +165,7 @@ def joint_models(evidence: Evidence, rules: Rules) -> tuple[pd.DataFrame, tuple[
     notes : tuple of str
         What went wrong in a fit, and which model too few languages allow.
     """
-    sets = {"widely known": widely_known(evidence), "all distances": list(DISTANCES)}
+    sets = {"widely known": find_widely_known(evidence), "all distances": list(DISTANCES)}
     if sets["widely known"] == sets["all distances"]:
         del sets["all distances"]
     tables, notes = [], []
@@ -175,17 +181,19 @@ def joint_models(evidence: Evidence, rules: Rules) -> tuple[pd.DataFrame, tuple[
 def _joint_model(
     evidence: Evidence, rules: Rules, outcome: str, names: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    chosen = standardised(evidence.predictors[list(names)])
+    chosen = standardise_predictors(evidence.predictors[list(names)])
     table = evidence.outcome(outcome).loc[chosen.index].dropna()
     chosen = chosen.loc[table.index]
     if len(table) < len(names) + 3:
         return pd.DataFrame(), (f"{len(table)} languages have all {len(names)} predictors, too few for the model",)
     try:
-        primary = crossed(table, chosen, rules.level, evidence.redrawn and evidence.redrawn.outcome(outcome))
+        primary = estimate_coefficients(
+            table, chosen, rules.level, evidence.redrawn and evidence.redrawn.outcome(outcome)
+        )
     except StiltsError as error:
         return pd.DataFrame(), (str(error),)
-    fitted, notes = mixed(table, chosen, level=rules.level)
-    inflation = variance_inflation(chosen)
+    fitted, notes = fit_mixed_model(table, chosen, level=rules.level)
+    inflation = compute_variance_inflation(chosen)
     rows = [
         {"predictor": name, "slope": row.value, "low": row.low, "high": row.high, "p": row.p}
         | {"p_crossed": primary[name].p, "inflation": inflation[name], "languages": len(table)}
@@ -195,7 +203,7 @@ def _joint_model(
     return pd.DataFrame(rows), notes
 
 
-def families(codes: Sequence[str]) -> dict[str, list[str]]:
+def group_by_family(codes: Sequence[str]) -> dict[str, list[str]]:
     """Return the languages of each family, and of each branch of Indo-European as "Indo-European: <branch>"."""
     groups: dict[str, list[str]] = {}
     for code in codes:
@@ -221,10 +229,10 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
         if not isinstance(result.basis, Basis):
             continue
         basis, table, chosen = result.basis, result.basis.table, result.basis.predictors
-        for group, members in {"none": [], **families(list(table.index))}.items():
+        for group, members in {"none": [], **group_by_family(list(table.index))}.items():
             kept = table.drop(index=members)
-            fewer = standardised(chosen.loc[kept.index])
-            again = effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
+            fewer = standardise_predictors(chosen.loc[kept.index])
+            again = estimate_effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
             rows.append(
                 {"test": result.test, "without": group, "left_out": len(members), "languages": len(kept)}
                 | again.row("slope")
@@ -234,27 +242,27 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
     return pd.DataFrame(rows, columns=columns)
 
 
-def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, distance: str) -> pd.DataFrame:
+def tabulate_slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, distance: str) -> pd.DataFrame:
     """Return the gap and its slope on a distance for each target and condition, the baseline first.
 
     Parameters
     ----------
     table : DataFrame
-        As `stilts.analysis.questions.evidence.outcomes` returns it.
+        As `stilts.analysis.questions.evidence.tabulate_outcomes` returns it.
 
     Returns
     -------
     DataFrame
         target, condition, english (percent), gap (mean over languages), slope, low, high, languages.
     """
-    chosen = standardised(evidence.predictors[[distance]])
+    chosen = standardise_predictors(evidence.predictors[[distance]])
     scores = {name: contrast_by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
     rows = []
     for target in evidence.targets:
         for condition, own in scores.items():
-            gap = gap_to_english(own[target])
+            gap = measure_gap_to_english(own[target])
             english = own[target].loc[SOURCE_LANGUAGE].mean()
-            result = effect(gap, rules, chosen, distance)
+            result = estimate_effect(gap, rules, chosen, distance)
             rows.append(
                 {"target": target, "condition": condition, "english": english, "gap": gap.mean(axis=None)}
                 | result.row("slope")
@@ -264,7 +272,7 @@ def slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, dist
     return pd.DataFrame(rows, columns=columns)
 
 
-def slopes_in_one_model(
+def fit_slopes_in_one_model(
     evidence: Evidence, rules: Rules, names: Sequence[str], outcome: str = GAP
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the slope of each target on predictors that are held constant for one another, by one mixed model.
@@ -285,9 +293,9 @@ def slopes_in_one_model(
     notes : tuple of str
         What went wrong in the fit.
     """
-    chosen = standardised(evidence.predictors[list(names)])
+    chosen = standardise_predictors(evidence.predictors[list(names)])
     parts = {name: own.loc[own.index.intersection(chosen.index)] for name, own in evidence.by_target[outcome].items()}
-    fits, notes = mixed_by_target(parts, chosen, rules.level)
+    fits, notes = fit_mixed_model_by_target(parts, chosen, rules.level)
     rows = [
         {"predictor": name, "target": target} | fits[name].slopes[target].row("slope")
         | {"p_alike": fits[name].p_alike, "languages": len(parts[target])}
@@ -298,8 +306,8 @@ def slopes_in_one_model(
     return pd.DataFrame(rows, columns=columns), notes
 
 
-def alike_text(table: pd.DataFrame) -> str:
-    """Say of `slopes_in_one_model` whether targets differ in their slopes."""
+def describe_slopes(table: pd.DataFrame) -> str:
+    """Say of `fit_slopes_in_one_model` whether targets differ in their slopes."""
     said = []
     for name, rows in table.groupby("predictor", sort=False):
         p = rows["p_alike"].iloc[0]
@@ -314,9 +322,9 @@ def alike_text(table: pd.DataFrame) -> str:
 NONE_LEARNED = "no target was learned in English under every condition"
 
 
-def design_text(evidence: Evidence, rules: Rules) -> str:
+def describe_design(evidence: Evidence, rules: Rules) -> str:
     """Say what the outcomes are averages of, how large they are, and whether there is a gap to explain at all."""
-    gap, share, change = (mean_outcome(evidence, rules, name) for name in (GAP, RELATIVE, CHANGE))
+    gap, share, change = (estimate_mean_outcome(evidence, rules, name) for name in (GAP, RELATIVE, CHANGE))
     text = (
         f"The outcomes average {count(evidence.targets, 'target task')} ({join_names(evidence.targets)}) and "
         f"{count(evidence.conditions, 'condition')} ({join_names(evidence.conditions)}), over "
@@ -336,11 +344,11 @@ def _in_points(result: Result, unit: str = "points") -> str:
     return format_effect(result.value, result.low, result.high, unit)
 
 
-def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:
+def describe_noise(evidence: Evidence, noise: pd.DataFrame) -> str:
     """Say how much of the languages' differences is the noise of their test examples."""
     parts = []
     for name in (GAP, CHANGE):
-        share = 1 - reliability(evidence.outcome(name), noise[name])
+        share = 1 - measure_reliability(evidence.outcome(name), noise[name])
         parts.append(f"{100 * share:.0f} percent of the variance of the {name}")
     return (
         f"The choice of test examples explains {' and '.join(parts)} over languages. It draws correlations towards "
@@ -348,7 +356,7 @@ def noise_text(evidence: Evidence, noise: pd.DataFrame) -> str:
     )
 
 
-def correlations_text(table: pd.DataFrame) -> str:
+def describe_correlations(table: pd.DataFrame) -> str:
     """Say of each outcome which predictors have a linear correlation whose interval leaves zero out."""
     lines = []
     for outcome in OUTCOMES:
@@ -364,10 +372,10 @@ def correlations_text(table: pd.DataFrame) -> str:
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:
     chosen = keep_clear(rows, low, high).to_dict("records")
-    return ", ".join(f"{row['predictor']} ({signed(row[value], 2)})" for row in chosen)
+    return ", ".join(f"{row['predictor']} ({format_signed(row[value], 2)})" for row in chosen)
 
 
-def collinearity_text(table: pd.DataFrame) -> str:
+def describe_collinearity(table: pd.DataFrame) -> str:
     """Say which predictors can hardly be told apart."""
     high = table[table["inflation"] > 5]
     if high.empty:
@@ -379,18 +387,20 @@ def collinearity_text(table: pd.DataFrame) -> str:
     )
 
 
-def family_text(table: pd.DataFrame) -> str:
+def describe_families(table: pd.DataFrame) -> str:
     """Say of each test whether its slope keeps its sign whichever family is left out."""
     lines = []
     for name, rows in table[table["without"] != "none"].groupby("test", sort=False):
         turned = rows[~rows["keeps_sign"]]["without"].tolist()
         verdict = f"changes its sign without {'; '.join(turned)}" if turned else "keeps its sign whichever is left out"
         low, high = rows["slope"].min(), rows["slope"].max()
-        lines.append(f"- `{name}`: the slope {verdict}; it lies between {signed(low)} and {signed(high)}.")
+        lines.append(
+            f"- `{name}`: the slope {verdict}; it lies between {format_signed(low)} and {format_signed(high)}."
+        )
     return "\n".join(lines) or "There is no slope yet."
 
 
-def answer(section: Section) -> Answer:
+def answer_question(section: Section) -> Answer:
     """Answer the question from the records of an opened study, of which there may be none yet.
 
     Raises
@@ -399,21 +409,23 @@ def answer(section: Section) -> Answer:
         If its records lack the baseline, or hold no intermediate condition.
     """
     analysis = section.analysis
-    table = learned_targets(analysis, _least_lead(section))
+    table = keep_learned_targets(analysis, _least_lead(section))
     if table.empty:
         reason = NONE_LEARNED if analysis.recorded else "nothing is recorded yet"
-        return chapters.answer(section, None, dict.fromkeys(TESTS, lambda *_: untested(reason)), "")
-    redrawn = redrawn_outcomes(table, analysis, against_english=True)
+        return chapters.answer_from_evidence(section, None, dict.fromkeys(TESTS, lambda *_: make_untested(reason)), "")
+    redrawn = redraw_outcomes(table, analysis, against_english=True)
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn, guessed=analysis.floors)
-    level = level_of(table, [BASELINE], analysis.floors)
-    return chapters.answer(section, evidence, TESTS, mean_text(evidence, section.rules), level=level)
+    level = measure_level(table, [BASELINE], analysis.floors)
+    return chapters.answer_from_evidence(
+        section, evidence, TESTS, describe_mean_gap(evidence, section.rules), level=level
+    )
 
 
 def _least_lead(section: Section) -> float:
     return section.settings.question.least_lead or 0.0
 
 
-def left_out_text(answer: Answer) -> str:
+def describe_left_out(answer: Answer) -> str:
     """Say which targets of a study are in no test, and why; "" if all are."""
     section, failed = answer.section, answer.section.analysis.failed
     narrow = find_narrow_targets(section.analysis.dev_scores, _least_lead(section))
@@ -430,9 +442,9 @@ def left_out_text(answer: Answer) -> str:
     return f"In no test: {'; '.join(said)}." if said else ""
 
 
-def mean_text(evidence: Evidence, rules: Rules) -> str:
+def describe_mean_gap(evidence: Evidence, rules: Rules) -> str:
     """Say how large the gap is on average, and how intermediate training changes it."""
-    gap, change = (mean_outcome(evidence, rules, name) for name in (GAP, CHANGE))
+    gap, change = (estimate_mean_outcome(evidence, rules, name) for name in (GAP, CHANGE))
     return (
         f"Over {len(evidence.languages)} languages, English is ahead by {_in_points(gap)} after intermediate training, "
         f"which changes that by {_in_points(change)}. For a standard deviation of the predictor:"

@@ -26,27 +26,27 @@ class Redrawable(Protocol):
 
 
 class Scored(Redrawable, Protocol):
-    """Evidence with a table of scores as `outcomes` returns it."""
+    """Evidence with a table of scores as `tabulate_outcomes` returns it."""
 
     @property
     def scores(self) -> pd.DataFrame:
         """The scores."""
 
 
-def outcomes(records: Iterable[Record]) -> pd.DataFrame:
+def tabulate_outcomes(records: Iterable[Record]) -> pd.DataFrame:
     """Return the zero-shot scores of records: condition, target, language, seed, score (percent) and n (examples)."""
     table = tabulate_scores(records)[list(OUTCOME_COLUMNS)]
     return table.astype({"seed": int, "score": float, "n": float}).reset_index(drop=True)
 
 
-def learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, str]]) -> pd.DataFrame:
-    """Return the `outcomes` of records, without the conditions and targets of the cells that were not learned."""
-    table = outcomes(records)
+def tabulate_learned_outcomes(records: Collection[Record], failed: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Return the outcomes of records, without the conditions and targets of the cells that were not learned."""
+    table = tabulate_outcomes(records)
     kept = [pair not in failed for pair in zip(table["condition"], table["target"], strict=True)]
     return table.loc[kept].reset_index(drop=True)
 
 
-def redrawn_outcomes(
+def redraw_outcomes(
     table: pd.DataFrame, analysis: Analysis, *, against_english: bool = False
 ) -> pd.DataFrame | None:
     """Return outcomes as they would be with other test items, where rows of a table share these.
@@ -58,7 +58,7 @@ def redrawn_outcomes(
     Parameters
     ----------
     table : DataFrame
-        As `outcomes` returns it.
+        As `tabulate_outcomes` returns it.
     analysis : Analysis
         Of the same records.
     against_english : bool
@@ -87,9 +87,9 @@ def _redrawn(part: Replicates, against_english: bool) -> pd.DataFrame:
     return pd.DataFrame({"score": scores.ravel()}, index=index).reset_index().assign(target=part.target)
 
 
-def with_redrawn_scores(evidence: Any, analysis: Analysis) -> Any:
+def add_redrawn_scores(evidence: Any, analysis: Analysis) -> Any:
     """Return evidence that has a table `scores`, with the same of redrawn items as its `redrawn`."""
-    drawn = redrawn_outcomes(evidence.scores, analysis)
+    drawn = redraw_outcomes(evidence.scores, analysis)
     return evidence if drawn is None else replace(evidence, redrawn=replace(evidence, scores=drawn))
 
 
@@ -101,13 +101,13 @@ class Level:
     guessed: float
 
 
-def level_of(table: pd.DataFrame, baselines: Sequence[str], floors: Mapping[str, float]) -> Level | None:
+def measure_level(table: pd.DataFrame, baselines: Sequence[str], floors: Mapping[str, float]) -> Level | None:
     """Return the level of conditions in languages other than English, mean over targets; None without their scores.
 
     Parameters
     ----------
     table : DataFrame
-        As `outcomes` returns it.
+        As `tabulate_outcomes` returns it.
     floors : mapping
         Target -> what guessing scores; 0 where it is not named.
     """

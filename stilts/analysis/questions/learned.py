@@ -9,7 +9,7 @@ from stilts.analysis.questions import adapters_answer, architecture, complexity,
 from stilts.analysis.questions.chapters import Answer, Section, open_section
 from stilts.analysis.verdicts import Judgement
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import escape_text
 
 TITLES = {
     "order": "1. Does the order of languages matter?",
@@ -23,22 +23,22 @@ TITLES = {
 SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
 
 QUESTIONS: Mapping[int, tuple[str, Callable[[Section], Answer]]] = {
-    1: ("order", order.answer),
-    2: ("distance", distance_answer.answer),
-    3: ("architecture", architecture.answer),
-    4: ("adapters", adapters_answer.answer),
-    5: ("complexity", complexity.answer),
+    1: ("order", order.answer_question),
+    2: ("distance", distance_answer.answer_question),
+    3: ("architecture", architecture.answer_question),
+    4: ("adapters", adapters_answer.answer_question),
+    5: ("complexity", complexity.answer_question),
 }
 """Number of a question in a study's file -> its chapter, and what answers it from a study."""
 
 
-def answers(checkout: Checkout, studies: Iterable[str], seed: int = 0) -> dict[str, Answer]:
+def answer_studies(checkout: Checkout, studies: Iterable[str], seed: int = 0) -> dict[str, Answer]:
     """Return the answers of studies that ask a question each, by chapter; `seed` draws bootstrap replicates."""
-    found = [answer(checkout, study, seed) for study in studies]
+    found = [answer_study(checkout, study, seed) for study in studies]
     return {_chapter(each): each for each in found}
 
 
-def answer(checkout: Checkout, study: str, seed: int = 0) -> Answer:
+def answer_study(checkout: Checkout, study: str, seed: int = 0) -> Answer:
     """Return the answer to the question of a study from its records, of which there may be none yet."""
     section = open_section(checkout, study, seed)
     _, answer_from = QUESTIONS[section.settings.question.number]
@@ -49,10 +49,10 @@ def _chapter(answer: Answer) -> str:
     return QUESTIONS[answer.section.settings.question.number][0]
 
 
-def paragraphs(*answers: Answer) -> str:
+def describe_answers(*answers: Answer) -> str:
     """Return the answers to one question in Markdown, each from another study of it, after the verdicts in short."""
     said = [f"**On {_suite(each)}** (study `{each.learned.study}`): {each.learned.text}" for each in answers]
-    return "\n\n".join([f"*{plain(answers[0].section.settings.question.text)}*", _in_short(answers), *said])
+    return "\n\n".join([f"*{escape_text(answers[0].section.settings.question.text)}*", _in_short(answers), *said])
 
 
 def _in_short(answers: Iterable[Answer]) -> str:
@@ -61,7 +61,7 @@ def _in_short(answers: Iterable[Answer]) -> str:
     if not judged:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
     found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in judged)
-    hypothesis = plain(judged[0].learned.effect.hypothesis)
+    hypothesis = escape_text(judged[0].learned.effect.hypothesis)
     return f"In short, by the test that stands for the question: *{hypothesis}* {found}."
 
 
@@ -69,8 +69,8 @@ def _suite(answer: Answer) -> str:
     return SUITES[answer.section.settings.data.suite]
 
 
-def verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return the tests of several studies as `testing.verdicts` has them, with the study first."""
+def tabulate_verdicts(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return the tests of several studies as `testing.tabulate_verdicts` has them, with the study first."""
     tables = [answer.verdicts.assign(study=answer.learned.study) for answer in answers]
     together = pd.concat(tables, ignore_index=True)
     return together[["study", *(column for column in together if column != "study")]]
@@ -82,7 +82,7 @@ def tabulate_forest(answers: Iterable[Answer]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        question, setting (the suite), study, and the columns of `testing.verdicts`.
+        question, setting (the suite), study, and the columns of `testing.tabulate_verdicts`.
     """
     tables = [
         each.verdicts.assign(question=TITLES[_chapter(each)], setting=_suite(each), study=each.learned.study)
@@ -97,7 +97,7 @@ def tabulate_forest(answers: Iterable[Answer]) -> pd.DataFrame:
     )
 
 
-def claim(answer: Answer) -> Claim:
+def make_claim(answer: Answer) -> Claim:
     """Return a question's row of the ledger: the hypothesis of the test that stands for it, and its verdict."""
     effect, question = answer.learned.effect, answer.section.settings.question
     tested, judgement = "of which nothing is recorded that its test could be made on.", UNJUDGED

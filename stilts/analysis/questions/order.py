@@ -36,11 +36,11 @@ from stilts.analysis.estimates import Estimate, keep_clear
 from stilts.analysis.languages.facts import get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
-from stilts.analysis.questions.crossed import effect, effect_of, mean_effect
-from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, learned_outcomes
-from stilts.analysis.questions.sentences import uncorrected
-from stilts.analysis.questions.testing import Result, Rules, Test, sources_note, untested
-from stilts.analysis.wording import count, format_effect, join_names, signed
+from stilts.analysis.questions.crossed import estimate_effect, estimate_from_evidence, estimate_mean_effect
+from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, tabulate_learned_outcomes
+from stilts.analysis.questions.sentences import describe_uncorrected
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, note_sources
+from stilts.analysis.wording import count, format_effect, format_signed, join_names
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import TARGETS, get_intermediate, resolve_conditions
@@ -132,7 +132,7 @@ class Evidence:
     ----------
     plan : Plan
     scores : DataFrame
-        As `stilts.analysis.questions.evidence.learned_outcomes` returns it; may be empty.
+        As `stilts.analysis.questions.evidence.tabulate_learned_outcomes` returns it; may be empty.
     direct : DataFrame
         The same of targets that the head of an intermediate task predicts, before target training.
     dev : DataFrame
@@ -171,7 +171,7 @@ class Evidence:
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
-def plan_of(study: Study) -> Plan:
+def make_plan(study: Study) -> Plan:
     """Return which condition of a study has which stages."""
     return Plan({
         each.name: tuple(
@@ -184,13 +184,13 @@ def plan_of(study: Study) -> Plan:
 
 def gather(study: Study, records: Sequence[Record], failed: Collection[tuple[str, str]]) -> Evidence:
     """Return the evidence from a study's records, of which there may be none, without the cells not learned."""
-    plan, table = plan_of(study), learned_outcomes(records, failed)
+    plan, table = make_plan(study), tabulate_learned_outcomes(records, failed)
     direct = table["target"].isin([name for name, task in TARGETS.items() if task.scored_by])
     scores, before = (table[chosen].reset_index(drop=True) for chosen in (~direct, direct))
-    return Evidence(plan, scores, dev_scores(records, plan), before)
+    return Evidence(plan, scores, tabulate_dev_scores(records, plan), before)
 
 
-def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
+def tabulate_dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
     """Return `Evidence.dev` from the records of both stages; a condition that lacks the first one's is left out."""
     known = {record.id: record for record in records}
     rows = []
@@ -207,20 +207,20 @@ def dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
 # --- Tests -----------------------------------------------------------------------------------------------------------
 
 
-def order_unseen(evidence: Evidence, rules: Rules) -> Result:
+def compare_orders_unseen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in languages that no condition trains on in the intermediate phase."""
     others = evidence.plan.others
     weights = add_weights(*(scale_weights(evidence.order(code), 1 / len(others)) for code in others))
-    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
+    return estimate_mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
 
 
-def order_seen(evidence: Evidence, rules: Rules) -> Result:
+def compare_orders_seen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in the language beside English; a row for each of these languages."""
     if absent := find_missing(evidence.scores, evidence.both_orders()):
-        return untested(f"nothing is recorded yet of {join_names(absent)}")
+        return make_untested(f"nothing is recorded yet of {join_names(absent)}")
     if not evidence.plan.others:
-        return untested("the study has no language with both orders")
-    return effect_of(evidence, _own_orders, rules)
+        return make_untested("the study has no language with both orders")
+    return estimate_from_evidence(evidence, _own_orders, rules)
 
 
 def _own_orders(evidence: Evidence) -> pd.DataFrame:
@@ -229,44 +229,44 @@ def _own_orders(evidence: Evidence) -> pd.DataFrame:
     return pd.concat([keep_languages(contrast(evidence.scores, evidence.order(code)), [code]) for code in others])
 
 
-def order_unseen_direct(evidence: Evidence, rules: Rules) -> Result:
+def compare_orders_unseen_direct(evidence: Evidence, rules: Rules) -> Result:
     """The effect of order in unseen languages before target training."""
-    return order_unseen(evidence.before_target, rules)
+    return compare_orders_unseen(evidence.before_target, rules)
 
 
-def order_seen_direct(evidence: Evidence, rules: Rules) -> Result:
+def compare_orders_seen_direct(evidence: Evidence, rules: Rules) -> Result:
     """The effect of order in the language beside English before target training."""
-    return order_seen(evidence.before_target, rules)
+    return compare_orders_seen(evidence.before_target, rules)
 
 
-def two_languages(evidence: Evidence, rules: Rules) -> Result:
+def compare_two_languages(evidence: Evidence, rules: Rules) -> Result:
     """Two languages, in the mean of both orders, minus English twice, in unseen languages."""
     twice = evidence.plan.twice(SOURCE_LANGUAGE)
     if twice is None:
-        return untested("the study has no condition with English twice")
+        return make_untested("the study has no condition with English twice")
     weights = add_weights(weigh_evenly(evidence.both_orders()), {twice: -1.0})
-    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+    return estimate_mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
-def mixed(evidence: Evidence, rules: Rules) -> Result:
+def compare_mixed(evidence: Evidence, rules: Rules) -> Result:
     """Two languages in one stage minus one after the other, in the mean of both orders, in unseen languages."""
     names = [evidence.plan.mixed(code) for code in evidence.plan.others]
     if None in names:
-        return untested("the study lacks a mixed condition for one of its languages")
+        return make_untested("the study lacks a mixed condition for one of its languages")
     weights = add_weights(weigh_evenly(names), weigh_evenly(evidence.both_orders(), -1.0))
-    return mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
+    return estimate_mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 
 
-def forgetting(evidence: Evidence, rules: Rules) -> Result:
+def estimate_forgetting(evidence: Evidence, rules: Rules) -> Result:
     """Dev score of the first language after its stage minus after the other's; a row for each pair with English."""
-    lost = forgotten(evidence)
+    lost = tabulate_forgotten(evidence)
     if lost.empty:
-        return untested("nothing is recorded yet of both stages", expected=1)
+        return make_untested("nothing is recorded yet of both stages", expected=1)
     both = lost.groupby(["other", "seed"])["lost"].mean().unstack("seed")
-    return effect(both, rules, expected=1)
+    return estimate_effect(both, rules, expected=1)
 
 
-def forgotten(evidence: Evidence) -> pd.DataFrame:
+def tabulate_forgotten(evidence: Evidence) -> pd.DataFrame:
     """Return what each condition of two languages lost: condition, first, other (beside English), seed, lost (points).
 
     Seeds at which one of the two orders is not recorded are left out.
@@ -279,24 +279,24 @@ def forgotten(evidence: Evidence) -> pd.DataFrame:
 
 
 def _chosen(others: Sequence[str]) -> tuple[str, ...]:
-    return sources_note(", ".join(get_language(code).name for code in others))
+    return note_sources(", ".join(get_language(code).name for code in others))
 
 
 TESTS: dict[str, Test] = {
-    "order-unseen": order_unseen,
-    "order-seen": order_seen,
-    "two-languages": two_languages,
-    "mixed": mixed,
-    "forgetting": forgetting,
-    "order-unseen-direct": order_unseen_direct,
-    "order-seen-direct": order_seen_direct,
+    "order-unseen": compare_orders_unseen,
+    "order-seen": compare_orders_seen,
+    "two-languages": compare_two_languages,
+    "mixed": compare_mixed,
+    "forgetting": estimate_forgetting,
+    "order-unseen-direct": compare_orders_unseen_direct,
+    "order-seen-direct": compare_orders_seen_direct,
 }
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
-def gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return each condition's gain over none and over English alone, for each kind of language.
 
     English alone is English twice, or for a condition of one stage English in one stage, where the study has it.
@@ -346,10 +346,10 @@ def _estimate(evidence: Evidence, weights: Weights, codes: Sequence[str], rules:
     kept, redrawn = (
         each and keep_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
     )
-    return replace(effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
+    return replace(estimate_effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
 
 
-def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+def tabulate_orders_by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     """Return the effect of order for each language beside English by itself.
 
     Returns
@@ -369,7 +369,7 @@ def by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "languages", "effect", "low", "high", "rows"])
 
 
-def by_language(evidence: Evidence) -> pd.DataFrame:
+def tabulate_scores_by_language(evidence: Evidence) -> pd.DataFrame:
     """Return the F1 of each test language by kind of training, averaged over the languages beside English and seeds.
 
     Returns
@@ -390,7 +390,7 @@ def by_language(evidence: Evidence) -> pd.DataFrame:
     return facts.rename(columns={"name": "language"}).join(table).reset_index(drop=True)
 
 
-def forgetting_table(evidence: Evidence) -> pd.DataFrame:
+def tabulate_forgetting(evidence: Evidence) -> pd.DataFrame:
     """Return, for each condition of two stages, its first language's dev score after either stage.
 
     Returns
@@ -411,19 +411,19 @@ def forgetting_table(evidence: Evidence) -> pd.DataFrame:
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
-def answer(section: Section) -> Answer:
+def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
-    return chapters.answer_from_scores(section, evidence, TESTS, summary)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarise_gains)
 
 
-def summary(evidence: Evidence, rules: Rules) -> str:
+def summarise_gains(evidence: Evidence, rules: Rules) -> str:
     """Say what intermediate training in English, and in both orders, gains over none in unseen languages."""
-    table = gains(evidence, rules)
+    table = tabulate_gains(evidence, rules)
     table = table[table["languages"] == UNSEEN].set_index("condition")
     plan = evidence.plan
     said = [
-        f"{signed(table.loc[names, 'gain'].mean())} with {_WORDS.get(title, title)}"
+        f"{format_signed(table.loc[names, 'gain'].mean())} with {_WORDS.get(title, title)}"
         for title, names in plan.groups.items() if names and set(names) <= set(table.index)
     ]  # fmt: skip
     if not said:
@@ -435,23 +435,23 @@ def summary(evidence: Evidence, rules: Rules) -> str:
     )
 
 
-def gains_text(table: pd.DataFrame) -> str:
-    """Say of `gains` which orders gain and lose in unseen languages."""
+def describe_gains(table: pd.DataFrame) -> str:
+    """Say of `tabulate_gains` which orders gain and lose in unseen languages."""
     unseen = table[table["languages"] == UNSEEN]
     return state_gains(unseen, unseen["training"].tolist(), "order of intermediate training", " in unseen languages")
 
 
-def seen_text(table: pd.DataFrame) -> str:
-    """Say of `by_source` where the order matters by itself."""
+def describe_sources(table: pd.DataFrame) -> str:
+    """Say of `tabulate_orders_by_source` where the order matters by itself."""
     named = [f"{row['source']}, {row['languages']}: {format_effect(row['effect'], row['low'], row['high'])}"
              for row in table.to_dict("records")]  # fmt: skip
-    said = uncorrected(table, named, "No language has both orders on record yet.")
+    said = describe_uncorrected(table, named, "No language has both orders on record yet.")
     return f"{said} Positive is better with English last." if len(keep_clear(table)) else said
 
 
-def forgetting_text(evidence: Evidence) -> str:
+def describe_forgetting(evidence: Evidence) -> str:
     """Say what English lost or gained while another language was trained, and another language while English was."""
-    lost = forgotten(evidence)
+    lost = tabulate_forgotten(evidence)
     if lost.empty:
         return "No condition of two languages has both stages on record yet."
     english = lost["first"] == SOURCE_LANGUAGE

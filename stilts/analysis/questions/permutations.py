@@ -72,7 +72,7 @@ class Relation(Estimate):
     orders: int = 0
 
 
-def orders(used: np.ndarray, draws: int, generator: np.random.Generator) -> Orders:
+def make_orders(used: np.ndarray, draws: int, generator: np.random.Generator) -> Orders:
     """Return the orders of rows and of columns that map the cells that are used onto each other.
 
     Parameters
@@ -87,7 +87,7 @@ def orders(used: np.ndarray, draws: int, generator: np.random.Generator) -> Orde
         If both rows and columns are more than `MOST_TASKS`.
     """
     if len(used) > used.shape[1]:
-        turned = orders(used.T, draws, generator)
+        turned = make_orders(used.T, draws, generator)
         return Orders(turned.columns, turned.rows, turned.all)
     if len(used) > MOST_TASKS:
         raise StiltsError(f"permutations of tasks are listed for at most {MOST_TASKS} on one side, not {len(used)}")
@@ -146,7 +146,7 @@ def _placed(groups: Groups, members: Sequence[Sequence[int]]) -> tuple[int, ...]
     return tuple(order[place] for place in range(len(order)))
 
 
-def beyond_means(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
+def remove_means(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Return a matrix without means of rows and of columns over the cells that are used; 0 in the others."""
     rows, columns = np.nonzero(used)
     design = np.hstack([np.eye(len(used))[rows], np.eye(used.shape[1])[columns]])
@@ -156,7 +156,7 @@ def beyond_means(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
     return left
 
 
-def standardised(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
+def standardise_matrix(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Return a matrix with mean 0 and standard deviation 1 over the cells that are used, 0 elsewhere.
 
     One whose cells are all alike is 0.
@@ -169,13 +169,15 @@ def standardised(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def degrees_of_freedom(used: np.ndarray) -> int:
+def count_degrees_of_freedom(used: np.ndarray) -> int:
     """Return the cells that are used less the means of rows and columns, and less one slope."""
     return int(used.sum()) - used.shape[0] - used.shape[1]
 
 
-def relation(first: np.ndarray, second: np.ndarray, used: np.ndarray, over: Orders, level: float = 0.95) -> Relation:
-    """Return how the first matrix goes with the second, as they are; `beyond_means` takes the means off.
+def estimate_relation(
+    first: np.ndarray, second: np.ndarray, used: np.ndarray, over: Orders, level: float = 0.95
+) -> Relation:
+    """Return how the first matrix goes with the second, as they are; `remove_means` takes the means off.
 
     Parameters
     ----------
@@ -191,7 +193,7 @@ def relation(first: np.ndarray, second: np.ndarray, used: np.ndarray, over: Orde
     StiltsError
         If the second does not vary over the cells that are used.
     """
-    predictor = standardised(second, used)
+    predictor = standardise_matrix(second, used)
     if not predictor.any():
         raise StiltsError("a matrix without any variation cannot be related to another")
     centred = np.where(used, first - first[used].mean(), 0.0)
@@ -203,7 +205,7 @@ def relation(first: np.ndarray, second: np.ndarray, used: np.ndarray, over: Orde
     p = float(np.mean(np.abs(slopes) >= abs(slope) - TOLERANCE * max(spread, 1.0)))
     low, high = _interval(slope, slopes, own, level)
     free = slopes - slope * own
-    df = degrees_of_freedom(used)
+    df = count_degrees_of_freedom(used)
     r = slope / spread if spread > 0 else 0.0
     return Relation(slope, low, high, p, float(free.std()), float(df), r=r, cells=count, orders=len(over))
 
@@ -223,7 +225,7 @@ def _interval(slope: float, slopes: np.ndarray, own: np.ndarray, level: float) -
 # --- Prediction of pairs ---------------------------------------------------------------------------------------------
 
 
-def predicted(gain: np.ndarray, predictor: np.ndarray | None, used: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def predict_cells(gain: np.ndarray, predictor: np.ndarray | None, used: np.ndarray, held_out: np.ndarray) -> np.ndarray:
     """Return predictions of the cells of `held_out` from the others: means of rows and columns, and the predictor.
 
     A row or a column that is held out as a whole has no mean of its own: it counts with the mean of all.

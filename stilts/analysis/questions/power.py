@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stilts.analysis.questions.crossed import Basis, project
-from stilts.analysis.questions.learned import answer
-from stilts.analysis.questions.testing import Result, Rules, detectable_effect, smallest_effect, verdicts
+from stilts.analysis.questions.learned import answer_study
+from stilts.analysis.questions.testing import Result, Rules, find_smallest_effect, solve_for_power, tabulate_verdicts
 from stilts.analysis.verdicts import Verdict
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Checkout
@@ -69,7 +69,7 @@ def find_power(checkout: Checkout, study: str, seed: int = 0) -> list[Power]:
     StiltsError
         If it has no question, or nothing is recorded.
     """
-    answered = answer(checkout, study, seed)
+    answered = answer_study(checkout, study, seed)
     if not answered.section.analysis.recorded:
         raise StiltsError(f"study '{study}' has no zero-shot records yet; run `stilts run {study}` first")
     hours_per_seed = expect_hours_per_seed(open_plan(checkout, study, provisional=True))
@@ -91,11 +91,11 @@ def reckon_power(results: Sequence[Result], rules: Rules, hours_per_seed: float)
     hours_per_seed : float
         Of one core or GPU, for one more seed of the study.
     """
-    table = verdicts(results, rules)
+    table = tabulate_verdicts(results, rules)
     together = rules.together(int((table["verdict"] != Verdict.UNTESTABLE).sum()))
     found = []
     for result, seen in zip(results, table["detectable"], strict=True):
-        smallest = smallest_effect(result, rules)
+        smallest = find_smallest_effect(result, rules)
         needed, note = _seeds_needed(result, seen, smallest, rules.level, together)
         hours = None if needed is None else (needed - result.seeds) * hours_per_seed
         found.append(Power(result.test, result.unit, float(seen), smallest, result.seeds, needed, hours, note))
@@ -119,7 +119,7 @@ def _seeds_needed(
 
     def sees(seeds: int) -> bool:
         variance, df = project(result.basis, seeds)
-        return detectable_effect(math.sqrt(variance), df, level, together) <= smallest
+        return solve_for_power(math.sqrt(variance), df, level, together) <= smallest
 
     if not sees(MOST_SEEDS):
         return None, f"{MOST_SEEDS} seeds are not enough: the {result.row_kind}s at hand spread too much"

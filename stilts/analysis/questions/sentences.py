@@ -10,30 +10,30 @@ from stilts.analysis.estimates import keep_clear
 from stilts.analysis.questions.testing import Result, Rules
 from stilts.analysis.verdicts import Verdict
 from stilts.analysis.wording import count, format_effect, format_p
-from stilts.workspace.notebooks.markup import plain
+from stilts.workspace.notebooks.markup import escape_text
 
 
-def answers(table: pd.DataFrame) -> str:
-    """Say of each row of `verdicts` its hypothesis, effect, corrected p-value and verdict.
+def describe_verdicts(table: pd.DataFrame) -> str:
+    """Say of each row of `tabulate_verdicts` its hypothesis, effect, corrected p-value and verdict.
 
     A reason for which none of the tests could be made is said once, before them.
     """
-    reason, rows = shared_obstacle(table), table.to_dict("records")
+    reason, rows = find_shared_obstacle(table), table.to_dict("records")
     if reason:
         said = [f"- *{row['hypothesis']}* {effect}".rstrip() for row in rows for effect in [_effect(row)]]
         return "\n".join([f"None of the {len(rows)} tests could be made: {reason}.", "", *said])
     return "\n".join(f"- {_answer(row)}" for row in rows) or "No test was chosen."
 
 
-def shared_obstacle(table: pd.DataFrame) -> str:
+def find_shared_obstacle(table: pd.DataFrame) -> str:
     """Return the reason for which none of several tests could be made, "" where one could or reasons differ."""
     if len(table) > 1 and set(table["verdict"]) == {Verdict.UNTESTABLE} and table["reason"].nunique() == 1:
         return str(table["reason"].iloc[0])
     return ""
 
 
-def headline(table: pd.DataFrame, test: str) -> str:
-    """Say of one row of `verdicts` its effect, why its verdict, and which effect the design could have seen."""
+def describe_headline(table: pd.DataFrame, test: str) -> str:
+    """Say of one row of `tabulate_verdicts` its effect, why its verdict, and which effect its design could see."""
     row = table.set_index("test").loc[test]
     if np.isnan(row["estimate"]):
         return f"That test could not be made: {row['reason']}."
@@ -42,7 +42,7 @@ def headline(table: pd.DataFrame, test: str) -> str:
 
 
 def _answer(row: Mapping[str, Any]) -> str:
-    start = f"*{plain(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
+    start = f"*{escape_text(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: {row['reason']}."
     return f"{start}: {_effect(row)}; {row['reason']}."
@@ -58,8 +58,8 @@ def _corrected(row: Mapping[str, Any]) -> str:
     return said if np.isnan(row["p_holm"]) else f"{said}, corrected p {format_p(row['p_holm'])}"
 
 
-def power_note(table: pd.DataFrame, rules: Rules) -> str:
-    """Say of each row of `verdicts` which effect its design could have seen, beside the smallest that matters."""
+def describe_power(table: pd.DataFrame, rules: Rules) -> str:
+    """Say of each row of `tabulate_verdicts` which effect its design could see, beside the smallest that matters."""
     if table.empty:
         return "No test was chosen."
     together = rules.together(int((table["verdict"] != Verdict.UNTESTABLE).sum()))
@@ -83,7 +83,7 @@ def _seen(row: Mapping[str, Any]) -> str:
     return f"{said}: {fine} for {smallest:.1f}, the smallest that matters"
 
 
-def caveats(results: Sequence[Result]) -> str:
+def describe_caveats(results: Sequence[Result]) -> str:
     """Say what the tests left out or do not cover, each note once with the tests that it is of."""
     tests: dict[str, list[str]] = {}
     for result in results:
@@ -92,7 +92,7 @@ def caveats(results: Sequence[Result]) -> str:
     return "\n".join(f"- {', '.join(names)}: {note}." for note, names in tests.items()) or "Nothing was left out."
 
 
-def uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:
+def describe_uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:
     """Say which rows of a table, by their names, have intervals that leave zero out; `nothing` is said of an empty one.
 
     Nothing is corrected for, and the sentence says so.

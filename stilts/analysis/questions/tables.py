@@ -7,8 +7,8 @@ import pandas as pd
 from stilts.analysis.wording import format_p
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `stilts.analysis.questions.testing.verdicts` for readers: p-values that are not zero; no hypotheses."""
+def show_verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `testing.tabulate_verdicts` for readers: p-values that are not zero; no hypotheses."""
     columns = ["test", "estimate", "low", "high", "unit", "verdict", "based on", "detectable", "smallest effect"]
     found = table[columns].copy()
     for place, (name, title) in enumerate((("p", "p"), ("p_holm", "p (corrected)"))):
@@ -16,7 +16,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def language_means(groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_language_means(groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the mean over seeds of each group's gain in each language: group, language, gain (points).
 
     Parameters

@@ -99,8 +99,8 @@ class Result(Estimate):
     obstacle : str
         Why the effect, though it has numbers, cannot test the hypothesis: a floor, a ceiling, nothing learned.
     basis : object
-        What `stilts.analysis.questions.crossed.checks` computes the effect from again by other methods; None where
-        there is none.
+        What `stilts.analysis.questions.crossed.tabulate_checks` computes the effect from again by other methods; None
+        where there is none.
     """
 
     rows: int = 0
@@ -138,17 +138,17 @@ Test = Callable[[Any, Rules], Result]
 """A test of a question: its evidence and the rules -> the result."""
 
 
-def untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
+def make_untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
     """Return the result of a test that the records do not allow, with the reason."""
     return Result(*4 * (float("nan"),), seeds=0, unit=unit, expected=expected, notes=(reason,))
 
 
-def sources_note(names: str) -> tuple[str]:
+def note_sources(names: str) -> tuple[str]:
     """Return the note of a test that is of these source languages, which were chosen and not drawn."""
     return (f"the interval is of the source languages at hand ({names}) and says nothing of others",)
 
 
-def with_room(result: Result, rules: Rules, level: Level | None) -> Result:
+def add_obstacle(result: Result, rules: Rules, level: Level | None) -> Result:
     """Return a result with the obstacle, where it has none, that its effect has no room between floor and ceiling."""
     if level is None or result.obstacle or not result.unit.startswith(POINTS):
         return result
@@ -171,14 +171,14 @@ def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Re
     return results
 
 
-def smallest_effect(result: Result, rules: Rules) -> float | None:
+def find_smallest_effect(result: Result, rules: Rules) -> float | None:
     """Return the smallest effect that matters in the result's unit, None where nothing says it."""
     if result.smallest_effect is not None:
         return result.smallest_effect
     return rules.smallest_effect if result.unit.startswith(POINTS) else None
 
 
-def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
+def tabulate_verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     """Return one row for each test, judged together with the others, and the power note.
 
     Returns
@@ -195,8 +195,8 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
         {"test": result.test, "hypothesis": result.hypothesis, "unit": result.unit, "method": result.method}
         | result.row("estimate")
         | {"p_holm": judgement.p, "verdict": str(judgement.verdict), "reason": judgement.reason}
-        | {"based on": result.based_on, "detectable": detectable(result, rules, together)}
-        | {"smallest effect": smallest_effect(result, rules)}
+        | {"based on": result.based_on, "detectable": find_detectable_effect(result, rules, together)}
+        | {"smallest effect": find_smallest_effect(result, rules)}
         for result, judgement in zip(results, judged, strict=True)
     ]
     columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "reason", "based on",
@@ -206,7 +206,7 @@ def verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
 
 def _hypothesis(result: Result, rules: Rules) -> Hypothesis:
     kind = {1: Kind.ABOVE, -1: Kind.BELOW, 0: Kind.DIFFERS}[result.expected]
-    return Hypothesis(kind, smallest_effect(result, rules))
+    return Hypothesis(kind, find_smallest_effect(result, rules))
 
 
 def _measurement(result: Result) -> Measurement:
@@ -221,7 +221,7 @@ def _measurement(result: Result) -> Measurement:
     return Measurement(result.value, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
-def detectable(result: Result, rules: Rules, together: int) -> float:
+def find_detectable_effect(result: Result, rules: Rules, together: int) -> float:
     """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test.
 
     Parameters
@@ -231,10 +231,10 @@ def detectable(result: Result, rules: Rules, together: int) -> float:
     """
     if np.isnan(result.se) or np.isnan(result.df):
         return float("nan")
-    return detectable_effect(result.se, result.df, rules.level, together)
+    return solve_for_power(result.se, result.df, rules.level, together)
 
 
-def detectable_effect(se: float, df: float, level: float = 0.95, tests: int = 1, power: float = POWER) -> float:
+def solve_for_power(se: float, df: float, level: float = 0.95, tests: int = 1, power: float = POWER) -> float:
     """Return the smallest true effect that a two-sided t-test finds with so much power, in the unit of `se`.
 
     Assumes that the observed standard error is the true one, and that of
@@ -257,11 +257,11 @@ def detectable_effect(se: float, df: float, level: float = 0.95, tests: int = 1,
     if se < 0 or df <= 0:
         raise StiltsError(f"power: needs a standard error of 0 or more and degrees of freedom above 0, got {se}, {df}")
     critical = stats.t.isf((1 - level) / tests / 2, df)
-    size = optimize.brentq(lambda size: achieved_power(size, df, critical) - power, 0, 2 * critical + 10)
+    size = optimize.brentq(lambda size: compute_power(size, df, critical) - power, 0, 2 * critical + 10)
     return float(size * se)
 
 
-def achieved_power(size: float, df: float, critical: float) -> float:
+def compute_power(size: float, df: float, critical: float) -> float:
     """Return the chance that |t| exceeds a critical value when the true effect is `size` standard errors.
 
     The normal distribution's chance, averaged over the quantiles of the estimated standard error: scipy's noncentral t

@@ -1,14 +1,14 @@
 """The phase `measure`: measurements of tasks, whose runs leave no checkpoint.
 
-`similarity` compares the study's intermediate and target tasks with the prepared encoder. `complexity` measures how
-hard an intermediate task is to learn. Both take a run and return the metrics and the table of its record.
+`measure_similarity` compares the study's intermediate and target tasks with the prepared encoder. `measure_complexity`
+measures how hard an intermediate task is to learn. Both take a run and return the metrics and the table of its record.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stilts.phases.measures.complexity import complexity
-from stilts.phases.measures.similarity import similarity
+from stilts.phases.measures.complexity import measure_complexity
+from stilts.phases.measures.similarity import measure_similarity
 from stilts.study.provenance import Work
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, dict[str, float]]
 
-_KINDS = {"similarity": similarity, "complexity": complexity}
+_KINDS = {"similarity": measure_similarity, "complexity": measure_complexity}
 
 
 def measure(

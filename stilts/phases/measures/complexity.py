@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from stilts.models.model import MultiTaskModel, autocast, build_model, default_device, resolve_precision
+from stilts.models.model import MultiTaskModel, autocast, build_model, find_default_device, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.sources.splits import load
 from stilts.study.errors import StiltsError
@@ -29,7 +29,7 @@ from stilts.study.runs import Run
 from stilts.study.settings import ComplexitySettings, TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
 from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.terms import label_entropy, uniform_bits
+from stilts.tasks.formats.terms import measure_label_entropy, measure_uniform_bits
 from stilts.tasks.metrics import score
 from stilts.tasks.registry import get_intermediate
 from stilts.training.loop import train
@@ -62,7 +62,7 @@ class Reached(NamedTuple):
     censored: int
 
 
-def complexity(
+def measure_complexity(
     run: Run, checkout: "Checkout", state: Mapping[str, torch.Tensor] | None
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return the complexity of one intermediate task, and its learning curve.
@@ -79,7 +79,7 @@ def complexity(
     censored                   1: never reached (lower bound), -1: reached at the first point (upper bound), else 0
     score, chance              dev score after all examples, and of predictions that ignore the input, percent
     tokens_per_example         tokens of an encoded example: all its windows and choices, with special tokens
-    label_entropy              bits per term, see `stilts.tasks.formats.terms.label_entropy`
+    label_entropy              bits per term, see `stilts.tasks.formats.terms.measure_label_entropy`
     ========================== ========================================================================================
 
     The table has a row for each training: `examples` trained on, `updates`, dev `score` (percent), `temperature`, and
@@ -95,7 +95,7 @@ def complexity(
 
     settings = run.settings.measure
     learner = _Learner(run, checkout, state, settings)
-    ends = portions(learner.size, settings.first, settings.growth, learner.task.reference)
+    ends = list_portions(learner.size, settings.first, settings.growth, learner.task.reference)
     rows = [learner.uncoded(ends[0])]
     note, visits = checkout.progress(run.id), [round(end * learner.training(end).epochs) for end in ends]
     for number, (end, stop) in enumerate(zip(ends, [*ends[1:], ends[-1]], strict=True)):
@@ -109,7 +109,7 @@ def _share_of(note: Progress, visits: Sequence[int], number: int) -> Progress:
     return lambda done, total: note(sum(visits[:number]) + visits[number] * done // total, sum(visits))
 
 
-def portions(examples: int, first: int, growth: float, task: str = "") -> list[int]:
+def list_portions(examples: int, first: int, growth: float, task: str = "") -> list[int]:
     """Return the end of each portion: the first is `first`, each next one about `growth` times as much, the last all.
 
     Parameters
@@ -131,7 +131,7 @@ def portions(examples: int, first: int, growth: float, task: str = "") -> list[i
     return sorted({round(first * (examples / first) ** (step / steps)) for step in range(steps + 1)})
 
 
-def examples_to_share(
+def count_examples_to_share(
     examples: Sequence[float], scores: Sequence[float], chance: float, share: float, noise: float = 0.0
 ) -> Reached:
     """Return the number of examples at which a learning curve reaches a share of its final gain over chance.
@@ -166,13 +166,13 @@ def examples_to_share(
     return Reached(float(np.exp(logs[0] + (logs[1] - logs[0]) * (level - low) / (high - low))), 0)
 
 
-def chance_noise(chance: float, dev_examples: int) -> float:
+def estimate_chance_noise(chance: float, dev_examples: int) -> float:
     """Return `STANDARD_ERRORS` standard errors, in points, of a chance-level accuracy on `dev_examples` examples."""
     return STANDARD_ERRORS * math.sqrt(chance * (100 - chance) / dev_examples)
 
 
 @torch.inference_mode()
-def code_bits(
+def measure_code_bits(
     model: MultiTaskModel, form: TrainedFormat, inputs: Sequence[Input], precision: str, temperatures: Sequence[float]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the code length of the true labels of all inputs under a model, and the head's outputs.
@@ -235,7 +235,7 @@ class _Learner:
             )
         self.terms = self._form.terms
         self._seed, self._heads, self._state, self._least = run.seed, run.heads, state, settings.updates
-        self._precision = resolve_precision(self._training.precision, default_device())
+        self._precision = resolve_precision(self._training.precision, find_default_device())
         suite, self._folder = checkout.suite_folder(run), checkout.encoder_folder(run)
         tokenizer = load_prepared_tokenizer(self._folder)
         split = load(suite, task, task.source_language, "train", settings.examples)
@@ -294,7 +294,7 @@ class _Learner:
     ) -> dict[str, float]:
         """Return the code length of some examples' labels under a model, or in a uniform code without one."""
         inputs = self.part(start, stop)
-        uniform = uniform_bits(self.terms, inputs, self._options)
+        uniform = measure_uniform_bits(self.terms, inputs, self._options)
         return {
             "block_examples": stop - start,
             "block_labels": self._form.weight(inputs),
@@ -310,14 +310,16 @@ class _Learner:
     def _bits(
         self, model: MultiTaskModel, inputs: Sequence[Input], temperatures: Sequence[float]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        return code_bits(model, self._form, inputs, self._precision, temperatures)
+        return measure_code_bits(model, self._form, inputs, self._precision, temperatures)
 
 
 def _metrics(learner: _Learner, curve: "pd.DataFrame", share: float) -> dict[str, float]:
     bits, labels = curve["block_bits"].sum(), curve["block_labels"].sum()
     uniform, trained = curve["block_uniform_bits"].sum(), curve[curve["examples"] > 0]
-    noise = chance_noise(learner.chance, len(learner.dev.rows))
-    reached = examples_to_share(trained["examples"].tolist(), trained["score"].tolist(), learner.chance, share, noise)
+    noise = estimate_chance_noise(learner.chance, len(learner.dev.rows))
+    reached = count_examples_to_share(
+        trained["examples"].tolist(), trained["score"].tolist(), learner.chance, share, noise
+    )
     found = {
         "n": learner.size,
         "labels": labels,
@@ -330,6 +332,6 @@ def _metrics(learner: _Learner, curve: "pd.DataFrame", share: float) -> dict[str
         "score": trained["score"].iloc[-1],
         "chance": learner.chance,
         "tokens_per_example": sum(part.tokens for part in learner.inputs) / learner.size,
-        "label_entropy": label_entropy(learner.terms, learner.inputs),
+        "label_entropy": measure_label_entropy(learner.terms, learner.inputs),
     }
     return {name: float(value) for name, value in found.items()}

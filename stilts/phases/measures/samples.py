@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stilts.sources.hub import available, load_split
-from stilts.sources.splits import covered_languages, load
+from stilts.sources.hub import list_configs, load_split
+from stilts.sources.splits import list_covered_languages, load
 from stilts.study.settings import SimilaritySettings
 from stilts.tasks.formats.base import EncodedSplit, encode_split
 from stilts.tasks.formats.inputs import Input
@@ -60,8 +60,8 @@ def read_sample(suite: Path, task: Task, tokenizer: "PreTrainedTokenizerFast", s
 
 
 def _english_sentences(suite: Path, task: Task, most: int) -> list[str]:
-    config = task.config_for(covered_languages(task, suite, "all")[0])
-    split = "validation" if "validation" in available(suite)[config] else "test"
+    config = task.config_for(list_covered_languages(task, suite, "all")[0])
+    split = "validation" if "validation" in list_configs(suite)[config] else "test"
     return task.format.english_sentences(load_split(suite, config, split))[:most]
 
 

@@ -74,7 +74,7 @@ class Profile:
     fisher: np.ndarray | None
 
 
-def similarity(
+def measure_similarity(
     run: Run, checkout: "Checkout", state: Mapping[str, torch.Tensor] | None
 ) -> "tuple[dict[str, dict[str, float]], pd.DataFrame, Work]":
     """Return the similarities of all pairs of an intermediate and a target task of a study.
@@ -92,7 +92,7 @@ def similarity(
     passes = {key: _passes(sample, settings) for key, sample in samples.items()}
     count = count_progress(checkout.progress(run.id), sum(passes.values()))
     profiles = {
-        key: profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
+        key: make_profile(_fresh(folder, sample, state, run), sample, settings, run.seed, count)
         for key, sample in samples.items()
     }
     mean_tokens = {key: sum(part.tokens for part in each.texts) / len(each.texts) for key, each in samples.items()}
@@ -101,7 +101,7 @@ def similarity(
     return {SOURCE_LANGUAGE: _summary(table)}, table, Work(sum(passes.values()), round(tokens))
 
 
-def profile(
+def make_profile(
     model: MultiTaskModel, sample: Sample, settings: SimilaritySettings, seed: int, count: Progress = lambda more: None
 ) -> Profile:
     """Return the profile of one task.
@@ -116,17 +116,19 @@ def profile(
         Called with the number of examples that were encoded since the last call.
     """
     with products(settings.precision, model.device):
-        text = mean_text(model, sample.texts, count, settings.precision)
+        text = average_text_embeddings(model, sample.texts, count, settings.precision)
         weights = _compared_weights(model, settings.layers)
-        gradient = label_free_gradient(model, weights, sample.texts, settings, seed, count)
+        gradient = average_label_free_gradient(model, weights, sample.texts, settings, seed, count)
         fisher = None
         if sample.terms:
             fit_head(model, sample, settings, seed, count)
-            fisher = fisher_embedding(model, _compared_weights(model, settings.layers), sample, settings, seed, count)
+            fisher = compute_fisher_embedding(
+                model, _compared_weights(model, settings.layers), sample, settings, seed, count
+            )
     return Profile(text, gradient, fisher)
 
 
-def mean_text(
+def average_text_embeddings(
     model: MultiTaskModel,
     texts: Sequence[Input],
     count: Progress = lambda more: None,
@@ -140,7 +142,7 @@ def mean_text(
     return np.concatenate(vectors).mean(0, dtype=np.float64)
 
 
-def label_free_gradient(
+def average_label_free_gradient(
     model: MultiTaskModel,
     weights: Sequence[torch.nn.Parameter],
     texts: Sequence[Input],
@@ -197,7 +199,7 @@ def fit_head(
         count(len(parts))
 
 
-def fisher_embedding(
+def compute_fisher_embedding(
     model: MultiTaskModel,
     weights: Sequence[torch.nn.Parameter],
     sample: Sample,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from stilts.analysis.languages.facts import get_language, sort_by_distance
-from stilts.analysis.wording import signed
+from stilts.analysis.wording import format_signed
 from stilts.publish.figures.point_names import Line, name_points
 from stilts.publish.figures.style import (
     COLUMN,
@@ -40,8 +40,8 @@ def draw_distance_scatter(
     Parameters
     ----------
     table : DataFrame
-        From `distance_answer.language_means`: code, name, script, gap (points) and the predictors. A panel leaves out
-        the languages without its predictor. If none has any, the figure says so.
+        From `distance_answer.tabulate_language_means`: code, name, script, gap (points) and the predictors. A panel
+        leaves out the languages without its predictor. If none has any, the figure says so.
     axes : mapping
         Predictor -> label of its axis; a panel for each.
     lines : mapping
@@ -116,7 +116,7 @@ def draw_group_gains(
         above = {group: place - 0.2 for place, group in enumerate(groups)}  # above the group's rings
         draw_intervals(axis, means.rename(columns={"group": "language"}), above, "mean over languages")
         for place, row in enumerate(means.itertuples()):
-            axis.text(row.gain, place - 0.27, signed(row.gain), ha="center", va="bottom", fontsize=SMALL)
+            axis.text(row.gain, place - 0.27, format_signed(row.gain), ha="center", va="bottom", fontsize=SMALL)
         axis.set_yticks(range(len(groups)), [titles.get(group, group) for group in groups])
         axis.set(ylim=(len(groups) - 0.4, -0.6), xlabel=GAIN, ylabel=rows)
         axis.tick_params(axis="y", length=0)
@@ -134,7 +134,7 @@ def draw_scheme_matrices(table: pd.DataFrame, titles: Mapping[str, str] = Mappin
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.adapters_answer.pair_gains`: scheme, intermediate, target, same, gain,
+        From `stilts.analysis.questions.adapters_answer.tabulate_pair_gains`: scheme, intermediate, target, same, gain,
         excludes_zero. If it is empty, the figure says so.
     titles : mapping of str to str
         Scheme or task -> its name in words; others go by their own name.
@@ -170,7 +170,7 @@ def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
     if row.same:
         axis.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=0.9))
     weight = "bold" if row.excludes_zero else "normal"
-    axis.text(x, y, signed(row.gain), ha="center", va="center", color=ink, fontsize=SMALL, weight=weight)
+    axis.text(x, y, format_signed(row.gain), ha="center", va="center", color=ink, fontsize=SMALL, weight=weight)
 
 
 def draw_similarity_scatter(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
@@ -181,8 +181,8 @@ def draw_similarity_scatter(table: pd.DataFrame, titles: Mapping[str, str] = Map
     Parameters
     ----------
     table : DataFrame
-        From `adapters_answer.beyond_means_points`: group, intermediate, target, similarity, gain. If it is empty, the
-        figure says so.
+        From `adapters_answer.tabulate_points_beyond_means`: group, intermediate, target, similarity, gain. If it is
+        empty, the figure says so.
     titles : mapping of str to str
         Group or task -> its name in words; others go by their own name.
     """
@@ -234,8 +234,8 @@ def draw_order_gains(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.order.gains`: training, languages, rows, gain, low, high (points). If it is
-        empty, the figure says so.
+        From `stilts.analysis.questions.order.tabulate_gains`: training, languages, rows, gain, low, high (points). If
+        it is empty, the figure says so.
     """
     with apply_style():
         if table.empty:
@@ -284,8 +284,8 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.order.by_language`: code, trained, and a column of scores (percent) for each
-        kind of training. If it is empty, the figure says so.
+        From `stilts.analysis.questions.order.tabulate_scores_by_language`: code, trained, and a column of scores
+        (percent) for each kind of training. If it is empty, the figure says so.
     distance : str
         Kind of distance by which languages are sorted.
     """
@@ -318,7 +318,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.order.forgetting_table`: training, language, before, after (percent), lost
+        From `stilts.analysis.questions.order.tabulate_forgetting`: training, language, before, after (percent), lost
         (points). If it is empty, the figure says so.
     """
     with apply_style():
@@ -332,7 +332,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
         axis.plot(table["after"], places, "D", color=STYLES[2][0], fillstyle="none", label="after the second stage")
         _named_rows(axis, table["training"].tolist())
         right = axis.secondary_yaxis("right")
-        right.set_yticks(places, [signed(-lost) for lost in table["lost"]], fontsize=SMALL)
+        right.set_yticks(places, [format_signed(-lost) for lost in table["lost"]], fontsize=SMALL)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
         axis.margins(x=0.08)
@@ -352,8 +352,8 @@ def draw_complexity_gaps(
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.complexity.task_gaps`: task, code_length (bits per example), gap, low, high
-        (points). Tasks without a code length are left out. If there are none, the figure says so.
+        From `stilts.analysis.questions.complexity.tabulate_task_gaps`: task, code_length (bits per example), gap, low,
+        high (points). Tasks without a code length are left out. If there are none, the figure says so.
     dials : mapping or None
         Dial -> its tasks from the lowest level to the highest, which are joined by a line.
     line : (float, float) or None
@@ -404,8 +404,8 @@ def draw_source_gains(table: pd.DataFrame, titles: Mapping[str, str] = MappingPr
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.complexity.source_gains`: task, source, gain, low, high (points). If it is
-        empty, the figure says so.
+        From `stilts.analysis.questions.complexity.tabulate_source_gains`: task, source, gain, low, high (points). If it
+        is empty, the figure says so.
     titles : mapping of str to str
         Task -> its name in words; others go by their own name.
     """

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.verdicts import Kind
-from stilts.analysis.wording import in_words, signed
+from stilts.analysis.wording import format_signed, replace_ids
 from stilts.publish.figures.point_names import name_points
 from stilts.publish.figures.style import (
     COLUMN,
@@ -72,7 +72,7 @@ def draw_transfer_matrix(
             columns[average] = len(targets) + 0.25
             last = averages.assign(target=average, learned=True, same_kind=False)
             cells = pd.concat([cells, last], ignore_index=True)
-        names = [textwrap.fill(in_words(name, titles), 26) for name in conditions]
+        names = [textwrap.fill(replace_ids(name, titles), 26) for name in conditions]
         beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
         wide = min((FULL - beside) / len(columns), 1.1)
         figure = make_figure(beside + wide * len(columns), 1.7 + (0.62 if wide >= NARROW else 0.74) * len(conditions))
@@ -112,8 +112,8 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize, narrow: bool) -> N
                                  linestyle=":"))  # fmt: skip
     weight = "bold" if clear else "normal"
     size, place = (10.5, 0.22) if narrow else (12.5, 0.13)
-    axis.text(x, y - place, signed(row.gain), ha="center", va="center", color=ink, fontsize=size, weight=weight)
-    below = f"{signed(row.low)}, {signed(row.high)}" if row.learned else "not learned"
+    axis.text(x, y - place, format_signed(row.gain), ha="center", va="center", color=ink, fontsize=size, weight=weight)
+    below = f"{format_signed(row.low)}, {format_signed(row.high)}" if row.learned else "not learned"
     shown = below.replace(", ", ",\n").replace("not ", "not\n") if narrow else below
     axis.text(x, y + 0.35 - place, shown, ha="center", va="center", color=ink, fontsize=SMALL)
 
@@ -336,7 +336,7 @@ def draw_claims(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyTyp
         figure = make_figure(FULL, 0.8 + 0.36 * sum(heights))
         panels = figure.subplots(len(studies), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axis, (study, part) in zip(panels, studies.items(), strict=True):
-            names = [f"{row.id}: {in_words(row.part, titles)}" for row in part.itertuples()]
+            names = [f"{row.id}: {replace_ids(row.part, titles)}" for row in part.itertuples()]
             _claims_panel(axis, part, [textwrap.fill(name, 56) for name in names])
             axis.set_title(titles.get(study, study), loc="left")
             axis.set_xlabel("effect (points)")

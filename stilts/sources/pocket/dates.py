@@ -125,7 +125,7 @@ def generate(
     Parameters
     ----------
     languages : iterable of str
-        Languages of the test sets, in order; those of `left_out` are skipped.
+        Languages of the test sets, in order; those of `list_left_out` are skipped.
     sizes : Sizes
         Numbers of rows.
     seed : int
@@ -149,11 +149,11 @@ def generate(
     yield "dates.en", "train", _rows(["en"], "train", "train", sizes.train, seed)["en"]
     yield "dates.en", "validation", _rows(["en"], "evaluation", "validation", sizes.validation, seed)["en"]
     for language in languages:
-        if language not in left_out([language]):
+        if language not in list_left_out([language]):
             yield f"dates.{language}", "test", _rows([language], "evaluation", "test", sizes.test, seed)[language]
 
 
-def expressions(language: str, size: int, seed: int) -> list[str]:
+def generate_expressions(language: str, size: int, seed: int) -> list[str]:
     """Return at most `size` distinct expressions from the intermediate pool of patterns and values."""
     texts: dict[str, None] = {}
     for plan in islice(_plans("intermediate", "intermediate", seed), 4 * size):
@@ -165,7 +165,7 @@ def expressions(language: str, size: int, seed: int) -> list[str]:
     return list(texts)
 
 
-def name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
+def generate_name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
     """Yield lists of three to six names of languages or of territories, joined by the language's rules."""
     locale = _locale(language)
     kinds = [sorted(set(names.values())) for names in (locale.languages, locale.territories)]
@@ -174,7 +174,7 @@ def name_lists(language: str, size: int, rng: random.Random) -> Iterator[str]:
         yield format_list(rng.sample(names, rng.randint(_FEWEST_NAMES, _MOST_NAMES)), locale=locale)
 
 
-def left_out(languages: Iterable[str]) -> dict[str, str]:
+def list_left_out(languages: Iterable[str]) -> dict[str, str]:
     """Return the languages with too little CLDR data for this task, each with the reason."""
     found = ((language, _fault(language)) for language in languages)
     return {language: fault for language, fault in found if fault}
@@ -222,7 +222,7 @@ def attach(pieces: Iterable[Piece]) -> list[Piece]:
     return result
 
 
-def templates(language: str) -> dict[str, Template]:
+def list_templates(language: str) -> dict[str, Template]:
     """Return all atomic CLDR patterns of a language by a key that is the same in every language.
 
     Raises
@@ -234,8 +234,8 @@ def templates(language: str) -> dict[str, Template]:
 
 
 @cache
-def pools() -> dict[str, Pool]:
-    """Return the pool of every key of `templates("en")` and of every list style."""
+def assign_pools() -> dict[str, Pool]:
+    """Return the pool of every key of `list_templates("en")` and of every list style."""
     strata: dict[Any, dict[Any, list[str]]] = {}
     for key, template in sorted(_templates("en").items()):
         stratum, group = _stratum(key, template)
@@ -291,7 +291,7 @@ def _fault(language: str) -> str:
         return "CLDR does not know it"
     if locale.months["format"]["wide"][1] == "M01":
         return "CLDR has no month names"
-    count = sum(pools()[key] == "evaluation" for key in _templates(language))
+    count = sum(assign_pools()[key] == "evaluation" for key in _templates(language))
     return f"CLDR has {count} patterns of the evaluation pool, fewer than {_ENOUGH_TEMPLATES}" * (
         count < _ENOUGH_TEMPLATES)
 
@@ -408,9 +408,9 @@ def _plans(pool: Pool, value_pool: str, seed: int) -> Iterator[Plan]:
     values = _Values(value_pool, rng)
     keys: dict[str, list[str]] = {}
     for key, template in _templates("en").items():
-        if pools()[key] == pool:
+        if assign_pools()[key] == pool:
             keys.setdefault(template.kind, []).append(key)
-    styles = [key for key in pools() if key.startswith("list-") and pools()[key] == pool]
+    styles = [key for key in assign_pools() if key.startswith("list-") and assign_pools()[key] == pool]
     while True:
         size = rng.choices((1, 2, 3), (50, 25, 25))[0]
         items = tuple(_item(keys, values, rng) for _ in range(size))

@@ -52,7 +52,7 @@ def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tupl
     Parameters
     ----------
     languages : iterable of str
-        Languages in order; those of `left_out_of_retrieval` and `left_out_of_mining` are skipped.
+        Languages in order; those of `list_left_out_of_retrieval` and `list_left_out_of_mining` are skipped.
     sizes : Sizes
         Numbers of pairs.
     seed : int
@@ -64,23 +64,23 @@ def generate(languages: Iterable[str], sizes: Sizes, seed: int) -> Iterator[tupl
         Config, split, rows.
     """
     languages = list(languages)
-    skipped = left_out_of_retrieval(languages)
+    skipped = list_left_out_of_retrieval(languages)
     for language in languages:
         if language not in skipped:
             yield f"ui-retrieval.{language}", "test", _retrieval_rows(language, sizes.retrieval, seed)
-    skipped = left_out_of_mining(languages, sizes)
+    skipped = list_left_out_of_mining(languages, sizes)
     for language in languages:
         if language not in skipped:
             for split, rows in _mining_rows(language, sizes.mining, seed).items():
                 yield f"ui-mining.{language}", split, rows
 
 
-def left_out_of_retrieval(languages: Iterable[str]) -> dict[str, str]:
+def list_left_out_of_retrieval(languages: Iterable[str]) -> dict[str, str]:
     """Return the languages with too few pairs for `ui-retrieval`, each with the reason."""
     return _left_out(languages, lambda language: FEWEST_PAIRS)
 
 
-def left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]:
+def list_left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]:
     """Return the languages without `ui-mining`, each with the reason."""
     chosen = "the task is cut to eight languages of different families and scripts"
     languages = list(languages)
@@ -89,7 +89,7 @@ def left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]
             if language in few or language not in MINING_LANGUAGES}
 
 
-def messages(language: str) -> list[Pair]:
+def read_messages(language: str) -> list[Pair]:
     """Return all messages of a language without markup and identifiers, with distinct translations.
 
     Raises
@@ -110,7 +110,7 @@ def _sides(language: str) -> Iterator[Pair]:
         yield from (Pair(pair.english, pair.english) for pair in _messages("de"))
 
 
-def pairs(language: str) -> tuple[Pair, ...]:
+def select_pairs(language: str) -> tuple[Pair, ...]:
     """Return all selected pairs of a language, in the order of the English messages.
 
     Raises

@@ -30,16 +30,16 @@ from stilts.sources.suite import (
     Request,
     Row,
     Table,
+    add_texts,
     choose,
     describe_size,
     read_manifest,
     read_sizes,
-    with_texts,
 )
 from stilts.sources.texts import read_texts
 from stilts.study.errors import UnknownName
 from stilts.tasks.configs import Config
-from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, text_columns
+from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, list_text_columns
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -58,7 +58,7 @@ _PAIRS = ("nli", "para")
 TRACES = ("template", "meaning")  # ids of what a row was made from, for counting overlap
 
 
-def languages() -> tuple[str, ...]:
+def list_languages() -> tuple[str, ...]:
     """Return the languages of the suite, English first; not every task has every language."""
     return SUITE_LANGUAGES
 
@@ -76,7 +76,7 @@ def fingerprint(request: Request) -> str:
         "sizes": read_sizes(request.sizes).model_dump(),
         "languages": _chosen(request.languages),
         "packages": _packages(),
-        "generators": [_VERSION, commands.fingerprint(), dates.VERSION, messages.VERSION],
+        "generators": [_VERSION, commands.compute_fingerprint(), dates.VERSION, messages.VERSION],
         **_additions(request),
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
@@ -128,7 +128,7 @@ def make_contents(request: Request) -> Contents:
 
 def texts(folder: Path) -> Iterator[str]:
     """Yield the distinct texts of a suite; see `stilts.sources.texts.read_texts`."""
-    yield from dict.fromkeys(read_texts(folder, text_columns("pocket")))
+    yield from dict.fromkeys(read_texts(folder, list_text_columns("pocket")))
 
 
 def missing(task: str) -> str | None:
@@ -136,7 +136,7 @@ def missing(task: str) -> str | None:
     return None
 
 
-def coverage(folder: Path) -> list[dict[str, Any]]:
+def list_coverage(folder: Path) -> list[dict[str, Any]]:
     """Return one row per language: `language`, number of test rows by task, and `left_out` (task -> reason)."""
     manifest = read_manifest(folder)
     return [{
@@ -157,29 +157,29 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
     languages, sources = _chosen(request.languages), _sources(request)
     everywhere = list(dict.fromkeys([*languages, *sources]))
     reasons = {**{task: _without_commands(everywhere) for task in commands.TARGETS},
-               "dates": dates.left_out(everywhere),
-               "ui-retrieval": messages.left_out_of_retrieval(languages),
-               "ui-mining": messages.left_out_of_mining(languages, read_sizes(request.sizes))}
+               "dates": dates.list_left_out(everywhere),
+               "ui-retrieval": messages.list_left_out_of_retrieval(languages),
+               "ui-mining": messages.list_left_out_of_mining(languages, read_sizes(request.sizes))}
     if sources:
         reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
     if "grain" in request.families:
         spoken = [language for language in sources if language not in _without_commands(sources)]
-        reasons["grain"] = _without_commands(sources) | grains.left_out(spoken)
+        reasons["grain"] = _without_commands(sources) | grains.list_left_out(spoken)
     return reasons
 
 
 def _without_commands(languages: Sequence[str]) -> dict[str, str]:
-    return {language: reason for language in languages if (reason := commands.lacks(language))}
+    return {language: reason for language in languages if (reason := commands.explain_lack(language))}
 
 
 @cache
-def task_features(name: str) -> "Features":
+def make_task_features(name: str) -> "Features":
     """Return the features of a target ("command-nli"), an intermediate task ("nli", "dial-grain-2") or "text"."""
     if name in ("ui-retrieval", "ui-mining"):
         return TARGETS[name].format.features()
     if name == "text":
-        return with_texts(INTERMEDIATES[name].format.features(), "lang")
-    return with_texts(_labelled(commands.TARGETS.get(name, name)), *TRACES)
+        return add_texts(INTERMEDIATES[name].format.features(), "lang")
+    return add_texts(_labelled(commands.TARGETS.get(name, name)), *TRACES)
 
 
 def _labelled(kind: str) -> "Features":
@@ -187,8 +187,8 @@ def _labelled(kind: str) -> "Features":
     if kind not in known:
         raise UnknownName("task of the pocket suite", kind, {*TASKS, *known})
     if known[kind].level:
-        return known[kind].format.features(grains.label_names(kind))
-    labels = dates.TAGS if kind == "dates" else commands.label_names(kind)
+        return known[kind].format.features(grains.list_label_names(kind))
+    labels = dates.TAGS if kind == "dates" else commands.list_label_names(kind)
     return known[kind].format.features(labels, pairs=kind in _PAIRS)
 
 
@@ -219,9 +219,9 @@ def _tables(request: Request) -> Iterator[Table]:
     evaluated: set[str] = set()
     for config, split, rows in _made(request, evaluated):
         name = Config.parse(config).task
-        table = Table(config, split, task_features(name), rows)
+        table = Table(config, split, make_task_features(name), rows)
         if "text" in request.families:
-            evaluated.update(unlabelled.evaluated_texts(table))
+            evaluated.update(unlabelled.list_evaluated_texts(table))
         yield table
 
 
@@ -233,7 +233,7 @@ def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, s
     def sources(task: str) -> list[str]:
         return [language for language in _sources(request) if language not in absent[task]]
 
-    known = [language for language in languages if language in commands.languages()]
+    known = [language for language in languages if language in commands.list_languages()]
     yield from commands.generate(known, sizes, seed, sources("intent"))
     yield from dates.generate(languages, sizes, seed, sources("dates"))
     yield from messages.generate(languages, sizes, seed)

@@ -17,7 +17,7 @@ from random import Random
 from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.suite import Row, Sizes, Table
 from stilts.tasks.configs import Config
-from stilts.tasks.registry import text_columns
+from stilts.tasks.registry import list_text_columns
 
 VERSION = 1  # increase it when the same settings give other rows
 CONFIG = "intermediate.text.multilingual"
@@ -39,7 +39,7 @@ def generate(
     seed : int
         The same seed gives the same rows on every machine with the same packages.
     evaluated : collection of str
-        Texts to exclude, as returned by `letters`.
+        Texts to exclude, as returned by `keep_letters`.
 
     Yields
     ------
@@ -56,25 +56,31 @@ def generate(
         yield CONFIG, split, made
 
 
-def letters(text: str) -> str:
+def keep_letters(text: str) -> str:
     """Return the case-folded letters and digits of a text, which do not depend on its tokenisation."""
     return "".join(char for char in text.casefold() if unicodedata.category(char)[0] in "LMN")
 
 
-def evaluated_texts(table: Table) -> Iterator[str]:
-    """Yield the `letters` of the texts in a table, unless it is a training set or of an intermediate task."""
+def list_evaluated_texts(table: Table) -> Iterator[str]:
+    """Yield the letters of the texts in a table; none of a training set or of an intermediate task."""
     if table.split == "train" or Config.parse(table.config).intermediate:
         return
-    columns = text_columns("pocket")
+    columns = list_text_columns("pocket")
     for row in table.rows:
-        yield from (letters("".join(row[column])) for column in columns if column in row)
+        yield from (keep_letters("".join(row[column])) for column in columns if column in row)
 
 
 def _texts(language: str, count: int, seed: int, evaluated: Collection[str]) -> list[str]:
     rng, most, fewer = Random(f"{seed}/texts/{language}"), int(_MOST * count), int(_FEWER * count)
-    spoken = commands.sentences(language, _ATTEMPTS * most, rng) if language in commands.languages() else ()
-    shown = (message for english, message in messages.messages(language) if letters(english) not in evaluated)
-    kinds = (islice(spoken, most), islice(shown, most), dates.expressions(language, fewer, rng.randrange(2**32)),
-             dates.name_lists(language, fewer, rng))
-    fresh = {letters(text): text for text in chain.from_iterable(kinds)}
+    spoken = (
+        commands.generate_sentences(language, _ATTEMPTS * most, rng) if language in commands.list_languages() else ()
+    )
+    shown = (message for english, message in messages.read_messages(language) if keep_letters(english) not in evaluated)
+    kinds = (
+        islice(spoken, most),
+        islice(shown, most),
+        dates.generate_expressions(language, fewer, rng.randrange(2**32)),
+        dates.generate_name_lists(language, fewer, rng),
+    )
+    fresh = {keep_letters(text): text for text in chain.from_iterable(kinds)}
     return [text for key, text in fresh.items() if key and key not in evaluated][:count]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.sources.columns import ID, TEXT, Schema, Text, shown, squad_answers
+from stilts.sources.columns import ID, TEXT, Schema, Text, format_value, make_squad_answers
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MLQA, TRANSLATED_SQUAD, TYDIQA, XQUAD
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _XTREME = "google/xtreme"
 _TEXTS = {"id": ID, "context": TEXT, "question": TEXT}
 # Ids are the keys of predictions; in training rows of TyDiQA and of translations they need not be unique.
-ANSWERED = Schema({**_TEXTS, "answers": squad_answers(1)}, key="id")
-_ANSWERED_OR_NOT = Schema({**_TEXTS, "answers": squad_answers(0)}, key="id")
-_TRANSLATION = Schema({**_TEXTS, "answers": squad_answers(0, Text("answer"))})
+ANSWERED = Schema({**_TEXTS, "answers": make_squad_answers(1)}, key="id")
+_ANSWERED_OR_NOT = Schema({**_TEXTS, "answers": make_squad_answers(0)}, key="id")
+_TRANSLATION = Schema({**_TEXTS, "answers": make_squad_answers(0, Text("answer"))})
 _TYDIQA_ID = Text("id", pattern=f"^({'|'.join(TYDIQA.values())})-", should="a language's name, a hyphen, and more")
 _TYDIQA = Schema({**ANSWERED.columns, "id": _TYDIQA_ID}, key="id")
 _TYDIQA_TRAIN = Schema({**_TYDIQA.columns, "title": TEXT})
@@ -49,7 +49,7 @@ SQUAD_TRANSLATED = {
 
 
 class Answers(NamedTuple):
-    """The result of `aligned`.
+    """The result of `align_answers`.
 
     Attributes
     ----------
@@ -66,20 +66,20 @@ class Answers(NamedTuple):
     misplaced: list[int]
 
 
-def xquad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xquad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield XQuAD's test sets, and SQuAD 1.1 as English training and dev set."""
     yield from _squad(data, "xquad", "xquad.en")
     for language, place in data.each("xquad", {key: XQUAD_PLACES[key] for key in XQUAD if key in languages}):
         yield _piece(data, "xquad", f"xquad.{language}", "test", place)
 
 
-def mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mlqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield MLQA's monolingual test sets; the model is that of XQuAD."""
     for language, place in data.each("mlqa", {key: MLQA_PLACES[key] for key in MLQA if key in languages}):
         yield _piece(data, "mlqa", f"mlqa.{language}", "test", place)
 
 
-def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield TyDiQA-GoldP: the published dev set as test set, a tenth of the English training articles as dev set."""
     rows = _read(data, "tydiqa", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
     english = _by_article(_of_language(rows, "en"))
@@ -99,19 +99,19 @@ def tydiqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
                 data.leave_out("tydiqa", language, f"{TYDIQA_PLACES['validation']} has no rows of it")
 
 
-def squad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_squad(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield SQuAD 1.1."""
     yield from _squad(data, "squad", "intermediate.squad.en")
 
 
-def squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_squad2(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield SQuAD 2.0; a question without an answer has empty lists."""
     for split, place in SQUAD2.items():
         rows = _read(data, "squad2", place, _ANSWERED_OR_NOT)
         yield Piece("squad2", "intermediate.squad2.en", split, SPAN_QA_NULL.features(), rows)
 
 
-def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield machine translations of SQuAD (XQuAD's translate-train) without rows whose answer is missing."""
     import pyarrow as pa
 
@@ -123,7 +123,7 @@ def squad_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Pie
             yield Piece(task, f"intermediate.{task}.multilingual", split, SPAN_QA.features(), pa.concat_tables(parts))
 
 
-def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield machine translations of SQuAD 1.1, one config per language."""
     for split, places in SQUAD_TRANSLATED.items():
         for language in languages:
@@ -131,7 +131,7 @@ def squad_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Pi
             yield Piece("squad", f"intermediate.squad.{language}", split, SPAN_QA.features(), rows)
 
 
-def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield XQuAD's parallel test sets; every tenth paragraph is held out, the same ones in all languages."""
     task = "xquad-test"
     data.note(task, "the paragraphs are from SQuAD's dev set, which is the dev set of xquad, mlqa and squad: their dev "
@@ -143,7 +143,7 @@ def xquad_test(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
             yield Piece(task, f"intermediate.{task}.{language}", split, SPAN_QA.features(), part)
 
 
-def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield TyDiQA-GoldP's training sets without articles of its test sets; a tenth of the articles is held out."""
     task, rows = "tydiqa-train", _read(data, "tydiqa-train", TYDIQA_PLACES["train"], _TYDIQA_TRAIN)
     tested = set(data.read(TYDIQA_PLACES["validation"], _TITLE)["title"].to_pylist())
@@ -155,12 +155,12 @@ def tydiqa_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
             yield Piece(task, f"intermediate.{task}.{language}", split, SPAN_QA.features(), part)
 
 
-def tydiqa_languages(data: DataFolder) -> list[str]:
+def list_tydiqa_languages(data: DataFolder) -> list[str]:
     """Return the languages with rows in TyDiQA-GoldP's training set."""
     return _tydiqa_languages(data, "train")
 
 
-def tydiqa_test_languages(data: DataFolder) -> list[str]:
+def list_tydiqa_test_languages(data: DataFolder) -> list[str]:
     """Return the languages with rows in TyDiQA-GoldP's test set."""
     return _tydiqa_languages(data, "validation")
 
@@ -172,7 +172,7 @@ def _tydiqa_languages(data: DataFolder, split: str) -> list[str]:
     return [language for language, name in TYDIQA.items() if name in names]
 
 
-def aligned(rows: "pa.Table") -> Answers:
+def align_answers(rows: "pa.Table") -> Answers:
     """Correct the offsets of rows whose context was stripped, and find answers that are not at their offset.
 
     Parameters
@@ -198,15 +198,15 @@ def aligned(rows: "pa.Table") -> Answers:
     return Answers(rows.set_column(rows.column_names.index("answers"), "answers", answers), moved, misplaced)
 
 
-def in_place(split: Split) -> Answers:
-    """Return the result of `aligned`; StiltsError if an answer is not at its offset."""
-    found = aligned(split.rows)
+def check_offsets(split: Split) -> Answers:
+    """Return the result of `align_answers`; StiltsError if an answer is not at its offset."""
+    found = align_answers(split.rows)
     if found.misplaced:
         row = split.rows.slice(found.misplaced[0], 1).to_pylist()[0]
         raise StiltsError(
-            f"{split.position(found.misplaced[0])} (id {row['id']}): answer {shown(row['answers']['text'])} is not "
-            f"at offset {shown(row['answers']['answer_start'])} of its context; fetch the file again (column "
-            "answers; rows count from 0)"
+            f"{split.position(found.misplaced[0])} (id {row['id']}): answer {format_value(row['answers']['text'])} is "
+            f"not at offset {format_value(row['answers']['answer_start'])} of its context; fetch the file again "
+            "(column answers; rows count from 0)"
         )
     return found
 
@@ -229,7 +229,7 @@ def _squad(data: DataFolder, task: str, config: str) -> Iterator[Piece]:
 
 def _translated(data: DataFolder, task: str, place: Place) -> "pa.Table":
     """Return a translated set without rows whose answer is missing."""
-    found = aligned(data.read(place, _TRANSLATION))
+    found = align_answers(data.read(place, _TRANSLATION))
     answers = [each["text"] for each in found.rows["answers"].to_pylist()]
     lost = {*found.misplaced, *(row for row, texts in enumerate(answers) if not texts or "" in texts)}
     if lost:
@@ -244,7 +244,7 @@ def _piece(data: DataFolder, task: str, config: str, split: str, place: Place) -
 
 def _read(data: DataFolder, task: str, place: Place, schema: Schema = ANSWERED) -> "pa.Table":
     """Return rows with corrected offsets; StiltsError if an answer is not at its offset."""
-    found = in_place(data.read_split(place, schema))
+    found = check_offsets(data.read_split(place, schema))
     if found.moved:
         data.note(task, f"{place}: offsets of {found.moved} of {found.rows.num_rows} rows moved to where their "
                         "answers stand; the Hub's files lack the white space before their contexts")  # fmt: skip

@@ -8,10 +8,10 @@ commonsenseqa}.py`) and as in XTREME for SIQA and XCOPA (google-research/xtreme,
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stilts.sources.columns import TEXT, Fields, Items, NamedLabel, Number, Schema, Text, label, shown
+from stilts.sources.columns import TEXT, Fields, Items, NamedLabel, Number, Schema, Text, format_value, make_label
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import XCOPA
-from stilts.sources.xtreme.pieces import Piece, table
+from stilts.sources.xtreme.pieces import Piece, make_table
 from stilts.tasks.formats import MULTIPLE_CHOICE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ SIQA = {
 _ANSWERS = {"siqa": ("answerA", "answerB", "answerC"), "cosmosqa": tuple(f"answer{number}" for number in range(4))}
 _COPA = Schema({
     "premise": TEXT, "choice1": TEXT, "choice2": TEXT, "question": Text("question", ("cause", "effect")),
-    "label": label(("choice1", "choice2")),
+    "label": make_label(("choice1", "choice2")),
 })  # fmt: skip
 _SIQA = Schema({
     "context": TEXT, "question": TEXT, **dict.fromkeys(_ANSWERS["siqa"], TEXT),
@@ -53,7 +53,7 @@ _COMMONSENSEQA = Schema({
 })  # fmt: skip
 
 
-def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield XCOPA's test sets, and COPA as English training and dev set. COPA's own test labels are not public."""
     for split, place in COPA.items():
         yield _copa_piece(data, "xcopa.en", split, place)
@@ -61,14 +61,14 @@ def xcopa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield _copa_piece(data, f"xcopa.{language}", "test", place)
 
 
-def siqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_siqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield Social IQa, whose labels are the texts "1" to "3"."""
     for split, places in SIQA.items():
         rows = data.read(data.first(places) or places[0], _SIQA)
         yield _asked("siqa", split, rows)
 
 
-def hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield HellaSwag: the prompt is the first sentence, a choice the beginning of the second with an ending."""
     for split, place in HELLASWAG.items():
         rows = data.read(place, _HELLASWAG)
@@ -78,14 +78,14 @@ def hellaswag(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield _piece("hellaswag", "intermediate.hellaswag.en", split, rows["ctx_a"], choices, rows["label"])
 
 
-def cosmosqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_cosmosqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield Cosmos QA, with context and question as prompt."""
     for split, places in COSMOSQA.items():
         rows = data.read(data.first(places) or places[0], _COSMOSQA)
         yield _asked("cosmosqa", split, rows)
 
 
-def commonsenseqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_commonsenseqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield CommonsenseQA, with five choices; the correct one is given by a letter."""
     for split, place in COMMONSENSEQA.items():
         found = data.read_split(place, _COMMONSENSEQA)
@@ -93,7 +93,7 @@ def commonsenseqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]
         for row, (choices, key) in enumerate(zip(given, keys, strict=True)):
             if choices["label"].count(key) != 1:
                 right = f"one of {', '.join(choices['label'])}"
-                raise found.position(row).refuse(f"letter {shown(key)}", right, "answerKey")
+                raise found.position(row).refuse(f"letter {format_value(key)}", right, "answerKey")
         labels = [choices["label"].index(key) for choices, key in zip(given, keys, strict=True)]
         texts = [choices["text"] for choices in given]
         yield _piece("commonsenseqa", "intermediate.commonsenseqa.en", split, found.rows["question"], texts, labels)
@@ -114,7 +114,7 @@ def _asked(task: str, split: str, rows: "pa.Table") -> Piece:
 
 def _piece(task: str, config: str, split: str, prompts, choices, labels) -> Piece:
     columns = {"prompt": prompts, "choices": choices, "label": labels}
-    return Piece(task, config, split, MULTIPLE_CHOICE.features(), table(columns))
+    return Piece(task, config, split, MULTIPLE_CHOICE.features(), make_table(columns))
 
 
 def _joined(first: "pa.ChunkedArray", second: "pa.ChunkedArray") -> "pa.ChunkedArray":

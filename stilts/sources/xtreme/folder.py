@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from stilts.sources.columns import Schema
-from stilts.sources.hub import split_files
+from stilts.sources.hub import list_split_files
 from stilts.sources.tables import Split, read_split
-from stilts.sources.xtreme.official import published_rows
-from stilts.study.errors import StiltsError, reasons
-from stilts.study.storage import digest, replace_file, sha256
+from stilts.sources.xtreme.official import find_published_rows
+from stilts.study.errors import StiltsError, describe_reasons
+from stilts.study.storage import hash_file, hash_json, replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +96,7 @@ class DataFolder:
 
     def files(self, place: Place) -> list[Path]:
         """Return the Parquet files of a place, none if it is missing."""
-        return split_files(self.root / place.repo, place.config, place.split, self.within)
+        return list_split_files(self.root / place.repo, place.config, place.split, self.within)
 
     def has(self, place: Place) -> bool:
         """Return whether the folder has a place."""
@@ -180,7 +180,7 @@ class DataFolder:
                 )
 
     def _count(self, place: Place, rows: int, path: Path) -> None:
-        wanted = published_rows(*place)
+        wanted = find_published_rows(*place)
         if wanted not in (None, rows) and place.repo in self.revisions:
             raise StiltsError(f"{path}: {rows} rows, but {wanted} were published for {place}; fetch it again")
         self.counts[str(place)] = {"rows": rows, "published": wanted or rows}
@@ -277,7 +277,7 @@ def _memory_file(root: Path) -> Path | None:
 
 def _seal(files: Mapping[str, _Kept]) -> str:
     content = {name: [*kept.state, kept.sha256] for name, kept in files.items()}
-    return digest(content)
+    return hash_json(content)
 
 
 def _state(path: Path) -> tuple[int, int, int, int, int]:
@@ -292,7 +292,7 @@ def _state(path: Path) -> tuple[int, int, int, int, int]:
 def _hashed(path: Path) -> _Kept:
     before = _state(path)
     try:
-        found = sha256(path)
+        found = hash_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     if _state(path) != before:
@@ -390,5 +390,5 @@ def read_fetched(root: Path) -> Fetched:
     try:
         return Fetched.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        reason = reasons(error) if isinstance(error, ValidationError) else error
+        reason = describe_reasons(error) if isinstance(error, ValidationError) else error
         raise StiltsError(f"{path}: not what `stilts fetch` writes ({reason}); delete it and fetch again") from error

@@ -121,16 +121,16 @@ LANGUAGES: Mapping[str, Held] = {
 ALL = ("en", *sorted(LANGUAGES.keys() - {"en"}))
 
 
-def having(name: str) -> dict[str, str]:
+def list_languages(name: str) -> dict[str, str]:
     """Return the languages of a dataset, English first: code -> name in the dataset."""
     return {code: LANGUAGES[code].names[name] or code for code in ALL if name in LANGUAGES[code].names}
 
 
 XNLI, PAWS_X, PAN_X, XQUAD, MLQA, LAREQA, TRANSLATED_SQUAD, BUCC, XCOPA, MEWSLI_X = (
-    tuple(having(name))
+    tuple(list_languages(name))
     for name in (
         "xnli", "paws-x", "pan-x", "xquad", "mlqa", "lareqa", "squad-translated", "bucc2018", "xcopa", "mewsli-x",
     )
 )  # fmt: skip
-UDPOS, TATOEBA, TYDIQA = map(having, ("udpos", "tatoeba", "tydiqa"))
+UDPOS, TATOEBA, TYDIQA = map(list_languages, ("udpos", "tatoeba", "tydiqa"))
 UNSPACED = tuple(code for code in ALL if not LANGUAGES[code].spaced)

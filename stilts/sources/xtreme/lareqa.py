@@ -9,8 +9,8 @@ question.
 
 The authors' files contain the sentence boundaries (google-research-datasets/lareqa, `xquad-r/<language>.json`: SQuAD's
 JSON with `sentence_breaks`, pairs of offsets, in each paragraph). The Hub's xquad_r does not; without those files
-`sentence_spans` splits by rules, and the pool differs slightly from the published one. SQuAD, the English training and
-dev set, is always split by the rules.
+`find_sentence_spans` splits by rules, and the pool differs slightly from the published one. SQuAD, the English training
+and dev set, is always split by the rules.
 """
 
 import re
@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stilts.sources.columns import shown
+from stilts.sources.columns import format_value
 from stilts.sources.files import read_text
-from stilts.sources.xtreme.answers import ANSWERED, SQUAD, in_place
+from stilts.sources.xtreme.answers import ANSWERED, SQUAD, check_offsets
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import LAREQA
-from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
+from stilts.sources.xtreme.passages import make_pair_piece, make_pool_piece, make_query_piece
 from stilts.sources.xtreme.pieces import Piece
-from stilts.study.errors import StiltsError, reasons
+from stilts.study.errors import StiltsError, describe_reasons
 
 TASK = "lareqa"
 XQUAD_R = {language: Place("google-research-datasets/xquad_r", language, "validation") for language in LAREQA}
@@ -105,27 +105,27 @@ class Paragraph(NamedTuple):
         return f"{self.context[start:stop]} {self.context}"
 
 
-def lareqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_lareqa(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield LAReQA's questions and pool, and SQuAD 1.1 as English training and dev set."""
     for split, places in SQUAD.items():
         paragraphs = _read_rows(data, data.first(places) or places[0], "en")
-        rows = training_pairs(paragraphs)
+        rows = make_training_pairs(paragraphs)
         _note_lost(data, f"SQuAD, {split}", paragraphs, len(rows))
-        yield pair_piece(TASK, split, rows)
+        yield make_pair_piece(TASK, split, rows)
     found = dict(_paragraphs(data, [language for language in LAREQA if language in languages]))
-    for language, rows in queries(found).items():
+    for language, rows in make_queries(found).items():
         _note_lost(data, f"XQuAD-R, {language}", found[language], len(rows))
-        yield query_piece(TASK, language, rows)
+        yield make_query_piece(TASK, language, rows)
     if found:
-        yield pool_piece(TASK, candidates(found))
+        yield make_pool_piece(TASK, make_candidates(found))
 
 
-def languages(data: DataFolder) -> list[str]:
+def list_languages(data: DataFolder) -> list[str]:
     """Return the languages that a folder has, from the authors or from the Hub."""
-    return [each for each in LAREQA if data.holds(breaks_file(data.root, each)) or data.has(XQUAD_R[each])]
+    return [each for each in LAREQA if data.holds(find_breaks_file(data.root, each)) or data.has(XQUAD_R[each])]
 
 
-def breaks_file(root: Path, language: str) -> Path:
+def find_breaks_file(root: Path, language: str) -> Path:
     """Return the path of the authors' file of a language in a data folder."""
     return root / BREAKS / f"{language}.json"
 
@@ -133,7 +133,7 @@ def breaks_file(root: Path, language: str) -> Path:
 # --- paragraphs in, rows out -----------------------------------------------------------------------------------------
 
 
-def training_pairs(paragraphs: Iterable[Paragraph]) -> list[dict[str, str]]:
+def make_training_pairs(paragraphs: Iterable[Paragraph]) -> list[dict[str, str]]:
     """Return `query` and `passage` of each question whose answer begins in a sentence."""
     return [
         {"query": question.text, "passage": paragraph.passage(numbers[0])}
@@ -143,7 +143,7 @@ def training_pairs(paragraphs: Iterable[Paragraph]) -> list[dict[str, str]]:
     ]
 
 
-def queries(paragraphs: Mapping[str, Sequence[Paragraph]]) -> dict[str, list[dict[str, Any]]]:
+def make_queries(paragraphs: Mapping[str, Sequence[Paragraph]]) -> dict[str, list[dict[str, Any]]]:
     """Return `id`, `query` and `gold` of each language's questions whose answer begins in a sentence.
 
     Parameters
@@ -165,7 +165,7 @@ def queries(paragraphs: Mapping[str, Sequence[Paragraph]]) -> dict[str, list[dic
     }
 
 
-def candidates(paragraphs: Mapping[str, Sequence[Paragraph]]) -> list[dict[str, str]]:
+def make_candidates(paragraphs: Mapping[str, Sequence[Paragraph]]) -> list[dict[str, str]]:
     """Return `id`, `passage` and `lang` of every sentence of all languages."""
     return [
         {"id": _candidate(language, number, sentence), "passage": paragraph.passage(sentence), "lang": language}
@@ -190,7 +190,7 @@ def _candidate(language: str, paragraph: int, sentence: int) -> str:
 def _paragraphs(data: DataFolder, languages: Sequence[str]) -> Iterator[tuple[str, list[Paragraph]]]:
     """Yield the languages that the folder has, with the authors' sentence breaks if available."""
     for language in languages:
-        path = breaks_file(data.root, language)
+        path = find_breaks_file(data.root, language)
         if data.holds(path):
             yield language, read_breaks(path)
         elif data.has(XQUAD_R[language]):
@@ -213,7 +213,7 @@ def read_breaks(path: Path) -> list[Paragraph]:
         document = _Document.model_validate_json(read_text(path))
     except ValidationError as error:
         raise StiltsError(
-            f"{path}: not a file of google-research-datasets/lareqa ({reasons(error)}); fetch it again"
+            f"{path}: not a file of google-research-datasets/lareqa ({describe_reasons(error)}); fetch it again"
         ) from error
     paragraphs = [paragraph for article in document.data for paragraph in article.paragraphs]
     _check_ids(path, [question.id for paragraph in paragraphs for question in paragraph.qas])
@@ -226,8 +226,8 @@ def _check_ids(path: Path, ids: Iterable[str]) -> None:
     seen = set()
     for name in ids:
         if not name.strip() or name in seen:
-            raise StiltsError(f"{path}: a question has the id {shown(name)}, which is empty or repeated; ids must be "
-                              "unique (field id)")  # fmt: skip
+            raise StiltsError(f"{path}: a question has the id {format_value(name)}, which is empty or repeated; ids "
+                              "must be unique (field id)")  # fmt: skip
         seen.add(name)
 
 
@@ -247,7 +247,7 @@ def _given(paragraph: _Paragraph) -> Paragraph:
 
 
 def _read_rows(data: DataFolder, place: Place, language: str) -> list[Paragraph]:
-    return cut_rows(in_place(data.read_split(place, ANSWERED)).rows.to_pylist(), language)
+    return cut_rows(check_offsets(data.read_split(place, ANSWERED)).rows.to_pylist(), language)
 
 
 def cut_rows(rows: Iterable[Mapping[str, Any]], language: str) -> list[Paragraph]:
@@ -265,7 +265,7 @@ def cut_rows(rows: Iterable[Mapping[str, Any]], language: str) -> list[Paragraph
     for row in rows:
         asked = Question(row["id"], row["question"], row["answers"]["answer_start"][0])
         questions.setdefault(row["context"], []).append(asked)
-    return [Paragraph(context, sentence_spans(context, language), own) for context, own in questions.items()]
+    return [Paragraph(context, find_sentence_spans(context, language), own) for context, own in questions.items()]
 
 
 def _note_lost(data: DataFolder, what: str, paragraphs: Iterable[Paragraph], kept: int) -> None:
@@ -277,7 +277,7 @@ def _note_lost(data: DataFolder, what: str, paragraphs: Iterable[Paragraph], kep
 # --- sentences -------------------------------------------------------------------------------------------------------
 
 
-def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
+def find_sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
     """Return the (start, stop) of a text's sentences in characters, without surrounding white space.
 
     A sentence ends after full stops, question and exclamation marks or dandas, with closing quotes and brackets, before

@@ -22,12 +22,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stilts.sources.columns import BARE_ID, ID, TEXT, Schema, shown
+from stilts.sources.columns import BARE_ID, ID, TEXT, Schema, format_value
 from stilts.sources.tables import Split, read_json_lines
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import MEWSLI_X
-from stilts.sources.xtreme.passages import pair_piece, pool_piece, query_piece
-from stilts.sources.xtreme.pieces import Piece, table
+from stilts.sources.xtreme.passages import make_pair_piece, make_pool_piece, make_query_piece
+from stilts.sources.xtreme.pieces import Piece, make_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,23 +82,23 @@ MENTIONS = {
 ENTITIES = Part(Place(REPOSITORY, "candidate_entities", "test"), "candidate_entities", _ENTITY)
 
 
-def mewsli_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mewsli_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield Mewsli-X's mentions and pool, and mentions in the English Wikipedia as training and dev set."""
     for split, part in PAIRS.items():
-        yield pair_piece(TASK, split, pairs(read(data, part).rows))
+        yield make_pair_piece(TASK, split, make_pairs(read(data, part).rows))
     asked = []
     for language in MEWSLI_X:
         if language not in languages:
             continue
         if MENTIONS[language].stands(data):
             asked.append(read(data, MENTIONS[language]))
-            yield query_piece(TASK, language, queries(asked[-1].rows, language))
+            yield make_query_piece(TASK, language, make_queries(asked[-1].rows, language))
         else:
             data.leave_out(TASK, language, f"{MENTIONS[language]} is not in the data folder")
     pool = read(data, ENTITIES)
     for mentions in asked:
         _check_entities(mentions, pool)
-    yield pool_piece(TASK, candidates(pool.rows))
+    yield make_pool_piece(TASK, make_candidates(pool.rows))
 
 
 def _check_entities(mentions: Split, pool: Split) -> None:
@@ -109,10 +109,10 @@ def _check_entities(mentions: Split, pool: Split) -> None:
     row = pc.index(pc.is_in(entities, pool.rows["entity_id"].combine_chunks()), False).as_py()
     if row >= 0:
         right = f"one of {pool.files[0][0]}"
-        raise mentions.position(row).refuse(f"id {shown(entities[row].as_py())}", right, "entity_id")
+        raise mentions.position(row).refuse(f"id {format_value(entities[row].as_py())}", right, "entity_id")
 
 
-def languages(data: DataFolder) -> list[str]:
+def list_languages(data: DataFolder) -> list[str]:
     """Return the languages whose mentions a folder has."""
     return [language for language in MEWSLI_X if MENTIONS[language].stands(data)]
 
@@ -120,12 +120,12 @@ def languages(data: DataFolder) -> list[str]:
 # --- rows in, rows out -----------------------------------------------------------------------------------------------
 
 
-def pairs(rows: "pa.Table") -> "pa.Table":
+def make_pairs(rows: "pa.Table") -> "pa.Table":
     """Return `query` and `passage` from `mention` and `entity`."""
-    return table({"query": rows["mention"], "passage": rows["entity"]})
+    return make_table({"query": rows["mention"], "passage": rows["entity"]})
 
 
-def queries(rows: "pa.Table", language: str) -> "pa.Table":
+def make_queries(rows: "pa.Table", language: str) -> "pa.Table":
     """Return `id`, `query` and `gold` from `example_id` (by default language and row), `mention` and `entity_id`."""
     import pyarrow as pa
 
@@ -133,16 +133,16 @@ def queries(rows: "pa.Table", language: str) -> "pa.Table":
     ids = rows["example_id"] if "example_id" in rows.column_names else numbered
     entities = rows["entity_id"].combine_chunks()
     gold = pa.ListArray.from_arrays(pa.array(range(rows.num_rows + 1), pa.int32()), entities)
-    return table({"id": ids, "query": rows["mention"], "gold": gold})
+    return make_table({"id": ids, "query": rows["mention"], "gold": gold})
 
 
-def candidates(rows: "pa.Table") -> "pa.Table":
+def make_candidates(rows: "pa.Table") -> "pa.Table":
     """Return `id`, `passage` and `lang` from `entity_id`, `description`, `description_language` (or `UNKNOWN`)."""
     import pyarrow as pa
 
     given = "description_language" in rows.column_names
     language = rows["description_language"] if given else pa.repeat(UNKNOWN, rows.num_rows)
-    return table({"id": rows["entity_id"], "passage": rows["description"], "lang": language})
+    return make_table({"id": rows["entity_id"], "passage": rows["description"], "lang": language})
 
 
 # --- rows from files -------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ _SPLITS: Mapping[tuple[str, str], Mapping[str, int]] = {
 }  # fmt: skip
 
 
-def published_rows(repo: str, config: str, split: str) -> int | None:
+def find_published_rows(repo: str, config: str, split: str) -> int | None:
     """Return the published number of rows of a split, None if it is unknown."""
     if (repo, config) in _SPLITS:
         return _SPLITS[repo, config].get(split)

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stilts.sources.columns import BARE_ID, TEXT, Schema, shown
+from stilts.sources.columns import BARE_ID, TEXT, Schema, format_value
 from stilts.sources.files import read_lines
 from stilts.sources.tables import Split
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import BUCC, TATOEBA
-from stilts.sources.xtreme.pieces import Piece, table
+from stilts.sources.xtreme.pieces import Piece, make_table
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import MINING, RETRIEVAL_FROM_ENGLISH
 
@@ -30,7 +30,7 @@ _BUCC = Schema({**_TATOEBA.columns, "source_lang": BARE_ID, "target_lang": BARE_
 _SIDES = ("id", "sentence", "lang", "match")
 
 
-def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield Tatoeba's pairs. On the Hub, sentences end with a line feed, and the test set is called validation."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -41,10 +41,10 @@ def tatoeba(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         count = rows.num_rows
         columns = {name: pc.utf8_rtrim(rows[name], "\r\n") for name in _TATOEBA.columns}
         columns |= {"source_lang": pa.repeat(language, count), "target_lang": pa.repeat("en", count)}
-        yield Piece("tatoeba", f"tatoeba.{language}", "test", RETRIEVAL_FROM_ENGLISH.features(), table(columns))
+        yield Piece("tatoeba", f"tatoeba.{language}", "test", RETRIEVAL_FROM_ENGLISH.features(), make_table(columns))
 
 
-def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield BUCC 2018, from the shared task's corpora if available, else only the gold pairs from the Hub."""
     for language in BUCC:
         if language not in languages:
@@ -56,16 +56,17 @@ def bucc2018(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield from pieces
 
 
-def bucc_languages(data: DataFolder) -> list[str]:
+def list_bucc_languages(data: DataFolder) -> list[str]:
     """Return the languages with the shared task's corpora or the gold pairs of its sample."""
     return [
         language
         for language in BUCC
-        if all(bucc_files(data, language, split) for split in _CORPORA) or data.has(BUCC_PLACES["validation"][language])
+        if all(find_bucc_files(data, language, split) for split in _CORPORA)
+        or data.has(BUCC_PLACES["validation"][language])
     ]
 
 
-def bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path, Path] | None:
+def find_bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path, Path] | None:
     """Return the foreign, English and gold file of a split of the shared task, None if one is missing.
 
     They are ``bucc2018/<language>-en/<language>-en.<part>.{<language>,en,gold}``, as in the shared task. The part is
@@ -80,7 +81,7 @@ def bucc_files(data: DataFolder, language: str, split: str) -> tuple[Path, Path,
 
 
 def _from_corpora(data: DataFolder, language: str) -> Iterator[Piece]:
-    found = {split: bucc_files(data, language, split) for split in _CORPORA}
+    found = {split: find_bucc_files(data, language, split) for split in _CORPORA}
     if None in found.values():
         return
     data.note(
@@ -97,7 +98,9 @@ def read_corpus(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, name, text in _columns(path):
         if name in found:
-            raise StiltsError(f"{path}, line {number}: id {shown(name)} occurs in an earlier line; ids must be unique")
+            raise StiltsError(
+                f"{path}, line {number}: id {format_value(name)} occurs in an earlier line; ids must be unique"
+            )
         found[name] = text
     return found
 
@@ -107,7 +110,7 @@ def _columns(path: Path) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         first, tab, second = line.partition("\t")
         if line and not (tab and first.split() == [first]):
-            raise StiltsError(f"{path}, line {number}: {shown(line)}; it should be an id without white space, "
+            raise StiltsError(f"{path}, line {number}: {format_value(line)}; it should be an id without white space, "
                               "a tab and a second column")  # fmt: skip
         if line:
             yield number, first, second
@@ -142,8 +145,8 @@ def _numbered(split: Split) -> list[tuple[str, dict[str, str]]]:
 def _add(side: dict[str, str], name: str, sentence: str, place: str, column: str) -> None:
     """Add a sentence to a side; one in several pairs must be the same in each."""
     if side.setdefault(name, sentence) != sentence:
-        raise StiltsError(f"{place}: id {shown(name)} occurs in an earlier row with another sentence; ids must be "
-                          f"unique (column {column}; rows count from 0)")  # fmt: skip
+        raise StiltsError(f"{place}: id {format_value(name)} occurs in an earlier row with another sentence; ids must "
+                          f"be unique (column {column}; rows count from 0)")  # fmt: skip
 
 
 def _mining_piece(
@@ -159,14 +162,18 @@ def _mining_piece(
         File to name in messages about the sides.
     """
     if both := sides[language].keys() & sides["en"].keys():
-        raise StiltsError(f"{path}: id {shown(min(both))} occurs on both sides, {language} and en; ids must be unique")
+        raise StiltsError(
+            f"{path}: id {format_value(min(both))} occurs on both sides, {language} and en; ids must be unique"
+        )
     match: dict[str, list[str]] = {}
     for *pair, place in gold:
         for own, other, side in ((*pair, sides[language]), (*pair[::-1], sides["en"])):
             if own not in side:
                 raise StiltsError(f"{place}: pair {' '.join(pair)}, but there is no sentence {own}")
             if own.split() != [own]:
-                raise StiltsError(f"{place}: id {shown(own)} holds white space; ids are words such as de-000000001")
+                raise StiltsError(
+                    f"{place}: id {format_value(own)} holds white space; ids are words such as de-000000001"
+                )
             if other not in (partners := match.setdefault(own, [])):
                 partners.append(other)
     rows = [
@@ -175,10 +182,10 @@ def _mining_piece(
         for name, text in texts.items()
     ]
     columns = dict(zip(_SIDES, zip(*rows, strict=True), strict=True))
-    return Piece("bucc2018", f"bucc2018.{language}", split, MINING.features(), table(columns))
+    return Piece("bucc2018", f"bucc2018.{language}", split, MINING.features(), make_table(columns))
 
 
-def fewer_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":
+def limit_pairs(rows: "pa.Table", most: int, order: Sequence[int]) -> "pa.Table":
     """Return mining rows with at most `most` pairs, and at most as many unpaired sentences per side.
 
     A sentence keeps all its translations, so the number of pairs may be slightly exceeded.

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     Rows = pa.Table | Sequence[Mapping[str, Any]]
 
 
-def pair_piece(task: str, split: str, rows: "Rows") -> Piece:
+def make_pair_piece(task: str, split: str, rows: "Rows") -> Piece:
     """Return a training or dev set: query, passage."""
     return _piece(task, f"{task}.en", split, PASSAGE_RETRIEVAL.features(), rows)
 
 
-def query_piece(task: str, language: str, rows: "Rows") -> Piece:
+def make_query_piece(task: str, language: str, rows: "Rows") -> Piece:
     """Return the test set of a language: id, query, gold (ids of candidates)."""
     return _piece(task, f"{task}.{language}", "test", PASSAGE_RETRIEVAL.query_features(), rows)
 
 
-def pool_piece(task: str, rows: "Rows") -> Piece:
+def make_pool_piece(task: str, rows: "Rows") -> Piece:
     """Return the candidates of all languages: id, passage, lang."""
     return _piece(task, f"{task}.{POOL.config}", POOL.split, PASSAGE_RETRIEVAL.pool_features(), rows)
 

@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     rows: "pa.Table"
 
 
-def table(columns: Mapping[str, "pa.ChunkedArray | pa.Array | Sequence"]) -> "pa.Table":
+def make_table(columns: Mapping[str, "pa.ChunkedArray | pa.Array | Sequence"]) -> "pa.Table":
     """Return a table of named columns."""
     import pyarrow as pa
 

@@ -126,21 +126,23 @@ def _stands(data: DataFolder, each: Place | Files) -> bool:
 
 def _has_treebank(split: str, languages: Iterable[str]) -> Files:
     return Files(
-        lambda data: any(treebanks.files(data, language, UDPOS[language], split) for language in languages),
+        lambda data: any(treebanks.list_files(data, language, UDPOS[language], split) for language in languages),
         f"treebanks of {treebanks.SOURCE}, as universal-dependencies/UD_<Language>-<Treebank>/",
     )
 
 
 def _has_ccg(split: str) -> Files:
-    return Files(lambda data: bool(tags.ccg_files(data, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}")
+    return Files(
+        lambda data: bool(tags.list_ccg_files(data, split)), f"ccg/{split}.tsv, to be made from {tags.CCG_SOURCE}"
+    )
 
 
 _BUCC = Files(
-    lambda data: any(pairs.bucc_files(data, language, "test") for language in BUCC),
+    lambda data: any(pairs.find_bucc_files(data, language, "test") for language in BUCC),
     f"the corpora of the {pairs.BUCC_SOURCE}, as bucc2018/<language>-en/",
 )
 _BREAKS = Files(
-    lambda data: any(data.holds(lareqa.breaks_file(data.root, language)) for language in LAREQA), lareqa.BREAKS
+    lambda data: any(data.holds(lareqa.find_breaks_file(data.root, language)) for language in LAREQA), lareqa.BREAKS
 )
 
 
@@ -158,95 +160,99 @@ def _training_places(places: Callable[[str], dict[str, Place]]) -> tuple[dict[st
     return tuple(places(split) for split in ("train", "validation"))
 
 
-_UDPOS = tuple((tags.udpos_places(split)["en"], _has_treebank(split, ("en",))) for split in ("train", "validation"))
-_PANX = _single(tags.panx_places("train")["en"], tags.panx_places("validation")["en"])
+_UDPOS = tuple(
+    (tags.list_udpos_places(split)["en"], _has_treebank(split, ("en",))) for split in ("train", "validation")
+)
+_PANX = _single(tags.list_panx_places("train")["en"], tags.list_panx_places("validation")["en"])
 _PAWS_X = _single(*(Place("google/xtreme", "PAWS-X.en", split) for split in ("train", "validation")))
 _SQUAD = tuple(answers.SQUAD.values())
 _DEV_AND_TRAINING = tuple(
     (language, place)
     for split in ("validation", "train")
-    for places in (tags.panx_places(split), tags.udpos_places(split))
+    for places in (tags.list_panx_places(split), tags.list_udpos_places(split))
     for language, place in places.items()
 )
 _WIKIPEDIA = Files(lambda data: bool(data.folders(data.root / unlabelled.WIKIPEDIA)), unlabelled.WIKIPEDIA)
 
 RECIPES = {
     "xnli": Recipe(
-        sentences.xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST),
-        held=sentences.xnli_test_languages, known=XNLI,
+        sentences.read_xnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV, sentences.XNLI_TEST),
+        held=sentences.list_xnli_test_languages, known=XNLI,
     ),
-    "paws-x": Recipe(sentences.paws_x, _PAWS_X, (sentences.PAWS_X_PLACES,)),
+    "paws-x": Recipe(sentences.read_paws_x, _PAWS_X, (sentences.PAWS_X_PLACES,)),
     "udpos": Recipe(
-        tags.udpos, _UDPOS, (tags.udpos_places("test"),), _has_treebank("test", UDPOS), held=tags.udpos_test_languages
+        tags.read_udpos, _UDPOS, (tags.list_udpos_places("test"),), _has_treebank("test", UDPOS),
+        held=tags.list_udpos_test_languages,
     ),
-    "pan-x": Recipe(tags.pan_x, _PANX, (tags.panx_places("test"),)),
-    "xquad": Recipe(answers.xquad, _SQUAD, (answers.XQUAD_PLACES,)),
-    "mlqa": Recipe(answers.mlqa, _SQUAD, (answers.MLQA_PLACES,)),
+    "pan-x": Recipe(tags.read_pan_x, _PANX, (tags.list_panx_places("test"),)),
+    "xquad": Recipe(answers.read_xquad, _SQUAD, (answers.XQUAD_PLACES,)),
+    "mlqa": Recipe(answers.read_mlqa, _SQUAD, (answers.MLQA_PLACES,)),
     "tydiqa": Recipe(
-        answers.tydiqa, _single(*answers.TYDIQA_PLACES.values()), held=answers.tydiqa_test_languages,
+        answers.read_tydiqa, _single(*answers.TYDIQA_PLACES.values()), held=answers.list_tydiqa_test_languages,
         known=tuple(TYDIQA),
     ),
     "bucc2018": Recipe(
-        pairs.bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].items()),
-        held=pairs.bucc_languages,
+        pairs.read_bucc2018, (), (pairs.BUCC_PLACES["validation"],), _BUCC, tuple(pairs.BUCC_PLACES["test"].items()),
+        held=pairs.list_bucc_languages,
     ),
-    "tatoeba": Recipe(pairs.tatoeba, (), (pairs.TATOEBA_PLACES,)),
-    "xcopa": Recipe(choices.xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
-    "lareqa": Recipe(lareqa.lareqa, _SQUAD, (lareqa.XQUAD_R,), _BREAKS, held=lareqa.languages),
+    "tatoeba": Recipe(pairs.read_tatoeba, (), (pairs.TATOEBA_PLACES,)),
+    "xcopa": Recipe(choices.read_xcopa, _single(*choices.COPA.values()), (choices.XCOPA_PLACES,)),
+    "lareqa": Recipe(lareqa.read_lareqa, _SQUAD, (lareqa.XQUAD_R,), _BREAKS, held=lareqa.list_languages),
     "mewsli-x": Recipe(
-        mewsli_x.mewsli_x,
+        mewsli_x.read_mewsli_x,
         tuple((part.place, _as_lines(part)) for part in (*mewsli_x.PAIRS.values(), mewsli_x.ENTITIES)),
         ({language: part.place for language, part in mewsli_x.MENTIONS.items()},),
         _as_lines(*mewsli_x.MENTIONS.values()),
-        held=mewsli_x.languages,
+        held=mewsli_x.list_languages,
     ),
     "anli": Recipe(
-        sentences.anli,
+        sentences.read_anli,
         _single(*(places[0] for places in sentences.ANLI_PLUS.values())),
         welcome=tuple((None, place) for places in sentences.ANLI_PLUS.values() for place in places[1:]),
     ),
-    "mnli": Recipe(sentences.mnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV)),
-    "qqp": Recipe(sentences.qqp, _single(*sentences.QQP.values())),
-    "squad": Recipe(answers.squad, _SQUAD),
-    "squad2": Recipe(answers.squad2, _single(*answers.SQUAD2.values())),
-    "hellaswag": Recipe(choices.hellaswag, _single(*choices.HELLASWAG.values())),
-    "ccg": Recipe(tags.ccg, tuple((_has_ccg(split),) for split in ("train", "validation"))),
-    "cosmosqa": Recipe(choices.cosmosqa, tuple(choices.COSMOSQA.values())),
-    "commonsenseqa": Recipe(choices.commonsenseqa, _single(*choices.COMMONSENSEQA.values())),
-    "siqa": Recipe(choices.siqa, tuple(choices.SIQA.values())),
+    "mnli": Recipe(sentences.read_mnli, _single(sentences.MNLI_TRAIN, sentences.MNLI_DEV)),
+    "qqp": Recipe(sentences.read_qqp, _single(*sentences.QQP.values())),
+    "squad": Recipe(answers.read_squad, _SQUAD),
+    "squad2": Recipe(answers.read_squad2, _single(*answers.SQUAD2.values())),
+    "hellaswag": Recipe(choices.read_hellaswag, _single(*choices.HELLASWAG.values())),
+    "ccg": Recipe(tags.read_ccg, tuple((_has_ccg(split),) for split in ("train", "validation"))),
+    "cosmosqa": Recipe(choices.read_cosmosqa, tuple(choices.COSMOSQA.values())),
+    "commonsenseqa": Recipe(choices.read_commonsenseqa, _single(*choices.COMMONSENSEQA.values())),
+    "siqa": Recipe(choices.read_siqa, tuple(choices.SIQA.values())),
     "mlm": Recipe(
-        unlabelled.mlm,
+        unlabelled.read_mlm,
         ((sentences.XNLI_DEV, *(place for _, place in _DEV_AND_TRAINING), _WIKIPEDIA),),
         welcome=_DEV_AND_TRAINING,
-        held=unlabelled.languages,
+        held=unlabelled.list_languages,
         known=ALL,
     ),
-    "mnli-translated": Recipe(sentences.mnli_translated, by_language=(sentences.MNLI_TRANSLATED,)),
-    "squad-translated": Recipe(answers.squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
+    "mnli-translated": Recipe(sentences.read_mnli_translated, by_language=(sentences.MNLI_TRANSLATED,)),
+    "squad-translated": Recipe(answers.read_squad_translated, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
     "xnli-dev-translated": Recipe(
-        sentences.xnli_dev_translated, _single(sentences.XNLI_DEV), held=sentences.xnli_dev_languages, known=XNLI
+        sentences.read_xnli_dev_translated, _single(sentences.XNLI_DEV), held=sentences.list_xnli_dev_languages,
+        known=XNLI,
     ),
 }  # fmt: skip
 
 # Tasks added by a study's `families`.
-FAMILIES = {"text": replace(RECIPES["mlm"], make=unlabelled.text)}
+FAMILIES = {"text": replace(RECIPES["mlm"], make=unlabelled.read_text)}
 
 # Intermediate tasks by source language, added by a study's `source_languages`. The first two are machine translations
 # of the English tasks of the same names above; the others include English.
 BY_SOURCE = {
     "mnli": Recipe(
-        sentences.mnli_by_language, by_language=(sentences.MNLI_TRANSLATED, sentences.XNLI_DEV_TRANSLATED)
+        sentences.read_mnli_by_language, by_language=(sentences.MNLI_TRANSLATED, sentences.XNLI_DEV_TRANSLATED)
     ),
-    "squad": Recipe(answers.squad_by_language, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
-    "xnli-dev": Recipe(sentences.xnli_dev, _single(sentences.XNLI_DEV), held=sentences.xnli_dev_languages),
-    "paws-x-train": Recipe(sentences.paws_x_train, by_language=tuple(sentences.PAWS_X_TRAIN.values())),
-    "xquad-test": Recipe(answers.xquad_test, by_language=(answers.XQUAD_PLACES,)),
+    "squad": Recipe(answers.read_squad_by_language, by_language=tuple(answers.SQUAD_TRANSLATED.values())),
+    "xnli-dev": Recipe(sentences.read_xnli_dev, _single(sentences.XNLI_DEV), held=sentences.list_xnli_dev_languages),
+    "paws-x-train": Recipe(sentences.read_paws_x_train, by_language=tuple(sentences.PAWS_X_TRAIN.values())),
+    "xquad-test": Recipe(answers.read_xquad_test, by_language=(answers.XQUAD_PLACES,)),
     "tydiqa-train": Recipe(
-        answers.tydiqa_train, _single(*answers.TYDIQA_PLACES.values()), held=answers.tydiqa_languages
+        answers.read_tydiqa_train, _single(*answers.TYDIQA_PLACES.values()), held=answers.list_tydiqa_languages
     ),
-    "pan-x-train": Recipe(tags.pan_x_train, by_language=_training_places(tags.panx_places)),
+    "pan-x-train": Recipe(tags.read_pan_x_train, by_language=_training_places(tags.list_panx_places)),
     "udpos-train": Recipe(
-        tags.udpos_train, by_language=_training_places(tags.udpos_places), instead=_has_treebank("train", UDPOS),
-        held=tags.udpos_train_languages,
+        tags.read_udpos_train, by_language=_training_places(tags.list_udpos_places),
+        instead=_has_treebank("train", UDPOS), held=tags.list_udpos_train_languages,
     ),
 }  # fmt: skip

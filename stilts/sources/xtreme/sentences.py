@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stilts.sources.columns import TEXT, NamedLabel, Schema, Text, label
+from stilts.sources.columns import TEXT, NamedLabel, Schema, Text, make_label
 from stilts.sources.xtreme.folder import DataFolder, Place
 from stilts.sources.xtreme.languages import PAWS_X, XNLI
-from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, table
+from stilts.sources.xtreme.pieces import DUPLICATE, NLI, PARAPHRASE, Piece, make_table
 from stilts.tasks.formats import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ PAWS_X_TRAIN = {
     for split in ("train", "validation")
 }
 
-_NUMBERED_NLI = Schema({"premise": TEXT, "hypothesis": TEXT, "label": label(NLI)})
-_SNLI = Schema({**_NUMBERED_NLI.columns, "label": label(NLI, unlabelled=True)})
+_NUMBERED_NLI = Schema({"premise": TEXT, "hypothesis": TEXT, "label": make_label(NLI)})
+_SNLI = Schema({**_NUMBERED_NLI.columns, "label": make_label(NLI, unlabelled=True)})
 NAMED_NLI = Schema({
     "language": Text("language", XNLI), "sentence1": TEXT, "sentence2": TEXT, "gold_label": NamedLabel("label", NLI),
 })  # fmt: skip
-_QQP = Schema({"question1": TEXT, "question2": TEXT, "label": label(DUPLICATE)})
+_QQP = Schema({"question1": TEXT, "question2": TEXT, "label": make_label(DUPLICATE)})
 _PAWS_X = Schema({"sentence1": TEXT, "sentence2": TEXT, "label": NamedLabel("label", ("0", "1"))})
 
 
-def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield XNLI's test sets, and, as in XTREME, MNLI's training and matched dev set as training and dev set."""
     for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
         yield _nli_piece("xnli", "xnli.en", split, _numbered_nli(data, place))
@@ -60,7 +60,7 @@ def xnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
             data.leave_out("xnli", language, f"{XNLI_TEST} has no rows of it")
 
 
-def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield PAWS-X from google/xtreme, where labels are texts."""
     for split, places in PAWS_X_TRAIN.items():
         yield _paws_x_piece(data, "paws-x", "paws-x.en", split, places["en"])
@@ -68,13 +68,13 @@ def paws_x(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield _paws_x_piece(data, "paws-x", f"paws-x.{language}", "test", place)
 
 
-def mnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mnli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield MNLI, with its matched dev set as dev set."""
     for split, place in (("train", MNLI_TRAIN), ("validation", MNLI_DEV)):
         yield _nli_piece("mnli", "intermediate.mnli.en", split, _numbered_nli(data, place))
 
 
-def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield ANLI+, from those of its five parts that the folder has."""
     import pyarrow as pa
 
@@ -86,36 +86,38 @@ def anli(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield _nli_piece("anli", "intermediate.anli.en", split, rows)
 
 
-def qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_qqp(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield Quora Question Pairs from GLUE."""
     for split, place in QQP.items():
         rows = data.read(place, _QQP)
         columns = {"sentence1": rows["question1"], "sentence2": rows["question2"], "label": rows["label"]}
-        yield Piece("qqp", "intermediate.qqp.en", split, CLASSIFICATION.features(DUPLICATE, pairs=True), table(columns))
+        yield Piece(
+            "qqp", "intermediate.qqp.en", split, CLASSIFICATION.features(DUPLICATE, pairs=True), make_table(columns)
+        )
 
 
-def mnli_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mnli_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield machine translations of MNLI (XNLI's translate-train); every hundredth example is held out."""
     wanted = {key: place for key, place in MNLI_TRANSLATED.items() if key in languages}
     parts = [_numbered_nli(data, place) for _, place in data.each("mnli-translated", wanted)]
     yield from _held_out("mnli-translated", parts, every=100, together=1)
 
 
-def xnli_dev_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xnli_dev_translated(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield human translations of XNLI's dev set; every tenth premise is held out in all languages."""
     rows = _named_nli(data, XNLI_DEV)
     parts = [part for language, part in _by_language(rows) if language in languages and language != "en"]
     yield from _held_out("xnli-dev-translated", parts, **_TENTH_OF_PREMISES)
 
 
-def mnli_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mnli_by_language(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield machine translations of MNLI's training set, one config per language, with XNLI's dev set as dev set."""
     for split, places in (("train", MNLI_TRANSLATED), ("validation", XNLI_DEV_TRANSLATED)):
         for language in languages:
             yield _nli_piece("mnli", f"intermediate.mnli.{language}", split, _numbered_nli(data, places[language]))
 
 
-def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield XNLI's parallel dev sets, translated by people; every tenth premise is held out in all languages."""
     parts = dict(_by_language(_named_nli(data, XNLI_DEV)))
     for language in languages:
@@ -123,12 +125,12 @@ def xnli_dev(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
             yield _nli_piece("xnli-dev", f"intermediate.xnli-dev.{language}", split, rows)
 
 
-def xnli_dev_languages(data: DataFolder) -> list[str]:
+def list_xnli_dev_languages(data: DataFolder) -> list[str]:
     """Return the languages with rows in XNLI's dev set."""
     return _xnli_languages(data, XNLI_DEV)
 
 
-def xnli_test_languages(data: DataFolder) -> list[str]:
+def list_xnli_test_languages(data: DataFolder) -> list[str]:
     """Return the languages with rows in XNLI's test set."""
     return _xnli_languages(data, XNLI_TEST)
 
@@ -139,7 +141,7 @@ def _xnli_languages(data: DataFolder, place: Place) -> list[str]:
     return [language for language in XNLI if language in known]
 
 
-def paws_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_paws_x_train(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield PAWS-X's training and dev sets; training sets besides English are machine translations."""
     for split, places in PAWS_X_TRAIN.items():
         for language in languages:
@@ -182,7 +184,7 @@ def _numbered_nli(data: DataFolder, place: Place) -> "pa.Table":
     agreed = place.repo != "stanfordnlp/snli"
     rows = data.read(place, _NUMBERED_NLI if agreed else _SNLI)
     rows = rows if agreed else rows.filter(pc.not_equal(rows["label"], -1))
-    return table({"sentence1": rows["premise"], "sentence2": rows["hypothesis"], "label": rows["label"]})
+    return make_table({"sentence1": rows["premise"], "sentence2": rows["hypothesis"], "label": rows["label"]})
 
 
 def _named_nli(data: DataFolder, place: Place) -> "pa.Table":

@@ -15,14 +15,14 @@ from stilts.sources.suite import Card, Contents, Request, Table, choose, describ
 from stilts.sources.texts import read_texts
 from stilts.sources.xtreme.folder import DataFolder, stands
 from stilts.sources.xtreme.languages import ALL
-from stilts.sources.xtreme.pairs import fewer_pairs
+from stilts.sources.xtreme.pairs import limit_pairs
 from stilts.sources.xtreme.pieces import Piece
 from stilts.sources.xtreme.recipes import BY_SOURCE, FAMILIES, RECIPES, Recipe
 from stilts.sources.xtreme.shared import Shared
-from stilts.sources.xtreme.tables import decisive_tables
+from stilts.sources.xtreme.tables import list_decisive_tables
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.configs import Config
-from stilts.tasks.registry import text_columns
+from stilts.tasks.registry import list_text_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -158,7 +158,7 @@ class Suite:
 
     def texts(self, folder: Path) -> Iterator[str]:
         """Yield the texts of a suite, see `stilts.sources.texts.read_texts`."""
-        return read_texts(folder, text_columns("xtreme"))
+        return read_texts(folder, list_text_columns("xtreme"))
 
     def missing(self, task: str) -> str | None:
         """Return why a task is not available from the folder, None if it is.
@@ -214,8 +214,8 @@ class Suite:
 def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
     decisive = {
         "version": VERSION,
-        "tables": decisive_tables(),
-        "text columns": text_columns("xtreme"),
+        "tables": list_decisive_tables(),
+        "text columns": list_text_columns("xtreme"),
         "seed": request.seed,
         "sizes": read_sizes(request.sizes, Sizes).model_dump(),
         "languages": _chosen(request.languages),
@@ -341,7 +341,7 @@ def _some_rows(piece: Piece, sizes: Sizes, seed: int) -> "pa.Table":
     """Return rows in a seeded order, at most as many as the sizes allow."""
     order, most = _order(f"{piece.task} {piece.split}", piece.rows.num_rows, seed), _most(piece, sizes)
     if most is not None and "match" in piece.features:
-        return fewer_pairs(piece.rows, most, order.tolist())
+        return limit_pairs(piece.rows, most, order.tolist())
     if piece.split in ("validation", "test") and "label" in piece.features:
         order = _stratified(order, piece.rows["label"].to_numpy())
     return _taken(piece.rows, order[:most])

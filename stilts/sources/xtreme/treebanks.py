@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stilts.sources.columns import shown
+from stilts.sources.columns import format_value
 from stilts.sources.files import read_lines
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError
@@ -64,7 +64,7 @@ class _Span(NamedTuple):
     line: int
 
 
-def files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
+def list_files(data: DataFolder, code: str, language: str, split: str) -> list[Path]:
     """Return the .conllu files of a language and split under ``universal-dependencies/UD_<Language>-<Treebank>/``.
 
     As in XTREME, the code in the file's name counts, which excludes Ancient Greek (grc) and Classical Chinese (lzh).
@@ -99,7 +99,9 @@ def read(path: Path, code: str) -> Iterator[Sentence]:
 def _check_tags(path: Path, words: Iterable[_Word]) -> None:
     for word in words:
         if word.tag not in UPOS:
-            raise StiltsError(f"{path}, line {word.line}: tag {shown(word.tag)}; it should be one of {', '.join(UPOS)}")
+            raise StiltsError(
+                f"{path}, line {word.line}: tag {format_value(word.tag)}; it should be one of {', '.join(UPOS)}"
+            )
 
 
 def _blocks(path: Path) -> Iterator[tuple[dict[int, _Word], list[_Span]]]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stilts.sources.columns import TEXT, Schema
-from stilts.sources.suite import with_texts
+from stilts.sources.suite import add_texts
 from stilts.sources.tables import read_batches
 from stilts.sources.xtreme import tags
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.sources.xtreme.languages import ALL, UNSPACED
 from stilts.sources.xtreme.pieces import Piece
-from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV, xnli_dev_languages
+from stilts.sources.xtreme.sentences import NAMED_NLI, XNLI_DEV, list_xnli_dev_languages
 from stilts.tasks.formats import MASKED_LM
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WIKIPEDIA_LINES = 50_000  # lines per language; the larger Wikipedias would not 
 _SHORTEST = 40  # characters; shorter lines of an article are headings and list items
 
 
-def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield texts in every language, including English: Wikipedia if available, else sentences of non-test sets.
 
     Sentences are unique per language, and a tenth is held out. Words are joined by spaces, unless the language is
@@ -35,21 +35,21 @@ def mlm(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
         yield Piece("mlm", _CONFIG, split, MASKED_LM.features(), rows.select(["text"]))
 
 
-def text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
+def read_text(data: DataFolder, languages: Sequence[str]) -> Iterator[Piece]:
     """Yield the same texts with their languages, for pretraining encoders."""
-    columns = with_texts(MASKED_LM.features(), "lang")
+    columns = add_texts(MASKED_LM.features(), "lang")
     for split, rows in _splits(data, languages, "text").items():
         yield Piece("text", _TEXT_CONFIG, split, columns, rows)
 
 
-def languages(data: DataFolder) -> list[str]:
+def list_languages(data: DataFolder) -> list[str]:
     """Return the languages for which a folder has Wikipedia or a non-test set."""
-    spoken = xnli_dev_languages(data)
+    spoken = list_xnli_dev_languages(data)
     return [
         language
         for language in ALL
         if language in spoken
-        or wikipedia_files(data, language)
+        or list_wikipedia_files(data, language)
         or any(
             tags.has_panx(data, language, split) or tags.has_udpos(data, language, split)
             for split in ("train", "validation")
@@ -98,19 +98,19 @@ def _column(rows: "pa.Table", column: str, language: str) -> Iterable[str]:
 
 
 def _panx(data: DataFolder, language: str, split: str) -> list[list[str]]:
-    place = tags.panx_places(split).get(language)
+    place = tags.list_panx_places(split).get(language)
     return data.read(place, _TOKENS)["tokens"].to_pylist() if place and data.has(place) else []
 
 
 def _udpos(data: DataFolder, language: str, split: str) -> list[list[str]]:
-    piece = tags.udpos_piece(data, language, split) if language in tags.UDPOS else None
+    piece = tags.read_udpos_piece(data, language, split) if language in tags.UDPOS else None
     return piece.rows["tokens"].to_pylist() if piece else []
 
 
 def _wikipedia(data: DataFolder, language: str) -> list[str]:
     """Return the first lines of a language's articles, in the order of the files."""
     lines: list[str] = []
-    files = wikipedia_files(data, language)
+    files = list_wikipedia_files(data, language)
     if files:
         data.note("mlm", f"Wikipedia where it stands, at most {WIKIPEDIA_LINES} lines of a language")
     for path in files:
@@ -121,7 +121,7 @@ def _wikipedia(data: DataFolder, language: str) -> list[str]:
     return lines
 
 
-def wikipedia_files(data: DataFolder, language: str) -> list[Path]:
+def list_wikipedia_files(data: DataFolder, language: str) -> list[Path]:
     """Return the files of a language's newest snapshot, ``wikimedia/wikipedia/<date>.<language>/*.parquet``."""
     snapshots = [folder for folder in data.folders(data.root / WIKIPEDIA) if folder.match(f"*.{language}")]
     return [path for path in data.within(snapshots[-1]) if path.suffix == ".parquet"] if snapshots else []

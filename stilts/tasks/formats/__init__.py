@@ -27,7 +27,7 @@ RETRIEVAL_FROM_ENGLISH = Retrieval("retrieval_from_english", english_queries=Tru
 MINING = Mining()
 TAGGING = Tagging()
 
-# The fingerprints of suites depend on this order, through `stilts.tasks.registry.text_columns`.
+# The fingerprints of suites depend on this order, through `stilts.tasks.registry.list_text_columns`.
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (

@@ -96,7 +96,7 @@ class Format(ABC):
         Parameters
         ----------
         chunk_rule : str, optional
-            How tags are parsed as chunks, see `stilts.tasks.metrics.chunk_counts`.
+            How tags are parsed as chunks, see `stilts.tasks.metrics.count_chunks`.
         doc_stride : int, optional
             How a long context is split into windows, see `stilts.tasks.formats.span_qa`.
         """
@@ -303,7 +303,7 @@ def encode_split(
     return EncodedSplit(form, inputs, split.rows, split.labels, split.language)
 
 
-def row_at(rows: Sequence[Row], place: int, config: str) -> Row:
+def get_row(rows: Sequence[Row], place: int, config: str) -> Row:
     """Return a row of a config's test set; StiltsError if it does not exist."""
     if not 0 <= place < len(rows):
         raise StiltsError(f"test set {config} has rows 0 to {len(rows) - 1}, but 'place' is {place}")

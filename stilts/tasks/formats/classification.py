@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row
 from stilts.tasks.formats.official_files import join_lines, restore_official_order
 from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.formats.terms import ClassTerms
 from stilts.tasks.guessing import score_guessing
-from stilts.tasks.metrics import Counts, classification_counts
+from stilts.tasks.metrics import Counts, count_classification
 
 
 class Classification(TrainedFormat):
@@ -78,7 +78,7 @@ class Classification(TrainedFormat):
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Accuracy."""
-        return classification_counts([labels[row["label"]] for row in rows], predictions)
+        return count_classification([labels[row["label"]] for row in rows], predictions)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """The scores of `stilts.tasks.guessing`."""
@@ -91,7 +91,7 @@ class Classification(TrainedFormat):
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """The sentences, and the label's name."""
         data = splits.data(language)
-        row = row_at(data, place, splits.config(language))
+        row = get_row(data, place, splits.config(language))
         texts = [row[column] for column in self.text_columns if column in row]
         return {"example": " / ".join(texts), "answer": data.features["label"].int2str(row["label"])}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import Splits
 from stilts.tasks.formats.inputs import Input, Row, group_by_example
 from stilts.tasks.formats.subwords import split_texts
@@ -147,7 +147,7 @@ class LanguageModel(TrainedFormat):
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """The text; the tokens to predict are chosen only when it is encoded."""
-        return {"example": row_at(splits.data(language), place, splits.config(language))["text"], "answer": ""}
+        return {"example": get_row(splits.data(language), place, splits.config(language))["text"], "answer": ""}
 
 
 def _generator(text: str) -> np.random.Generator:

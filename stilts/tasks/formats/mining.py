@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stilts.study.settings import SOURCE_LANGUAGE
-from stilts.tasks.formats.base import UNLIMITED, SearchFormat, row_at
+from stilts.tasks.formats.base import UNLIMITED, SearchFormat, get_row
 from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, SentenceVectors, Splits
 from stilts.tasks.formats.inputs import Row
 from stilts.tasks.formats.official_files import join_lines
-from stilts.tasks.metrics import mining_counts
-from stilts.tasks.neighbours import Candidate, best_threshold, mine, select
+from stilts.tasks.metrics import count_mined_pairs
+from stilts.tasks.neighbours import Candidate, find_best_threshold, mine, select
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -52,10 +52,10 @@ class Mining(SearchFormat):
             for (language, split), own in rows.items():
                 candidates, gold, sources = mine_candidates(own, language, vectors, model.layer)
                 if split == "validation":
-                    thresholds[language] = best_threshold(candidates, gold).threshold
+                    thresholds[language] = find_best_threshold(candidates, gold).threshold
                     continue
                 pairs = select(candidates, thresholds[language])
-                counts = mining_counts(gold, pairs, sources)
+                counts = count_mined_pairs(gold, pairs, sources)
                 yield Scored(language, join_partners(pairs, sources), counts, {"threshold": thresholds[language]})
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Mining(SearchFormat):
         data = splits.data(language)
         sentences = dict(zip(data["id"], data["sentence"], strict=True))
         matched = [row for row in self.asked_rows(data, language) if row["match"]]
-        row = row_at(matched, place, splits.config(language))
+        row = get_row(matched, place, splits.config(language))
         return {"example": row["sentence"], "answer": sentences[row["match"].split()[0]]}
 
     def suite_rows(self, sizes: Mapping[str, int]) -> int:

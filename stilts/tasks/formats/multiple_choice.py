@@ -11,13 +11,13 @@ import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row, pad_arrays
-from stilts.tasks.formats.subwords import pair_layout, split_texts
+from stilts.tasks.formats.subwords import find_pair_layout, split_texts
 from stilts.tasks.formats.terms import ClassTerms
 from stilts.tasks.guessing import score_guessing
-from stilts.tasks.metrics import Counts, classification_counts
+from stilts.tasks.metrics import Counts, count_classification
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class MultipleChoice(TrainedFormat):
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One input per row: the pair with the first choice, the other pairs as alternatives; target: the label."""
-        before, between, after = pair_layout(tokenizer)
+        before, between, after = find_pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
         prompts = split_texts(tokenizer, [row["prompt"] for row in rows], add_special_tokens=False)
         choices = iter(
@@ -136,7 +136,7 @@ class MultipleChoice(TrainedFormat):
         gold = [_label(row, i) for i, row in enumerate(rows)]
         if UNLABELLED in gold:
             raise StiltsError(f"row {gold.index(UNLABELLED)} has no label, so its prediction cannot be scored")
-        return classification_counts([str(label) for label in gold], predictions)
+        return count_classification([str(label) for label in gold], predictions)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """The scores of `stilts.tasks.guessing`, with choice numbers as labels."""
@@ -148,7 +148,7 @@ class MultipleChoice(TrainedFormat):
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """The prompt with its choices, and the correct one."""
-        row = row_at(splits.data(language), place, splits.config(language))
+        row = get_row(splits.data(language), place, splits.config(language))
         return {"example": " / ".join([row["prompt"], *row["choices"]]), "answer": row["choices"][row["label"]]}
 
 

@@ -20,7 +20,7 @@ The pool has its own split name, so that "candidates" is not mistaken for a lang
 row is its id in the published files. A prediction is the ids of the 20 nearest candidates, nearest first, joined by
 spaces (on the dev set: numbers of passages in the order of their first rows).
 
-Scores: `stilts.tasks.neighbours.ranking_counts`. XTREME-R's evaluate.py reports no LAReQA score (its language list is
+Scores: `stilts.tasks.neighbours.count_ranking`. XTREME-R's evaluate.py reports no LAReQA score (its language list is
 empty; utils_lareqa.py prints the mean over the questions of all languages). Its mAP@20 for Mewsli-X is MRR@20, which is
 the same with one relevant candidate.
 """
@@ -32,12 +32,12 @@ import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
 from stilts.tasks.formats.inputs import Input, Row
 from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.metrics import Counts
-from stilts.tasks.neighbours import rank, ranking_counts
+from stilts.tasks.neighbours import count_ranking, rank
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -166,7 +166,7 @@ class PassageRetrieval(TrainedFormat):
         else:
             numbers = _numbers(rows)
             gold = [[str(numbers[row["passage"]])] for row in rows]
-        return ranking_counts([prediction.split() for prediction in predictions], gold)
+        return count_ranking([prediction.split() for prediction in predictions], gold)
 
 
     def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
@@ -185,7 +185,7 @@ class PassageRetrieval(TrainedFormat):
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """A query with a relevant candidate, preferably one in the query's language."""
-        row = row_at(splits.data(language), place, splits.config(language))
+        row = get_row(splits.data(language), place, splits.config(language))
         pool = splits.data(POOL.config, POOL.split, POOL.columns)
         right = [candidate for candidate in pool if candidate["id"] in row["gold"]]
         first = min(right, key=lambda candidate: candidate["lang"] != language)

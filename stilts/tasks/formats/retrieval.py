@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stilts.tasks.formats.base import UNLIMITED, SearchFormat, row_at
+from stilts.tasks.formats.base import UNLIMITED, SearchFormat, get_row
 from stilts.tasks.formats.evaluation import ModelUnderTest, Scored, Splits
 from stilts.tasks.formats.inputs import Row
 from stilts.tasks.formats.official_files import join_lines, read_row_numbers
 from stilts.tasks.metrics import score
-from stilts.tasks.neighbours import nearest, nearest_counts
+from stilts.tasks.neighbours import count_nearest, find_nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -56,7 +56,7 @@ class Retrieval(SearchFormat):
         for group in model.groups({language: 2 * len(data) for language, data in tests.items()}, model.layers):
             texts = {language: tests[language].select_columns(list(SIDES)).to_dict() for language in group}
             for language, by_layer in self._nearest_by_layer(model, texts).items():
-                counts = {layer: nearest_counts(rows) for layer, rows in by_layer.items()}
+                counts = {layer: count_nearest(rows) for layer, rows in by_layer.items()}
                 scores = {f"layer_{layer}": score(own) for layer, own in counts.items()}
                 yield Scored(language, by_layer[model.layer].astype(str).tolist(), counts[model.layer], scores)
 
@@ -71,12 +71,14 @@ class Retrieval(SearchFormat):
             vectors = model.vectors(every, layers)
             for language, own in texts.items():
                 for layer in layers:
-                    found[language][layer], _ = nearest(vectors.of(own[query], layer), vectors.of(own[index], layer))
+                    found[language][layer], _ = find_nearest(
+                        vectors.of(own[query], layer), vectors.of(own[index], layer)
+                    )
         return found
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """A sentence and its translation."""
-        row = row_at(splits.data(language), place, splits.config(language))
+        row = get_row(splits.data(language), place, splits.config(language))
         return {"example": row["source_sentence"], "answer": row["target_sentence"]}
 
     def english_sentences(self, data: "Dataset") -> list[str]:

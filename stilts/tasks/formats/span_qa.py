@@ -20,11 +20,11 @@ import numpy as np
 
 from stilts.study.settings import Heads
 from stilts.tasks.coverage import check_covered
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row, group_by_example
-from stilts.tasks.formats.subwords import blocks
-from stilts.tasks.metrics import Counts, exact_match_counts, normalize_squad, qa_counts, score
+from stilts.tasks.formats.subwords import cut_blocks
+from stilts.tasks.metrics import Counts, count_answers, count_exact_matches, normalize_squad, score
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +139,7 @@ class SpanQA(TrainedFormat):
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
         windows = _windows if self.doc_stride is None else partial(_strided_windows, doc_stride=self.doc_stride)
-        return [part for start, block in blocks(rows) for part in windows(block, start, tokenizer, max_length)]
+        return [part for start, block in cut_blocks(rows) for part in windows(block, start, tokenizer, max_length)]
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
         """A head with two logits per token: start and end."""
@@ -184,7 +184,7 @@ class SpanQA(TrainedFormat):
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """F1 of each answer; a correctly detected unanswerable question counts as 1."""
-        overlap = qa_counts(self._golds(rows), predictions, self._comparison(language))
+        overlap = count_answers(self._golds(rows), predictions, self._comparison(language))
         if not self.unanswerable:
             return overlap
         # The F1 of two empty answers is 1 in SQuAD 2.0 and 0 in SQuAD v1.1; other equal answers have F1 1 in both.
@@ -193,7 +193,7 @@ class SpanQA(TrainedFormat):
 
     def exact_match(self, rows: Sequence[Row], predictions: Sequence[str], language: str) -> Counts:
         """Exact match of each answer."""
-        return exact_match_counts(self._golds(rows), predictions, self._comparison(language))
+        return count_exact_matches(self._golds(rows), predictions, self._comparison(language))
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """Exact match."""
@@ -201,7 +201,7 @@ class SpanQA(TrainedFormat):
 
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """Context and question, and the first answer, if there is one."""
-        row = row_at(splits.data(language), place, splits.config(language))
+        row = get_row(splits.data(language), place, splits.config(language))
         answer, *_ = [*row["answers"]["text"], "(none)"]
         return {"example": f"{row['context']} / {row['question']}", "answer": answer}
 

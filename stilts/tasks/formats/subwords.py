@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BLOCK = 1024  # rows tokenised at once; a tokenizer's output takes twenty times the memory of the ids
 
 
-def blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
+def cut_blocks(rows: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
     """Yield blocks of `BLOCK` rows, each with the number of its first row."""
     for start in range(0, len(rows), BLOCK):
         yield start, rows[start : start + BLOCK]
@@ -33,18 +33,18 @@ def split_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[Any], **op
     check_covered(tokenizer, (text for each in texts for text in ((each,) if isinstance(each, str) else each)))
     return [
         np.array(ids, dtype=np.int32)
-        for _, block in blocks(texts)
+        for _, block in cut_blocks(texts)
         for ids in tokenizer(list(block), **options)["input_ids"]
     ]
 
 
-def special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
+def find_special_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int]]:
     """Return the special tokens that a tokenizer adds before and after a text; StiltsError if it tokenises no text."""
     before, _, after = _layout(tokenizer, "a")
     return before, after
 
 
-def pair_layout(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int], list[int]]:
+def find_pair_layout(tokenizer: "PreTrainedTokenizerFast") -> tuple[list[int], list[int], list[int]]:
     """Return the special tokens that a tokenizer adds before, between and after the two texts of a pair."""
     return _layout(tokenizer, "a", "a")
 

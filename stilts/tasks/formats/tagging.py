@@ -13,12 +13,12 @@ import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Heads
-from stilts.tasks.formats.base import TrainedFormat, row_at
+from stilts.tasks.formats.base import TrainedFormat, get_row
 from stilts.tasks.formats.evaluation import Split, Splits
 from stilts.tasks.formats.inputs import Input, Row, group_by_example, pad_arrays
 from stilts.tasks.formats.official_files import join_lines, restore_official_order
-from stilts.tasks.formats.subwords import special_tokens, split_words
-from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, chunk_counts, token_accuracy
+from stilts.tasks.formats.subwords import find_special_tokens, split_words
+from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, count_chunks, token_accuracy
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class Tagging(TrainedFormat):
     Parameters
     ----------
     chunk_rule : str
-        How tags are parsed as chunks, see `stilts.tasks.metrics.chunk_counts`.
+        How tags are parsed as chunks, see `stilts.tasks.metrics.count_chunks`.
     """
 
     name = "tagging"
@@ -87,7 +87,7 @@ class Tagging(TrainedFormat):
 
     def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
-        prefix, suffix = special_tokens(tokenizer)
+        prefix, suffix = find_special_tokens(tokenizer)
         room = max_length - len(prefix) - len(suffix)
         inputs = []
         subwords = split_words(tokenizer, (row["tokens"] for row in rows))
@@ -133,7 +133,7 @@ class Tagging(TrainedFormat):
 
     def counts(self, rows: Sequence[Row], predictions: Sequence[str], labels: Sequence[str], language: str) -> Counts:
         """Chunks of each sentence: correct, predicted, gold."""
-        return chunk_counts(*_named(rows, predictions, labels), self.chunk_rule)
+        return count_chunks(*_named(rows, predictions, labels), self.chunk_rule)
 
     def extra_scores(self, split: Split, predictions: Sequence[str]) -> dict[str, float]:
         """Percentage of words with the correct tag."""
@@ -142,7 +142,7 @@ class Tagging(TrainedFormat):
     def show(self, splits: Splits, language: str, place: int) -> dict[str, str]:
         """The words, and the labelled chunks."""
         data = splits.data(language)
-        row = row_at(data, place, splits.config(language))
+        row = get_row(data, place, splits.config(language))
         tags = data.features["tags"].feature.int2str(row["tags"])
         return {"example": " ".join(row["tokens"]), "answer": "; ".join(name_chunks(row["tokens"], tags))}
 

@@ -69,12 +69,12 @@ class ClassTerms:
         return measure_most_frequent(self, inputs)
 
 
-def uniform_bits(terms: Terms, inputs: Sequence[Input], labels: int) -> float:
+def measure_uniform_bits(terms: Terms, inputs: Sequence[Input], labels: int) -> float:
     """Return the code length, in bits, of the symbols of all inputs if all options are equally likely."""
     return float(sum(np.log2(terms.options(part, labels)).sum() for part in inputs))
 
 
-def label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
+def measure_label_entropy(terms: Terms, inputs: Sequence[Input]) -> float:
     """Return the entropy, in bits per term, of the symbols' distribution over all inputs.
 
     This is the plug-in estimate, which is too low for many symbols and few examples. Several kinds of terms are

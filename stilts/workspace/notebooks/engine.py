@@ -36,7 +36,7 @@ from stilts.workspace.notebooks.templates import (
     state_findings,
     state_parameters,
 )
-from stilts.workspace.starting import build_command, ended_by_signal, find_runs_folder, make_kernel_environment
+from stilts.workspace.starting import build_command, describe_signal, find_runs_folder, make_kernel_environment
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class _Client(PapermillNotebookClient):
             code = self.km.provisioner.process.poll()
             if code is None:
                 raise
-            raise DeadKernelError(f"ended by {ended_by_signal(code) or f'exit code {code}'}") from None
+            raise DeadKernelError(f"ended by {describe_signal(code) or f'exit code {code}'}") from None
 
 
 class PageEngine(NBClientEngine):

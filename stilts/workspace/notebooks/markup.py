@@ -1,8 +1,8 @@
 """Escaping of text in pages: text from outside this package must appear as it is, never as markup.
 
 Pages are MyST: Markdown with raw HTML, roles `{name}` and directives, which can read files and run scripts in a
-reader's browser. Text from study files, suites, records and parameters enters a page through `plain` or `code`.
-Generated prose passes through `harmless`, which keeps lists, code and emphasis.
+reader's browser. Text from study files, suites, records and parameters enters a page through `escape_text` or
+`mark_code`. Generated prose passes through `disarm_markdown`, which keeps lists, code and emphasis.
 """
 
 import re
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 
 
-def plain(text: object) -> str:
+def escape_text(text: object) -> str:
     """Return Markdown that is rendered as this text, on one line: runs of white space become single spaces."""
     escaped = _MEANING.sub(lambda found: f"\\{found[0]}", _one_line(text))
     if start := _START.match(escaped):
@@ -30,7 +30,7 @@ def plain(text: object) -> str:
     return escaped
 
 
-def code(text: object) -> str:
+def mark_code(text: object) -> str:
     """Return Markdown that is rendered as this text in inline code, on one line."""
     line = _one_line(text)
     longest = max(map(len, re.findall("`+", line)), default=0)
@@ -39,7 +39,7 @@ def code(text: object) -> str:
     return f"{ticks}{space}{line}{space}{ticks}" if line else ""
 
 
-def harmless(markdown: str) -> str:
+def disarm_markdown(markdown: str) -> str:
     """Return Markdown whose raw HTML, roles, directives, links, images and comments are rendered as text."""
     return _TOKEN.sub(_without_meaning, markdown)
 

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.workspace.notebooks.markup import harmless, plain
+from stilts.workspace.notebooks.markup import disarm_markdown, escape_text
 
 PACKAGE = Path(__file__).parents[2]
 INJECTED = "injected-parameters"
@@ -150,7 +150,7 @@ def fill(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
     Items of a list are joined by commas. Values in Markdown are escaped, see `stilts.workspace.notebooks.markup`.
     """
     texts = {key: _as_text(value) for key, value in values.items()}
-    markdown = {key: plain(text) for key, text in texts.items()}
+    markdown = {key: escape_text(text) for key, text in texts.items()}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = Filler(cell.source).safe_substitute(markdown)
@@ -193,7 +193,7 @@ def state_findings(notebook: NotebookNode) -> None:
         said = [output.get("metadata", {}).get(FINDING) for output in cell.get("outputs", [])]
         if "caption" in figure and any(said):
             finding = next(filter(None, said))
-            figure["caption"] = Filler(figure["caption"]).safe_substitute({FINDING: f"**{harmless(finding)}**"})
+            figure["caption"] = Filler(figure["caption"]).safe_substitute({FINDING: f"**{disarm_markdown(finding)}**"})
 
 
 def drop_unshown(notebook: NotebookNode) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from stilts.sources.pocket.commands.collecting import take
-from stilts.sources.pocket.commands.parallel import ByLanguage, Speakers, Tables, deal, intents
+from stilts.sources.pocket.commands.parallel import ByLanguage, Speakers, Tables, deal, generate_intents
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE
@@ -31,14 +31,14 @@ LEVELS: Mapping[str, int] = {f"dial-grain-{classes}": classes for classes in (2,
 FAMILY = "grain"
 
 
-def label_names(level: str) -> list[str]:
+def list_label_names(level: str) -> list[str]:
     """Return the classes of a level, each named by its first and its last intent."""
     size = len(INTENTS) // LEVELS[level]
     groups = [INTENTS[start : start + size] for start in range(0, len(INTENTS), size)]
     return [group[0] if size == 1 else f"{group[0]} to {group[-1]}" for group in groups]
 
 
-def left_out(languages: Sequence[str]) -> dict[str, str]:
+def list_left_out(languages: Sequence[str]) -> dict[str, str]:
     """Return the languages in which the family cannot be made, each with the reason; they need command tasks."""
     missing = {language: _missing_intents([SOURCE_LANGUAGE, language]) for language in languages}
     return {
@@ -60,7 +60,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     Parameters
     ----------
     languages : sequence of str
-        English first; none that `left_out` names.
+        English first; none that `list_left_out` names.
     sizes : Sizes
         `dial` training rows and `validation` dev rows, the same of each level.
     seed : int
@@ -78,7 +78,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     if missing := _missing_intents(languages):
         raise StiltsError(f"family {FAMILY}: {', '.join(languages)} have no common command of {', '.join(missing)}")
     speakers = Speakers(languages, Random(f"{seed}/{FAMILY}/{' '.join(languages)}"))
-    examples = intents(speakers, INTENTS)
+    examples = generate_intents(speakers, INTENTS)
     rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.dial)}
     for split, own in rows.items():
         Random(f"{seed}/{FAMILY}/{split}").shuffle(own)
@@ -89,7 +89,7 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
 
 def _merge_label(rows: ByLanguage, level: str) -> ByLanguage:
     """Return the rows of one command, by language, with its class in place of its intent."""
-    names = label_names(level)
+    names = list_label_names(level)
     return {
         language: row | {"label": names[INTENTS.index(row["label"]) * len(names) // len(INTENTS)]}
         for language, row in rows.items()

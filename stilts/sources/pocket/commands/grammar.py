@@ -19,7 +19,7 @@ import hassil.expression as hx
 from hassil.parse_expression import parse_sentence
 
 from stilts.sources.pocket.commands.trees import SHARES, AnyOrder, Node, OneOf, Row, Signature, Slot, Text, Value
-from stilts.sources.pocket.commands.values import Forms, stable_hash
+from stilts.sources.pocket.commands.values import Forms, hash_stably
 
 _WHITE = re.compile(r"\s+")
 
@@ -164,7 +164,7 @@ def _numbers(about: Mapping[str, Any], slot: str) -> tuple[Value, ...]:
     first, last, step = int(about["from"]), int(about["to"]), int(about.get("step", 1))
     low, high = _PLAUSIBLE.get(slot.removeprefix("start_"), (2, last)) if step == 1 else (first, last)
     sign = "-" if float(about.get("multiplier") or 1) < 0 else ""
-    return tuple(Value(f"{sign}{number}", Text(str(number)), share=stable_hash(str(number)) % SHARES)
+    return tuple(Value(f"{sign}{number}", Text(str(number)), share=hash_stably(str(number)) % SHARES)
                  for number in range(first, last + 1, step) if low <= number <= high)
 
 
@@ -209,7 +209,7 @@ def _templates(intent: str, block: Mapping[str, Any], resolver: Resolver) -> Ite
     for text in block["sentences"]:
         tree = own.resolve(text)
         if tree is not None:
-            name = f"{intent}-{stable_hash(text):012x}"
+            name = f"{intent}-{hash_stably(text):012x}"
             yield Template(name, text, intent, fixed, aspect, kinds, "area" in needs, tree)
 
 

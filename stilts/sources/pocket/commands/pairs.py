@@ -12,7 +12,7 @@ from stilts.sources.pocket.commands.collecting import Example, stream
 from stilts.sources.pocket.commands.grammar import Template
 from stilts.sources.pocket.commands.phrasebook import Entry, Phrasebook
 from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit
-from stilts.sources.pocket.commands.tagging import token_places
+from stilts.sources.pocket.commands.tagging import find_token_places
 from stilts.sources.pocket.commands.values import HOME_SLOTS
 
 NLI_LABELS = ["entailment", "neutral", "contradiction"]
@@ -116,40 +116,40 @@ class PairMaker:
 
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
-        return grouped((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
+        return group_by_key((entry.intent, entry) for entry in self._entries if len(entry.templates) > 1)
 
     @cached_property
     def _filled(self) -> dict[str, list[Entry]]:
-        return grouped((entry.intent, entry) for entry in self._entries if entry.signature)
+        return group_by_key((entry.intent, entry) for entry in self._entries if entry.signature)
 
     @cached_property
     def _filled_twofold(self) -> dict[str, list[Entry]]:
-        return grouped((intent, entry) for intent, entries in self._twofold.items() for entry in entries
-                       if entry.signature)
+        return group_by_key((intent, entry) for intent, entries in self._twofold.items() for entry in entries
+                            if entry.signature)
 
     @cached_property
     def _explicit(self) -> dict[str, list[Entry]]:
-        return grouped((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
+        return group_by_key((entry.intent, entry) for entry in self._entries if not entry.templates[0].here)
 
     @cached_property
     def _by_slot(self) -> dict[str, dict[str, list[Entry]]]:
         """Entries of `_explicit` that fill a slot."""
         slots = {slot for entry in self._entries for slot in entry.signature}
-        return {slot: grouped((intent, entry) for intent, entries in self._explicit.items() for entry in entries
-                              if slot in entry.signature) for slot in slots}
+        return {slot: group_by_key((intent, entry) for intent, entries in self._explicit.items() for entry in entries
+                                   if slot in entry.signature) for slot in slots}
 
     @cached_property
     def _opposites(self) -> dict[str, list[tuple[Entry, Entry]]]:
-        return grouped((first.intent, (first, second)) for first in self._entries for second in self._entries
-                       if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
-                       and first.action.split()[1:] == second.action.split()[1:])
+        return group_by_key((first.intent, (first, second)) for first in self._entries for second in self._entries
+                            if {first.intent, second.intent} in OPPOSITES and first.signature == second.signature
+                            and first.action.split()[1:] == second.action.split()[1:])
 
     @cached_property
     def _reductions(self) -> dict[str, list[tuple[Entry, Entry]]]:
         """Pairs of entries of one action; the second omits the place, the device or the timer."""
-        return grouped((more.intent, (more, less)) for more in self._entries for less in self._entries
-                       if more.action == less.action and less.signature < more.signature
-                       and _may_drop(more, more.signature - less.signature))
+        return group_by_key((more.intent, (more, less)) for more in self._entries for less in self._entries
+                            if more.action == less.action and less.signature < more.signature
+                            and _may_drop(more, more.signature - less.signature))
 
 
 def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
@@ -158,7 +158,7 @@ def _may_drop(entry: Entry, dropped: frozenset[str]) -> bool:
     return dropped <= _DROPPABLE and whole_timer and not template.here and template.aspect not in _GENERAL
 
 
-def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
+def group_by_key(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
     """Return key -> items from (key, item) pairs, in order."""
     groups = defaultdict(list)
     for key, item in pairs:
@@ -166,18 +166,18 @@ def grouped(pairs: Iterable[tuple[str, Picked]]) -> dict[str, list[Picked]]:
     return dict(groups)
 
 
-def entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+def generate_entailments(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
     """Yield pairs for `command-nli`, for each label in turn.
 
     An entailed command omits something or is a paraphrase; a neutral one adds something or is unrelated; a
     contradiction has another value in a slot or the opposite action.
     """
-    makers = entailment_makers(PairMaker(book, pool, rng))
-    return stream(NLI_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
+    makers = list_entailment_makers(PairMaker(book, pool, rng))
+    return stream(NLI_LABELS, lambda label: make_pair_example(rng.choice(makers[label])(), label))
 
 
-def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
-    """Return label -> functions that draw its pairs, for `entailments`."""
+def list_entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """Return label -> functions that draw its pairs, for `generate_entailments`."""
     return {
         "entailment": [maker.fewer_slots, maker.paraphrase],
         "neutral": [lambda: maker.fewer_slots()[::-1], maker.other_action],
@@ -185,28 +185,28 @@ def entailment_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
     }
 
 
-def paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
+def generate_paraphrases(book: Phrasebook, pool: Pool, rng: Random) -> Iterator[Example]:
     """Yield pairs for `command-para`, a paraphrase and a different pair in turn.
 
     Different pairs differ in one value or the action. Each is matched with a paraphrase of the same intent and word
     overlap, so that neither reveals the label (the idea of PAWS, Zhang et al. 2019).
     """
-    makers = paraphrase_makers(PairMaker(book, pool, rng))
-    candidates = stream(PARA_LABELS, lambda label: pair_example(rng.choice(makers[label])(), label))
+    makers = list_paraphrase_makers(PairMaker(book, pool, rng))
+    candidates = stream(PARA_LABELS, lambda label: make_pair_example(rng.choice(makers[label])(), label))
     return _matched(candidates, lambda example: _likeness(example, book.language))
 
 
-def paraphrase_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
-    """Return label -> functions that draw its pairs, for `paraphrases`."""
+def list_paraphrase_makers(maker: PairMaker) -> dict[str, list[Callable[[], Twins]]]:
+    """Return label -> functions that draw its pairs, for `generate_paraphrases`."""
     return {"paraphrase": [maker.paraphrase], "different": [maker.other_value_restated, maker.swapped_action]}
 
 
 def _likeness(example: Example, language: str) -> tuple[str, int]:
     """Return the first intent of a pair, and tenths of word overlap."""
-    return example.row["meaning"].split()[0], overlap_level(example, language)
+    return example.row["meaning"].split()[0], measure_overlap(example, language)
 
 
-def overlap_level(example: Example, language: str) -> int:
+def measure_overlap(example: Example, language: str) -> int:
     """Return the word overlap between the two texts of a pair, in tenths."""
     return round(10 * _overlap(*example.words, language))
 
@@ -223,11 +223,13 @@ def _matched(candidates: Iterator[Example], level: Callable[[Example], Hashable]
 
 def _overlap(first: str, second: str, language: str) -> float:
     """Return the Jaccard index of the tokens of two texts."""
-    one, two = ({text[start:end].casefold() for start, end in token_places(text, language)} for text in (first, second))
+    one, two = (
+        {text[start:end].casefold() for start, end in find_token_places(text, language)} for text in (first, second)
+    )
     return len(one & two) / len(one | two)
 
 
-def pair_example(twins: Twins, label: str) -> Example:
+def make_pair_example(twins: Twins, label: str) -> Example:
     """Return the example of a pair with its label.
 
     Raises

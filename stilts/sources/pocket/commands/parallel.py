@@ -28,16 +28,27 @@ from stilts.sources.pocket.commands.pairs import (
     PairMaker,
     Picked,
     Twins,
-    entailment_makers,
-    grouped,
-    overlap_level,
-    pair_example,
-    paraphrase_makers,
+    group_by_key,
+    list_entailment_makers,
+    list_paraphrase_makers,
+    make_pair_example,
+    measure_overlap,
 )
-from stilts.sources.pocket.commands.phrasebook import Entry, Phrasebook, phrasebook
-from stilts.sources.pocket.commands.questions import among, askable, draw_filling, question_example, question_words
+from stilts.sources.pocket.commands.phrasebook import Entry, Phrasebook, read_phrasebook
+from stilts.sources.pocket.commands.questions import (
+    draw_filling,
+    insert_command,
+    list_askable,
+    make_question_example,
+    read_question_words,
+)
 from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit
-from stilts.sources.pocket.commands.single import intent_example, intent_names, slot_names, slots_example
+from stilts.sources.pocket.commands.single import (
+    list_intent_names,
+    list_slot_names,
+    make_intent_example,
+    make_slots_example,
+)
 from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE
@@ -94,7 +105,7 @@ class Speakers:
 
     def __init__(self, languages: Sequence[str], rng: Random, pool: Pool = _POOL):
         self.languages, self.rng, self.pool = list(languages), rng, pool
-        self._books = {language: phrasebook(language) for language in languages}
+        self._books = {language: read_phrasebook(language) for language in languages}
         self._seen: dict[str, set[Hashable]] = defaultdict(set)
 
     @cached_property
@@ -122,7 +133,7 @@ class Speakers:
         """
         book = self._books[language]
         templates = book.by_action(self.pool)[action, frozenset(slots)].templates
-        return tried(lambda: book.draw(templates, self.pool, self.rng, slots), _WORDINGS)
+        return try_draws(lambda: book.draw(templates, self.pool, self.rng, slots), _WORDINGS)
 
     def each(self, write: Callable[[str], Example]) -> Example:
         """Return one example for all languages; its row is language -> row.
@@ -167,7 +178,7 @@ class FreePairs(PairMaker):
     @cached_property
     def _twofold(self) -> dict[str, list[Entry]]:
         """All entries, since a single template may have several wordings."""
-        return grouped((entry.intent, entry) for entry in self._entries)
+        return group_by_key((entry.intent, entry) for entry in self._entries)
 
 
 def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
@@ -221,20 +232,20 @@ def _numbered(name: str, rows: list[ByLanguage], language: str) -> list[dict[str
     return own
 
 
-def intents(speakers: Speakers, names: Sequence[str] | None = None) -> Iterator[Example]:
-    """Yield commands with their intents, for each intent in turn: those of `intent_names`, or other ones."""
-    by_intent = grouped((entry.intent, entry) for entry in speakers.book.entries(speakers.pool))
+def generate_intents(speakers: Speakers, names: Sequence[str] | None = None) -> Iterator[Example]:
+    """Yield commands with their intents, for each intent in turn: those of `list_intent_names`, or other ones."""
+    by_intent = group_by_key((entry.intent, entry) for entry in speakers.book.entries(speakers.pool))
 
     def example(intent: str) -> Example:
         command = speakers.draw(by_intent[intent])
-        return speakers.each(lambda language: intent_example(speakers.word(command, language)))
+        return speakers.each(lambda language: make_intent_example(speakers.word(command, language)))
 
-    return stream([name for name in names or intent_names() if name in by_intent], example, _PATIENCE)
+    return stream([name for name in names or list_intent_names() if name in by_intent], example, _PATIENCE)
 
 
-def slots(speakers: Speakers) -> Iterator[Example]:
+def generate_slots(speakers: Speakers) -> Iterator[Example]:
     """Yield commands with the slots of their tokens, one that fills each slot in turn."""
-    known, by_slot = set(slot_names()), defaultdict(list)
+    known, by_slot = set(list_slot_names()), defaultdict(list)
     for entry in speakers.book.entries(speakers.pool):
         for slot in sorted(entry.signature) if entry.signature <= known else ():
             by_slot[slot].append(entry)
@@ -243,33 +254,33 @@ def slots(speakers: Speakers) -> Iterator[Example]:
         command = speakers.draw(by_slot[slot])
         if slot not in command.slots or not known.issuperset(command.slots):
             raise Unfit(slot)
-        return speakers.each(lambda language: slots_example(speakers.word(command, language), language))
+        return speakers.each(lambda language: make_slots_example(speakers.word(command, language), language))
 
     return stream(sorted(by_slot), example, _PATIENCE)
 
 
-def questions(speakers: Speakers) -> Iterator[Example]:
+def generate_questions(speakers: Speakers) -> Iterator[Example]:
     """Yield contexts of two to four commands with a question that one of them answers, for each slot in turn."""
     rng, entries = speakers.rng, speakers.book.entries(speakers.pool)
-    words = {language: question_words(language) for language in speakers.languages}
+    words = {language: read_question_words(language) for language in speakers.languages}
     asked_for = sorted(set.intersection(*(set(own) for own in words.values())))
-    by_slot = {slot: askable(slot, entries) for slot in asked_for}
+    by_slot = {slot: list_askable(slot, entries) for slot in asked_for}
     others = {slot: [entry for entry in entries if slot not in entry.signature] for slot in by_slot}
 
     def example(slot: str) -> Example:
         asked = draw_filling(slot, by_slot[slot], speakers.book, speakers.pool, rng)
         beside = [speakers.draw(others[slot]) for _ in range(rng.randint(_FEWEST, _MOST) - 1)]
-        commands, place = among(asked, beside, slot, rng)
-        return speakers.each(lambda language: question_example(
+        commands, place = insert_command(asked, beside, slot, rng)
+        return speakers.each(lambda language: make_question_example(
             [speakers.word(command, language) for command in commands], place, slot,
             rng.choice(words[language][slot]), language))
 
     return stream([slot for slot in by_slot if by_slot[slot] and others[slot]], example, _PATIENCE)
 
 
-def entailments(speakers: Speakers) -> Iterator[Example]:
+def generate_entailments(speakers: Speakers) -> Iterator[Example]:
     """Yield pairs of commands with a label, for each label in turn."""
-    makers = entailment_makers(FreePairs(speakers.book, speakers.pool, speakers.rng))
+    makers = list_entailment_makers(FreePairs(speakers.book, speakers.pool, speakers.rng))
 
     def example(label: str) -> Example:
         twins = speakers.rng.choice(makers[label])()
@@ -278,10 +289,10 @@ def entailments(speakers: Speakers) -> Iterator[Example]:
     return stream(NLI_LABELS, example)
 
 
-def paraphrases(speakers: Speakers) -> Iterator[Example]:
+def generate_paraphrases(speakers: Speakers) -> Iterator[Example]:
     """Yield paraphrases and different pairs in turn, matched by intent and, in each language, by word overlap."""
     maker = FreePairs(speakers.book, speakers.pool, speakers.rng)
-    makers = paraphrase_makers(maker)
+    makers = list_paraphrase_makers(maker)
 
     def two(intent: str) -> Example:
         maker.intent = intent
@@ -309,19 +320,20 @@ def _matched(speakers: Speakers, twins: dict[str, Twins], language: str) -> Exam
 def _by_overlap(speakers: Speakers, twins: Twins, label: str, language: str) -> dict[int, Example]:
     """Return level of word overlap -> a wording of the pair, for the levels that were found."""
     first, second = ([speakers.word(command, language) for _ in range(_MATCHES)] for command in twins)
-    pairs = [pair_example(pair, label) for pair in product(first, second)
+    pairs = [make_pair_example(pair, label) for pair in product(first, second)
              if pair[0].text.casefold() != pair[1].text.casefold()]
     speakers.rng.shuffle(pairs)
-    return {overlap_level(example, language): example for example in pairs}
+    return {measure_overlap(example, language): example for example in pairs}
 
 
 def _worded_pair(speakers: Speakers, twins: Twins, label: str, language: str) -> Example:
     first, second = twins
-    return tried(lambda: pair_example((speakers.word(first, language), speakers.word(second, language)), label),
-                  _WORDINGS)
+    return try_draws(
+        lambda: make_pair_example((speakers.word(first, language), speakers.word(second, language)), label), _WORDINGS
+    )
 
 
-def tried(draw: Callable[[], Any], times: int) -> Any:
+def try_draws(draw: Callable[[], Any], times: int) -> Any:
     """Return the first valid result of several draws; `Unfit` if there is none."""
     for _ in range(times - 1):
         try:
@@ -332,4 +344,9 @@ def tried(draw: Callable[[], Any], times: int) -> Any:
 
 
 _STREAMS: dict[str, Callable[[Speakers], Iterator[Example]]] = {
-    "nli": entailments, "para": paraphrases, "qa": questions, "intent": intents, "slots": slots}
+    "nli": generate_entailments,
+    "para": generate_paraphrases,
+    "qa": generate_questions,
+    "intent": generate_intents,
+    "slots": generate_slots,
+}

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from stilts.sources.pocket.commands.grammar import Template, load
 from stilts.sources.pocket.commands.sampling import Command, Pool, Unfit, draw
 from stilts.sources.pocket.commands.trees import SHARES, Signature
-from stilts.sources.pocket.commands.usage import Usage, usage
-from stilts.sources.pocket.commands.values import FOLDER, stable_hash
+from stilts.sources.pocket.commands.usage import Usage, read_usage
+from stilts.sources.pocket.commands.values import FOLDER, hash_stably
 from stilts.study.errors import UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE
 
@@ -120,14 +120,14 @@ class Phrasebook:
         text = text.casefold()
         named = {share for forms in self.usage.forms.values() for surface, share in forms.shares.items()
                  if surface in text}
-        return named | {stable_hash(text) % SHARES}
+        return named | {hash_stably(text) % SHARES}
 
 
 def _place_in_order(template: Template) -> tuple[list[list[str]], str, int]:
-    return sorted(map(sorted, template.signatures)), template.action, stable_hash(template.text)
+    return sorted(map(sorted, template.signatures)), template.action, hash_stably(template.text)
 
 
-def data_file(language: str) -> Path:
+def find_data_file(language: str) -> Path:
     """Return the file of a language in `home-assistant-intents`.
 
     Raises
@@ -137,17 +137,17 @@ def data_file(language: str) -> Path:
     """
     path = _folder() / f"{_FILES.get(language, language)}.json"
     if not path.exists():
-        raise UnknownName("language of commands", language, held_languages())
+        raise UnknownName("language of commands", language, list_held_languages())
     return path
 
 
-def held_languages() -> list[str]:
+def list_held_languages() -> list[str]:
     """Return the codes of the languages in `home-assistant-intents`, without variants."""
     codes = {path.stem for path in _folder().glob("*.json")}
     return sorted({code for code in codes if "-" not in code} | set(_FILES))
 
 
-def intents_of(language: str) -> set[str]:
+def list_intents(language: str) -> set[str]:
     """Return the names of the intents with templates in a language, without parsing these.
 
     Raises
@@ -155,7 +155,7 @@ def intents_of(language: str) -> set[str]:
     UnknownName
         If `home-assistant-intents` does not have the language.
     """
-    data = json.loads(data_file(language).read_text(encoding="utf-8"))
+    data = json.loads(find_data_file(language).read_text(encoding="utf-8"))
     return {intent for intent, about in data["intents"].items() if any(block["sentences"] for block in about["data"])}
 
 
@@ -166,7 +166,7 @@ def _folder() -> Path:
 
 
 @cache
-def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
+def read_phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
     """Return the phrasebook of a language, with values from the value files of a folder.
 
     Raises
@@ -176,8 +176,8 @@ def phrasebook(language: str, folder: Path = FOLDER) -> Phrasebook:
     StiltsError
         If a value file is missing or invalid.
     """
-    own = usage(language, folder)
-    templates = load(data_file(language), own.forms)
+    own = read_usage(language, folder)
+    templates = load(find_data_file(language), own.forms)
     return Phrasebook(language, tuple(template for template in templates if _usable(template, own)), own)
 
 

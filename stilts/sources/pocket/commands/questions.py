@@ -22,7 +22,7 @@ _OTHER_THINGS = {"HassLightSet": "temperature"}
 """Slots with a different meaning in one intent: the temperature of a light is a color."""
 
 
-def question_words(language: str, folder: Path = FOLDER) -> Mapping[str, list[str]]:
+def read_question_words(language: str, folder: Path = FOLDER) -> Mapping[str, list[str]]:
     """Return the questions for each slot in a language.
 
     Raises
@@ -34,11 +34,11 @@ def question_words(language: str, folder: Path = FOLDER) -> Mapping[str, list[st
     return {slot: [words] if isinstance(words, str) else list(words) for slot, words in asked.items()}
 
 
-def questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
+def generate_questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
     """Yield contexts of two to four commands with a question that one of them answers, for each slot in turn."""
-    words = question_words(book.language, folder)
+    words = read_question_words(book.language, folder)
     entries = book.entries(pool)
-    by_slot = {slot: askable(slot, entries) for slot in sorted(words)}
+    by_slot = {slot: list_askable(slot, entries) for slot in sorted(words)}
     others = {slot: [entry for entry in entries if slot not in entry.signature] for slot in by_slot}
 
     def example(slot: str) -> Example:
@@ -46,12 +46,12 @@ def questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) 
         beside = [book.draw(rng.choice(others[slot]).templates, pool, rng)
                   for _ in range(rng.randint(_FEWEST, _MOST) - 1)]
         question = rng.choice(words[slot])
-        return question_example(*among(asked, beside, slot, rng), slot, question, book.language)
+        return make_question_example(*insert_command(asked, beside, slot, rng), slot, question, book.language)
 
     return stream([slot for slot in by_slot if by_slot[slot] and others[slot]], example)
 
 
-def askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
+def list_askable(slot: str, entries: tuple[Entry, ...]) -> list[list[Entry]]:
     """Return the entries that fill a slot, grouped by intent to balance the intents."""
     by_intent = defaultdict(list)
     for entry in entries:
@@ -74,7 +74,7 @@ def draw_filling(slot: str, choices: list[list[Entry]], book: Phrasebook, pool: 
     return command
 
 
-def among(asked: Command, beside: list[Command], slot: str, rng: Random) -> tuple[list[Command], int]:
+def insert_command(asked: Command, beside: list[Command], slot: str, rng: Random) -> tuple[list[Command], int]:
     """Insert a command at a random place among others; return all of them and the place.
 
     Raises
@@ -88,7 +88,7 @@ def among(asked: Command, beside: list[Command], slot: str, rng: Random) -> tupl
     return [*beside[:place], asked, *beside[place:]], place
 
 
-def joined(commands: Sequence[Command], language: str) -> str:
+def join_commands(commands: Sequence[Command], language: str) -> str:
     """Return the texts of some commands as one, each with the language's full stop."""
     stop = _stop(language)
     return stop.join(command.text for command in commands) + stop.rstrip()
@@ -98,9 +98,9 @@ def _stop(language: str) -> str:
     return _STOPS.get(language, ". ")
 
 
-def question_example(commands: list[Command], place: int, slot: str, question: str, language: str) -> Example:
+def make_question_example(commands: list[Command], place: int, slot: str, question: str, language: str) -> Example:
     """Return the example of a question about a slot, which the command at `place` answers."""
-    stop, context = _stop(language), joined(commands, language)
+    stop, context = _stop(language), join_commands(commands, language)
     span = next(span for span in commands[place].spans if span.slot == slot)
     offset = sum(len(command.text) + len(stop) for command in commands[:place])
     row = {"context": context, "question": question, "answers": _answers(context, span, offset),

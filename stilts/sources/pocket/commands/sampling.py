@@ -12,7 +12,7 @@ from random import Random
 from stilts.sources.pocket.commands.grammar import Template
 from stilts.sources.pocket.commands.trees import SHARES, Slot, Value
 from stilts.sources.pocket.commands.usage import Usage
-from stilts.sources.pocket.commands.values import HOME_SLOTS, Forms, stable_hash
+from stilts.sources.pocket.commands.values import HOME_SLOTS, Forms, hash_stably
 
 
 class Pool(IntEnum):
@@ -184,4 +184,4 @@ def _form(forms: Forms, value: Value, before: str, rest: list[tuple[str, Slot | 
 def _in_pool(walk: Walk) -> bool:
     """Return whether every pair of values from closed lists belongs to the pool; other values always do."""
     closed = sorted(f"{slot.name}={value.key}" for _, slot, value in walk.pieces if slot and value.share is None)
-    return all(stable_hash(" ".join(pair)) % SHARES == walk.pool for pair in combinations(closed, 2))
+    return all(hash_stably(" ".join(pair)) % SHARES == walk.pool for pair in combinations(closed, 2))

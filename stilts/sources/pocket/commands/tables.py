@@ -14,11 +14,11 @@ from typing import Any
 
 from stilts.sources.pocket.commands import parallel
 from stilts.sources.pocket.commands.collecting import Example, take
-from stilts.sources.pocket.commands.pairs import NLI_LABELS, PARA_LABELS, entailments, paraphrases
-from stilts.sources.pocket.commands.phrasebook import Phrasebook, held_languages, intents_of, phrasebook
-from stilts.sources.pocket.commands.questions import QUESTIONS, questions
+from stilts.sources.pocket.commands.pairs import NLI_LABELS, PARA_LABELS, generate_entailments, generate_paraphrases
+from stilts.sources.pocket.commands.phrasebook import Phrasebook, list_held_languages, list_intents, read_phrasebook
+from stilts.sources.pocket.commands.questions import QUESTIONS, generate_questions
 from stilts.sources.pocket.commands.sampling import Pool, Unfit
-from stilts.sources.pocket.commands.single import intent_names, intents, slots, tag_names
+from stilts.sources.pocket.commands.single import generate_intents, generate_slots, list_intent_names, list_tag_names
 from stilts.sources.pocket.commands.usage import UNSAID
 from stilts.sources.pocket.commands.values import FILES, FOLDER, read
 from stilts.sources.suite import Sizes
@@ -37,11 +37,16 @@ _FEWEST_INTENTS = 8
 Rows = list[dict[str, Any]]
 Tables = Iterator[tuple[str, str, Rows]]
 Maker = Callable[[Phrasebook, Pool, Random], Iterator[Example]]
-_MAKERS: Mapping[str, Maker] = {"intent": intents, "slots": slots, "nli": entailments, "para": paraphrases,
-                                "qa": questions}
+_MAKERS: Mapping[str, Maker] = {
+    "intent": generate_intents,
+    "slots": generate_slots,
+    "nli": generate_entailments,
+    "para": generate_paraphrases,
+    "qa": generate_questions,
+}
 
 
-def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
+def generate_sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
     """Yield distinct sentences of the intermediate pool, for the intents in turn; some attempts fail.
 
     Raises
@@ -50,7 +55,7 @@ def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
         If commands cannot be made in the language.
     """
     _check(language)
-    book, by_intent, seen = phrasebook(language), defaultdict(list), set()
+    book, by_intent, seen = read_phrasebook(language), defaultdict(list), set()
     for template in book.within(Pool.INTERMEDIATE):
         by_intent[template.intent].append(template)
     for intent in islice(cycle(sorted(by_intent)), attempts):
@@ -61,7 +66,7 @@ def sentences(language: str, attempts: int, rng: Random) -> Iterator[str]:
                 yield text
 
 
-def label_names(task: str) -> list[str]:
+def list_label_names(task: str) -> list[str]:
     """Return the labels of a task in the order of their numbers: BIO tags for tagging, none for question answering.
 
     Raises
@@ -70,7 +75,7 @@ def label_names(task: str) -> list[str]:
         If it is not a task on commands.
     """
     names: Mapping[str, Callable[[], list[str]]] = {
-        "intent": intent_names, "slots": tag_names, "nli": lambda: list(NLI_LABELS),
+        "intent": list_intent_names, "slots": list_tag_names, "nli": lambda: list(NLI_LABELS),
         "para": lambda: list(PARA_LABELS), "qa": list}
     kind = TARGETS.get(task, task)
     if kind not in names:
@@ -78,26 +83,26 @@ def label_names(task: str) -> list[str]:
     return names[kind]()
 
 
-def languages() -> list[str]:
+def list_languages() -> list[str]:
     """Return the codes of the languages, including English, in which every command task can be made."""
-    return [code for code in held_languages() if code not in left_out()]
+    return [code for code in list_held_languages() if code not in list_left_out()]
 
 
 @cache
-def left_out() -> dict[str, str]:
+def list_left_out() -> dict[str, str]:
     """Return the languages with templates in which the tasks cannot be made, each with the reason."""
-    reasons = {code: lacks(code) for code in held_languages()}
+    reasons = {code: explain_lack(code) for code in list_held_languages()}
     return {code: reason for code, reason in reasons.items() if reason}
 
 
 @cache
-def lacks(language: str) -> str:
+def explain_lack(language: str) -> str:
     """Return why no command task can be made in a language, or ""; only that language is read."""
-    if language not in held_languages():
+    if language not in list_held_languages():
         return "home-assistant-intents has no templates"
-    known = intents_of(language) & set(intent_names())
+    known = list_intents(language) & set(list_intent_names())
     if len(known) < _FEWEST_INTENTS:
-        return f"{len(known)} of the {len(intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
+        return f"{len(known)} of the {len(list_intent_names())} intents have templates; {_FEWEST_INTENTS} are needed"
     for name in (*FILES.values(), QUESTIONS):
         reason = (read(name).get("left_out") or {}).get(language)
         if reason:
@@ -167,12 +172,12 @@ def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
 
 def _stream(kind: str, task: str, language: str, pool: Pool, seed: int) -> Iterator[Example]:
     _check(language)
-    return _MAKERS[kind](phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
+    return _MAKERS[kind](read_phrasebook(language), pool, Random(f"{seed}/{task}/{language}/{pool.name}"))
 
 
 def _check(language: str) -> None:
-    if language not in held_languages() or language in left_out():
-        raise UnknownName("language of commands", language, languages())
+    if language not in list_held_languages() or language in list_left_out():
+        raise UnknownName("language of commands", language, list_languages())
 
 
 def _split(stream: Iterator[Example], count: int, config: str, split: str, seed: int) -> Rows:
@@ -185,7 +190,7 @@ def _split(stream: Iterator[Example], count: int, config: str, split: str, seed:
 
 
 @cache
-def fingerprint() -> str:
+def compute_fingerprint() -> str:
     """Return a short hash of what rows depend on besides sizes and seed: packages, value files, generator."""
     parts = [f"{name}=={version(name)}" for name in ("home-assistant-intents", "hassil")]
     parts += [hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in (*FILES.values(), QUESTIONS, UNSAID)]

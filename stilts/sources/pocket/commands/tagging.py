@@ -12,7 +12,7 @@ from stilts.sources.pocket.commands.values import UNSPACED
 _ASCII_RUN = re.compile(r"[0-9A-Za-z]+")
 
 
-def token_places(text: str, language: str) -> list[tuple[int, int]]:
+def find_token_places(text: str, language: str) -> list[tuple[int, int]]:
     """Return start and end of every token.
 
     Tokens are separated by white space. In Chinese, Japanese and Thai, which have no spaces between words, a token is a
@@ -44,7 +44,7 @@ def _end_of_character(text: str, start: int) -> int:
     return end
 
 
-def bio_tags(places: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+def tag_tokens(places: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
     """Return the BIO tag of every token; one that overlaps with a span belongs to its slot, including affixes.
 
     Raises

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from stilts.sources.pocket.commands.values import FOLDER, Forms, home_forms, read
+from stilts.sources.pocket.commands.values import FOLDER, Forms, read, read_home_forms
 from stilts.study.errors import StiltsError
 
 UNSAID = "unsaid.yaml"
@@ -55,7 +55,7 @@ class Usage:
 
     def _agrees(self, text: str, span: Place) -> bool:
         found = _NUMBER_AND_WORD.match(text, span.start)
-        words = unit_words(self.language, _UNITS[span.slot.removeprefix("start_")])
+        words = read_unit_words(self.language, _UNITS[span.slot.removeprefix("start_")])
         if not found or found.end(1) != span.end or found[2].casefold() not in words.values():
             return True
         right = words.get(int(found[1]))
@@ -63,7 +63,7 @@ class Usage:
 
 
 @cache
-def unit_words(language: str, unit: str) -> dict[int, str]:
+def read_unit_words(language: str, unit: str) -> dict[int, str]:
     """Return the first word of a unit after each number from 1 to 100, case-folded; empty if CLDR has none.
 
     Parameters
@@ -79,7 +79,7 @@ def unit_words(language: str, unit: str) -> dict[int, str]:
     return {int(match[1]): match[2].casefold() for match in found if match and match[2] != unit}
 
 
-def usage(language: str, folder: Path = FOLDER) -> Usage:
+def read_usage(language: str, folder: Path = FOLDER) -> Usage:
     """Return the usage of a language from the value files of a folder.
 
     Raises
@@ -87,7 +87,7 @@ def usage(language: str, folder: Path = FOLDER) -> Usage:
     StiltsError
         If a value file is missing or invalid.
     """
-    return Usage(language, home_forms(language, folder), _pattern(language, folder))
+    return Usage(language, read_home_forms(language, folder), _pattern(language, folder))
 
 
 def _pattern(language: str, folder: Path) -> re.Pattern[str] | None:

@@ -124,7 +124,7 @@ def read(name: str, folder: Path = FOLDER) -> Mapping[str, Any]:
     return content
 
 
-def home_forms(language: str, folder: Path = FOLDER) -> dict[str, Forms]:
+def read_home_forms(language: str, folder: Path = FOLDER) -> dict[str, Forms]:
     """Return the values of "area", "floor" and "name" in a language; a slot has none if its file lacks the language."""
     return {slot: _forms(read(name, folder), language) for slot, name in FILES.items()}
 
@@ -154,10 +154,10 @@ def _shares(content: Mapping[str, Any]) -> dict[str, int]:
     """Return the share of each meaning in a file; kinds of devices are divided separately, so each pool has all."""
     kinds = content.get("kinds", {})
     meanings = {key for about in content.values() if isinstance(about, dict) for key in about.get("values", {})}
-    order = sorted(meanings, key=lambda key: (kinds.get(key, ""), stable_hash(key)))
+    order = sorted(meanings, key=lambda key: (kinds.get(key, ""), hash_stably(key)))
     return {key: place % SHARES for place, key in enumerate(order)}
 
 
-def stable_hash(text: str) -> int:
+def hash_stably(text: str) -> int:
     """Return a hash of a text that does not depend on the process, the machine or `PYTHONHASHSEED`."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())
