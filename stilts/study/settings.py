@@ -436,9 +436,6 @@ class QuestionSettings(Settings):
     text: Line = Field(description="the question, one sentence")
     tests: dict[Line, Line] = Field(min_length=1, description="test -> its hypothesis in words")
     headline: Line | None = Field(None, description="the test that stands for the question; None: none of these does")
-    beside: Slug | None = Field(
-        None, description="study whose records of full fine-tuning stand beside, where this one has none of its own"
-    )
     level: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals; 1 - level of the tests")
     correction: Literal["holm", "none"] = Field("holm", description="for the number of tests")
     resamples: Annotated[int, Field(ge=100, le=10**6)] = Field(2000, description="of the bootstrap")

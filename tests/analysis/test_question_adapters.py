@@ -25,21 +25,17 @@ from stilts.analysis.questions.adapters import (
     list_conditions,
 )
 from stilts.analysis.questions.adapters_answer import (
-    answer_from_records,
-    check_comparable,
-    cross_validate,
+    answer_question,
     describe_agreement,
     describe_design,
-    describe_prediction,
+    describe_matches,
     describe_schemes,
     tabulate_agreement,
-    tabulate_language_gains,
     tabulate_match_gains,
+    tabulate_match_language_gains,
     tabulate_measures,
     tabulate_pair_gains,
     tabulate_points_beyond_means,
-    tabulate_prediction,
-    tabulate_reliability,
     tabulate_scheme_gains,
 )
 from stilts.analysis.questions.chapters import Section
@@ -47,7 +43,6 @@ from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.permutations import (
     estimate_relation,
     make_orders,
-    predict_cells,
     remove_means,
     standardise_matrix,
 )
@@ -186,12 +181,30 @@ def test_every_task_with_a_kind_is_in_the_registry():
 
 def test_gains_by_match():
     table = tabulate_match_gains(matched_evidence(), RULES)
-    assert table[["group", "asks_the_same", "of_such_texts", "pairs"]].to_numpy().tolist() == [
-        [scheme, asks, texts, 2] for scheme in (FULL, "fresh")
-        for asks, texts in (("no", "no"), ("yes", "no"), ("no", "yes"), ("yes", "yes"))
+    assert table[["group", "scheme", "asks_the_same", "of_such_texts", "pairs"]].to_numpy().tolist() == [
+        [f"{match}, {way}", scheme, asks, texts, 2]
+        for match, asks, texts in (("matches in nothing", "no", "no"), ("asks the same", "yes", "no"),
+                                   ("of the same texts", "no", "yes"), ("the same task", "yes", "yes"))
+        for scheme, way in ((FULL, "all weights"), ("fresh", "adapter, then a new one"))
     ]  # fmt: skip
-    assert table["gain"].tolist() == pytest.approx([-0.5, 5.5, 3.5, 9.5, -0.5, 1.5, 5.5, 7.5], abs=0.5)
-    assert tabulate_match_gains(gather(empty(), CONDITIONS, likeness(np.random.default_rng(0))), RULES).empty
+    assert table["gain"].tolist() == pytest.approx([-0.5, -0.5, 5.5, 1.5, 3.5, 5.5, 9.5, 7.5], abs=0.5)
+    languages = tabulate_match_language_gains(matched_evidence())
+    means = languages.groupby("group", sort=False)["gain"].mean()
+    assert means.to_dict() == pytest.approx(dict(zip(table["group"], table["gain"], strict=True)))
+    nothing = gather(empty(), CONDITIONS, likeness(np.random.default_rng(0)))
+    assert tabulate_match_gains(nothing, RULES).empty
+    assert tabulate_match_language_gains(nothing).empty
+
+
+def test_gains_by_match_are_said():
+    rows = [("asks the same, all weights", "yes", "no", 5.5, 4.0, 7.0),
+            ("the same task, all weights", "yes", "yes", 9, 8, 10),
+            ("of the same texts, all weights", "no", "yes", -1.0, -2.0, 0.5)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["group", "asks_the_same", "of_such_texts", "gain", "low", "high"])
+    assert describe_matches(table) == (
+        "Gain of intermediate training over pairs of two different tasks: asks the same, all weights +5.5 points (+4.0 "
+        "to +7.0); of the same texts, all weights −1.0 points (−2.0 to +0.5)."
+    )
 
 
 # --- Permutations of tasks -------------------------------------------------------------------------------------------
@@ -263,27 +276,6 @@ def test_with_too_few_orders_an_interval_has_no_ends():
     assert (found.orders, found.low, found.high) == (12, -np.inf, np.inf)
 
 
-# --- Prediction ------------------------------------------------------------------------------------------------------
-
-
-def test_what_is_held_out_is_predicted_from_the_others_alone():
-    generator = np.random.default_rng(0)
-    additive = generator.normal(size=(6, 1)) + generator.normal(size=(1, 6))
-    alike = generator.normal(size=(6, 6))
-    assert cross_validate(additive, None, DIAGONAL, "pair")[DIAGONAL] == pytest.approx(additive[DIAGONAL])
-    full = cross_validate(additive + 3 * alike, alike, DIAGONAL, "pair")
-    assert full[DIAGONAL] == pytest.approx((additive + 3 * alike)[DIAGONAL])
-    spoilt = additive.copy()
-    column = np.zeros((6, 6), dtype=bool)
-    column[:, 2] = True
-    spoilt[column] = 1e6
-    found = predict_cells(spoilt, None, DIAGONAL, column)
-    rows = [place for place in range(6) if place != 2]
-    kept = np.delete(additive, 2, axis=1)
-    effects = kept.mean(axis=1) - kept.mean()
-    assert found == pytest.approx(kept.mean() + effects[rows], abs=1.0)  # the column's own mean is not known
-
-
 # --- Evidence --------------------------------------------------------------------------------------------------------
 
 
@@ -308,19 +300,15 @@ def test_gains_are_over_the_baseline_of_the_same_phase_2_in_shared_languages():
 
 def test_conditions_are_the_study_files():
     here = Checkout(ROOT)
-    for name, full in {"adapters-full": "pocket-untuned", "adapters": "adapters", "adapters-pilot": "pilot"}.items():
-        study, other = here.study(name), here.study(full)
-        found = list_conditions(study) | {key: of for key, of in list_conditions(other).items() if of[0] == FULL}
-        assert found["none"], found["none-fresh"] == ((FULL, None), ("fresh", None))
+    four = dict.fromkeys(("adapters", "adapters-pilot", "adapters-paper"), SCHEMES)
+    for name, schemes in {"adapters-matched": (FULL, "fresh"), **four}.items():
+        study = here.study(name)
+        found = list_conditions(study)
+        assert (found["none"], found["none-fresh"]) == ((FULL, None), ("fresh", None))
         tasks = {task for scheme, task in found.values() if scheme == "fresh" and task}
-        assert {(FULL, task) for task in tasks} <= set(found.values())
-        assert {(scheme, task) for scheme in SCHEMES for task in tasks} <= set(found.values())
-        assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
-        assert study.question.beside == ("pocket-untuned" if name == "adapters-full" else None)
-        assert "multi" not in found
-    check_comparable(here.study("adapters-full"), here.study("pocket-untuned"))
-    with pytest.raises(StiltsError, match="'adapters-full' and 'pocket' differ in seeds"):
-        check_comparable(here.study("adapters-full"), here.study("pocket"))
+        assert {*product(schemes, tasks), (FULL, None), ("fresh", None)} <= set(found.values())
+        chosen = MATCH_TESTS[:-1] if name == "adapters-matched" else CHOSEN
+        assert set(study.question.tests) == set(chosen) <= TESTS.keys()
 
 
 def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
@@ -331,11 +319,9 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
         tabulate_pair_gains,
         tabulate_agreement,
         tabulate_measures,
-        tabulate_prediction,
     ):
         assert make(found, RULES).empty, make
-    for make in (tabulate_language_gains, tabulate_points_beyond_means, tabulate_reliability):
-        assert make(found).empty, make
+    assert tabulate_points_beyond_means(found).empty
     assert describe_schemes(tabulate_scheme_gains(found, RULES)) == "There is nothing to compare yet."
     assert describe_design(found) == "There are no gains yet."
     for figure in (
@@ -418,19 +404,7 @@ def test_tables_hold_what_was_planted(evidence):
     assert adapters["measure"].tolist() == ["combined", "text", "fisher", "gradient"]
     assert (adapters["slope"] > 3).all()
     assert set(measured["pairs"]) == {30, 36}
-    assert tabulate_reliability(evidence).set_index("group")["share"]["adapters"] > 0.9
-    assert len(tabulate_language_gains(evidence)) == 4 * len(CODES)
     assert "Of the same task twice, and left out of the tests: nli before command-nli" in describe_design(evidence)
-
-
-def test_similarity_that_pulls_predicts_unseen_pairs(evidence):
-    table = tabulate_prediction(evidence, RULES)
-    chosen = table[table["measure"] == "combined"].set_index(["group", "held_out"])
-    assert chosen["r2"]["adapters"].min() > 0.2
-    assert chosen["low"]["adapters", "pair"] > 0
-    assert (chosen["error"]["adapters"] < chosen["error_means"]["adapters"]).all()
-    assert chosen["r2"]["full", "pair"] < 0.2
-    assert describe_prediction(table).splitlines()[3].startswith("- `adapters`, unseen pair: the error goes from ")
 
 
 def test_figures(evidence):
@@ -438,10 +412,10 @@ def test_figures(evidence):
     assert [axis.get_title() for axis in figure.axes[:4]] == list(SCHEMES)
     scatter = draw_similarity_scatter(tabulate_points_beyond_means(evidence))
     assert [axis.get_title() for axis in scatter.axes] == [FULL, "adapters"]
-    means = draw_group_gains(
-        tabulate_language_gains(evidence), tabulate_scheme_gains(evidence, RULES), "way of training"
-    )
-    assert [label.get_text() for label in means.axes[0].get_yticklabels()] == list(SCHEMES)
+    matched = matched_evidence()
+    table = tabulate_match_gains(matched, RULES)
+    means = draw_group_gains(tabulate_match_language_gains(matched), table, "how the tasks match")
+    assert [label.get_text() for label in means.axes[0].get_yticklabels()] == table["group"].tolist()
 
 
 # --- From records ----------------------------------------------------------------------------------------------------
@@ -449,30 +423,23 @@ def test_figures(evidence):
 
 def test_from_records_to_the_answer(tmp_path, monkeypatch):
     tasks = ("nli", "qa", "slots")
-    full = Study(
-        name="full", title="A faked study", encoder={"name": "multilingual-e5-small"}, intermediates=["none", *tasks],
-        targets=["intent", "dates", "command-para"], seeds=(1, 2, 3),
-    )  # fmt: skip
-    study = full.model_copy(update={"name": "lora", "intermediates": ()}).model_dump() | {
-        "intermediates": [
-            {"name": "none-fresh", "tasks": [], "adapters": "fresh"},
+    study = Study(
+        name="lora", title="A faked study", encoder={"name": "multilingual-e5-small"}, seeds=(1, 2, 3),
+        targets=["intent", "dates", "command-para"], measures={"similarity": {}},
+        intermediates=[
+            "none", *tasks, {"name": "none-fresh", "tasks": [], "adapters": "fresh"},
             *({"name": f"{task}-{scheme}", "tasks": [task], "adapters": scheme}
               for task in tasks for scheme in SCHEMES[1:]),
         ],
-        "measures": {"similarity": {}},
-        "evaluation": {"languages": ["en", "de", "fi", "hi", "sw", "tr"]},
-        "question": {"number": 4, "text": "?", "tests": dict(RULES.tests), "headline": CHOSEN[4], "resamples": 100},
-    }  # fmt: skip
-    study = Study.model_validate(study)
+        question={"number": 4, "text": "?", "tests": dict(RULES.tests), "headline": CHOSEN[4], "resamples": 100},
+    )  # fmt: skip
     for task in tasks:
         monkeypatch.setitem(faked_study.EFFECTS, task, 0.0)
         monkeypatch.setitem(faked_study.EFFECTS, f"{task}-then-full", 0.15)
-    places = {each.name: Checkout(tmp_path, runs=tmp_path / each.name) for each in (full, study)}
-    faked_study.write(places["full"].store(), full)
-    faked_study.write(places["lora"].store(), study, languages=("en", "de", "fi", "hi", "sw", "tr"))
-    analysis = Analysis(places["lora"], study, tuple(places["lora"].store()), True, 100, 0)
-    found = answer_from_records(Section(analysis, Rules.of(study.question)), full, list(places["full"].store()))
-    assert describe_design(found.evidence, "full").endswith(" Full fine-tuning is that of study `full`.")
+    here = Checkout(tmp_path, runs=tmp_path / "runs")
+    faked_study.write(here.store(), study, languages=("en", "de", "fi", "hi", "sw", "tr"))
+    analysis = Analysis(here, study, tuple(here.store()), True, 100, 0)
+    found = answer_question(Section(analysis, Rules.of(study.question)))
     results = {result.test: result for result in found.results}
     assert results["then-full-minus-full"].value == pytest.approx(15, abs=4)
     assert results["then-full-minus-full"].rows == 5

@@ -36,7 +36,7 @@ def test_tasks_of_a_dial_are_named_with_their_level():
 
 @pytest.mark.parametrize("study, named", [
     ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "multi": "All tasks", "mlm": "Masked words"}),
-    ("adapters-full", {"nli": "Inference", "command-qa": "Questions"}),  # it has measures of similarity beside
+    ("adapters-matched", {"nli": "Inference", "command-para": "Paraphrases"}),  # it has measures of similarity beside
     ("architecture-full", {"ui-mining": "Mining"}),  # and this one pretraining
 ])  # fmt: skip
 def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, named):
