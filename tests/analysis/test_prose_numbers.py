@@ -116,7 +116,7 @@ SENTENCES = [
     ("notebooks/order.ipynb", "It has {} seed, so", lambda: in_words(seeds("order-pilot"))),
     ("notebooks/architecture.ipynb", "random weights and with {} seeds", lambda: in_words(seeds("architecture-full"))),
     ("notebooks/architecture.ipynb", "less pretraining, {} targets", lambda: in_words(targets("architecture"))),
-    ("notebooks/adapters.ipynb", "here. {} intermediate tasks", lambda: in_words(len(tasks("adapters-matched"))).title()),
+    ("notebooks/adapters.ipynb", "here. {} interm", lambda: in_words(len(tasks("adapters-matched"))).title()),
     ("notebooks/adapters.ipynb", "other tasks: {} intermediate tasks", lambda: in_words(len(tasks("adapters")))),
     ("notebooks/adapters.ipynb", "before {} targets, one seed", lambda: in_words(targets("adapters"))),
     ("book/method.md", "{} in those of complexity and adapters", lambda: in_words(seeds("adapters-matched"))),
