@@ -173,12 +173,12 @@ def said(page):
 def finding(page, name):
     """What the caption of a figure begins with, in bold type."""
     captions = {cell.metadata.mystnb.figure.name: cell.metadata.mystnb.figure.caption
-                for cell in page.cells if "mystnb" in cell.metadata}  # fmt: skip
+                for cell in page.cells if "figure" in cell.metadata.get("mystnb", {})}  # fmt: skip
     return re.match(r"\*\*(.*?)\*\* ", captions[name])[1]
 
 
 def figure_names(page):
-    return [cell.metadata.mystnb.figure.name for cell in page.cells if "mystnb" in cell.metadata]
+    return [cell.metadata.mystnb.figure.name for cell in page.cells if "figure" in cell.metadata.get("mystnb", {})]
 
 
 def test_these_are_all_analyses():
