@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from stilts.models.encoders import ENCODERS
 from stilts.study import locks
@@ -18,6 +19,7 @@ from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import hash_json, list_names, stands
 from stilts.workspace.starting import find_runs_folder
 
+T = TypeVar("T")
 PROGRESS_EVERY = 20  # updates or batches between two notes of progress
 
 
@@ -113,15 +115,9 @@ class Checkout:
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
         return self.runs / "encoders" / f"{slug}-{hash_json([encoder.model_dump(mode='json'), run.data])[:10]}"
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold a name exclusively among all processes. Waits, with a message, while another process holds it."""
-        folder = self.runs / "locks"
-        with ExitStack() as held:
-            with _writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locks.hold(folder / f"{name}.lock", name))
-            yield
+        return self._hold(lambda folder: locks.hold(folder / f"{name}.lock", name))
 
     @contextmanager
     def lock_one(self, names: Sequence[str], what: str) -> Iterator[str]:
@@ -129,13 +125,18 @@ class Checkout:
 
         `what` says in messages what the names are.
         """
+        with self._hold(lambda folder: locks.hold_one([folder / f"{name}.lock" for name in names], what)) as path:
+            yield path.name.removesuffix(".lock")
+
+    @contextmanager
+    def _hold(self, hold: Callable[[Path], AbstractContextManager[T]]) -> Iterator[T]:
+        """Hold a lock in the folder of locks, which is made if it does not exist."""
         folder = self.runs / "locks"
-        paths = {folder / f"{name}.lock": name for name in names}
         with ExitStack() as held:
             with _writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                path = held.enter_context(locks.hold_one(list(paths), what))
-            yield paths[path]
+                found = held.enter_context(hold(folder))
+            yield found
 
     def in_use(self, name: str) -> bool:
         """Return whether a process holds a name."""
