@@ -28,7 +28,7 @@ from stilts.analysis.questions.complexity import (
     fit_line,
     gather,
     list_conditions,
-    summarise_gaps,
+    summarize_gaps,
     tabulate_gaps_by_target,
     tabulate_measures,
     tabulate_slopes,
@@ -187,7 +187,7 @@ def test_verdicts_and_what_the_test_can_show(evidence):
 def test_what_is_not_recorded_is_not_tested(evidence):
     nothing = Evidence(CONDITIONS, evidence.scores.iloc[:0], evidence.complexity.iloc[:0])
     assert not any(result.known for result in run_tests(TESTS, nothing, RULES))
-    assert summarise_gaps(nothing, RULES) == ""
+    assert summarize_gaps(nothing, RULES) == ""
     assert fit_line(nothing) is None
     for table in (
         tabulate_task_gaps(nothing, RULES),
@@ -226,7 +226,7 @@ def test_tables(evidence):
     assert described.loc[0, "slope"] == run_tests(TESTS, evidence, RULES)[1].value
     assert described.loc[0, "rank"] > 0.7
     assert describe_dials(evidence).endswith("The dial does what it is meant to.")
-    assert summarise_gaps(evidence, RULES).startswith("English is set against German, Chinese as the language of 8")
+    assert summarize_gaps(evidence, RULES).startswith("English is set against German, Chinese as the language of 8")
 
 
 def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence):

@@ -22,7 +22,7 @@ from stilts.analysis.questions.order import (
     describe_forgetting,
     describe_sources,
     make_plan,
-    summarise_gains,
+    summarize_gains,
     tabulate_forgetting,
     tabulate_forgotten,
     tabulate_gains,
@@ -167,7 +167,7 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert results["order-unseen"].notes == ("nothing is recorded yet of `ru-then-en`",)
     assert results["forgetting"].notes == ("nothing is recorded yet of both stages",)
     nothing = Evidence(PLAN, evidence.scores.iloc[:0], evidence.dev.iloc[:0])
-    assert summarise_gains(nothing, RULES) == ""
+    assert summarize_gains(nothing, RULES) == ""
     assert tabulate_gains(nothing, RULES).empty
     assert tabulate_orders_by_source(nothing, RULES).empty
     assert tabulate_scores_by_language(nothing).empty

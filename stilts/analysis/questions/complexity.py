@@ -447,10 +447,10 @@ def fit_line(evidence: Evidence) -> tuple[float, float] | None:
 def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
-    return chapters.answer_from_scores(section, evidence, TESTS, summarise_gaps)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gaps)
 
 
-def summarise_gaps(evidence: Evidence, rules: Rules) -> str:
+def summarize_gaps(evidence: Evidence, rules: Rules) -> str:
     """Say between which tasks the gap is lowest and highest, and which sources are compared; "" without records."""
     table = tabulate_task_gaps(evidence, rules).dropna(subset=["gap"])
     table = table[~table["task"].isin(evidence.unlearned)]

@@ -414,10 +414,10 @@ def tabulate_forgetting(evidence: Evidence) -> pd.DataFrame:
 def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
-    return chapters.answer_from_scores(section, evidence, TESTS, summarise_gains)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gains)
 
 
-def summarise_gains(evidence: Evidence, rules: Rules) -> str:
+def summarize_gains(evidence: Evidence, rules: Rules) -> str:
     """Say what intermediate training in English, and in both orders, gains over none in unseen languages."""
     table = tabulate_gains(evidence, rules)
     table = table[table["languages"] == UNSEEN].set_index("condition")
