@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -25,6 +26,16 @@ for _number in (signal.SIGINT, signal.SIGHUP):
 
 settings.register_profile("any-machine", deadline=None)  # a busy machine must not fail a test that is right
 settings.load_profile("any-machine")
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """The root logger is as before after a test: the product, made to be alone in its process, sets it up."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

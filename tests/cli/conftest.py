@@ -1,6 +1,5 @@
 """A checkout as the current folder, and the command line called in this process."""
 
-import logging
 import signal
 import sys
 import warnings
@@ -42,7 +41,6 @@ def door(monkeypatch, capsys):
     """Call the command line in this process; returns exit code, standard output and standard error."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     handlers = {number: signal.getsignal(number) for number in numbers}
-    level = logging.getLogger().level
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -58,4 +56,3 @@ def door(monkeypatch, capsys):
     yield call
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    logging.getLogger().setLevel(level)
