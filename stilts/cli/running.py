@@ -58,6 +58,32 @@ def prepare(study: StudyName = "pocket") -> None:
 
 
 @commands.command(rich_help_panel=RUN)
+def pack(
+    study: StudyName,
+    folder: Annotated[Path, typer.Argument(help="new folder for the archives")],
+    records: Annotated[bool, typer.Option("--records", help="pack the records that there are, not the inputs")] = False,
+) -> None:
+    """Pack what the runs of a study read, for a machine without its data; or, on that machine, its records."""
+    from stilts.workspace import packs
+
+    plan = open_named(study)
+    if records:
+        say(f"{packs.pack_records(plan, folder)} of {len(plan.runs)} runs have a record here")
+    else:
+        packs.pack_inputs(plan, folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    say(f"{format_size(size)}; on the other machine: stilts unpack {folder.name}")
+
+
+@commands.command(rich_help_panel=RUN)
+def unpack(folder: Annotated[Path, typer.Argument(help="folder that `stilts pack` wrote")]) -> None:
+    """Lay what `stilts pack` wrote into the folder of this machine's runs; then `stilts run` and `record` find it."""
+    from stilts.workspace import packs
+
+    packs.unpack(folder, find_checkout(), report=say)
+
+
+@commands.command(rich_help_panel=RUN)
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="list it, but remove nothing")] = False,
     as_json: AsJson = False,

@@ -52,7 +52,9 @@ class BorrowingSuite:
         """
         own = pocket.make_contents(request)
         lent = self.lender.lend(self.borrowed, _request_of_lender(request), report=report)
-        about = {**own.about, "fingerprint": self.fingerprint(request), "borrowed": list(self.borrowed)}
+        without_files = BorrowingSuite(xtreme.Suite(None), self.borrowed).fingerprint(request)
+        about = {**own.about, "fingerprint": self.fingerprint(request), "request": without_files,
+                 "borrowed": list(self.borrowed)}  # fmt: skip
         licences = f"{own.card.licences}\n- {', '.join(self.borrowed)}: {lent.card.licences}"
         Contents(
             about, chain(own.tables, lent.tables), lambda: _join(own.summary(), lent.summary()),

@@ -266,7 +266,7 @@ def write_suite(
             return folder
         with make_folder(folder, alone=True) as part:
             _fill(part, tables, report, card)
-            _sign(part, {**about, **summary()})
+            sign(part, {**about, **summary()})
     return folder
 
 
@@ -278,6 +278,7 @@ class _Manifest(BaseModel):
     fingerprint: str
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
     suite: str = ""
+    request: str = ""
     languages: list[str] = []
     rows: dict[str, dict[str, int]] = {}
     left_out: dict[str, dict[str, str]] = {}
@@ -387,8 +388,8 @@ def _fill(folder: Path, tables: Iterable[Table], report: Report | None, card: Ca
     _make_card(splits, card).save(folder / CARD)
 
 
-def _sign(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write the manifest as the last file: a suite without it is incomplete."""
+def sign(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write a suite's manifest as its last file: a suite without it is incomplete."""
     files = {str(path.relative_to(folder)): hash_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     text = json.dumps({**about, "files": files}, ensure_ascii=False, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

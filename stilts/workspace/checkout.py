@@ -105,9 +105,14 @@ class Checkout:
         folder = self.root / encoder.name
         return str(folder) if encoder.name not in ENCODERS and folder.is_dir() else encoder.name
 
+    @property
+    def suites(self) -> Path:
+        """Folder of this machine's suites."""
+        return self.runs / "data"
+
     def suite_folder(self, run: Run) -> Path:
         """Return the folder of a run's suite, which all runs of a plan share."""
-        return self.runs / "data" / f"{run.settings.suite}-{run.data}"
+        return self.suites / f"{run.settings.suite}-{run.data}"
 
     def encoder_folder(self, run: Run) -> Path:
         """Return the folder of a run's prepared encoder."""

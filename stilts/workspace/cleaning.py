@@ -125,7 +125,7 @@ def find_unneeded(checkout: Checkout) -> list[Unneeded]:
     found = [
         *_unneeded_runs(checkout, needs, "checkpoint", checkout.checkpoints.root),
         *_unneeded_runs(checkout, needs, "saved state", checkout.training_folder("any").parent),
-        *(("suite", path) for path in _whole(checkout.runs / "data") if not needs.needs_folder(path)),
+        *(("suite", path) for path in _whole(checkout.suites) if not needs.needs_folder(path)),
         *(("encoder", path) for path in _whole(checkout.runs / "encoders") if not needs.needs_folder(path)),
         *(("set aside", path) for path in _entries(checkout.runs) if _SET_ASIDE.search(path.name)),
         *(("left over", path) for path in find_leftovers(_entries(checkout.runs))),

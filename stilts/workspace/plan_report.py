@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.models.known_encoders import find_encoder_shape
+from stilts.sources.xtreme import NOT_FETCHED
 from stilts.study.provenance import describe_precision_mix
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
@@ -76,7 +77,7 @@ class PlanReport:
 
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
-        if not self.checkout.has_data(self.study) and self.study.data.reads_folder:
+        if self.plan.runs[0].data.startswith(NOT_FETCHED):
             folder = self.checkout.data_folder(self.study)
             missing = f"data folder {folder} does not exist" if folder else "no data folder is set"
             yield f"{missing}: the plan assumes that all data are available, and the ids of the runs will change"

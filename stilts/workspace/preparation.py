@@ -15,15 +15,19 @@ log = logging.getLogger(__name__)
 
 def prepare(plan: Plan) -> None:
     """Build a plan's suite and encoders; existing ones are reused."""
-    # Two encoders may share a name: the same model with and without a trimmed vocabulary.
-    settings = {plan.checkout.encoder_folder(run): run.settings.encoder for run in plan.runs}
     with plan.checkout.lock("prepare"):
-        _build_suite(plan)
-        for folder, encoder in settings.items():
-            _prepare_encoder(plan, encoder, folder)
+        build_suite(plan)
+        for folder, encoder in map_encoders(plan).items():
+            prepare_encoder(plan, encoder, plan.suite_folder, folder)
 
 
-def _build_suite(plan: Plan) -> None:
+def map_encoders(plan: Plan) -> dict[Path, EncoderSettings]:
+    """Return the folder of each prepared encoder of a plan -> its settings."""
+    # Two encoders may share a name: the same model with and without a trimmed vocabulary.
+    return {plan.checkout.encoder_folder(run): run.settings.encoder for run in plan.runs}
+
+
+def build_suite(plan: Plan) -> None:
     """Build a plan's suite. Raises StiltsError if its data changed after the runs were named after it."""
     source, request = open_source(plan.study, plan.checkout), make_request(plan.study)
     if source.fingerprint(request) != plan.runs[0].data:
@@ -31,12 +35,13 @@ def _build_suite(plan: Plan) -> None:
     source.build(plan.suite_folder, request, report=log.info)
 
 
-def _prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None:
-    from stilts.models.prepared import prepare_encoder
+def prepare_encoder(plan: Plan, encoder: EncoderSettings, suite: Path, folder: Path) -> None:
+    """Save one of a plan's encoders to a folder, with its vocabulary trimmed to the texts of a suite."""
+    from stilts.models import prepared
 
-    prepare_encoder(
+    prepared.prepare_encoder(
         plan.checkout.encoder_name(encoder),
-        open_source(plan.study, plan.checkout).texts(plan.suite_folder),
+        open_source(plan.study, plan.checkout).texts(suite),
         folder,
         revision=encoder.revision,
         trim=encoder.trim_vocabulary,
@@ -55,6 +60,6 @@ def export_suite(plan: Plan, folder: Path) -> None:
     """
     require_new(folder)
     with plan.checkout.lock("prepare"):
-        _build_suite(plan)
+        build_suite(plan)
     with new_folder(folder, "suite") as part:
         shutil.copytree(plan.suite_folder, part, dirs_exist_ok=True)

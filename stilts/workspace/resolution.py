@@ -11,6 +11,7 @@ from stilts.models.known_encoders import find_encoder_shape
 from stilts.sources import xtreme
 from stilts.sources.borrowing import BorrowingSuite
 from stilts.sources.pocket import source as pocket
+from stilts.sources.prepared import PreparedSuite, find_prepared
 from stilts.sources.suite import Request
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.planning import drop_repeated, plan_runs
@@ -90,9 +91,9 @@ def resolve(
         If the study names an unknown task, language, suite or encoder.
     """
     source = open_source(study, checkout)
-    conditions, measured, targets = resolve_tasks(
-        study, source, has_data=checkout.has_data(study) or not provisional, checked=checked
-    )
+    data = source.fingerprint(make_request(study))
+    has_data = not (provisional and data.startswith(xtreme.NOT_FETCHED))
+    conditions, measured, targets = resolve_tasks(study, source, has_data=has_data, checked=checked)
     encoders = {None: study.encoder, **study.encoders}
     places = {name: checkout.encoder_name(encoder) for name, encoder in encoders.items()}
     trained_as, scored_by = map_training(targets)
@@ -100,7 +101,7 @@ def resolve(
         study,
         conditions,
         trained_as,
-        source.fingerprint(make_request(study)),
+        data,
         {name: fingerprint_encoder(places[name], encoder.revision) for name, encoder in encoders.items()},
         measured,
         scored_by,
@@ -118,10 +119,26 @@ def _known(values: Mapping[str, T | None]) -> dict[str, T]:
 
 
 def open_source(study: Study, checkout: Checkout) -> Source:
-    """Return the source of a study's suite."""
+    """Return the source of a study's suite: without its data folder, the suite itself if it was prepared or unpacked.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such suite.
+    StiltsError
+        If there are several prepared suites and no data folder.
+    """
     if study.data.suite not in SUITES:
         raise UnknownName("suite", study.data.suite, SUITES)
-    folder = checkout.data_folder(study)
+    source = _open_original(study, checkout.data_folder(study))
+    if study.data.reads_folder and not checkout.has_data(study):
+        prepared = find_prepared(checkout.suites, source.fingerprint(make_request(study)))
+        return PreparedSuite(prepared, source) if prepared else source
+    return source
+
+
+def _open_original(study: Study, folder: Path | None) -> Source:
+    """Return the source that builds a study's suite from its data folder."""
     if study.data.borrowed:
         return BorrowingSuite(xtreme.Suite(folder), study.data.borrowed)
     return SUITES[study.data.suite](folder)

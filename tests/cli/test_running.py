@@ -60,3 +60,16 @@ def test_what_no_run_needs_is_listed_and_then_removed(filled, door):
     assert door("gc")[1].endswith("1 that no run needs, 2 MB: removed\n")
     assert not folder.exists()
     assert door("gc")[1] == "0 that no run needs, 0 MB: removed\n"
+
+
+def test_records_travel_in_a_pack(filled, door, tmp_path):
+    code, out, err = door("pack", "tiny", tmp_path / "back", "--records")
+    assert (code, err) == (0, "")
+    assert out == "18 of 18 runs have a record here\n0 MB; on the other machine: stilts unpack back\n"
+    remove_records(filled, "zero-shot-nli.intent-s2", "target-nli.slots-s1")
+    code, out, err = door("unpack", tmp_path / "back")
+    assert (code, err) == (0, "")
+    assert out.endswith(f" new files of records: {filled.runs / 'records'}\n")
+    assert len(open_plan(filled, "tiny").recorded()) == 18
+    code, out, err = door("pack", "tiny", tmp_path / "back", "--records")
+    assert (code, out, err) == (1, "", f"error: {tmp_path}/back already exists; name a new folder\n")

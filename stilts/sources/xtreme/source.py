@@ -116,7 +116,8 @@ class Suite:
         """
         files = self._checksums()
         chosen, wanted = _chosen(request.languages), read_sizes(request.sizes, Sizes)
-        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files), "seed": request.seed,
+        about = {"suite": "xtreme", "fingerprint": _fingerprint(request, files),
+                 "request": Suite(None).fingerprint(request), "seed": request.seed,
                  "sizes": wanted.model_dump(), "languages": chosen, "version": VERSION,
                  **_additions(request)}  # fmt: skip
         data, whole = self._data, _all_languages(request)

@@ -1,0 +1,120 @@
+"""A suite that was built elsewhere: a source for machines without the files that it was made from."""
+
+import shutil
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from stilts.sources.suite import CARD, MANIFEST, Request, describe_size, find_faults, read_manifest, sign
+from stilts.study.errors import StiltsError
+from stilts.study.storage import list_names
+from stilts.tasks.configs import Config
+
+
+class Original(Protocol):
+    """The source that built a suite, see `stilts.workspace.resolution.Source`."""
+
+    def texts(self, folder: Path) -> Iterable[str]:
+        """Return all texts of a suite that may be encoded."""
+
+    def left_out(self, request: Request) -> dict[str, dict[str, str]]:
+        """Return the requested languages that tasks do not have."""
+
+
+@dataclass(frozen=True)
+class PreparedSuite:
+    """The source of a suite that is there already.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the suite.
+    original : Original
+        The source that built it, without its files.
+    """
+
+    folder: Path
+    original: Original
+
+    def fingerprint(self, request: Request) -> str:
+        """Return the fingerprint of the suite, which is that of its rows on the machine that built it."""
+        return read_manifest(self.folder)["fingerprint"]
+
+    def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
+        """Check the suite, which is in its place already. Raises StiltsError if it is damaged or not in `folder`."""
+        faults = find_faults(folder)
+        if faults:
+            raise StiltsError(
+                f"{folder}: incomplete or damaged suite ({faults[0]}), and there are no files to build it from; "
+                "remove it and unpack it again"
+            )
+        report(describe_size(folder))
+        return folder
+
+    def texts(self, folder: Path) -> Iterable[str]:
+        """Return all texts that may be encoded."""
+        return self.original.texts(folder)
+
+    def missing(self, task: str) -> str | None:
+        """Return why the suite does not have a task, None if it does."""
+        name, _, language = task.partition(".")
+        held = {(config.task, config.language) for config in map(Config.parse, read_manifest(self.folder)["rows"])}
+        if any(name == each and (not language or language == of) for each, of in held):
+            return None
+        return f"the prepared suite {self.folder} does not hold it"
+
+    def left_out(self, request: Request) -> dict[str, dict[str, str]]:
+        """Return the requested languages that tasks do not have: task -> language -> reason."""
+        return self.original.left_out(request)
+
+
+def find_prepared(folder: Path, request_key: str) -> Path | None:
+    """Return the only suite in a folder of suites that was built for a request, None if there is none.
+
+    Parameters
+    ----------
+    request_key : str
+        Fingerprint of the request by a source without files; `suite.json` holds it as "request".
+
+    Raises
+    ------
+    StiltsError
+        If there are several: their files differed, and it is not known which of them the study is to read.
+    """
+    suites = [folder / name for name in sorted(list_names(folder, "", "folder of suites")) if not name.startswith(".")]
+    found = [
+        suite
+        for suite in suites
+        if (suite / MANIFEST).is_file() and read_manifest(suite).get("request") == request_key
+    ]
+    if len(found) > 1:
+        raise StiltsError(
+            f"{folder} holds several suites for this study ({', '.join(each.name for each in found)}), made from "
+            "different files; remove all but one, or set STILTS_DATA to the files"
+        )
+    return found[0] if found else None
+
+
+def copy_tasks(suite: Path, folder: Path, tasks: Collection[str]) -> None:
+    """Write the configs of some tasks of a suite to a folder, as a suite with the same fingerprint.
+
+    Parameters
+    ----------
+    suite : Path
+        Folder of a complete suite.
+    folder : Path
+        Existing empty folder.
+    tasks : collection of str
+        Names as in the configs; an intermediate and a target task of one name count as one.
+    """
+    from huggingface_hub import DatasetCard
+
+    manifest = read_manifest(suite)
+    kept = {name: rows for name, rows in manifest["rows"].items() if Config.parse(name).task in tasks}
+    for name in kept:
+        shutil.copytree(suite / name, folder / name)
+    card = DatasetCard.load(suite / CARD)
+    card.data.configs = [config for config in card.data.configs if config["config_name"] in kept]
+    card.save(folder / CARD)
+    sign(folder, {**{key: value for key, value in manifest.items() if key != "files"}, "rows": kept})

@@ -1,0 +1,186 @@
+"""Packs: what one machine prepares and another one runs, without the files that it was made from, and the way back."""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+import tiny_checkout
+import xtreme_rows
+from fakes import PREDICTIONS, make_provenance, record_runs
+
+from stilts.sources import suite
+from stilts.study.errors import StiltsError
+from stilts.study.records import Record, publish
+from stilts.workspace import packs
+from stilts.workspace.checkout import Checkout
+from stilts.workspace.packs import pack_inputs, pack_records, unpack
+from stilts.workspace.preparation import prepare
+from stilts.workspace.resolution import open_plan
+
+
+@pytest.fixture(scope="module")
+def settings(encoder) -> dict:
+    """The content of a study file: XNLI after QQP, on the first two rows."""
+    sizes = {"train": 2, "intermediate_train": 2, "validation": 1, "test": 3}
+    data = {"suite": "xtreme", "folder": "data", "languages": ["en", "de"], "sizes": sizes}
+    return tiny_checkout.study_settings(encoder, data=data, intermediates=["none", "qqp"], targets=["xnli"])
+
+
+@pytest.fixture(scope="module")
+def packed(settings, tmp_path_factory) -> tuple[Checkout, Path]:
+    """A checkout with data, and the pack of its study's inputs; read them, do not change them."""
+    folder = tmp_path_factory.mktemp("packs")
+    here = tiny_checkout.write_checkout(folder / "laptop", settings)
+    for task in ("xnli", "qqp", "pan-x"):
+        xtreme_rows.put_all("whole", task, here.root / "data")
+    pack_inputs(open_plan(here, "tiny"), folder / "pack")
+    return here, folder / "pack"
+
+
+@pytest.fixture
+def other(settings, tmp_path) -> Checkout:
+    """A checkout on a machine without the data."""
+    return tiny_checkout.write_checkout(tmp_path / "cluster", settings)
+
+
+@pytest.fixture
+def pack(packed, tmp_path) -> Path:
+    """A pack that a test may change."""
+    return Path(shutil.copytree(packed[1], tmp_path / "pack"))
+
+
+def test_what_is_unpacked_is_planned_prepared_and_run_under_the_same_names(packed, other):
+    here, pack = packed
+    said = []
+    unpack(pack, other, report=said.append)
+    assert [line.split(": ")[0] for line in said] == ["unpacked", "unpacked"]
+    plan = open_plan(other, "tiny")
+    assert plan.runs == open_plan(here, "tiny").runs
+    before = {path: path.stat().st_ino for path in other.runs.rglob("*") if path.is_file()}
+    prepare(plan)
+    assert {path: path.stat().st_ino for path in before} == before
+    manifest = suite.read_manifest(plan.suite_folder)
+    assert sorted(manifest["rows"]) == ["intermediate.qqp.en", "xnli.de", "xnli.en"]  # nothing of PAN-X
+    whole = suite.read_manifest(open_plan(here, "tiny").suite_folder)
+    assert "pan-x.de" in whole["rows"]
+    assert {**whole, "rows": 0, "files": 0} == {**manifest, "rows": 0, "files": 0}
+    assert suite.find_faults(plan.suite_folder) == []
+    assert "pan-x" not in (plan.suite_folder / suite.CARD).read_text().split("---")[1]
+
+
+def test_an_encoder_that_comes_with_the_environment_is_not_packed(packed, settings, tmp_path):
+    here, _ = packed
+    offline = {**settings, "name": "offline", "encoder": {"name": tiny_checkout.ENCODER}}
+    tiny_checkout.write_study(here.root / "studies" / "offline.yml", offline)
+    pack_inputs(open_plan(here, "offline"), tmp_path / "pack")
+    assert sorted(path.name for path in (tmp_path / "pack").iterdir()) == ["pack.json", "suite-1.tar.gz"]
+
+
+def test_records_come_back_and_are_published(packed, other, tmp_path):
+    here, pack = packed
+    unpack(pack, other, report=lambda line: None)
+    plan = open_plan(other, "tiny")
+    *trained, evaluated = plan.runs
+    record_runs(other, trained)
+    scores = {"en": {"score": 50.0, "n": 2.0}}
+    other.store().write(Record(run=evaluated, metrics=scores, provenance=make_provenance()), PREDICTIONS)
+    assert pack_records(plan, tmp_path / "back") == len(plan.runs)
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["pack.json", "records-1.tar.gz"]
+
+    own = Checkout(here.root, tmp_path / "own runs")
+    said = []
+    for _ in range(2):
+        unpack(tmp_path / "back", own, report=said.append)
+    assert said == [f"{count} new files of records: {own.runs / 'records'}" for count in (len(plan.runs) + 1, 0)]
+    publish(own.store(), [run.id for run in plan.runs], tmp_path / "results")
+    assert (tmp_path / "results" / "scores.csv").exists()
+
+
+def test_records_are_divided_among_archives_of_a_limited_size(packed, tmp_path, monkeypatch):
+    here = Checkout(packed[0].root, tmp_path / "runs")
+    plan = open_plan(here, "tiny")
+    record_runs(here, plan.runs)
+    sizes = [path.stat().st_size for path in (here.runs / "records").iterdir()]
+    monkeypatch.setattr(packs, "MOST_BYTES", max(sizes) + 1)
+    pack_records(plan, tmp_path / "back")
+    archives = sorted((tmp_path / "back").glob("*.tar.gz"))
+    assert [path.name for path in archives] == [f"records-{number}.tar.gz" for number in range(1, len(sizes) + 1)]
+    unpack(tmp_path / "back", Checkout(here.root, tmp_path / "own"), report=lambda line: None)
+    assert open_plan(Checkout(here.root, tmp_path / "own"), "tiny").recorded() == set(plan.by_id)
+
+
+def test_a_study_without_records_is_not_packed(packed, tmp_path):
+    plan = open_plan(Checkout(packed[0].root, tmp_path / "runs"), "tiny")
+    with pytest.raises(StiltsError, match="study 'tiny' has no records in .*; run it first"):
+        pack_records(plan, tmp_path / "back")
+
+
+def test_what_stands_already_is_left_as_it_is(packed, other):
+    said = []
+    for _ in range(2):
+        unpack(packed[1], other, report=said.append)
+    assert [line.split(": ")[0] for line in said] == ["unpacked", "unpacked", "left as it is", "left as it is"]
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def outside(path: Path) -> None:
+    content = json.loads(path.read_text())
+    content["archives"][0]["folder"] = "data/../../outside"
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "name, spoil, message",
+    [
+        ("suite-1.tar.gz", damage, "suite-1.tar.gz does not match its SHA-256; copy the pack again"),
+        ("suite-1.tar.gz", Path.unlink, "not a complete pack .*suite-1.tar.gz.*; copy it again"),
+        ("pack.json", Path.unlink, "not a complete pack .*pack.json.*; copy it again"),
+        ("pack.json", damage, "pack.json: not the manifest of a pack"),
+        ("pack.json", outside, "pack.json: not the manifest of a pack .*archives.*folder"),
+    ],
+)
+def test_a_pack_that_is_not_whole_changes_nothing(pack, other, name, spoil, message):
+    spoil(pack / name)
+    with pytest.raises(StiltsError, match=message):
+        unpack(pack, other, report=lambda line: None)
+    assert not other.runs.exists()
+
+
+def test_an_archive_writes_nothing_outside_its_folder(pack, other):
+    path = pack / "suite-1.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(pack / "pack.json", "../../../outside.json")
+    content = json.loads((pack / "pack.json").read_text())
+    content["archives"][0]["sha256"] = packs.hash_file(path)
+    (pack / "pack.json").write_text(json.dumps(content))
+    with pytest.raises(StiltsError, match="suite-1.tar.gz cannot be unpacked to .*outside"):
+        unpack(pack, other, report=lambda line: None)
+    assert not list(other.root.rglob("outside.json"))
+
+
+def test_a_damaged_suite_without_its_data_is_not_built_again(packed, other):
+    unpack(packed[1], other, report=lambda line: None)
+    plan = open_plan(other, "tiny")
+    damage(next(plan.suite_folder.glob("xnli.de/*.parquet")))
+    message = "incomplete or damaged suite .xnli.de/.* there are no files to build it from; remove it and unpack"
+    with pytest.raises(StiltsError, match=message):
+        prepare(plan)
+
+
+def test_which_of_several_suites_is_meant_is_not_guessed(packed, other):
+    unpack(packed[1], other, report=lambda line: None)
+    shutil.copytree(open_plan(other, "tiny").suite_folder, other.suites / "xtreme-another")
+    with pytest.raises(StiltsError, match="holds several suites for this study .*xtreme-another.*remove all but one"):
+        open_plan(other, "tiny")
+
+
+def test_a_task_that_a_prepared_suite_does_not_hold_is_said(packed, other, settings):
+    unpack(packed[1], other, report=lambda line: None)
+    tiny_checkout.write_study(other.root / "studies" / "tiny.yml", {**settings, "targets": ["xnli", "pan-x", "udpos"]})
+    with pytest.raises(StiltsError, match="pan-x: the prepared suite .* does not hold it; udpos: the prepared suite"):
+        open_plan(other, "tiny")
