@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from stilts.analysis.languages.facts import DISTANCES, get_language, sort_by_distance, tabulate_languages
-from stilts.analysis.wording import join_names
+from stilts.analysis.wording import join_names, title_task
 from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
 from stilts.study.settings import SOURCE_LANGUAGE, Study, strip_language
@@ -118,7 +118,7 @@ def tabulate_coverage(manifest: Manifest) -> pd.DataFrame:
 
 
 def tabulate_tasks(manifest: Manifest) -> pd.DataFrame:
-    """Return one row per task of a suite: kind, group, metric, training and dev rows, languages, test rows of each.
+    """Return a row for each task of a suite: name in words, kind, group, metric, numbers of rows and languages.
 
     Test rows are those of the language with the most rows; fewest are those of the language with the fewest.
     """
@@ -131,12 +131,12 @@ def tabulate_tasks(manifest: Manifest) -> pd.DataFrame:
             if not tested and not english:
                 continue
             overview.append(
-                {"task": name, "kind": kind, "group": task.group, "metric": task.metric}
+                {"task": name, "name": title_task(name), "kind": kind, "group": task.group, "metric": task.metric}
                 | {"train (en)": english.get("train"), "dev (en)": english.get("validation")}
                 | {"languages": len(tested) or None, "test rows each": max(tested, default=None)}
                 | {"fewest": min(tested, default=None)}
             )
-    columns = ["task", "kind", "group", "metric", *COUNTS]
+    columns = ["task", "name", "kind", "group", "metric", *COUNTS]
     return pd.DataFrame(overview, columns=columns).astype(dict.fromkeys(COUNTS, "Int64"))
 
 

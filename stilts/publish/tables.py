@@ -6,26 +6,47 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from stilts.analysis.wording import replace_ids, title_condition
+
 if TYPE_CHECKING:
     import pandas as pd
     from IPython.display import HTML
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+# Columns whose values are ids of conditions or tasks, or name such ids.
+ID_COLUMNS = frozenset({"condition", "intermediate", "task", "target", "comparison", "which"})
+HEADS = {
+    "text": "text", "sd": "SD", "r2": "R²", "rho": "ρ", "english": "English", "p_holm": "p (Holm)",
+    "p_crossed": "p (crossed)", "gap_low": "gap: low", "gap_high": "gap: high", "gain_low": "gain: low",
+    "gain_high": "gain: high", "change_low": "change: low", "change_high": "change: high",
+}  # fmt: skip
+"""Column -> its head, where that is not its name with spaces."""
+
 
 def show(
-    frame: "pd.DataFrame", csv: Path | None = None, decimals: int = 1, links: Mapping[str, str] = MappingProxyType({})
+    frame: "pd.DataFrame",
+    csv: Path | None = None,
+    decimals: int = 1,
+    links: Mapping[str, str] = NOTHING,
+    titles: Mapping[str, str] = NOTHING,
+    ids: bool = False,
 ) -> "HTML":
     """Return a table for a notebook cell to display.
 
     Parameters
     ----------
     frame : DataFrame
-        Shown without its index; missing values are shown as en dashes.
+        Shown without its index; missing values are shown as en dashes, tasks and conditions by their names in words.
     csv : Path or None, default=None
-        File for the unrounded rows; its folder is created.
+        File for the unrounded rows, with ids; its folder is created.
     decimals : int, default=1
         Decimals of floats.
     links : mapping of str to str, default={}
         Column of file names -> address of their folder, relative to the page; the names become links.
+    titles : mapping of str to str, default={}
+        Id -> its name in words, for conditions of several tasks.
+    ids : bool, default=False
+        Whether ids stay as they are.
     """
     from IPython.display import HTML
 
@@ -37,8 +58,27 @@ def show(
                                                                else value)  # fmt: skip
     for column, folder in links.items():
         shown[column] = [f'<a href="{folder}/{name}">{name}</a>' for name in shown[column]]
+    for column in ID_COLUMNS.intersection(shown.columns) if not ids else ():
+        shown[column] = [_name_cell(value, titles) for value in shown[column]]
+    heads = {column: escape(column if ids else _name_column(column, titles)) for column in shown.columns}
     looks = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
-    return HTML(shown.rename(columns=escape).to_html(index=False, escape=False, **looks))
+    return HTML(shown.rename(columns=heads).to_html(index=False, escape=False, **looks))
+
+
+def _name_cell(value: object, titles: Mapping[str, str]) -> object:
+    """Return an id in words, with the id where a pointer rests on it; any other value unchanged."""
+    words = _name_id(value, titles) if isinstance(value, str) else value
+    return value if words == value else f'<span title="{value}">{escape(str(words))}</span>'
+
+
+def _name_column(column: str, titles: Mapping[str, str]) -> str:
+    """Return the head of a column."""
+    return HEADS.get(column) or _name_id(column, titles).replace("_", " ")
+
+
+def _name_id(value: str, titles: Mapping[str, str]) -> str:
+    """Return an id of a task or condition in words, and a text with such ids with these in words."""
+    return titles.get(value) or replace_ids(title_condition(value, [value]), titles)
 
 
 def switch(options: Mapping[str, str]) -> "HTML":

@@ -611,6 +611,25 @@ def test_what_is_missing_is_a_dash_in_every_kind_of_column(tmp_path):
     assert (tmp_path / "new" / "table.csv").read_text() == "a,b,c\n1,2.25,x\n,,\n"
 
 
+def test_ids_are_shown_in_words_and_kept_in_the_file(tmp_path):
+    table = pd.DataFrame(
+        {"condition": ["none", "squad-mlm", None], "target": ["qa.de", "mean", "dial-grain-2"],
+         "comparison": ["squad-mlm − squad"] * 3, "gap_low": ["nli"] * 3, "slots": [1, 2, 3]}
+    )  # fmt: skip
+    titles = {"squad-mlm": "Questions (SQuAD) + masked words", "squad": "Questions (SQuAD)"}
+    html = show(table, tmp_path / "table.csv", titles=titles).data
+    assert re.findall("<th>(.*?)</th>", html) == ["condition", "target", "comparison", "gap: low", "Slots"]
+    both = '<span title="squad-mlm − squad">Questions (SQuAD) + masked words − questions (SQuAD)</span>'
+    assert re.findall("<td>(.*?)</td>", html) == [
+        '<span title="none">No intermediate task</span>', '<span title="qa.de">Questions [de]</span>', both, "nli", "1",
+        '<span title="squad-mlm">Questions (SQuAD) + masked words</span>', "mean", both, "nli", "2",
+        "–", '<span title="dial-grain-2">Intents in 2 classes</span>', both, "nli", "3",
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv", keep_default_na=False, na_values=""), table)
+    shown = show(table, ids=True).data
+    assert re.findall("<t[dh]>(.*?)</t[dh]>", shown)[:7] == [*table.columns, "none", "qa.de"]
+
+
 def test_names_of_files_become_links_and_text_stays_text():
     table = pd.DataFrame({"a <b>": ["x & y"], "notebook": ["run-1.ipynb"]})
     html = show(table, links={"notebook": "../../notebooks"}).data

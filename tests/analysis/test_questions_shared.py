@@ -265,7 +265,7 @@ def test_rows_with_gaps_are_left_out_and_named():
     predictors.loc["l04", "x"] = np.nan
     kept, notes = keep_complete(table, predictors)
     assert list(kept.index) == ["l00", "l02", "l03", "l05"]
-    assert notes == ("left out, for want of a score or a predictor: l01, l04",)
+    assert notes == ("left out, since a score or a predictor is missing: l01, l04",)
     result = estimate_effect(table, Rules(), predictors, "x", row_kind="task")
     assert (result.rows, result.seeds, result.based_on, result.notes) == (4, 3, "4 tasks, 3 seeds", notes)
     assert estimate_effect(table[[1]], Rules()).notes == (
@@ -401,7 +401,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         "- `a` would find an effect of 4.8 points in four of five tries: too coarse for 2.0, the smallest that "
         "matters.",
     ]
-    assert describe_caveats(results) == "- `b`: note.\n- `c`: no record."
+    assert describe_caveats(results) == "- Note (`b`).\n- No record (`c`)."
     assert show_verdicts(table)["p (corrected)"].tolist() == ["0.020", "0.020", "\N{EN DASH}"]
     uncorrected = Rules(rules.tests, correction="none")
     assert tabulate_verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]

@@ -220,7 +220,7 @@ def keep_complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -
     if predictors is not None:
         whole &= predictors.reindex(table.index).notna().all(axis=1)
     left_out = [str(name) for name in table.index[~whole]]
-    note = f"left out, for want of a score or a predictor: {', '.join(left_out)}"
+    note = f"left out, since a score or a predictor is missing: {', '.join(left_out)}"
     return table[whole], (note,) if left_out else ()
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from stilts.analysis.estimates import keep_clear
 from stilts.analysis.questions.testing import Result, Rules
 from stilts.analysis.verdicts import Verdict
-from stilts.analysis.wording import count, format_effect, format_p
+from stilts.analysis.wording import count, format_effect, format_p, join_words
 from stilts.workspace.notebooks.markup import escape_text
 
 
@@ -89,7 +89,8 @@ def describe_caveats(results: Sequence[Result]) -> str:
     for result in results:
         for note in result.notes:
             tests.setdefault(note, []).append(f"`{result.test}`")
-    return "\n".join(f"- {', '.join(names)}: {note}." for note, names in tests.items()) or "Nothing was left out."
+    said = (f"- {note[:1].upper()}{note[1:]} ({join_words(names)})." for note, names in tests.items())
+    return "\n".join(said) or "Nothing was left out."
 
 
 def describe_uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:

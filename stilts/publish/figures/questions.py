@@ -51,7 +51,7 @@ def draw_distance_scatter(
         shown = [name for name in axes if table[name].notna().any()]
         if not shown:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(FULL, 5.2 * len(shown))
+        figure = make_figure(FULL, 4.2 * len(shown))
         for axis, name in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
             known = table.dropna(subset=[name])
             _distance_panel(axis, known, name, lines.get(name))
@@ -71,7 +71,8 @@ def _distance_panel(axis: Axes, table: pd.DataFrame, predictor: str, line: tuple
     for chosen, fill, label in ((latin, color, "Latin script"), (~latin, "white", "other script")):
         axis.plot(table[predictor][chosen], table["gap"][chosen], "o", color=color, markerfacecolor=fill,
                   markersize=4.5, label=label)  # fmt: skip
-    axis.axhline(0, color=FAINT, linewidth=0.8)
+    if table["gap"].min() < 0:
+        axis.axhline(0, color=FAINT, linewidth=0.8)
     axis.margins(x=0.09, y=0.12)
     if line is not None:
         ends = np.array([table[predictor].min(), table[predictor].max()])
