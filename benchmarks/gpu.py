@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from shared import WithLoss, list_examples, measure_products, time_fastest, wait
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -40,7 +40,7 @@ from transformers import (
     set_seed,
 )
 
-from stilts.models.model import Batch, MultiTaskModel, find_default_device, resolve_precision
+from stilts.models.model import MultiTaskModel, find_default_device, resolve_precision
 from stilts.study import provenance
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats import FORMATS
@@ -150,26 +150,12 @@ class Limits(NamedTuple):
 def measure_limits(scale: Scale, device: torch.device) -> Limits:
     """Time a matrix product, in the precision in which the loop trains here, and a copy."""
     half = resolve_precision("auto", device) == "bf16"
-    matrix = torch.randn(scale.matrix, scale.matrix, device=device, dtype=torch.bfloat16 if half else torch.float32)
     source = torch.zeros(scale.copied, device=device, dtype=torch.uint8)
     target = torch.empty_like(source)
     return Limits(
-        operations=2 * scale.matrix**3 / time_fastest(lambda: matrix @ matrix, device),
+        operations=measure_products(scale.matrix, torch.bfloat16 if half else torch.float32, device),
         bytes=2 * scale.copied / time_fastest(lambda: target.copy_(source), device),
     )
-
-
-def time_fastest(call: Callable[[], Any], device: torch.device, calls: int = 10, rounds: int = 5) -> float:
-    """Return the seconds of a call in the fastest round."""
-    seconds = []
-    for _ in range(rounds):
-        wait(device)
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        wait(device)
-        seconds.append((time.perf_counter() - start) / calls)
-    return min(seconds)
 
 
 def count_operations(shape: Shape, lengths: Sequence[int]) -> int:
@@ -183,12 +169,6 @@ def count_operations(shape: Shape, lengths: Sequence[int]) -> int:
 def find_roofline(operations: float, weights: int, limits: Limits) -> float:
     """Return the least seconds of an update with so many operations that trains so many weights."""
     return operations / limits.operations + BYTES_PER_WEIGHT * weights / limits.bytes
-
-
-def wait(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------
@@ -231,26 +211,6 @@ class Recipe:
     fit: Callable[[Training], None]
 
 
-class WithLoss(nn.Module):
-    """A model of the study as `Trainer` wants it: the tensors of a batch in, loss out."""
-
-    def __init__(self, model: MultiTaskModel, form: str):
-        super().__init__()
-        self.model, self.form = model, FORMATS[form]
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor, weight: int, **targets: torch.Tensor) -> dict:
-        """Return the mean loss of a batch."""
-        logits = self.model(TASK, Batch(ids, mask))
-        return {"loss": self.form.sum_loss(logits.float(), *targets.values()) / weight}
-
-    def collate(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Return examples as a batch, padded to the longest."""
-        parts = [example["part"] for example in examples]
-        batch = self.model.collate(parts)
-        targets = {f"target_{number}": target for number, target in enumerate(self.form.targets(parts))}
-        return {"ids": batch.ids, "mask": batch.mask, "weight": self.form.weight(parts), **targets}
-
-
 class Ticking(TrainerCallback):
     """Lets a clock tick after each update of `Trainer`."""
 
@@ -264,8 +224,8 @@ class Ticking(TrainerCallback):
 
 def fit_by_trainer(training: Training, **options: Any) -> None:
     """Fine-tune with `Trainer`; the options are those of its arguments that are not its defaults."""
-    model = WithLoss(training.model, training.workload.form)
-    examples = [{"input_ids": part.input_ids, "part": part} for part in training.inputs]
+    model = WithLoss(training.model, TASK, FORMATS[training.workload.form])
+    examples = list_examples(training.inputs)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=training.workload.batch_size, num_train_epochs=1, learning_rate=RATE,

@@ -26,12 +26,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from shared import WithLoss, list_examples, measure_products
 from transformers import Trainer, TrainingArguments, get_linear_schedule_with_warmup, set_seed
 
 from stilts.models.encoders import load_encoder
 from stilts.models.known_encoders import find_encoder_shape
-from stilts.models.model import Batch, MultiTaskModel, build_model, find_default_device, pad, resolve_precision
+from stilts.models.model import MultiTaskModel, build_model, find_default_device, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.sources.splits import load
 from stilts.study import provenance
@@ -50,7 +50,7 @@ from stilts.workspace.resolution import resolve
 
 PADDED_LENGTH = 128  # tokens of every input in the XTREME scripts' classification and tagging recipes
 RESAMPLES = 2000
-SIDE, TRIES = 2048, 10  # of the square matrices whose product shows the device's peak, and how often it is timed
+SIDE = 2048  # of the square matrices whose product shows the device's peak
 
 
 class Work(NamedTuple):
@@ -74,35 +74,10 @@ WORKS = (
 )
 
 
-class WithLoss(nn.Module):
-    """A model of the study as `Trainer` wants it: inputs and their numbers in, loss out."""
-
-    def __init__(self, model: MultiTaskModel, task: Task, inputs: Sequence[Input]):
-        super().__init__()
-        self.model, self.task, self.inputs = model, task, inputs
-
-    def forward(self, input_ids: torch.Tensor, mask: torch.Tensor, number: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the loss of a batch."""
-        logits = self.model(self.task.name, Batch(input_ids, mask))
-        parts, form = [self.inputs[i] for i in number.tolist()], self.task.format
-        return {"loss": form.loss(logits.float(), parts) / form.weight(parts)}
-
-
 def with_trainer(
     model: MultiTaskModel, task: Task, inputs: Sequence[Input], settings: TrainingSettings, *, bf16: bool, padded: bool
 ) -> None:
     """Fine-tune with `Trainer`: fixed padding in fp32, or dynamic padding grouped by length in bf16."""
-
-    def collate(numbers: Sequence[dict]) -> dict[str, torch.Tensor]:
-        parts = [inputs[item["number"]] for item in numbers]
-        ids, mask = pad(parts, model.encoder.config.pad_token_id, torch.device("cpu"))
-        if padded:
-            missing = PADDED_LENGTH - ids.shape[1]
-            ids = nn.functional.pad(ids, (0, missing), value=model.encoder.config.pad_token_id)
-            mask = nn.functional.pad(mask, (0, missing))
-        return {"input_ids": ids, "mask": mask, "number": torch.tensor([item["number"] for item in numbers])}
-
-    examples = [{"number": i, "input_ids": part.input_ids} for i, part in enumerate(inputs)]
     groups = [
         {"params": model.encoder.parameters(), "lr": settings.learning_rate},
         {"params": model.heads.parameters(), "lr": settings.head_learning_rate},
@@ -117,8 +92,9 @@ def with_trainer(
             max_grad_norm=settings.clip, save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
             remove_unused_columns=False, use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=False,
         )  # fmt: skip
+        given = WithLoss(model, task.name, task.format, PADDED_LENGTH if padded else None)
         Trainer(
-            WithLoss(model, task, inputs), arguments, collate, train_dataset=examples, optimizers=(optimizer, rates)
+            given, arguments, given.collate, train_dataset=list_examples(inputs), optimizers=(optimizer, rates)
         ).train()
 
 
@@ -127,18 +103,6 @@ def interval(counts: Counts, seed: int = 0) -> list[float]:
     rng = np.random.default_rng(seed)
     scores = [score(counts.take(rng.integers(len(counts), size=len(counts)))) for _ in range(RESAMPLES)]
     return [float(bound) for bound in np.percentile(scores, [2.5, 97.5])]
-
-
-def measure_peak() -> float:
-    """Return the floating-point operations per second of a product of large bfloat16 matrices, the best of some."""
-    device = find_default_device()
-    left, right = (torch.randn(SIDE, SIDE, device=device).bfloat16() for _ in range(2))
-    seconds = []
-    for _ in range(TRIES):
-        start = time.perf_counter()
-        float((left @ right)[0, 0])  # waits for a GPU
-        seconds.append(time.perf_counter() - start)
-    return 2 * SIDE**3 / min(seconds)
 
 
 class Bench:
@@ -254,8 +218,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     benches = [open_work(work) for work in WORKS]  # all that is missing is said before anything is timed
+    peak = measure_products(SIDE, torch.bfloat16, find_default_device())
     result = {
-        "device": provenance.find_device_name(), "peak": measure_peak(), "packages": provenance.list_package_versions(),
+        "device": provenance.find_device_name(), "peak": peak, "packages": provenance.list_package_versions(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"), "works": [bench.run() for bench in benches],
     }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)

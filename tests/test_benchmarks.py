@@ -1,13 +1,18 @@
-"""The benchmark of an update on a GPU: what it counts, and that it runs."""
+"""The benchmarks of training: what they count, and that they run."""
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from stilts.study.settings import TrainingSettings
+from stilts.tasks.formats import FORMATS
+from stilts.tasks.registry import Task
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -74,6 +79,29 @@ def test_a_tiny_shape_is_measured_anywhere_and_what_is_not_is_said(gpu, without_
     assert len(result["not_measured"]) == len(begins)
     assert all(map(str.startswith, result["not_measured"], begins))
     assert all(f"not measured: {sentence}" in said for sentence in result["not_measured"])
+
+
+@pytest.mark.parametrize("name", ["mnli", "squad"])
+def test_inputs_padded_to_one_length_have_the_same_loss(gpu, name):
+    (workload,) = (each for each in gpu.WORKLOADS if each.name == name)
+    model = gpu.build_model(gpu.TINY.shape, workload, torch.device("cpu")).eval()
+    examples = gpu.list_examples(workload.draw(gpu.TINY)[:4])
+    short, long = (gpu.WithLoss(model, gpu.TASK, FORMATS[workload.form], length) for length in (None, 64))
+    assert long.collate(examples)["ids"].shape == (4, 64)
+    losses = [each(**each.collate(examples))["loss"].item() for each in (short, long)]
+    assert losses[1] == pytest.approx(losses[0])
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_both_recipes_by_trainer_train(gpu, without_gpu, padded):
+    throughput = importlib.import_module("throughput")
+    workload = gpu.WORKLOADS[0]
+    model = gpu.build_model(replace(gpu.TINY.shape, positions=160), workload, torch.device("cpu"))
+    before = [weight.detach().clone() for weight in model.parameters()]
+    task = Task(gpu.TASK, FORMATS[workload.form])
+    settings = TrainingSettings(batch_size=2, epochs=1, warmup=0)
+    throughput.with_trainer(model, task, workload.draw(gpu.TINY)[:4], settings, bf16=False, padded=padded)
+    assert all((weight != old).any() for weight, old in zip(model.parameters(), before, strict=True))
 
 
 def test_what_does_not_fit_has_no_number(gpu, monkeypatch):
