@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stilts.sources.suite import CARD, MANIFEST, Request, describe_size, find_faults, read_manifest, sign
+from stilts.sources.suite import CARD, CUT, MANIFEST, Request, describe_size, find_faults, read_manifest, sign
 from stilts.study.errors import StiltsError
 from stilts.study.storage import list_names
 from stilts.tasks.configs import Config
@@ -117,4 +117,5 @@ def copy_tasks(suite: Path, folder: Path, tasks: Collection[str]) -> None:
     card = DatasetCard.load(suite / CARD)
     card.data.configs = [config for config in card.data.configs if config["config_name"] in kept]
     card.save(folder / CARD)
-    sign(folder, {**{key: value for key, value in manifest.items() if key != "files"}, "rows": kept})
+    about = {key: value for key, value in manifest.items() if key != "files"}
+    sign(folder, {**about, "rows": kept, CUT: sorted(tasks)})

@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stilts.models import manifest
 from stilts.models.encoders import ENCODERS
+from stilts.sources import suite
 from stilts.sources.prepared import copy_tasks
 from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.leftovers import scratch_folder
@@ -76,14 +78,14 @@ def pack_inputs(plan: Plan, folder: Path) -> None:
     with plan.checkout.lock("prepare"):
         build_suite(plan)
     with scratch_folder() as content, _write_pack(folder, plan.study.name) as part:
-        suite = content / "suite"
-        suite.mkdir()
-        copy_tasks(plan.suite_folder, suite, list_suite_tasks(plan.study))
-        part.add("suite-1", _relative(plan, plan.suite_folder), suite)
+        cut = content / "suite"
+        cut.mkdir()
+        copy_tasks(plan.suite_folder, cut, list_suite_tasks(plan.study))
+        part.add("suite-1", _relative(plan, plan.suite_folder), cut)
         packed = {place: encoder for place, encoder in map_encoders(plan).items() if encoder.name not in ENCODERS}
         for number, (place, encoder) in enumerate(packed.items(), start=1):
             prepared = content / f"encoder-{number}"
-            prepare_encoder(plan, encoder, suite, prepared)
+            prepare_encoder(plan, encoder, cut, prepared)
             part.add(f"encoder-{number}", _relative(plan, place), prepared)
 
 
@@ -113,7 +115,7 @@ def pack_records(plan: Plan, folder: Path) -> int:
 
 
 def unpack(folder: Path, checkout: Checkout, *, report: Report) -> None:
-    """Lay the content of a pack into the folder of a checkout's runs; what stands there already is left as it is.
+    """Lay the content of a pack into the folder of a checkout's runs; what it holds already is left as it is.
 
     Parameters
     ----------
@@ -123,7 +125,8 @@ def unpack(folder: Path, checkout: Checkout, *, report: Report) -> None:
     Raises
     ------
     StiltsError
-        If the folder is not a pack, an archive is missing or damaged, or the content cannot be written.
+        If the folder is not a pack, an archive is missing or damaged, a suite or an encoder of the same name has other
+        content, or the content cannot be written.
     """
     pack = _read_pack(folder)
     for archive in pack.archives:
@@ -133,6 +136,7 @@ def unpack(folder: Path, checkout: Checkout, *, report: Report) -> None:
                 if archive.folder == RECORDS:
                     report(f"{_unpack_records(content, place)} new files of records: {place}")
                 elif place.exists():
+                    _refuse_other(content, place)
                     report(f"left as it is: {place}")
                 else:
                     with make_folder(place) as part:
@@ -195,6 +199,17 @@ def _group_by_size(files: Sequence[Path]) -> Iterator[list[Path]]:
         group.append(file)
         size += more
     yield group
+
+
+def _refuse_other(content: tarfile.TarFile, folder: Path) -> None:
+    """Raise StiltsError if a folder's manifest differs from that in an archive."""
+    name = next(name for name in (suite.MANIFEST, manifest.MANIFEST) if name in content.getnames())
+    held, packed = folder / name, content.extractfile(name)
+    if packed is None or not held.is_file() or held.read_bytes() != packed.read():
+        raise StiltsError(
+            f"{folder} is there with other content, such as the tasks of another study; remove it, or set STILTS_RUNS "
+            "to another folder"
+        )
 
 
 def _unpack_records(content: tarfile.TarFile, folder: Path) -> int:

@@ -65,7 +65,7 @@ def test_what_is_unpacked_is_planned_prepared_and_run_under_the_same_names(packe
     assert sorted(manifest["rows"]) == ["intermediate.qqp.en", "xnli.de", "xnli.en"]  # nothing of PAN-X
     whole = suite.read_manifest(open_plan(here, "tiny").suite_folder)
     assert "pan-x.de" in whole["rows"]
-    assert {**whole, "rows": 0, "files": 0} == {**manifest, "rows": 0, "files": 0}
+    assert {**whole, "rows": 0, "files": 0, "cut to": ["qqp", "xnli"]} == {**manifest, "rows": 0, "files": 0}
     assert suite.find_faults(plan.suite_folder) == []
     assert "pan-x" not in (plan.suite_folder / suite.CARD).read_text().split("---")[1]
 
@@ -122,6 +122,24 @@ def test_what_stands_already_is_left_as_it_is(packed, other):
     for _ in range(2):
         unpack(packed[1], other, report=said.append)
     assert [line.split(": ")[0] for line in said] == ["unpacked", "unpacked", "left as it is", "left as it is"]
+
+
+def test_what_stands_already_is_not_taken_for_another_studys(packed, other, settings, tmp_path):
+    here, pack = packed
+    more = {**settings, "name": "more", "targets": ["xnli", "pan-x"]}
+    tiny_checkout.write_study(here.root / "studies" / "more.yml", more)
+    pack_inputs(open_plan(here, "more"), tmp_path / "more")
+    unpack(pack, other, report=lambda line: None)
+    with pytest.raises(StiltsError, match="data/xtreme-.* is there with other content, such as the tasks of another"):
+        unpack(tmp_path / "more", other, report=lambda line: None)
+
+
+def test_a_suite_that_was_cut_is_not_taken_for_the_whole(packed, other):
+    here, pack = packed
+    unpack(pack, other, report=lambda line: None)
+    shutil.copytree(here.root / "data", other.root / "data")
+    with pytest.raises(StiltsError, match="was unpacked and has the tasks of one study alone; remove it and"):
+        prepare(open_plan(other, "tiny"))
 
 
 def damage(path: Path) -> None:
