@@ -1,12 +1,13 @@
 """Tables of the book, as HTML that the book's script makes sortable, and as CSV beside the page; and its switches."""
 
 from collections.abc import Mapping
+from functools import partial
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stilts.analysis.wording import replace_ids, title_condition
+from stilts.analysis.wording import format_number, replace_ids, title_condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +62,9 @@ def show(
     for column in ID_COLUMNS.intersection(shown.columns) if not ids else ():
         shown[column] = [_name_cell(value, titles) for value in shown[column]]
     heads = {column: escape(column if ids else _name_column(column, titles)) for column in shown.columns}
-    looks = {"classes": "sortable", "border": 0, "justify": "left", "float_format": f"{{:.{decimals}f}}".format}
-    return HTML(shown.rename(columns=heads).to_html(index=False, escape=False, **looks))
+    looks = {"classes": "sortable", "border": 0, "justify": "left"}
+    numbers = partial(format_number, decimals=decimals)
+    return HTML(shown.rename(columns=heads).to_html(index=False, escape=False, float_format=numbers, **looks))
 
 
 def _name_cell(value: object, titles: Mapping[str, str]) -> object:

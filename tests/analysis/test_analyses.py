@@ -605,10 +605,15 @@ def test_a_suite_names_the_commits_that_its_data_were_fetched_at(tmp_path):
 
 
 def test_what_is_missing_is_a_dash_in_every_kind_of_column(tmp_path):
-    table = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": [2.25, float("nan")], "c": ["x", None]})
+    table = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": [-2.25, float("nan")], "c": ["x", None]})
     cells = re.findall("<td>(.*?)</td>", show(table, tmp_path / "new" / "table.csv").data)
-    assert cells == ["1", "2.2", "x", "–", "–", "–"]
-    assert (tmp_path / "new" / "table.csv").read_text() == "a,b,c\n1,2.25,x\n,,\n"
+    assert cells == ["1", "−2.2", "x", "–", "–", "–"]
+    assert (tmp_path / "new" / "table.csv").read_text() == "a,b,c\n1,-2.25,x\n,,\n"
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign():
+    cells = re.findall("<td>(.*?)</td>", show(pd.DataFrame({"a": [-0.04, 0.0, -0.05001, 1234.5]})).data)
+    assert cells == ["0.0", "0.0", "−0.1", "1234.5"]
 
 
 def test_ids_are_shown_in_words_and_kept_in_the_file(tmp_path):
