@@ -374,8 +374,8 @@ def test_a_study_is_planned_once_for_a_command(here, door, monkeypatch):
     planned = []
     whole = resolution.plan_runs
     monkeypatch.setattr(resolution, "plan_runs", lambda *given: planned.append(1) or whole(*given))
-    monkeypatch.setattr(preparation, "_build_suite", lambda *_: None)
-    monkeypatch.setattr(preparation, "_prepare_encoder", lambda *_: None)
+    monkeypatch.setattr(preparation, "build_suite", lambda *_: None)
+    monkeypatch.setattr(preparation, "prepare_encoder", lambda *_: None)
     assert door("prepare", "tiny")[0] == 0
     assert planned == [1]
 
