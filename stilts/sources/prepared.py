@@ -10,6 +10,7 @@ from stilts.sources.suite import CARD, CUT, MANIFEST, Request, describe_size, fi
 from stilts.study.errors import StiltsError
 from stilts.study.storage import list_names
 from stilts.tasks.configs import Config
+from stilts.tasks.registry import TARGETS
 
 
 class Original(Protocol):
@@ -59,6 +60,7 @@ class PreparedSuite:
     def missing(self, task: str) -> str | None:
         """Return why the suite does not have a task, None if it does."""
         name, _, language = task.partition(".")
+        name = TARGETS[name].data_task if name in TARGETS else name
         held = {(config.task, config.language) for config in map(Config.parse, read_manifest(self.folder)["rows"])}
         if any(name == each and (not language or language == of) for each, of in held):
             return None

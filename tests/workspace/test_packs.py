@@ -11,6 +11,7 @@ import xtreme_rows
 from fakes import PREDICTIONS, make_provenance, record_runs
 
 from stilts.sources import suite
+from stilts.sources.prepared import PreparedSuite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, publish
 from stilts.workspace import packs
@@ -195,6 +196,14 @@ def test_which_of_several_suites_is_meant_is_not_guessed(packed, other):
     shutil.copytree(open_plan(other, "tiny").suite_folder, other.suites / "xtreme-another")
     with pytest.raises(StiltsError, match="holds several suites for this study .*xtreme-another.*remove all but one"):
         open_plan(other, "tiny")
+
+
+def test_a_target_is_there_if_the_rows_are_that_it_is_tested_on(tmp_path):
+    rows = {"command-qa.de": {"test": 1}, "intermediate.qa.de": {"train": 1}}
+    suite.sign(tmp_path, {"fingerprint": "f", "rows": rows})
+    held = PreparedSuite(tmp_path, None)
+    tasks = ("command-qa", "command-qa-direct", "qa", "qa.de", "qa.fr", "intent")
+    assert [held.missing(task) is None for task in tasks] == [True, True, True, True, False, False]
 
 
 def test_a_task_that_a_prepared_suite_does_not_hold_is_said(packed, other, settings):
