@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from stilts.sources.suite import CARD, CUT, MANIFEST, Request, describe_size, find_faults, read_manifest, sign
 from stilts.study.errors import StiltsError
@@ -38,9 +39,13 @@ class PreparedSuite:
     folder: Path
     original: Original
 
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return read_manifest(self.folder)  # a plan asks for each of its tasks
+
     def fingerprint(self, request: Request) -> str:
         """Return the fingerprint of the suite, which is that of its rows on the machine that built it."""
-        return read_manifest(self.folder)["fingerprint"]
+        return self._manifest["fingerprint"]
 
     def build(self, folder: Path, request: Request, *, report: Callable[[str], None]) -> Path:
         """Check the suite, which is in its place already. Raises StiltsError if it is damaged or not in `folder`."""
@@ -61,7 +66,7 @@ class PreparedSuite:
         """Return why the suite does not have a task, None if it does."""
         name, _, language = task.partition(".")
         name = TARGETS[name].data_task if name in TARGETS else name
-        held = {(config.task, config.language) for config in map(Config.parse, read_manifest(self.folder)["rows"])}
+        held = {(config.task, config.language) for config in map(Config.parse, self._manifest["rows"])}
         if any(name == each and (not language or language == of) for each, of in held):
             return None
         return f"the prepared suite {self.folder} does not hold it"
