@@ -25,6 +25,14 @@ def parent(process: int) -> int:
         return 0
 
 
+def session(process: int) -> int:
+    """Return the id of a process's session; 0 if it has ended."""
+    try:
+        return os.getsid(process)
+    except OSError:
+        return 0
+
+
 def descendants(process: int) -> list[int]:
     """Return the processes that a process has started, and those that these have started."""
     parents = {int(folder.name): parent(int(folder.name)) for folder in Path("/proc").glob("[0-9]*")}

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from fakes import wait_until
-from processes import command_line, descendants, lives
+from processes import command_line, descendants, lives, session
 from tiny_checkout import study_settings, write_checkout, write_suite
 
 from stilts.phases.runner import complete
@@ -129,8 +129,9 @@ class Command:
         """Wait until the command has a kernel, which a server forks where it can; return the only one's id."""
 
         def found() -> list[int]:
-            servers = self._processes(SERVER)
-            return [each for server in servers for each in descendants(server)] + self._processes(KERNEL)
+            children = [each for server in self._processes(SERVER) for each in descendants(server)]
+            # What the server imports may start processes as well, as ctypes does `ldconfig`; they lead no session.
+            return [each for each in children if session(each) == each] + self._processes(KERNEL)
 
         return self._only(found, "a kernel")
 
