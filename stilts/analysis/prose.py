@@ -17,6 +17,8 @@ from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.notebooks.markup import escape_text
 
+MOST_NAMED = 8  # conditions that a sentence names; a longer list is not read
+
 
 def describe_scope(analysis: Analysis) -> str:
     """State which runs a page is based on, or that there are none yet."""
@@ -28,9 +30,10 @@ def describe_scope(analysis: Analysis) -> str:
     conditions = list(dict.fromkeys(record.run.condition for record in runs))
     targets = sort_by_order({str(record.run.target) for record in runs}, TARGETS)
     others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
+    named = f" ({join_names(conditions)})" if len(conditions) <= MOST_NAMED else ""
     text = (
         f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: "
-        f"{count(conditions, 'condition')} ({join_names(conditions)}), {count(targets, 'target task')} "
+        f"{count(conditions, 'condition')}{named}, {count(targets, 'target task')} "
         f"in up to {count(others, 'language')} besides English, {count(seeds, 'seed')}."
     )
     if not analysis.planned:

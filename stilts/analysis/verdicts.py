@@ -38,6 +38,11 @@ RULE = (
     "is not known."
 )
 
+OPEN = "the interval allows more than one answer"
+ZERO_OUT = "it leaves zero out"
+EVIDENT = frozenset({OPEN, ZERO_OUT, "above 0", "below 0"})
+"""Reasons of a verdict that the interval beside it shows."""
+
 
 class Kind(StrEnum):
     """What a hypothesis says about an effect."""
@@ -230,7 +235,7 @@ def _judgement(
     taken = next((verdict for verdict, each in decisions.items() if each * factor < 1 - level), None)
     if taken is None:
         alone = next((verdict for verdict, each in decisions.items() if each < 1 - level), None)
-        reason = "the interval allows more than one answer"
+        reason = OPEN
         if alone:
             reason = f"{alone} by itself, but not after the correction for {together} judged together"
         return Judgement(Verdict.UNCLEAR, reason, p)
@@ -247,7 +252,7 @@ def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:
     if asked.kind is Kind.NO_MORE:
         return f"{'below' if taken is Verdict.SUPPORTED else 'above'} {asked.smallest:g}"
     if asked.kind is Kind.DIFFERS:
-        return "it leaves zero out"
+        return ZERO_OUT
     up = (asked.kind is Kind.ABOVE) == (taken is Verdict.SUPPORTED)
     bound = asked.asked if taken is Verdict.SUPPORTED else asked.smallest or 0.0
     return f"{'above' if up else 'below'} {bound if up else 0 - bound:g}"

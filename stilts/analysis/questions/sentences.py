@@ -8,7 +8,7 @@ import pandas as pd
 
 from stilts.analysis.estimates import keep_clear
 from stilts.analysis.questions.testing import Result, Rules
-from stilts.analysis.verdicts import Verdict
+from stilts.analysis.verdicts import EVIDENT, Verdict
 from stilts.analysis.wording import count, format_effect, format_p, join_words
 from stilts.workspace.notebooks.markup import escape_text
 
@@ -45,7 +45,8 @@ def _answer(row: Mapping[str, Any]) -> str:
     start = f"*{escape_text(row['hypothesis'])}* **{row['verdict'].capitalize()}**"
     if np.isnan(row["estimate"]):
         return f"{start}: {row['reason']}."
-    return f"{start}: {_effect(row)}; {row['reason']}."
+    reason = "" if row["reason"] in EVIDENT else f"; {row['reason']}"
+    return f"{start}: {_effect(row)}{reason}."
 
 
 def _effect(row: Mapping[str, Any]) -> str:

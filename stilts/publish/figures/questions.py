@@ -242,7 +242,7 @@ def draw_order_gains(table: pd.DataFrame) -> Figure:
         if table.empty:
             return draw_empty("nothing to compare yet")
         rows, kinds = (list(dict.fromkeys(table[name])) for name in ("training", "languages"))
-        figure = make_figure(COLUMN, 1.3 + 0.42 * len(rows))
+        figure = make_figure(COLUMN, 1.3 + 0.32 * len(rows))
         axis = figure.add_subplot()
         axis.axvline(0, color=FAINT, linewidth=0.8)
         shown = table.assign(**{end: table[end].where(table["rows"] > 1) for end in ("low", "high")})
