@@ -14,6 +14,8 @@ from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
+from pypdf import PdfReader
+
 from stilts.publish.citation import describe_checkout, read_citation
 from stilts.publish.one_page import Part, join_pages
 from stilts.study.storage import replace_file
@@ -68,11 +70,25 @@ def _print_book(root: Path, html: Path, parts: Sequence[Part], folder: Path) -> 
     browser = find_browser()
     if browser is None:
         return "there is no Chromium; install chromium and build the book again"
-    document = folder / "book.html"
-    joined = join_pages(html, parts, read_citation(root), describe_checkout(root))
-    document.write_text(joined, encoding="utf-8")
-    reason = _print(browser, document, folder / FILE, make_environment(find_runs_folder(root)))
-    return f"{browser} {reason}; `make clean book` tries again" if reason else None
+    document, pdf = folder / "book.html", folder / FILE
+    join = partial(join_pages, html, parts, read_citation(root), describe_checkout(root))
+    sheets: dict[str, int] = {}
+    for _ in range(2):  # Chromium's style sheets cannot ask for the sheet of a page: the first print is read for them
+        document.write_text(join(sheets), encoding="utf-8")
+        pdf.unlink(missing_ok=True)
+        if reason := _print(browser, document, pdf, make_environment(find_runs_folder(root))):
+            return f"{browser} {reason}; `make clean book` tries again"
+        sheets = _number_sheets(pdf)
+    return None
+
+
+def _number_sheets(pdf: Path) -> dict[str, int]:
+    """Return the sheet, from 1, of each place of a document that a link leads to, by its id."""
+    read = PdfReader(pdf)
+    return {
+        name.removeprefix("/"): read.get_destination_page_number(place) + 1
+        for name, place in read.named_destinations.items()
+    }
 
 
 def _print(browser: str, document: Path, pdf: Path, environment: dict[str, str]) -> str | None:

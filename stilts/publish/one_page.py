@@ -11,10 +11,12 @@ from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from posixpath import dirname, join, normpath
+from types import MappingProxyType
 from urllib.parse import quote, unquote, urlsplit
 
 from stilts.publish.citation import Citation
 
+NOT_PRINTED: Mapping[str, int] = MappingProxyType({})
 MOST_ROWS = 150  # of a table; that of all records has thousands, each with a checksum
 LEFT_OUT = (
     "Only on the book's site: code, which is folded away there; links from figures and tables to their data, notebooks "
@@ -61,7 +63,9 @@ class Heading:
     text: str = ""
 
 
-def join_pages(html: Path, parts: Sequence[Part], citation: Citation, version: str) -> str:
+def join_pages(
+    html: Path, parts: Sequence[Part], citation: Citation, version: str, sheets: Mapping[str, int] = NOT_PRINTED
+) -> str:
     """Return the document, which belongs into a folder beside the site.
 
     Parameters
@@ -74,6 +78,8 @@ def join_pages(html: Path, parts: Sequence[Part], citation: Citation, version: s
         For the cover.
     version : str
         Version, commit, date and licence, for the cover.
+    sheets : mapping of str to int, default={}
+        Id of a page in the document -> number of the sheet that it begins on, for the table of contents.
     """
     pages = [page for part in parts for page in part.pages]
     articles = {page: _read_article(html, page, pages) for page in pages}
@@ -86,7 +92,7 @@ def join_pages(html: Path, parts: Sequence[Part], citation: Citation, version: s
             f"<style>{_name_running_heads(articles)}</style>",
             f'<script src="{_find(html)}/_static/book.js"></script>\n</head>\n<body class="paper">',
             _make_cover(title, citation, version, f"{name_page(pages[0])}:how-to-cite"),
-            _make_contents(parts, articles),
+            _make_contents(parts, articles, sheets),
             *(_make_article(page, articles[page]) for page in pages),
             "</body>\n</html>\n",
         ]
@@ -255,15 +261,15 @@ def _make_cover(title: str, citation: Citation, version: str, how_to_cite: str) 
     )
 
 
-def _make_contents(parts: Sequence[Part], articles: Mapping[str, _Article]) -> str:
+def _make_contents(parts: Sequence[Part], articles: Mapping[str, _Article], sheets: Mapping[str, int]) -> str:
     lines = ['<nav class="book-contents"><h1>Contents</h1>']
     for part in parts:
         lines += [f'<p class="part">{escape(part.title)}</p>'] if part.title else []
-        lines += [_make_entry(page, articles[page].headings) for page in part.pages]
+        lines += [_make_entry(page, articles[page].headings, sheets.get(name_page(page), "")) for page in part.pages]
     return "\n".join([*lines, "</nav>"])
 
 
-def _make_entry(page: str, headings: Sequence[Heading]) -> str:
+def _make_entry(page: str, headings: Sequence[Heading], sheet: int | str) -> str:
     sections = "; ".join(f'<a href="#{escape(each.anchor)}">{escape(each.text)}</a>' for each in headings[1:])
-    title = f'<a href="#{name_page(page)}">{escape(headings[0].text)}</a>'
+    title = f'<a href="#{name_page(page)}">{escape(headings[0].text)}</a><span class="sheet">{sheet}</span>'
     return f'<div class="entry"><p class="page">{title}</p><p class="sections">{sections}</p></div>'

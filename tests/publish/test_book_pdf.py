@@ -62,6 +62,15 @@ def test_all_pages_are_printed_in_the_order_of_the_table_of_contents(pdf, docume
 
 
 @needs_browser
+def test_the_contents_say_on_which_sheet_a_page_begins(pdf, texts):
+    contents, *pages = [entry for entry in pdf.outline if not isinstance(entry, list)]
+    first, last = (pdf.get_destination_page_number(entry) for entry in (contents, pages[0]))
+    said = squeeze("".join(texts[first:last]))
+    lines = [f"{squeeze(entry.title)}{pdf.get_destination_page_number(entry) + 1}" for entry in pages]
+    assert [line for line in lines if not re.search(rf"{re.escape(line)}(?!\d)", said)] == []
+
+
+@needs_browser
 def test_links_lead_into_the_book_or_to_the_web(pdf, document, book):
     notes = [note.get_object() for sheet in pdf.pages for note in sheet.get("/Annots", [])]
     within = {note["/Dest"] for note in notes if "/Dest" in note}
@@ -181,7 +190,9 @@ def test_a_browser_that_prints_nothing_is_said_with_its_reason(site, tmp_path, m
 @needs_browser
 def test_links_come_with_the_file(site, tmp_path, monkeypatch):
     assert make(site) == ["../book.pdf", "book.pdf"]
-    assert [sheet.extract_text().split()[-1] for sheet in PdfReader(site / FILE).pages[2:]] == ["index", "book/other"]
+    _, contents, *pages = (sheet.extract_text().split() for sheet in PdfReader(site / FILE).pages)
+    assert contents[1:] == ["Contents", "index", "3", "Rest", "book/other", "4"]
+    assert [words[-1] for words in pages] == ["index", "book/other"]
     assert check(site) == []
     assert sorted(path.name for path in site.parent.iterdir()) == ["html"]
     hide_browsers(monkeypatch, tmp_path / "programs")
