@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.sources.splits import load
-from stilts.study.records import Record, Store
+from stilts.study.records import RECORDS, Record, Store
 from stilts.study.runs import Run
 from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.tasks.guessing import balanced_accuracy, majority
@@ -115,8 +115,8 @@ def main(study: str) -> None:
     from stilts.workspace.checkout import find_checkout
 
     checkout = find_checkout()
-    folder = checkout.root / "results" / study
-    tabulate_chance(Store(folder / "records"), checkout.suite_folder).to_csv(folder / FILE, index=False)
+    folder = checkout.results / study
+    tabulate_chance(Store(folder / RECORDS), checkout.suite_folder).to_csv(folder / FILE, index=False)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 from stilts.analysis import chance, learning
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.records import Record, Store, tabulate_scores
+from stilts.study.records import RECORDS, Record, Store, tabulate_scores
 from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
 from stilts.study.settings import Study
 from stilts.tasks.registry import TARGETS
@@ -154,8 +154,8 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
 def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:
     """Return the committed records of a study; if it is recorded as another study, those of its own runs there."""
     if study.recorded_as is None:
-        return list(Store(checkout.root / "results" / study.name / "records"))
-    records = Store(checkout.root / "results" / study.recorded_as / "records")
+        return list(Store(checkout.results / study.name / RECORDS))
+    records = Store(checkout.results / study.recorded_as / RECORDS)
     return [
         record
         for record in records

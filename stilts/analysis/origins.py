@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.opened import find_records
-from stilts.study.records import Record, Store
+from stilts.study.records import RECORDS, Record, Store
 from stilts.workspace.checkout import Checkout
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_committed(checkout: Checkout) -> list[Record]:
 
 def find_recorded_studies(checkout: Checkout) -> dict[str, Store]:
     """Return the studies with records under `results/`: name -> store of its records."""
-    folders = sorted((checkout.root / "results").glob("*/records"))
+    folders = sorted(checkout.results.glob(f"*/{RECORDS}"))
     return {folder.parent.name: Store(folder) for folder in folders}
 
 

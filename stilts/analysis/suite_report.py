@@ -35,7 +35,7 @@ def open_suite(checkout: Checkout, study: str) -> Path:
 
 def read_recorded_manifest(checkout: Checkout, study: Study) -> Manifest:
     """Return the manifest that was committed with a study's records; empty if there is none."""
-    folder = checkout.root / "results" / study.name
+    folder = checkout.results / study.name
     cure = f"restore the committed one (`git checkout -- {folder.relative_to(checkout.root) / MANIFEST}`)"
     return read_manifest(folder, cure) if (folder / MANIFEST).exists() else {}
 

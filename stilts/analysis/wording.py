@@ -160,15 +160,12 @@ def join_words(words: Sequence[str]) -> str:
 def format_signed(value: float, decimals: int = 1) -> str:
     """Return a number with its sign (a true minus sign); numbers that round to zero have none."""
     text = format_number(value, decimals)
-    return text if text[0] == "\N{MINUS SIGN}" or float(f"{value:.{decimals}f}") == 0 else f"+{text}"
+    return text if text.startswith("\N{MINUS SIGN}") or not text.strip("0.") else f"+{text}"
 
 
 def format_number(value: float, decimals: int = 1) -> str:
     """Return a number with a true minus sign if it is below zero; numbers that round to zero have no sign."""
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
-        return text.lstrip("-")
-    return text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
+    return f"{value:z.{decimals}f}".replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
 
 
 def format_effect(value: float, low: float, high: float, unit: str = "points") -> str:

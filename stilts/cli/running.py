@@ -217,7 +217,7 @@ def record(study: StudyName) -> None:
     from stilts.study.records import publish
 
     plan = open_named(study)
-    folder = plan.checkout.root / "results" / plan.study.name
+    folder = plan.checkout.results / plan.study.name
     publish(plan.checkout.store(), [run.id for run in plan.runs], folder)
     suite.publish(plan.suite_folder, folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # importing pandas takes a third of a second, and `stilts pla
 
 log = logging.getLogger(__name__)
 
+RECORDS = "records"
+"""Folder of records: one in each study's results, and one of what this machine has computed."""
+
 _RECORD, _FOLDER = "record", "folder of records"  # for messages
 
 
@@ -238,7 +241,7 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
         If a run has no record, or the folder cannot be written.
     """
     records = [store.get(run_id) for run_id in run_ids]
-    target = Store(folder / "records")
+    target = Store(folder / RECORDS)
     for record in records:
         target.write(record, store.predictions(record.id) if record.predictions_sha256 else None)
     table = tabulate_scores(records).round(4)

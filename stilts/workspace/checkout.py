@@ -13,7 +13,7 @@ from stilts.study import locks
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.files import read_study
-from stilts.study.records import Store
+from stilts.study.records import RECORDS, Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import hash_json, list_names, stands
@@ -44,6 +44,16 @@ class Checkout:
             object.__setattr__(self, "runs", find_runs_folder(self.root))
 
     @property
+    def records(self) -> Path:
+        """Folder of this machine's records."""
+        return self.runs / RECORDS
+
+    @property
+    def results(self) -> Path:
+        """Folder of the committed results, with a folder for each recorded study."""
+        return self.root / "results"
+
+    @property
     def checkpoints(self) -> Checkpoints:
         """Checkpoints of this machine."""
         return Checkpoints(self.runs / "checkpoints")
@@ -54,9 +64,9 @@ class Checkout:
 
     def store(self) -> Store:
         """Return this machine's records and the committed ones. Raises StiltsError if a folder cannot be read."""
-        results = self.root / "results"
-        folders = (results / name / "records" for name in sorted(list_names(results, "", "folder of results")))
-        return Store(self.runs / "records", [folder for folder in folders if stands(folder, "folder of records")])
+        names = sorted(list_names(self.results, "", "folder of results"))
+        folders = (self.results / name / RECORDS for name in names)
+        return Store(self.records, [folder for folder in folders if stands(folder, "folder of records")])
 
     def studies(self) -> dict[str, Path]:
         """Return the checkout's study files by name. Raises StiltsError if their folder cannot be read."""

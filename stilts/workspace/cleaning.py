@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 from stilts.study.leftovers import find_leftovers, is_part, remove
+from stilts.study.records import RECORDS
 from stilts.study.settings import Study
 from stilts.study.storage import stands
 from stilts.workspace.checkout import Checkout
@@ -23,7 +24,6 @@ from stilts.workspace.studies import find_slug, list_planned
 
 log = logging.getLogger(__name__)
 
-RECORDS = "records"
 _SET_ASIDE = re.compile(r"\.(corrupt|broken|damaged)-\d+$")
 
 

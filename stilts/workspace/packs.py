@@ -20,7 +20,7 @@ from stilts.sources import suite
 from stilts.sources.prepared import copy_tasks
 from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.leftovers import scratch_folder
-from stilts.study.records import Store
+from stilts.study.records import RECORDS, Store
 from stilts.study.storage import hash_file, make_folder, new_folder, replace_file, require_new
 from stilts.tasks.registry import list_suite_tasks
 from stilts.workspace.checkout import Checkout
@@ -28,7 +28,6 @@ from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import build_suite, map_encoders, prepare_encoder
 
 MANIFEST = "pack.json"
-RECORDS = "records"
 MOST_BYTES = 16 * 2**20
 """Maximum number of bytes of records in an archive, before compression."""
 
@@ -98,7 +97,7 @@ def pack_records(plan: Plan, folder: Path) -> int:
         If there are none, or the folder exists or cannot be written.
     """
     require_new(folder)
-    store = Store(plan.checkout.runs / RECORDS)
+    store = Store(plan.checkout.records)
     records = [record for run in plan.runs if (record := store.find(run.id))]
     if not records:
         raise StiltsError(f"study '{plan.study.name}' has no records in {store.root}; run it first")

@@ -7,6 +7,7 @@ from typing import Any
 from stilts.models.known_encoders import find_encoder_shape
 from stilts.sources.xtreme import NOT_FETCHED
 from stilts.study.provenance import describe_precision_mix
+from stilts.study.records import RECORDS
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
@@ -102,7 +103,7 @@ class PlanReport:
 
     def _earlier_records(self) -> int:
         """Return how many committed records of the study belong to none of the planned runs."""
-        committed = (self.checkout.root / "results" / self.study.name / "records").glob("*.json")
+        committed = (self.checkout.results / self.study.name / RECORDS).glob("*.json")
         return sum(path.stem not in self.plan.by_id for path in committed)
 
     def _in_words(self, estimate: Forecast) -> str:

@@ -71,7 +71,7 @@ class Tally:
 
     def count(self) -> float:
         """Return the expected seconds of the work that is done."""
-        records = self.plan.checkout.runs / "records"
+        records = self.plan.checkout.records
         open_runs = self._weights.keys() - self.recorded
         self.recorded |= {run_id for run_id in open_runs if stands(records / f"{run_id}.json", "record")}
         self.written = {page for page in self.analyses if stands(page, "page")}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stilts.study.errors import StiltsError
 from stilts.study.planning import drop_repeated, plan_runs
-from stilts.study.records import Store
+from stilts.study.records import RECORDS, Store
 from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.study.storage import list_names
@@ -48,7 +48,7 @@ class StudyState:
 
 def list_studies(checkout: Checkout) -> list[StudyState]:
     """Return the states of all studies of a checkout, by name. Raises StiltsError if a folder cannot be read."""
-    here = Counter(record.provenance.study for record in Store(checkout.runs / "records"))
+    here = Counter(record.provenance.study for record in Store(checkout.records))
     return [_state(checkout, name, here[name]) for name in checkout.studies()]
 
 
@@ -58,7 +58,7 @@ def _state(checkout: Checkout, name: str, here: int) -> StudyState:
         planned = list_planned(study)
     except StiltsError as error:  # the other studies are listed all the same
         return StudyState(name, error=str(error))
-    folder = checkout.root / "results" / (study.recorded_as or name) / "records"
+    folder = checkout.results / (study.recorded_as or name) / RECORDS
     return StudyState(name, study.title, len(planned), _count_recorded(folder, planned), here)
 
 

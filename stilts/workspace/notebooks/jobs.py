@@ -81,7 +81,7 @@ def list_analyses(plan: Plan) -> list[AnalysisJob]:
             shared.update(source.read_bytes())
     for run_id in sorted(run.id for run in plan.runs):
         shared.update(run_id.encode())
-    results = [path for kind in ("*.json", "chance.csv") for path in (plan.checkout.root / "results").rglob(kind)]
+    results = [path for kind in ("*.json", "chance.csv") for path in plan.checkout.results.rglob(kind)]
     # A chapter shows its study's question and tests.
     for source in (*plan.checkout.studies().values(), *sorted(results)):
         shared.update(source.read_bytes())
