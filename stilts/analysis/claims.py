@@ -38,7 +38,8 @@ from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
-from stilts.analysis.wording import count, format_signed, join_names
+from stilts.analysis.wording import count, format_signed, join_names, join_words
+from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, keep_suite
 
@@ -206,6 +207,10 @@ class Evidence:
         (condition, target) -> why the target counts as not learned.
     floors : dict
         Target -> score by guessing on its test sets, in percent; 0 for other targets.
+    read_layers : dict
+        Target without training -> hidden layer after which its sentences are read, 1 for the first, -1 for the last.
+    layers : int
+        Number of the encoder's hidden layers; 0 if it is not known.
     """
 
     suite: str
@@ -215,6 +220,8 @@ class Evidence:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     failed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     floors: Mapping[str, float] = field(default_factory=dict)
+    read_layers: Mapping[str, int] = field(default_factory=dict)
+    layers: int = 0
 
     @property
     def roles(self) -> Roles:
@@ -255,10 +262,17 @@ class Evidence:
 
 def gather_evidence(analysis: Analysis) -> Evidence:
     """Return the evidence from a study's records."""
+    shape = find_encoder_shape(analysis.checkout.encoder_name(analysis.settings.encoder))
     return Evidence(
         analysis.settings.data.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
-        analysis.failed, analysis.floors,
+        analysis.failed, analysis.floors, _find_read_layers(analysis), shape.layers if shape else 0,
     )  # fmt: skip
+
+
+def _find_read_layers(analysis: Analysis) -> dict[str, int]:
+    runs = [record.run for record in analysis.phase("zero-shot")]
+    read = {str(run.target): run.settings.evaluation.retrieval_layer for run in runs}
+    return {target: layer for target, layer in read.items() if layer is not None}
 
 
 def judge_claims(found: Evidence) -> list[Claim]:
@@ -371,23 +385,31 @@ def _untrained_targets(found: Evidence) -> Claim:
 
 
 def _untrained_part(found: Evidence, target: str) -> Part | None:
+    """Return a target's part of C3, from single sentences where the study reads them after the paper's layer."""
     conditions = found.english(target)
     if not conditions:
         return None
     scores, layers = _by_layer(found, target)
-    if not layers:
-        said = found.no_room(WIDE_GAIN, [target]) or "it is recorded after the last layer alone"
-        return Part(f"{target}, mean over tasks", _mean_over(found, conditions, target), WIDE_GAIN, obstacle=said)
-    layer = find_published_layer(len(layers))
-    level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
-    full = explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
-    effect = estimate_layer(scores, f"layer_{layer}", add_weights(weigh_evenly(conditions), {BASELINE: -1.0}))
-    return Part(f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
+    layer, read = find_published_layer(found.layers or len(layers)), found.read_layers.get(target, -1)
+    if layers and read != layer:
+        level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
+        full = explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
+        effect = estimate_layer(scores, f"layer_{layer}", add_weights(weigh_evenly(conditions), {BASELINE: -1.0}))
+        return Part(f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
+    full = found.no_room(WIDE_GAIN, [target]) or ("" if read == layer else "it is recorded after no other layer")
+    text, effect = f"{target} {_say_layers(found, [target])}, mean over tasks", _mean_over(found, conditions, target)
+    return Part(text, effect, WIDE_GAIN, obstacle=full)
+
+
+def _say_layers(found: Evidence, targets: Iterable[str]) -> str:
+    """Return after which layers targets without training are read: "after layer 7"."""
+    read = sorted({found.read_layers.get(target, -1) for target in targets})
+    return join_words(["after the last layer" if layer == -1 else f"after layer {layer}" for layer in read])
 
 
 def find_published_layer(layers: int) -> int:
     """Return the layer of an encoder at the same relative depth as the paper's 14th of 24."""
-    return max(1, round(PUBLISHED_DEPTH * layers))
+    return round(PUBLISHED_DEPTH * layers)
 
 
 def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:
@@ -496,7 +518,7 @@ def _english_is_enough(found: Evidence) -> Claim:
         targets = found.targets_of(pair.condition, baseline=pair.against)
         trained = [name for name in targets if TARGETS[name].trained]
         untrained = [name for name in targets if not TARGETS[name].trained]
-        for own, kind in ((trained, "that train"), (untrained, "without training, after the last layer")):
+        for own, kind in ((trained, "that train"), (untrained, f"without training, {_say_layers(found, untrained)}")):
             if own:
                 effect = estimate_contrast(
                     found.replicates, average_weights(weigh_gain(pair.condition, pair.against), own)

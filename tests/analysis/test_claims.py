@@ -74,9 +74,9 @@ def by_layer(replicates, gains=None, targets=("ui-retrieval", "tatoeba")):
     return pd.DataFrame(rows)
 
 
-def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, failed=None):
+def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, failed=None, read_layers=None):
     layers = by_layer(replicates) if scores is None else scores
-    evidence = Evidence(suite, replicates, dev_scores, tasks, layers, failed or {})
+    evidence = Evidence(suite, replicates, dev_scores, tasks, layers, failed or {}, {}, read_layers or {}, LAYERS)
     return {claim.id: claim for claim in judge_claims(evidence)}
 
 
@@ -95,7 +95,7 @@ def test_a_planted_world_in_which_the_claims_hold():
     assert {name: str(claim.verdict) for name, claim in claims.items()} == {
         "C1": "supported",
         "C2": "supported",
-        "C3": "cannot tell",  # mining is recorded after the last layer alone
+        "C3": "cannot tell",  # mining is recorded after no other layer than the last
         "C4": "supported",
         "C5": "supported",
         "C6": "could not be tested",
@@ -103,7 +103,7 @@ def test_a_planted_world_in_which_the_claims_hold():
     }
     assert [str(each.judgement.verdict) for each in claims["C3"].parts] == ["supported", "could not be tested"]
     assert [each.text for each in claims["C3"].parts] == [
-        "ui-retrieval after layer 7, mean over tasks", "ui-mining, mean over tasks",
+        "ui-retrieval after layer 7, mean over tasks", "ui-mining after the last layer, mean over tasks",
     ]  # fmt: skip
 
 
@@ -156,6 +156,23 @@ def test_retrieval_is_judged_at_the_paper_s_depth_with_the_other_layers_beside_i
     assert "12: \N{MINUS SIGN}" in claim.note
 
 
+def test_sentences_that_are_read_after_the_paper_s_layer_are_judged_one_by_one():
+    strong = replicates({"nli": 0.15, "qa": 0.15, "multi": 0.3})
+    read = {"ui-retrieval": 7, "ui-mining": 7}
+    lost = {name: {7: -30.0} for name in ("nli", "qa", "multi")}  # the table by layer, which has no single sentences
+    claim = found(strong, DEV, scores=by_layer(strong, lost), read_layers=read)["C3"]
+    assert [(each.text, str(each.judgement.verdict)) for each in claim.parts] == [
+        ("ui-retrieval after layer 7, mean over tasks", "supported"),
+        ("ui-mining after layer 7, mean over tasks", "supported"),
+    ]
+    elsewhere = found(strong, DEV, scores=by_layer(strong, lost), read_layers=dict.fromkeys(read, 6))["C3"]
+    assert [(each.text, each.obstacle) for each in elsewhere.parts] == [
+        ("ui-retrieval after layer 7, mean over tasks", ""),
+        ("ui-mining after layer 6, mean over tasks", "it is recorded after no other layer"),
+    ]
+    assert elsewhere.verdict is Verdict.CONTRADICTED
+
+
 def test_what_stands_at_its_ceiling_could_not_be_tested():
     claim = found(replicates({("none", "ui-mining"): 0.6, "none": 0.0}), DEV)["C3"]
     assert claim.parts[1].judgement.verdict is Verdict.UNTESTABLE
@@ -204,7 +221,7 @@ def test_the_claims_are_about_the_tasks_of_the_study_s_own_suite():
     assert {claims[f"C{number}"].verdict for number in (1, 4, 5)} == {Verdict.SUPPORTED}
     assert [each.published for each in claims["C1"].parts] == [8.2, 7.5, 7.0]
     assert [each.text for each in claims["C3"].parts] == [
-        "tatoeba after layer 7, mean over tasks", "bucc2018, mean over tasks",
+        "tatoeba after layer 7, mean over tasks", "bucc2018 after the last layer, mean over tasks",
     ]  # fmt: skip
     assert "`tydiqa`" in claims["C4"].tested
     # MLQA has the dev score of XQuAD's training; SQuAD is the same task as both.
