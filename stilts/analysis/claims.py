@@ -38,7 +38,14 @@ from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
 from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
-from stilts.analysis.wording import count, format_signed, join_names, join_words
+from stilts.analysis.wording import (
+    count,
+    format_signed,
+    join_names,
+    join_words,
+    replace_ids,
+    replace_marked_ids,
+)
 from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, keep_suite
@@ -631,13 +638,17 @@ def show_statements(statements: Mapping[str, Sequence[Statement]]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def show_ledgers(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+def show_ledgers(
+    ledgers: Mapping[str, Sequence[Claim]], titles: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
     """Return a table of the ledgers of several studies for readers, with a row for each claim.
 
     Parameters
     ----------
     ledgers : mapping
         Heading of a study's column -> its ledger. All ledgers have the same claims in the same order.
+    titles : mapping
+        Heading of a study's column -> id of a condition or task -> its name, which takes its place.
 
     Returns
     -------
@@ -648,8 +659,10 @@ def show_ledgers(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
     first = next(iter(ledgers.values()))
     rows = [{"id": claim.id, "claim": claim.text, "published": claim.published} for claim in first]
     for study, claims in ledgers.items():
+        names = titles[study]
         for row, claim in zip(rows, claims, strict=True):
-            row[study] = "\n".join([claim.tested, *_effects(claim), _told(claim.judgement)])
+            found = (replace_ids(line, names) for line in (*_effects(claim), _told(claim.judgement)))
+            row[study] = "\n".join([replace_marked_ids(claim.tested, names), *found])
     return pd.DataFrame(rows)
 
 

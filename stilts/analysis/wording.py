@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence, Sized
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stilts.study.settings import BASELINE, split_reference
@@ -66,6 +67,8 @@ TASK_TITLES = {
 DIAL_TITLES = {"dial-grain": "Intents in {} classes"}
 """Task whose difficulty is a setting, without its level -> its name in words, with a place for the level."""
 
+NO_TITLES: Mapping[str, str] = MappingProxyType({})
+
 WAY_TITLES = {
     "full": "all weights",
     "then-full": "adapter, then all weights",
@@ -124,20 +127,31 @@ def replace_ids(text: str, titles: Mapping[str, str]) -> str:
     """
     longest_first = sorted(titles, key=len, reverse=True)
     ids = "|".join(map(re.escape, longest_first))
-
-    def name(found: re.Match) -> str:
-        title = titles[found[0]]
-        return title[:1].lower() + title[1:] if found.start() else title
-
-    return re.sub(rf"(?<![\w-])({ids})(?![\w-])", name, text) if ids else text
+    return re.sub(rf"(?<![\w-])({ids})(?![\w-])", lambda found: _name(found, titles), text) if ids else text
 
 
-def say(text: str) -> "Markdown":
-    """Return generated prose for a notebook cell to display, escaped by `stilts.workspace.notebooks.markup`."""
+def replace_marked_ids(text: str, titles: Mapping[str, str]) -> str:
+    """Return a text with the ids in it that are marked as code replaced as by `replace_ids`, and nothing else."""
+    return re.sub("`([^`]+)`", lambda found: _name(found, titles) if found[1] in titles else found[0], text)
+
+
+def _name(found: re.Match[str], titles: Mapping[str, str]) -> str:
+    title = titles[found[1]]
+    return title[:1].lower() + title[1:] if found.start() else title
+
+
+def say(text: str, titles: Mapping[str, str] = NO_TITLES) -> "Markdown":
+    """Return generated prose for a notebook cell to display, escaped by `stilts.workspace.notebooks.markup`.
+
+    Parameters
+    ----------
+    titles : mapping of str to str, default={}
+        Id that the text marks as code -> its name, which takes its place.
+    """
     from IPython.display import Markdown
 
     shown = Markdown()  # as an argument, a text that is a URL or a file name would be fetched or read
-    shown.data = disarm_markdown(text)
+    shown.data = disarm_markdown(replace_marked_ids(text, titles))
     return shown
 
 

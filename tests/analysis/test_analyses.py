@@ -239,8 +239,8 @@ def test_the_planted_effects_are_found(pages, root):
 
 def test_the_pages_say_what_they_rest_on(pages):
     assert said(pages["transfer"])[0] == (
-        "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions (`none`, `nli`, `qa` and `multi`), "
-        "5 target tasks in up to 9 languages besides English, 2 seeds."
+        "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions (no intermediate task, inference, "
+        "questions and all tasks), 5 target tasks in up to 9 languages besides English, 2 seeds."
     )
     assert said(pages["transfer"])[2].startswith("A run has learned its task where ")
     assert said(pages["transfer"])[3].startswith("Of 15 cells, ")
@@ -265,7 +265,7 @@ def test_the_ledger_has_every_claim(pages):
     # Of the questions, for either study, nothing is recorded but of linguistic distance.
     reasons = re.findall(r'>could not be tested</span></p><p class="reason">([^<]+)<', ledger)
     assert reasons.count("nothing is recorded of it") == 2 * 4
-    assert "mnli-mlm − mnli, mean over " in ledger
+    assert "Inference (MNLI) + Masked words − inference (MNLI), mean over " in ledger
     assert re.findall(r"<td>(C\d+)</td>", statements) == ["C7", "C8", "C9", "C10"]
 
 

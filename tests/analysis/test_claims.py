@@ -310,7 +310,7 @@ def test_the_ledger_as_tables():
     ]
     ledgers = {"one": claims, "two": [claims[1], claims[1]]}
     nothing = "nowhere\nno records\ncould not be tested (nothing is recorded of it)"
-    assert show_ledgers(ledgers).to_dict("records") == [
+    assert show_ledgers(ledgers, {"one": {}, "two": {}}).to_dict("records") == [
         {"id": "C1", "claim": "a < b", "published": "+8.2",
          "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": nothing},
         {"id": "C6", "claim": "c", "published": "-", "one": nothing, "two": nothing},
@@ -321,7 +321,11 @@ def test_the_ledger_as_tables():
          "reason": "above 0"}
     ]  # fmt: skip
     assert tabulate_parts({"two": [claims[1]]}).empty
-    page = show_claims(show_ledgers(ledgers)).data
+    named = {"one": {"qa": "Questions", "x": "Slots", "Gain": "?"}, "two": {}}
+    assert show_ledgers(ledgers, named)["one"].iloc[0] == (
+        "Gain of questions.\nSlots: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported"
+    )
+    page = show_claims(show_ledgers(ledgers, {"one": {}, "two": {}})).data
     assert "a &lt; b" in page
     assert "<code>qa</code>" in page
     assert '<span class="verdict supported">supported</span>' in page

@@ -7,7 +7,7 @@ import pytest
 
 from stilts.analysis.gain_tables import append_means, list_titles
 from stilts.analysis.opened import open_study
-from stilts.analysis.wording import replace_ids, title_task
+from stilts.analysis.wording import replace_ids, say, title_task
 from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,13 @@ TITLES = {"qa": "Questions", "qa-direct": "Questions, untrained", "mnli": "Infer
 def test_ids_become_names_wherever_they_stand(text, said):
     assert replace_ids(text, TITLES) == said
     assert replace_ids(text, {}) == text
+
+
+def test_ids_that_are_marked_become_names_and_no_other_word():
+    text = "`qa` minus `multi`, of study `pilot`; multi is a word here, as is `qa.de`"
+    said = "Questions minus all tasks, of study `pilot`; multi is a word here, as is `qa.de`"
+    assert say(text, TITLES).data == said
+    assert say(text).data == text
 
 
 def test_tasks_of_a_dial_are_named_with_their_level():
