@@ -6,6 +6,7 @@ training token and 2 per predicted token (Kaplan et al. 2020, arXiv:2001.08361; 
 that grows with the length are left out). The device's speed is measured from its records, else assumed.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -54,9 +55,10 @@ class Forecast:
 class Estimator:
     """Estimates the cost of runs from the records of similar ones.
 
-    Similar runs have the same phase, task, encoder and, for evaluation, test data. Their time is scaled by the number
-    of examples and, for evaluation, of languages. Without similar runs, the time of XTREME's tasks with an encoder of
-    known shape is estimated from their work; for others it is assumed.
+    Similar runs have the same phase, task, encoder and, for evaluation, test data. Of these the ones whose number of
+    examples and, for evaluation, of languages is nearest count, and their time is scaled by it: a run of few examples
+    takes its time to begin. Without similar runs, the time of XTREME's tasks with an encoder of known shape is
+    estimated from their work; for others it is assumed.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ class Estimator:
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
         for record in records:
             self._by_kind.setdefault(_kind(record.run), []).append(record)
-        self._known: dict[tuple[str, ...], tuple[float, float]] = {}
+        self._known: dict[tuple[tuple[str, ...], float], tuple[float, float]] = {}
 
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Forecast:
         """Return the forecast of a run; `speed`, by default the first of `speeds`, is used if there are no records."""
@@ -84,16 +86,18 @@ class Estimator:
             return Forecast(seconds, estimate_search_memory(run, self.study, self.shape), measured=False)
         if not like:
             return Forecast(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
-        per_unit, memory = self._measured(_kind(run))
-        return Forecast(per_unit * _units(run) * _languages(run, like), memory, measured=True)
+        seconds, memory = self._measured(_kind(run), _units(run) * _languages(run, like))
+        return Forecast(seconds, memory, measured=True)
 
-    def _measured(self, kind: tuple[str, ...]) -> tuple[float, float]:
-        """Return the seconds per unit and the peak memory of the records of a kind."""
-        if kind not in self._known:  # a plan has many runs of a kind
+    def _measured(self, kind: tuple[str, ...], work: float) -> tuple[float, float]:
+        """Return the seconds of an amount of work, and the peak memory, by the records of a kind."""
+        if (kind, work) not in self._known:  # a plan has many runs of a kind
             like = self._by_kind[kind]
-            per_unit = median(record.provenance.seconds / _units(record.run) / _scored(record) for record in like)
-            self._known[kind] = per_unit, max(record.provenance.peak_memory_mb for record in like)
-        return self._known[kind]
+            nearest = min((_work(record) for record in like), key=lambda known: abs(math.log(known / work)))
+            took = median(record.provenance.seconds for record in like if _work(record) == nearest)
+            memory = max(record.provenance.peak_memory_mb for record in like)
+            self._known[kind, work] = took * work / nearest, memory
+        return self._known[kind, work]
 
     @property
     def reckons(self) -> bool:
@@ -124,6 +128,11 @@ def _units(run: Run) -> float:
             return training.examples * training.epochs
         case ZeroShotRunSettings(evaluation=evaluation):
             return evaluation.examples or 1
+
+
+def _work(record: Record) -> float:
+    """Return how many units a record's run has had, in all its languages."""
+    return _units(record.run) * _scored(record)
 
 
 def _languages(run: Run, like: Sequence[Record]) -> int:

@@ -91,6 +91,14 @@ def test_evaluation_is_scaled_by_languages():
     assert Estimator([whole])(evaluation([*"abcdefgh"])).seconds == 30  # the task has six languages
 
 
+def test_records_of_the_nearest_amount_of_work_count():
+    runs = {examples: run_of("zero-shot", evaluation={"examples": examples}) for examples in (8, 60, 300)}
+    records = [record(runs[8], 16, memory=900), record(runs[8], 24), record(runs[60], 30), record(runs[60], 90)]
+    expect = Estimator(records)
+    assert {examples: expect(run).seconds for examples, run in runs.items()} == {8: 20, 60: 60, 300: 300}
+    assert expect(runs[300]).memory_mb == 900
+
+
 def test_of_several_records_the_median_time_and_the_most_memory_count():
     records = [record(run_of(), seconds, memory) for seconds, memory in ((1, 900), (3, 500), (99, 600))]
     assert Estimator(records)(run_of()) == Forecast(3, 900, measured=True)
