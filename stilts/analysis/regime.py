@@ -1,7 +1,7 @@
 """Which training settings English dev sets choose: scores of each arm of a study whose conditions differ in them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from stilts.analysis.wording import count, format_rate
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ARM = ["learning_rate", "frozen_layers", "epochs"]
 WITHIN = 5.0  # points below the best intermediate dev score, at most; the rule of studies/regime-intermediate.yml
 NEAR = 1.0  # points below the best dev score of targets; the rules of studies/regime-pilot.yml and regime-adapters.yml
-COLUMNS = [*ARM, "intermediate", "targets", "runs", "eligible", "chosen"]
+COLUMNS = [*ARM, "intermediate", "targets", "runs", "at_chance", "eligible", "chosen"]
 
 
 def choose_highest(arms: "pd.DataFrame") -> int:
@@ -35,7 +35,10 @@ def choose_slowest(arms: "pd.DataFrame") -> int:
 
 
 def tabulate_arms(
-    records: Sequence[Record], phase: Phase, choose: Callable[["pd.DataFrame"], int] = choose_highest
+    records: Sequence[Record],
+    phase: Phase,
+    choose: Callable[["pd.DataFrame"], int] = choose_highest,
+    at_chance: Collection[str] = (),
 ) -> "pd.DataFrame":
     """Return one row for each way in which a phase was trained, the best dev score of targets first.
 
@@ -50,13 +53,15 @@ def tabulate_arms(
         Whose settings the study varies: "intermediate" or "target".
     choose : callable
         Rule of the study: arms -> place of the one that is chosen.
+    at_chance : collection of str
+        Ids of target trainings that have not learned their task.
 
     Returns
     -------
     DataFrame
         learning_rate (of the adapters, where these are trained), frozen_layers, epochs (missing where tasks differ in
         it and arms do not), intermediate and targets (English dev scores in percent, mean over tasks and seeds), runs
-        (target trainings), eligible, chosen.
+        (target trainings), at_chance (how many of them), eligible, chosen.
     """
     import pandas as pd
 
@@ -68,8 +73,9 @@ def tabulate_arms(
             task = varied.run.target or " ".join(varied.run.settings.condition.tasks)
             score = record.metrics[SOURCE_LANGUAGE]["score"]
             arm = _read_arm(varied.run.settings.training)
-            rows.append(arm | {"task": task, "phase": record.run.phase, "score": score})
-    scores = pd.DataFrame(rows, columns=[*ARM, "task", "phase", "score"])
+            found = {"task": task, "phase": record.run.phase, "score": score, "at_chance": record.id in at_chance}
+            rows.append(arm | found)
+    scores = pd.DataFrame(rows, columns=[*ARM, "task", "phase", "score", "at_chance"])
     if scores["epochs"].nunique() > 1 and scores.groupby("task")["epochs"].nunique().max() == 1:
         scores["epochs"] = float("nan")  # tasks differ in it, arms do not
     arms = scores[ARM].drop_duplicates().reset_index(drop=True)
@@ -78,6 +84,8 @@ def tabulate_arms(
         own = groups[groups["phase"] == trained].rename(columns={"mean": name, "size": f"{name}_runs"})
         arms = arms.merge(own.drop(columns="phase"), on=ARM, how="left")
     arms = arms.rename(columns={"targets_runs": "runs"})
+    counted = scores.groupby(ARM, dropna=False)["at_chance"].sum().reset_index()
+    arms = arms.merge(counted, on=ARM, how="left")
     arms["eligible"] = arms["intermediate"].isna() | (arms["intermediate"] >= arms["intermediate"].max() - WITHIN)
     arms = arms.sort_values("targets", ascending=False, ignore_index=True)
     arms["chosen"] = arms.index == choose(arms) if len(arms) else False

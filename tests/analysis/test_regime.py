@@ -20,7 +20,7 @@ def arm(rate, intermediate, *targets):
 
 def test_the_best_targets_among_arms_that_learned_the_intermediate_task_are_chosen():
     records = [*arm(2e-5, 70.0, 82.0, 84.0), *arm(1e-4, 90.0, 80.0, 81.0), *arm(2e-4, 94.0, 79.0, 80.0)]
-    arms = tabulate_arms(records, "intermediate")
+    arms = tabulate_arms(records, "intermediate", at_chance=[records[4].id, records[0].id])
     assert arms.to_dict("list") == {
         "learning_rate": [2e-5, 1e-4, 2e-4],
         "frozen_layers": [6, 6, 6],
@@ -28,6 +28,7 @@ def test_the_best_targets_among_arms_that_learned_the_intermediate_task_are_chos
         "intermediate": [70.0, 90.0, 94.0],
         "targets": [83.0, 80.5, 79.5],
         "runs": [2, 2, 2],
+        "at_chance": [1, 1, 0],
         "eligible": [False, True, True],
         "chosen": [False, True, False],
     }
@@ -43,7 +44,8 @@ def test_where_targets_are_varied_each_arm_counts():
     arms = tabulate_arms([record(run, score) for run, score in zip(runs, (60, 62, 70, 71), strict=True)], "target")
     assert arms["chosen"].tolist() == [True, False]
     assert show_arms(arms).to_dict("records")[0] == {
-        "learning rate": "2e-4", "frozen layers": 0, "epochs": "1", "targets": 70.5, "runs": 2, "chosen": "yes"
+        "learning rate": "2e-4", "frozen layers": 0, "epochs": "1", "targets": 70.5, "runs": 2, "at chance": 0,
+        "chosen": "yes",
     }  # fmt: skip
     assert describe_choice(arms).startswith("Chosen is a rate of 2e-4, no layer frozen, 1 epoch: 70.50 percent")
 
