@@ -661,8 +661,9 @@ def show_ledgers(
     for study, claims in ledgers.items():
         names = titles[study]
         for row, claim in zip(rows, claims, strict=True):
-            found = (replace_ids(line, names) for line in (*_effects(claim), _told(claim.judgement)))
-            row[study] = "\n".join([replace_marked_ids(claim.tested, names), *found])
+            lines = (claim.tested, *_effects(claim), _told(claim.judgement))
+            tested, *found = (replace_marked_ids(line, names) for line in lines)
+            row[study] = "\n".join([tested, *(replace_ids(line, names) for line in found)])
     return pd.DataFrame(rows)
 
 

@@ -102,7 +102,7 @@ def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
     monkeypatch.chdir(ROOT)
     answer = distance_answer.answer_question(open_section(find_checkout(), "distance-pilot"))
     assert distance_answer.describe_left_out(answer) == (
-        "In no test: `xnli` was not learned after `qqp`, `squad` and `squad2`; `paws-x` was not learned after `none`, "
+        "In no test: `xnli`, at chance after `qqp`, `squad` and `squad2`; `paws-x`, at chance after `none`, "
         "`anli`, `mnli`, `qqp`, `squad`, `squad2`, `hellaswag`, `cosmosqa`, `commonsenseqa` and `multi`."
     )
     assert answer.evidence.targets == ["udpos", "pan-x"]

@@ -433,10 +433,10 @@ def describe_left_out(answer: Answer) -> str:
     for target in section.settings.targets:
         after = [name for name, lost in failed if lost == target]
         if after:
-            said.append(f"{join_names([target])} was not learned after {join_names(after)}")
+            said.append(f"{join_names([target])}, at chance after {join_names(after)}")
         elif target in narrow:
             said.append(
-                f"the English dev score of {join_names([target])} is {narrow[target]:.0f} points above guessing under "
+                f"{join_names([target])}, whose English dev score is {narrow[target]:.0f} points above guessing under "
                 f"one condition, where {_least_lead(section):g} are asked for"
             )
     return f"In no test: {'; '.join(said)}." if said else ""
