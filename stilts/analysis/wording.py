@@ -67,8 +67,6 @@ TASK_TITLES = {
 DIAL_TITLES = {"dial-grain": "Intents in {} classes"}
 """Task whose difficulty is a setting, without its level -> its name in words, with a place for the level."""
 
-NO_TITLES: Mapping[str, str] = MappingProxyType({})
-
 WAY_TITLES = {
     "full": "all weights",
     "then-full": "adapter, then all weights",
@@ -140,7 +138,7 @@ def _name(found: re.Match[str], titles: Mapping[str, str]) -> str:
     return title[:1].lower() + title[1:] if found.start() else title
 
 
-def say(text: str, titles: Mapping[str, str] = NO_TITLES) -> "Markdown":
+def say(text: str, titles: Mapping[str, str] = MappingProxyType({})) -> "Markdown":
     """Return generated prose for a notebook cell to display, escaped by `stilts.workspace.notebooks.markup`.
 
     Parameters

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from pypdf import PdfReader
 
 from stilts.publish.citation import describe_checkout, read_citation
-from stilts.publish.one_page import Part, join_pages
+from stilts.publish.one_page import Part, join_pages, number_contents
 from stilts.study.storage import replace_file
 from stilts.workspace.starting import describe_signal, find_browser, find_runs_folder, make_environment
 
@@ -70,16 +70,15 @@ def _print_book(root: Path, html: Path, parts: Sequence[Part], folder: Path) -> 
     browser = find_browser()
     if browser is None:
         return "there is no Chromium; install chromium and build the book again"
-    document, pdf = folder / "book.html", folder / FILE
-    join = partial(join_pages, html, parts, read_citation(root), describe_checkout(root))
-    sheets: dict[str, int] = {}
-    for _ in range(2):  # Chromium's style sheets cannot ask for the sheet of a page: the first print is read for them
-        document.write_text(join(sheets), encoding="utf-8")
-        pdf.unlink(missing_ok=True)
-        if reason := _print(browser, document, pdf, make_environment(find_runs_folder(root))):
-            return f"{browser} {reason}; `make clean book` tries again"
-        sheets = _number_sheets(pdf)
-    return None
+    document, first = folder / "book.html", folder / "without-numbers.pdf"
+    environment = make_environment(find_runs_folder(root))
+    joined = join_pages(html, parts, read_citation(root), describe_checkout(root))
+    document.write_text(joined, encoding="utf-8")
+    reason = _print(browser, document, first, environment)
+    if not reason:  # Chromium's style sheets cannot ask for the sheet of a page: it is read from the first print
+        document.write_text(number_contents(joined, _number_sheets(first)), encoding="utf-8")
+        reason = _print(browser, document, folder / FILE, environment)
+    return f"{browser} {reason}; `make clean book` tries again" if reason else None
 
 
 def _number_sheets(pdf: Path) -> dict[str, int]:

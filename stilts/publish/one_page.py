@@ -11,12 +11,10 @@ from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from posixpath import dirname, join, normpath
-from types import MappingProxyType
 from urllib.parse import quote, unquote, urlsplit
 
 from stilts.publish.citation import Citation
 
-NOT_PRINTED: Mapping[str, int] = MappingProxyType({})
 MOST_ROWS = 150  # of a table; that of all records has thousands, each with a checksum
 LEFT_OUT = (
     "Only on the book's site: code, which is folded away there; links from figures and tables to their data, notebooks "
@@ -27,6 +25,7 @@ EXPLORER = '<p class="on-site">The explorer is interactive: it is on the book\'s
 IDS = re.compile(r'(\s(?:id|for|aria-labelledby|aria-describedby)=")([^"]*)(")')
 ADDRESSES = re.compile(r'(\s(?:src|href|xlink:href)=")([^"]*)(")')
 PARTS_OF_SVG = re.compile(r"url\(#([^)]+)\)")
+SHEETS = re.compile(r'(<span class="sheet" data-page="([^"]*)">)')
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,7 @@ class Heading:
     text: str = ""
 
 
-def join_pages(
-    html: Path, parts: Sequence[Part], citation: Citation, version: str, sheets: Mapping[str, int] = NOT_PRINTED
-) -> str:
+def join_pages(html: Path, parts: Sequence[Part], citation: Citation, version: str) -> str:
     """Return the document, which belongs into a folder beside the site.
 
     Parameters
@@ -78,8 +75,6 @@ def join_pages(
         For the cover.
     version : str
         Version, commit, date and licence, for the cover.
-    sheets : mapping of str to int, default={}
-        Id of a page in the document -> number of the sheet that it begins on, for the table of contents.
     """
     pages = [page for part in parts for page in part.pages]
     articles = {page: _read_article(html, page, pages) for page in pages}
@@ -92,11 +87,16 @@ def join_pages(
             f"<style>{_name_running_heads(articles)}</style>",
             f'<script src="{_find(html)}/_static/book.js"></script>\n</head>\n<body class="paper">',
             _make_cover(title, citation, version, f"{name_page(pages[0])}:how-to-cite"),
-            _make_contents(parts, articles, sheets),
+            _make_contents(parts, articles),
             *(_make_article(page, articles[page]) for page in pages),
             "</body>\n</html>\n",
         ]
     )
+
+
+def number_contents(document: str, sheets: Mapping[str, int]) -> str:
+    """Return a joined document with the sheet in its table of contents that each page, by its id, begins on."""
+    return SHEETS.sub(lambda found: f"{found[1]}{sheets[found[2]]}", document)
 
 
 def name_page(page: str) -> str:
@@ -261,15 +261,16 @@ def _make_cover(title: str, citation: Citation, version: str, how_to_cite: str) 
     )
 
 
-def _make_contents(parts: Sequence[Part], articles: Mapping[str, _Article], sheets: Mapping[str, int]) -> str:
+def _make_contents(parts: Sequence[Part], articles: Mapping[str, _Article]) -> str:
     lines = ['<nav class="book-contents"><h1>Contents</h1>']
     for part in parts:
         lines += [f'<p class="part">{escape(part.title)}</p>'] if part.title else []
-        lines += [_make_entry(page, articles[page].headings, sheets.get(name_page(page), "")) for page in part.pages]
+        lines += [_make_entry(page, articles[page].headings) for page in part.pages]
     return "\n".join([*lines, "</nav>"])
 
 
-def _make_entry(page: str, headings: Sequence[Heading], sheet: int | str) -> str:
+def _make_entry(page: str, headings: Sequence[Heading]) -> str:
     sections = "; ".join(f'<a href="#{escape(each.anchor)}">{escape(each.text)}</a>' for each in headings[1:])
-    title = f'<a href="#{name_page(page)}">{escape(headings[0].text)}</a><span class="sheet">{sheet}</span>'
-    return f'<div class="entry"><p class="page">{title}</p><p class="sections">{sections}</p></div>'
+    title = f'<a href="#{name_page(page)}">{escape(headings[0].text)}</a>'
+    sheet = f'<span class="sheet" data-page="{name_page(page)}"></span>'
+    return f'<div class="entry"><p class="page">{title}{sheet}</p><p class="sections">{sections}</p></div>'

@@ -389,6 +389,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         ["c", "C?", "-", "could not be tested", "0 languages, 0 seeds"],
     ]
     assert table["detectable"].round(1).fillna(0).tolist() == [0, 4.8, 0]
+    assert table["reason"].tolist() == ["below 0", "it leaves zero out", "no record"]
     assert describe_verdicts(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
         "p 0.020, from 40 languages, 3 seeds.",
@@ -419,6 +420,7 @@ def test_an_answer_says_why_the_verdict_is_what_it_is():
         "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001, from 40 languages, 3 "
         "seeds; above 2.",
     ]
+    assert table["reason"].tolist() == ["all of it closer to zero than 2", "above 2"]
 
 
 def test_rules_are_the_study_files():
