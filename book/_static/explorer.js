@@ -227,7 +227,7 @@
       return Boolean(own && own[this.now.measure]);
     }
 
-    // Targets that a mean counts: those that were learned, in which a chosen language is tested.
+    // Targets that a mean counts: those that count under a condition, in which a chosen language is tested.
     counted(condition) {
       const own = this.about.means[condition];
       return own ? own.targets.filter((target) => this.members(target).length && this.hasRuns(target, condition)) : [];
@@ -256,9 +256,9 @@
       return { ...found, before, after: new Contrast(scores, metric, [[condition, 1]]).observed(language) };
     }
 
-    whyNotLearned(target, condition) {
-      const { failed } = this.about.targets[target];
-      return failed[condition] || failed[BASELINE];
+    whyNotCounted(target, condition) {
+      const { uncounted } = this.about.targets[target];
+      return uncounted[condition] || uncounted[BASELINE];
     }
 
     // --- Words ---
@@ -431,7 +431,7 @@
     drawMatrix() {
       const { shown, offered, metric, sign } = this.now;
       const cells = offered.map((condition) => shown.map((target) => this.cell(target, condition)));
-      const counts = (value, row, column) => value && !this.whyNotLearned(shown[column], offered[row]);
+      const counts = (value, row, column) => value && !this.whyNotCounted(shown[column], offered[row]);
       const values = cells.flatMap((row, at) =>
         row.filter((found, column) => counts(found, at, column)).map((found) => Math.abs(found.value)),
       );
@@ -439,7 +439,7 @@
       const means = metric === "score";
       const head = make("tr", {}, make("th", { scope: "col" }, "Intermediate task"));
       for (const target of shown) {
-        const mark = this.whyNotLearned(target, BASELINE) ? " \u2020" : "";
+        const mark = this.whyNotCounted(target, BASELINE) ? " \u2020" : "";
         head.append(
           make(
             "th",
@@ -449,7 +449,7 @@
           ),
         );
       }
-      if (means) head.append(make("th", { scope: "col", class: "mean" }, "Mean", make("small", {}, "learned targets")));
+      if (means) head.append(make("th", { scope: "col", class: "mean" }, "Mean", make("small", {}, "targets that count")));
       const body = offered.map((condition, at) => {
         const row = make("tr", {}, make("th", { scope: "row" }, this.about.conditions[condition]));
         shown.forEach((target, column) =>
@@ -458,7 +458,7 @@
         if (means) row.append(this.makeMean(condition));
         return row;
       });
-      const marked = offered.some((condition) => shown.some((target) => this.whyNotLearned(target, condition)));
+      const marked = offered.some((condition) => shown.some((target) => this.whyNotCounted(target, condition)));
       this.parts.matrix.replaceChildren(
         this.title("matrix", `${sign ? "Gain" : "Score"} by intermediate task and target task`),
         make(
@@ -476,7 +476,7 @@
           { class: "note" },
           `Mean over ${plural(this.now.chosen.length, "language")} in ${this.unit}, and its 95 % interval. ` +
             (sign ? "Framed and bold: the interval leaves zero out. " : "") +
-            (marked ? "\u2020 Not learned in English: no part of any mean. " : "") +
+            (marked ? "\u2020 In no mean: not learned in English, or no room for an effect; the cell says which. " : "") +
             "Arrow keys move, Enter shows the languages.",
         ),
       );
@@ -484,7 +484,7 @@
 
     makeCell(target, condition, found, top) {
       const { sign } = this.now;
-      const why = this.whyNotLearned(target, condition);
+      const why = this.whyNotCounted(target, condition);
       const size = this.members(target).length;
       const title = `${this.about.conditions[condition]} \u2192 ${this.about.targets[target].title}`;
       const most = this.about.targets[target].examples;
@@ -520,7 +520,7 @@
 
     makeMean(condition) {
       const found = this.average(condition);
-      const targets = plural(this.counted(condition).length, "learned target");
+      const targets = `${plural(this.counted(condition).length, "target")} that count`;
       const text = `${this.about.conditions[condition]}, mean of ${targets}: ${this.describe(found)}`;
       return make("td", { class: "mean", "data-tip": text }, ...this.showNumbers(found, ""));
     }
@@ -579,7 +579,7 @@
       const list = make("ol", {}, ...rows.map((row) => make("li", {}, this.makeDot(row, at, row.code === current))));
       const seeds = whole ? `, ${this.describeSeeds(whole)}` : "";
       const average = `Mean of ${plural(this.members(target).length, "language")}: ${this.describe(whole)}${seeds}`;
-      const why = this.whyNotLearned(target, condition);
+      const why = this.whyNotCounted(target, condition);
       this.parts.dots.replaceChildren(
         heading,
         make("p", { class: "note" }, `${capital(this.metricTitle)}. ${average}.${why ? ` Not counted: ${why}.` : ""}`),
@@ -813,7 +813,7 @@
               ...ends(found),
               this.members(own).length,
               found.seeds,
-              this.whyNotLearned(own, name) ? "no" : "yes",
+              this.whyNotCounted(own, name) ? "no" : "yes",
             ];
           }),
       );
@@ -822,7 +822,7 @@
         if (found) rows.push([name, MEAN, metric, ...ends(found), this.now.chosen.length, found.seeds, "yes"]);
       }
       return {
-        head: ["condition", "target", "metric", measure, "low", "high", "languages", "seeds", "learned"],
+        head: ["condition", "target", "metric", measure, "low", "high", "languages", "seeds", "counts"],
         rows,
         hidden: 0,
       };
@@ -830,7 +830,7 @@
 
     drawRows() {
       const { head, rows, hidden } = this.tabulate();
-      const texts = ["condition", "target", "metric", "code", "language", "family", "script", "learned"];
+      const texts = ["condition", "target", "metric", "code", "language", "family", "script", "counts"];
       const attributes = (name) => ({ class: texts.includes(name) ? false : "number" });
       const names = head
         .map((name, place) => [name, place])
@@ -866,7 +866,7 @@
 
     showEntry(name, value) {
       if (name === "condition") return this.about.conditions[value];
-      if (name === "target") return value === MEAN ? "Mean of learned targets" : this.about.targets[value].title;
+      if (name === "target") return value === MEAN ? "Mean of targets that count" : this.about.targets[value].title;
       return [this.now.measure, "low", "high"].includes(name)
         ? format(parseFloat(value), this.now.sign)
         : String(value);

@@ -66,7 +66,7 @@ def state_cells(cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, c
     Parameters
     ----------
     cells : DataFrame
-        low, high, survives_holm if it is corrected, and optionally learned and same_kind.
+        low, high, survives_holm if it is corrected, and optionally counts and same_kind.
     thing : str
         What a cell is, in the singular, the noun first.
     said : Sides
@@ -75,9 +75,9 @@ def state_cells(cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, c
     """
     if cells.empty:
         return NOTHING
-    cells = cells[cells["learned"]] if "learned" in cells else cells
+    cells = cells[cells["counts"]] if "counts" in cells else cells
     if cells.empty:
-        return "No target task was learned in English, so that no gain says anything of transfer."
+        return "No target task was learned in English and had room for an effect."
     if "same_kind" in cells and cells["same_kind"].any():
         kinds = {"pair of tasks of different kinds": ~cells["same_kind"], "pair of the same kind": cells["same_kind"]}
         parts = {name: cells[chosen] for name, chosen in kinds.items() if chosen.any()}

@@ -37,7 +37,18 @@ from stilts.analysis.effects import estimate_contrast, estimate_layer, find_targ
 from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
-from stilts.analysis.verdicts import Hypothesis, Judgement, Kind, Measurement, Verdict, explain_no_room, join, judge
+from stilts.analysis.room import explain_frozen
+from stilts.analysis.verdicts import (
+    OPEN,
+    Hypothesis,
+    Judgement,
+    Kind,
+    Measurement,
+    Verdict,
+    explain_no_room,
+    join,
+    judge,
+)
 from stilts.analysis.wording import (
     count,
     format_signed,
@@ -46,7 +57,6 @@ from stilts.analysis.wording import (
     replace_ids,
     replace_marked_ids,
 )
-from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS, keep_suite
 
@@ -74,6 +84,9 @@ EVIDENCE_PAGES: Mapping[str, str] = {
 }  # fmt: skip
 """Claim -> the page of the book with its evidence."""
 
+PUBLISHED_ID = re.compile(r"C\d+")
+"""Id of a claim of the paper; rows of this study's own have others."""
+
 UNJUDGED = Judgement(Verdict.UNTESTABLE, "nothing is recorded of it", float("nan"))
 
 
@@ -83,6 +96,8 @@ class Part:
 
     Attributes
     ----------
+    key : str
+        What tells it from the other parts of its claim.
     text : str
         What is measured.
     effect : Estimate
@@ -98,6 +113,7 @@ class Part:
     judgement : Judgement
     """
 
+    key: str
     text: str
     effect: Estimate
     hypothesis: Hypothesis = GAIN
@@ -203,7 +219,7 @@ class Evidence:
     ----------
     suite : str
     replicates : dict
-        Target -> replicates of the conditions in which it was learned, see `stilts.analysis.learning.keep_learned`.
+        Target -> replicates of the conditions that count, see `stilts.analysis.opened.Analysis.counted`.
     dev_scores : DataFrame
         condition, target, score: English dev scores, see `stilts.analysis.learning.tabulate_dev_scores`.
     tasks : dict
@@ -218,6 +234,13 @@ class Evidence:
         Target without training -> hidden layer after which its sentences are read, 1 for the first, -1 for the last.
     layers : int
         Number of the encoder's hidden layers; 0 if it is not known.
+    untrained : dict
+        Target without training -> its replicates, whether they count or not.
+    frozen_layers : dict
+        Condition -> number of lowest layers that its intermediate training froze.
+    with_failures : dict or None
+        As `replicates`, with the trainings that stayed at chance on a target which the baseline has learned; None if
+        there are none.
     """
 
     suite: str
@@ -229,6 +252,9 @@ class Evidence:
     floors: Mapping[str, float] = field(default_factory=dict)
     read_layers: Mapping[str, int] = field(default_factory=dict)
     layers: int = 0
+    untrained: Mapping[str, Replicates] = field(default_factory=dict)
+    frozen_layers: Mapping[str, int] = field(default_factory=dict)
+    with_failures: Mapping[str, Replicates] | None = None
 
     @property
     def roles(self) -> Roles:
@@ -236,12 +262,17 @@ class Evidence:
         return ROLES[self.suite]
 
     @property
+    def all_replicates(self) -> dict[str, Replicates]:
+        """Replicates of what counts, and of all targets without training."""
+        return {**self.replicates, **self.untrained}
+
+    @property
     def conditions(self) -> list[str]:
         """Conditions with a test score of any target, without the baseline, in the study's order."""
         return [name for name in self.tasks if name != BASELINE and self.targets_of(name)]
 
     def targets_of(self, *conditions: str, baseline: str = BASELINE) -> list[str]:
-        """Return the targets that were learned in all of these conditions and with the baseline."""
+        """Return the targets that count in all of these conditions and with the baseline."""
         return find_targets(self.replicates, [*conditions, baseline])
 
     def others(self, condition: str, targets: Iterable[str]) -> list[str]:
@@ -253,7 +284,7 @@ class Evidence:
 
         The baseline and conditions that include the target's own task are left out.
         """
-        part = self.replicates.get(target)
+        part = self.all_replicates.get(target)
         if part is None or BASELINE not in part.conditions:
             return []
         known = list_english_conditions(self.tasks)
@@ -261,7 +292,7 @@ class Evidence:
 
     def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
         """Return why an effect on the mean of targets has no room, "" if it has; see `verdicts.explain_no_room`."""
-        parts = [self.replicates[target] for target in targets]
+        parts = [self.all_replicates[target] for target in targets]
         scores = [part.scores[part.others, part.conditions.index(baseline)].mean() for part in parts]
         floors = [self.floors.get(target, 0.0) for target in targets]
         return explain_no_room(asked, float(np.mean(scores)), float(np.mean(floors)))
@@ -269,22 +300,37 @@ class Evidence:
 
 def gather_evidence(analysis: Analysis) -> Evidence:
     """Return the evidence from a study's records."""
-    shape = find_encoder_shape(analysis.checkout.encoder_name(analysis.settings.encoder))
     return Evidence(
-        analysis.settings.data.suite, analysis.learned, analysis.dev_scores, analysis.conditions, analysis.scores,
-        analysis.failed, analysis.floors, _find_read_layers(analysis), shape.layers if shape else 0,
-    )  # fmt: skip
-
-
-def _find_read_layers(analysis: Analysis) -> dict[str, int]:
-    runs = [record.run for record in analysis.phase("zero-shot")]
-    read = {str(run.target): run.settings.evaluation.retrieval_layer for run in runs}
-    return {target: layer for target, layer in read.items() if layer is not None}
+        suite=analysis.settings.data.suite,
+        replicates=analysis.counted,
+        dev_scores=analysis.dev_scores,
+        tasks=analysis.conditions,
+        scores=analysis.scores,
+        failed=analysis.failed,
+        floors=analysis.floors,
+        read_layers=analysis.read_layers,
+        layers=analysis.encoder_layers,
+        untrained={target: part for target, part in analysis.replicates.items() if not TARGETS[target].trained},
+        frozen_layers=analysis.frozen_layers,
+        with_failures=analysis.counted_with_failures if analysis.failed else None,
+    )
 
 
 def judge_claims(found: Evidence) -> list[Claim]:
-    """Return the claims C1 to C6 and "Same task twice", judged by one study's records."""
-    drafts = [
+    """Return the claims C1 to C6 and "Same task twice", judged by one study's records.
+
+    A training that stays at chance is left out, since its score says nothing of transfer. But it may be what its
+    condition did: a verdict stands only if it is the same with such trainings.
+    """
+    claims = _judge_parts(_draft_claims(found))
+    if found.with_failures is not None:
+        others = _judge_parts(_draft_claims(replace(found, replicates=found.with_failures)))
+        claims = [_agree(*pair) for pair in zip(claims, others, strict=True)]
+    return [_judge_whole(claim) for claim in claims]
+
+
+def _draft_claims(found: Evidence) -> list[Claim]:
+    return [
         _large_gains(found),
         _multi_is_best(found),
         _untrained_targets(found),
@@ -293,15 +339,35 @@ def judge_claims(found: Evidence) -> list[Claim]:
         _english_is_enough(found),
         _same_task_twice(found),
     ]
-    parts = [part for claim in drafts for part in claim.parts]
-    judged = iter(judge([(part.hypothesis, part.measurement) for part in parts]))
-    return [_judged(claim, [replace(part, judgement=next(judged)) for part in claim.parts]) for claim in drafts]
 
 
-def _judged(claim: Claim, parts: Sequence[Part]) -> Claim:
+def _judge_parts(claims: Sequence[Claim]) -> list[Claim]:
+    """Return claims with each part judged, corrected for all parts together."""
+    judged = iter(judge([(part.hypothesis, part.measurement) for claim in claims for part in claim.parts]))
+    return [
+        replace(claim, parts=tuple(replace(part, judgement=next(judged)) for part in claim.parts)) for claim in claims
+    ]
+
+
+def _agree(claim: Claim, other: Claim) -> Claim:
+    """Return a claim whose verdicts stand only where they are the same with trainings that stayed at chance."""
+    twins = {part.key: part for part in other.parts}
+    return replace(claim, parts=tuple(_hold(part, twins[part.key]) for part in claim.parts))
+
+
+def _hold(part: Part, twin: Part) -> Part:
+    if twin.judgement.verdict is part.judgement.verdict:
+        return part
+    own = f"{part.judgement.verdict} by itself" if part.judgement.verdict is not Verdict.UNCLEAR else OPEN
+    reason = f"{own}; with the trainings that stayed at chance {twin.effect}, {twin.judgement.verdict}"
+    return replace(part, judgement=Judgement(Verdict.UNCLEAR, reason, part.judgement.p))
+
+
+def _judge_whole(claim: Claim) -> Claim:
+    parts = claim.parts
     whole = join([part.judgement for part in parts], [part.text for part in parts], not claim.incomplete)
     reason = whole.reason or ("" if parts else claim.note)
-    return replace(claim, parts=tuple(parts), judgement=replace(whole, reason=reason))
+    return replace(claim, judgement=replace(whole, reason=reason))
 
 
 def _no_records(missing: Iterable[str]) -> str:
@@ -324,6 +390,7 @@ def _large_gains(found: Evidence) -> Claim:
     missing = [name for name in published if not targets.get(name)]
     parts = tuple(
         Part(
+            name,
             f"{name}, mean gain over {count(own, 'target')}",
             estimate_mean_gain(found, name, own),
             WIDE_GAIN,
@@ -358,10 +425,11 @@ def _multi_is_best(found: Evidence) -> Claim:
         level = 1 - (1 - LEVEL) / len(singles)
         effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
         text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
-        yield Part(text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
+        yield Part("best", text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
         own = found.targets_of(MULTI)
-        text, full = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}", found.no_room(GAIN, own)
-        yield Part(text, estimate_mean_gain(found, MULTI, own), GAIN, 8.7, full)
+        twice = len(own) - len(found.others(MULTI, own))
+        text = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}, {twice} of them tasks that it trains on"
+        yield Part(BASELINE, text, estimate_mean_gain(found, MULTI, own), GAIN, 8.7, found.no_room(GAIN, own))
 
     return Claim(
         "C2",
@@ -398,14 +466,15 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
         return None
     scores, layers = _by_layer(found, target)
     layer, read = find_published_layer(found.layers or len(layers)), found.read_layers.get(target, -1)
+    frozen = explain_frozen(max(found.frozen_layers.get(name, 0) for name in conditions), layer)
     if layers and read != layer:
         level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
-        full = explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
-        effect = estimate_layer(scores, f"layer_{layer}", add_weights(weigh_evenly(conditions), {BASELINE: -1.0}))
-        return Part(f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
-    full = found.no_room(WIDE_GAIN, [target]) or ("" if read == layer else "it is recorded after no other layer")
+        full = frozen or explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
+        effect = estimate_layer(scores, f"layer_{layer}", _weigh_mean_gain(conditions))
+        return Part(target, f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
+    other = "" if read == layer else "it is recorded after no other layer"
     text, effect = f"{target} {_say_layers(found, [target])}, mean over tasks", _mean_over(found, conditions, target)
-    return Part(text, effect, WIDE_GAIN, obstacle=full)
+    return Part(target, text, effect, WIDE_GAIN, obstacle=frozen or found.no_room(WIDE_GAIN, [target]) or other)
 
 
 def _say_layers(found: Evidence, targets: Iterable[str]) -> str:
@@ -441,13 +510,17 @@ def estimate_layer_gains(found: Evidence, target: str) -> dict[int, Estimate]:
     conditions, (scores, layers) = found.english(target), _by_layer(found, target)
     if not conditions:
         return {}
-    weights = add_weights(weigh_evenly(conditions), {BASELINE: -1.0})
-    return {layer: estimate_layer(scores, f"layer_{layer}", weights) for layer in layers}
+    return {layer: estimate_layer(scores, f"layer_{layer}", _weigh_mean_gain(conditions)) for layer in layers}
 
 
 def _mean_over(found: Evidence, conditions: Sequence[str], target: str) -> Estimate:
     """Return the gain on one target, averaged over conditions."""
-    return estimate_contrast(found.replicates, {target: add_weights(weigh_evenly(conditions), {BASELINE: -1.0})})
+    return estimate_contrast(found.all_replicates, {target: _weigh_mean_gain(conditions)})
+
+
+def _weigh_mean_gain(conditions: Sequence[str]) -> Weights:
+    """Return the weights of the mean over conditions less the baseline."""
+    return add_weights(weigh_evenly(conditions), {BASELINE: -1.0})
 
 
 def _questions_and_inference(found: Evidence) -> Claim:
@@ -459,13 +532,12 @@ def _questions_and_inference(found: Evidence) -> Claim:
         if not conditions:
             return
         full = found.no_room(hypothesis, [target])
-        yield Part(
-            f"{target}, mean over {count(conditions, 'condition')}", _mean_over(found, conditions, target), hypothesis,
-            obstacle=full,
-        )  # fmt: skip
+        text = f"{target}, mean over {count(conditions, 'condition')}"
+        yield Part(f"{target}, mean", text, _mean_over(found, conditions, target), hypothesis, obstacle=full)
         effects = {name: estimate_mean_gain(found, name, [target]) for name in conditions}
         middle = sorted(conditions, key=lambda name: effects[name].value)[(len(conditions) - 1) // 2]
-        yield Part(f"{target}, the median condition ({middle})", effects[middle], hypothesis, obstacle=full)
+        text = f"{target}, the median condition ({middle})"
+        yield Part(f"{target}, median", text, effects[middle], hypothesis, obstacle=full)
 
     return Claim(
         "C4",
@@ -486,7 +558,8 @@ def _chosen_on_dev(found: Evidence) -> Claim:
     if chosen:
         weights = {target: scale_weights(weigh_gain(name), 1 / len(chosen)) for target, name in chosen.items()}
         full = found.no_room(GAIN, list(chosen))
-        parts = (Part("chosen on English dev", estimate_contrast(found.replicates, weights), GAIN, 5.4, full),)
+        effect = estimate_contrast(found.replicates, weights)
+        parts = (Part("chosen", "chosen on English dev", effect, GAIN, 5.4, full),)
     named = ", ".join(f"`{name}` for `{target}`" for target, name in chosen.items())
     return Claim(
         "C5",
@@ -531,7 +604,8 @@ def _english_is_enough(found: Evidence) -> Claim:
                     found.replicates, average_weights(weigh_gain(pair.condition, pair.against), own)
                 )
                 full = found.no_room(NO_DIFFERENCE, own, pair.against)
-                yield Part(f"{pair}, mean over {count(own, 'target')} {kind}", effect, NO_DIFFERENCE, obstacle=full)
+                text = f"{pair}, mean over {count(own, 'target')} {kind}"
+                yield Part(f"{pair}, {kind}", text, effect, NO_DIFFERENCE, obstacle=full)
 
     return Claim(
         "C6",
@@ -572,7 +646,7 @@ def _same_task_twice(found: Evidence) -> Claim:
         for name, target in pairs:
             weights[target] = add_weights(weights.get(target, {}), scale_weights(weigh_gain(name), 1 / len(pairs)))
         effect, full = estimate_contrast(found.replicates, weights), found.no_room(GAIN, [own for _, own in pairs])
-        parts = (Part(f"mean over {count(pairs, 'pair')}", effect, GAIN, obstacle=full),)
+        parts = (Part("pairs", f"mean over {count(pairs, 'pair')}", effect, GAIN, obstacle=full),)
     named = ", ".join(f"`{name}` before `{target}`" for name, target in pairs)
     return Claim(
         "Same task twice",
@@ -589,7 +663,7 @@ def list_statements(found: Evidence) -> list[Statement]:
     known = [task for task in keep_suite(INTERMEDIATES, found.suite).values() if task.in_multi]
     recorded = {name for tasks in found.tasks.values() for name in tasks}
     groups = dict.fromkeys(task.group for task in known if task.name in recorded)
-    tested = {code for part in found.replicates.values() for code in part.languages}
+    tested = {code for part in found.all_replicates.values() for code in part.languages}
     shared = sum(get_language(code).xtreme for code in tested)
     return [
         Statement(
@@ -617,7 +691,7 @@ def list_statements(found: Evidence) -> list[Statement]:
             "XTREME covers up to 40 typologically diverse languages over nine tasks.",
             "40 languages, 9 tasks",
             f"{count(sorted(tested), 'language')}, {shared} of them XTREME's, over "
-            f"{count(list(found.replicates), 'target task')} that were learned",
+            f"{count(list(found.all_replicates), 'target task')} that were learned or need no training",
         ),
     ]
 
@@ -713,13 +787,21 @@ def tabulate_parts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
 
 
 def describe_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> str:
-    """State for each study how many claims have which verdict."""
-    return " ".join(f"{study}: {_verdicts([claim.verdict for claim in claims])}." for study, claims in ledgers.items())
+    """State for each study how many of the paper's claims, and of this study's own rows, have which verdict."""
+    said = []
+    for study, claims in ledgers.items():
+        own = [claim.verdict for claim in claims if not PUBLISHED_ID.fullmatch(claim.id)]
+        published = [claim.verdict for claim in claims if PUBLISHED_ID.fullmatch(claim.id)]
+        beside = f"; of the {len(own)} rows of our own: {_verdicts(own)}" if own else ""
+        said.append(f"In study `{study}`, of the paper's {len(published)} claims: {_verdicts(published)}{beside}.")
+    return " ".join(said)
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> str:
-    named = [f"{verdict} {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts]
-    return f"of {len(verdicts)} claims, {', '.join(named)}"
+    supported = [] if Verdict.SUPPORTED in verdicts else ["none supported"]
+    return ", ".join(
+        [*supported, *(f"{verdicts.count(each)} {each}" for each in Verdict if each in verdicts)]
+    )
 
 
 def show_claims(table: pd.DataFrame) -> "HTML":

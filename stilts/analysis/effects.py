@@ -54,20 +54,24 @@ def find_targets(replicates: Mapping[str, Replicates], conditions: Collection[st
 def estimate_gains(
     replicates: Mapping[str, Replicates],
     failed: Collection[tuple[str, str]] = (),
+    without_room: Collection[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Return one row for each condition and target that can be compared with the baseline.
 
     Parameters
     ----------
     failed : collection of (str, str)
-        Condition and target of the cells that were not learned. They are left out of the correction and never survive
-        it. If the baseline has not learned a target, no cell of the target counts as learned.
+        Condition and target of the cells that were not learned. If the baseline has not learned a target, no cell of
+        the target counts as learned.
+    without_room : collection of (str, str)
+        Condition and target of the cells that had no room for an effect, see `stilts.analysis.room`.
 
     Returns
     -------
     DataFrame
-        condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all
-        learned rows), excludes_zero, survives_holm, languages, seeds, learned.
+        condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all rows
+        that count), excludes_zero, survives_holm (only rows that count), languages, seeds, learned, counts (whether it
+        was learned and had room).
     """
     rows, lost = [], set(failed)
     for target, part in replicates.items():
@@ -83,7 +87,9 @@ def estimate_gains(
             )
     columns = ["condition", "target", "baseline_score", "score", *GAIN, "languages", "seeds", "learned"]
     table = pd.DataFrame(rows, columns=columns).astype({"learned": bool})
-    corrected = correct_by_holm(table[table["learned"]])[["p_holm", "survives_holm"]]
+    cramped = [(row.condition, row.target) in without_room for row in table.itertuples()]
+    table["counts"] = table["learned"] & ~np.array(cramped, dtype=bool)
+    corrected = correct_by_holm(table[table["counts"]])[["p_holm", "survives_holm"]]
     table = table.join(corrected.reindex(table.index))
     return table.assign(survives_holm=table["survives_holm"].eq(True))
 
@@ -94,7 +100,7 @@ def average_gains(replicates: Mapping[str, Replicates]) -> pd.DataFrame:
     Parameters
     ----------
     replicates : mapping
-        Only of learned targets, see `stilts.analysis.learning.keep_learned`.
+        Only of what counts, see `stilts.analysis.learning.keep_counted`.
 
     Returns
     -------
@@ -151,7 +157,7 @@ def average_language_gains(replicates: Mapping[str, Replicates]) -> pd.DataFrame
     Parameters
     ----------
     replicates : mapping
-        Only of learned targets, see `stilts.analysis.learning.keep_learned`.
+        Only of what counts, see `stilts.analysis.learning.keep_counted`.
 
     Returns
     -------

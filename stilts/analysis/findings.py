@@ -5,6 +5,7 @@ pages behind it. Numbers are those of the ledger (`stilts.analysis.claims`), fro
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from stilts.analysis import claims
 from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
-from stilts.analysis.effects import GAIN, average_gains
+from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.verdicts import Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
     from stilts.analysis.questions.chapters import Answer
+    from stilts.analysis.questions.testing import Result
 
 NOTHING_RECORDED = "Nothing is recorded yet that this could be said of."
 
@@ -39,14 +41,25 @@ SHORT_CLAIMS: Mapping[str, str] = {
 
 
 def estimate_gains_on_other_tasks(found: Evidence) -> pd.DataFrame:
-    """Return each condition's gain, mean over the learned targets that are another task than its own.
+    """Return each condition's gain, mean over the targets that count and are another task than its own.
 
     Returns
     -------
     DataFrame
-        condition, gain, low, high, p, excludes_zero, p_holm, survives_holm (corrected for all rows), targets (their
-        number), seeds.
+        condition, gain, low, high, p, excludes_zero, p_holm, survives_holm (corrected for all rows, with the trainings
+        that stayed at chance as without them), targets (their number), seeds, with_failures (the gain where such
+        trainings count; it is the same where there are none).
     """
+    table = _average_over_others(found)
+    if found.with_failures is None:
+        return table.assign(with_failures=table["gain"])
+    others = _average_over_others(replace(found, replicates=found.with_failures)).set_index("condition")
+    others = others.loc[table["condition"]].reset_index()
+    stands = table["survives_holm"] & others["survives_holm"] & (others["gain"] * table["gain"] > 0)
+    return table.assign(survives_holm=stands, with_failures=others["gain"])
+
+
+def _average_over_others(found: Evidence) -> pd.DataFrame:
     rows = []
     for condition in [*list_single_tasks(found.tasks), *({MULTI} & set(found.tasks))]:
         targets = found.others(condition, found.targets_of(condition)) if condition in found.conditions else []
@@ -73,24 +86,29 @@ def describe_average(found: Evidence, setting: str) -> str:
     clear = singles[singles["survives_holm"]]
     up, down = ([_title(found, name) for name in clear[sign * clear["gain"] > 0]["condition"]] for sign in (1, -1))
     seeds = int(table["seeds"].max())
-    said = _say_helped(up, down, number) if seeds > 1 else "one seed was run, which says nothing of another"
+    said = _say_helped(up, down, number) if seeds > 1 else "no verdict is possible"
     lowest, highest = (singles.loc[getattr(singles["gain"], end)()] for end in ("idxmin", "idxmax"))
     span = (
-        f"the means lie between {format_signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
+        f"their mean gains lie between {format_signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
         f"{format_signed(highest['gain'])} points ({_title(found, highest['condition'])})"
     )
-    every = average_gains(found.replicates)
-    together = [
-        f"all tasks together, over all {row.targets} targets, {format_effect(row.gain, row.low, row.high)}"
-        for row in every[every["condition"] == MULTI].itertuples()
-    ]
+    together = [_say_together(found)] if MULTI in found.conditions else []
     languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
     reach = f"{count(languages, 'language')} besides English, {count(seeds, 'seed')}"
     return f"**{setting} ({reach}), {said}**: {'; '.join([span, *together])}."
 
 
+def _say_together(found: Evidence) -> str:
+    targets = found.targets_of(MULTI)
+    effect, twice = claims.estimate_mean_gain(found, MULTI, targets), len(targets) - len(found.others(MULTI, targets))
+    return (
+        f"all tasks together change {count(targets, 'target')}, {twice} of them of a kind that they train on, by "
+        f"{_say_effect(effect)}"
+    )
+
+
 def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
-    tasks, others = f"of {number} English intermediate tasks", "other target tasks on average"
+    tasks, others = f"of {number} English intermediate tasks", "targets of other kinds on average"
     helped = f"{join_words(up)} {'helps' if len(up) == 1 else 'help'} {others}"
     harmed = f"{join_words(down)} {'harms' if len(down) == 1 else 'harm'}"
     if up and down:
@@ -157,18 +175,19 @@ def describe_questions(answers: Sequence["Answer"], on: str) -> str:
     judged = [each.learned for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
     if not judged:
         return NOTHING_RECORDED
-    said = {
-        verdict: [each.effect.hypothesis.rstrip(".") for each in judged if each.verdict == verdict]
-        for verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
-    }
-    answered = [f"{verdict}: {join_words(found)}" for verdict, found in said.items() if found]
-    number = sum(len(found) for found in said.values())
-    if not number:
+    answered = [each for each in judged if each.verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)]
+    if not answered:
         return (
             f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller "
             "than what the seeds and languages at hand can tell from nothing."
         )
-    return f"**{number} of this study's own {len(judged)} questions can be answered {on}**: {'; '.join(answered)}."
+    said = [f"{each.effect.hypothesis} {each.verdict.capitalize()}, {_say_result(each.effect)}." for each in answered]
+    start = f"{len(answered)} of this study's own {len(judged)} questions can be answered {on}"
+    return f"**{start}.** {' '.join(said)}"
+
+
+def _say_result(effect: "Result") -> str:
+    return format_effect(effect.value, effect.low, effect.high, effect.unit)
 
 
 def _say_effect(effect: Estimate) -> str:
@@ -199,9 +218,15 @@ def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
         if claim.id in SHORT_CLAIMS
     ]
     for heading, own in ledgers.items():
-        verdicts = {claim.id: str(claim.verdict) for claim in own}
+        verdicts = {claim.id: _say_verdict(claim) for claim in own}
         rows = [row | {heading: verdicts[row["id"]]} for row in rows]
     return pd.DataFrame(rows)
+
+
+def _say_verdict(claim: Claim) -> str:
+    """Return the verdict on a claim, with the number of its parts that have it where others have another."""
+    agree, parts = sum(part.judgement.verdict is claim.verdict for part in claim.parts), len(claim.parts)
+    return f"{claim.verdict} ({agree} of {parts} parts)" if 0 < agree < parts else str(claim.verdict)
 
 
 def show_verdicts(table: pd.DataFrame) -> "HTML":
@@ -212,5 +237,10 @@ def show_verdicts(table: pd.DataFrame) -> "HTML":
 
     shown = table.map(escape)
     for heading in table.columns[3:]:
-        shown[heading] = table[heading].map(claims.mark_verdict)
+        shown[heading] = table[heading].map(_mark)
     return HTML(shown.to_html(index=False, escape=False, border=0, justify="left", classes="verdicts"))
+
+
+def _mark(told: str) -> str:
+    verdict, bracket, rest = told.partition(" (")
+    return claims.mark_verdict(verdict) + bracket + rest

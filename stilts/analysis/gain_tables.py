@@ -19,7 +19,8 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
 
     A further column, same_kind, says whether the target is the same task as one of the condition's.
     """
-    table = estimate_gains(analysis.replicates, analysis.failed) if analysis else estimate_gains({})
+    given = (analysis.replicates, analysis.failed, analysis.without_room) if analysis else ({},)
+    table = estimate_gains(*given)
     tasks = analysis.conditions if analysis else {}
     pairs = zip(table["condition"], table["target"], strict=True)
     return table.assign(same_kind=[is_same_task(tasks[condition], target) for condition, target in pairs])
@@ -39,7 +40,7 @@ def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd
     """
     import pandas as pd
 
-    rows = means.assign(target=name, learned=True, same_kind=False)
+    rows = means.assign(target=name, learned=True, counts=True, same_kind=False)
     return pd.concat([cells, rows[[column for column in cells if column in rows]]], ignore_index=True)
 
 

@@ -6,7 +6,7 @@ above 0, so guessing is set to `stilts.tasks.guessing.GUESSED_F1`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from stilts.analysis.bootstrap import Replicates
@@ -102,13 +102,22 @@ def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
     return scores[~scores["learned"] & scores["target"].isin(learned)].reset_index(drop=True)
 
 
-def keep_learned(
-    replicates: Mapping[str, Replicates], failed: Iterable[tuple[str, str]], baseline: str = BASELINE
+def keep_counted(
+    replicates: Mapping[str, Replicates], uncounted: Collection[tuple[str, str]], baseline: str = BASELINE
 ) -> dict[str, Replicates]:
-    """Return the replicates of targets that the baseline has learned, in the conditions that have learned them."""
-    failed = set(failed)
-    return {
-        target: part.only([name for name in part.conditions if (name, target) not in failed])
-        for target, part in replicates.items()
-        if (baseline, target) not in failed
-    }
+    """Return the replicates of the targets and conditions that count.
+
+    A target is left out where the baseline does not count, and where no other condition of several does.
+
+    Parameters
+    ----------
+    uncounted : collection of (str, str)
+        Condition and target of the cells that do not.
+    """
+    found = {}
+    for target, part in replicates.items():
+        kept = [name for name in part.conditions if (name, target) not in uncounted]
+        alone = kept == [baseline] and len(part.conditions) > 1
+        if (baseline, target) not in uncounted and not alone:
+            found[target] = part.only(kept)
+    return found

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stilts.analysis import chance, learning
+from stilts.analysis import chance, learning, room
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
+from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import RECORDS, Record, Store, tabulate_scores
 from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
-from stilts.study.settings import Study
+from stilts.study.settings import BASELINE, Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import resolve
@@ -90,9 +91,41 @@ class Analysis:
         return learning.find_not_learned(self.dev_scores)
 
     @cached_property
-    def learned(self) -> dict[str, Replicates]:
-        """Replicates of learned targets, on which averages, tests and verdicts are based."""
-        return learning.keep_learned(self.replicates, self.failed)
+    def frozen_layers(self) -> dict[str, int]:
+        """Number of lowest layers that intermediate training froze, by condition."""
+        return room.find_frozen_layers(self.records)
+
+    @cached_property
+    def read_layers(self) -> dict[str, int]:
+        """Hidden layer after which retrieval and mining are read, by target; see `room.find_read_layers`."""
+        return room.find_read_layers(self.records)
+
+    @cached_property
+    def encoder_layers(self) -> int:
+        """Number of the encoder's hidden layers; 0 if it is not known."""
+        shape = find_encoder_shape(self.checkout.encoder_name(self.settings.encoder))
+        return shape.layers if shape else 0
+
+    @cached_property
+    def without_room(self) -> dict[tuple[str, str], str]:
+        """Condition and target of the cells that had no room for an effect, with the reason."""
+        return room.find_without_room(self.replicates, self.frozen_layers, self.read_layers, self.encoder_layers)
+
+    @property
+    def uncounted(self) -> dict[tuple[str, str], str]:
+        """Condition and target of the cells that no average, test or verdict holds, with the reason."""
+        return self.without_room | self.failed
+
+    @cached_property
+    def counted(self) -> dict[str, Replicates]:
+        """Replicates on which averages, tests and verdicts are based."""
+        return learning.keep_counted(self.replicates, self.uncounted)
+
+    @cached_property
+    def counted_with_failures(self) -> dict[str, Replicates]:
+        """Those of `counted` and of the conditions under which a target that the baseline has learned was not."""
+        kept = {key: why for key, why in self.failed.items() if key[0] == BASELINE}
+        return learning.keep_counted(self.replicates, self.without_room | kept)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":

@@ -1,7 +1,8 @@
 """Sentences of the book that contain numbers, generated from tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from stilts.analysis import learning
@@ -10,7 +11,15 @@ from stilts.analysis.costs import Throughput
 from stilts.analysis.estimates import LEVEL, count_sides
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
-from stilts.analysis.wording import count, format_effect, format_p, format_signed, join_names, title_task
+from stilts.analysis.wording import (
+    count,
+    format_effect,
+    format_p,
+    format_signed,
+    join_names,
+    join_words,
+    title_task,
+)
 from stilts.study.provenance import describe_precision_mix
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
@@ -51,17 +60,87 @@ def describe_matrix(cells: pd.DataFrame) -> str:
     """State how many cells have an interval without zero, how many are expected by chance, and the extreme gains."""
     if cells.empty:
         return "No condition can be compared with `none` yet."
-    lost = int((~cells["learned"]).sum())
-    cells = cells[cells["learned"]]
+    pale = cells[~cells["counts"]]
+    cells = cells[cells["counts"]]
     if cells.empty:
-        return "Of no cell was the target learned in English."
+        return "No cell counts: its target was not learned in English, or had no room for an effect."
     up, down = count_sides(cells)
     chance = (1 - LEVEL) / 2 * len(cells)
-    apart = f" {lost} more are pale: their target was not learned in English, and they count nowhere." if lost else ""
+    apart = _say_pale(pale)
     return (
         f"Of {count(cells, 'cell')}, {up} have an interval above zero and {down} one below; were there no "
         f"effects at all, about {chance:.0f} of either kind would be expected. {_extreme(cells, 'largest', 'idxmax')} "
         f"{_extreme(cells, 'lowest', 'idxmin')}{apart}"
+    )
+
+
+def _say_pale(pale: pd.DataFrame) -> str:
+    """State how many cells do not count, for which reasons; "" if all do."""
+    lost, cramped = int((~pale["learned"]).sum()), int(pale["learned"].sum())
+    reasons = {
+        "their target was not learned in English": lost,
+        "their design left an effect no room (frozen layers, or a baseline at its ceiling)": cramped,
+    }
+    said = [f"{number}, since {why}" for why, number in reasons.items() if number]
+    return f" Pale cells count nowhere: {join_words(said)}." if said else ""
+
+
+def describe_failures(table: pd.DataFrame) -> str:
+    """State which mean gains change where trainings that stayed at chance count; "" if there are none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `stilts.analysis.findings.estimate_gains_on_other_tasks`.
+    """
+    changed = table[~np.isclose(table["gain"], table["with_failures"])]
+    if changed.empty:
+        return ""
+    said = [
+        f"`{row.condition}` {format_signed(row.with_failures)} in place of {format_signed(row.gain)}"
+        for row in changed.itertuples()
+    ]
+    return (
+        "A training that stayed at chance may be what its intermediate task did. With such trainings counted, mean "
+        f"gains on targets of other kinds are: {', '.join(said)}. A verdict stands only where it is the same either "
+        "way."
+    )
+
+
+def describe_budgets(analysis: Analysis) -> str:
+    """State how many examples intermediate training on one task reads, and that on several; "" without records."""
+    budgets: dict[int, set[int]] = {}
+    for record in analysis.phase("intermediate"):
+        settings = record.run.settings
+        tasks = len(settings.condition.tasks)
+        budgets.setdefault(tasks, set()).add(tasks * settings.training.examples)
+    single, several = budgets.pop(1, set()), budgets
+    if not single or not several:
+        return ""
+    said = [f"{_span(found)} with {tasks} tasks" for tasks, found in sorted(several.items())]
+    return f"Intermediate training reads {_span(single)} examples of one task, and {join_words(said)}."
+
+
+def _span(numbers: Iterable[int]) -> str:
+    fewest, most = min(numbers), max(numbers)
+    return f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+
+
+def describe_frozen_layers(frozen: Mapping[str, int]) -> str:
+    """State that no condition can change the layers that intermediate training froze; "" if it froze none.
+
+    Parameters
+    ----------
+    frozen : mapping
+        Condition -> number of lowest layers, from `stilts.analysis.room.find_frozen_layers`.
+    """
+    fewest = min(frozen.values(), default=0)
+    if not fewest:
+        return ""
+    return (
+        f"Intermediate training froze the {fewest} lowest layers. After them no condition can differ from the "
+        "baseline: gains of zero there are a matter of design, and a layer above has passed only the trained layers "
+        "between."
     )
 
 
@@ -70,11 +149,15 @@ def describe_restarts(records: Iterable[Record]) -> str:
     repeated = [record for record in records if record.at_chance]
     if not repeated:
         return ""
-    tasks = dict.fromkeys(record.run.target or record.run.condition for record in repeated)
     again = sum(len(record.at_chance) for record in repeated)
+    cells: dict[str, int] = {}
+    for run in (record.run for record in repeated):
+        name = f"`{run.target}` after `{run.condition}`" if run.target else f"`{run.condition}`"
+        cells[name] = cells.get(name, 0) + 1
+    named = [f"{name} ({count(number, 'seed')})" for name, number in cells.items()]
     return (
-        f"Repeated from another seed, since their English dev score was at chance: {count(repeated, 'training')} "
-        f"({join_names(list(tasks))}), {count(again, 'time')} in all."
+        f"Repeated from another seed, since their English dev score was at chance: {count(repeated, 'training')}, "
+        f"{count(again, 'time')} in all: {join_words(named)}. That leaves out what the failed ones would have scored."
     )
 
 

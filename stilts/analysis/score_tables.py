@@ -116,7 +116,7 @@ def compare_conditions(analysis: Analysis, first: str, second: str, target: str 
     """Return the difference between two conditions on each target that both have, and then their mean.
 
     Intervals are those of the book: over languages, test items and seeds, see `stilts.analysis.estimates`. The mean is
-    over the targets that both conditions have learned; it is left out where fewer than two are compared.
+    over the targets that count under both conditions; it is left out where fewer than two do.
 
     Parameters
     ----------
@@ -142,8 +142,9 @@ def compare_conditions(analysis: Analysis, first: str, second: str, target: str 
     if target is not None and target not in shared:
         raise UnknownName(f"target that both '{first}' and '{second}' were tested on", target, shared)
     rows = [_difference(analysis, first, second, name) for name in shared if target in (None, name)]
-    learned = [row.target for row in rows if row.learned]
-    return [*rows, _mean(analysis, first, second, learned)] if len(learned) > 1 else rows
+    without = analysis.uncounted.keys()
+    counted = [row.target for row in rows if not {(first, row.target), (second, row.target)} & without]
+    return [*rows, _mean(analysis, first, second, counted)] if len(counted) > 1 else rows
 
 
 def _difference(analysis: Analysis, first: str, second: str, target: str) -> Difference:

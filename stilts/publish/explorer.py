@@ -115,7 +115,7 @@ def describe_study(analysis: Analysis) -> Content:
     dict
         title, level, quantiles (of Student's t by degrees of freedom from 1, then of the normal distribution),
         conditions, targets, languages (code -> name, family, script), cells (target -> condition -> score, gain: each
-        value, low, high, seeds) and means (condition -> the targets that it has learned, and score and gain over them).
+        value, low, high, seeds) and means (condition -> the targets that count under it, and score and gain over them).
     """
     from scipy.special import stdtrit
 
@@ -132,14 +132,14 @@ def describe_study(analysis: Analysis) -> Content:
         "targets": {target: _describe_target(part, analysis) for target, part in replicates.items()},
         "languages": languages,
         "cells": {target: _estimate_cells(part) for target, part in replicates.items()},
-        "means": _estimate_means(analysis.learned),
+        "means": _estimate_means(analysis.counted),
     }
 
 
 def _describe_target(part: Replicates, analysis: Analysis) -> Content:
     own = analysis.scores[analysis.scores["target"] == part.target].dropna(axis="columns")
     metrics = [name for name in own.columns if name in METRICS or name.startswith(LAYER)]
-    failed = {name: reason for (name, target), reason in analysis.failed.items() if target == part.target}
+    uncounted = {name: reason for (name, target), reason in analysis.uncounted.items() if target == part.target}
     return {
         "title": title_task(part.target),
         "metric": TARGETS[part.target].metric,
@@ -147,7 +147,7 @@ def _describe_target(part: Replicates, analysis: Analysis) -> Content:
         "languages": part.languages,
         "seeds": part.seeds,
         "examples": int(own["n"].max()),
-        "failed": failed,
+        "uncounted": uncounted,
     }
 
 
@@ -167,13 +167,13 @@ def _weigh(part: Replicates, condition: str) -> dict[str, Weights]:
     return {"score": {condition: 1.0}} | ({"gain": weigh_gain(condition)} if compared else {})
 
 
-def _estimate_means(learned: Mapping[str, Replicates]) -> dict[str, Content]:
+def _estimate_means(counted: Mapping[str, Replicates]) -> dict[str, Content]:
     means = {}
-    for condition in dict.fromkeys(name for part in learned.values() for name in part.conditions):
-        targets = find_targets(learned, [condition])
+    for condition in dict.fromkeys(name for part in counted.values() for name in part.conditions):
+        targets = find_targets(counted, [condition])
         means[condition] = {"targets": targets} | {
-            measure: _list(estimate_contrast(learned, average_weights(weights, targets)))
-            for measure, weights in _weigh(learned[targets[0]], condition).items()
+            measure: _list(estimate_contrast(counted, average_weights(weights, targets)))
+            for measure, weights in _weigh(counted[targets[0]], condition).items()
         }
     return means
 

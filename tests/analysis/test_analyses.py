@@ -580,7 +580,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
         ["mnli", "xnli"],
         ["squad", "tatoeba"],
     ]
-    averages = average_gains(analysis.learned)
+    averages = average_gains(analysis.counted)
     assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
     assert prose.show_averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
     assert score_report.tabulate_target_averages(analysis)["target"].tolist() == PILOT_TARGETS

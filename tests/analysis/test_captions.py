@@ -18,14 +18,14 @@ def rows(*intervals: tuple[float, float], **columns) -> pd.DataFrame:
 
 
 def cells(*intervals, same=(), lost=(), survive=True) -> pd.DataFrame:
-    """Cells of a matrix; `same` and `lost` are the places of those of one kind and of those not learned."""
+    """Cells of a matrix; `same` and `lost` are the places of those of one kind and of those that do not count."""
     table = rows(*intervals, survives_holm=survive)
-    return table.assign(same_kind=table.index.isin(same), learned=~table.index.isin(lost))
+    return table.assign(same_kind=table.index.isin(same), counts=~table.index.isin(lost))
 
 
 @pytest.mark.parametrize("table, said", [
     (cells(), NOTHING),
-    (cells(UP, lost=[0]), "No target task was learned in English, so that no gain says anything of transfer."),
+    (cells(UP, lost=[0]), "No target task was learned in English and had room for an effect."),
     (cells(UP, DOWN, DOWN), "1 of 3 cells gains and 2 lose (after Holm's correction)."),
     (cells(UP, UP), "2 of 2 cells gain and none loses (after Holm's correction)."),
     (cells(DOWN, UP, lost=[1]), "None of 1 cell gains and 1 loses (after Holm's correction)."),

@@ -39,7 +39,7 @@ PILOT = {
 
 
 def part(value, se=0.3, seeds=3, **more):
-    return Part("x", Estimate(value, value - 2 * se, value + 2 * se, 0.5, se, np.inf, seeds), **more)
+    return Part("x", "x", Estimate(value, value - 2 * se, value + 2 * se, 0.5, se, np.inf, seeds), **more)
 
 
 def replicates(effects, conditions=("none", "nli", "qa", "multi"), targets=TARGETS, state=0):
@@ -74,9 +74,9 @@ def by_layer(replicates, gains=None, targets=("ui-retrieval", "tatoeba")):
     return pd.DataFrame(rows)
 
 
-def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, failed=None, read_layers=None):
+def found(replicates, dev_scores, tasks=TASKS, suite="pocket", scores=None, **more):
     layers = by_layer(replicates) if scores is None else scores
-    evidence = Evidence(suite, replicates, dev_scores, tasks, layers, failed or {}, {}, read_layers or {}, LAYERS)
+    evidence = Evidence(suite, replicates, dev_scores, tasks, layers, layers=LAYERS, **more)
     return {claim.id: claim for claim in judge_claims(evidence)}
 
 
@@ -173,6 +173,45 @@ def test_sentences_that_are_read_after_the_paper_s_layer_are_judged_one_by_one()
     assert elsewhere.verdict is Verdict.CONTRADICTED
 
 
+def test_frozen_layers_leave_retrieval_no_room():
+    """Six of the seven layers up to the one that is read were not trained; of the twelve up to the last, half were."""
+    strong = replicates({"nli": 0.15, "qa": 0.15, "multi": 0.3})
+    frozen = dict.fromkeys(("nli", "qa", "multi"), 6)
+    claim = found(strong, DEV, read_layers={"ui-retrieval": 7, "ui-mining": 7}, frozen_layers=frozen)["C3"]
+    why = "intermediate training moved 1 of the 7 layers up to the one that is read"
+    assert [(each.obstacle, each.effect.low > 0) for each in claim.parts] == [(why, True), (why, True)]
+    assert claim.judgement == Judgement(Verdict.UNTESTABLE, why, pytest.approx(np.nan, nan_ok=True))
+
+
+def test_retrieval_that_counts_in_no_average_has_its_claim_still():
+    """Targets without training stand apart from those that averages hold."""
+    drawn = replicates({"nli": 0.15, "qa": 0.15, "multi": 0.3})
+    trained = {name: part for name, part in drawn.items() if not name.startswith("ui-")}
+    untrained = {name: part for name, part in drawn.items() if name.startswith("ui-")}
+    claims = found(trained, DEV, scores=by_layer(drawn), untrained=untrained)
+    assert [each.text for each in claims["C1"].parts] == [
+        "qa, mean gain over 2 targets", "nli, mean gain over 2 targets",
+    ]  # fmt: skip
+    assert [each.effect for each in claims["C3"].parts] == [each.effect for each in found(drawn, DEV)["C3"].parts]
+
+
+def test_a_verdict_stands_only_where_it_is_the_same_with_trainings_that_stayed_at_chance():
+    """After inference the target of questions fails, and what is left gains."""
+    drawn = replicates({"nli": 0.15, ("nli", "command-qa"): -0.35, "multi": 0.15})
+    learned = {**drawn, "command-qa": drawn["command-qa"].only(["none", "qa", "multi"])}
+    alone = {each.key: each for each in found(learned, DEV)["C1"].parts}
+    both = {each.key: each for each in found(learned, DEV, with_failures=drawn)["C1"].parts}
+    counted = {each.key: each for each in found(drawn, DEV)["C1"].parts}
+    assert alone["nli"].judgement.verdict is Verdict.SUPPORTED
+    assert counted["nli"].judgement.verdict is Verdict.UNCLEAR
+    assert both["nli"].judgement.verdict is Verdict.UNCLEAR
+    assert both["nli"].effect == alone["nli"].effect
+    assert both["nli"].judgement.reason == (
+        f"supported by itself; with the trainings that stayed at chance {counted['nli'].effect}, cannot tell"
+    )
+    assert both["qa"] == alone["qa"]
+
+
 def test_what_stands_at_its_ceiling_could_not_be_tested():
     claim = found(replicates({("none", "ui-mining"): 0.6, "none": 0.0}), DEV)["C3"]
     assert claim.parts[1].judgement.verdict is Verdict.UNTESTABLE
@@ -261,7 +300,7 @@ def test_what_no_score_can_test_is_stated():
     said = {each.id: each.here for each in list_statements(Evidence("pocket", replicates({}), DEV, TASKS))}
     assert list(said) == ["C7", "C8", "C9", "C10"]
     assert said["C9"] == "2 of 6 intermediate tasks have records: classification, question answering"
-    assert said["C10"] == "8 languages, 8 of them XTREME's, over 5 target tasks that were learned"
+    assert said["C10"] == "8 languages, 8 of them XTREME's, over 5 target tasks that were learned or need no training"
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
@@ -334,5 +373,10 @@ def test_the_ledger_as_tables():
     assert '<th scope="row"><a href="transfer.html">C1</a></th>' in page
     assert page.count('data-label="two"') == 2
     assert describe_verdicts(ledgers) == (
-        "one: of 2 claims, supported 1, could not be tested 1. two: of 2 claims, could not be tested 2."
+        "In study `one`, of the paper's 2 claims: 1 supported, 1 could not be tested. "
+        "In study `two`, of the paper's 2 claims: none supported, 2 could not be tested."
+    )
+    own = Claim("Q1", "d", "-", "here", judgement=Judgement(Verdict.NO_EFFECT, "", np.nan))
+    assert describe_verdicts({"one": [claims[0], own]}).endswith(
+        "claims: 1 supported; of the 1 rows of our own: none supported, 1 no effect that matters."
     )

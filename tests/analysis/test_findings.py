@@ -1,11 +1,12 @@
 """What the landing page says was found: each sentence follows its numbers, whatever they are."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_claims import DEV, TASKS, by_layer, replicates
+from test_claims import DEV, LAYERS, TASKS, by_layer, replicates
 
 from stilts.analysis import findings
 from stilts.analysis.claims import Evidence, judge_claims
@@ -16,17 +17,17 @@ from stilts.analysis.verdicts import Verdict
 
 def evidence(effects, gains=None, **more):
     drawn = replicates(effects, **more)
-    return Evidence("pocket", drawn, DEV, TASKS, by_layer(drawn, gains))
+    return Evidence("pocket", drawn, DEV, TASKS, by_layer(drawn, gains), layers=LAYERS)
 
 
 @pytest.mark.parametrize(
     "effects, said",
     [
-        ({"nli": 0.15, "qa": 0.2}, "of 2 English intermediate tasks, Inference and Questions help other target tasks"),
-        ({"nli": 0.15}, "of 2 English intermediate tasks, Inference helps other target tasks on average**"),
-        ({"nli": -0.15}, "none helps other target tasks on average, and Inference harms them**"),
-        ({"nli": -0.15, "qa": -0.15}, "helps other target tasks on average, and Inference and Questions harm them"),
-        ({"nli": -0.15, "qa": 0.15}, "Questions helps other target tasks on average, and Inference harms them"),
+        ({"nli": 0.15, "qa": 0.2}, "2 English intermediate tasks, Inference and Questions help targets of other kinds"),
+        ({"nli": 0.15}, "of 2 English intermediate tasks, Inference helps targets of other kinds on average**"),
+        ({"nli": -0.15}, "none helps targets of other kinds on average, and Inference harms them**"),
+        ({"nli": -0.15, "qa": -0.15}, "helps targets of other kinds on average, and Inference and Questions harm them"),
+        ({"nli": -0.15, "qa": 0.15}, "Questions helps targets of other kinds on average, and Inference harms them"),
     ],
 )
 def test_the_average_is_said_as_it_came_out(effects, said):
@@ -43,7 +44,20 @@ def test_the_average_leaves_out_targets_of_the_same_kind():
     text = findings.describe_average(evidence({"qa": -0.2, "nli": 0.2, "multi": 0.1}), "Here")
     assert " points (Inference)" in text
     assert "(Questions) and +" in text
-    assert "all tasks together, over all 5 targets, +" in text
+    assert "all tasks together change 5 targets, 2 of them of a kind that they train on, by +" in text
+
+
+def test_a_mean_changes_targets_only_where_it_does_with_trainings_that_stayed_at_chance():
+    drawn = replicates({"nli": 0.13, ("nli", "command-qa"): -0.4})
+    learned = {**drawn, "command-qa": drawn["command-qa"].only(["none", "qa", "multi"])}
+    alone = Evidence("pocket", learned, DEV, TASKS, layers=LAYERS)
+    both = replace(alone, with_failures=drawn)
+    rows = [findings.estimate_gains_on_other_tasks(each).set_index("condition").loc["nli"] for each in (alone, both)]
+    assert [row["survives_holm"] for row in rows] == [True, False]
+    assert [row["gain"] for row in rows] == [rows[0]["gain"]] * 2
+    every = findings.estimate_gains_on_other_tasks(Evidence("pocket", drawn, DEV, TASKS, layers=LAYERS))
+    assert rows[1]["with_failures"] == every.set_index("condition").loc["nli", "gain"]
+    assert rows[0]["with_failures"] == rows[0]["gain"]
 
 
 def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
@@ -95,7 +109,8 @@ def test_questions_with_an_answer_are_named():
     said = findings.describe_questions([unclear, unclear], "on short commands")
     assert said.startswith("**None of this study's own 2 questions has an answer on short commands yet**: ")
     assert findings.describe_questions([unclear, yes], "on short commands") == (
-        "**1 of this study's own 2 questions can be answered on short commands**: supported: Far languages lose more."
+        "**1 of this study's own 2 questions can be answered on short commands.** Far languages lose more. Supported, "
+        "+1.0 points (+0.5 to +1.5)."
     )
 
 
@@ -103,7 +118,10 @@ def test_verdicts_stand_beside_the_published_effects():
     ledgers = {"here": judge_claims(evidence({"nli": 0.2, "qa": 0.2, "multi": 0.3}))}
     table = findings.tabulate_verdicts(ledgers)
     assert table["id"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6"]
-    assert table["here"].tolist() == [str(claim.verdict) for claim in ledgers["here"]][:6]
+    assert [told.partition(" (")[0] for told in table["here"]] == [str(claim.verdict) for claim in ledgers["here"]][:6]
+    assert table["here"].tolist()[:2] == ["supported", "supported"]
+    lost = judge_claims(evidence({("multi", "command-nli"): -0.4}))
+    assert findings.tabulate_verdicts({"here": lost}).set_index("id").loc["C2", "here"] == "contradicted (1 of 2 parts)"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
     assert np.all([claim in html for claim in table["claim"]])

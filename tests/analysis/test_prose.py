@@ -78,8 +78,8 @@ def test_trainings_that_were_repeated_are_counted_and_named():
     stage = make_record(None, "intermediate").model_copy(update={"at_chance": [33.0]})
     assert describe_restarts([once]) == ""
     assert describe_restarts([once, twice, stage]) == (
-        "Repeated from another seed, since their English dev score was at chance: 2 trainings (`paws-x` and `nli`), "
-        "3 times in all."
+        "Repeated from another seed, since their English dev score was at chance: 2 trainings, 3 times in all: "
+        "`paws-x` after `nli` (1 seed) and `nli` (1 seed). That leaves out what the failed ones would have scored."
     )
 
 

@@ -60,7 +60,7 @@ def test_a_difference_to_the_baseline_is_the_gain_of_the_pages(analysis):
         assert (each.difference, each.low, each.high, each.p) == (row.gain, row.low, row.high, row.p)
         assert (each.first, each.second) == (row.score, row.baseline_score)
         assert (each.targets, each.languages, each.seeds, each.learned) == (1, row.languages, row.seeds, row.learned)
-    averaged = average_gains(analysis.learned).set_index("condition").loc["nli"]
+    averaged = average_gains(analysis.counted).set_index("condition").loc["nli"]
     assert (whole.target, whole.first, whole.second, whole.targets, whole.languages) == (None, None, None, 3, 3)
     assert (whole.difference, whole.low, whole.high, whole.p) == tuple(averaged[["gain", "low", "high", "p"]])
 

@@ -24,7 +24,7 @@ from stilts.analysis.effects import (
     estimate_layer_profiles,
     find_targets,
 )
-from stilts.analysis.learning import keep_learned
+from stilts.analysis.learning import keep_counted
 from stilts.analysis.opened import open_study
 from stilts.analysis.wording import TASK_TITLES, title_condition, title_task
 from stilts.publish.explorer import (
@@ -63,7 +63,7 @@ def test_the_matrix_holds_the_estimates_of_the_other_pages(analyses):
     for row in estimate_gains(analysis.replicates).itertuples():
         expected = [row.gain, row.low, row.high, row.seeds]
         assert about["cells"][row.target][row.condition]["gain"] == pytest.approx(expected, abs=1e-4)
-    for row in average_gains(analysis.learned).itertuples():
+    for row in average_gains(analysis.counted).itertuples():
         assert about["means"][row.condition]["gain"][:3] == pytest.approx([row.gain, row.low, row.high], abs=1e-4)
 
 
@@ -253,7 +253,7 @@ def test_intervals_of_a_subset_are_those_of_python(browser, book, analyses, stud
         target: keep_languages(part if covers(kept, part) else read_levels(part), kept)
         for target, part in whole.items()
     }
-    learned = keep_learned(parts, analyses[study].failed)
+    learned = keep_counted(parts, analyses[study].uncounted)
     weigh = weigh_gain if measure == "gain" else lambda condition: {condition: 1.0}
     for row, found in zip(table.itertuples(), numbers(table, measure), strict=True):
         targets = find_targets(learned, [row.condition]) if row.target == "mean" else [row.target]
@@ -315,7 +315,7 @@ def test_a_target_that_was_not_learned_is_pale_on_the_page(page):
     assert {cell.get_attribute("data-key").split()[1] for cell in pale} == {NOT_LEARNED}
     assert "command-para was not learned" in pale[0].get_attribute("aria-description")
     table = copy_table(page)
-    assert set(table[table["learned"] == "no"]["target"]) == {NOT_LEARNED}
+    assert set(table[table["counts"] == "no"]["target"]) == {NOT_LEARNED}
 
 
 @needs_browser

@@ -47,7 +47,7 @@ def draw_transfer_matrix(
 
     A cell whose interval excludes zero has a bold number and a frame, a thick one if it also survives Holm's
     correction. A cell of two tasks of the same kind has a dotted frame, and stands on the diagonal where the order
-    allows it. A cell that was not learned is pale and says so.
+    allows it. A cell that does not count is pale; one that was not learned says so.
 
     Parameters
     ----------
@@ -64,20 +64,20 @@ def draw_transfer_matrix(
     with apply_style():
         if cells.empty:
             return draw_empty("nothing to compare yet")
-        cells = cells.assign(**{name: value for name, value in (("learned", True), ("same_kind", False))
-                                if name not in cells})  # fmt: skip
+        defaults = {"learned": True, "counts": True, "same_kind": False}
+        cells = cells.assign(**{name: value for name, value in defaults.items() if name not in cells})
         conditions, targets = list(dict.fromkeys(cells["condition"])), _sort_by_kind(cells)
         columns = {target: float(place) for place, target in enumerate(targets)}
         if averages is not None and len(averages):
             columns[average] = len(targets) + 0.25
-            last = averages.assign(target=average, learned=True, same_kind=False)
+            last = averages.assign(target=average, learned=True, counts=True, same_kind=False)
             cells = pd.concat([cells, last], ignore_index=True)
         names = [textwrap.fill(replace_ids(name, titles), 26) for name in conditions]
         beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
         wide = min((FULL - beside) / len(columns), 1.1)
         figure = make_figure(beside + wide * len(columns), 1.7 + (0.62 if wide >= NARROW else 0.74) * len(conditions))
         axis = figure.add_subplot()
-        norm = find_symmetric_scale(cells.loc[cells["learned"], "gain"])
+        norm = find_symmetric_scale(cells.loc[cells["counts"], "gain"])
         for row in cells.itertuples():
             _cell(axis, columns[row.target], conditions.index(row.condition), row, norm, wide < NARROW)
         _frame_matrix(axis, {titles.get(name, name): place for name, place in columns.items()}, names, rows)
@@ -100,10 +100,10 @@ def find_symmetric_scale(values: pd.Series) -> Normalize:
 
 
 def _cell(axis: Axes, x: float, y: int, row, norm: Normalize, narrow: bool) -> None:
-    color = DIVERGING(norm(row.gain)) if row.learned else "none"
-    ink = choose_ink(color) if row.learned else FAINT
+    color = DIVERGING(norm(row.gain)) if row.counts else "none"
+    ink = choose_ink(color) if row.counts else FAINT
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
-    clear = bool(row.learned and row.excludes_zero)
+    clear = bool(row.counts and row.excludes_zero)
     if clear:
         thick = 2.4 if row.survives_holm else 0.9
         axis.add_patch(Rectangle((x - 0.455, y - 0.44), 0.91, 0.88, fill=False, edgecolor=ink, linewidth=thick))

@@ -1,0 +1,88 @@
+"""Whether a cell of condition and target had room for an effect; averages and verdicts hold none that had not.
+
+Retrieval and mining read the vectors after one hidden layer. Where intermediate training froze most of the layers up to
+it, it could hardly change them, whatever the task. A baseline at its ceiling leaves a gain no room.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from stilts.analysis.bootstrap import Replicates
+from stilts.study.records import Record
+from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
+from stilts.study.settings import BASELINE
+from stilts.tasks.registry import TARGETS
+
+CEILING = 98.0
+"""Percent; a baseline above it has less room than the 2 points that a large gain must have (`claims.LARGE`)."""
+
+RULE = (
+    "Retrieval and mining count where intermediate training moved at least half of the layers up to the one that they "
+    f"are read after. No target counts whose baseline has more than {CEILING:g} percent."
+)
+
+
+def find_frozen_layers(records: Iterable[Record]) -> dict[str, int]:
+    """Return for each intermediate condition the number of lowest layers that none of its stages moved."""
+    frozen: dict[str, int] = {}
+    for record in records:
+        settings = record.run.settings
+        if record.run.phase == "intermediate" and isinstance(settings, TrainingRunSettings):
+            own = settings.training.frozen_layers
+            frozen[record.run.condition] = min(own, frozen.get(record.run.condition, own))
+    return frozen
+
+
+def find_read_layers(records: Iterable[Record]) -> dict[str, int]:
+    """Return for each target without training the hidden layer after which it is read: 1 the first, -1 the last."""
+    found = {
+        str(record.run.target): record.run.settings.evaluation.retrieval_layer
+        for record in records
+        if isinstance(record.run.settings, ZeroShotRunSettings) and not TARGETS[str(record.run.target)].trained
+    }
+    return {target: -1 if layer is None else layer for target, layer in found.items()}
+
+
+def explain_frozen(frozen: int, layer: int) -> str:
+    """Return a clause that says how few of the layers up to one were trained; "" if at least half were.
+
+    Parameters
+    ----------
+    frozen : int
+        Number of lowest layers that were not trained.
+    layer : int
+        From 1; 0 if it is not known, which explains nothing.
+    """
+    if 2 * frozen <= layer or not layer:
+        return ""
+    return f"intermediate training moved {max(layer - frozen, 0)} of the {layer} layers up to the one that is read"
+
+
+def find_without_room(
+    replicates: Mapping[str, Replicates], frozen: Mapping[str, int], read: Mapping[str, int], layers: int
+) -> dict[tuple[str, str], str]:
+    """Return condition and target of the cells that had no room for an effect, with the reason, a clause.
+
+    Parameters
+    ----------
+    replicates : mapping
+        Target -> replicates.
+    frozen, read : mapping
+        From `find_frozen_layers` and `find_read_layers`.
+    layers : int
+        Number of the encoder's hidden layers; 0 if it is not known.
+    """
+    found = {}
+    for target, part in replicates.items():
+        full, layer = _explain_ceiling(part), read.get(target, 0)
+        for condition in part.conditions:
+            why = full or explain_frozen(frozen.get(condition, 0), layers if layer == -1 else layer)
+            if why:
+                found[condition, target] = f"{target}: {why}"
+    return found
+
+
+def _explain_ceiling(part: Replicates) -> str:
+    if BASELINE not in part.conditions:
+        return ""
+    score = float(part.scores[part.others, part.conditions.index(BASELINE)].mean())
+    return f"the baseline has {score:.1f}, above the ceiling of {CEILING:g}" if score > CEILING else ""
