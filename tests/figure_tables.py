@@ -90,7 +90,7 @@ def draw_forest() -> Figure:
     rows = itertools.product(
         [f"{number}. Do far languages lose more?" for number in range(1, 6)],
         [hypothesis.format(place) for place in "abcde"],
-        ["the pocket benchmark", "rows of XTREME"],
+        ["short commands", "rows of XTREME"],
     )
     table = pd.DataFrame(rows, columns=["question", "hypothesis", "setting"])
     found = {"estimate": 1.0, "low": -3.0, "high": 9.0, "smallest effect": 1.0, "verdict": "no effect that matters"}

@@ -475,7 +475,7 @@
           "p",
           { class: "note" },
           `Mean over ${plural(this.now.chosen.length, "language")} in ${this.unit}, and its 95 % interval. ` +
-            (sign ? "Framed and bold: the interval leaves zero out. " : "") +
+            (sign ? "Framed and bold: the interval excludes zero. " : "") +
             (marked ? "\u2020 In no mean: not learned in English, or no room for an effect; the cell says which. " : "") +
             "Arrow keys move, Enter shows the languages.",
         ),

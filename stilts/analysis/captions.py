@@ -12,7 +12,7 @@ import pandas as pd
 
 from stilts.analysis.estimates import count_sides, keep_clear
 from stilts.analysis.languages.facts import get_language
-from stilts.analysis.verdicts import Verdict
+from stilts.analysis.verdicts import ANSWERS, Verdict
 from stilts.analysis.wording import (
     LOOP_TITLES,
     OWN_LOOP,
@@ -29,7 +29,6 @@ from stilts.workspace.notebooks.markup import escape_text
 NOTHING = "Nothing is recorded yet that this figure could show."
 HOLM, UNCORRECTED = "after Holm's correction", "95 % intervals, not corrected"
 FEW = 4  # rows; more are counted and not named
-ANSWERS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
 
 
 class Sides(NamedTuple):
@@ -60,26 +59,38 @@ def _count(rows: Sized, thing: str) -> str:
     return f"{count(rows, noun)} {rest}".rstrip()
 
 
-def state_cells(cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, corrected: bool = True) -> str:
+def state_cells(
+    cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, corrected: bool = True, obstacle: str = ""
+) -> str:
     """State how many cells of a matrix gain and lose, those of two tasks of the same kind apart.
 
     Parameters
     ----------
     cells : DataFrame
-        low, high, survives_holm if it is corrected, and optionally counts and same_kind.
+        low, high, survives_holm if it is corrected, and optionally counts, same_kind and several (whether the condition
+        has several tasks).
     thing : str
         What a cell is, in the singular, the noun first.
     said : Sides
     corrected : bool
         Whether only what survives Holm's correction counts.
+    obstacle : str
+        Why gains cannot be compared, a clause; it is stated in their place.
     """
+    if obstacle:
+        return f"No gain can be compared: {obstacle}."
     if cells.empty:
         return NOTHING
     cells = cells[cells["counts"]] if "counts" in cells else cells
     if cells.empty:
         return "No target task was learned in English and had room for an effect."
     if "same_kind" in cells and cells["same_kind"].any():
-        kinds = {"pair of tasks of different kinds": ~cells["same_kind"], "pair of the same kind": cells["same_kind"]}
+        several = cells["several"] if "several" in cells else pd.Series(False, index=cells.index)
+        kinds = {
+            "pair of tasks of different kinds": ~cells["same_kind"] & ~several,
+            "pair of the same kind": cells["same_kind"] & ~several,
+            "cell of several tasks": several,
+        }
         parts = {name: cells[chosen] for name, chosen in kinds.items() if chosen.any()}
     else:
         parts = {thing: cells}
@@ -90,7 +101,7 @@ def state_cells(cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, c
     return _sentence(f"{'; '.join(found)} ({HOLM if corrected else UNCORRECTED})")
 
 
-def state_gains(table: pd.DataFrame, names: Sequence[str], thing: str, where: str = "") -> str:
+def state_gains(table: pd.DataFrame, names: Sequence[str], thing: str, where: str = "", obstacle: str = "") -> str:
     """State how many rows gain and lose. Those that do are named if they are few, and all if none does.
 
     Parameters
@@ -103,7 +114,11 @@ def state_gains(table: pd.DataFrame, names: Sequence[str], thing: str, where: st
         What a row is, in the singular, the noun first.
     where : str
         What the rows are gains in, as the end of a sentence: " in unseen languages".
+    obstacle : str
+        Why gains cannot be compared, a clause; it is stated in their place.
     """
+    if obstacle:
+        return f"No gain can be compared: {obstacle}."
     table = table.assign(name=list(names)).dropna(subset=["low", "high"])
     if table.empty:
         return NOTHING
@@ -216,7 +231,7 @@ def state_agreement(pairs: pd.DataFrame) -> str:
     )
     if pairs["gain_live"].nunique() > 1 and pairs["gain_recorded"].nunique() > 1:
         text += f", and their correlation is {format_signed(pairs['gain_live'].corr(pairs['gain_recorded']), 2)}"
-    return f"{text}. Where both leave zero out ({count(both, 'cell')}), the sign agrees in {same}."
+    return f"{text}. Where both exclude zero ({count(both, 'cell')}), the sign agrees in {same}."
 
 
 def state_verdicts(table: pd.DataFrame, by: str, thing: str, titles: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -185,9 +185,13 @@ def average_baseline(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def pivot_language_gains(averages: pd.DataFrame) -> pd.DataFrame:
-    """Return the gains of `average_language_gains`: language, targets (their number), and a column per condition."""
+    """Return the gains of `average_language_gains`: language, targets, and a column per condition.
+
+    Targets are their number, the most that a condition has: one that has not learned a target has fewer.
+    """
     order = list(dict.fromkeys(averages["condition"]))
-    wide = averages.pivot(index=["language", "targets"], columns="condition", values="gain")[order]
+    wide = averages.pivot(index="language", columns="condition", values="gain")[order]
+    wide.insert(0, "targets", averages.groupby("language")["targets"].max())
     return wide.reset_index().rename_axis(columns=None)
 
 

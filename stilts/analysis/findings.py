@@ -15,7 +15,7 @@ from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
-from stilts.analysis.verdicts import Verdict
+from stilts.analysis.verdicts import ANSWERS, Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
 from stilts.tasks.registry import MULTI
 
@@ -175,7 +175,7 @@ def describe_questions(answers: Sequence["Answer"], on: str) -> str:
     judged = [each.learned for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
     if not judged:
         return NOTHING_RECORDED
-    answered = [each for each in judged if each.verdict in (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)]
+    answered = [each for each in judged if each.verdict in ANSWERS]
     if not answered:
         return (
             f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller "

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
     """Return the gains of an analysis, see `estimate_gains`; an empty table without an analysis.
 
-    A further column, same_kind, says whether the target is the same task as one of the condition's.
+    Further columns are same_kind, whether the target is the same task as one of the condition's, and several, whether
+    the condition has several tasks.
     """
     given = (analysis.replicates, analysis.failed, analysis.without_room) if analysis else ({},)
     table = estimate_gains(*given)
     tasks = analysis.conditions if analysis else {}
-    pairs = zip(table["condition"], table["target"], strict=True)
-    return table.assign(same_kind=[is_same_task(tasks[condition], target) for condition, target in pairs])
+    pairs = list(zip(table["condition"], table["target"], strict=True))
+    same_kind = [is_same_task(tasks[condition], target) for condition, target in pairs]
+    return table.assign(same_kind=same_kind, several=[len(tasks[condition]) > 1 for condition, _ in pairs])
 
 
 def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd.DataFrame":
@@ -40,7 +42,7 @@ def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd
     """
     import pandas as pd
 
-    rows = means.assign(target=name, learned=True, counts=True, same_kind=False)
+    rows = means.assign(target=name, learned=True, counts=True, same_kind=False, several=False)
     return pd.concat([cells, rows[[column for column in cells if column in rows]]], ignore_index=True)
 
 

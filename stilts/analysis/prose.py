@@ -205,7 +205,7 @@ def show_averages(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_tests(shown: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    shown["leaves zero out"] = table["excludes_zero"].map({True: "yes", False: "no"})
+    shown["excludes zero"] = table["excludes_zero"].map({True: "yes", False: "no"})
     shown["p (Holm)"] = [format_p(p) for p in table["p_holm"]]
     return shown.assign(targets=table["targets"])
 

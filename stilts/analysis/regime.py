@@ -93,8 +93,7 @@ def tabulate_arms(
 
 
 def _read_arm(training: TrainingSettings) -> dict[str, float]:
-    rate = training.lora.learning_rate if training.lora else training.learning_rate
-    return {"learning_rate": rate, "frozen_layers": training.frozen_layers, "epochs": training.epochs}
+    return {"learning_rate": training.peak_rate, "frozen_layers": training.frozen_layers, "epochs": training.epochs}
 
 
 def show_arms(arms: "pd.DataFrame") -> "pd.DataFrame":

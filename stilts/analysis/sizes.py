@@ -33,7 +33,8 @@ def tabulate_sizes(studies: Mapping[str, Iterable[Record]]) -> "pd.DataFrame":
     DataFrame
         study, phase, of (conditions of the intermediate phase, targets of the others; `all` if all have the same),
         seeds (their number), examples (maximum for training, or for a language's test set), and for training epochs,
-        learning_rate (encoder, peak), batch_size, frozen_layers, max_length (tokens), dev_examples, evaluations.
+        learning_rate (peak, of the encoder or of adapters in its place), batch_size, frozen_layers, max_length
+        (tokens), dev_examples, evaluations.
     """
     import pandas as pd
 
@@ -57,7 +58,8 @@ def _rows(study: str, records: list[Record]) -> Iterator[dict[str, Any]]:
 def _settings(run: Run) -> tuple:
     if run.phase == "zero-shot":
         return (run.settings.evaluation.examples,)  # not a limit for retrieval and mining, which read all rows
-    return tuple(getattr(run.settings.training, name) for name in TRAINING)
+    training = run.settings.training
+    return tuple(training.peak_rate if name == "learning_rate" else getattr(training, name) for name in TRAINING)
 
 
 def show_sizes(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -28,6 +28,9 @@ class Verdict(StrEnum):
     UNCLEAR = "cannot tell"
 
 
+ANSWERS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
+"""Verdicts that answer a hypothesis."""
+
 RULE = (
     "A verdict is the first of these that holds. *Could not be tested*: the records do not allow it, too little was "
     "learned, or scores lie so close to floor or ceiling that the effect had no room. *No effect that matters*: the "
@@ -39,7 +42,7 @@ RULE = (
 )
 
 OPEN = "the interval allows more than one answer"
-ZERO_OUT = "it leaves zero out"
+ZERO_OUT = "it excludes zero"
 EVIDENT = frozenset({OPEN, ZERO_OUT, "above 0", "below 0"})
 """Reasons of a verdict that the interval beside it shows."""
 

@@ -256,6 +256,11 @@ class TrainingSettings(Settings):
             raise ValueError("train_embeddings is true, but lora trains adapters and heads alone; set it to false")
         return self
 
+    @property
+    def peak_rate(self) -> float:
+        """Peak rate of what is trained in the encoder: of its weights, or of adapters in their place."""
+        return self.lora.learning_rate if self.lora else self.learning_rate
+
 
 class EvaluationSettings(Settings):
     """How phase 3 predicts."""

@@ -582,7 +582,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     ]
     averages = average_gains(analysis.counted)
     assert averages[["condition", "targets"]].to_numpy().tolist() == [["mnli", 1], ["squad", 1]]
-    assert prose.show_averages(averages)["leaves zero out"].tolist() == ["no", "yes"]
+    assert prose.show_averages(averages)["excludes zero"].tolist() == ["no", "yes"]
     assert score_report.tabulate_target_averages(analysis)["target"].tolist() == PILOT_TARGETS
     alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
     assert prose.describe_scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")

@@ -152,11 +152,11 @@ def test_two_studies_that_agree_or_not():
     table = pd.DataFrame([[2, 1, 3, 2, 1, 3], [-2, -3, -1, 4, 3, 5], [0, -1, 1, 1, 0, 2]], columns=columns, dtype=float)
     assert captions.state_agreement(table) == (
         "The intervals of the two studies overlap in 2 of 3 shared cells; gains differ by 2.3 points on average, and "
-        "their correlation is −0.65. Where both leave zero out (2 cells), the sign agrees in 1."
+        "their correlation is −0.65. Where both exclude zero (2 cells), the sign agrees in 1."
     )
     assert captions.state_agreement(table.iloc[:1]) == (
         "The intervals of the two studies overlap in 1 of 1 shared cell; gains differ by 0.0 points on average. Where "
-        "both leave zero out (1 cell), the sign agrees in 1."
+        "both exclude zero (1 cell), the sign agrees in 1."
     )
     assert captions.state_agreement(table.iloc[:0]) == NOTHING
 

@@ -34,7 +34,7 @@ def test_every_question_has_an_answer_of_its_own_tests(answers):
 
 def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answers):
     for name, answer in answers.items():
-        said, data = answer.learned, {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
+        said, data = answer.learned, {"pocket": "short commands", "xtreme": "rows of XTREME"}
         suite = answer.section.settings.data.suite
         one = f"**On {data[suite]}** (study `{said.study}`): {said.text}"
         question = f"*{answer.section.settings.question.text}*"

@@ -11,6 +11,7 @@ from stilts.analysis import findings
 from stilts.analysis.claims import gather_evidence
 from stilts.analysis.opened import open_study
 from stilts.analysis.origins import find_recorded_studies
+from stilts.analysis.regime import tabulate_arms
 from stilts.analysis.sizes import show_sizes, tabulate_sizes
 from stilts.study.settings import Condition, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
@@ -174,3 +175,11 @@ def test_the_live_study_is_smaller_in_what_its_page_says():
 def test_every_target_that_is_named_in_the_prose_exists():
     named = {"intent", "slots", "command-nli", "command-para", "command-qa", "dates", "ui-retrieval", "ui-mining"}
     assert named == set(study("pocket-full").targets) <= set(TARGETS)
+
+
+def test_no_arm_of_intermediate_training_reaches_the_dev_score_of_targets_without_any():
+    said = "no arm of intermediate training leaves the targets with as high a dev score as they have without any"
+    assert said in words("notebooks/regime.ipynb")
+    phases = {"regime": "target", "regime-intermediate": "intermediate"}
+    best = [tabulate_arms(open_study(HERE, name).records, phase)["targets"].max() for name, phase in phases.items()]
+    assert best[0] > best[1]

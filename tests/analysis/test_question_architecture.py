@@ -168,8 +168,8 @@ def test_models_below_the_gate_cannot_test_anything(evidence):
     assert describe_below_gate(evidence, gate) == ""
     said = describe_below_gate(evidence, {"intent": means[lowest] + 0.01})
     assert said == (
-        f"models that do not transfer without NLI have nothing to gain with ({lowest} {means[lowest]:.1f} on intent of "
-        f"{means[lowest] + 0.01:g})"
+        "without NLI the models score at the floor, where no gain could be seen (percent: "
+        f"{means[lowest]:.1f} ({lowest}) on Intents, where {means[lowest] + 0.01:g} are asked for)"
     )
 
 

@@ -22,6 +22,7 @@ from stilts.analysis.questions.crossed import (
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, Level, measure_level, redraw_outcomes, tabulate_outcomes
 from stilts.analysis.questions.sentences import (
     describe_caveats,
+    describe_others,
     describe_power,
     describe_verdicts,
     find_shared_obstacle,
@@ -389,7 +390,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         ["c", "C?", "-", "could not be tested", "0 languages, 0 seeds"],
     ]
     assert table["detectable"].round(1).fillna(0).tolist() == [0, 4.8, 0]
-    assert table["reason"].tolist() == ["below 0", "it leaves zero out", "no record"]
+    assert table["reason"].tolist() == ["below 0", "it excludes zero", "no record"]
     assert describe_verdicts(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
         "p 0.020, from 40 languages, 3 seeds.",
@@ -415,8 +416,8 @@ def test_an_answer_says_why_the_verdict_is_what_it_is():
     small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
     table = tabulate_verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
     assert describe_verdicts(table).splitlines() == [
-        "- *A rises.* **No effect that matters**: +1.0 points (+0.5 to +1.5), corrected p < 0.001, from 40 languages, "
-        "3 seeds; all of it closer to zero than 2.",
+        "- *A rises.* **No effect that matters**: +1.0 points (+0.5 to +1.5), corrected p of equivalence < 0.001, "
+        "from 40 languages, 3 seeds; all of it closer to zero than 2.",
         "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001, from 40 languages, 3 "
         "seeds; above 2.",
     ]
@@ -465,6 +466,19 @@ def test_detectable_effects():
         solve_for_power(1.0, 0)
 
 
+def test_the_tests_beside_the_headline_are_named_where_they_have_an_answer():
+    rules = Rules({"a": "A rises.", "b": "B falls.", "c": "C differs."}, smallest_effect=2.0)
+    sure, open_ = result(5.0, 1.0, 0.001), result(1.0, 5.0, 0.7)
+    table = tabulate_verdicts(
+        run_tests({"a": lambda *_: sure, "b": lambda *_: open_, "c": lambda *_: open_}, 0, rules), rules
+    )
+    assert describe_others(table, "b") == (
+        "Of 2 other tests 1 has an answer: *A rises.* Supported: +5.0 points (+4.0 to +6.0)."
+    )
+    assert describe_others(table, "a") == "Of 2 other tests none has an answer."
+    assert describe_others(table.iloc[:1], "a") == ""
+
+
 def test_a_reason_why_no_test_could_be_made_is_said_once():
     rules = Rules({"a": "A rises.", "b": "B falls."})
     low = replace(result(1.0, 0.5, 0.3, se=0.2, df=39.0), obstacle="nothing transfers")
@@ -477,8 +491,11 @@ def test_a_reason_why_no_test_could_be_made_is_said_once():
         "None of the 2 tests could be made: nothing transfers.",
         "",
         "- *A rises.* +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
-        "- *B falls.*",
     ]
+    assert table["detectable"].isna().all()
+    assert describe_power(table, rules) == (
+        "- `a`: no power can be reckoned for it.\n- `b`: no power can be reckoned for it."
+    )
 
 
 def test_a_test_without_room_between_floor_and_ceiling_could_not_be_made():

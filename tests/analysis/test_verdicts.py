@@ -31,7 +31,7 @@ def interval(low, high, seeds=3, **more):
         (LARGE, 0.1, 1.9, "no effect that matters", "all of it closer to zero than 2"),
         (LOSS, -3.0, -0.1, "supported", "below 0"),
         (LOSS, 1.1, 3.0, "contradicted", "above 1"),
-        (EITHER, -3.0, -0.1, "supported", "it leaves zero out"),
+        (EITHER, -3.0, -0.1, "supported", "it excludes zero"),
         (EITHER, -0.9, 0.9, "no effect that matters", "all of it closer to zero than 1"),
         (NO_MORE, -9.0, 0.9, "supported", "below 1"),
         (NO_MORE, 1.1, 9.0, "contradicted", "above 1"),

@@ -69,11 +69,11 @@ def test_the_matrix_holds_the_estimates_of_the_other_pages(analyses):
 
 def test_a_target_that_was_not_learned_is_marked_and_in_no_mean(analyses):
     about = describe_study(analyses["seeds"])
-    reasons = about["targets"][NOT_LEARNED]["failed"]
+    reasons = about["targets"][NOT_LEARNED]["uncounted"]
     assert list(reasons) == ["none", "nli", "multi"]
     assert "command-para was not learned: English dev 50.0" in reasons["nli"]
     assert [NOT_LEARNED in mean["targets"] for mean in about["means"].values()] == [False] * 3
-    assert about["targets"]["intent"]["failed"] == {}
+    assert about["targets"]["intent"]["uncounted"] == {}
 
 
 def test_conditions_and_targets_are_in_words(analyses):

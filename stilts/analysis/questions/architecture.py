@@ -28,7 +28,7 @@ from stilts.analysis.questions.crossed import estimate_from_evidence
 from stilts.analysis.questions.evidence import measure_level, redraw_outcomes, tabulate_learned_outcomes
 from stilts.analysis.questions.tables import tabulate_language_means
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
-from stilts.analysis.wording import format_effect, join_names
+from stilts.analysis.wording import format_effect, join_names, join_words, title_task
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Condition, Study
@@ -316,17 +316,21 @@ def describe_design(evidence: Evidence) -> str:
     )
 
 
-def describe_levels(table: pd.DataFrame) -> str:
-    """Say how far the architectures are apart without the intermediate task, and which gains most."""
+def describe_levels(table: pd.DataFrame, obstacle: str = "") -> str:
+    """Say how far the architectures are apart without the intermediate task, and which gains most.
+
+    Nothing is said of gains where an obstacle leaves them no room.
+    """
     if table.empty:
         return "There is nothing to compare yet."
     best, worst = (table.loc[place] for place in (table["before"].idxmax(), table["before"].idxmin()))
     most = table.loc[table["gain"].idxmax()]
-    return (
+    levels = (
         f"Without an intermediate task the {best['group']} model is best ({best['before']:.1f} percent) and the "
-        f"{worst['group']} model last ({worst['before']:.1f}). The mean gain from NLI is highest for the "
-        f"{most['group']} model: {format_effect(most['gain'], most['low'], most['high'])}."
+        f"{worst['group']} model last ({worst['before']:.1f})."
     )
+    gain = format_effect(most["gain"], most["low"], most["high"])
+    return levels if obstacle else f"{levels} The mean gain from NLI is highest for the {most['group']} model: {gain}."
 
 
 # --- The answer ------------------------------------------------------------------------------------------------------
@@ -343,9 +347,10 @@ def answer_question(section: Section) -> Answer:
     analysis, gate = section.analysis, section.settings.question.gate
     table, conditions = tabulate_learned_outcomes(analysis.records, analysis.failed), pair_conditions(section.settings)
     evidence = gather(table, conditions, redraw_outcomes(table, analysis))
-    text = describe_levels(tabulate_levels(evidence, section.rules)) if evidence.targets else ""
+    obstacle = describe_below_gate(evidence, gate)
+    text = describe_levels(tabulate_levels(evidence, section.rules), obstacle) if evidence.targets else ""
     level = measure_level(table, [without for without, _ in conditions.values()], analysis.floors)
-    return chapters.answer_from_evidence(section, evidence, TESTS, text, describe_below_gate(evidence, gate), level)
+    return chapters.answer_from_evidence(section, evidence, TESTS, text, obstacle, level)
 
 
 def describe_below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
@@ -355,6 +360,8 @@ def describe_below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:
         scored = [name for name in evidence.architectures if target in evidence.before[name]]
         means = {name: evidence.level(evidence.before, name, [target]) for name in scored}
         for name in (name for name, score in means.items() if score < least):
-            low.setdefault(name, []).append(f"{means[name]:.1f} on {target} of {least:g}")
-    said = "; ".join(f"{name} {', '.join(scores)}" for name, scores in low.items())
-    return f"models that do not transfer without NLI have nothing to gain with ({said})" if low else ""
+            low.setdefault(f"on {title_task(target)}, where {least:g} are asked for", []).append(
+                f"{means[name]:.1f} ({name})"
+            )
+    said = "; ".join(f"{join_words(scores)} {place}" for place, scores in low.items())
+    return f"without NLI the models score at the floor, where no gain could be seen (percent: {said})" if low else ""

@@ -102,6 +102,11 @@ class Answer:
         return sentences.describe_verdicts(self.verdicts)
 
     @property
+    def obstacle(self) -> str:
+        """Why none of the tests could be made, a clause; "" where one could or reasons differ."""
+        return sentences.find_shared_obstacle(self.verdicts)
+
+    @property
     def shown(self) -> pd.DataFrame:
         """The verdicts for readers, without what `said` has."""
         return tables.show_verdicts(self.verdicts)
@@ -172,7 +177,7 @@ def answer_from_evidence(
     shared = sentences.find_shared_obstacle(table)
     about = [text, f"None of the {len(table)} tests could be made: {shared}." if shared else ""]
     if chosen.hypothesis and not shared:
-        about.append(sentences.describe_headline(table, headline))
+        about += [sentences.describe_headline(table, headline), sentences.describe_others(table, headline)]
     said, recorded = " ".join(filter(None, about)), section.analysis.recorded
     learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason)
     return Answer(section, evidence, results, table, learned)

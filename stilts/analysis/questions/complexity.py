@@ -510,6 +510,6 @@ def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
 
 
 def describe_targets(table: pd.DataFrame) -> str:
-    """Say of `tabulate_gaps_by_target` in how many cells the interval leaves zero out."""
+    """Say of `tabulate_gaps_by_target` in how many cells the interval excludes zero."""
     named = [f"{row['task']} before {row['target']}" for row in table.to_dict("records")]
     return describe_uncorrected(table, named, "Nothing can be compared yet.")

@@ -357,14 +357,14 @@ def describe_noise(evidence: Evidence, noise: pd.DataFrame) -> str:
 
 
 def describe_correlations(table: pd.DataFrame) -> str:
-    """Say of each outcome which predictors have a linear correlation whose interval leaves zero out."""
+    """Say of each outcome which predictors have a linear correlation whose interval excludes zero."""
     lines = []
     for outcome in OUTCOMES:
         rows = table[(table["outcome"] == outcome) & (table["kind"] == "linear") & table["r"].notna()]
         plain = _clear(rows, "r", "low", "high")
         partial = _clear(rows[rows["partial"].notna()], "partial", "partial_low", "partial_high")
         lines.append(
-            f"- The {outcome}: of {len(rows)} predictors, with intervals that leave zero out: {plain or 'none'}. With "
+            f"- The {outcome}: of {len(rows)} predictors, with intervals that exclude zero: {plain or 'none'}. With "
             f"the controls held constant: {partial or 'none'}."
         )
     return "\n".join(lines)
@@ -447,5 +447,5 @@ def describe_mean_gap(evidence: Evidence, rules: Rules) -> str:
     gap, change = (estimate_mean_outcome(evidence, rules, name) for name in (GAP, CHANGE))
     return (
         f"Over {len(evidence.languages)} languages, English is ahead by {_in_points(gap)} after intermediate training, "
-        f"which changes that by {_in_points(change)}. For a standard deviation of the predictor:"
+        f"which changes that by {_in_points(change)}."
     )

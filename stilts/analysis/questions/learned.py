@@ -20,7 +20,7 @@ TITLES = {
 }
 """Chapter -> its question in a few words."""
 
-SUITES = {"pocket": "the pocket benchmark", "xtreme": "rows of XTREME"}
+SUITES = {"pocket": "short commands", "xtreme": "rows of XTREME"}
 
 QUESTIONS: Mapping[int, tuple[str, Callable[[Section], Answer]]] = {
     1: ("order", order.answer_question),

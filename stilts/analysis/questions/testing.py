@@ -185,8 +185,9 @@ def tabulate_verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     -------
     DataFrame
         test, hypothesis, estimate, low, high, unit, p, p_holm (of the decision that comes closest, corrected), verdict,
-        reason, based on, detectable (the effect that this design would find in four of five tries), smallest effect,
-        method. A test that the records do not allow has no numbers, and no part in the correction.
+        reason, based on, detectable (the effect that this design would find in four of five tries; missing for a test
+        that could not be made), smallest effect, method. A test that the records do not allow has no numbers, and no
+        part in the correction.
     """
     pairs = [(_hypothesis(each, rules), _measurement(each)) for each in results]
     judged = judge(pairs, rules.level, rules.corrects)
@@ -195,9 +196,10 @@ def tabulate_verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
         {"test": result.test, "hypothesis": result.hypothesis, "unit": result.unit, "method": result.method}
         | result.row("estimate")
         | {"p_holm": judgement.p, "verdict": str(judgement.verdict), "reason": judgement.reason}
-        | {"based on": result.based_on, "detectable": find_detectable_effect(result, rules, together)}
+        | {"based on": result.based_on}
+        | {"detectable": np.nan if measured.obstacle else find_detectable_effect(result, rules, together)}
         | {"smallest effect": find_smallest_effect(result, rules)}
-        for result, judgement in zip(results, judged, strict=True)
+        for result, (_, measured), judgement in zip(results, pairs, judged, strict=True)
     ]
     columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "reason", "based on",
                "detectable", "smallest effect", "method"]  # fmt: skip

@@ -64,7 +64,7 @@ def draw_transfer_matrix(
     with apply_style():
         if cells.empty:
             return draw_empty("nothing to compare yet")
-        defaults = {"learned": True, "counts": True, "same_kind": False}
+        defaults = {"learned": True, "counts": cells.get("learned", True), "same_kind": False}
         cells = cells.assign(**{name: value for name, value in defaults.items() if name not in cells})
         conditions, targets = list(dict.fromkeys(cells["condition"])), _sort_by_kind(cells)
         columns = {target: float(place) for place, target in enumerate(targets)}
