@@ -37,7 +37,7 @@ from stilts.analysis.effects import estimate_contrast, estimate_layer, find_targ
 from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
-from stilts.analysis.room import explain_frozen
+from stilts.analysis.room import explain_frozen, find_published_layer
 from stilts.analysis.verdicts import (
     OPEN,
     Hypothesis,
@@ -68,9 +68,6 @@ LARGE = 2.0
 
 NEGLIGIBLE = 1.0
 """Points below which a gain counts as no benefit."""
-
-PUBLISHED_DEPTH = 14 / 24
-"""Relative depth of the layer of XLM-R Large whose vectors the paper uses for retrieval: the 14th of 24."""
 
 WIDE_GAIN = Hypothesis(Kind.ABOVE, LARGE, LARGE)
 GAIN = Hypothesis(Kind.ABOVE, NEGLIGIBLE)
@@ -481,11 +478,6 @@ def _say_layers(found: Evidence, targets: Iterable[str]) -> str:
     """Return after which layers targets without training are read: "after layer 7"."""
     read = sorted({found.read_layers.get(target, -1) for target in targets})
     return join_words(["after the last layer" if layer == -1 else f"after layer {layer}" for layer in read])
-
-
-def find_published_layer(layers: int) -> int:
-    """Return the layer of an encoder at the same relative depth as the paper's 14th of 24."""
-    return round(PUBLISHED_DEPTH * layers)
 
 
 def _by_layer(found: Evidence, target: str) -> tuple[pd.DataFrame, list[int]]:

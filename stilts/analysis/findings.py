@@ -15,6 +15,7 @@ from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
+from stilts.analysis.room import explain_frozen, find_published_layer
 from stilts.analysis.verdicts import ANSWERS, Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
 from stilts.tasks.registry import MULTI
@@ -142,16 +143,19 @@ def describe_retrieval(found: Evidence) -> str:
     gains = claims.estimate_layer_gains(found, target)
     if len(gains) < 2:
         return NOTHING_RECORDED
-    middle, last = claims.find_published_layer(len(gains)), max(gains)
+    middle, last = find_published_layer(len(gains)), max(gains)
     one, other = _change(gains[middle]), _change(gains[last])
-    said = (
-        f"Retrieval {one} in the middle of the encoder and {other} at its end"
-        if one != other
-        else f"Retrieval {one}, in the middle of the encoder as at its end"
-    )
+    frozen = explain_frozen(max(found.frozen_layers.get(name, 0) for name in found.english(target)), middle)
+    if frozen:
+        said = f"Retrieval {other} at the encoder's end; in its middle it was not tested"
+    elif one != other:
+        said = f"Retrieval {one} in the middle of the encoder and {other} at its end"
+    else:
+        said = f"Retrieval {one}, in the middle of the encoder as at its end"
     before, after = (_say_effect(gains[layer]) for layer in (middle, last))
+    why = f" ({frozen})" if frozen else ""
     return (
-        f"**{said}**: after layer {middle} of {last}, as deep as the paper's, {before}; after the last {after} "
+        f"**{said}**: after layer {middle} of {last}, as deep as the paper's, {before}{why}; after the last {after} "
         f"({title_task(target)}, mean over intermediate tasks)."
     )
 

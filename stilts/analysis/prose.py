@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from stilts.analysis import learning
-from stilts.analysis.claims import find_published_layer
 from stilts.analysis.costs import Throughput
 from stilts.analysis.estimates import LEVEL, count_sides
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
+from stilts.analysis.room import find_published_layer
 from stilts.analysis.wording import (
     count,
     format_effect,
@@ -79,7 +79,7 @@ def _say_pale(pale: pd.DataFrame) -> str:
     lost, cramped = int((~pale["learned"]).sum()), int(pale["learned"].sum())
     reasons = {
         "their target was not learned in English": lost,
-        "their design left an effect no room (frozen layers, or a baseline at its ceiling)": cramped,
+        "their design left an effect no room (the layer that is read, frozen layers, or a full baseline)": cramped,
     }
     said = [f"{number}, since {why}" for why, number in reasons.items() if number]
     return f" Pale cells count nowhere: {join_words(said)}." if said else ""

@@ -1,7 +1,8 @@
 """Whether a cell of condition and target had room for an effect; averages and verdicts hold none that had not.
 
-Retrieval and mining read the vectors after one hidden layer. Where intermediate training froze most of the layers up to
-it, it could hardly change them, whatever the task. A baseline at its ceiling leaves a gain no room.
+Retrieval and mining read the vectors after one hidden layer. Above the paper's depth they lose whatever the task, since
+heads are trained there; and where intermediate training froze most of the layers up to the one that is read, it could
+hardly change them. A baseline at its ceiling leaves a gain no room.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,9 +16,12 @@ from stilts.tasks.registry import TARGETS
 CEILING = 98.0
 """Percent; a baseline above it has less room than the 2 points that a large gain must have (`claims.LARGE`)."""
 
+PUBLISHED_DEPTH = 14 / 24
+"""Relative depth of the layer of XLM-R Large whose vectors the paper uses for retrieval: the 14th of 24."""
+
 RULE = (
-    "Retrieval and mining count where intermediate training moved at least half of the layers up to the one that they "
-    f"are read after. No target counts whose baseline has more than {CEILING:g} percent."
+    "Retrieval and mining count where they are read after the layer that lies as deep as the paper's, and intermediate "
+    f"training moved at least half of the layers up to it. No target counts whose baseline has over {CEILING:g}."
 )
 
 
@@ -42,6 +46,27 @@ def find_read_layers(records: Iterable[Record]) -> dict[str, int]:
     return {target: -1 if layer is None else layer for target, layer in found.items()}
 
 
+def find_published_layer(layers: int) -> int:
+    """Return the layer of an encoder at the same relative depth as the paper's 14th of 24."""
+    return round(PUBLISHED_DEPTH * layers)
+
+
+def explain_depth(read: int, layers: int) -> str:
+    """Return a clause that says that a layer is not the one of the paper's depth; "" if it is, or if nothing is known.
+
+    Parameters
+    ----------
+    read : int
+        From 1; -1 is the last; 0 where no layer is read.
+    layers : int
+        Number of the encoder's hidden layers; 0 if it is not known.
+    """
+    layer = layers if read == -1 else read
+    if not layers or not read or layer == find_published_layer(layers):
+        return ""
+    return f"it is read after layer {layer}, not after layer {find_published_layer(layers)}, as deep as the paper's"
+
+
 def explain_frozen(frozen: int, layer: int) -> str:
     """Return a clause that says how few of the layers up to one were trained; "" if at least half were.
 
@@ -50,9 +75,9 @@ def explain_frozen(frozen: int, layer: int) -> str:
     frozen : int
         Number of lowest layers that were not trained.
     layer : int
-        From 1; 0 if it is not known, which explains nothing.
+        From 1; none above 0 if it is not known, which explains nothing.
     """
-    if 2 * frozen <= layer or not layer:
+    if 2 * frozen <= layer or layer <= 0:
         return ""
     return f"intermediate training moved {max(layer - frozen, 0)} of the {layer} layers up to the one that is read"
 
@@ -73,9 +98,10 @@ def find_without_room(
     """
     found = {}
     for target, part in replicates.items():
-        full, layer = _explain_ceiling(part), read.get(target, 0)
+        layer = read.get(target, 0)
+        whole = _explain_ceiling(part) or explain_depth(layer, layers)
         for condition in part.conditions:
-            why = full or explain_frozen(frozen.get(condition, 0), layers if layer == -1 else layer)
+            why = whole or explain_frozen(frozen.get(condition, 0), layer)
             if why:
                 found[condition, target] = f"{target}: {why}"
     return found

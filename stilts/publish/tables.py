@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stilts.analysis.wording import format_number, replace_ids, title_condition
+from stilts.analysis.wording import format_number, format_p, replace_ids, title_condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,8 @@ def show(
     Parameters
     ----------
     frame : DataFrame
-        Shown without its index; missing values are shown as en dashes, tasks and conditions by their names in words.
+        Shown without its index; missing values are shown as en dashes, tasks and conditions by their names in words,
+        true and false as yes and no, p-values (columns `p` and `p_...`) to three decimals and never as zero.
     csv : Path or None, default=None
         File for the unrounded rows, with ids; its folder is created.
     decimals : int, default=1
@@ -54,6 +55,7 @@ def show(
     if csv is not None:
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False, lineterminator="\n")
+    frame = frame.apply(_say_values)
     # pandas ignores `na_rep` for missing integers and for None.
     shown = frame.astype(object).where(frame.notna(), "–").map(lambda value: escape(value) if isinstance(value, str)
                                                                else value)  # fmt: skip
@@ -65,6 +67,15 @@ def show(
     looks = {"classes": "sortable", "border": 0, "justify": "left"}
     numbers = partial(format_number, decimals=decimals)
     return HTML(shown.rename(columns=heads).to_html(index=False, escape=False, float_format=numbers, **looks))
+
+
+def _say_values(column: "pd.Series") -> "pd.Series":
+    """Return a column with what a reader sees in place of true and false, and of p-values."""
+    if column.dtype == bool:
+        return column.map({True: "yes", False: "no"})
+    if column.name == "p" or str(column.name).startswith("p_"):
+        return column.map(lambda value: value if isinstance(value, str) else format_p(value))
+    return column
 
 
 def _name_cell(value: object, titles: Mapping[str, str]) -> object:

@@ -635,6 +635,14 @@ def test_ids_are_shown_in_words_and_kept_in_the_file(tmp_path):
     assert re.findall("<t[dh]>(.*?)</t[dh]>", shown)[:7] == [*table.columns, "none", "qa.de"]
 
 
+def test_truth_and_p_values_are_said_for_readers(tmp_path):
+    table = pd.DataFrame({"keeps": [True, False], "p": [0.0004, float("nan")], "p_alike": [0.0312, 1.0]})
+    html = show(table, tmp_path / "table.csv", decimals=2).data
+    assert re.findall("<td>(.*?)</td>", html) == ["yes", "&lt; 0.001", "0.031", "no", "\N{EN DASH}", "1.000"]
+    assert (tmp_path / "table.csv").read_text().splitlines()[1] == "True,0.0004,0.0312"
+    assert "<td>" not in show(table.iloc[:0]).data
+
+
 def test_names_of_files_become_links_and_text_stays_text():
     table = pd.DataFrame({"a <b>": ["x & y"], "notebook": ["run-1.ipynb"]})
     html = show(table, links={"notebook": "../../notebooks"}).data

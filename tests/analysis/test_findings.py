@@ -90,6 +90,15 @@ def test_retrieval_is_said_by_layer(gains, said):
     assert findings.describe_retrieval(found).startswith(f"**Retrieval {said}")
 
 
+def test_retrieval_that_was_not_tested_in_the_middle_is_said():
+    frozen = dict.fromkeys(("nli", "qa", "multi"), 6)
+    found = replace(evidence({}, {name: {7: 0.5, 12: -20.0} for name in frozen}), frozen_layers=frozen)
+    said = findings.describe_retrieval(found)
+    assert said.startswith("**Retrieval loses at the encoder's end; in its middle it was not tested**: after layer 7")
+    why = "(intermediate training moved 1 of the 7 layers up to the one that is read)"
+    assert f"{why}; after the last \N{MINUS SIGN}" in said
+
+
 @pytest.mark.parametrize(
     "low, high, said",
     [(0.5, 1.5, "hardly changes"), (0.5, 2.5, "gains"), (-9.0, -0.1, "loses"), (-3.0, 1.0, "does not clearly change")],

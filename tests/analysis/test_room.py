@@ -52,7 +52,7 @@ def test_the_layer_that_is_read_is_of_targets_without_training():
 
 def test_cells_without_room_are_in_no_average_and_no_correction():
     drawn = replicates({("none", "ui-mining"): 0.6, "nli": 0.1})
-    read = {"ui-retrieval": 7, "ui-mining": -1}
+    read = {"ui-retrieval": 7, "ui-mining": 7}
     without = room.find_without_room(drawn, FROZEN, read, 12)
     frozen = "ui-retrieval: intermediate training moved 1 of the 7 layers up to the one that is read"
     full = "ui-mining: the baseline has 100.0, above the ceiling of 98"
@@ -68,9 +68,27 @@ def test_cells_without_room_are_in_no_average_and_no_correction():
     assert counted["ui-retrieval"].conditions == ("none", "qa")
     assert average_gains(counted).set_index("condition")["targets"].to_dict() == {"nli": 3, "qa": 4, "multi": 3}
     assert describe_matrix(table).endswith(
-        "Pale cells count nowhere: 5, since their design left an effect no room (frozen layers, or a baseline at its "
-        "ceiling)."
+        "Pale cells count nowhere: 5, since their design left an effect no room (the layer that is "
+        "read, frozen layers, or a full baseline)."
     )
+
+
+@pytest.mark.parametrize(
+    "read, layers, said",
+    [
+        (7, 12, ""),
+        (14, 24, ""),
+        (-1, 12, "it is read after layer 12, not after layer 7, as deep as the paper's"),
+        (6, 12, "it is read after layer 6, not after layer 7, as deep as the paper's"),
+        (-1, 0, ""),
+        (0, 12, ""),
+    ],
+)
+def test_retrieval_is_read_as_deep_as_in_the_paper(read, layers, said):
+    assert room.explain_depth(read, layers) == said
+    found = room.find_without_room(replicates({}), {}, {"ui-retrieval": read}, layers)
+    conditions = ("none", "nli", "qa", "multi") if said else ()
+    assert found == {(name, "ui-retrieval"): f"ui-retrieval: {said}" for name in conditions}
 
 
 def test_an_encoder_whose_layers_are_not_known_leaves_nothing_out():
