@@ -604,8 +604,8 @@ def _english_is_enough(found: Evidence) -> Claim:
         "English intermediate tasks alone do as well as with multilingual language modelling mixed in, or with the "
         "intermediate data translated: neither is consistently better.",
         "neither consistently better",
-        f"Each such condition minus its English counterpart, with and without retrieval; less than {NEGLIGIBLE:g} "
-        "point either way."
+        "Each such condition minus its English counterpart, on targets that train and on others; less than "
+        f"{NEGLIGIBLE:g} point either way."
         if pairs
         else "The two conditions against English alone; the study has no records of them.",
         tuple(part for pair in pairs for part in parts(pair)),

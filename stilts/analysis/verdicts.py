@@ -42,6 +42,7 @@ RULE = (
 )
 
 OPEN = "the interval allows more than one answer"
+RULED_OUT = "what is claimed is ruled out, but not which other answer holds"
 ZERO_OUT = "it excludes zero"
 EVIDENT = frozenset({OPEN, ZERO_OUT, "above 0", "below 0"})
 """Reasons of a verdict that the interval beside it shows."""
@@ -238,13 +239,19 @@ def _judgement(
     taken = next((verdict for verdict, each in decisions.items() if each * factor < 1 - level), None)
     if taken is None:
         alone = next((verdict for verdict, each in decisions.items() if each < 1 - level), None)
-        reason = OPEN
+        reason = RULED_OUT if _is_ruled_out(asked, found, factor, level) else OPEN
         if alone:
             reason = f"{alone} by itself, but not after the correction for {together} judged together"
         return Judgement(Verdict.UNCLEAR, reason, p)
     if found.seeds < 2:
         return Judgement(Verdict.UNCLEAR, "one seed: another one's luck is not known", p)
     return Judgement(taken, _reason(taken, asked, found), min(1.0, decisions[taken] * factor))
+
+
+def _is_ruled_out(asked: Hypothesis, found: Measurement, factor: float, level: float) -> bool:
+    """Return whether an effect is certainly not what the hypothesis says, with the same correction."""
+    sides = {Kind.ABOVE: _below(found, asked.asked), Kind.BELOW: _above(found, -asked.asked)}
+    return found.seeds > 1 and sides.get(asked.kind, 1.0) * factor < 1 - level
 
 
 def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:

@@ -13,7 +13,7 @@ from stilts.analysis.score_tables import average_scores, compare_conditions
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
 
-CONDITIONS, TARGETS = ["none", "nli", "slots"], ["intent", "slots", "ui-retrieval"]
+CONDITIONS, TARGETS = ["none", "nli", "slots"], ["intent", "slots", "command-qa", "ui-retrieval"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_was_not_learned_is_marked_and_in_no_mean(analysis):
     assert [place for place, learned in marks.items() if not learned] == [("nli", "slots")]
     *by_target, whole = compare_conditions(other, "nli", "none")
     assert [(each.target, each.learned) for each in by_target] == [
-        ("intent", True), ("slots", False), ("ui-retrieval", True),
+        ("intent", True), ("slots", False), ("command-qa", True), ("ui-retrieval", True),
     ]  # fmt: skip
     assert whole.targets == 2
 
