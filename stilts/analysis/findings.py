@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stilts.analysis import claims
+from stilts.analysis import claims, ledger
 from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
@@ -247,4 +247,4 @@ def show_verdicts(table: pd.DataFrame) -> "HTML":
 
 def _mark(told: str) -> str:
     verdict, bracket, rest = told.partition(" (")
-    return claims.mark_verdict(verdict) + bracket + rest
+    return ledger.mark_verdict(verdict) + bracket + rest

@@ -1,20 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from stilts.analysis.bootstrap import align, resample
-from stilts.analysis.claims import (
-    Claim,
-    Evidence,
-    Part,
-    choose_by_dev,
-    describe_verdicts,
-    judge_claims,
-    list_statements,
-    show_claims,
-    show_ledgers,
-    tabulate_parts,
-)
+from stilts.analysis.claims import Claim, Evidence, Part, choose_by_dev, judge_claims
 from stilts.analysis.conditions import (
     average_differences,
     estimate_differences,
@@ -23,6 +14,15 @@ from stilts.analysis.conditions import (
     pair_with_english,
 )
 from stilts.analysis.estimates import Estimate
+from stilts.analysis.ledger import (
+    compare_ledgers,
+    describe_agreement,
+    describe_verdicts,
+    list_statements,
+    show_claims,
+    show_ledgers,
+    tabulate_parts,
+)
 from stilts.analysis.verdicts import Judgement, Verdict
 
 LANGUAGES = ("de", "en", "hi", "ja", "sw", "tr", "vi", "zh")
@@ -380,3 +380,17 @@ def test_the_ledger_as_tables():
     assert describe_verdicts({"one": [claims[0], own]}).endswith(
         "claims: 1 supported; of the 1 rows of our own: none supported, 1 no effect that matters."
     )
+
+
+def test_ledgers_of_one_design_stand_beside_each_other():
+    judged = Judgement(Verdict.SUPPORTED, "above 0", 0.01)
+    one = [Claim("C1", "a", "-", "t", (part(1.0, judgement=judged), replace(part(2.0), key="y")), judgement=judged)]
+    other = [Claim("C1", "a", "-", "t", (part(3.0),)), Claim("C2", "b", "-", "t", (part(4.0),))]
+    assert compare_ledgers({"one": one, "two": other}, {"x": "Slots"}).to_dict("records") == [
+        {"id": "C1", "part": "Slots", "one": "+1.0 [+0.4, +1.6]; supported",
+         "two": "+3.0 [+2.4, +3.6]; could not be tested"},
+    ]  # fmt: skip
+    assert describe_agreement(one, other) == (
+        "Of 1 claim, 0 have the same verdict in both; C1 is *supported* and then *could not be tested*."
+    )
+    assert describe_agreement(one, one) == "Of 1 claim, 1 have the same verdict in both."

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fakes import make_record
 
-from stilts.analysis.claims import Statement, show_statements
+from stilts.analysis.ledger import Statement, show_statements
 from stilts.analysis.opened import open_study
 from stilts.analysis.prose import describe_dead_runs, describe_layers, describe_not_learned, describe_restarts
 from stilts.analysis.questions import distance_answer

@@ -324,7 +324,7 @@ def draw_claims(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyTyp
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.claims.tabulate_parts`.
+        From `stilts.analysis.ledger.tabulate_parts`.
     titles : mapping of str to str
         Condition, task or study -> its name in words; others go by their own name.
     """
