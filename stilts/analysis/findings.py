@@ -16,7 +16,7 @@ from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import explain_frozen, find_published_layer
-from stilts.analysis.verdicts import ANSWERS, Verdict
+from stilts.analysis.verdicts import ANSWERS, RULED_OUT, Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
 from stilts.tasks.registry import MULTI
 
@@ -101,10 +101,11 @@ def describe_average(found: Evidence, setting: str) -> str:
 
 def _say_together(found: Evidence) -> str:
     targets = found.targets_of(MULTI)
-    effect, twice = claims.estimate_mean_gain(found, MULTI, targets), len(targets) - len(found.others(MULTI, targets))
+    twice = len(targets) - len(found.others(MULTI, targets))
+    share = "all" if twice == len(targets) else f"{twice or 'none'} of them"
     return (
-        f"all tasks together change {count(targets, 'target')}, {twice} of them of a kind that they train on, by "
-        f"{_say_effect(effect)}"
+        f"all tasks together change {count(targets, 'target')}, {share} of a kind that they train on, by "
+        f"{_say_effect(claims.estimate_mean_gain(found, MULTI, targets))}"
     )
 
 
@@ -229,6 +230,8 @@ def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
 
 def _say_verdict(claim: Claim) -> str:
     """Return the verdict on a claim, with the number of its parts that have it where others have another."""
+    if claim.judgement.reason == RULED_OUT:
+        return f"{claim.verdict} (but it is not as claimed)"
     agree, parts = sum(part.judgement.verdict is claim.verdict for part in claim.parts), len(claim.parts)
     return f"{claim.verdict} ({agree} of {parts} parts)" if 0 < agree < parts else str(claim.verdict)
 

@@ -239,7 +239,7 @@ def _judgement(
     taken = next((verdict for verdict, each in decisions.items() if each * factor < 1 - level), None)
     if taken is None:
         alone = next((verdict for verdict, each in decisions.items() if each < 1 - level), None)
-        reason = RULED_OUT if _is_ruled_out(asked, found, factor, level) else OPEN
+        reason = RULED_OUT if _is_ruled_out(asked, found, together, level) else OPEN
         if alone:
             reason = f"{alone} by itself, but not after the correction for {together} judged together"
         return Judgement(Verdict.UNCLEAR, reason, p)
@@ -248,10 +248,10 @@ def _judgement(
     return Judgement(taken, _reason(taken, asked, found), min(1.0, decisions[taken] * factor))
 
 
-def _is_ruled_out(asked: Hypothesis, found: Measurement, factor: float, level: float) -> bool:
-    """Return whether an effect is certainly not what the hypothesis says, with the same correction."""
+def _is_ruled_out(asked: Hypothesis, found: Measurement, together: int, level: float) -> bool:
+    """Return whether an effect is not what the hypothesis says, by Bonferroni's correction for all judged together."""
     sides = {Kind.ABOVE: _below(found, asked.asked), Kind.BELOW: _above(found, -asked.asked)}
-    return found.seeds > 1 and sides.get(asked.kind, 1.0) * factor < 1 - level
+    return found.seeds > 1 and sides.get(asked.kind, 1.0) * together < 1 - level
 
 
 def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:

@@ -130,6 +130,8 @@ def test_verdicts_stand_beside_the_published_effects():
     assert [told.partition(" (")[0] for told in table["here"]] == [str(claim.verdict) for claim in ledgers["here"]][:6]
     assert table["here"].tolist()[:2] == ["supported", "supported"]
     lost = judge_claims(evidence({("multi", "command-nli"): -0.4}))
+    worse = judge_claims(evidence({"nli": -0.03, "qa": -0.03}))
+    assert findings.tabulate_verdicts({"here": worse})["here"].iloc[0] == "cannot tell (but it is not as claimed)"
     assert findings.tabulate_verdicts({"here": lost}).set_index("id").loc["C2", "here"] == "contradicted (1 of 2 parts)"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
