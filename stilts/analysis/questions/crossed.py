@@ -39,6 +39,7 @@ from scipy.stats import chi2
 
 from stilts.analysis.contrasts import Weights, contrast, find_missing, keep_languages
 from stilts.analysis.estimates import Estimate, combine, estimate_by_t
+from stilts.analysis.languages.facts import read_languages
 from stilts.analysis.questions.evidence import Redrawable, Scored
 from stilts.analysis.questions.testing import Result, Rules, make_untested
 from stilts.analysis.wording import join_names
@@ -219,7 +220,8 @@ def keep_complete(table: pd.DataFrame, predictors: pd.DataFrame | None = None) -
     whole = table.notna().all(axis=1)
     if predictors is not None:
         whole &= predictors.reindex(table.index).notna().all(axis=1)
-    left_out = [str(name) for name in table.index[~whole]]
+    known = read_languages()
+    left_out = [known[name].name if name in known else str(name) for name in table.index[~whole]]
     note = f"left out, since a score or a predictor is missing: {', '.join(left_out)}"
     return table[whole], (note,) if left_out else ()
 
