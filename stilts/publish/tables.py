@@ -18,8 +18,9 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 ID_COLUMNS = frozenset({"condition", "intermediate", "task", "target", "comparison", "which"})
 HEADS = {
     "text": "text", "sd": "SD", "r2": "R²", "rho": "ρ", "english": "English", "p_holm": "p (Holm)",
-    "p_crossed": "p (crossed)", "gap_low": "gap: low", "gap_high": "gap: high", "gain_low": "gain: low",
-    "gain_high": "gain: high", "change_low": "change: low", "change_high": "change: high",
+    "p_crossed": "p, crossed", "p_alike": "p, all alike", "r_noise_free": "r, noise-free", "gap_low": "gap: low",
+    "gap_high": "gap: high", "gain_low": "gain: low", "gain_high": "gain: high", "change_low": "change: low",
+    "change_high": "change: high",
 }  # fmt: skip
 """Column -> its head, where that is not its name with spaces."""
 
