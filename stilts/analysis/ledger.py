@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.claims import Claim, Evidence
+from stilts.analysis.claims import Claim, Evidence, Part
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.verdicts import OPEN, Judgement, Verdict
 from stilts.analysis.wording import count, replace_ids, replace_marked_ids
@@ -185,16 +185,23 @@ def compare_ledgers(ledgers: Mapping[str, Sequence[Claim]], titles: Mapping[str,
     Returns
     -------
     DataFrame
-        id, part (as in the first study), and a column for each study with the effect and the verdict.
+        id, part (as in the first study), and a column for each study with the effect, the verdict and, where
+        it is of other targets, the part.
     """
     known = [{(claim.id, part.key): part for claim in own for part in claim.parts} for own in ledgers.values()]
     rows = []
     for place, part in known[0].items():
         if all(place in own for own in known):
-            told = [f"{own[place].effect}; {own[place].judgement.verdict}" for own in known]
             row = {"id": place[0], "part": replace_ids(part.text, titles)}
+            told = [_tell_twin(own[place], part, titles) for own in known]
             rows.append(row | dict(zip(ledgers, told, strict=True)))
     return pd.DataFrame(rows, columns=["id", "part", *ledgers])
+
+
+def _tell_twin(part: Part, first: Part, titles: Mapping[str, str]) -> str:
+    """Return a part's effect and verdict, and what it is of where that differs from the same part in another study."""
+    other = "" if part.text == first.text else f" ({replace_ids(part.text, titles)})"
+    return f"{part.effect}; {part.judgement.verdict}{other}"
 
 
 def describe_agreement(first: Sequence[Claim], second: Sequence[Claim]) -> str:

@@ -385,10 +385,10 @@ def test_the_ledger_as_tables():
 def test_ledgers_of_one_design_stand_beside_each_other():
     judged = Judgement(Verdict.SUPPORTED, "above 0", 0.01)
     one = [Claim("C1", "a", "-", "t", (part(1.0, judgement=judged), replace(part(2.0), key="y")), judgement=judged)]
-    other = [Claim("C1", "a", "-", "t", (part(3.0),)), Claim("C2", "b", "-", "t", (part(4.0),))]
+    other = [Claim("C1", "a", "-", "t", (replace(part(3.0), text="x, y"),)), Claim("C2", "b", "-", "t", (part(4.0),))]
     assert compare_ledgers({"one": one, "two": other}, {"x": "Slots"}).to_dict("records") == [
         {"id": "C1", "part": "Slots", "one": "+1.0 [+0.4, +1.6]; supported",
-         "two": "+3.0 [+2.4, +3.6]; could not be tested"},
+         "two": "+3.0 [+2.4, +3.6]; could not be tested (Slots, y)"},
     ]  # fmt: skip
     assert describe_agreement(one, other) == (
         "Of 1 claim, 0 have the same verdict in both; C1 is *supported* and then *could not be tested*."
