@@ -76,13 +76,16 @@ def root(tmp_path_factory):
         shutil.copy(HERE / name, root / name)
     shutil.copytree(HERE / "notebooks", root / "notebooks")
     (root / "studies").mkdir()
-    for name, changes in (("pocket-full", {}), ("pocket", {"seeds": [3]}), ("empty", {"data": {"seed": 9}})):
+    rate = {"intermediate_training": {"learning_rate": 5.0e-5}}
+    for name, changes in (("pocket-full", {}), ("pocket-rate", rate), ("pocket", {"seeds": [3]}),
+                          ("empty", {"data": {"seed": 9}})):  # fmt: skip
         (root / "studies" / f"{name}.yml").write_text(yaml.safe_dump({"name": name, **STUDY, **changes}))
     for path in (HERE / "studies").glob("*-*.yml"):  # of the questions; they have the faked studies' records, or none
         if not (root / "studies" / path.name).exists():
             shutil.copy(path, root / "studies")
     here = find_checkout(root)
     fill(here, "pocket-full")
+    fill(here, "pocket-rate")
     fill(here, "pocket")
     commit_pilot(root)
     write_faked_suite(here.suite_folder(open_plan(here, "pocket-full").runs[0]))
@@ -266,6 +269,8 @@ def test_the_ledger_has_every_claim(pages):
     reasons = re.findall(r'>could not be tested</span></p><p class="reason">([^<]+)<', ledger)
     assert reasons.count("nothing is recorded of it") == 2 * 4
     assert "Inference (MNLI) + Masked words − inference (MNLI), mean over " in ledger
+    # The study at a second rate has the same effects; its targets are those that count, as in the first.
+    assert any(text.startswith("Of 7 claims, 7 have the same verdict in both.") for text in said(pages["claims"]))
     assert re.findall(r"<td>(C\d+)</td>", statements) == ["C7", "C8", "C9", "C10"]
 
 
