@@ -141,6 +141,13 @@ def test_the_readme_says_what_the_landing_page_says():
         assert sentence in words("README.md")
 
 
+def test_no_task_changes_others_at_the_second_rate():
+    assert "and fewer seeds, no task clearly helps or harms targets of other kinds" in words("index.md")
+    table = findings.estimate_gains_on_other_tasks(gather_evidence(open_study(HERE, "pocket-rate", 2000, 0)))
+    assert not table["survives_holm"].any()
+    assert seeds("pocket-rate") < seeds("pocket-full")
+
+
 def test_nothing_was_selected_where_the_book_says_so():
     table = recorded()
     chosen = {"complexity-grain", "adapters-matched"}
