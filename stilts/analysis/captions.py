@@ -78,7 +78,7 @@ def state_cells(
         Why gains cannot be compared, a clause; it is stated in their place.
     """
     if obstacle:
-        return f"No gain can be compared: {obstacle}."
+        return _state_obstacle(obstacle)
     if cells.empty:
         return NOTHING
     cells = cells[cells["counts"]] if "counts" in cells else cells
@@ -101,6 +101,10 @@ def state_cells(
     return _sentence(f"{'; '.join(found)} ({HOLM if corrected else UNCORRECTED})")
 
 
+def _state_obstacle(obstacle: str) -> str:
+    return f"No gain can be compared: {obstacle}."
+
+
 def state_gains(table: pd.DataFrame, names: Sequence[str], thing: str, where: str = "", obstacle: str = "") -> str:
     """State how many rows gain and lose. Those that do are named if they are few, and all if none does.
 
@@ -118,7 +122,7 @@ def state_gains(table: pd.DataFrame, names: Sequence[str], thing: str, where: st
         Why gains cannot be compared, a clause; it is stated in their place.
     """
     if obstacle:
-        return f"No gain can be compared: {obstacle}."
+        return _state_obstacle(obstacle)
     table = table.assign(name=list(names)).dropna(subset=["low", "high"])
     if table.empty:
         return NOTHING

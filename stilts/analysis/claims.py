@@ -6,7 +6,6 @@ Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -46,17 +45,9 @@ from stilts.analysis.verdicts import (
     join,
     judge,
 )
-from stilts.analysis.wording import (
-    count,
-    format_signed,
-    join_names,
-    join_words,
-)
+from stilts.analysis.wording import count, format_signed, join_names, join_words
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import MULTI, TARGETS
-
-if TYPE_CHECKING:
-    pass
 
 LARGE = 2.0
 """Points that a gain called large or dramatic must reach; about a quarter of the smallest published one."""
@@ -262,6 +253,10 @@ class Evidence:
         known = list_english_conditions(self.tasks)
         return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
 
+    def explain_frozen(self, target: str, layer: int) -> str:
+        """Return why a target's vectors after a layer could hardly change, "" if they could; see `room`."""
+        return explain_frozen(max(self.frozen_layers.get(name, 0) for name in self.english(target)), layer)
+
     def no_room(self, asked: Hypothesis, targets: Sequence[str], baseline: str = BASELINE) -> str:
         """Return why an effect on the mean of targets has no room, "" if it has; see `verdicts.explain_no_room`."""
         parts = [self.all_replicates[target] for target in targets]
@@ -438,7 +433,7 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
         return None
     scores, layers = _by_layer(found, target)
     layer, read = find_published_layer(found.layers or len(layers)), found.read_layers.get(target, -1)
-    frozen = explain_frozen(max(found.frozen_layers.get(name, 0) for name in conditions), layer)
+    frozen = found.explain_frozen(target, layer)
     if layers and read != layer:
         level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
         full = frozen or explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))

@@ -15,7 +15,7 @@ from stilts.analysis.claims import Claim, Evidence
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
-from stilts.analysis.room import explain_frozen, find_published_layer
+from stilts.analysis.room import find_published_layer
 from stilts.analysis.verdicts import ANSWERS, RULED_OUT, Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
 from stilts.tasks.registry import MULTI
@@ -146,7 +146,7 @@ def describe_retrieval(found: Evidence) -> str:
         return NOTHING_RECORDED
     middle, last = find_published_layer(len(gains)), max(gains)
     one, other = _change(gains[middle]), _change(gains[last])
-    frozen = explain_frozen(max(found.frozen_layers.get(name, 0) for name in found.english(target)), middle)
+    frozen = found.explain_frozen(target, middle)
     if frozen:
         said = f"Retrieval {other} at the encoder's end; in its middle it was not tested"
     elif one != other:
