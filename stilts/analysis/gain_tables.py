@@ -20,9 +20,10 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
     Further columns are same_kind, whether the target is the same task as one of the condition's, and several, whether
     the condition has several tasks.
     """
-    given = (analysis.replicates, analysis.failed, analysis.without_room) if analysis else ({},)
-    table = estimate_gains(*given)
-    tasks = analysis.conditions if analysis else {}
+    table, tasks = estimate_gains({}), {}
+    if analysis:
+        table = estimate_gains(analysis.replicates, analysis.failed, analysis.without_room)
+        tasks = analysis.conditions
     pairs = list(zip(table["condition"], table["target"], strict=True))
     same_kind = [is_same_task(tasks[condition], target) for condition, target in pairs]
     return table.assign(same_kind=same_kind, several=[len(tasks[condition]) > 1 for condition, _ in pairs])

@@ -84,17 +84,14 @@ def describe_power(table: pd.DataFrame, rules: Rules) -> str:
     """Say of each row of `tabulate_verdicts` which effect its design could see, beside the smallest that matters."""
     if table.empty:
         return "No test was chosen."
-    lines, made = [f"- `{row['test']}`{_seen(row)}." for row in table.to_dict("records")], _count_made(table)
+    lines = [f"- `{row['test']}`{_seen(row)}." for row in table.to_dict("records")]
+    made = int((table["verdict"] != Verdict.UNTESTABLE).sum())
     if made:
         lines.append(
             "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
             f"correction for the {count(rules.together(made), 'test')} that could be made."
         )
     return "\n".join(lines)
-
-
-def _count_made(table: pd.DataFrame) -> int:
-    return int((table["verdict"] != Verdict.UNTESTABLE).sum())
 
 
 def _seen(row: Mapping[str, Any]) -> str:
