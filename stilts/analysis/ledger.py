@@ -108,15 +108,16 @@ def show_ledgers(
     Returns
     -------
     DataFrame
-        id, claim, published, and a column for each study with lines for the test, its effects, and the verdict with its
-        reason.
+        id, claim, published, and a column for each study with lines for the test, another claim where the study tests
+        another one, its effects, and the verdict with its reason.
     """
     first = next(iter(ledgers.values()))
     rows = [{"id": claim.id, "claim": claim.text, "published": claim.published} for claim in first]
     for study, claims in ledgers.items():
         names = titles[study]
         for row, claim in zip(rows, claims, strict=True):
-            lines = (claim.tested, *_effects(claim), _told(claim.judgement))
+            own = [f"Tested here: {claim.text}"] if claim.text != row["claim"] else []
+            lines = (claim.tested, *own, *_effects(claim), _told(claim.judgement))
             tested, *found = (replace_marked_ids(line, names) for line in lines)
             row[study] = "\n".join([tested, *(replace_ids(line, names) for line in found)])
     return pd.DataFrame(rows)

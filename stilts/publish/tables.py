@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# Columns whose values are ids of conditions or tasks, or name such ids.
-ID_COLUMNS = frozenset({"condition", "intermediate", "task", "target", "comparison", "which"})
+# Columns whose values are ids of conditions, tasks or tests, or name such ids.
+ID_COLUMNS = frozenset({"condition", "intermediate", "task", "target", "comparison", "which", "test"})
 HEADS = {
     "text": "text", "sd": "SD", "r2": "R²", "rho": "ρ", "english": "English", "p_holm": "p (Holm)",
     "p_crossed": "p, crossed", "p_alike": "p, all alike", "r_noise_free": "r, noise-free", "gap_low": "gap: low",
@@ -47,7 +47,7 @@ def show(
     links : mapping of str to str, default={}
         Column of file names -> address of their folder, relative to the page; the names become links.
     titles : mapping of str to str, default={}
-        Id -> its name in words, for conditions of several tasks.
+        Id -> its name in words, for conditions of several tasks and for tests.
     ids : bool, default=False
         Whether ids stay as they are.
     """

@@ -347,11 +347,12 @@ def test_the_ledger_as_tables():
         Claim("C1", "a < b", "+8.2", "Gain of `qa`.", (measured,), judgement=Judgement(Verdict.SUPPORTED, "", np.nan)),
         Claim("C6", "c", "-", "nowhere", note="no records"),
     ]
-    ledgers = {"one": claims, "two": [claims[1], claims[1]]}
+    ledgers = {"one": claims, "two": [replace(claims[1], text="d"), claims[1]]}
     nothing = "nowhere\nno records\ncould not be tested (nothing is recorded of it)"
+    another = nothing.replace("no records", "Tested here: d\nno records")
     assert show_ledgers(ledgers, {"one": {}, "two": {}}).to_dict("records") == [
         {"id": "C1", "claim": "a < b", "published": "+8.2",
-         "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": nothing},
+         "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": another},
         {"id": "C6", "claim": "c", "published": "-", "one": nothing, "two": nothing},
     ]  # fmt: skip
     assert tabulate_parts(ledgers).to_dict("records") == [

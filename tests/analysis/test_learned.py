@@ -47,7 +47,7 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         assert said.text.count(", corrected p ") <= 1
         if not table["p_holm"].isna().all():
             detectable = table.set_index("test")["detectable"][said.effect.test]
-            assert ("would have found" in said.text) == (said.effect.known and detectable == detectable)
+            assert ("80 percent power" in said.text) == (said.effect.known and detectable == detectable)
         else:
             assert f"None of the {len(table)} tests could be made: {said.reason}." in said.text
 
@@ -60,7 +60,7 @@ def test_the_ledger_s_row_has_the_verdict_of_the_test_that_stands_for_the_questi
         assert effect.test == answer.section.settings.question.headline
         row = answer.verdicts.set_index("test").loc[effect.test]
         assert (claim.text, claim.verdict, claim.judgement.reason) == (row["hypothesis"], row["verdict"], row["reason"])
-        assert claim.tested == f"Study `{answer.learned.study}`, test `{effect.test}`; chapter {name}."
+        assert claim.tested == f"Study `{answer.learned.study}`, {effect.effect}; chapter {name}."
         assert claim.note == (f"{effect} {effect.unit}, from {effect.based_on}" if effect.known else "")
 
 

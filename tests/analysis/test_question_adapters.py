@@ -457,7 +457,7 @@ def test_items_that_languages_share_widen_the_interval_of_a_difference():
     alike = likeness(generator)
     table = scores(generator, alike)
     alone, wider = (
-        TESTS["fresh-minus-full"](gather(table, CONDITIONS, alike, moved), Rules())
+        TESTS["fresh-minus-full"].estimate(gather(table, CONDITIONS, alike, moved), Rules())
         for moved in (None, redraw(table, generator, spread=60.0))
     )
     assert wider.value == alone.value

@@ -202,8 +202,8 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert estimate_slope(unmeasured, RULES, "label_entropy").rows == 5
     assert describe_dials(unmeasured) == "- The code length of the levels of `dial-grain` is not measured."
     natural = Evidence({"qa": CONDITIONS["qa"]}, evidence.scores, evidence.complexity)
-    assert TESTS["gap-dial"](natural, RULES).notes == ("the study has no task with a dial",)
-    assert TESTS["gap-complexity"](natural, RULES).notes[0].startswith("1 task have scores")
+    assert TESTS["gap-dial"].estimate(natural, RULES).notes == ("the study has no task with a dial",)
+    assert TESTS["gap-complexity"].estimate(natural, RULES).notes[0].startswith("1 task have scores")
 
 
 # --- Tables and figures ----------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     """Redrawn test items move all languages alike, which their spread does not show."""
     moved = redraw(evidence.scores, np.random.default_rng(0))
     redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
-    alone, wider = TESTS["gap"](evidence, Rules()), TESTS["gap"](redrawn, Rules())
+    alone, wider = TESTS["gap"].estimate(evidence, Rules()), TESTS["gap"].estimate(redrawn, Rules())
     assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)
 

@@ -198,6 +198,19 @@ def test_a_gap_that_distance_makes_is_a_yes_and_a_change_that_it_does_not_make_i
     assert "`gap-syntactic`" not in describe_caveats(results)
 
 
+@pytest.mark.parametrize("test", ["gap-text", "relative-text"])
+def test_a_slope_on_text_is_positive_where_languages_with_less_text_are_farther_behind(test):
+    text = tabulate_predictors(CODES, ENCODER)[SHARE]
+    behind = pd.DataFrame({seed: -5 * (text - text.mean()) / text.std(ddof=0) + 30 for seed in (1, 2)})
+    behind += np.random.default_rng(0).normal(0, 1, behind.shape)
+    found = replace(gather(scores(np.random.default_rng(3)), ENCODER), by_outcome={GAP: behind, RELATIVE: behind})
+    rules = Rules({test: "Languages with less text are farther behind."}, smallest_effect=1.0)
+    (result,) = results = run_tests(TESTS, found, rules)
+    assert result.value == pytest.approx(5.0, abs=0.5)
+    assert tabulate_verdicts(results, rules)["verdict"].tolist() == ["supported"]
+    assert result.unit.endswith("for a standard deviation less")
+
+
 def outcomes_without_a_slope(generator):
     """Return evidence as `gather` makes it of `scores` without slopes, without the tables between."""
 
@@ -352,12 +365,13 @@ def test_families_and_branches():
 def test_each_family_is_left_out_once(evidence):
     results = run_tests(TESTS, evidence, RULES)
     table = leave_one_family_out(evidence, results, RULES)
+    titles = {each.test: each.effect for each in results}
     first = table[table["test"] == "change-syntactic"]
     assert first["without"].tolist() == ["none", *group_by_family(CODES)]
     assert first["slope"].iloc[0] == pytest.approx(results[2].value)
     germanic = first[first["without"] == "Indo-European: Germanic"].iloc[0]
     assert (germanic["left_out"], germanic["languages"]) == (7, len(CODES) - 7)
-    assert "`change-syntactic`: the slope keeps its sign" in describe_families(table)
+    assert "- slope of the change of the gap on syntactic distance: keeps its sign" in describe_families(table, titles)
 
 
 def test_slopes_by_target_and_condition(fake, evidence):
@@ -452,5 +466,5 @@ def test_items_of_english_widen_a_mean_gap_and_no_slope(evidence, fake):
     redrawn = gather(fake, ENCODER, redrawn=moved)
     alone, wider = (estimate_mean_outcome(each, Rules(), "gap") for each in (evidence, redrawn))
     assert wider.high - wider.low > 2 * (alone.high - alone.low)
-    alone, wider = (TESTS["gap-syntactic"](each, Rules()) for each in (evidence, redrawn))
+    alone, wider = (TESTS["gap-syntactic"].estimate(each, Rules()) for each in (evidence, redrawn))
     assert (wider.low, wider.high) == pytest.approx((alone.low, alone.high), abs=0.3)

@@ -23,8 +23,8 @@ from stilts.analysis.questions.order import (
     describe_sources,
     make_plan,
     summarize_gains,
+    tabulate_dev_changes,
     tabulate_forgetting,
-    tabulate_forgotten,
     tabulate_gains,
     tabulate_orders_by_source,
     tabulate_scores_by_language,
@@ -134,7 +134,7 @@ def test_known_effects_are_found_with_their_sign_and_size():
     planted = {"last": 6.0, "seen": -8.0, "second": 3.0, "mixed": -4.0, "lost": 7.0, "direct": 5.0}
     found = [run_tests(TESTS, fake(generator, **planted), RULES) for _ in range(30)]
     # The mean of both orders has half of what the last gains.
-    truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, 7.0, 5.0, 5.0]
+    truth = [6.0, -8.0, 3.0 + 6.0 / 2, -4.0 - 6.0 / 2, -7.0, 5.0, 5.0]
     estimates = np.array([[result.value for result in results] for results in found])
     assert estimates.mean(axis=0) == pytest.approx(truth, abs=0.7)
     assert (np.sign(estimates[:, [0, 2, 3, 4]]) == np.sign(truth)[[0, 2, 3, 4]]).all()
@@ -208,14 +208,14 @@ def test_the_effect_by_source_and_by_language(evidence):
 def test_forgetting_is_told_by_direction(evidence):
     table = tabulate_forgetting(evidence).set_index("condition")
     assert table.loc["de-then-en", ["training", "language", "seeds"]].tolist() == ["German, then English", "German", 3]
-    assert table["lost"].tolist() == pytest.approx((table["before"] - table["after"]).tolist())
-    assert abs(table.loc["en-then-en", "lost"]) < 4 < table.loc["zh-then-en", "lost"]
+    assert table["change"].tolist() == pytest.approx((table["after"] - table["before"]).tolist())
+    assert abs(table.loc["en-then-en", "change"]) < 4 < -table.loc["zh-then-en", "change"]
     text = describe_forgetting(evidence)
     assert re.fullmatch(r"English loses \d+\.\d points of .*; a language before English loses \d+\.\d points .*", text)
     gained = replace(evidence, dev=evidence.dev.assign(before=evidence.dev["after"], after=evidence.dev["before"]))
     assert describe_forgetting(gained) == text.replace("loses", "gains")
     one_order = Evidence(PLAN, evidence.scores, evidence.dev[evidence.dev["first"] == "en"])
-    assert tabulate_forgotten(one_order).empty
+    assert tabulate_dev_changes(one_order).empty
 
 
 def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both():
@@ -228,7 +228,7 @@ def test_two_targets_of_other_languages_are_averaged_where_a_language_has_both()
     ]
     stages = {name: STAGES[name] for name in ("none", "en-then-de", "de-then-en", "en-then-ru", "ru-then-en")}
     scores = pd.DataFrame(rows, columns=list(OUTCOME_COLUMNS))
-    result = TESTS["order-unseen"](Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
+    result = TESTS["order-unseen"].estimate(Evidence(Plan(stages), scores, pd.DataFrame()), RULES)
     assert (result.value, result.rows) == (pytest.approx(3.0), 3)
 
 
@@ -241,9 +241,9 @@ def test_figures_show_what_there_is(evidence):
     assert [label.get_text() for label in axis.get_yticklabels()] == list(dict.fromkeys(table["training"]))
     shown = figures.draw_order_languages(tabulate_scores_by_language(evidence))
     assert len(shown.axes[0].get_yticks()) == len(UNSEEN) + 4
-    lost = tabulate_forgetting(evidence)
-    assert len(figures.draw_forgetting(lost).axes[0].get_yticks()) == len(lost)
-    for draw, empty in ((figures.draw_order_gains, table), (figures.draw_forgetting, lost)):
+    changes = tabulate_forgetting(evidence)
+    assert len(figures.draw_forgetting(changes).axes[0].get_yticks()) == len(changes)
+    for draw, empty in ((figures.draw_order_gains, table), (figures.draw_forgetting, changes)):
         assert draw(empty.iloc[:0]).texts[0].get_text() == "nothing to compare yet"
     assert (
         figures.draw_order_languages(tabulate_scores_by_language(evidence).iloc[:0]).texts[0].get_text()
@@ -296,6 +296,6 @@ def test_items_that_languages_share_widen_the_interval_of_the_headline(evidence)
     """Redrawn test items move all languages alike, which their spread does not show."""
     moved = redraw(evidence.scores, np.random.default_rng(0))
     redrawn = replace(evidence, redrawn=replace(evidence, scores=moved))
-    alone, wider = TESTS["order-unseen"](evidence, Rules()), TESTS["order-unseen"](redrawn, Rules())
+    alone, wider = TESTS["order-unseen"].estimate(evidence, Rules()), TESTS["order-unseen"].estimate(redrawn, Rules())
     assert wider.value == alone.value
     assert wider.high - wider.low > 2 * (alone.high - alone.low)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from stilts.analysis.bootstrap import align, resample
 from stilts.analysis.contrasts import contrast, contrast_by_target
+from stilts.analysis.questions import testing
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.questions.crossed import (
     bootstrap_coefficients,
@@ -328,10 +329,11 @@ def test_checks_set_three_methods_side_by_side():
     table, predictors = fake(np.random.default_rng(4), 9.0, rows=30)
     rules = Rules({"gain": "g", "far": "f", "none": "n"}, resamples=200)
     tests = {
-        "gain": lambda evidence, rules: estimate_effect(evidence, rules),
-        "far": lambda evidence, rules: estimate_effect(evidence, rules, predictors, "x"),
-        "none": lambda evidence, rules: make_untested("no record"),
+        "gain": testing.Test("the gain", lambda evidence, rules: estimate_effect(evidence, rules)),
+        "far": testing.Test("slope on x", lambda evidence, rules: estimate_effect(evidence, rules, predictors, "x")),
+        "none": testing.Test("nothing", lambda evidence, rules: make_untested("no record")),
     }
+    titles = {name: test.effect for name, test in tests.items()}
     found = tabulate_checks(run_tests(tests, table, rules), rules)
     assert found[["test", "method"]].to_numpy().tolist() == [
         [name, method] for name in ("gain", "far")
@@ -339,9 +341,10 @@ def test_checks_set_three_methods_side_by_side():
     ]  # fmt: skip
     assert found["agrees"].iloc[0] == "yes"
     odd = found.assign(agrees=["yes", "no: another conclusion about zero", "yes"] * 2, note="")
-    assert describe_disagreements(odd).splitlines()[0] == "- `gain`, mixed model: no: another conclusion about zero."
-    assert "agree with every test" in describe_disagreements(found.assign(agrees="yes"))
-    assert describe_disagreements(found.iloc[:0]) == "There is nothing to check yet."
+    said = describe_disagreements(odd, titles)
+    assert said.splitlines()[0] == "- the gain, mixed model: no: another conclusion about zero."
+    assert "agree with every test" in describe_disagreements(found.assign(agrees="yes"), titles)
+    assert describe_disagreements(found.iloc[:0], titles) == "There is nothing to check yet."
 
 
 # --- Verdicts and power ----------------------------------------------------------------------------------------------
@@ -349,6 +352,11 @@ def test_checks_set_three_methods_side_by_side():
 
 def result(estimate, half, p, **more):
     return Result(estimate, estimate - half, estimate + half, p, rows=40, **({"seeds": 3} | more))
+
+
+def named(**results):
+    """Return tests that give these results, each with its id as what its number is."""
+    return {name: testing.Test(name, lambda *_, found=found: found) for name, found in results.items()}
 
 
 @pytest.mark.parametrize(
@@ -376,9 +384,9 @@ def test_verdicts(found, expected):
 def test_the_table_has_the_files_tests_in_order_corrected_together():
     rules = Rules({"b": "B falls.", "a": "A rises.", "c": "C?"}, smallest_effect=2.0)
     tests = {
-        "a": lambda evidence, rules: result(5.0, 3.0, 0.02, se=1.5, df=39.0, method="t"),
-        "b": lambda evidence, rules: result(evidence, 3.0, 0.01, expected=-1, notes=("note",)),
-        "c": lambda evidence, rules: make_untested("no record"),
+        "a": testing.Test("rise of A", lambda evidence, rules: result(5.0, 3.0, 0.02, se=1.5, df=39.0, method="t")),
+        "b": testing.Test("fall of B", lambda value, rules: result(value, 3.0, 0.01, expected=-1, notes=("note",))),
+        "c": testing.Test("C", lambda evidence, rules: make_untested("no record")),
         "not chosen": None,
     }
     results = run_tests(tests, -4.0, rules)
@@ -394,15 +402,15 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     assert describe_verdicts(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
         "p 0.020, from 40 languages, 3 seeds.",
-        "- *A rises.* **Supported**: +5.0 points (+2.0 to +8.0), corrected p 0.020, from 40 languages, 3 seeds.",
+        "- *A rises.* **Supported**: rise of A +5.0 points (+2.0 to +8.0), corrected p 0.020, from 40 languages, 3 "
+        "seeds.",
         "- *C?* **Could not be tested**: no record.",
     ]
-    assert describe_power(table, rules).splitlines()[:2] == [
-        "- `b`: no power can be reckoned for it.",
-        "- `a` would find an effect of 4.8 points in four of five tries: too coarse for 2.0, the smallest that "
-        "matters.",
-    ]
-    assert describe_caveats(results) == "- Note (`b`).\n- No record (`c`)."
+    assert describe_power(table, rules).startswith(
+        "1 test has 80 percent power for effects of 4.8 points or more; 2.0 would matter, which none of one would see. "
+        "Power is unknown of: fall of B; C. This takes the observed spread"
+    )
+    assert describe_caveats(results) == "- Note (fall of B).\n- No record (C)."
     assert show_verdicts(table)["p (corrected)"].tolist() == ["0.020", "0.020", "\N{EN DASH}"]
     uncorrected = Rules(rules.tests, correction="none")
     assert tabulate_verdicts(results, uncorrected)["p_holm"].round(3).fillna(1).tolist() == [0.01, 0.02, 1]
@@ -414,14 +422,25 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
 def test_an_answer_says_why_the_verdict_is_what_it_is():
     rules = Rules({"a": "A rises.", "b": "B falls."}, smallest_effect=2.0)
     small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
-    table = tabulate_verdicts(run_tests({"a": lambda *_: small, "b": lambda *_: other}, 0, rules), rules)
+    table = tabulate_verdicts(run_tests(named(a=small, b=other), 0, rules), rules)
     assert describe_verdicts(table).splitlines() == [
-        "- *A rises.* **No effect that matters**: +1.0 points (+0.5 to +1.5), corrected p of equivalence < 0.001, "
+        "- *A rises.* **No effect that matters**: a +1.0 points (+0.5 to +1.5), corrected p of equivalence < 0.001, "
         "from 40 languages, 3 seeds; all of it closer to zero than 2.",
         "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001, from 40 languages, 3 "
         "seeds; above 2.",
     ]
     assert table["reason"].tolist() == ["all of it closer to zero than 2", "above 2"]
+
+
+def test_an_effect_whose_sign_the_hypothesis_leaves_open_says_what_it_is():
+    rules = Rules({"a": "A and B differ.", "b": "B falls."}, smallest_effect=2.0)
+    tests = {"a": testing.Test("A minus B", lambda *_: result(-5.0, 1.0, 0.001, expected=0)),
+             "b": testing.Test("fall of B", lambda *_: result(-5.0, 1.0, 0.001, expected=-1))}  # fmt: skip
+    table = tabulate_verdicts(run_tests(tests, 0, rules), rules)
+    assert table[["asks", "effect"]].to_numpy().tolist() == [["differs", "A minus B"], ["below", "fall of B"]]
+    first, second = describe_verdicts(table).splitlines()
+    assert first.startswith("- *A and B differ.* **Supported**: A minus B \N{MINUS SIGN}5.0 points")
+    assert second.startswith("- *B falls.* **Supported**: \N{MINUS SIGN}5.0 points")
 
 
 def test_rules_are_the_study_files():
@@ -469,11 +488,9 @@ def test_detectable_effects():
 def test_the_tests_beside_the_headline_are_named_where_they_have_an_answer():
     rules = Rules({"a": "A rises.", "b": "B falls.", "c": "C differs."}, smallest_effect=2.0)
     sure, open_ = result(5.0, 1.0, 0.001), result(1.0, 5.0, 0.7)
-    table = tabulate_verdicts(
-        run_tests({"a": lambda *_: sure, "b": lambda *_: open_, "c": lambda *_: open_}, 0, rules), rules
-    )
+    table = tabulate_verdicts(run_tests(named(a=sure, b=open_, c=open_), 0, rules), rules)
     assert describe_others(table, "b") == (
-        "Of 2 other tests 1 has an answer: *A rises.* Supported: +5.0 points (+4.0 to +6.0)."
+        "Of 2 other tests 1 has an answer: *A rises.* Supported: a +5.0 points (+4.0 to +6.0)."
     )
     assert describe_others(table, "a") == "Of 2 other tests none has an answer."
     assert describe_others(table.iloc[:1], "a") == ""
@@ -482,20 +499,16 @@ def test_the_tests_beside_the_headline_are_named_where_they_have_an_answer():
 def test_a_reason_why_no_test_could_be_made_is_said_once():
     rules = Rules({"a": "A rises.", "b": "B falls."})
     low = replace(result(1.0, 0.5, 0.3, se=0.2, df=39.0), obstacle="nothing transfers")
-    table = tabulate_verdicts(
-        run_tests({"a": lambda *_: low, "b": lambda *_: make_untested("no record")}, 0, rules), rules
-    )
+    table = tabulate_verdicts(run_tests(named(a=low, b=make_untested("no record")), 0, rules), rules)
     assert find_shared_obstacle(table) == ""
     table = table.assign(reason="nothing transfers")
     assert describe_verdicts(table).splitlines() == [
         "None of the 2 tests could be made: nothing transfers.",
         "",
-        "- *A rises.* +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
+        "- *A rises.* a +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
     ]
     assert table["detectable"].isna().all()
-    assert describe_power(table, rules) == (
-        "- `a`: no power can be reckoned for it.\n- `b`: no power can be reckoned for it."
-    )
+    assert describe_power(table, rules) == "Power is unknown of: a; b."
 
 
 def test_a_test_without_room_between_floor_and_ceiling_could_not_be_made():

@@ -42,6 +42,7 @@ from stilts.analysis.questions.permutations import (
     standardise_matrix,
 )
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
+from stilts.analysis.wording import WAY_TITLES
 from stilts.study.records import Record, Store
 from stilts.study.runs import SimilarityRunSettings
 from stilts.study.settings import SOURCE_LANGUAGE, Study
@@ -393,25 +394,31 @@ def _as_result(
     )  # fmt: skip
 
 
+_MATCHED = {"task-match": "asks the same", "domain-match": "of the same texts", "same-task": "the same task"}
+
+
+def _test_schemes(first: str, second: str) -> Test:
+    words = f"gain, {WAY_TITLES[first]} minus {WAY_TITLES[second]}"
+    return Test(words, partial(compare_schemes, first=first, second=second))
+
+
+def _test_matches(match: str, first: str, second: str | None = None) -> Test:
+    less = f" minus the same with {WAY_TITLES[second]}" if second else ""
+    words = f"gain, {_MATCHED[match]} minus matches in nothing ({WAY_TITLES[first]}){less}"
+    return Test(words, partial(compare_matches, match=match, first=first, second=second))
+
+
 TESTS: dict[str, Test] = {
-    **{
-        f"{first}-minus-{second}": partial(compare_schemes, first=first, second=second)
-        for place, second in enumerate(SCHEMES)
-        for first in SCHEMES[place + 1 :]
-    },
-    **{
-        f"{match}-{scheme}": partial(compare_matches, match=match, first=scheme)
-        for match in MATCHES
-        for scheme in SCHEMES
-    },
-    **{
-        f"{match}-{scheme}-minus-full": partial(compare_matches, match=match, first=scheme, second=FULL)
-        for match in MATCHES
-        for scheme in ADAPTERS
-    },
-    "continued-minus-fresh": partial(compare_schemes, first="continued", second="fresh"),
-    **{f"similarity-{group}": partial(estimate_similarity_slope, group=group) for group in GROUPS},
-    "similarity-adapters-minus-full": partial(compare_correlations, first="adapters", second=FULL),
-}
+    **{f"{first}-minus-{second}": _test_schemes(first, second)
+       for place, second in enumerate(SCHEMES) for first in SCHEMES[place + 1 :]},
+    **{f"{match}-{scheme}": _test_matches(match, scheme) for match in MATCHES for scheme in SCHEMES},
+    **{f"{match}-{scheme}-minus-full": _test_matches(match, scheme, FULL) for match in MATCHES for scheme in ADAPTERS},
+    "continued-minus-fresh": _test_schemes("continued", "fresh"),
+    **{f"similarity-{group}": Test(f"slope of the gain on similarity ({WAY_TITLES[group]})",
+                                   partial(estimate_similarity_slope, group=group))
+       for group in GROUPS},
+    "similarity-adapters-minus-full": Test("correlation of gain and similarity, adapters minus all weights",
+                                           partial(compare_correlations, first="adapters", second=FULL)),
+}  # fmt: skip
 """`<scheme>-minus-<scheme>`: mean gains; `<match>-<scheme>`, and the difference of two of these;
 `similarity-<scheme or adapters>`, and the difference of two correlations."""

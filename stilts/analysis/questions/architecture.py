@@ -175,12 +175,12 @@ def _missing(evidence: Evidence, architectures: Sequence[str]) -> str:
 
 
 TESTS: dict[str, Test] = {
-    **{f"gain-{name}": partial(estimate_mean_gain, architecture=name) for name in ARCHITECTURES},
-    **{
-        f"{first}-minus-{second}": partial(compare_architectures, first=first, second=second)
-        for first, second in permutations(ARCHITECTURES, 2)
-    },
-}
+    **{f"gain-{name}": Test(f"gain of the {name}", partial(estimate_mean_gain, architecture=name))
+       for name in ARCHITECTURES},
+    **{f"{first}-minus-{second}": Test(f"gain of the {first} minus that of the {second}",
+                                       partial(compare_architectures, first=first, second=second))
+       for first, second in permutations(ARCHITECTURES, 2)},
+}  # fmt: skip
 """`gain-<architecture>`, and `<architecture>-minus-<architecture>`: the difference of two gains."""
 
 

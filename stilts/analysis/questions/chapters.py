@@ -112,6 +112,11 @@ class Answer:
         return tables.show_verdicts(self.verdicts)
 
     @property
+    def titles(self) -> dict[str, str]:
+        """What the number of each test is, in words, by the test's id."""
+        return {each.test: each.effect for each in self.results}
+
+    @property
     def checks(self) -> pd.DataFrame:
         """Each effect by the mixed model and the cluster bootstrap too, see `crossed.tabulate_checks`."""
         return crossed.tabulate_checks(self.results, self.section.rules)

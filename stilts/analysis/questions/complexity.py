@@ -331,9 +331,11 @@ def _other_sources(evidence: Evidence) -> str:
 
 
 TESTS: dict[str, Test] = {
-    "gap": estimate_gap,
-    "gap-complexity": partial(estimate_slope, measure=CODE_LENGTH),
-    "gap-dial": estimate_gap_rise,
+    "gap": Test("English minus other source languages, unseen languages", estimate_gap),
+    "gap-complexity": Test(
+        f"slope of that gap on {MEASURES[CODE_LENGTH]}", partial(estimate_slope, measure=CODE_LENGTH)
+    ),
+    "gap-dial": Test("rise of that gap from the dial's lowest level to its highest", estimate_gap_rise),
 }
 
 

@@ -508,14 +508,19 @@ def _side(row: dict) -> int:
     return int(row["low"] > 0) - int(row["high"] < 0)
 
 
-def describe_disagreements(table: pd.DataFrame) -> str:
-    """Say of `tabulate_checks` where the mixed model or the bootstrap differs from the primary test."""
+def describe_disagreements(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """Say of `tabulate_checks` where the mixed model or the bootstrap differs from the primary test.
+
+    Parameters
+    ----------
+    titles : mapping
+        Test -> what its number is, in words.
+    """
     others = table[(table["method"] != PRIMARY) & (table["agrees"] != "yes")]
     if table.empty:
         return "There is nothing to check yet."
     if others.empty:
         return "The mixed model and the cluster bootstrap agree with every test, in the conclusion and in the width."
     return "\n".join(
-        f"- `{row['test']}`, {row['method']}: {row['agrees']}" + (f" ({row['note']})." if row["note"] else ".")
-        for row in others.to_dict("records")
+        f"- {titles[row['test']]}, {row['method']}: {row['agrees']}." for row in others.to_dict("records")
     )

@@ -44,6 +44,7 @@ SHARE, FERTILITY = "pretraining text", "fertility"
 CONTROLS = (SHARE, FERTILITY)
 SMALLEST_SHARE = 0.1  # GiB: the table's own step; stands in for no text at all, which has no logarithm
 PER_DEVIATION = "for a standard deviation"
+LESS = " less"  # after the unit of a slope on pretraining text
 UNITS = {GAP: f"points {PER_DEVIATION}", RELATIVE: f"percent {PER_DEVIATION}", CHANGE: f"points {PER_DEVIATION}"}
 
 
@@ -280,12 +281,16 @@ def _draws(part: Replicates, code: str, weights: Weights) -> np.ndarray:
 def estimate_slope(
     evidence: Evidence, rules: Rules, outcome: str, distance: str, controls: Sequence[str] = ()
 ) -> Result:
-    """Return the slope of an outcome on a distance or on pretraining text, with controls held constant if any."""
-    sign = -1 if distance == SHARE else 1
+    """Return the slope of an outcome on a distance or on the lack of pretraining text, with controls held constant.
+
+    Less text is to the outcome what more distance is, so that every slope has the sign that its hypothesis speaks of.
+    """
     chosen = standardise_predictors(evidence.predictors[[distance, *controls]])
+    if distance == SHARE:
+        chosen[SHARE] = -chosen[SHARE]
     result = estimate_from_evidence(
         evidence, lambda found: found.outcome(outcome), rules, predictors=chosen, coefficient=distance,
-        expected=0 if outcome == CHANGE else sign, unit=UNITS[outcome],
+        expected=0 if outcome == CHANGE else 1, unit=UNITS[outcome] + (LESS if distance == SHARE else ""),
     )  # fmt: skip
     # The same effect as in points, as a share of what there is to lose.
     least = 100 * rules.smallest_effect / evidence.lead
@@ -304,11 +309,23 @@ def standardise_predictors(table: pd.DataFrame) -> pd.DataFrame:
     return (kept - kept.mean()) / spread.where(spread > 0, 1.0)
 
 
+_SLOPES = {GAP: "slope of the gap", RELATIVE: "slope of the share lost", CHANGE: "slope of the change of the gap"}
+
+
+def _test(outcome: str, distance: str, controls: Sequence[str] = ()) -> Test:
+    predictor = f"less {SHARE}" if distance == SHARE else f"{distance} distance"
+    held = f", {' and '.join(controls)} held constant" if controls else ""
+    return Test(
+        f"{_SLOPES[outcome]} on {predictor}{held}",
+        partial(estimate_slope, outcome=outcome, distance=distance, controls=controls),
+    )
+
+
 TESTS: dict[str, Test] = {
-    f"{outcome}-{distance}{suffix}": partial(estimate_slope, outcome=outcome, distance=distance, controls=controls)
+    f"{outcome}-{distance}{suffix}": _test(outcome, distance, controls)
     for outcome in OUTCOMES
     for distance in DISTANCES
     for suffix, controls in (("", ()), ("-controlled", CONTROLS))
-} | {f"{outcome}-text": partial(estimate_slope, outcome=outcome, distance=SHARE) for outcome in OUTCOMES}
+} | {f"{outcome}-text": _test(outcome, SHARE) for outcome in OUTCOMES}
 """`<outcome>-<distance>`, the same with `-controlled` for pretraining text and fertility held constant, and
-`<outcome>-text` for the slope on pretraining text by itself."""
+`<outcome>-text` for the slope on less pretraining text by itself."""

@@ -1,6 +1,7 @@
 """Question 2, answered: what explains a gap besides the tested distance, in tables, and sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -387,15 +388,15 @@ def describe_collinearity(table: pd.DataFrame) -> str:
     )
 
 
-def describe_families(table: pd.DataFrame) -> str:
-    """Say of each test whether its slope keeps its sign whichever family is left out."""
+def describe_families(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """Say of each test, by its title, whether its slope keeps its sign whichever family is left out."""
     lines = []
     for name, rows in table[table["without"] != "none"].groupby("test", sort=False):
         turned = rows[~rows["keeps_sign"]]["without"].tolist()
         verdict = f"changes its sign without {'; '.join(turned)}" if turned else "keeps its sign whichever is left out"
         low, high = rows["slope"].min(), rows["slope"].max()
         lines.append(
-            f"- `{name}`: the slope {verdict}; it lies between {format_signed(low)} and {format_signed(high)}."
+            f"- {titles[name]}: {verdict}; it lies between {format_signed(low)} and {format_signed(high)}."
         )
     return "\n".join(lines) or "There is no slope yet."
 
@@ -412,7 +413,8 @@ def answer_question(section: Section) -> Answer:
     table = keep_learned_targets(analysis, _least_lead(section))
     if table.empty:
         reason = NONE_LEARNED if analysis.recorded else "nothing is recorded yet"
-        return chapters.answer_from_evidence(section, None, dict.fromkeys(TESTS, lambda *_: make_untested(reason)), "")
+        untested = {name: replace(test, estimate=lambda *_: make_untested(reason)) for name, test in TESTS.items()}
+        return chapters.answer_from_evidence(section, None, untested, "")
     redrawn = redraw_outcomes(table, analysis, against_english=True)
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn, guessed=analysis.floors)
     level = measure_level(table, [BASELINE], analysis.floors)

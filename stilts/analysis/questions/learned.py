@@ -60,9 +60,12 @@ def _in_short(answers: Iterable[Answer]) -> str:
     judged = [each for each in answers if each.section.analysis.recorded and each.learned.effect.hypothesis]
     if not judged:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
-    found = "; ".join(f"**{each.learned.verdict.capitalize()}** on {_suite(each)}" for each in judged)
-    hypothesis = escape_text(judged[0].learned.effect.hypothesis)
-    return f"In short, by the test that stands for the question: *{hypothesis}* {found}."
+    said: dict[str, list[str]] = {}
+    for each in judged:
+        verdict = f"**{each.learned.verdict.capitalize()}** on {_suite(each)}"
+        said.setdefault(escape_text(each.learned.effect.hypothesis), []).append(verdict)
+    by_hypothesis = [f"*{hypothesis}* {'; '.join(verdicts)}." for hypothesis, verdicts in said.items()]
+    return f"In short, by the test that stands for the question: {' Another one there: '.join(by_hypothesis)}"
 
 
 def _suite(answer: Answer) -> str:
@@ -102,7 +105,7 @@ def make_claim(answer: Answer) -> Claim:
     effect, question = answer.learned.effect, answer.section.settings.question
     tested, judgement = "of which nothing is recorded that its test could be made on.", UNJUDGED
     if answer.section.analysis.recorded and effect.hypothesis:
-        tested = f"test `{effect.test}`; chapter {_chapter(answer)}."
+        tested = f"{effect.effect}; chapter {_chapter(answer)}."
         judgement = Judgement(answer.learned.verdict, answer.learned.reason, float("nan"))
     return Claim(
         f"Q{question.number}",

@@ -9,7 +9,8 @@ F1 of languages that no condition trains on in the intermediate phase (`unseen`)
 (`seen`), and of English, in which the target is trained; never averaged over two of these.
 Before target training, of the same languages: F1 of the head that intermediate training leaves (`direct`). Target
 training in English, which all conditions share, could level out what order did.
-Forgetting: the dev score of the first stage's language after the first stage minus after the second.
+Forgetting: the dev score of the first stage's language after the second stage minus after the first; negative is
+forgotten.
 
 An effect of order is the score with English last minus the score with English first, averaged over the languages
 beside English, each of which has both orders.
@@ -258,38 +259,42 @@ def compare_mixed(evidence: Evidence, rules: Rules) -> Result:
 
 
 def estimate_forgetting(evidence: Evidence, rules: Rules) -> Result:
-    """Dev score of the first language after its stage minus after the other's; a row for each pair with English."""
-    lost = tabulate_forgotten(evidence)
-    if lost.empty:
-        return make_untested("nothing is recorded yet of both stages", expected=1)
-    both = lost.groupby(["other", "seed"])["lost"].mean().unstack("seed")
-    return estimate_effect(both, rules, expected=1)
+    """Dev score of the first language after the other's stage minus after its own; a row for each pair with English."""
+    changes = tabulate_dev_changes(evidence)
+    if changes.empty:
+        return make_untested("nothing is recorded yet of both stages", expected=-1)
+    both = changes.groupby(["other", "seed"])["change"].mean().unstack("seed")
+    return estimate_effect(both, rules, expected=-1)
 
 
-def tabulate_forgotten(evidence: Evidence) -> pd.DataFrame:
-    """Return what each condition of two languages lost: condition, first, other (beside English), seed, lost (points).
+def tabulate_dev_changes(evidence: Evidence) -> pd.DataFrame:
+    """Return what the second stage does to the first one's dev score, for each condition of two languages and seed.
+
+    Columns: condition, first, other (the language beside English), seed, change (points; negative is forgotten).
 
     Seeds at which one of the two orders is not recorded are left out.
     """
     table = evidence.dev[evidence.dev["first"] != evidence.dev["second"]]
     other = table["first"].where(table["first"] != SOURCE_LANGUAGE, table["second"])
-    table = table.assign(other=other, lost=table["before"] - table["after"])
+    table = table.assign(other=other, change=table["after"] - table["before"])
     whole = table.groupby(["other", "seed"])["condition"].transform("count") == 2
-    return table.loc[whole, ["condition", "first", "other", "seed", "lost"]].reset_index(drop=True)
+    return table.loc[whole, ["condition", "first", "other", "seed", "change"]].reset_index(drop=True)
 
 
 def _chosen(others: Sequence[str]) -> tuple[str, ...]:
     return note_sources(", ".join(get_language(code).name for code in others))
 
 
+_ORDER = "English last minus English first"
+_DIRECT = "before target training"
 TESTS: dict[str, Test] = {
-    "order-unseen": compare_orders_unseen,
-    "order-seen": compare_orders_seen,
-    "two-languages": compare_two_languages,
-    "mixed": compare_mixed,
-    "forgetting": estimate_forgetting,
-    "order-unseen-direct": compare_orders_unseen_direct,
-    "order-seen-direct": compare_orders_seen_direct,
+    "order-unseen": Test(f"{_ORDER}, unseen languages", compare_orders_unseen),
+    "order-seen": Test(f"{_ORDER}, the other source language", compare_orders_seen),
+    "two-languages": Test("two source languages minus English twice", compare_two_languages),
+    "mixed": Test("mixed minus one after the other", compare_mixed),
+    "forgetting": Test("first language's dev score, after the second stage minus before it", estimate_forgetting),
+    "order-unseen-direct": Test(f"{_ORDER}, unseen languages, {_DIRECT}", compare_orders_unseen_direct),
+    "order-seen-direct": Test(f"{_ORDER}, the other source language, {_DIRECT}", compare_orders_seen_direct),
 }
 
 
@@ -396,16 +401,15 @@ def tabulate_forgetting(evidence: Evidence) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        condition, training, language (of the first stage), before, after, lost (means over seeds; negative is gained),
-        seeds.
+        condition, training, language (of the first stage), before, after, change (means over seeds), seeds.
     """
     rows = []
     for name in (each for each in evidence.plan.stages if each in set(evidence.dev["condition"])):
         part = evidence.dev[evidence.dev["condition"] == name]
         before, after = part["before"].mean(), part["after"].mean()
         first = get_language(part["first"].iloc[0]).name
-        rows.append((name, evidence.plan.title(name), first, before, after, before - after, len(part)))
-    return pd.DataFrame(rows, columns=["condition", "training", "language", "before", "after", "lost", "seeds"])
+        rows.append((name, evidence.plan.title(name), first, before, after, after - before, len(part)))
+    return pd.DataFrame(rows, columns=["condition", "training", "language", "before", "after", "change", "seeds"])
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
@@ -451,16 +455,16 @@ def describe_sources(table: pd.DataFrame) -> str:
 
 def describe_forgetting(evidence: Evidence) -> str:
     """Say what English lost or gained while another language was trained, and another language while English was."""
-    lost = tabulate_forgotten(evidence)
-    if lost.empty:
+    changes = tabulate_dev_changes(evidence)
+    if changes.empty:
         return "No condition of two languages has both stages on record yet."
-    english = lost["first"] == SOURCE_LANGUAGE
-    first, other = (_moved(lost.loc[chosen, "lost"].mean()) for chosen in (english, ~english))
+    english = changes["first"] == SOURCE_LANGUAGE
+    first, other = (_moved(changes.loc[chosen, "change"].mean()) for chosen in (english, ~english))
     return (
         f"English {first} points of dev F1 while the language after it is trained; a language before English {other} "
         "points while English is."
     )
 
 
-def _moved(lost: float) -> str:
-    return f"{'loses' if lost > 0 else 'gains'} {abs(lost):.1f}"
+def _moved(change: float) -> str:
+    return f"{'gains' if change > 0 else 'loses'} {abs(change):.1f}"

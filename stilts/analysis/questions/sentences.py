@@ -8,9 +8,11 @@ import pandas as pd
 
 from stilts.analysis.estimates import keep_clear
 from stilts.analysis.questions.testing import Result, Rules
-from stilts.analysis.verdicts import ANSWERS, EVIDENT, Verdict
+from stilts.analysis.verdicts import ANSWERS, EVIDENT, Kind, Verdict
 from stilts.analysis.wording import count, format_effect, format_p, join_words
 from stilts.workspace.notebooks.markup import escape_text
+
+POWERED = "80 percent power"
 
 
 def describe_verdicts(table: pd.DataFrame) -> str:
@@ -37,7 +39,7 @@ def describe_headline(table: pd.DataFrame, test: str) -> str:
     row = table.set_index("test").loc[test]
     if np.isnan(row["estimate"]):
         return f"The test that stands for the question could not be made: {row['reason']}."
-    seen = "" if np.isnan(row["detectable"]) else f"; it would have found {row['detectable']:.1f} in four of five tries"
+    seen = "" if np.isnan(row["detectable"]) else f"; {POWERED} for {row['detectable']:.1f} or more"
     return f"The test that stands for the question: {_effect(row)} ({row['reason']}){seen}."
 
 
@@ -48,7 +50,7 @@ def describe_others(table: pd.DataFrame, test: str) -> str:
     if others.empty:
         return ""
     said = [
-        f"*{escape_text(row['hypothesis'])}* {row['verdict'].capitalize()}: {_say_size(row)}."
+        f"*{escape_text(row['hypothesis'])}* {row['verdict'].capitalize()}: {_name_effect(row)}{_say_size(row)}."
         for row in answered.to_dict("records")
     ]
     number = f"{len(said) or 'none'} {'has' if len(said) <= 1 else 'have'} an answer"
@@ -65,7 +67,14 @@ def _answer(row: Mapping[str, Any]) -> str:
 
 def _effect(row: Mapping[str, Any]) -> str:
     """Say an effect and what it is from, "" where there is none."""
-    return "" if np.isnan(row["estimate"]) else f"{_say_size(row)}{_say_p(row)}, from {row['based on']}"
+    if np.isnan(row["estimate"]):
+        return ""
+    return f"{_name_effect(row)}{_say_size(row)}{_say_p(row)}, from {row['based on']}"
+
+
+def _name_effect(row: Mapping[str, Any]) -> str:
+    """Say what the number of a test is, where its hypothesis leaves the sign open."""
+    return f"{row['effect']} " if row["asks"] == Kind.DIFFERS and row["effect"] else ""
 
 
 def _say_size(row: Mapping[str, Any]) -> str:
@@ -81,28 +90,36 @@ def _say_p(row: Mapping[str, Any]) -> str:
 
 
 def describe_power(table: pd.DataFrame, rules: Rules) -> str:
-    """Say of each row of `tabulate_verdicts` which effect its design could see, beside the smallest that matters."""
+    """Say of the tests of `tabulate_verdicts` which effects they could see, beside the smallest that matters."""
+    made = table[table["verdict"] != Verdict.UNTESTABLE]
     if table.empty:
         return "No test was chosen."
-    lines = [f"- `{row['test']}`{_seen(row)}." for row in table.to_dict("records")]
-    made = int((table["verdict"] != Verdict.UNTESTABLE).sum())
-    if made:
-        lines.append(
-            "\nThis takes the observed spread over languages and seeds for the true one, and the strictest step of the "
-            f"correction for the {count(rules.together(made), 'test')} that could be made."
+    said = [_seen(unit, rows.dropna(subset="detectable")) for unit, rows in made.groupby("unit", sort=False)]
+    unknown = table[table["detectable"].isna()]
+    if len(unknown):
+        said.append(f"Power is unknown of: {'; '.join(unknown['effect'])}.")
+    if len(made):
+        said.append(
+            "This takes the observed spread over languages and seeds for the true one, and the strictest step of the "
+            f"correction for the {count(rules.together(len(made)), 'test')} that could be made."
         )
-    return "\n".join(lines)
+    return " ".join(filter(None, said))
 
 
-def _seen(row: Mapping[str, Any]) -> str:
-    seen, smallest = row["detectable"], row["smallest effect"]
-    if np.isnan(seen):
-        return ": no power can be reckoned for it"
-    said = f" would find an effect of {seen:.1f} {row['unit']} in four of five tries"
-    if np.isnan(smallest):
-        return said
-    fine = "fine enough" if seen <= smallest else "too coarse"
-    return f"{said}: {fine} for {smallest:.1f}, the smallest that matters"
+def _seen(unit: str, rows: pd.DataFrame) -> str:
+    """Say which effects the tests of one unit could see, and how many of them see the smallest that matters."""
+    if rows.empty:
+        return ""
+    low, high = (f"{value:.1f}" for value in (rows["detectable"].min(), rows["detectable"].max()))
+    sizes = f"{low}" if low == high else f"{low} to {high}"
+    tests = f"{count(rows, 'test')} {'has' if len(rows) == 1 else 'have'}"
+    said = f"{tests} {POWERED} for effects of {sizes} {unit} or more"
+    known = rows.dropna(subset="smallest effect")
+    if known.empty:
+        return f"{said}."
+    fine = int((known["detectable"] <= known["smallest effect"]).sum())
+    least = join_words(sorted({f"{value:.1f}" for value in known["smallest effect"]}))
+    return f"{said}; {least} would matter, which {fine or 'none'} of {'them' if len(rows) > 1 else 'one'} would see."
 
 
 def describe_caveats(results: Sequence[Result]) -> str:
@@ -110,8 +127,11 @@ def describe_caveats(results: Sequence[Result]) -> str:
     tests: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
-            tests.setdefault(note, []).append(f"`{result.test}`")
-    said = (f"- {note[:1].upper()}{note[1:]} ({join_words(names)})." for note, names in tests.items())
+            tests.setdefault(note, []).append(result.effect)
+    said = [
+        f"- {note[:1].upper()}{note[1:]} ({'all tests' if len(names) == len(results) > 1 else '; '.join(names)})."
+        for note, names in tests.items()
+    ]
     return "\n".join(said) or "Nothing was left out."
 
 

@@ -83,8 +83,8 @@ class Result(Estimate):
     ----------
     rows : int
         Languages (or what else `row_kind` says) behind it.
-    test, hypothesis : str
-        Filled in by `run_tests`.
+    test, hypothesis, effect : str
+        Filled in by `run_tests`: the test's id, what the study's file says, and what the number is (`Test.effect`).
     unit : str
     row_kind : str
         What the rows are, in the singular.
@@ -106,6 +106,7 @@ class Result(Estimate):
     rows: int = 0
     test: str = ""
     hypothesis: str = ""
+    effect: str = ""
     unit: str = POINTS
     row_kind: str = "language"
     expected: int = 0
@@ -134,8 +135,20 @@ class Result(Estimate):
         return super().__str__() if self.known else "not tested"
 
 
-Test = Callable[[Any, Rules], Result]
-"""A test of a question: its evidence and the rules -> the result."""
+@dataclass(frozen=True)
+class Test:
+    """A test of a question.
+
+    Attributes
+    ----------
+    effect : str
+        What its number is, in words, so that a reader can tell its sign: "English last minus English first".
+    estimate : callable
+        From the question's evidence and the rules, the result.
+    """
+
+    effect: str
+    estimate: Callable[[Any, Rules], Result]
 
 
 def make_untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
@@ -167,7 +180,8 @@ def run_tests(tests: Mapping[str, Test], evidence: Any, rules: Rules) -> list[Re
     for name, hypothesis in rules.tests.items():
         if name not in tests:
             raise UnknownName("test of the question", name, tests)
-        results.append(replace(tests[name](evidence, rules), test=name, hypothesis=hypothesis))
+        found = tests[name].estimate(evidence, rules)
+        results.append(replace(found, test=name, hypothesis=hypothesis, effect=tests[name].effect))
     return results
 
 
@@ -184,25 +198,26 @@ def tabulate_verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        test, hypothesis, estimate, low, high, unit, p, p_holm (of the decision that comes closest, corrected), verdict,
-        reason, based on, detectable (the effect that this design would find in four of five tries; missing for a test
-        that could not be made), smallest effect, method. A test that the records do not allow has no numbers, and no
-        part in the correction.
+        test, hypothesis, asks (as `stilts.analysis.verdicts.Kind`), effect (what the number is), estimate, low, high,
+        unit, p, p_holm (of the decision that comes closest, corrected), verdict, reason, based on, detectable (the
+        effect that this design would find with 80 percent power; missing for a test that could not be made), smallest
+        effect, method. A test that the records do not allow has no numbers, and no part in the correction.
     """
     pairs = [(_hypothesis(each, rules), _measurement(each)) for each in results]
     judged = judge(pairs, rules.level, rules.corrects)
     together = rules.together(sum(not measured.obstacle for _, measured in pairs))
     rows = [
-        {"test": result.test, "hypothesis": result.hypothesis, "unit": result.unit, "method": result.method}
+        {"test": result.test, "hypothesis": result.hypothesis, "asks": str(hypothesis.kind), "effect": result.effect}
+        | {"unit": result.unit, "method": result.method}
         | result.row("estimate")
         | {"p_holm": judgement.p, "verdict": str(judgement.verdict), "reason": judgement.reason}
         | {"based on": result.based_on}
         | {"detectable": np.nan if measured.obstacle else find_detectable_effect(result, rules, together)}
         | {"smallest effect": find_smallest_effect(result, rules)}
-        for result, (_, measured), judgement in zip(results, pairs, judged, strict=True)
+        for result, (hypothesis, measured), judgement in zip(results, pairs, judged, strict=True)
     ]
-    columns = ["test", "hypothesis", "estimate", "low", "high", "unit", "p", "p_holm", "verdict", "reason", "based on",
-               "detectable", "smallest effect", "method"]  # fmt: skip
+    columns = ["test", "hypothesis", "asks", "effect", "estimate", "low", "high", "unit", "p", "p_holm", "verdict",
+               "reason", "based on", "detectable", "smallest effect", "method"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype({"smallest effect": float})
 
 

@@ -319,7 +319,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `stilts.analysis.questions.order.tabulate_forgetting`: training, language, before, after (percent), lost
+        From `stilts.analysis.questions.order.tabulate_forgetting`: training, language, before, after (percent), change
         (points). If it is empty, the figure says so.
     """
     with apply_style():
@@ -333,7 +333,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
         axis.plot(table["after"], places, "D", color=STYLES[2][0], fillstyle="none", label="after the second stage")
         _named_rows(axis, table["training"].tolist())
         right = axis.secondary_yaxis("right")
-        right.set_yticks(places, [format_signed(-lost) for lost in table["lost"]], fontsize=SMALL)
+        right.set_yticks(places, [format_signed(change) for change in table["change"]], fontsize=SMALL)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
         axis.margins(x=0.08)
