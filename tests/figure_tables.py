@@ -56,15 +56,15 @@ def draw_matrix(conditions: Sequence[str], targets: Sequence[str], *labels: str,
     cells = effects("gain low high", condition=conditions, target=targets)
     clear = (cells["low"] > 0) | (cells["high"] < 0)
     alike = [title_task(target) in TITLES.get(name, "") for name, target in cells[["condition", "target"]].to_numpy()]
-    cells = cells.assign(excludes_zero=clear, survives_holm=clear, same_kind=alike, learned=cells["target"] != "paws-x")
+    cells = cells.assign(excludes_zero=clear, survives_holm=clear, same_task=alike, learned=cells["target"] != "paws-x")
     means = cells.drop_duplicates("condition").drop(columns="target")
     return figures.draw_transfer_matrix(cells, means, *labels, titles=TITLES, **named)
 
 
 def draw_matrices() -> list[Figure]:
     return [
-        draw_matrix([*TASKS, "multi"], TARGETS, average="mean, other kinds"),
-        draw_matrix(list(CONDITIONS), XTREME, average="mean, other kinds"),
+        draw_matrix([*TASKS, "multi"], TARGETS, average="mean, other tasks"),
+        draw_matrix(list(CONDITIONS), XTREME, average="mean, other tasks"),
         draw_matrix(COMPARED, XTREME, "difference (points)", "comparison"),
         draw_matrix(MODELS, TARGETS[2:], rows="architecture"),
         draw_matrix(MODELS[:1], TARGETS[:2], rows="architecture"),

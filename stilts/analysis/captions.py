@@ -53,6 +53,15 @@ def _say_sides(rows: pd.DataFrame, things: str, said: Sides = GAINS, low: str = 
     return f"{up or 'none'} of {things} {above} and {down or 'none'} {below}"
 
 
+def _say_corrected(rows: pd.DataFrame, things: str, said: Sides) -> str:
+    """Say which of some things survive the correction, and how many others have intervals that exclude zero."""
+    kept = rows[rows["survives_holm"]]
+    more = len(keep_clear(rows)) - len(keep_clear(kept))
+    other = "other " if len(keep_clear(kept)) else ""
+    added = f", though {more} {other}{'interval excludes' if more == 1 else 'intervals exclude'} zero" if more else ""
+    return f"{_say_sides(kept, things, said)}{added}"
+
+
 def _count(rows: Sized, thing: str) -> str:
     """Return the number of some things, of which the first word is the noun: "2 parts of a claim"."""
     noun, _, rest = thing.partition(" ")
@@ -62,12 +71,12 @@ def _count(rows: Sized, thing: str) -> str:
 def state_cells(
     cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, corrected: bool = True, obstacle: str = ""
 ) -> str:
-    """State how many cells of a matrix gain and lose, those of two tasks of the same kind apart.
+    """State how many cells of a matrix gain and lose, pairs of the same task apart.
 
     Parameters
     ----------
     cells : DataFrame
-        low, high, survives_holm if it is corrected, and optionally counts, same_kind and several (whether the condition
+        low, high, survives_holm if it is corrected, and optionally counts, same_task and several (whether the condition
         has several tasks).
     thing : str
         What a cell is, in the singular, the noun first.
@@ -84,18 +93,18 @@ def state_cells(
     cells = cells[cells["counts"]] if "counts" in cells else cells
     if cells.empty:
         return "No target task was learned in English and had room for an effect."
-    if "same_kind" in cells and cells["same_kind"].any():
+    if "same_task" in cells and cells["same_task"].any():
         several = cells["several"] if "several" in cells else pd.Series(False, index=cells.index)
         kinds = {
-            "pair of tasks of different kinds": ~cells["same_kind"] & ~several,
-            "pair of the same kind": cells["same_kind"] & ~several,
+            "pair of different tasks": ~cells["same_task"] & ~several,
+            "pair of the same task": cells["same_task"] & ~several,
             "cell of several tasks": several,
         }
         parts = {name: cells[chosen] for name, chosen in kinds.items() if chosen.any()}
     else:
         parts = {thing: cells}
     found = [
-        _say_sides(part[part["survives_holm"]] if corrected else part, _count(part, name), said)
+        _say_corrected(part, _count(part, name), said) if corrected else _say_sides(part, _count(part, name), said)
         for name, part in parts.items()
     ]
     return _sentence(f"{'; '.join(found)} ({HOLM if corrected else UNCORRECTED})")

@@ -433,15 +433,16 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
         return None
     scores, layers = _by_layer(found, target)
     layer, read = find_published_layer(found.layers or len(layers)), found.read_layers.get(target, -1)
-    frozen = found.explain_frozen(target, layer)
     if layers and read != layer:
+        frozen = found.explain_frozen(target, layer)
         level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
         full = frozen or explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
         effect = estimate_layer(scores, f"layer_{layer}", _weigh_mean_gain(conditions))
         return Part(target, f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
     other = "" if read == layer else "it is recorded after no other layer"
     text, effect = f"{target} {_say_layers(found, [target])}, mean over tasks", _mean_over(found, conditions, target)
-    return Part(target, text, effect, WIDE_GAIN, obstacle=frozen or found.no_room(WIDE_GAIN, [target]) or other)
+    obstacle = found.explain_frozen(target, read) or found.no_room(WIDE_GAIN, [target]) or other
+    return Part(target, text, effect, WIDE_GAIN, obstacle=obstacle)
 
 
 def _say_layers(found: Evidence, targets: Iterable[str]) -> str:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stilts.analysis import claims, ledger
-from stilts.analysis.claims import Claim, Evidence
+from stilts.analysis.claims import Claim, Evidence, Part
 from stilts.analysis.conditions import list_single_tasks
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import find_published_layer
 from stilts.analysis.verdicts import ANSWERS, RULED_OUT, Verdict
-from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition, title_task
+from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition
+from stilts.study.settings import BASELINE
 from stilts.tasks.registry import MULTI
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ def describe_average(found: Evidence, setting: str) -> str:
     clear = singles[singles["survives_holm"]]
     up, down = ([_title(found, name) for name in clear[sign * clear["gain"] > 0]["condition"]] for sign in (1, -1))
     seeds = int(table["seeds"].max())
-    said = _say_helped(up, down, number) if seeds > 1 else "no verdict is possible"
+    said = _say_helped(up, down, number) if seeds > 1 else "nothing can be concluded"
     lowest, highest = (singles.loc[getattr(singles["gain"], end)()] for end in ("idxmin", "idxmax"))
     span = (
-        f"their mean gains lie between {format_signed(lowest['gain'])} ({_title(found, lowest['condition'])}) and "
-        f"{format_signed(highest['gain'])} points ({_title(found, highest['condition'])})"
+        f"mean gains of single tasks on other targets lie between {format_signed(lowest['gain'])} "
+        f"({_title(found, lowest['condition'])}) and {format_signed(highest['gain'])} points "
+        f"({_title(found, highest['condition'])})"
     )
     together = [_say_together(found)] if MULTI in found.conditions else []
     languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
@@ -102,15 +104,23 @@ def describe_average(found: Evidence, setting: str) -> str:
 def _say_together(found: Evidence) -> str:
     targets = found.targets_of(MULTI)
     twice = len(targets) - len(found.others(MULTI, targets))
-    share = "all" if twice == len(targets) else f"{twice or 'none'} of them"
+    share = "all of them" if twice == len(targets) else f"{twice or 'none'} of them"
+    part = _find_part(found, "C2", BASELINE)
+    sure = part is not None and part.judgement.verdict is Verdict.SUPPORTED
     return (
-        f"all tasks together change {count(targets, 'target')}, {share} of a kind that they train on, by "
-        f"{_say_effect(claims.estimate_mean_gain(found, MULTI, targets))}"
+        f"all tasks together gain {_say_effect(claims.estimate_mean_gain(found, MULTI, targets))} on "
+        f"{count(targets, 'target')}, {share} tasks that they train on{'' if sure else ', not clear after correction'}"
     )
 
 
+def _find_part(found: Evidence, claim_id: str, key: str) -> Part | None:
+    """Return a judged part of a claim, None if it was not measured."""
+    claim = next(claim for claim in claims.judge_claims(found) if claim.id == claim_id)
+    return next((part for part in claim.parts if part.key == key), None)
+
+
 def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
-    tasks, others = f"of {number} English intermediate tasks", "targets of other kinds on average"
+    tasks, others = f"of {number} English intermediate tasks", "other targets on average"
     helped = f"{join_words(up)} {'helps' if len(up) == 1 else 'help'} {others}"
     harmed = f"{join_words(down)} {'harms' if len(down) == 1 else 'harm'}"
     if up and down:
@@ -122,7 +132,7 @@ def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
     return f"{tasks}, none clearly changes {others}"
 
 
-def describe_same_kind(found: Evidence) -> str:
+def describe_same_task(found: Evidence) -> str:
     """State whether more English examples of the target's own task help."""
     claim = next(claim for claim in claims.judge_claims(found) if claim.id == "Same task twice")
     if not claim.parts:
@@ -133,7 +143,7 @@ def describe_same_kind(found: Evidence) -> str:
     said = verb if sure else f"seem to {verb}" if verb else "do not clearly help"
     doubt = ", an interval that the ledger's correction would widen beyond zero" if verb and not sure else ""
     return (
-        f"**More English examples of the target's own kind {said}**: {_say_effect(effect)}, "
+        f"**More English examples of the target's own task {said}**: {_say_effect(effect)}, "
         f"{claim.parts[0].text}{doubt}. That is more data, not transfer between tasks."
     )
 
@@ -145,20 +155,21 @@ def describe_retrieval(found: Evidence) -> str:
     if len(gains) < 2:
         return NOTHING_RECORDED
     middle, last = find_published_layer(len(gains)), max(gains)
-    one, other = _change(gains[middle]), _change(gains[last])
-    frozen = found.explain_frozen(target, middle)
-    if frozen:
-        said = f"Retrieval {other} at the encoder's end; in its middle it was not tested"
-    elif one != other:
+    part = _find_part(found, "C3", target)
+    first, second = part.effect if part else gains[middle], gains[last]
+    one, other = _change(first), _change(second)
+    before, after = _say_effect(first), _say_effect(second)
+    depth = f"after layer {middle} of {last}, as deep as the paper's,"
+    if frozen := found.explain_frozen(target, middle):
+        return (
+            f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over intermediate tasks. "
+            f"What happens {depth} was not tested: {frozen} ({before})."
+        )
+    if one != other:
         said = f"Retrieval {one} in the middle of the encoder and {other} at its end"
     else:
         said = f"Retrieval {one}, in the middle of the encoder as at its end"
-    before, after = (_say_effect(gains[layer]) for layer in (middle, last))
-    why = f" ({frozen})" if frozen else ""
-    return (
-        f"**{said}**: after layer {middle} of {last}, as deep as the paper's, {before}{why}; after the last {after} "
-        f"({title_task(target)}, mean over intermediate tasks)."
-    )
+    return f"**{said}**: {depth} {before}; after the last {after} (mean over intermediate tasks)."
 
 
 def _change(effect: Estimate) -> str:
@@ -186,9 +197,9 @@ def describe_questions(answers: Sequence["Answer"], on: str) -> str:
             f"**None of this study's own {len(judged)} questions has an answer {on} yet**: what was seen is smaller "
             "than what the seeds and languages at hand can tell from nothing."
         )
-    said = [f"{each.effect.hypothesis} {each.verdict.capitalize()}, {_say_result(each.effect)}." for each in answered]
-    start = f"{len(answered)} of this study's own {len(judged)} questions can be answered {on}"
-    return f"**{start}.** {' '.join(said)}"
+    said = [f"{each.effect.hypothesis} {each.verdict.capitalize()}: {_say_result(each.effect)}." for each in answered]
+    start = f"By the tests that stand for them, {len(answered)} of this study's own {len(judged)} questions"
+    return f"**{start} {'has' if len(answered) == 1 else 'have'} an answer {on}.** {' '.join(said)}"
 
 
 def _say_result(effect: "Result") -> str:
@@ -231,7 +242,7 @@ def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
 def _say_verdict(claim: Claim) -> str:
     """Return the verdict on a claim, with the number of its parts that have it where others have another."""
     if claim.judgement.reason == RULED_OUT:
-        return f"{claim.verdict} (but it is not as claimed)"
+        return f"{claim.verdict} (no effect or the opposite; not as claimed)"
     agree, parts = sum(part.judgement.verdict is claim.verdict for part in claim.parts), len(claim.parts)
     return f"{claim.verdict} ({agree} of {parts} parts)" if 0 < agree < parts else str(claim.verdict)
 

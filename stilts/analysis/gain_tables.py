@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
     """Return the gains of an analysis, see `estimate_gains`; an empty table without an analysis.
 
-    Further columns are same_kind, whether the target is the same task as one of the condition's, and several, whether
+    Further columns are same_task, whether the target is the same task as one of the condition's, and several, whether
     the condition has several tasks.
     """
     table, tasks = estimate_gains({}), {}
@@ -25,8 +25,8 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
         table = estimate_gains(analysis.replicates, analysis.failed, analysis.without_room)
         tasks = analysis.conditions
     pairs = list(zip(table["condition"], table["target"], strict=True))
-    same_kind = [is_same_task(tasks[condition], target) for condition, target in pairs]
-    return table.assign(same_kind=same_kind, several=[len(tasks[condition]) > 1 for condition, _ in pairs])
+    same_task = [is_same_task(tasks[condition], target) for condition, target in pairs]
+    return table.assign(same_task=same_task, several=[len(tasks[condition]) > 1 for condition, _ in pairs])
 
 
 def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd.DataFrame":
@@ -43,7 +43,7 @@ def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd
     """
     import pandas as pd
 
-    rows = means.assign(target=name, learned=True, counts=True, same_kind=False, several=False)
+    rows = means.assign(target=name, learned=True, counts=True, same_task=False, several=False)
     return pd.concat([cells, rows[[column for column in cells if column in rows]]], ignore_index=True)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stilts.analysis import learning
 from stilts.analysis.costs import Throughput
-from stilts.analysis.estimates import LEVEL, count_sides
+from stilts.analysis.estimates import LEVEL, count_sides, keep_clear
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.analysis.published import Series
 from stilts.analysis.room import find_published_layer
@@ -47,8 +47,8 @@ def describe_scope(analysis: Analysis) -> str:
     )
     if not analysis.planned:
         text += (
-            " They are the committed records, made with other settings, another suite or other package versions than "
-            "this machine's; each record states its own."
+            " They were recorded with other settings, data or package versions than this machine's; each record says "
+            "which."
         )
     if mix := describe_precision_mix(analysis.records):
         text += f" Mind that {mix}."
@@ -102,7 +102,7 @@ def describe_failures(table: pd.DataFrame) -> str:
     ]
     return (
         "A training that stayed at chance may be what its intermediate task did. With such trainings counted, mean "
-        f"gains on targets of other kinds are: {', '.join(said)}. A verdict stands only where it is the same either "
+        f"gains on other targets are: {', '.join(said)}. A verdict stands only where it is the same either "
         "way."
     )
 
@@ -278,7 +278,7 @@ def describe_live_scope(live: Analysis | None, study: str) -> str:
 
 
 def describe_differences(table: pd.DataFrame) -> str:
-    """State for each comparison of conditions how many targets gain and lose.
+    """State how many differences of two conditions exclude zero, on which targets.
 
     Parameters
     ----------
@@ -287,15 +287,16 @@ def describe_differences(table: pd.DataFrame) -> str:
     """
     if table.empty:
         return "No two conditions can be compared yet."
-    lines = []
-    for (name, change), rows in table.groupby(["comparison", "change"], sort=False):
-        up, down = count_sides(rows)
-        holm = int(rows["survives_holm"].sum())
-        lines.append(
-            f"- `{name}` ({change}): over {count(rows, 'target')}, {up} with an interval above zero and {down} with "
-            f"one below; {holm} left after Holm's correction for all cells."
-        )
-    return "\n".join(lines)
+    clear, kept = keep_clear(table), int(table["survives_holm"].sum())
+    said = [
+        f"`{row['comparison']}` on `{row['target']}` ({format_signed(row['difference'])})"
+        for row in clear.to_dict("records")
+    ]
+    named = f" ({join_words(said)})" if 0 < len(said) <= MOST_NAMED else ""
+    return (
+        f"Of {count(table, 'difference')}, {len(clear) or 'none'} excludes zero by its own interval{named}, and "
+        f"{kept or 'none'} after Holm's correction."
+    )
 
 
 def show_differences(table: pd.DataFrame) -> pd.DataFrame:

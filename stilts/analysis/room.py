@@ -21,7 +21,7 @@ PUBLISHED_DEPTH = 14 / 24
 
 RULE = (
     "Retrieval and mining count where they are read after the layer that lies as deep as the paper's, and intermediate "
-    f"training moved at least half of the layers up to it. No target counts whose baseline has over {CEILING:g}."
+    f"training moved at least half of the layers up to it. No target counts whose baseline exceeds {CEILING:g} percent."
 )
 
 

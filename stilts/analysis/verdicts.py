@@ -34,11 +34,11 @@ ANSWERS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
 RULE = (
     "A verdict is the first of these that holds. *Could not be tested*: the records do not allow it, too little was "
     "learned, or scores lie so close to floor or ceiling that the effect had no room. *No effect that matters*: the "
-    "effect is closer to zero than the smallest that would matter. *Supported*: it is what the hypothesis says. "
-    "*Contradicted*: it goes against the hypothesis by more than the smallest effect that would matter. Each is "
-    "decided by a t-test, or by permuting tasks where a chapter says so, corrected by Holm's rule for all that are "
-    "judged together. *Cannot tell*: anything else; with one seed nothing more can be said, since another seed's luck "
-    "is not known."
+    "effect is closer to zero than the smallest that would matter. *Supported*: it lies on the side of the bound that "
+    "the hypothesis states. *Contradicted*: it goes against the hypothesis by more than the smallest effect that "
+    "would matter. Each is decided by a t-test, or by permuting tasks where a chapter says so, corrected by Holm's "
+    "rule for all that are judged together. *Cannot tell*: anything else; with one seed nothing more can be said, "
+    "since the variance between seeds is unknown."
 )
 
 OPEN = "the interval allows more than one answer"
@@ -244,7 +244,7 @@ def _judgement(
             reason = f"{alone} by itself, but not after the correction for {together} judged together"
         return Judgement(Verdict.UNCLEAR, reason, p)
     if found.seeds < 2:
-        return Judgement(Verdict.UNCLEAR, "one seed: another one's luck is not known", p)
+        return Judgement(Verdict.UNCLEAR, "one seed: the variance between seeds is unknown", p)
     return Judgement(taken, _reason(taken, asked, found), min(1.0, decisions[taken] * factor))
 
 

@@ -20,7 +20,7 @@ def rows(*intervals: tuple[float, float], **columns) -> pd.DataFrame:
 def cells(*intervals, same=(), lost=(), survive=True) -> pd.DataFrame:
     """Cells of a matrix; `same` and `lost` are the places of those of one kind and of those that do not count."""
     table = rows(*intervals, survives_holm=survive)
-    return table.assign(same_kind=table.index.isin(same), counts=~table.index.isin(lost))
+    return table.assign(same_task=table.index.isin(same), counts=~table.index.isin(lost))
 
 
 @pytest.mark.parametrize("table, said", [
@@ -29,13 +29,20 @@ def cells(*intervals, same=(), lost=(), survive=True) -> pd.DataFrame:
     (cells(UP, DOWN, DOWN), "1 of 3 cells gains and 2 lose (after Holm's correction)."),
     (cells(UP, UP), "2 of 2 cells gain and none loses (after Holm's correction)."),
     (cells(DOWN, UP, lost=[1]), "None of 1 cell gains and 1 loses (after Holm's correction)."),
-    (cells(UP, DOWN, survive=False), "None of 2 cells clearly gains or loses (after Holm's correction)."),
+    (
+        cells(UP, DOWN, survive=False),
+        "None of 2 cells clearly gains or loses, though 2 intervals exclude zero (after Holm's correction).",
+    ),
+    (
+        cells(UP, DOWN, UNCLEAR, survive=[True, False, False]),
+        "1 of 3 cells gains and none loses, though 1 other interval excludes zero (after Holm's correction).",
+    ),
     (
         cells(UP, DOWN, UNCLEAR, UP, same=[3]),
-        "1 of 3 pairs of tasks of different kinds gains and 1 loses; 1 of 1 pair of the same kind gains and none loses "
+        "1 of 3 pairs of different tasks gains and 1 loses; 1 of 1 pair of the same task gains and none loses "
         "(after Holm's correction).",
     ),
-    (cells(UNCLEAR, same=[0]), "None of 1 pair of the same kind clearly gains or loses (after Holm's correction)."),
+    (cells(UNCLEAR, same=[0]), "None of 1 pair of the same task clearly gains or loses (after Holm's correction)."),
 ])  # fmt: skip
 def test_a_matrix(table, said):
     assert captions.state_cells(table) == said

@@ -144,7 +144,7 @@ def test_one_seed_decides_nothing(monkeypatch):
     monkeypatch.setattr("test_claims.SEEDS", (1,))
     claims = found(replicates({"nli": 0.3, "qa": 0.3, "multi": 0.4}), DEV)
     assert {claims[name].verdict for name in ("C1", "C2", "C4", "C5")} == {Verdict.UNCLEAR}
-    assert claims["C1"].judgement.reason == "one seed: another one's luck is not known"
+    assert claims["C1"].judgement.reason == "one seed: the variance between seeds is unknown"
 
 
 def test_retrieval_is_judged_at_the_paper_s_depth_with_the_other_layers_beside_it():

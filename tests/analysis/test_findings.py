@@ -23,11 +23,11 @@ def evidence(effects, gains=None, **more):
 @pytest.mark.parametrize(
     "effects, said",
     [
-        ({"nli": 0.15, "qa": 0.2}, "2 English intermediate tasks, Inference and Questions help targets of other kinds"),
-        ({"nli": 0.15}, "of 2 English intermediate tasks, Inference helps targets of other kinds on average**"),
-        ({"nli": -0.15}, "none helps targets of other kinds on average, and Inference harms them**"),
-        ({"nli": -0.15, "qa": -0.15}, "helps targets of other kinds on average, and Inference and Questions harm them"),
-        ({"nli": -0.15, "qa": 0.15}, "Questions helps targets of other kinds on average, and Inference harms them"),
+        ({"nli": 0.15, "qa": 0.2}, "2 English intermediate tasks, Inference and Questions help other targets"),
+        ({"nli": 0.15}, "of 2 English intermediate tasks, Inference helps other targets on average**"),
+        ({"nli": -0.15}, "none helps other targets on average, and Inference harms them**"),
+        ({"nli": -0.15, "qa": -0.15}, "helps other targets on average, and Inference and Questions harm them"),
+        ({"nli": -0.15, "qa": 0.15}, "Questions helps other targets on average, and Inference harms them"),
     ],
 )
 def test_the_average_is_said_as_it_came_out(effects, said):
@@ -36,7 +36,7 @@ def test_the_average_is_said_as_it_came_out(effects, said):
     assert said in text
 
 
-def test_the_average_leaves_out_targets_of_the_same_kind():
+def test_the_average_leaves_out_targets_of_the_same_task():
     table = findings.estimate_gains_on_other_tasks(evidence({("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}))
     assert table["condition"].tolist() == ["nli", "qa", "multi"]
     assert table["targets"].tolist() == [4, 4, 3]
@@ -44,7 +44,8 @@ def test_the_average_leaves_out_targets_of_the_same_kind():
     text = findings.describe_average(evidence({"qa": -0.2, "nli": 0.2, "multi": 0.1}), "Here")
     assert " points (Inference)" in text
     assert "(Questions) and +" in text
-    assert "all tasks together change 5 targets, 2 of them of a kind that they train on, by +" in text
+    assert "all tasks together gain +" in text
+    assert " on 5 targets, 2 of them tasks that they train on" in text
 
 
 def test_a_mean_changes_targets_only_where_it_does_with_trainings_that_stayed_at_chance():
@@ -62,7 +63,7 @@ def test_a_mean_changes_targets_only_where_it_does_with_trainings_that_stayed_at
 
 def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
     empty = Evidence("pocket", {}, DEV, {"none": ()}, pd.DataFrame())
-    for describe in (lambda found: findings.describe_average(found, "Here"), findings.describe_same_kind,
+    for describe in (lambda found: findings.describe_average(found, "Here"), findings.describe_same_task,
                      findings.describe_retrieval):  # fmt: skip
         assert describe(empty) == findings.NOTHING_RECORDED
     assert findings.describe_questions([], "here") == findings.NOTHING_RECORDED
@@ -70,12 +71,12 @@ def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
 
 @pytest.mark.parametrize(
     "effect, said",
-    [(0.2, "**More English examples of the target's own kind help**: +"),
-     (-0.2, "own kind harm**: \N{MINUS SIGN}"), (0.0, "own kind do not clearly help**: ")],
+    [(0.2, "**More English examples of the target's own task help**: +"),
+     (-0.2, "own task harm**: \N{MINUS SIGN}"), (0.0, "own task do not clearly help**: ")],
 )  # fmt: skip
-def test_the_same_kind_is_said_as_it_came_out(effect, said):
+def test_the_same_task_is_said_as_it_came_out(effect, said):
     found = evidence({("nli", "command-nli"): effect, ("qa", "command-qa"): effect})
-    assert said in findings.describe_same_kind(found)
+    assert said in findings.describe_same_task(found)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +95,9 @@ def test_retrieval_that_was_not_tested_in_the_middle_is_said():
     frozen = dict.fromkeys(("nli", "qa", "multi"), 6)
     found = replace(evidence({}, {name: {7: 0.5, 12: -20.0} for name in frozen}), frozen_layers=frozen)
     said = findings.describe_retrieval(found)
-    assert said.startswith("**Retrieval loses at the encoder's end; in its middle it was not tested**: after layer 7")
-    why = "(intermediate training moved 1 of the 7 layers up to the one that is read)"
-    assert f"{why}; after the last \N{MINUS SIGN}" in said
+    assert said.startswith("**Retrieval loses at the encoder's end**: \N{MINUS SIGN}")
+    why = "intermediate training moved 1 of the 7 layers up to the one that is read"
+    assert f"What happens after layer 7 of 12, as deep as the paper's, was not tested: {why} (+" in said
 
 
 @pytest.mark.parametrize(
@@ -118,8 +119,8 @@ def test_questions_with_an_answer_are_named():
     said = findings.describe_questions([unclear, unclear], "on short commands")
     assert said.startswith("**None of this study's own 2 questions has an answer on short commands yet**: ")
     assert findings.describe_questions([unclear, yes], "on short commands") == (
-        "**1 of this study's own 2 questions can be answered on short commands.** Far languages lose more. Supported, "
-        "+1.0 points (+0.5 to +1.5)."
+        "**By the tests that stand for them, 1 of this study's own 2 questions has an answer on short commands.** Far "
+        "languages lose more. Supported: +1.0 points (+0.5 to +1.5)."
     )
 
 
@@ -131,7 +132,8 @@ def test_verdicts_stand_beside_the_published_effects():
     assert table["here"].tolist()[:2] == ["supported", "supported"]
     lost = judge_claims(evidence({("multi", "command-nli"): -0.4}))
     worse = judge_claims(evidence({"nli": -0.03, "qa": -0.03}))
-    assert findings.tabulate_verdicts({"here": worse})["here"].iloc[0] == "cannot tell (but it is not as claimed)"
+    told = findings.tabulate_verdicts({"here": worse})["here"].iloc[0]
+    assert told == "cannot tell (no effect or the opposite; not as claimed)"
     assert findings.tabulate_verdicts({"here": lost}).set_index("id").loc["C2", "here"] == "contradicted (1 of 2 parts)"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html

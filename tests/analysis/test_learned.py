@@ -1,13 +1,16 @@
 """The page of answers and the questions' rows of the ledger, on the committed records."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stilts.analysis.gain_tables import list_titles
 from stilts.analysis.questions import learned
 from stilts.analysis.questions.testing import make_untested
 from stilts.analysis.verdicts import Verdict
+from stilts.analysis.wording import WAY_TITLES, replace_marked_ids
 from stilts.study.errors import UnknownName
 from stilts.study.settings import QuestionSettings
 from stilts.workspace.checkout import find_checkout
@@ -36,7 +39,8 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
     for name, answer in answers.items():
         said, data = answer.learned, {"pocket": "short commands", "xtreme": "rows of XTREME"}
         suite = answer.section.settings.data.suite
-        one = f"**On {data[suite]}** (study `{said.study}`): {said.text}"
+        text = replace_marked_ids(said.text, WAY_TITLES | list_titles(answer.section.analysis))
+        one = f"**On {data[suite]}** (study `{said.study}`): {text}"
         question = f"*{answer.section.settings.question.text}*"
         verdict = f"**{said.verdict.capitalize()}** on {data[suite]}"
         short = f"*{said.effect.hypothesis}* {verdict}; {verdict}."
@@ -50,6 +54,16 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
             assert ("80 percent power" in said.text) == (said.effect.known and detectable == detectable)
         else:
             assert f"None of the {len(table)} tests could be made: {said.reason}." in said.text
+
+
+def test_a_verdict_stands_beside_the_hypothesis_that_its_study_tested(answers):
+    answer = answers["complexity"]
+    effect = replace(answer.learned.effect, hypothesis="Something else.")
+    other = replace(answer, learned=replace(answer.learned, effect=effect))
+    verdict = f"**{answer.learned.verdict.capitalize()}** on "
+    said = learned.describe_answers(answer, other).split("\n\n")[1]
+    assert f"*{answer.learned.effect.hypothesis}* {verdict}" in said
+    assert f". Another one there: *Something else.* {verdict}" in said
 
 
 def test_the_ledger_s_row_has_the_verdict_of_the_test_that_stands_for_the_question(answers):

@@ -9,7 +9,13 @@ from fakes import make_record
 
 from stilts.analysis.ledger import Statement, show_statements
 from stilts.analysis.opened import open_study
-from stilts.analysis.prose import describe_dead_runs, describe_layers, describe_not_learned, describe_restarts
+from stilts.analysis.prose import (
+    describe_dead_runs,
+    describe_differences,
+    describe_layers,
+    describe_not_learned,
+    describe_restarts,
+)
 from stilts.analysis.questions import distance_answer
 from stilts.analysis.questions.chapters import open_section
 from stilts.analysis.suite_report import describe_tasks
@@ -106,3 +112,15 @@ def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
         "`anli`, `mnli`, `qqp`, `squad`, `squad2`, `hellaswag`, `cosmosqa`, `commonsenseqa` and `multi`."
     )
     assert answer.evidence.targets == ["udpos", "pan-x"]
+
+
+def test_differences_that_exclude_zero_are_named():
+    table = pd.DataFrame({
+        "comparison": ["multi - mnli", "mnli-mlm - mnli"], "target": ["tydiqa", "xnli"], "difference": [4.8, 0.2],
+        "low": [1.0, -1.0], "high": [8.6, 1.4], "survives_holm": [False, False],
+    })  # fmt: skip
+    assert describe_differences(table) == (
+        "Of 2 differences, 1 excludes zero by its own interval (`multi - mnli` on `tydiqa` (+4.8)), and none after "
+        "Holm's correction."
+    )
+    assert describe_differences(table.iloc[:0]) == "No two conditions can be compared yet."

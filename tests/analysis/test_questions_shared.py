@@ -271,7 +271,7 @@ def test_rows_with_gaps_are_left_out_and_named():
     result = estimate_effect(table, Rules(), predictors, "x", row_kind="task")
     assert (result.rows, result.seeds, result.based_on, result.notes) == (4, 3, "4 tasks, 3 seeds", notes)
     assert estimate_effect(table[[1]], Rules()).notes == (
-        "with one seed the interval says nothing of another seed's luck",
+        "with one seed the interval says nothing of the variance between seeds",
     )
 
 

@@ -53,7 +53,7 @@ def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, name
 
 def test_means_stand_below_the_cells_that_they_are_drawn_beside():
     cells = pd.DataFrame({"condition": ["qa"], "target": ["intent"], "score": [50.0], "gain": [2.0], "low": [1.0],
-                          "high": [3.0], "learned": [False], "same_kind": [True]})  # fmt: skip
+                          "high": [3.0], "learned": [False], "same_task": [True]})  # fmt: skip
     means = pd.DataFrame({"condition": ["qa"], "gain": [4.0], "low": [3.0], "high": [5.0], "targets": [7]})
     assert append_means(cells, means, "mean").fillna(-1).to_dict("split")["data"] == [
         ["qa", "intent", 50.0, 2.0, 1.0, 3.0, False, True],

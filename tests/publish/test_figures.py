@@ -133,7 +133,7 @@ def test_a_matrix_writes_signs_and_marks_what_leaves_zero_out():
 
 
 def test_a_matrix_has_tasks_in_words_and_those_of_one_kind_on_the_diagonal():
-    cells = CELLS.assign(same_kind=[False, True, True, False])
+    cells = CELLS.assign(same_task=[False, True, True, False])
     figure = figures.draw_transfer_matrix(cells, titles={"nli": "Inference", "slots": "Slots", "intent": "Intents"})
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["Slots", "Intents"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["Inference", "qa"]

@@ -50,7 +50,7 @@ PRIMARY, MIXED, BOOTSTRAP = "crossed t-test", "mixed model", "cluster bootstrap"
 NOT_CONVERGED = "the fit did not converge"
 OPTIMIZERS = ("bfgs", "lbfgs", "cg", "powell", "nm")
 _RETRY, _FAILED = "Retrying MixedLM optimization with ", "Maximum Likelihood optimization failed"
-ONE_SEED = "with one seed the interval says nothing of another seed's luck"
+ONE_SEED = "with one seed the interval says nothing of the variance between seeds"
 
 
 @dataclass(frozen=True)

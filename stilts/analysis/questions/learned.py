@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 from stilts.analysis.claims import UNJUDGED, Claim
+from stilts.analysis.gain_tables import list_titles
 from stilts.analysis.questions import adapters_answer, architecture, complexity, distance_answer, order
 from stilts.analysis.questions.chapters import Answer, Section, open_section
 from stilts.analysis.verdicts import Judgement
+from stilts.analysis.wording import WAY_TITLES, replace_marked_ids
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.notebooks.markup import escape_text
 
@@ -51,8 +53,13 @@ def _chapter(answer: Answer) -> str:
 
 def describe_answers(*answers: Answer) -> str:
     """Return the answers to one question in Markdown, each from another study of it, after the verdicts in short."""
-    said = [f"**On {_suite(each)}** (study `{each.learned.study}`): {each.learned.text}" for each in answers]
+    said = [f"**On {_suite(each)}** (study `{each.learned.study}`): {_say_in_words(each)}" for each in answers]
     return "\n\n".join([f"*{escape_text(answers[0].section.settings.question.text)}*", _in_short(answers), *said])
+
+
+def _say_in_words(answer: Answer) -> str:
+    """Return what an answer says, with names in place of the ids of conditions, tasks and ways of training."""
+    return replace_marked_ids(answer.learned.text, WAY_TITLES | list_titles(answer.section.analysis))
 
 
 def _in_short(answers: Iterable[Answer]) -> str:

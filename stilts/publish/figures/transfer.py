@@ -53,7 +53,7 @@ def draw_transfer_matrix(
     ----------
     cells : DataFrame
         From `stilts.analysis.effects.estimate_gains`: condition, target, gain, low, high, excludes_zero, survives_holm,
-        and optionally learned and same_kind. If it is empty, the figure says so.
+        and optionally learned and same_task. If it is empty, the figure says so.
     averages : DataFrame or None
         From `stilts.analysis.effects.average_gains`, for a separate last column.
     effect, rows, average : str
@@ -64,13 +64,13 @@ def draw_transfer_matrix(
     with apply_style():
         if cells.empty:
             return draw_empty("nothing to compare yet")
-        defaults = {"learned": True, "counts": cells.get("learned", True), "same_kind": False}
+        defaults = {"learned": True, "counts": cells.get("learned", True), "same_task": False}
         cells = cells.assign(**{name: value for name, value in defaults.items() if name not in cells})
         conditions, targets = list(dict.fromkeys(cells["condition"])), _sort_by_kind(cells)
         columns = {target: float(place) for place, target in enumerate(targets)}
         if averages is not None and len(averages):
             columns[average] = len(targets) + 0.25
-            last = averages.assign(target=average, learned=True, counts=True, same_kind=False)
+            last = averages.assign(target=average, learned=True, counts=True, same_task=False)
             cells = pd.concat([cells, last], ignore_index=True)
         names = [textwrap.fill(replace_ids(name, titles), 26) for name in conditions]
         beside = 1.6 + 0.085 * max(len(line) for name in names for line in name.split("\n"))
@@ -88,7 +88,7 @@ def draw_transfer_matrix(
 def _sort_by_kind(cells: pd.DataFrame) -> list[str]:
     """Return the targets in the order of the first condition of the same kind; those without one last."""
     conditions = list(dict.fromkeys(cells["condition"]))
-    twins = cells[cells["same_kind"]].drop_duplicates("target").set_index("target")["condition"]
+    twins = cells[cells["same_task"]].drop_duplicates("target").set_index("target")["condition"]
     places = {target: conditions.index(condition) for target, condition in twins.items()}
     return sorted(dict.fromkeys(cells["target"]), key=lambda target: places.get(target, len(conditions)))
 
@@ -107,7 +107,7 @@ def _cell(axis: Axes, x: float, y: int, row, norm: Normalize, narrow: bool) -> N
     if clear:
         thick = 2.4 if row.survives_holm else 0.9
         axis.add_patch(Rectangle((x - 0.455, y - 0.44), 0.91, 0.88, fill=False, edgecolor=ink, linewidth=thick))
-    if row.same_kind:
+    if row.same_task:
         axis.add_patch(Rectangle((x - 0.41, y - 0.385), 0.82, 0.77, fill=False, edgecolor=ink, linewidth=1.1,
                                  linestyle=":"))  # fmt: skip
     weight = "bold" if clear else "normal"
