@@ -299,6 +299,16 @@ def describe_differences(table: pd.DataFrame) -> str:
     )
 
 
+def describe_rank_correlations(table: pd.DataFrame) -> str:
+    """State with which distances each measure of languages goes, by the intervals of `effects.correlate_ranks`."""
+    said = []
+    for measure, rows in table.groupby("measure", sort=False):
+        clear = keep_clear(rows).to_dict("records")
+        named = [f"{row['by']} distance ({format_signed(row['rho'], 2)})" for row in clear]
+        said.append(f"the {measure} goes with {join_words(named) or 'no distance'}")
+    return f"By intervals that exclude zero, {'; '.join(said)}." if said else "No distance can be compared yet."
+
+
 def show_differences(table: pd.DataFrame) -> pd.DataFrame:
     """Return `conditions.average_differences` for readers: yes and no, and formatted p-values."""
     return _with_tests(table[["comparison", "change", "difference", "low", "high"]].copy(), table)

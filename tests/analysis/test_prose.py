@@ -14,6 +14,7 @@ from stilts.analysis.prose import (
     describe_differences,
     describe_layers,
     describe_not_learned,
+    describe_rank_correlations,
     describe_restarts,
 )
 from stilts.analysis.questions import distance_answer
@@ -124,3 +125,15 @@ def test_differences_that_exclude_zero_are_named():
         "Holm's correction."
     )
     assert describe_differences(table.iloc[:0]) == "No two conditions can be compared yet."
+
+
+def test_distances_that_a_measure_goes_with_are_named():
+    table = pd.DataFrame({
+        "by": ["genetic", "genetic", "writing"], "measure": ["gain", "score without", "gain"],
+        "rho": [0.387, -0.1, 0.4], "low": [0.1, -0.4, 0.11], "high": [0.61, 0.2, 0.63],
+    })  # fmt: skip
+    assert describe_rank_correlations(table) == (
+        "By intervals that exclude zero, the gain goes with genetic distance (+0.39) and writing distance (+0.40); "
+        "the score without goes with no distance."
+    )
+    assert describe_rank_correlations(table.iloc[:0]) == "No distance can be compared yet."

@@ -183,7 +183,7 @@ def test_gains_by_match():
     table = tabulate_match_gains(matched_evidence(), RULES)
     assert table[["group", "scheme", "asks_the_same", "of_such_texts", "pairs"]].to_numpy().tolist() == [
         [f"{match}, {way}", scheme, asks, texts, 2]
-        for match, asks, texts in (("matches in nothing", "no", "no"), ("asks the same", "yes", "no"),
+        for match, asks, texts in (("differs in both", "no", "no"), ("asks the same", "yes", "no"),
                                    ("of the same texts", "no", "yes"), ("the same task", "yes", "yes"))
         for scheme, way in ((FULL, "all weights"), ("fresh", "adapter, then a new one"))
     ]  # fmt: skip

@@ -404,7 +404,7 @@ def _test_schemes(first: str, second: str) -> Test:
 
 def _test_matches(match: str, first: str, second: str | None = None) -> Test:
     less = f" minus the same with {WAY_TITLES[second]}" if second else ""
-    words = f"gain, {_MATCHED[match]} minus matches in nothing ({WAY_TITLES[first]}){less}"
+    words = f"gain, {_MATCHED[match]} minus differs in both ({WAY_TITLES[first]}){less}"
     return Test(words, partial(compare_matches, match=match, first=first, second=second))
 
 

@@ -31,7 +31,7 @@ from stilts.analysis.questions.testing import Rules, make_untested
 from stilts.analysis.wording import WAY_TITLES, count, format_effect, format_signed, join_names
 
 MATCH_TITLES = {
-    NO_MATCH: "matches in nothing",
+    NO_MATCH: "differs in both",
     MATCHES["task-match"]: "asks the same",
     MATCHES["domain-match"]: "of the same texts",
     MATCHES["same-task"]: "the same task",
