@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from stilts.analysis.estimates import count_sides, keep_clear
+from stilts.analysis.estimates import LEVEL, count_sides, keep_clear
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.verdicts import ANSWERS, Verdict
 from stilts.analysis.wording import (
@@ -194,8 +194,9 @@ def state_english_gaps(table: pd.DataFrame, titles: Mapping[str, str] = MappingP
     widest, narrowest = (before.loc[place] for place in (before["gap"].idxmax(), before["gap"].idxmin()))
     ends = [f"{titles.get(row['target'], row['target'])} ({row['gap']:.0f})" for row in (widest, narrowest)]
     sides = _say_sides(after, count(after, "comparison"), CHANGES, "change_low", "change_high")
+    chance = f"{UNCORRECTED}; chance alone gives about {round((1 - LEVEL) * len(after))}"
     return (
-        f"{_sentence(f'{sides} ({UNCORRECTED})')} Without an intermediate task English is ahead by "
+        f"{_sentence(f'{sides} ({chance})')} Without an intermediate task English is ahead by "
         f"{before['gap'].mean():.0f} points on average, most in {ends[0]} and least in {ends[1]}."
     )
 

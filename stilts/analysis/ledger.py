@@ -209,7 +209,7 @@ def describe_agreement(first: Sequence[Claim], second: Sequence[Claim]) -> str:
     """State of how many claims two studies have the same verdict, and which differ."""
     twins = {claim.id: claim.verdict for claim in second}
     pairs = [(claim.id, claim.verdict, twins[claim.id]) for claim in first if claim.id in twins]
-    differ = [f"{name} is *{one}* and then *{other}*" for name, one, other in pairs if one is not other]
+    differ = [f"{name} changes from *{one}* to *{other}*" for name, one, other in pairs if one is not other]
     same = f"Of {count(pairs, 'claim')}, {len(pairs) - len(differ)} have the same verdict in both"
     return "; ".join([same, *differ]) + "."
 

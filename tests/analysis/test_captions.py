@@ -122,10 +122,12 @@ def test_gaps_to_english():
     )
     say = captions.state_english_gaps
     assert say(table, {"intent": "Intents"}) == (
-        f"None of 2 comparisons widens the gap and 1 narrows it (95 % intervals, not corrected). {before}"
+        "None of 2 comparisons widens the gap and 1 narrows it (95 % intervals, not corrected; chance alone gives "
+        f"about 0). {before}"
     )
     assert say(table.drop(index=2), {"intent": "Intents"}) == (
-        f"None of 1 comparison clearly changes the gap (95 % intervals, not corrected). {before}"
+        "None of 1 comparison clearly changes the gap (95 % intervals, not corrected; chance alone gives about 0). "
+        f"{before}"
     )
     for missing in (table.iloc[:2], table.iloc[2:]):
         assert say(missing) == "No condition can be compared with the baseline yet."

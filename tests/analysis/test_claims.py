@@ -392,6 +392,6 @@ def test_ledgers_of_one_design_stand_beside_each_other():
          "two": "+3.0 [+2.4, +3.6]; could not be tested (Slots, y)"},
     ]  # fmt: skip
     assert describe_agreement(one, other) == (
-        "Of 1 claim, 0 have the same verdict in both; C1 is *supported* and then *could not be tested*."
+        "Of 1 claim, 0 have the same verdict in both; C1 changes from *supported* to *could not be tested*."
     )
     assert describe_agreement(one, one) == "Of 1 claim, 1 have the same verdict in both."
