@@ -11,7 +11,7 @@ import pandas as pd
 
 from stilts.analysis.claims import Claim, Evidence, Part
 from stilts.analysis.languages.facts import get_language
-from stilts.analysis.verdicts import OPEN, Judgement, Verdict
+from stilts.analysis.verdicts import EVIDENT, Judgement, Verdict
 from stilts.analysis.wording import count, replace_ids, replace_marked_ids
 from stilts.tasks.registry import INTERMEDIATES, keep_suite
 
@@ -124,13 +124,15 @@ def show_ledgers(
 
 
 def _effects(claim: Claim) -> list[str]:
-    measured = [f"{part.text}: {part.effect}; {_tell_part(part.judgement)}" for part in claim.parts]
+    measured = ["; ".join([f"{part.text}: {part.effect}", *_tell_part(part, claim)]) for part in claim.parts]
     return [*measured, *([claim.note] if claim.note else [])] or ["–"]
 
 
-def _tell_part(judgement: Judgement) -> str:
-    """Return a part's verdict, with its reason where the interval beside it does not show it."""
-    return str(judgement.verdict) if judgement.reason == OPEN else _told(judgement)
+def _tell_part(part: Part, claim: Claim) -> list[str]:
+    """Return a part's verdict and reason, each where neither its claim nor the interval beside it says so already."""
+    own, whole = part.judgement, claim.judgement
+    verdict = [] if own.verdict is whole.verdict else [str(own.verdict)]
+    return verdict + ([] if own.reason in (*EVIDENT, whole.reason, "") else [own.reason])
 
 
 def _told(judgement: Judgement) -> str:

@@ -23,7 +23,7 @@ from stilts.analysis.ledger import (
     show_ledgers,
     tabulate_parts,
 )
-from stilts.analysis.verdicts import Judgement, Verdict
+from stilts.analysis.verdicts import OPEN, Judgement, Verdict
 
 LANGUAGES = ("de", "en", "hi", "ja", "sw", "tr", "vi", "zh")
 TARGETS = ("intent", "command-nli", "command-qa", "ui-retrieval", "ui-mining")
@@ -340,6 +340,19 @@ def test_differences_are_those_of_the_scores():
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_part_says_what_its_claim_does_not_say_already():
+    open_, odd = Judgement(Verdict.UNCLEAR, OPEN, 0.5), Judgement(Verdict.UNTESTABLE, "at its ceiling", np.nan)
+    parts = tuple(part(1.0, 2.0, judgement=each) for each in (open_, odd))
+    claim = Claim("C1", "a < b", "+8.2", "Gain.", parts, judgement=Judgement(Verdict.UNCLEAR, "at its ceiling", np.nan))
+    (row,) = show_ledgers({"one": [claim]}, {"one": {}}).to_dict("records")
+    assert row["one"].splitlines()[1:] == [
+        f"x: {parts[0].effect}", f"x: {parts[1].effect}; could not be tested", "cannot tell (at its ceiling)",
+    ]  # fmt: skip
+    other = replace(claim, judgement=Judgement(Verdict.UNCLEAR, "one part", np.nan))
+    (row,) = show_ledgers({"one": [other]}, {"one": {}}).to_dict("records")
+    assert row["one"].splitlines()[2] == f"x: {parts[1].effect}; could not be tested; at its ceiling"
+
+
 def test_the_ledger_as_tables():
     judged = Judgement(Verdict.SUPPORTED, "above 0", 0.01)
     measured = part(1.0, 0.25, published=8.2, judgement=judged)
@@ -352,7 +365,7 @@ def test_the_ledger_as_tables():
     another = nothing.replace("no records", "Tested here: d\nno records")
     assert show_ledgers(ledgers, {"one": {}, "two": {}}).to_dict("records") == [
         {"id": "C1", "claim": "a < b", "published": "+8.2",
-         "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported", "two": another},
+         "one": "Gain of `qa`.\nx: +1.0 [+0.5, +1.5]\nsupported", "two": another},
         {"id": "C6", "claim": "c", "published": "-", "one": nothing, "two": nothing},
     ]  # fmt: skip
     assert tabulate_parts(ledgers).to_dict("records") == [
@@ -363,7 +376,7 @@ def test_the_ledger_as_tables():
     assert tabulate_parts({"two": [claims[1]]}).empty
     named = {"one": {"qa": "Questions", "x": "Slots", "Gain": "?"}, "two": {}}
     assert show_ledgers(ledgers, named)["one"].iloc[0] == (
-        "Gain of questions.\nSlots: +1.0 [+0.5, +1.5]; supported (above 0)\nsupported"
+        "Gain of questions.\nSlots: +1.0 [+0.5, +1.5]\nsupported"
     )
     page = show_claims(show_ledgers(ledgers, {"one": {}, "two": {}})).data
     assert "a &lt; b" in page
