@@ -16,6 +16,7 @@ from stilts.analysis.conditions import (
     STANDS_IN,
     TRANSLATED,
     Counterpart,
+    choose_by_dev,
     is_same_task,
     list_english_conditions,
     list_single_tasks,
@@ -515,7 +516,7 @@ def _questions_and_inference(found: Evidence) -> Claim:
 
 
 def _chosen_on_dev(found: Evidence) -> Claim:
-    chosen = choose_by_dev(found)
+    chosen = choose_on_dev(found)
     parts = ()
     if chosen:
         weights = {target: scale_weights(weigh_gain(name), 1 / len(chosen)) for target, name in chosen.items()}
@@ -535,20 +536,14 @@ def _chosen_on_dev(found: Evidence) -> Claim:
     )
 
 
-def choose_by_dev(found: Evidence) -> dict[str, str]:
+def choose_on_dev(found: Evidence) -> dict[str, str]:
     """Return the English condition with the best English dev score for each target that has both dev and test scores.
 
-    A target that is trained as another task has the dev score of that task. The baseline and conditions with the
-    target's own task are excluded. Of equal scores the first in the study's order is chosen.
+    The baseline and conditions with the target's own task are excluded; see `conditions.choose_by_dev`.
     """
-    chosen = {}
-    scores = found.dev_scores.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
-    for target in found.replicates:
-        usable = found.english(target)
-        rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
-        if len(rows):
-            chosen[target] = rows.loc[rows["score"].idxmax(), "condition"]
-    return chosen
+    usable = {target: {name: found.tasks[name] for name in found.english(target)} for target in found.replicates}
+    chosen = {name: choose_by_dev(found.dev_scores, name, own, same_task=False) for name, own in usable.items()}
+    return {target: name for target, name in chosen.items() if name is not None}
 
 
 def _english_is_enough(found: Evidence) -> Claim:

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from stilts.analysis.bootstrap import align, resample
-from stilts.analysis.claims import Claim, Evidence, Part, choose_by_dev, judge_claims
+from stilts.analysis.claims import Claim, Evidence, Part, choose_on_dev, judge_claims
 from stilts.analysis.conditions import (
     average_differences,
+    choose_by_dev,
     estimate_differences,
     list_comparisons,
     list_single_tasks,
@@ -242,10 +243,20 @@ def test_what_has_no_records_is_named(conditions, targets, notes):
 
 def test_the_best_on_dev_is_chosen_among_other_tasks_with_test_scores():
     some = replicates({}, conditions=("none", "nli", "multi"))
-    assert choose_by_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
+    assert choose_on_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
     # The first of equal ones.
-    assert choose_by_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
+    assert choose_on_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
     assert found(some, dev([]))["C5"].note == "no records of `target training` to compare"
+
+
+def test_the_best_on_dev_is_so_in_the_mean_over_seeds_and_not_by_its_luckiest_one():
+    lucky = dev([("nli", "command-nli", 95), ("nli", "command-nli", 50), ("qa", "command-nli", 80),
+                 ("qa", "command-nli", 78), ("qa", "xnli", 1), ("multi", "xnli", 2)])  # fmt: skip
+    assert choose_by_dev(lucky, "command-nli", TASKS, same_task=True) == "qa"
+    better = pd.concat([lucky, dev([("nli", "command-nli", 99)] * 3)])
+    assert choose_by_dev(better, "command-nli", TASKS, same_task=True) == "nli"
+    assert choose_by_dev(better, "command-nli", TASKS, same_task=False) == "qa"
+    assert choose_by_dev(better, "intent", TASKS, same_task=True) is None
 
 
 # --- another suite ---------------------------------------------------------------------------------------------------
