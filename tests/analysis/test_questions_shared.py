@@ -150,6 +150,23 @@ def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
     assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10}}
 
 
+def test_a_seed_that_one_target_lacks_is_in_no_mean_over_targets():
+    """At that seed the mean would be of other targets, so that targets' differences would pass for those of seeds."""
+    table = tabulate_outcomes(
+        [record(name, seed, {"de": 50 + more}, target=target)
+         for name, more in (("none", 0), ("nli", 10))
+         for target, seeds in (("intent", (1, 2, 3)), ("para", (1, 2)))
+         for seed in seeds]
+    )  # fmt: skip
+    assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10, 2: 10}}
+    apart = contrast(table[(table["target"] == "intent") == (table["seed"] == 3)], {"nli": 1, "none": -1})
+    assert apart.empty
+    assert len(apart) == 0
+    unpaired = pd.concat([table, tabulate_outcomes([record("nli", 1, {"fr": 60}, target="slots"),
+                                                    record("none", 1, {"th": 60}, target="slots")])])  # fmt: skip
+    assert contrast(unpaired, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10, 2: 10}}
+
+
 def test_scores_without_any_training_stand_for_every_seed_of_the_others():
     table = tabulate_outcomes(
         [record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})]
