@@ -398,6 +398,25 @@ def test_verdicts(found, expected):
     assert tabulate_verdicts([found], Rules({"a": "A."}, smallest_effect=2.0))["verdict"].tolist() == [expected]
 
 
+def test_an_interval_without_a_standard_error_is_read_at_the_level_that_it_has():
+    """It implies the same standard error whichever level it is of, so that the verdict of equivalence is the same."""
+    for level in (0.5, 0.9, 0.95):
+        half = stats.norm.isf((1 - level) / 2)  # of a standard error of 1
+        rules = Rules({"a": "A."}, level=level, smallest_effect=3.0)
+        table = tabulate_verdicts([result(0.0, half, 0.9)], rules)
+        assert table["p_holm"].tolist() == [pytest.approx(2 * stats.norm.sf(3.0))]
+
+
+def test_a_result_says_whether_its_p_value_is_that_of_a_t_test():
+    rules = Rules({"a": "A."}, smallest_effect=2.0)
+    found = estimate_effect(fake(np.random.default_rng(0), 9.0)[0], rules)
+    assert found.is_t_test
+    by_t = tabulate_verdicts([replace(found, p=0.5, basis=None)], rules)
+    assert by_t["verdict"].tolist() == ["supported"]  # by its standard error, whatever stands as its p-value
+    permuted = tabulate_verdicts([replace(found, p=0.5, is_t_test=False)], rules)
+    assert permuted["verdict"].tolist() == ["cannot tell"]
+
+
 def test_the_table_has_the_files_tests_in_order_corrected_together():
     rules = Rules({"b": "B falls.", "a": "A rises.", "c": "C?"}, smallest_effect=2.0)
     tests = {
