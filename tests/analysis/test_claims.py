@@ -141,6 +141,23 @@ def test_all_tasks_together_must_beat_none_too():
     assert claims["C2"].verdict is Verdict.CONTRADICTED
 
 
+def test_without_a_target_of_another_kind_no_single_task_is_the_best():
+    claim = found(replicates({"multi": 0.3}, ("none", "nli", "multi"), ("command-nli",)), DEV)["C2"]
+    assert [each.key for each in claim.parts] == ["none"]
+    assert (claim.note, claim.incomplete, claim.verdict) == (
+        "no single task shares with `multi` a target that is another task", True, Verdict.UNCLEAR,
+    )  # fmt: skip
+
+
+def test_the_choice_of_the_best_is_corrected_for_the_tasks_that_could_be_chosen():
+    """Inference shares with all tasks together its own target alone, and so could not be chosen."""
+    drawn = replicates({"qa": 0.1, "multi": 0.3}, targets=("intent", "command-nli"))
+    some = {"intent": drawn["intent"].only(["none", "qa", "multi"]), "command-nli": drawn["command-nli"]}
+    claim = found(some, DEV)["C2"]
+    assert (claim.parts[0].text, claim.parts[0].choices) == ("multi minus qa, the best single, over 2 targets", 1)
+    assert "the best among 1 on the same scores" in claim.tested
+
+
 def test_one_seed_decides_nothing(monkeypatch):
     monkeypatch.setattr("test_claims.SEEDS", (1,))
     claims = found(replicates({"nli": 0.3, "qa": 0.3, "multi": 0.4}), DEV)
