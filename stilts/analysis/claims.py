@@ -16,6 +16,7 @@ from stilts.analysis.conditions import (
     STANDS_IN,
     TRANSLATED,
     Counterpart,
+    choose_by_dev,
     is_same_task,
     list_english_conditions,
     list_single_tasks,
@@ -383,16 +384,12 @@ def _large_gains(found: Evidence) -> Claim:
 def _multi_is_best(found: Evidence) -> Claim:
     singles = [name for name in list_single_tasks(found.tasks) if name in found.conditions]
     missing = {MULTI} - set(found.conditions) | (set() if singles else {"a single task"})
+    targets = {name: own for name in singles if (own := found.others(name, found.targets_of(name, MULTI)))}
+    unshared = f"no single task shares with `{MULTI}` a target that is another task"
 
     def parts() -> Iterable[Part]:
-        targets = {name: found.others(name, found.targets_of(name, MULTI)) for name in singles}
-        gains = {name: estimate_mean_gain(found, name, own).value for name, own in targets.items() if own}
-        best = max(gains, key=lambda name: gains[name])
-        # The best of several is partly the luckiest, so the interval has the level of all comparisons at once.
-        level = 1 - (1 - LEVEL) / len(singles)
-        effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
-        text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
-        yield Part("best", text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(singles))
+        if targets:
+            yield _best_single_part(found, targets)
         own = found.targets_of(MULTI)
         twice = len(own) - len(found.others(MULTI, own))
         text = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}, {twice} of them tasks that it trains on"
@@ -404,10 +401,22 @@ def _multi_is_best(found: Evidence) -> Claim:
         "+8.7, against +8.2 for the best single task",
         f"Mean score after `{MULTI}` minus that after the best single task, over targets of which this is not the same "
         f"task; and minus that without an intermediate task. Both above zero. The first is corrected (Bonferroni) for "
-        f"the choice of the best among {len(singles)} on the same scores.",
+        f"the choice of the best among {len(targets)} on the same scores.",
         () if missing else tuple(parts()),
-        _no_records(missing) if missing else "",
+        _no_records(missing) if missing else "" if targets else unshared,
+        not missing and not targets,
     )
+
+
+def _best_single_part(found: Evidence, targets: Mapping[str, Sequence[str]]) -> Part:
+    """Return how much better all tasks together are than the best single task, among those with the targets given."""
+    gains = {name: estimate_mean_gain(found, name, own).value for name, own in targets.items()}
+    best = max(gains, key=lambda name: gains[name])
+    # The best of several is partly the luckiest, so the interval has the level of all comparisons at once.
+    level = 1 - (1 - LEVEL) / len(gains)
+    effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
+    text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
+    return Part("best", text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(gains))
 
 
 def _untrained_targets(found: Evidence) -> Claim:
@@ -516,7 +525,7 @@ def _questions_and_inference(found: Evidence) -> Claim:
 
 
 def _chosen_on_dev(found: Evidence) -> Claim:
-    chosen = choose_by_dev(found)
+    chosen = choose_on_dev(found)
     parts = ()
     if chosen:
         weights = {target: scale_weights(weigh_gain(name), 1 / len(chosen)) for target, name in chosen.items()}
@@ -536,20 +545,14 @@ def _chosen_on_dev(found: Evidence) -> Claim:
     )
 
 
-def choose_by_dev(found: Evidence) -> dict[str, str]:
+def choose_on_dev(found: Evidence) -> dict[str, str]:
     """Return the English condition with the best English dev score for each target that has both dev and test scores.
 
-    A target that is trained as another task has the dev score of that task. The baseline and conditions with the
-    target's own task are excluded. Of equal scores the first in the study's order is chosen.
+    The baseline and conditions with the target's own task are excluded; see `conditions.choose_by_dev`.
     """
-    chosen = {}
-    scores = found.dev_scores.groupby(["condition", "target"], sort=False)["score"].mean().reset_index()
-    for target in found.replicates:
-        usable = found.english(target)
-        rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
-        if len(rows):
-            chosen[target] = rows.loc[rows["score"].idxmax(), "condition"]
-    return chosen
+    usable = {target: {name: found.tasks[name] for name in found.english(target)} for target in found.replicates}
+    chosen = {name: choose_by_dev(found.dev_scores, name, own, same_task=False) for name, own in usable.items()}
+    return {target: name for target, name in chosen.items() if name is not None}
 
 
 def _english_is_enough(found: Evidence) -> Claim:

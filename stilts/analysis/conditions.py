@@ -1,14 +1,15 @@
 """Kinds of intermediate conditions: conditions of English tasks, their counterparts, and comparisons between them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.contrasts import Weights, add_weights, average_weights, weigh_evenly, weigh_gain
 from stilts.analysis.effects import estimate_contrast, find_targets
 from stilts.analysis.estimates import correct_by_holm
-from stilts.tasks.registry import INTERMEDIATES, MULTI
+from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,31 @@ class Counterpart:
 def is_same_task(tasks: Iterable[str], target: str) -> bool:
     """Return whether one of some intermediate tasks is the same task as a target, on the same or other rows."""
     return any(target in SAME.get(task, ()) for task in tasks)
+
+
+def choose_best(scores: Mapping[str, Collection[float]]) -> str | None:
+    """Return the condition with the best mean of its scores by seed, the first of equal ones; None without any."""
+    # Not the best single score: that would be of the condition with the luckiest seed.
+    return max(scores, key=lambda name: mean(scores[name]), default=None)
+
+
+def choose_by_dev(scores: "pd.DataFrame", target: str, tasks: Tasks, *, same_task: bool) -> str | None:
+    """Return the condition with the best English dev score of a target, mean over seeds; None without such a score.
+
+    A target that is trained as another task has the dev score of that task. Of equal scores the first is chosen.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        condition, target, score: see `stilts.analysis.learning.tabulate_dev_scores`.
+    tasks : mapping
+        The conditions to choose from, with their intermediate tasks.
+    same_task : bool
+        Whether conditions with the target's own task stand for choice.
+    """
+    usable = [name for name, own in tasks.items() if same_task or not is_same_task(own, target)]
+    rows = scores[(scores["target"] == TARGETS[target].training_task) & scores["condition"].isin(usable)]
+    return choose_best(rows.groupby("condition", sort=False)["score"].agg(list).to_dict())
 
 
 def list_english_conditions(tasks: Tasks) -> list[str]:

@@ -98,10 +98,13 @@ def contrast(scores: pd.DataFrame, weights: Weights) -> pd.DataFrame:
     -------
     DataFrame
         A row for each language, a column for each seed, in points. A target does not count for a language if one of
-        the conditions or seeds is missing.
+        the conditions or seeds is missing. Seeds are those that all targets have.
     """
     whole = [table.dropna() for table in contrast_by_target(scores, weights).values()]
-    return pd.concat(whole).groupby(level=0).mean() if whole else pd.DataFrame()
+    counted = [table for table in whole if table.size]
+    if not counted:
+        return pd.DataFrame()
+    return pd.concat(counted, join="inner").groupby(level=0).mean().dropna(how="all")
 
 
 def find_missing(scores: pd.DataFrame, conditions: Iterable[str]) -> list[str]:

@@ -134,13 +134,18 @@ def tabulate_estimates(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
     return _estimate(table.to_numpy().mean(), of_rows, rows - 1 or math.inf, table.mean(), deviations, level)
 
 
-def correct_by_holm(table: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Return the table with p_holm and survives_holm: Holm's step-down correction (1979) of p for all its rows."""
+def correct_by_holm(table: pd.DataFrame, level: float = LEVEL, *, correct: bool = True) -> pd.DataFrame:
+    """Return the table with p_holm and survives_holm: Holm's step-down correction (1979) of p for all rows that have it.
+
+    A row without a p-value was not tested: its p_holm is missing too, and it does not survive. If `correct` is not set,
+    p_holm is p.
+    """
     from statsmodels.stats.multitest import multipletests
 
-    if table.empty:
-        return table.assign(p_holm=0.0, survives_holm=False)
-    survives, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
+    p = table["p"].astype(float)
+    corrected, survives, tested = p.copy(), p <= 1 - level, p.notna()
+    if correct and tested.any():
+        survives[tested], corrected[tested], *_ = multipletests(p[tested], alpha=1 - level, method="holm")
     return table.assign(p_holm=corrected, survives_holm=survives)
 
 

@@ -18,7 +18,7 @@ from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import find_published_layer
 from stilts.analysis.verdicts import ANSWERS, RULED_OUT, Verdict
 from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition
-from stilts.study.settings import BASELINE
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import MULTI
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def describe_average(found: Evidence, setting: str) -> str:
         f"({_title(found, highest['condition'])})"
     )
     together = [_say_together(found)] if MULTI in found.conditions else []
-    languages = len({code for part in found.replicates.values() for code in part.languages}) - 1
+    languages = {code for part in found.replicates.values() for code in part.languages} - {SOURCE_LANGUAGE}
     reach = f"{count(languages, 'language')} besides English, {count(seeds, 'seed')}"
     return f"**{setting} ({reach}), {said}**: {'; '.join([span, *together])}."
 

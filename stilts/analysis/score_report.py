@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stilts.analysis import published
-from stilts.analysis.claims import gather_evidence
-from stilts.analysis.conditions import list_single_tasks
+from stilts.analysis.conditions import choose_by_dev, list_single_tasks
 from stilts.analysis.estimates import estimate
 from stilts.analysis.languages.facts import get_language, sort_by_distance
 from stilts.analysis.opened import Analysis
@@ -23,18 +22,17 @@ GAIN = f"{MULTI} \N{MINUS SIGN} {BASELINE}"
 def find_best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
     """Return the best single intermediate task for a target, and the scores that it was chosen by; None without one.
 
-    It is the task with the best English dev score. A target without training has no dev scores, so the task with the
-    best mean test score is chosen, which is biased upwards.
+    It is the task with the best English dev score, mean over seeds; the target's own task stands for choice too. A
+    target without training has no dev scores, so the task with the best mean test score is chosen, which is biased
+    upwards.
     """
     part = analysis.replicates.get(target)
     singles = [name for name in list_single_tasks(analysis.conditions) if part and name in part.conditions]
     if not singles:
         return None
-    scores = gather_evidence(analysis).dev_scores
-    task = TARGETS[target].training_task
-    dev = scores[(scores["target"] == task) & scores["condition"].isin(singles)]
-    if len(dev):
-        return dev.loc[dev["score"].idxmax(), "condition"], "English dev"
+    tasks = {name: analysis.conditions[name] for name in singles}
+    if chosen := choose_by_dev(analysis.dev_scores, target, tasks, same_task=True):
+        return chosen, "English dev"
     means = part.scores[part.others].mean(axis=0)
     return max(singles, key=lambda name: means[part.conditions.index(name)]), "test"
 

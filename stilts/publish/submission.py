@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from stilts.analysis.conditions import choose_best
 from stilts.sources.splits import list_label_names
 from stilts.sources.xtreme.official import FOLDERS, TEST_ROWS
 from stilts.study.errors import StiltsError
@@ -175,7 +176,7 @@ def choose(plan: "Plan", records: Mapping[str, Record], target: str) -> Choice |
     if not dev:
         return None
     eligible = [name for name in dev if name != BASELINE] or list(dev)
-    condition = max(eligible, key=lambda name: mean(dev[name].values()))
+    condition = choose_best({name: dev[name].values() for name in eligible})
     seed = max(dev[condition], key=dev[condition].__getitem__)
     found = [run for run in plan.runs if (run.phase, run.condition, run.target) == ("zero-shot", condition, target)]
     # Without training there is one run for all seeds.

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from stilts.analysis.bootstrap import align, resample
-from stilts.analysis.claims import Claim, Evidence, Part, choose_by_dev, judge_claims
+from stilts.analysis.claims import Claim, Evidence, Part, choose_on_dev, judge_claims
 from stilts.analysis.conditions import (
     average_differences,
+    choose_by_dev,
     estimate_differences,
     list_comparisons,
     list_single_tasks,
@@ -140,6 +141,23 @@ def test_all_tasks_together_must_beat_none_too():
     assert claims["C2"].verdict is Verdict.CONTRADICTED
 
 
+def test_without_a_target_of_another_kind_no_single_task_is_the_best():
+    claim = found(replicates({"multi": 0.3}, ("none", "nli", "multi"), ("command-nli",)), DEV)["C2"]
+    assert [each.key for each in claim.parts] == ["none"]
+    assert (claim.note, claim.incomplete, claim.verdict) == (
+        "no single task shares with `multi` a target that is another task", True, Verdict.UNCLEAR,
+    )  # fmt: skip
+
+
+def test_the_choice_of_the_best_is_corrected_for_the_tasks_that_could_be_chosen():
+    """Inference shares with all tasks together its own target alone, and so could not be chosen."""
+    drawn = replicates({"qa": 0.1, "multi": 0.3}, targets=("intent", "command-nli"))
+    some = {"intent": drawn["intent"].only(["none", "qa", "multi"]), "command-nli": drawn["command-nli"]}
+    claim = found(some, DEV)["C2"]
+    assert (claim.parts[0].text, claim.parts[0].choices) == ("multi minus qa, the best single, over 2 targets", 1)
+    assert "the best among 1 on the same scores" in claim.tested
+
+
 def test_one_seed_decides_nothing(monkeypatch):
     monkeypatch.setattr("test_claims.SEEDS", (1,))
     claims = found(replicates({"nli": 0.3, "qa": 0.3, "multi": 0.4}), DEV)
@@ -242,10 +260,20 @@ def test_what_has_no_records_is_named(conditions, targets, notes):
 
 def test_the_best_on_dev_is_chosen_among_other_tasks_with_test_scores():
     some = replicates({}, conditions=("none", "nli", "multi"))
-    assert choose_by_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
+    assert choose_on_dev(Evidence("pocket", some, DEV, TASKS)) == {"intent": "multi", "command-qa": "nli"}
     # The first of equal ones.
-    assert choose_by_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
+    assert choose_on_dev(Evidence("pocket", replicates({}), DEV, TASKS))["intent"] == "qa"
     assert found(some, dev([]))["C5"].note == "no records of `target training` to compare"
+
+
+def test_the_best_on_dev_is_so_in_the_mean_over_seeds_and_not_by_its_luckiest_one():
+    lucky = dev([("nli", "command-nli", 95), ("nli", "command-nli", 50), ("qa", "command-nli", 80),
+                 ("qa", "command-nli", 78), ("qa", "xnli", 1), ("multi", "xnli", 2)])  # fmt: skip
+    assert choose_by_dev(lucky, "command-nli", TASKS, same_task=True) == "qa"
+    better = pd.concat([lucky, dev([("nli", "command-nli", 99)] * 3)])
+    assert choose_by_dev(better, "command-nli", TASKS, same_task=True) == "nli"
+    assert choose_by_dev(better, "command-nli", TASKS, same_task=False) == "qa"
+    assert choose_by_dev(better, "intent", TASKS, same_task=True) is None
 
 
 # --- another suite ---------------------------------------------------------------------------------------------------

@@ -36,6 +36,12 @@ def test_the_average_is_said_as_it_came_out(effects, said):
     assert said in text
 
 
+def test_where_no_target_is_tested_in_english_every_language_is_one_besides_it(monkeypatch):
+    monkeypatch.setattr("test_claims.LANGUAGES", ("de", "hi", "sw"))
+    text = findings.describe_average(evidence({"nli": 0.15}), "Here")
+    assert text.startswith("**Here (3 languages besides English, 8 seeds), ")
+
+
 def test_the_average_leaves_out_targets_of_the_same_task():
     table = findings.estimate_gains_on_other_tasks(evidence({("nli", "command-nli"): 0.4, ("qa", "command-qa"): 0.4}))
     assert table["condition"].tolist() == ["nli", "qa", "multi"]

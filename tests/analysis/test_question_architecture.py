@@ -1,5 +1,6 @@
 """Question 3 on faked scores: known gains and their differences are found, and none where none was planted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import faked_study
@@ -207,6 +208,10 @@ def test_tables_hold_the_planted_levels_and_gains(evidence):
     assert cells.groupby("condition")["gain"].mean().round(6).to_dict() == pytest.approx(
         table.set_index("group")["gain"].round(6).to_dict()
     )
+    assert (cells["p_holm"] >= cells["p"]).all()
+    assert (cells["p_holm"] > cells["p"]).any()
+    uncorrected = tabulate_target_gains(evidence, replace(RULES, correction="none"))
+    assert uncorrected["p_holm"].equals(cells["p"])
     differences = tabulate_differences(evidence, RULES)
     assert differences["target"].tolist()[:2] == ["average", "intent"]
     average = differences[differences["target"] == "average"].set_index(["first", "second"])["difference"]

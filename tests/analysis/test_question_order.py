@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from faked_study import fill
+from fakes import PROVENANCE, make_run
 from redrawing import redraw
 from scipy import stats
 
@@ -24,6 +25,7 @@ from stilts.analysis.questions.order import (
     make_plan,
     summarize_gains,
     tabulate_dev_changes,
+    tabulate_dev_scores,
     tabulate_forgetting,
     tabulate_gains,
     tabulate_orders_by_source,
@@ -32,6 +34,8 @@ from stilts.analysis.questions.order import (
 from stilts.analysis.questions.sentences import describe_caveats
 from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
 from stilts.publish import figures
+from stilts.study.records import Record
+from stilts.study.settings import Study
 from stilts.workspace.checkout import Checkout, find_checkout
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +176,37 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert tabulate_orders_by_source(nothing, RULES).empty
     assert tabulate_scores_by_language(nothing).empty
     assert describe_sources(tabulate_orders_by_source(nothing, RULES)) == "No language has both orders on record yet."
+
+
+def test_without_a_language_that_has_both_orders_no_order_is_tested(evidence):
+    stages = {name: STAGES[name] for name in ("none", "en", "en-then-en", "en-then-de", "en-then-ru")}
+    results = run_tests(TESTS, replace(evidence, plan=Plan(stages)), RULES)
+    lacking = {"order-unseen": "the study has no conditions for it", "mixed": "the study has no conditions for it"}
+    assert {each.test: each.notes for each in results if each.test != "forgetting"} == {
+        name: (lacking.get(name.removesuffix("-direct"), "the study has no language with both orders"),)
+        for name in TESTS if name != "forgetting"
+    }  # fmt: skip
+
+
+def test_a_stage_in_several_languages_has_no_one_dev_score():
+    study = Study(**{**STUDY, "intermediates": [
+        "none",
+        {"name": "both-then-de", "before": [["qa", "qa.de"]], "tasks": ["qa.de"]},
+        {"name": "en-then-both", "before": [["qa"]], "tasks": ["qa", "qa.zh"]},
+        {"name": "two-tasks-then-de", "before": [["qa", "nli"]], "tasks": ["qa.de"]},
+    ]})  # fmt: skip
+    plan = make_plan(study)
+    assert plan.stages["two-tasks-then-de"] == (("en",), ("de",))
+    records = []
+    for name in plan.stages:
+        first = Record(run=make_run("intermediate", f"stage-{name}"), metrics=in_both(80.0), provenance=PROVENANCE)
+        second = make_run("intermediate", name, parents=(first.id,))
+        records += [first, Record(run=second, metrics=in_both(70.0), provenance=PROVENANCE)]
+    assert tabulate_dev_scores(records, plan).to_numpy().tolist() == [["two-tasks-then-de", "en", "de", 1, 80.0, 70.0]]
+
+
+def in_both(score):
+    return {code: {"score": score, "n": 100.0} for code in ("en", "de", "zh")}
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------

@@ -150,6 +150,23 @@ def test_a_language_or_a_seed_that_a_condition_lacks_is_in_no_contrast():
     assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10}}
 
 
+def test_a_seed_that_one_target_lacks_is_in_no_mean_over_targets():
+    """At that seed the mean would be of other targets, so that targets' differences would pass for those of seeds."""
+    table = tabulate_outcomes(
+        [record(name, seed, {"de": 50 + more}, target=target)
+         for name, more in (("none", 0), ("nli", 10))
+         for target, seeds in (("intent", (1, 2, 3)), ("para", (1, 2)))
+         for seed in seeds]
+    )  # fmt: skip
+    assert contrast(table, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10, 2: 10}}
+    apart = contrast(table[(table["target"] == "intent") == (table["seed"] == 3)], {"nli": 1, "none": -1})
+    assert apart.empty
+    assert len(apart) == 0
+    unpaired = pd.concat([table, tabulate_outcomes([record("nli", 1, {"fr": 60}, target="slots"),
+                                                    record("none", 1, {"th": 60}, target="slots")])])  # fmt: skip
+    assert contrast(unpaired, {"nli": 1, "none": -1}).to_dict("index") == {"de": {1: 10, 2: 10}}
+
+
 def test_scores_without_any_training_stand_for_every_seed_of_the_others():
     table = tabulate_outcomes(
         [record("none", 0, {"de": 50}), record("nli", 1, {"de": 60}), record("nli", 2, {"de": 58})]
@@ -379,6 +396,25 @@ def named(**results):
 )
 def test_verdicts(found, expected):
     assert tabulate_verdicts([found], Rules({"a": "A."}, smallest_effect=2.0))["verdict"].tolist() == [expected]
+
+
+def test_an_interval_without_a_standard_error_is_read_at_the_level_that_it_has():
+    """It implies the same standard error whichever level it is of, so that the verdict of equivalence is the same."""
+    for level in (0.5, 0.9, 0.95):
+        half = stats.norm.isf((1 - level) / 2)  # of a standard error of 1
+        rules = Rules({"a": "A."}, level=level, smallest_effect=3.0)
+        table = tabulate_verdicts([result(0.0, half, 0.9)], rules)
+        assert table["p_holm"].tolist() == [pytest.approx(2 * stats.norm.sf(3.0))]
+
+
+def test_a_result_says_whether_its_p_value_is_that_of_a_t_test():
+    rules = Rules({"a": "A."}, smallest_effect=2.0)
+    found = estimate_effect(fake(np.random.default_rng(0), 9.0)[0], rules)
+    assert found.is_t_test
+    by_t = tabulate_verdicts([replace(found, p=0.5, basis=None)], rules)
+    assert by_t["verdict"].tolist() == ["supported"]  # by its standard error, whatever stands as its p-value
+    permuted = tabulate_verdicts([replace(found, p=0.5, is_t_test=False)], rules)
+    assert permuted["verdict"].tolist() == ["cannot tell"]
 
 
 def test_the_table_has_the_files_tests_in_order_corrected_together():

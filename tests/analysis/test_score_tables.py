@@ -9,6 +9,7 @@ from tiny_checkout import ENCODER, study_settings, write_checkout
 
 from stilts.analysis.effects import average_gains, estimate_gains
 from stilts.analysis.opened import Analysis, open_analysis
+from stilts.analysis.score_report import find_best_single
 from stilts.analysis.score_tables import average_scores, compare_conditions
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record
@@ -40,6 +41,16 @@ def test_scores_are_means_over_languages_and_seeds(analysis):
         own = [record.metrics[code]["score"] for record in records for code in ("de", "sw", "fi")]
         assert each.score == pytest.approx(mean(own))
         assert (each.languages, each.seeds, each.learned, each.language) == (3, len(records), True, None)
+
+
+def test_the_best_single_task_is_not_the_one_with_the_luckiest_seed(analysis):
+    lucky = analysis.dev_scores.copy()
+    own = lucky["target"] == "intent"
+    lucky.loc[own & (lucky["condition"] == "nli"), "score"] = [99.0, 50.0]
+    lucky.loc[own & (lucky["condition"] == "slots"), "score"] = [80.0, 80.0]
+    other = replace(analysis)
+    other.__dict__["dev_scores"] = lucky
+    assert find_best_single(other, "intent") == ("slots", "English dev")
 
 
 def test_scores_by_language_are_means_over_seeds(analysis):

@@ -358,6 +358,21 @@ def test_holm_is_holm():
     assert table["survives_holm"].tolist() == [True, False, False, True]
 
 
+def test_what_has_no_p_value_was_not_tested_and_takes_no_part_in_holm():
+    table = correct_by_holm(pd.DataFrame({"p": [0.02, np.nan, 0.03]}))
+    assert table["p_holm"].tolist() == pytest.approx([0.04, np.nan, 0.04], nan_ok=True)
+    assert table["survives_holm"].tolist() == [True, False, True]
+    nothing = correct_by_holm(pd.DataFrame({"p": [np.nan]}))
+    assert (nothing["p_holm"].isna().tolist(), nothing["survives_holm"].tolist()) == ([True], [False])
+    assert correct_by_holm(pd.DataFrame({"p": []})).empty
+
+
+def test_without_correction_a_p_value_stays_what_it_is():
+    table = correct_by_holm(pd.DataFrame({"p": [0.04, np.nan, 0.06]}), correct=False)
+    assert table["p_holm"].equals(table["p"])
+    assert table["survives_holm"].tolist() == [True, False, False]
+
+
 def test_no_spread_is_certain_unless_nothing_is_there():
     found = [estimate(Sample(value, np.full(10, value))) for value in (0.0, 2.0)]
     assert found == [Estimate(0.0, 0.0, 0.0, 1.0, 0.0, np.inf, 0), Estimate(2.0, 2.0, 2.0, 0.0, 0.0, np.inf, 0)]

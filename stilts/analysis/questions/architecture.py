@@ -220,7 +220,7 @@ def _english(scores: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> floa
 
 
 def tabulate_target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
-    """Return the gain of each architecture on each target, corrected together.
+    """Return the gain of each architecture on each target, corrected together where the rules correct.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def tabulate_target_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
                 | result.row("gain")
             )
     columns = ["condition", "target", "score without", "gain", "low", "high", "p", "excludes_zero", "languages"]
-    return correct_by_holm(pd.DataFrame(rows, columns=columns).astype({"p": float}), rules.level)
+    return correct_by_holm(pd.DataFrame(rows, columns=columns), rules.level, correct=rules.corrects)
 
 
 def tabulate_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:

@@ -268,7 +268,7 @@ def estimate_effect(
     rows, seeds = kept.shape
     notes += (ONE_SEED,) if seeds == 1 else ()
     return Result.of(
-        fit, rows, unit=unit, row_kind=row_kind, expected=expected, notes=notes,
+        fit, rows, unit=unit, row_kind=row_kind, expected=expected, notes=notes, is_t_test=True,
         method=f"{PRIMARY}, {fit.df:.0f} degrees of freedom",
         basis=Basis(kept, None if predictors is None else predictors.loc[kept.index], coefficient, redrawn),
     )  # fmt: skip

@@ -48,6 +48,7 @@ from stilts.tasks.registry import TARGETS, get_intermediate, resolve_conditions
 
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
+NO_ORDERS = "the study has no language with both orders"
 _WORDS = {"mixed": "both languages mixed"}  # groups of conditions that a sentence calls otherwise than a table
 
 Stages = tuple[tuple[str, ...], ...]
@@ -176,7 +177,7 @@ def make_plan(study: Study) -> Plan:
     """Return which condition of a study has which stages."""
     return Plan({
         each.name: tuple(
-            tuple(get_intermediate(task).source_language for task in stage)
+            tuple(dict.fromkeys(get_intermediate(task).source_language for task in stage))
             for stage in (*each.before, each.tasks) if stage
         )
         for each in resolve_conditions(study)
@@ -192,12 +193,17 @@ def gather(study: Study, records: Sequence[Record], failed: Collection[tuple[str
 
 
 def tabulate_dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
-    """Return `Evidence.dev` from the records of both stages; a condition that lacks the first one's is left out."""
+    """Return `Evidence.dev` from the records of both stages; a condition that lacks the first one's is left out.
+
+    So is one with several languages in a stage, whose training has no one dev score.
+    """
     known = {record.id: record for record in records}
     rows = []
     for record in known.values():
         own = plan.stages.get(record.run.condition, ())
-        if record.run.phase != "intermediate" or len(own) != 2 or record.run.parents[0] not in known:
+        if record.run.phase != "intermediate" or [len(stage) for stage in own] != [1, 1]:
+            continue
+        if record.run.parents[0] not in known:
             continue
         (first,), (second,) = own
         before = known[record.run.parents[0]].metrics[first]["score"]
@@ -220,7 +226,7 @@ def compare_orders_seen(evidence: Evidence, rules: Rules) -> Result:
     if absent := find_missing(evidence.scores, evidence.both_orders()):
         return make_untested(f"nothing is recorded yet of {join_names(absent)}")
     if not evidence.plan.others:
-        return make_untested("the study has no language with both orders")
+        return make_untested(NO_ORDERS)
     return estimate_from_evidence(evidence, _own_orders, rules)
 
 
@@ -245,6 +251,8 @@ def compare_two_languages(evidence: Evidence, rules: Rules) -> Result:
     twice = evidence.plan.twice(SOURCE_LANGUAGE)
     if twice is None:
         return make_untested("the study has no condition with English twice")
+    if not evidence.plan.others:
+        return make_untested(NO_ORDERS)
     weights = add_weights(weigh_evenly(evidence.both_orders()), {twice: -1.0})
     return estimate_mean_effect(evidence, weights, evidence.unseen, rules, _chosen(evidence.plan.others))
 

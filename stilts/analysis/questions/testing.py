@@ -92,6 +92,8 @@ class Result(Estimate):
         Sign of the effect that the hypothesis says: 1, -1, or 0 for either.
     smallest_effect : float or None
         In the result's unit, where that is not points.
+    is_t_test : bool
+        Whether the p-value is that of a t-test by `se` and `df`; if not, it stands by itself, as a permutation test's.
     method : str
         How it was tested, in a few words.
     notes : tuple of str
@@ -111,6 +113,7 @@ class Result(Estimate):
     row_kind: str = "language"
     expected: int = 0
     smallest_effect: float | None = None
+    is_t_test: bool = False
     method: str = ""
     notes: tuple[str, ...] = ()
     obstacle: str = ""
@@ -203,7 +206,7 @@ def tabulate_verdicts(results: Sequence[Result], rules: Rules) -> pd.DataFrame:
         effect that this design would find with 80 percent power; missing for a test that could not be made), smallest
         effect, method. A test that the records do not allow has no numbers, and no part in the correction.
     """
-    pairs = [(_hypothesis(each, rules), _measurement(each)) for each in results]
+    pairs = [(_hypothesis(each, rules), _measurement(each, rules)) for each in results]
     judged = judge(pairs, rules.level, rules.corrects)
     together = rules.together(sum(not measured.obstacle for _, measured in pairs))
     rows = [
@@ -226,15 +229,15 @@ def _hypothesis(result: Result, rules: Rules) -> Hypothesis:
     return Hypothesis(kind, find_smallest_effect(result, rules))
 
 
-def _measurement(result: Result) -> Measurement:
-    """Return a result as it is judged; one of no t-test by the normal distribution that its interval implies."""
-    se, df, is_t_test = result.se, result.df, result.basis is not None
+def _measurement(result: Result, rules: Rules) -> Measurement:
+    """Return a result as it is judged; one without a standard error by the normal distribution of its interval."""
+    se, df = result.se, result.df
     if np.isnan(se):
-        se, df = (result.high - result.low) / (2 * NormalDist().inv_cdf(0.975)), float("inf")
+        se, df = (result.high - result.low) / (2 * NormalDist().inv_cdf((1 + rules.level) / 2)), float("inf")
     unknown = "" if result.known else "; ".join(result.notes) or "the records do not allow the test"
     if result.known and not np.isfinite([result.low, result.high]).all():
         unknown = f"{result.based_on} allow no interval"
-    p = None if is_t_test or not result.known else result.p
+    p = None if result.is_t_test or not result.known else result.p
     return Measurement(result.value, se, df, result.seeds, unknown or result.obstacle, p=p)
 
 
