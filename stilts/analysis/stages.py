@@ -13,7 +13,8 @@ from stilts.study.records import Record
 def trace_stages(records: Iterable[Record]) -> dict[str, list[list[Record]]]:
     """Return the stages of each condition that has any, a list for each of its last stages (seeds), the last first.
 
-    An intermediate training on which no other record rests stands under its own name.
+    Conditions stand in the order of the records. An intermediate training on which no other record rests stands under
+    its own name.
     """
     known = {record.id: record for record in records}
     lines: dict[str, dict[str, list[Record]]] = {}
@@ -25,7 +26,8 @@ def trace_stages(records: Iterable[Record]) -> dict[str, list[list[Record]]]:
         if stages and record.id not in traced:
             lines.setdefault(record.run.condition, {})[stages[0].id] = stages
             traced |= {each.id for each in stages}
-    return {name: list(own.values()) for name, own in lines.items()}
+    names = dict.fromkeys(record.run.condition for record in known.values())
+    return {name: list(lines[name].values()) for name in names if name in lines}
 
 
 def _trace(record: Record, known: Mapping[str, Record]) -> list[Record]:
