@@ -135,7 +135,7 @@ def tabulate_estimates(table: pd.DataFrame, level: float = LEVEL) -> Estimate:
 
 
 def correct_by_holm(table: pd.DataFrame, level: float = LEVEL, *, correct: bool = True) -> pd.DataFrame:
-    """Return the table with p_holm and survives_holm: Holm's step-down correction (1979) of p for all rows that have it.
+    """Return the table with p_holm and survives_holm: Holm's step-down correction (1979) of p for all rows with one.
 
     A row without a p-value was not tested: its p_holm is missing too, and it does not survive. If `correct` is not set,
     p_holm is p.

@@ -49,7 +49,7 @@ def append_means(cells: "pd.DataFrame", means: "pd.DataFrame", name: str) -> "pd
 
 def list_titles(analysis: Analysis) -> dict[str, str]:
     """Return the names in words of an analysis's conditions, of their intermediate tasks, and of its targets."""
-    trained = {split_reference(task)[0] for tasks in analysis.conditions.values() for task in tasks}
+    trained = {split_reference(task)[0] for task in analysis.trained_tasks}
     targets = {str(record.run.target) for record in analysis.phase("zero-shot")}
     conditions = {name: title_condition(name, tasks) for name, tasks in analysis.conditions.items()}
     return {task: title_task(task) for task in sorted(trained | targets)} | conditions

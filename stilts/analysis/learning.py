@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import find_task
+from stilts.analysis.stages import trace_stages
 from stilts.study.records import Record, tabulate_scores
 from stilts.study.settings import BASELINE, Phase
 from stilts.tasks.guessing import GUESSED_F1, SIZE, find_p_of_guessing
@@ -64,9 +65,11 @@ def _without_labels(task: Task) -> float:
 
 
 def average_intermediate_scores(records: Iterable[Record]) -> dict[str, float]:
-    """Return the dev score of each condition's intermediate training in percent, averaged over seeds."""
-    table = tabulate_scores(records, "intermediate")
-    return table.groupby("condition")["score"].mean().to_dict() if len(table) else {}
+    """Return the dev score of each condition's last intermediate training in percent, averaged over seeds."""
+    return {
+        name: float(tabulate_scores((line[0] for line in lines), "intermediate")["score"].mean())
+        for name, lines in trace_stages(records).items()
+    }
 
 
 def find_weakest_runs(scores: "pd.DataFrame") -> "pd.DataFrame":

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.conditions import ENGLISH_OF, LANGUAGE_MODEL
-from stilts.analysis.opened import Analysis
+from stilts.analysis.opened import Analysis, list_condition_names
 from stilts.analysis.suite_report import EVERY
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, resolve_conditions
@@ -34,8 +34,7 @@ def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataF
     import pandas as pd
 
     study = analysis.settings
-    named = {task for each in resolve_conditions(study) for task in each.tasks}
-    trained = {task for tasks in analysis.conditions.values() for task in tasks}
+    named = {task for each in resolve_conditions(study) for task in each.all_tasks}
     wanted = [
         name
         for name, task in keep_suite(INTERMEDIATES, study.data.suite).items()
@@ -43,7 +42,7 @@ def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataF
     ]
     targets = [name for name, task in keep_suite(TARGETS, study.data.suite).items() if task.rows_of is None]
     rows = [
-        *_without(wanted, trained, named, manifest, "intermediate task"),
+        *_without(wanted, analysis.trained_tasks, named, manifest, "intermediate task"),
         *_without(targets, set(analysis.replicates), set(study.targets), manifest, "target task"),
         *_gaps(analysis, study),
     ]
@@ -61,9 +60,8 @@ def _without(
 
 def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:
     """Return rows for the study's conditions that have no record of one of its targets."""
-    conditions = [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
     rows = []
-    for name in conditions:
+    for name in list_condition_names(study):
         have = {target for target, part in analysis.replicates.items() if name in part.conditions}
         lacking = [target for target in study.targets if target not in have]
         if lacking and analysis.recorded:

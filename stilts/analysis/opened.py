@@ -14,7 +14,7 @@ from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import RECORDS, Record, Store, tabulate_scores
 from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
-from stilts.study.settings import BASELINE, Study
+from stilts.study.settings import BASELINE, Condition, Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import resolve
@@ -139,10 +139,21 @@ class Analysis:
 
     @property
     def conditions(self) -> dict[str, tuple[str, ...]]:
-        """Conditions with a record, in the order of the study, with their intermediate tasks."""
+        """The study's conditions with a record, in its order, with the tasks of their last intermediate stage."""
+        return {name: each.tasks for name, each in self._recorded_conditions.items()}
+
+    @property
+    def trained_tasks(self) -> set[str]:
+        """Intermediate tasks of the conditions with a record, in whichever stage."""
+        return {task for each in self._recorded_conditions.values() for task in each.all_tasks}
+
+    @property
+    def _recorded_conditions(self) -> dict[str, Condition]:
+        """Conditions as their runs have them; a stage that some of them share is none."""
         with_condition = TrainingRunSettings | ZeroShotRunSettings
         runs = [record.run for record in self.records if isinstance(record.run.settings, with_condition)]
-        return {run.condition: run.settings.condition.tasks for run in runs}
+        own = set(list_condition_names(self.settings))
+        return {run.condition: run.settings.condition for run in runs if run.condition in own}
 
     @property
     def languages(self) -> list[str]:
@@ -164,6 +175,11 @@ def sort_by_order(things: Iterable, order: Iterable[str], name: Callable[[Any], 
     return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
 
 
+def list_condition_names(study: Study) -> list[str]:
+    """Return the names of a study's conditions, in its order."""
+    return [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
+
+
 def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
     """Return the records of a study's planned runs; if no planned training is recorded, the study's committed records.
 
@@ -177,7 +193,7 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
         Whether they are runs of the plan.
     """
     planned = _planned_records(checkout, study)
-    conditions = [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
+    conditions = list_condition_names(study)
     committed = _committed_records(checkout, study, conditions)
     if not committed or any(record.run.parents for record in planned):
         return planned, True

@@ -8,8 +8,9 @@ hardly change them. A baseline at its ceiling leaves a gain no room.
 from collections.abc import Iterable, Mapping
 
 from stilts.analysis.bootstrap import Replicates
+from stilts.analysis.stages import trace_stages
 from stilts.study.records import Record
-from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
+from stilts.study.runs import ZeroShotRunSettings
 from stilts.study.settings import BASELINE
 from stilts.tasks.registry import TARGETS
 
@@ -27,13 +28,10 @@ RULE = (
 
 def find_frozen_layers(records: Iterable[Record]) -> dict[str, int]:
     """Return for each intermediate condition the number of lowest layers that none of its stages moved."""
-    frozen: dict[str, int] = {}
-    for record in records:
-        settings = record.run.settings
-        if record.run.phase == "intermediate" and isinstance(settings, TrainingRunSettings):
-            own = settings.training.frozen_layers
-            frozen[record.run.condition] = min(own, frozen.get(record.run.condition, own))
-    return frozen
+    return {
+        name: min(stage.run.settings.training.frozen_layers for line in lines for stage in line)
+        for name, lines in trace_stages(records).items()
+    }
 
 
 def find_read_layers(records: Iterable[Record]) -> dict[str, int]:

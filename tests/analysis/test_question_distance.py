@@ -383,6 +383,21 @@ def test_slopes_by_target_and_condition(fake, evidence):
     assert (table["english"] > 40).all()
 
 
+def test_english_items_widen_the_slopes_of_each_target_and_condition(fake, evidence):
+    """Where the redrawn items of English favour far languages in some draws and near ones in others."""
+    alone = tabulate_slopes_by_target(fake, evidence, RULES, "syntactic")
+    far = SYNTACTIC.to_dict()
+    generator = np.random.default_rng(0)
+    draws = [
+        fake[fake["seed"] == 1].assign(seed=draw, score=lambda rows, by=by: rows["score"] + by * rows["language"].map(
+            lambda code: far.get(code, 0.0)))
+        for draw, by in enumerate(generator.normal(0, 10, 100), 1)
+    ]  # fmt: skip
+    wider = tabulate_slopes_by_target(fake, evidence, RULES, "syntactic", pd.concat(draws))
+    assert wider["slope"].tolist() == alone["slope"].tolist()
+    assert (wider["high"] - wider["low"] > 2 * (alone["high"] - alone["low"])).all()
+
+
 def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
     generator, far = np.random.default_rng(4), SYNTACTIC[CODES].to_numpy()
     noise = generator.normal(0, 3, (len(CODES), 1))
@@ -403,7 +418,14 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
         assert ((rows["low"] < rows["slope"]) & (rows["slope"] < rows["high"])).all()
         assert (rows["p_alike"] < 0.001).all() == (slopes[0] != slopes[1])
         said = describe_slopes(table)
+        assert said.startswith("The targets' slopes on pretraining text ")
+        assert "are not told apart" in describe_slopes(table, level=1.0)
         assert ("slopes on syntactic differ" if slopes[0] != slopes[1] else "on syntactic are not told apart") in said
+
+
+def test_a_sentence_on_slopes_keeps_the_capitals_of_names():
+    table = pd.DataFrame({"predictor": ["URIEL distance"], "target": ["intent"], "p_alike": [0.5]})
+    assert describe_slopes(table) == "The targets' slopes on URIEL distance are not told apart (p 0.500)."
 
 
 # --- Figure and sentences --------------------------------------------------------------------------------------------

@@ -321,6 +321,10 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     fill(find_checkout(tmp_path), "order-tiny")
     found = answer_question(open_section(find_checkout(), "order-tiny"))
     assert [result.known for result in found.results] == [True] * 7
+    # The first stages, which conditions share, are no conditions.
+    names = ["none", *(each["name"] for each in STUDY["intermediates"][1:])]
+    assert list(found.section.analysis.conditions) == names
+    assert found.section.analysis.trained_tasks == {"qa", "qa.de", "qa.zh"}
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
     assert found.learned.effect.test == "order-unseen"
     assert len(found.evidence.dev) == 5 * 2

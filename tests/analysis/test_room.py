@@ -8,17 +8,18 @@ from test_claims import replicates
 
 from stilts.analysis import room
 from stilts.analysis.effects import average_gains, estimate_gains
-from stilts.analysis.learning import keep_counted
+from stilts.analysis.learning import average_intermediate_scores, keep_counted
 from stilts.analysis.prose import describe_budgets, describe_frozen_layers, describe_matrix
 from stilts.study.records import Record
 
 FROZEN = {"nli": 6, "qa": 0, "multi": 6}
 
 
-def stage(condition, tasks, frozen, examples=100):
+def stage(condition, tasks, frozen, examples=100, parents=(), score=0.0):
     settings = {"condition": {"name": condition, "tasks": tasks}}
-    run = make_run("intermediate", condition, training={"frozen_layers": frozen, "examples": examples}, **settings)
-    return Record(run=run, metrics={}, provenance=ORIGIN)
+    training = {"frozen_layers": frozen, "examples": examples}
+    run = make_run("intermediate", condition, parents=parents, training=training, **settings)
+    return Record(run=run, metrics={"en": {"score": score, "n": 10.0}}, provenance=ORIGIN)
 
 
 def zero_shot(target, layer):
@@ -43,6 +44,17 @@ def test_at_least_half_of_the_layers_up_to_the_one_that_is_read_are_trained(froz
 def test_a_layer_that_one_stage_moved_is_not_frozen():
     records = [stage("nli", ["nli"], 6), stage("two", ["qa"], 6), stage("two", ["nli"], 2), zero_shot("intent", None)]
     assert room.find_frozen_layers(records) == {"nli": 6, "two": 2}
+
+
+def test_stages_that_conditions_share_count_for_each_condition_that_rests_on_them():
+    first = stage("stage-qa", ["qa"], 6, score=60.0)
+    last = stage("stage-nli", ["nli"], 4, parents=(first.id,), score=70.0)
+    then = stage("qa-then-para", ["para"], 2, parents=(first.id,), score=80.0)
+    target = make_run("target", "nli-continued", "intent", parents=(last.id,))
+    tested = make_run("zero-shot", "nli-continued", "intent", parents=(target.id,))
+    records = [first, last, then, *(Record(run=run, metrics={}, provenance=ORIGIN) for run in (target, tested))]
+    assert room.find_frozen_layers(records) == {"nli-continued": 4, "qa-then-para": 2}
+    assert average_intermediate_scores(records) == {"nli-continued": 70.0, "qa-then-para": 80.0}
 
 
 def test_the_layer_that_is_read_is_of_targets_without_training():

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stilts.analysis.contrasts import contrast_by_target
 from stilts.analysis.correlations import estimate_correlation
-from stilts.analysis.estimates import keep_clear
+from stilts.analysis.estimates import LEVEL, keep_clear
 from stilts.analysis.languages.facts import DISTANCES, get_language, tabulate_languages
 from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
@@ -243,13 +243,18 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
     return pd.DataFrame(rows, columns=columns)
 
 
-def tabulate_slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Rules, distance: str) -> pd.DataFrame:
+def tabulate_slopes_by_target(
+    table: pd.DataFrame, evidence: Evidence, rules: Rules, distance: str, redrawn: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return the gap and its slope on a distance for each target and condition, the baseline first.
 
     Parameters
     ----------
     table : DataFrame
         As `stilts.analysis.questions.evidence.tabulate_outcomes` returns it.
+    redrawn : DataFrame, optional
+        The same of redrawn test items, as `stilts.analysis.questions.evidence.redraw_outcomes` returns it, against
+        English: intervals then hold the noise of the English items, which moves all gaps alike.
 
     Returns
     -------
@@ -257,13 +262,16 @@ def tabulate_slopes_by_target(table: pd.DataFrame, evidence: Evidence, rules: Ru
         target, condition, english (percent), gap (mean over languages), slope, low, high, languages.
     """
     chosen = standardise_predictors(evidence.predictors[[distance]])
-    scores = {name: contrast_by_target(table, {name: 1.0}) for name in (BASELINE, *evidence.conditions)}
+    names = (BASELINE, *evidence.conditions)
+    scores = {name: contrast_by_target(table, {name: 1.0}) for name in names}
+    again = {} if redrawn is None else {name: contrast_by_target(redrawn, {name: 1.0}) for name in names}
     rows = []
     for target in evidence.targets:
         for condition, own in scores.items():
             gap = measure_gap_to_english(own[target])
             english = own[target].loc[SOURCE_LANGUAGE].mean()
-            result = estimate_effect(gap, rules, chosen, distance)
+            moved = measure_gap_to_english(again[condition][target]) if again else None
+            result = estimate_effect(gap, rules, chosen, distance, redrawn=moved)
             rows.append(
                 {"target": target, "condition": condition, "english": english, "gap": gap.mean(axis=None)}
                 | result.row("slope")
@@ -307,14 +315,15 @@ def fit_slopes_in_one_model(
     return pd.DataFrame(rows, columns=columns), notes
 
 
-def describe_slopes(table: pd.DataFrame) -> str:
-    """Say of `fit_slopes_in_one_model` whether targets differ in their slopes."""
+def describe_slopes(table: pd.DataFrame, level: float = LEVEL) -> str:
+    """Say of `fit_slopes_in_one_model` whether targets differ in their slopes, by tests of size one minus the level."""
     said = []
     for name, rows in table.groupby("predictor", sort=False):
         p = rows["p_alike"].iloc[0]
-        verdict = "differ" if p < 0.05 else "are not told apart"
+        verdict = "differ" if p < 1 - level else "are not told apart"
         said.append(f"the targets' slopes on {name} {verdict} (p {format_p(p)})")
-    return f"{'; '.join(said)}.".capitalize()
+    text = f"{'; '.join(said)}."
+    return f"{text[0].upper()}{text[1:]}"  # names keep their capitals, which str.capitalize would take
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
