@@ -148,23 +148,32 @@ def describe_same_task(found: Evidence) -> str:
     )
 
 
-def describe_retrieval(found: Evidence) -> str:
-    """State what intermediate training does to retrieval after the paper's layer and after the last one."""
+def describe_retrieval(found: Evidence, second: Evidence | None = None, setting: str = "") -> str:
+    """State what intermediate training does to retrieval after the paper's layer and after the last one.
+
+    Parameters
+    ----------
+    second : Evidence, optional
+        Of a study that trains the layers up to the paper's, for where the first one freezes most of them.
+    setting : str
+        How that study trains, as the beginning of a clause: "with all layers trained".
+    """
     target = found.roles.untrained[0]
     gains = claims.estimate_layer_gains(found, target)
     if len(gains) < 2:
         return NOTHING_RECORDED
     middle, last = find_published_layer(len(gains)), max(gains)
     part = _find_part(found, "C3", target)
-    first, second = part.effect if part else gains[middle], gains[last]
-    one, other = _change(first), _change(second)
-    before, after = _say_effect(first), _say_effect(second)
+    inside, at_end = part.effect if part else gains[middle], gains[last]
+    one, other = _change(inside), _change(at_end)
+    before, after = _say_effect(inside), _say_effect(at_end)
     depth = f"after layer {middle} of {last}, as deep as the paper's,"
     if frozen := found.explain_frozen(target, middle):
-        return (
-            f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over intermediate tasks. "
-            f"What happens {depth} was not tested: {frozen} ({before})."
-        )
+        end = f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over intermediate tasks."
+        if second and (tested := _find_part(second, "C3", target)) and not tested.obstacle:
+            effect, verdict = _say_effect(tested.effect), tested.judgement.verdict
+            return f"{end} {depth.capitalize()} this needs more trained layers: {setting}, {effect}, {verdict}."
+        return f"{end} What happens {depth} was not tested: {frozen} ({before})."
     if one != other:
         said = f"Retrieval {one} in the middle of the encoder and {other} at its end"
     else:

@@ -104,6 +104,11 @@ def test_retrieval_that_was_not_tested_in_the_middle_is_said():
     assert said.startswith("**Retrieval loses at the encoder's end**: \N{MINUS SIGN}")
     why = "intermediate training moved 1 of the 7 layers up to the one that is read"
     assert f"What happens after layer 7 of 12, as deep as the paper's, was not tested: {why} (+" in said
+    trained = replace(found, frozen_layers={})
+    said = findings.describe_retrieval(found, trained, "with all layers trained")
+    assert "the paper's, this needs more trained layers: with all layers trained, +0." in said
+    assert said.endswith(", no effect that matters.")
+    assert findings.describe_retrieval(found, found, "?") == findings.describe_retrieval(found)
 
 
 @pytest.mark.parametrize(
