@@ -107,7 +107,9 @@ def test_retrieval_that_was_not_tested_in_the_middle_is_said():
     trained = replace(found, frozen_layers={})
     said = findings.describe_retrieval(found, trained, "with all layers trained")
     assert "the paper's, this needs more trained layers: with all layers trained, +0." in said
-    assert said.endswith(", no effect that matters.")
+    tested = next(claim for claim in judge_claims(trained) if claim.id == "C3").parts[0].judgement
+    assert tested.verdict is not Verdict.UNTESTABLE
+    assert said.endswith(f", {tested.verdict}.")
     assert findings.describe_retrieval(found, found, "?") == findings.describe_retrieval(found)
 
 
