@@ -10,6 +10,7 @@ from small_book import ROOT
 from stilts import evaluate, train
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import CLASSIFICATION, TAGGING
+from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.fine_tuning import MemorySplits
 
 PAGE = (ROOT / "book" / "extending.md").read_text(encoding="utf-8").partition("## Use it as a library\n")[2]
@@ -77,6 +78,18 @@ def test_equal_seeds_give_equal_scores(encoder):
 def test_settings_that_a_training_cannot_follow_are_refused(encoder, settings, said):
     with pytest.raises(StiltsError, match=said):
         train(str(encoder), TAGGING, tagged("en"), tagged("en"), **{**tiny.TRAINING, **settings})
+
+
+def test_texts_have_vectors_before_it_is_said_how_many_will_come(encoder):
+    trained = train(str(encoder), TAGGING, tagged("en"), tagged("en"), **tiny.TRAINING)
+    told = []
+    model = EvaluatedModel(trained.model, "task", trained.form, trained.tokenizer, trained.max_length,
+                           progress=lambda done, total: told.append((done, total)))  # fmt: skip
+    assert model.vectors(["a b", "c"], [1]).of(["c"], 1).shape[0] == 1
+    assert told == []
+    model.expect(2)
+    model.vectors(["a b", "c"], [1])
+    assert told[-1] == (2, 2)
 
 
 def test_sets_in_memory_have_no_other_split_than_that_of_the_test():
