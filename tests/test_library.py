@@ -10,6 +10,8 @@ from small_book import ROOT
 from stilts import evaluate, train
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats import CLASSIFICATION, TAGGING
+from stilts.training.evaluated_model import EvaluatedModel
+from stilts.training.fine_tuning import MemorySplits
 
 PAGE = (ROOT / "book" / "extending.md").read_text(encoding="utf-8").partition("## Use it as a library\n")[2]
 CODE = re.search(r"```python\n(.*?)```", PAGE, flags=re.S).group(1)
@@ -63,6 +65,38 @@ def test_what_was_trained_is_gone_on_with_and_stays_as_it_is(encoder):
 def test_equal_seeds_give_equal_scores(encoder):
     found = [train(str(encoder), TAGGING, tagged("en"), tagged("en"), seed=3, **tiny.TRAINING) for _ in range(2)]
     assert evaluate(found[0], {"sw": tagged("sw")}) == evaluate(found[1], {"sw": tagged("sw")})
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"restarts": 2}, "training settings: restarts: 2 would be ignored; .* train again with another seed"),
+        ({"learning_rat": 1}, "training settings: learning_rat: Extra inputs are not permitted"),
+        ({"epochs": -1}, "training settings: epochs: .* greater than 0"),
+    ],
+)
+def test_settings_that_a_training_cannot_follow_are_refused(encoder, settings, said):
+    with pytest.raises(StiltsError, match=said):
+        train(str(encoder), TAGGING, tagged("en"), tagged("en"), **{**tiny.TRAINING, **settings})
+
+
+def test_texts_have_vectors_before_it_is_said_how_many_will_come(encoder):
+    trained = train(str(encoder), TAGGING, tagged("en"), tagged("en"), **tiny.TRAINING)
+    told = []
+    model = EvaluatedModel(trained.model, "task", trained.form, trained.tokenizer, trained.max_length,
+                           progress=lambda done, total: told.append((done, total)))  # fmt: skip
+    assert model.vectors(["a b", "c"], [1]).of(["c"], 1).shape[0] == 1
+    assert told == []
+    model.expect(2)
+    model.vectors(["a b", "c"], [1])
+    assert told[-1] == (2, 2)
+
+
+def test_sets_in_memory_have_no_other_split_than_that_of_the_test():
+    splits = MemorySplits(TAGGING, {"de": tagged("de")})
+    assert splits.data("de").num_rows == tagged("de").num_rows
+    with pytest.raises(StiltsError, match="test set 'de': split 'validation' is asked for"):
+        splits.data("de", "validation")
 
 
 def test_data_that_do_not_fit_are_named(encoder):

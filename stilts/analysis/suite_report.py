@@ -10,6 +10,7 @@ from stilts.analysis.languages.facts import DISTANCES, get_language, sort_by_dis
 from stilts.analysis.wording import join_names, title_task
 from stilts.sources.splits import SuiteSplits
 from stilts.sources.suite import MANIFEST, read_manifest
+from stilts.sources.xtreme.official import find_published_rows
 from stilts.study.settings import SOURCE_LANGUAGE, Study, strip_language
 from stilts.tasks.configs import Config
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, Task, get_target, keep_suite, list_tasks_read
@@ -163,15 +164,18 @@ def tabulate_left_out(manifest: Manifest) -> pd.DataFrame:
 def tabulate_origins(manifest: Manifest) -> pd.DataFrame:
     """Return one row per split that a suite was read from: repository, config, split, rows, published, revision.
 
-    The revision is missing if the folder was copied by hand.
+    The published number is missing where it is not known, the revision if the folder was copied by hand.
     """
     revisions = manifest.get("revisions", {})
     rows = []
     for place, held in manifest.get("sources", {}).items():
         repository, config, split = place.rsplit("/", 2)
-        named = {"repository": repository, "config": config, "split": split}
-        rows.append({**named, **held, "revision": revisions.get(repository)})
-    return pd.DataFrame(rows, columns=["repository", "config", "split", "rows", "published", "revision"])
+        named = {"repository": repository, "config": config, "split": split, "rows": held["rows"]}
+        # Manifests of earlier versions hold the rows of the copy where the published number is not known.
+        published = find_published_rows(repository, config, split)
+        rows.append({**named, "published": published, "revision": revisions.get(repository)})
+    table = pd.DataFrame(rows, columns=["repository", "config", "split", "rows", "published", "revision"])
+    return table.astype({"published": "Int64"})
 
 
 def tabulate_notes(manifest: Manifest) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from stilts.models.backbones import Backbone
 from stilts.models.bfloat16 import ProductsInSinglePrecision, computes_bfloat16
 from stilts.models.cpu_layers import use_cpu_layers
 from stilts.models.encoder_files import find_first_position
-from stilts.models.encoders import load_encoder
+from stilts.models.encoders import load_model
 from stilts.models.own_heads import read_masked_head, read_pooler
 from stilts.models.packing import Packing, move, takes_packing
 from stilts.study.errors import StiltsError
@@ -232,7 +232,7 @@ def build_model(
         If the encoder cannot be loaded, its embeddings cannot decode masked tokens although a head needs that, or its
         architecture does not support a pooler.
     """
-    encoder, _ = load_encoder(str(encoder_folder))
+    encoder = load_model(str(encoder_folder))
     torch.manual_seed(seed)
     modules = {
         task: _head(encoder, encoder_folder, form, labels, style)

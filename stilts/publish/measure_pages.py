@@ -8,7 +8,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stilts.phases.measures.similarity import MEASURES
 from stilts.study.records import Record, Store
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -32,9 +31,11 @@ def tabulate_scalars(records: Sequence[Record]) -> pd.DataFrame:
 
 def _similarities(record: Record, table: pd.DataFrame) -> Figure:
     intermediates, targets = (record.run.settings.intermediates, record.run.settings.targets)
-    size = (1.6 + 0.55 * len(targets), (0.9 + 0.38 * len(intermediates)) * len(MEASURES))
-    figure, axes = plt.subplots(len(MEASURES), 1, figsize=size, sharex=True, layout="constrained")
-    for axis, name in zip(axes, MEASURES, strict=True):
+    measures = list(table["measure"].unique())
+    size = (1.6 + 0.55 * len(targets), (0.9 + 0.38 * len(intermediates)) * len(measures))
+    figure, grid = plt.subplots(len(measures), 1, figsize=size, sharex=True, layout="constrained", squeeze=False)
+    axes = grid[:, 0]
+    for axis, name in zip(axes, measures, strict=True):
         own = table[table["measure"] == name].pivot(index="intermediate", columns="target", values="value")
         _matrix(axis, own.reindex(index=intermediates, columns=targets), name)
     axes[-1].set_xticks(range(len(targets)), targets, rotation=40, ha="right")

@@ -72,8 +72,15 @@ class PreparedSuite:
         return f"the prepared suite {self.folder} does not hold it"
 
     def left_out(self, request: Request) -> dict[str, dict[str, str]]:
-        """Return the requested languages that tasks do not have: task -> language -> reason."""
-        return self.original.left_out(request)
+        """Return the requested languages that tasks do not have: task -> language -> reason.
+
+        The original knows what is published nowhere; the suite, what its files lacked as well.
+        """
+        found = {task: dict(reasons) for task, reasons in self.original.left_out(request).items()}
+        named = {*(request.languages or ()), *request.source_languages}
+        for task, reasons in self._manifest.get("left_out", {}).items():
+            found.setdefault(task, {}).update((code, reasons[code]) for code in named & reasons.keys())
+        return found
 
 
 def find_prepared(folder: Path, request_key: str) -> Path | None:

@@ -69,7 +69,7 @@ def plan_runs(
             for target in study.targets:
                 parent = first[-1] if first else None
                 if target in scored_by:
-                    runs += line.direct(target, scored_by[target], parent)
+                    runs += line.direct(target, scored_by[target], first)
                     continue
                 trained = target in trained_as
                 if trained:
@@ -182,11 +182,14 @@ class _Line:
         except ValidationError as error:
             raise StiltsError(f"condition {self.condition.name}: {describe_reasons(error)}") from None
 
-    def direct(self, target: str, task: str, parent: Run | None) -> list[Run]:
-        """Return the evaluation of a target by the head of an intermediate task, none where no stage trained it."""
-        if task not in map(strip_language, self.condition.all_tasks):
-            return []
-        return [self.zero_shot(target, parent, self.study.training("intermediate", task), has_head=True)]
+    def direct(self, target: str, task: str, prepared: Sequence[Run]) -> list[Run]:
+        """Return the evaluation of a target by the head of an intermediate task, none where no stage trained it.
+
+        Its inputs are cut as in the last of the prepared stages that trained the head.
+        """
+        stages = [run.settings for run in prepared if isinstance(run.settings, TrainingRunSettings)]
+        own = [each.training for each in stages if task in map(strip_language, each.condition.tasks)]
+        return [self.zero_shot(target, prepared[-1], own[-1], has_head=True)] if own else []
 
     def zero_shot(self, target: str, parent: Run | None, training: TrainingSettings, *, has_head: bool) -> Run:
         """Return the evaluation of a target task in the study's languages, on inputs cut as in a training."""

@@ -2,12 +2,13 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +32,7 @@ PACKAGES = (
     "Babel",
     "Django",
 )
+_OWN_PROCESS = Path("/proc/self")
 
 
 class Work(NamedTuple):
@@ -67,7 +69,8 @@ class RunClock:
 
 @contextmanager
 def clocked() -> Iterator[RunClock]:
-    """Yield a clock whose `seconds` are set when the body has ended."""
+    """Yield a clock whose `seconds` are set when the body has ended; peak memory is measured anew from here on."""
+    reset_peak_memory()
     clock, start = RunClock(datetime.now(UTC).isoformat(timespec="seconds")), time.perf_counter()
     yield clock
     clock.seconds = time.perf_counter() - start
@@ -76,7 +79,7 @@ def clocked() -> Iterator[RunClock]:
 def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, precision: str) -> Provenance:
     """Return the provenance of a run, with the commit of the checkout at `root`.
 
-    The peak memory is that of this process, which is the main one in a distributed training.
+    The peak memory is that of this process, which is the main one in a distributed training, since the clock started.
     """
     git = read_git_state(root)
     return Provenance(
@@ -149,12 +152,28 @@ def find_device_name() -> str:
     return f"{_processor()}, {torch.get_num_threads()} thread(s)"
 
 
+def reset_peak_memory() -> None:
+    """Make `measure_peak_memory` start anew, so that a run has not the peak of an earlier one in its process.
+
+    Where the system cannot do it for a process, its peak stays that since its start.
+    """
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        (_OWN_PROCESS / "clear_refs").write_text("5")  # of the peak alone; see proc(5)
+
+
 def measure_peak_memory() -> float:
-    """Return the peak memory in MB: of the GPU's allocator if there is a GPU, else of this process."""
+    """Return the peak memory in MB since `reset_peak_memory`: of the GPU's allocator with a GPU, else resident."""
     import torch
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    with suppress(OSError):
+        if found := re.search(r"^VmHWM:\s*(\d+) kB$", (_OWN_PROCESS / "status").read_text(), re.MULTILINE):
+            return int(found[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 

@@ -45,7 +45,9 @@ class Provenance(BaseModel):
         exclude_if=lambda value: value is None,  # older records do not have it
         description="weights that a training moved: of the encoder or its adapters, and of the heads",
     )
-    peak_memory_mb: float = Field(0.0, description="peak resident set of the process, or of the GPU's allocator")
+    peak_memory_mb: float = Field(
+        0.0, description="peak resident set of the process during the run, or of the GPU's allocator"
+    )
     device: str = Field(description="processor or GPU as it names itself, and threads")
     device_kind: Literal["cpu", "gpu"] | None = Field(
         None, exclude_if=lambda value: value is None, description="records from before do not say"

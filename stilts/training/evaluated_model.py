@@ -11,7 +11,7 @@ from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.subwords import split_texts
-from stilts.training.prediction import BATCH_TOKENS, compute_outputs, count_progress, embed
+from stilts.training.prediction import BATCH_TOKENS, Progress, compute_outputs, count_progress, embed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -58,6 +58,7 @@ class EvaluatedModel:
         self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
         self.examples = self.tokens = 0
         self._layer, self._progress = retrieval_layer, progress
+        self._noted: Progress = lambda count: None  # until `expect` says of how many texts
         self._options = {"batch_tokens": batch_tokens, "precision": precision}
 
     @property
@@ -79,7 +80,7 @@ class EvaluatedModel:
         return compute_outputs(self.model, self.task, self.form, inputs, progress=progress, **self._options)
 
     def expect(self, texts: int) -> None:
-        """Set the total number of texts for which `vectors` will be called."""
+        """Set the total number of texts for which `vectors` will be called; without it no progress is reported."""
         self._noted = count_progress(self._progress, texts)
 
     def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "Vectors":

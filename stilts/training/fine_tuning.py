@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from stilts.models.encoders import load_tokenizer
 from stilts.models.model import MultiTaskModel, build_model, resolve_precision
 from stilts.sources.hub import check_columns
 from stilts.sources.splits import take_first_rows
+from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.settings import SOURCE_LANGUAGE, TrainingSettings
 from stilts.tasks.formats.base import Format, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
@@ -76,9 +79,10 @@ def train(
     Raises
     ------
     StiltsError
-        If the encoder cannot be loaded or a data set lacks a column, or as `stilts.training.loop.train`.
+        If a setting is not valid or is `restarts`, the encoder cannot be loaded or a data set lacks a column, or as
+        `stilts.training.loop.train`.
     """
-    how = TrainingSettings(**settings)
+    how = _check_settings(settings)
     form = form.with_options(doc_stride=how.doc_stride)
     name = encoder.encoder if isinstance(encoder, Trained) else encoder
     tokenizer = load_tokenizer(name)
@@ -97,6 +101,19 @@ def train(
         dev_scores=lambda: {TASK: score_dev(model, TASK, held_out, how.precision)},
     )
     return Trained(name, model, tokenizer, form, train_split.labels, how.max_length, outcome.best_score)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> TrainingSettings:
+    try:
+        how = TrainingSettings(**settings)
+    except ValidationError as error:
+        raise StiltsError(f"training settings: {describe_reasons(error)}") from None
+    if how.restarts:
+        raise StiltsError(
+            f"training settings: restarts: {how.restarts} would be ignored; a training at chance is repeated only in a "
+            "study, so train again with another seed"
+        )
+    return how
 
 
 def evaluate(
@@ -146,7 +163,9 @@ class MemorySplits:
         return _read(f"test set '{language}'", data, self.form, self.form.test_columns, len(data), language)
 
     def data(self, language: str, split: str = "test", columns: Sequence[str] = ()) -> "Dataset":
-        """Return the rows of a language's test set, or what stands under another name."""
+        """Return the rows of a language's test set. Raises StiltsError if another split is asked for: there is none."""
+        if split != "test":
+            raise StiltsError(f"test set '{language}': split '{split}' is asked for; in memory there is 'test' alone")
         check_columns(f"test set '{language}'", self.tests[language].column_names, columns)
         return self.tests[language]
 

@@ -520,6 +520,8 @@ def test_data_of_a_suite_that_is_not_here(pages, root, monkeypatch):
         ["google/xtreme", "XNLI", "test", 75150, 75150, "0a1b2c"],
         ["google/xtreme", "tatoeba.deu", "validation", 500, 1000, "0a1b2c"],
     ]
+    unknown = {"sources": {"google/xtreme/udpos.Yoruba/test": {"rows": 5, "published": 5}}}
+    assert suite_report.tabulate_origins(unknown)["published"].isna().tolist() == [True]
     assert suite_report.tabulate_left_out(manifest).to_numpy().tolist() == [["Thai (th)", "xnli", "no file"]]
     assert suite_report.tabulate_left_out(PILOT_SUITE)["language"].tolist() == ["Thai (th)", "Thai (th)", "all"]
     assert suite_report.tabulate_notes(manifest).to_numpy().tolist() == [["xnli", "English trains on MNLI."]]

@@ -223,6 +223,8 @@ def test_orders_keep_the_cells_that_are_used_in_place():
     assert (drawn.columns[0] == np.arange(6)).all()
     with pytest.raises(StiltsError, match="at most 8 on one side, not 9"):
         make_orders(np.ones((9, 9), dtype=bool), 50, np.random.default_rng(0))
+    many = make_orders(np.ones((1, 66), dtype=bool), 50, np.random.default_rng(0))  # 66! has 64 twos: 0 in 64 bits
+    assert (len(many), many.all) == (51, False)
 
 
 @settings(max_examples=40, deadline=None)

@@ -177,6 +177,19 @@ def test_ids_of_a_corpus_name_one_sentence(tmp_path):
         f"{path}, row 3: id 'de-0' occurs in an earlier row with another sentence")  # fmt: skip
 
 
+def test_an_id_on_both_sides_of_bucc_is_of_the_file_that_holds_it(tmp_path):
+    """Of the test set's file, or of the dev set's where the test set is cut from it."""
+    put_all("whole", "bucc2018", tmp_path)
+    bucc = FILES["whole"]["bucc2018"]
+    rows = bucc["google/xtreme/bucc18.de/test"]
+    both = [*rows, {**rows[0], "source_lang": rows[0]["target_lang"], "source_sentence": "Anders"}]
+    path = put(tmp_path, "google/xtreme/bucc18.de/test", both)
+    assert outcome(lambda: make("whole", "bucc2018", tmp_path)).startswith(f"{path}: id ")
+    path.unlink()
+    path = put(tmp_path, "google/xtreme/bucc18.de/validation", both)
+    assert outcome(lambda: make("whole", "bucc2018", tmp_path)).startswith(f"{path}: id ")
+
+
 def test_a_letter_that_is_no_choice_is_named(tmp_path):
     put_all("whole", "commonsenseqa", tmp_path)
     rows = FILES["whole"]["commonsenseqa"]["tau/commonsense_qa/data/train"]

@@ -183,6 +183,9 @@ def test_pan_x_and_udpos_from_the_hub(root):
         assert rows(suite, config, "test") == [{"tokens": ["Anna", "sang"], "tags": [1, 0]}]
         assert load_split(suite, config, "test").features["tags"].feature.names == list(names)
     about = manifest(suite)
+    sources = about["sources"]
+    assert sources["google/xtreme/udpos.German/test"] == {"rows": 1}  # nothing tells whether the copy is whole
+    assert sources["google/xtreme/PAN-X.de/test"] == {"rows": 1}
     assert about["left_out"]["udpos"] == {"yo": "google/xtreme/udpos.Yoruba/test is not in the data folder"}
     assert any("Swiss German" in note for note in about["notes"]["udpos"])
 

@@ -1,12 +1,31 @@
 """What a record says of the commit that its run was computed by."""
 
 import os
+import resource
 import subprocess
 
 import pytest
 from users import ONLY_ROOT, another_user
 
-from stilts.study.provenance import GitState, read_git_state
+from stilts.study import provenance
+from stilts.study.provenance import GitState, clocked, measure_peak_memory, read_git_state
+
+
+def test_a_run_has_not_the_peak_memory_of_an_earlier_one_in_its_process():
+    with clocked():
+        large = bytearray(b"x") * (256 * 2**20)
+        del large
+    first = measure_peak_memory()
+    with clocked():
+        pass
+    assert measure_peak_memory() < first - 200
+
+
+def test_without_the_files_of_a_process_its_peak_memory_is_that_since_its_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "_OWN_PROCESS", tmp_path / "none")
+    with clocked():
+        pass
+    assert measure_peak_memory() == resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 @pytest.fixture

@@ -248,6 +248,20 @@ def test_a_target_that_an_intermediate_head_predicts_is_evaluated_where_a_stage_
     assert runs[3].settings.evaluation.retrieval_layer is None
 
 
+def test_a_head_is_evaluated_on_inputs_cut_as_in_its_own_training():
+    changes = {"qa.de": {"max_length": 99}, "long-qa": {"max_length": 100, "doc_stride": 30}, "nli": {"max_length": 32}}
+    made = Study.model_validate({**BASE, "targets": ["direct"], "seeds": [1], "per_task": changes})
+    conditions = [
+        Condition(name="qa-then-nli", before=(("qa.de",),), tasks=("nli",)),
+        Condition(name="long-qa", tasks=("qa",)),
+    ]
+    runs = plan_runs(made, conditions, {}, "suite@1", {None: "encoder@1"}, scored_by={"direct": "qa"})
+    direct = {run.condition: run.settings for run in runs if run.phase == "zero-shot"}
+    assert {name: (each.max_length, each.doc_stride) for name, each in direct.items()} == {
+        "qa-then-nli": (99, made.intermediate_training.doc_stride), "long-qa": (100, 30),
+    }  # fmt: skip
+
+
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
     untrained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and not run.parents]
     assert [(run.condition, run.target, run.seed) for run in untrained] == [

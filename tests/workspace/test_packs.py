@@ -10,7 +10,7 @@ import tiny_checkout
 import xtreme_rows
 from fakes import PREDICTIONS, make_provenance, record_runs
 
-from stilts.sources import suite
+from stilts.sources import suite, xtreme
 from stilts.sources.prepared import PreparedSuite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, publish
@@ -204,6 +204,20 @@ def test_a_target_is_there_if_the_rows_are_that_it_is_tested_on(tmp_path):
     held = PreparedSuite(tmp_path, None)
     tasks = ("command-qa", "command-qa-direct", "qa", "qa.de", "qa.fr", "intent")
     assert [held.missing(task) is None for task in tasks] == [True, True, True, True, False, False]
+
+
+def test_a_language_that_the_files_of_a_prepared_suite_lacked_is_left_out_of_it(tmp_path):
+    lacked = {"udpos": {"yo": "no file of Yoruba", "hi": "no file of Hindi"}, "squad-translated": {"de": "no file"}}
+    suite.sign(tmp_path, {"fingerprint": "f", "rows": {}, "left_out": lacked})
+    held, original = PreparedSuite(tmp_path, xtreme.Suite(None)), xtreme.Suite(None)
+    request = suite.Request(0, languages=["en", "yo"], source_languages=["de"])
+    known = original.left_out(request)
+    assert "yo" not in known.get("udpos", {})
+    found = held.left_out(request)
+    assert {task: reasons for task, reasons in found.items() if reasons != known.get(task)} == {
+        "udpos": {**known.get("udpos", {}), "yo": "no file of Yoruba"},
+        "squad-translated": {**known.get("squad-translated", {}), "de": "no file"},
+    }
 
 
 def test_a_task_that_a_prepared_suite_does_not_hold_is_said(packed, other, settings):

@@ -125,7 +125,7 @@ def _by_pattern(matrix: np.ndarray) -> dict[int, list[int]]:
 
 
 def _count(groups: Groups) -> int:
-    return int(np.prod([np.prod(np.arange(1, len(places) + 1)) for places, _ in groups]))
+    return math.prod(math.factorial(len(places)) for places, _ in groups)
 
 
 def _listed(groups: Groups) -> Iterator[tuple[int, ...]]:

@@ -52,7 +52,7 @@ class DataFolder:
     Attributes
     ----------
     counts : dict of str to dict
-        Place -> its number of `rows`, and the `published` number.
+        Place -> its number of `rows`, and the `published` number where it is known.
     notes : dict of str to list of str
         Task -> facts about its data that readers of its scores must know.
     left_out : dict of str to dict of str to str
@@ -183,7 +183,7 @@ class DataFolder:
         wanted = find_published_rows(*place)
         if wanted not in (None, rows) and place.repo in self.revisions:
             raise StiltsError(f"{path}: {rows} rows, but {wanted} were published for {place}; fetch it again")
-        self.counts[str(place)] = {"rows": rows, "published": wanted or rows}
+        self.counts[str(place)] = {"rows": rows} | ({} if wanted is None else {"published": wanted})
 
 
 class _Kept(BaseModel):
