@@ -6,6 +6,7 @@ Published effects are those of Phang et al. (2020) on XTREME with XLM-R Large, i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -253,6 +254,11 @@ class Evidence:
             return []
         known = list_english_conditions(self.tasks)
         return [name for name in known if name in part.conditions and not is_same_task(self.tasks[name], target)]
+
+    @cached_property
+    def claims(self) -> "list[Claim]":
+        """The ledger, see `judge_claims`."""
+        return judge_claims(self)
 
     def explain_frozen(self, target: str, layer: int) -> str:
         """Return why a target's vectors after a layer could hardly change, "" if they could; see `room`."""

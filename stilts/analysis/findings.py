@@ -115,7 +115,7 @@ def _say_together(found: Evidence) -> str:
 
 def _find_part(found: Evidence, claim_id: str, key: str) -> Part | None:
     """Return a judged part of a claim, None if it was not measured."""
-    claim = next(claim for claim in claims.judge_claims(found) if claim.id == claim_id)
+    claim = next(claim for claim in found.claims if claim.id == claim_id)
     return next((part for part in claim.parts if part.key == key), None)
 
 
@@ -134,7 +134,7 @@ def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
 
 def describe_same_task(found: Evidence) -> str:
     """State whether more English examples of the target's own task help."""
-    claim = next(claim for claim in claims.judge_claims(found) if claim.id == "Same task twice")
+    claim = next(claim for claim in found.claims if claim.id == "Same task twice")
     if not claim.parts:
         return NOTHING_RECORDED
     effect = claim.parts[0].effect

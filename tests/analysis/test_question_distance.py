@@ -418,14 +418,17 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
         assert ((rows["low"] < rows["slope"]) & (rows["slope"] < rows["high"])).all()
         assert (rows["p_alike"] < 0.001).all() == (slopes[0] != slopes[1])
         said = describe_slopes(table)
-        assert said.startswith("The targets' slopes on pretraining text ")
+        assert said.startswith("On pretraining text the targets' slopes ")
         assert "are not told apart" in describe_slopes(table, level=1.0)
-        assert ("slopes on syntactic differ" if slopes[0] != slopes[1] else "on syntactic are not told apart") in said
+        assert f"On syntactic the targets' slopes {'differ' if slopes[0] != slopes[1] else 'are not told apart'}" in said
 
 
-def test_a_sentence_on_slopes_keeps_the_capitals_of_names():
-    table = pd.DataFrame({"predictor": ["URIEL distance"], "target": ["intent"], "p_alike": [0.5]})
-    assert describe_slopes(table) == "The targets' slopes on URIEL distance are not told apart (p 0.500)."
+def test_a_sentence_on_slopes_names_those_of_all_targets():
+    table = pd.DataFrame({"predictor": ["writing"] * 2, "target": ["intent", "dates"], "slope": [3.0, -1.0],
+                          "p_alike": [0.5] * 2})  # fmt: skip
+    assert describe_slopes(table) == (
+        "On writing the targets' slopes are not told apart (p 0.500): `intent` +3.0, `dates` \N{MINUS SIGN}1.0."
+    )
 
 
 # --- Figure and sentences --------------------------------------------------------------------------------------------

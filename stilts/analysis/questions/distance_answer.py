@@ -321,9 +321,9 @@ def describe_slopes(table: pd.DataFrame, level: float = LEVEL) -> str:
     for name, rows in table.groupby("predictor", sort=False):
         p = rows["p_alike"].iloc[0]
         verdict = "differ" if p < 1 - level else "are not told apart"
-        said.append(f"the targets' slopes on {name} {verdict} (p {format_p(p)})")
-    text = f"{'; '.join(said)}."
-    return f"{text[0].upper()}{text[1:]}"  # names keep their capitals, which str.capitalize would take
+        slopes = [f"`{row['target']}` {format_signed(row['slope'])}" for row in rows.to_dict("records")]
+        said.append(f"On {name} the targets' slopes {verdict} (p {format_p(p)}): {', '.join(slopes)}.")
+    return " ".join(said)
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
