@@ -420,7 +420,8 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
         said = describe_slopes(table)
         assert said.startswith("On pretraining text the targets' slopes ")
         assert "are not told apart" in describe_slopes(table, level=1.0)
-        assert f"On syntactic the targets' slopes {'differ' if slopes[0] != slopes[1] else 'are not told apart'}" in said
+        verdict = "differ" if slopes[0] != slopes[1] else "are not told apart"
+        assert f"On syntactic the targets' slopes {verdict}" in said
 
 
 def test_a_sentence_on_slopes_names_those_of_all_targets():
