@@ -42,8 +42,8 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         text = replace_marked_ids(said.text, WAY_TITLES | list_titles(answer.section.analysis))
         one = f"**On {data[suite]}** (study `{said.study}`): {text}"
         question = f"*{answer.section.settings.question.text}*"
-        verdict = f"**{said.verdict.capitalize()}** on {data[suite]}"
-        short = f"*{said.effect.hypothesis}* {verdict}; {verdict}."
+        verdict = f"**{said.verdict}** on {data[suite]}"
+        short = f"*{said.effect.hypothesis}* Verdict: {verdict}, {verdict}."
         in_short = f"In short, by the test that stands for the question: {short}"
         assert learned.describe_answers(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
@@ -60,7 +60,7 @@ def test_a_verdict_stands_beside_the_hypothesis_that_its_study_tested(answers):
     answer = answers["complexity"]
     effect = replace(answer.learned.effect, hypothesis="Something else.")
     other = replace(answer, learned=replace(answer.learned, effect=effect))
-    verdict = f"**{answer.learned.verdict.capitalize()}** on "
+    verdict = f"Verdict: **{answer.learned.verdict}** on "
     said = learned.describe_answers(answer, other).split("\n\n")[1]
     assert f"*{answer.learned.effect.hypothesis}* {verdict}" in said
     assert f". Another one there: *Something else.* {verdict}" in said

@@ -69,9 +69,9 @@ def _in_short(answers: Iterable[Answer]) -> str:
         return "Nothing is recorded yet that the test which stands for the question could be made on."
     said: dict[str, list[str]] = {}
     for each in judged:
-        verdict = f"**{each.learned.verdict.capitalize()}** on {_suite(each)}"
+        verdict = f"**{each.learned.verdict}** on {_suite(each)}"
         said.setdefault(escape_text(each.learned.effect.hypothesis), []).append(verdict)
-    by_hypothesis = [f"*{hypothesis}* {'; '.join(verdicts)}." for hypothesis, verdicts in said.items()]
+    by_hypothesis = [f"*{hypothesis}* Verdict: {', '.join(verdicts)}." for hypothesis, verdicts in said.items()]
     return f"In short, by the test that stands for the question: {' Another one there: '.join(by_hypothesis)}"
 
 
