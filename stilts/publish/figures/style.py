@@ -5,7 +5,9 @@ and effects whose interval excludes zero are not marked by colour alone. The sam
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -65,7 +67,7 @@ class Saved:
     def __repr__(self) -> str:
         return f"figure {self.svg.stem}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, str], dict[str, str]]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, str]]:
         return {"image/svg+xml": self.svg.read_text(encoding="utf-8")}, {FINDING: self.finding}
 
 
@@ -93,7 +95,7 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str, finding
     return saved
 
 
-def apply_style():
+def apply_style() -> AbstractContextManager[None]:
     """Return a context in which figures have the study's style, whatever the user's matplotlib settings are."""
     return matplotlib.style.context(["default", STYLE])
 
