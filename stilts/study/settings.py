@@ -44,6 +44,7 @@ Evaluations = Annotated[int, Field(gt=0, le=10**5)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that numpy and transformers accept
+TrainingSeed = Annotated[int, Field(ge=1, lt=2**32)]  # 0 is `runs.UNTRAINED_SEED`
 Line = Annotated[str, Field(max_length=1000)]
 
 
@@ -479,7 +480,7 @@ class Study(Settings):
     data: DataSettings = DataSettings()
     intermediates: tuple[Line | Condition, ...] = Field(min_length=1)
     targets: Names = Field(min_length=1)
-    seeds: Annotated[tuple[Seed, ...], Unlike] = Field((1,), min_length=1)
+    seeds: Annotated[tuple[TrainingSeed, ...], Unlike] = Field((1,), min_length=1)
     intermediate_training: TrainingSettings = TrainingSettings()
     target_training: TrainingSettings = TrainingSettings()
     per_task: dict[str, dict[str, Any]] = Field(

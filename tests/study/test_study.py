@@ -204,7 +204,7 @@ def test_ids_are_told_apart_by_phase_target_seed_and_parents():
 @given(
     st.lists(st.sampled_from(sorted(CONDITIONS)), min_size=1, unique=True),
     st.lists(st.sampled_from([*TRAINED, *UNTRAINED]), min_size=1, max_size=5, unique=True),
-    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True),
 )
 def test_parents_come_before_children(conditions, targets, seeds):
     done = set()
@@ -249,12 +249,13 @@ def test_a_target_that_an_intermediate_head_predicts_is_evaluated_where_a_stage_
 
 
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
-    untrained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and not run.parents]
+    untrained = [run for run in drop_repeated(PLAN) if run.untrained]
     assert [(run.condition, run.target, run.seed) for run in untrained] == [
         ("none", "ui-retrieval", 0), ("none", "ui-mining", 0)
     ]  # fmt: skip
-    trained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and run.parents]
+    trained = [run for run in drop_repeated(PLAN) if not run.untrained]
     assert {run.seed for run in trained} == {1, 2}
+    assert {run.phase for run in trained} == {"intermediate", "target", "zero-shot"}
 
 
 def test_adapters_with_trained_embeddings_are_refused_by_the_plan():

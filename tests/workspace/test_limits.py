@@ -114,7 +114,8 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
     "changes, message",
     [
         ({"seeds": [2**70]}, r"seeds.0: Input should be less than 4294967296 \(got 1180591620717411303424\)"),
-        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 1"),
+        ({"seeds": [1, 0]}, r"seeds.1: Input should be greater than or equal to 1 \(got 0\)"),
         ({"data": {"seed": 2**32}}, "data.seed: Input should be less than 4294967296"),
         ({"seeds": [1, 2, 1]}, "seeds: 1 is listed more than once"),
         ({"targets": ["intent", "intent"]}, "targets: intent is listed more than once"),
