@@ -113,13 +113,6 @@ def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
     assert {len(part.target) for part in spans} == {written}  # hidden tokens, a sentinel for each span, one at the end
 
 
-def test_less_than_a_block_an_update_is_named(tokenizer):
-    texts = cut_blocks(text_rows("en", 0), tokenizer, LENGTH)
-    settings = PretrainingSettings(**SETTINGS | {"batch_tokens": 31})
-    with pytest.raises(StiltsError, match="batch_tokens is 31, less than one block of 32 tokens"):
-        make_training_inputs(texts, make_objective("encoder", settings), tokenizer, settings, 1)
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +237,7 @@ def test_a_pretraining_repeats_to_the_bit_and_goes_on_where_it_was_interrupted(h
 def test_blocks_longer_than_the_encoder_takes_are_named(here, done):
     _, records = done
     run = records["pretraining", "encoder", None, 1].run
-    settings, encoder = PretrainingSettings(**SETTINGS | {"length": 130}), run.settings.encoder
+    settings, encoder = PretrainingSettings(**SETTINGS | {"length": 130, "batch_tokens": 130}), run.settings.encoder
     with pytest.raises(StiltsError, match="pretraining.length is 130, but the encoder has 128 positions"):
         pretrain(here.suite_folder(run), here.encoder_folder(run), settings, encoder, seed=1)
 

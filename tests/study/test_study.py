@@ -434,6 +434,26 @@ def test_an_unknown_key_is_rejected_with_the_nearest_name(tmp_path, changes, mes
         ({"per_task": {"slots": 5}}, r"per_task.slots: Input should be a valid dictionary \(got 5\)"),
         ({"data": {"sizes": {"train": "many"}}}, r"data.sizes.train: .*valid integer.*\(got 'many'\)"),
         ({7: "seven"}, r"7: Keys should be strings"),
+        (
+            {"encoder": {"name": "e5", "scratch": {"architecture": "encoder", "hidden": 255}}},
+            r"study.yml: encoder.scratch: heads is 4, which does not divide hidden, 255; change one of them$",
+        ),
+        (
+            {"encoders": {"t5": {"name": "e5", "scratch": {"architecture": "encoder-decoder", "layers": 3}}}},
+            r"encoders.t5.scratch: layers is 3; an encoder-decoder needs an even number of layers$",
+        ),
+        (
+            {"pretraining": {"batch_tokens": 31, "length": 32}},
+            "pretraining: batch_tokens is 31, less than one block of 32 tokens; raise it, or lower length$",
+        ),
+        (
+            {"pretraining": {"updates": 10, "evaluations": 11}},
+            "pretraining: evaluations is 11, but there are only 10 updates; lower it$",
+        ),
+        (
+            {"measures": {"complexity": {"first": 500}}},
+            "measures.complexity: first is 500, which leaves none of the 500 examples; lower it, or raise examples$",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(tmp_path, changes, message):
