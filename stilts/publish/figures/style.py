@@ -21,12 +21,13 @@ from stilts.workspace.notebooks.templates import FINDING
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
 COLUMN, FULL = 6.85, 9.4  # inches of a figure in the column and across the page, which the book need not shrink
+BLUE, ORANGE = "#0072B2", "#D55E00"  # of two things that are told apart in one panel
 SMALL = 8.4  # points of the smallest text, which are 11.2 pixels
 # Okabe and Ito's palette, darkest colour first, each with a marker and a dash.
 STYLES = (
     (INK, "o", "-"),
-    ("#0072B2", "s", "--"),
-    ("#D55E00", "^", "-."),
+    (BLUE, "s", "--"),
+    (ORANGE, "^", "-."),
     ("#009E73", "D", ":"),
     ("#CC79A7", "v", (0, (5, 1))),
     ("#E69F00", "P", (0, (3, 1, 1, 1))),
