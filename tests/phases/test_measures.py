@@ -29,6 +29,7 @@ from stilts.phases.measures.similarity import (
 )
 from stilts.publish.figures.measures import draw_measures
 from stilts.publish.run_pages import summarize_run, tabulate_metrics
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -76,7 +77,7 @@ def suite_tables():
 def place(tmp_path_factory):
     """Stands for a checkout: a suite, an encoder, and the notes of progress."""
     folder = tmp_path_factory.mktemp("measures")
-    suite = write_suite(suite_tables(), folder / "suite", {"fingerprint": "measures"})
+    suite = write_suite(suite_tables(), folder / "suite", {"fingerprint": "measures"}, POCKET_CARD)
     encoder = tiny.write_encoder(folder / "encoder")
     notes: list[tuple[int, int]] = []
     return SimpleNamespace(

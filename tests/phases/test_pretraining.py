@@ -17,6 +17,7 @@ from stilts.phases import pretraining
 from stilts.phases.pretraining import cut_blocks, make_objective, make_training_inputs, pretrain
 from stilts.phases.runner import complete
 from stilts.publish.model_export import export
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture, PretrainingSettings
@@ -118,7 +119,7 @@ def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
 
 def build(folder, request, report=None):
     about = {"fingerprint": tiny.SOURCE.fingerprint(request)}
-    return write_suite([*tiny.tables(), *text_tables()], folder, about)
+    return write_suite([*tiny.tables(), *text_tables()], folder, about, POCKET_CARD)
 
 
 def checkout(root, encoder) -> Checkout:

@@ -44,7 +44,8 @@ from babel.numbers import (
 )
 from babel.units import format_unit
 
-from stilts.sources.suite import Row, Sizes
+from stilts.sources.pocket.sizes import Sizes
+from stilts.sources.suite import Row
 from stilts.study.errors import StiltsError
 
 VERSION = 1  # increase it when the same settings give other rows
