@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -146,10 +147,7 @@ class Bench:
             if self.work.weights != "recipe":
                 freeze(model, self.settings)
             inputs = form.encode(self.train_split.rows, tokenizer, self.settings.max_length)
-
-            def fit(model=model, inputs=inputs, bf16=bf16, padded=padded) -> None:
-                with_trainer(model, self.task, inputs, self.settings, bf16=bf16, padded=padded)
-
+            fit = partial(with_trainer, model, self.task, inputs, self.settings, bf16=bf16, padded=padded)
             dev = encode_split(form, self.dev_split, tokenizer, self.settings.max_length)
             yield self._measure(name, description, model, inputs, dev, fit)
 

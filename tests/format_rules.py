@@ -12,6 +12,7 @@ import torch
 
 from stilts.models.encoders import load_tokenizer
 from stilts.models.model import build_model
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.splits import SuiteSplits, load
 from stilts.sources.suite import Table, write_suite
 from stilts.sources.texts import read_texts
@@ -89,7 +90,7 @@ def written_splits(form: Format, example: Example, folder: Path) -> SuiteSplits:
         tables += [Table("made.en", split, columns, example.trained) for split in ("train", "validation")]
     else:
         tables += [table._replace(split="validation") for table in tables]
-    suite = write_suite([*tables, *example.further], folder, {"fingerprint": form.name})
+    suite = write_suite([*tables, *example.further], folder, {"fingerprint": form.name}, POCKET_CARD)
     return SuiteSplits(suite, Task("made", form), list(example.tests))
 
 

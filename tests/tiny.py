@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from stilts.sources.pocket import source
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Request, Table, write_suite
 from stilts.study.settings import ScratchSettings
 from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING, get_format
@@ -206,7 +207,7 @@ def _fingerprint(request: Request) -> str:
 
 
 def _build(folder: Path, request: Request, report=None) -> Path:
-    return write_suite(tables(), folder, {"fingerprint": _fingerprint(request)})
+    return write_suite(tables(), folder, {"fingerprint": _fingerprint(request)}, POCKET_CARD)
 
 
 def _left_out(request: Request) -> dict[str, dict[str, str]]:

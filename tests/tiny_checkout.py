@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from stilts.sources import suite
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.pocket.source import TRACES
 from stilts.tasks.formats import CLASSIFICATION
 from stilts.workspace.checkout import Checkout
@@ -81,7 +82,7 @@ def write_suite(here: Checkout, plan: Plan) -> Path:
     rows: dict[str, dict[str, int]] = {}
     for table in tables:
         rows.setdefault(table.config, {})[table.split] = len(table.rows)
-    return suite.write_suite(tables, folder, {"fingerprint": plan.runs[0].data, "rows": rows})
+    return suite.write_suite(tables, folder, {"fingerprint": plan.runs[0].data, "rows": rows}, POCKET_CARD)
 
 
 def _rows(language: str, start: int, count: int) -> list[suite.Row]:

@@ -13,11 +13,9 @@ import pandas as pd
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import Record, Store
+from stilts.study.runs import UNTRAINED_SEED
 from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
-
-UNTRAINED_SEED = 0
-"""Seed of all runs without training before them."""
 
 
 @dataclass(frozen=True)

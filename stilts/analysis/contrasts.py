@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from stilts.analysis.bootstrap import UNTRAINED_SEED
 from stilts.study.errors import UnknownName
+from stilts.study.runs import UNTRAINED_SEED
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 
 Weights = Mapping[str, float]

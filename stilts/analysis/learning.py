@@ -7,7 +7,7 @@ above 0, so guessing is set to `stilts.tasks.guessing.GUESSED_F1`.
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import find_task
@@ -92,7 +92,7 @@ def find_not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
     }
 
 
-def _reason(target: str, run) -> str:
+def _reason(target: str, run: Any) -> str:
     if math.isnan(run.chance):
         return f"whether {target} was learned is not known: the records do not note what guessing scores"
     return f"{target} was not learned: English dev {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"

@@ -35,7 +35,8 @@ def describe_scope(analysis: Analysis) -> str:
     if not runs:
         name = analysis.study
         return f"Study `{name}` is not recorded yet: this page fills when `stilts run {name}` has run."
-    seeds = sorted({record.run.seed for record in runs if record.run.parents} or {record.run.seed for record in runs})
+    trained = [record for record in runs if not record.run.untrained]
+    seeds = {record.run.seed for record in trained or runs}
     conditions = list(dict.fromkeys(record.run.condition for record in runs))
     targets = sort_by_order({str(record.run.target) for record in runs}, TARGETS)
     others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]

@@ -4,8 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from stilts.study.yaml_files import read_yaml
 
 TABLE = Path(__file__).with_name("published.yaml")
 CERTAINTY = {
@@ -52,7 +53,7 @@ class Series(BaseModel):
 @cache
 def read_published() -> tuple[Series, ...]:
     """Return all series in the order of the file."""
-    content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    content = read_yaml(TABLE, "table of published scores")
     return tuple(TypeAdapter(list[Series]).validate_python(content))
 
 

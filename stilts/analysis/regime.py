@@ -23,15 +23,21 @@ def choose_highest(arms: "pd.DataFrame") -> int:
 
 
 def choose_frozen(arms: "pd.DataFrame") -> int:
-    """Return the place of the highest arm with frozen layers, which train faster, if it is near the highest of all."""
-    near = arms["targets"] >= arms["targets"].max() - NEAR
-    return int((near & (arms["frozen_layers"] > 0)).argmax())  # the first where none is
+    """Return the place of the highest arm with frozen layers, which train faster, if it is near the highest."""
+    near = _find_near(arms)
+    frozen = near & (arms["frozen_layers"] > 0)
+    return int((frozen if frozen.any() else near).argmax())
 
 
 def choose_slowest(arms: "pd.DataFrame") -> int:
     """Return the place of the arm with the lowest rate of those near the highest."""
-    near = arms["targets"] >= arms["targets"].max() - NEAR
-    return int(arms["learning_rate"].where(near).argmin())
+    return int(arms["learning_rate"].where(_find_near(arms)).argmin())
+
+
+def _find_near(arms: "pd.DataFrame") -> "pd.Series":
+    """Return which eligible arms are within `NEAR` points of the highest one; all, if none has a target yet."""
+    scores = arms["targets"].where(arms["eligible"]).fillna(-math.inf)
+    return arms["eligible"] & (scores >= scores.max() - NEAR)
 
 
 def tabulate_arms(
@@ -63,6 +69,15 @@ def tabulate_arms(
         it and arms do not), intermediate and targets (English dev scores in percent, mean over tasks and seeds), runs
         (target trainings), at_chance (how many of them), eligible, chosen.
     """
+    arms = _pool(_collect_scores(records, phase, at_chance))
+    arms["eligible"] = arms["intermediate"].isna() | (arms["intermediate"] >= arms["intermediate"].max() - WITHIN)
+    arms = arms.sort_values("targets", ascending=False, ignore_index=True)
+    arms["chosen"] = arms.index == choose(arms) if len(arms) else False
+    return arms[COLUMNS]
+
+
+def _collect_scores(records: Sequence[Record], phase: Phase, at_chance: Collection[str]) -> "pd.DataFrame":
+    """Return one row for each training whose arm is known: the arm, task, phase, score, at_chance."""
     import pandas as pd
 
     known = {record.id: record for record in records}
@@ -78,22 +93,20 @@ def tabulate_arms(
     scores = pd.DataFrame(rows, columns=[*ARM, "task", "phase", "score", "at_chance"])
     if scores["epochs"].nunique() > 1 and scores.groupby("task")["epochs"].nunique().max() == 1:
         scores["epochs"] = float("nan")  # tasks differ in it, arms do not
-    arms = scores[ARM].drop_duplicates().reset_index(drop=True)
-    groups = scores.groupby([*ARM, "phase"], dropna=False)["score"].agg(["mean", "size"]).reset_index()
-    for name, trained in (("intermediate", "intermediate"), ("targets", "target")):
-        own = groups[groups["phase"] == trained].rename(columns={"mean": name, "size": f"{name}_runs"})
-        arms = arms.merge(own.drop(columns="phase"), on=ARM, how="left")
-    arms = arms.rename(columns={"targets_runs": "runs"})
-    counted = scores.groupby(ARM, dropna=False)["at_chance"].sum().reset_index()
-    arms = arms.merge(counted, on=ARM, how="left")
-    arms["eligible"] = arms["intermediate"].isna() | (arms["intermediate"] >= arms["intermediate"].max() - WITHIN)
-    arms = arms.sort_values("targets", ascending=False, ignore_index=True)
-    arms["chosen"] = arms.index == choose(arms) if len(arms) else False
-    return arms[COLUMNS]
+    return scores
 
 
 def _read_arm(training: TrainingSettings) -> dict[str, float]:
     return {"learning_rate": training.peak_rate, "frozen_layers": training.frozen_layers, "epochs": training.epochs}
+
+
+def _pool(scores: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row for each arm: intermediate and targets (mean scores), runs (target trainings), at_chance."""
+    arms = scores[ARM].drop_duplicates()
+    for phase, pooled in (("intermediate", {"intermediate": "mean"}), ("target", {"targets": "mean", "runs": "size"})):
+        groups = scores[scores["phase"] == phase].groupby(ARM, dropna=False)["score"]
+        arms = arms.merge(groups.agg(**pooled).reset_index(), on=ARM, how="left")
+    return arms.merge(scores.groupby(ARM, dropna=False)["at_chance"].sum().reset_index(), on=ARM, how="left")
 
 
 def show_arms(arms: "pd.DataFrame") -> "pd.DataFrame":

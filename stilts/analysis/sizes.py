@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stilts.analysis.bootstrap import UNTRAINED_SEED
 from stilts.analysis.wording import format_rate
 from stilts.study.records import Record
-from stilts.study.runs import Run
+from stilts.study.runs import UNTRAINED_SEED, Run
 from stilts.study.settings import Study
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ The inputs are multiplied in single precision and the result is rounded. The ins
 they accumulate in single precision.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ def computes_bfloat16(device: torch.device) -> bool:
 class ProductsInSinglePrecision(TorchDispatchMode):
     """A context in which products of bfloat16 tensors are computed in single precision and rounded to bfloat16."""
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         """Call an operator; see `torch.utils._python_dispatch.TorchDispatchMode`."""
         kwargs = kwargs or {}
         if function not in _PRODUCTS or not any(map(_is_rounded, (*args, *kwargs.values()))):

@@ -43,6 +43,28 @@ class Shape:
         return self.layer_weights + self.vocabulary * self.hidden
 
 
+def find_layer(asked: int | None, count: int) -> int:
+    """Return the number, from 1, of the hidden layer that `evaluation.retrieval_layer` asks for; None is the last.
+
+    Parameters
+    ----------
+    count : int
+        Layers of the encoder.
+
+    Raises
+    ------
+    StiltsError
+        If the encoder does not have it.
+    """
+    layer = count if asked is None else asked
+    if not 1 <= abs(layer) <= count:
+        raise StiltsError(
+            f"evaluation.retrieval_layer is {layer}; this encoder has layers 1 to {count}, or -{count} to -1 counted "
+            "from the last"
+        )
+    return layer if layer > 0 else count + 1 + layer
+
+
 @dataclass(frozen=True)
 class KnownEncoder:
     """Facts about an encoder on the Hub.

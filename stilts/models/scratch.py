@@ -77,9 +77,8 @@ def make_config(settings: ScratchSettings, tokenizer: "PreTrainedTokenizerFast")
     Raises
     ------
     StiltsError
-        If no width of the feed-forward layers gives that number, or the heads or layers do not divide evenly.
+        If no width of the feed-forward layers gives that number.
     """
-    _check(settings)
     special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     sizes = {"vocab_size": len(tokenizer), **special}
     return _CONFIGS[settings.architecture](settings, _width(settings), sizes)
@@ -97,13 +96,6 @@ def count_parameters(config: "PretrainedConfig") -> int:
 
 def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
     return {"add_pooling_layer": False} if config.model_type == "roberta-prelayernorm" else {}
-
-
-def _check(settings: ScratchSettings) -> None:
-    if settings.hidden % settings.heads:
-        raise StiltsError(f"scratch.heads is {settings.heads}, which does not divide scratch.hidden, {settings.hidden}")
-    if settings.architecture == "encoder-decoder" and settings.layers % 2:
-        raise StiltsError(f"scratch.layers is {settings.layers}; an encoder-decoder needs an even number of layers")
 
 
 def _width(settings: ScratchSettings) -> int:

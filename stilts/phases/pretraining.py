@@ -194,10 +194,6 @@ def _as_training(settings: PretrainingSettings) -> TrainingSettings:
 
 
 def _batch_size(settings: PretrainingSettings) -> int:
-    if settings.batch_tokens < settings.length:
-        raise StiltsError(
-            f"pretraining.batch_tokens is {settings.batch_tokens}, less than one block of {settings.length} tokens"
-        )
     return settings.batch_tokens // settings.length
 
 

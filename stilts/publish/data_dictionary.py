@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stilts.publish.citation import KEY, read_citation
 from stilts.publish.downloads import BOOK_FOLDER, DATA
-from stilts.sources.suite import LICENCES, Licence
+from stilts.sources.pocket.card import LICENCES
+from stilts.sources.suite import Licence
 from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.storage import replace_file
 from stilts.study.yaml_files import read_yaml

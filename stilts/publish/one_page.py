@@ -132,7 +132,8 @@ class _Article(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         """Take a tag over, or begin to leave its element out."""
         if self._left_out:
-            self._left_out += [tag] * (tag == self._left_out[0])
+            if tag == self._left_out[0]:
+                self._left_out.append(tag)
             return
         if not self._is_open:
             self._is_open = tag == "article"

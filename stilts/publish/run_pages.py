@@ -1,55 +1,16 @@
-"""Figures and tables for the page of a job, from the records of its runs."""
+"""Tables for the page of a job, from the records of its runs; its figures are in `stilts.publish.figures`."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from stilts.analysis import learning
 from stilts.analysis.chance import read_guessing
 from stilts.publish.downloads import name_run_notebooks
 from stilts.study.records import Record, Store
-from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.workspace.notebooks.markup import mark_code
 from stilts.workspace.plan import Plan
-
-COLUMNS = 3  # panels beside each other
-
-
-def draw_learning_curves(records: Sequence[Record]) -> Figure:
-    """Plot the training loss by update, with the best dev score marked, in a panel for each run."""
-    figure, axes = _panels(len(records))
-    for axis, record in zip(axes, records, strict=True):
-        losses = [point for point in record.history if "loss" in point]
-        axis.plot([point["update"] for point in losses], [point["loss"] for point in losses], color="#0072B2")
-        scores = [point for point in record.history if "dev_score" in point]
-        if scores:
-            best = max(scores, key=lambda point: (point["dev_score"], point["update"]))
-            axis.plot(best["update"], losses[-1]["loss"], "x", color="#D55E00")
-            axis.annotate(f"dev {best['dev_score']:.1f}", (best["update"], losses[-1]["loss"]), (-6, 10),
-                          textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
-        axis.set(title=record.run.target or record.run.condition, xlabel="update", ylabel="loss", ylim=(0, None))
-    return figure
-
-
-def draw_pretraining_curves(records: Sequence[Record]) -> Figure:
-    """Plot bits per predicted token by update, on training and on held-out texts, in a panel for each pretraining."""
-    figure, axes = _panels(len(records))
-    for axis, record in zip(axes, records, strict=True):
-        losses = [point for point in record.history if "loss" in point]
-        held_out = [point for point in record.history if "dev_score" in point]
-        bits = [point["loss"] / math.log(2) for point in losses]
-        axis.plot([point["update"] for point in losses], bits, color="#0072B2", label="training")
-        # The dev score of pretraining is negative bits per token.
-        axis.plot([point["update"] for point in held_out], [-point["dev_score"] for point in held_out], "o",
-                  color="#D55E00", label="held out")  # fmt: skip
-        axis.set(title=record.run.condition, xlabel="update", ylabel="bits per predicted token", ylim=(0, None))
-        axis.legend(frameon=False, fontsize=8)
-    return figure
 
 
 def tabulate_held_out(records: Sequence[Record]) -> pd.DataFrame:
@@ -93,24 +54,6 @@ def describe_learned(records: Sequence[Record], store: Store) -> str:
     )
 
 
-def tabulate_language_scores(records: Sequence[Record]) -> Figure:
-    """Plot each language's score, in a row for each target task; English is the large mark."""
-    rows = [
-        {"target": record.run.target, "score": metrics["score"], "source": language == SOURCE_LANGUAGE}
-        for record in records
-        for language, metrics in record.metrics.items()
-    ]
-    scores = pd.DataFrame(rows)
-    figure, axis = plt.subplots(figsize=(8, 0.7 + 0.55 * len(records)), layout="constrained")
-    order = [record.run.target for record in records]
-    others, english = scores[~scores["source"]], scores[scores["source"]]
-    sns.stripplot(others, x="score", y="target", order=order, jitter=False, color="#0072B2", alpha=0.45, ax=axis)
-    sns.stripplot(english, x="score", y="target", order=order, jitter=False, color="#D55E00", size=9, ax=axis)
-    axis.set(xlabel="score (percent)", ylabel="", xlim=(-2, 102))
-    axis.grid(axis="x", alpha=0.3)
-    return figure
-
-
 def tabulate_scores(records: Sequence[Record]) -> pd.DataFrame:
     """Return scores in percent: a row for each language, a column for each target task."""
     scores = {
@@ -118,6 +61,16 @@ def tabulate_scores(records: Sequence[Record]) -> pd.DataFrame:
         for record in records
     }
     return pd.DataFrame(scores).sort_index().rename_axis("language").round(1)
+
+
+def tabulate_metrics(records: Sequence[Record]) -> pd.DataFrame:
+    """Return what runs measured: a row for each metric, a column for each run and language."""
+    columns = {
+        f"{record.run.condition} ({language})": metrics
+        for record in records
+        for language, metrics in record.metrics.items()
+    }
+    return pd.DataFrame(columns).rename_axis("measured").round(3)
 
 
 def summarize_run(records: Sequence[Record]) -> pd.DataFrame:
@@ -173,12 +126,3 @@ def tabulate_settings(records: Sequence[Record]) -> pd.DataFrame:
         record.run.target or record.run.condition: own for record, own in zip(records, flat, strict=True)
     }
     return pd.DataFrame(columns).rename_axis("setting")
-
-
-def _panels(count: int) -> tuple[Figure, list]:
-    rows = -(-count // COLUMNS)
-    width = min(count, COLUMNS)
-    figure, axes = plt.subplots(rows, width, figsize=(3.2 * width, 2.5 * rows), squeeze=False, layout="constrained")
-    for axis in axes.flat[count:]:
-        axis.remove()
-    return figure, list(axes.flat[:count])

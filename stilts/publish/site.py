@@ -47,11 +47,8 @@ def list_toc_pages(root: Path) -> list[str]:
 def list_toc_parts(root: Path) -> list[Part]:
     """Return the parts of `_toc.yml` in their order; the first is the landing page."""
     toc = _read_toc(root)
-    listed = [
-        Part(part.get("caption", ""), tuple(page for chapter in part["chapters"] for page in _files(chapter)))
-        for part in toc["parts"]
-    ]
-    return [Part("", (toc["root"],)), *listed]
+    listed = [Part(part.caption, tuple(page for entry in part.chapters for page in entry.pages)) for part in toc.parts]
+    return [Part("", (toc.root,)), *listed]
 
 
 class _Entry(BaseModel):
@@ -60,8 +57,14 @@ class _Entry(BaseModel):
     file: Annotated[str, Field(min_length=1, pattern=r"^[^/\\]")]
     sections: list["_Entry"] = []
 
+    @property
+    def pages(self) -> list[str]:
+        """The page and its subpages, in their order."""
+        return [self.file, *(page for section in self.sections for page in section.pages)]
+
 
 class _Part(BaseModel):
+    caption: str = ""
     chapters: list[_Entry]
 
 
@@ -70,23 +73,16 @@ class _Toc(BaseModel):
     parts: list[_Part]
 
 
-def _read_toc(root: Path) -> dict:
+def _read_toc(root: Path) -> _Toc:
     path = root / "_toc.yml"
     content = read_yaml(path, "table of contents")
     try:
-        _Toc.model_validate(content)
+        return _Toc.model_validate(content)
     except ValidationError as error:
         raise StiltsError(
             f"table of contents {path}: {describe_reasons(error)}; it needs a root and parts with chapters, each with "
             f"its file; restore it: git checkout -- {path.name}"
         ) from None
-    return content
-
-
-def _files(entry: Mapping) -> Iterator[str]:
-    yield entry["file"]
-    for section in entry.get("sections", []):
-        yield from _files(section)
 
 
 # --- build -----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class NumberTables(SphinxTransform):
 
     default_priority = 500  # after the parser, before the standard domain assigns labels and numbers
 
-    def apply(self, **kwargs) -> None:
+    def apply(self, **kwargs: Any) -> None:
         """Transform one document."""
         for figure in list(self.document.findall(nodes.figure)):
             if _shows_table(figure):
@@ -65,7 +65,7 @@ class InlineFigures(SphinxPostTransform):
     default_priority = 9  # before images are copied
     formats = ("html",)
 
-    def run(self, **kwargs) -> None:
+    def run(self, **kwargs: Any) -> None:
         """Transform one document."""
         for number, image in enumerate(list(self.document.findall(nodes.image))):
             path = Path(self.env.srcdir, image["uri"])
@@ -80,7 +80,7 @@ class FoldSections(SphinxPostTransform):
     default_priority = 900
     formats = ("html",)
 
-    def run(self, **kwargs) -> None:
+    def run(self, **kwargs: Any) -> None:
         """Transform one document."""
         for section in list(self.document.findall(nodes.section)):
             title, *rest = section.children
@@ -104,7 +104,7 @@ class LinkFigures(SphinxTransform):
 
     default_priority = 510
 
-    def apply(self, **kwargs) -> None:
+    def apply(self, **kwargs: Any) -> None:
         """Transform one document; documents without `template` in their metadata are not executed notebooks."""
         template = _metadata(self.document, "template")
         if template is None:

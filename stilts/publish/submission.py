@@ -180,7 +180,7 @@ def choose(plan: "Plan", records: Mapping[str, Record], target: str) -> Choice |
     seed = max(dev[condition], key=dev[condition].__getitem__)
     found = [run for run in plan.runs if (run.phase, run.condition, run.target) == ("zero-shot", condition, target)]
     # Without training there is one run for all seeds.
-    run = next(run for run in found if run.seed == seed or not run.parents)
+    run = next(run for run in found if run.seed == seed or run.untrained)
     return Choice(run, dev)
 
 

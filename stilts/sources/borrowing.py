@@ -10,6 +10,7 @@ from typing import Any
 
 from stilts.sources import xtreme
 from stilts.sources.pocket import source as pocket
+from stilts.sources.pocket.sizes import Sizes
 from stilts.sources.suite import Contents, Request, describe_size, read_sizes
 from stilts.sources.texts import read_texts
 from stilts.tasks.registry import list_text_columns
@@ -78,7 +79,7 @@ class BorrowingSuite:
 
 def _request_of_lender(request: Request) -> Request:
     """Return a request in English of as many rows as the pocket suite's own intermediate tasks have."""
-    sizes = read_sizes(request.sizes).model_dump(include={"intermediate_train", "validation"})
+    sizes = read_sizes(request.sizes, Sizes).model_dump(include={"intermediate_train", "validation"})
     return Request(request.seed, sizes, ("en",))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stilts.study.errors import StiltsError, UnknownName, describe_reasons
 from stilts.study.locks import hold
@@ -50,64 +50,9 @@ class Licence(NamedTuple):
     address: str
 
 
-LICENCES = {
-    "home-assistant-intents": Licence(
-        "CC-BY-4.0", "CC BY 4.0, the Home Assistant intents contributors", "https://creativecommons.org/licenses/by/4.0/"
-    ),
-    "Unicode CLDR, read through Babel": Licence(
-        None, "Unicode License v3, Unicode, Inc.", "https://www.unicode.org/license.txt"
-    ),
-    "Django message catalogues": Licence(
-        "BSD-3-Clause", "BSD-3-Clause, Django Software Foundation and individual contributors",
-        "https://opensource.org/license/bsd-3-clause",
-    ),
-}  # fmt: skip
-
 Row = dict[str, Any]
 AnySizes = TypeVar("AnySizes", bound=BaseModel)
 Report = Callable[[str, str, int], None]
-Rows = Annotated[int, Field(gt=0, le=10**6)]  # generated rows; more would take days
-
-
-class Sizes(BaseModel):
-    """The numbers of rows of a suite.
-
-    Attributes
-    ----------
-    train, intermediate_train : int
-        English training rows of a target and of an intermediate task.
-    validation : int
-        English dev rows of either.
-    test : int
-        Test rows of a target per language.
-    retrieval : int
-        Sentence pairs of `ui-retrieval` per language; languages with fewer than 150 are left out.
-    mining : int
-        Gold pairs in each split of `ui-mining`, and also unpaired sentences of either side.
-    dial : int
-        Training rows of each level of the family "grain".
-    text : int
-        Maximum number of texts per language of the family "text".
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    train: Rows = 1500
-    intermediate_train: Rows = 2500
-    validation: Rows = 300
-    test: Rows = 100
-    retrieval: Rows = 250
-    mining: Rows = 45
-    # These fields were added later. They are not dumped while unchanged, so that older fingerprints stay valid.
-    dial: Rows = Field(1000, exclude_if=lambda size: size == 1000)
-    text: Rows = Field(1000, exclude_if=lambda size: size == 1000)
-
-    @model_validator(mode="after")
-    def _dev_set_is_no_larger_than_training(self) -> "Sizes":
-        if self.validation > min(self.train, self.intermediate_train):
-            raise ValueError(f"validation ({self.validation}) is larger than a training set ({self.train}, "
-                             f"{self.intermediate_train})")
-        return self
 
 
 @dataclass(frozen=True)
@@ -163,28 +108,17 @@ class Card(NamedTuple):
     licences: str
 
 
-POCKET_CARD = Card(
-    "Pocket benchmark of cross-lingual transfer",
-    "Small tasks in many languages, generated from open packages: English training sets, test sets in every\n"
-    "language. `suite.json` holds the settings, the languages that were left out and why, and the overlap\n"
-    "between splits.",
-    "other",
-    "cc-by-4.0-and-unicode-3.0-and-bsd-3-clause",
-    "\n".join(f"- {source}: {licence.text}." for source, licence in LICENCES.items()),
-)
-
-
 class Contents(NamedTuple):
     """What a source writes as a suite; see `write_suite` for the parts."""
 
     about: dict[str, Any]
     tables: Iterable[Table]
     summary: Callable[[], Mapping[str, Any]]
-    card: Card = POCKET_CARD
+    card: Card
 
     def write(self, folder: Path, report: Report | None = None) -> Path:
         """Write the suite, or reuse an existing complete one, see `write_suite`."""
-        return write_suite(self.tables, folder, self.about, report, self.summary, self.card)
+        return write_suite(self.tables, folder, self.about, self.card, report, self.summary)
 
 
 def add_texts(columns: "Features", *names: str) -> "Features":
@@ -208,7 +142,7 @@ def choose(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> lis
     return [name for name in known if wanted is None or name in wanted]
 
 
-def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySizes:  # type: ignore[assignment]
+def read_sizes(given: Mapping[str, int], kind: type[AnySizes]) -> AnySizes:
     """Return the sizes in a study's settings; missing ones have their defaults.
 
     Parameters
@@ -232,8 +166,12 @@ def read_sizes(given: Mapping[str, int], kind: type[AnySizes] = Sizes) -> AnySiz
 
 
 def write_suite(
-    tables: Iterable[Table], folder: Path, about: Mapping[str, Any], report: Report | None = None,
-    summary: Callable[[], Mapping[str, Any]] = dict, card: Card = POCKET_CARD,
+    tables: Iterable[Table],
+    folder: Path,
+    about: Mapping[str, Any],
+    card: Card,
+    report: Report | None = None,
+    summary: Callable[[], Mapping[str, Any]] = dict,
 ) -> Path:
     """Write a suite, or reuse an existing complete one.
 
@@ -245,12 +183,12 @@ def write_suite(
         Folder of the suite. If two processes write the same one, the second waits and reuses it.
     about : mapping
         Content of `suite.json`; its "fingerprint" identifies the suite.
+    card : Card
+        Content of `README.md`.
     report : callable, optional
         Called with config, split and number of rows after each table.
     summary : callable, optional
         Called after the last table to get further content of `suite.json`.
-    card : Card, optional
-        Content of `README.md`.
 
     Returns
     -------

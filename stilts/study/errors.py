@@ -47,8 +47,9 @@ def describe_reasons(error: "ValidationError") -> str:
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"])
         reason = item["msg"].removeprefix("Value error, ")
-        # A model validator has no location: its input is the whole file, and its message names the fields.
-        given = "" if item["type"] == "missing" else f" (got {shorten_value(item['input'])})"
+        # The input of a model validator is a whole block or file, and its message names the fields.
+        is_of_a_block = item["type"] == "value_error" and isinstance(item["input"], dict)
+        given = "" if item["type"] == "missing" or is_of_a_block else f" (got {shorten_value(item['input'])})"
         found.append(f"{place}: {reason}{given}" if place else reason)
     more = len(found) - MOST_REASONS
     return "; ".join(found[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")

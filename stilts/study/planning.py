@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from stilts.study.errors import StiltsError, describe_reasons
 from stilts.study.runs import (
+    UNTRAINED_SEED,
     ComplexityRunSettings,
     Job,
     PretrainingRunSettings,
@@ -210,17 +211,16 @@ class _Line:
         return _base(self.study, self.encoder, self.fingerprint)
 
     def _run(self, phase: Phase, condition: str, target: str | None, parent: Run | None, settings: RunSettings) -> Run:
-        # Without training, the encoder and its predictions are the same for every seed.
-        trained = phase != "zero-shot" or parent is not None
-        return Run(
+        run = Run(
             phase=phase,
             condition=condition,
             target=target,
-            seed=self.seed if trained else 0,
+            seed=self.seed,
             settings=settings,
             parents=(parent.id,) if parent else (),
             data=self.data,
         )
+        return run.model_copy(update={"seed": UNTRAINED_SEED}) if run.untrained else run
 
 
 def _bare(condition: Condition) -> Condition:

@@ -37,6 +37,9 @@ PHASE_VERSIONS: Mapping[Phase, int] = {
     "pretraining": 1, "intermediate": 1, "target": 1, "zero-shot": 1, "measure": 1,
 }  # fmt: skip
 
+UNTRAINED_SEED = 0
+"""Seed of the runs without training, which no study may list among its own."""
+
 
 # --- resolved settings, one class per kind of run --------------------------------------------------------------------
 
@@ -157,6 +160,11 @@ class Run(Named):
         """The readable part of the id."""
         subject = self.condition if self.target is None else f"{self.condition}.{self.target}"
         return f"{self.phase}-{subject}-s{self.seed}"
+
+    @property
+    def untrained(self) -> bool:
+        """Whether nothing was trained for it: it tests the public encoder, and is the same for every seed."""
+        return self.phase == "zero-shot" and not self.parents
 
     @property
     def heads(self) -> Heads:

@@ -44,6 +44,7 @@ Evaluations = Annotated[int, Field(gt=0, le=10**5)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that numpy and transformers accept
+TrainingSeed = Annotated[int, Field(ge=1, lt=2**32)]  # 0 is `runs.UNTRAINED_SEED`
 Line = Annotated[str, Field(max_length=1000)]
 
 
@@ -103,6 +104,14 @@ class ScratchSettings(Settings):
     positions: Annotated[int, Field(gt=0, le=2**20)] = Field(256, description="tokens of the longest input")
     dropout: Share = Field(0.1, description="of hidden states and attention")
 
+    @model_validator(mode="after")
+    def _parts_are_even(self) -> "ScratchSettings":
+        if self.hidden % self.heads:
+            raise ValueError(f"heads is {self.heads}, which does not divide hidden, {self.hidden}; change one of them")
+        if self.architecture == "encoder-decoder" and self.layers % 2:
+            raise ValueError(f"layers is {self.layers}; an encoder-decoder needs an even number of layers")
+        return self
+
 
 class PretrainingSettings(Settings):
     """How an encoder is trained on texts before anything else. Its architecture determines the objective."""
@@ -123,6 +132,19 @@ class PretrainingSettings(Settings):
     )
     dev_blocks: Count = Field(256, description="held-out blocks that the loss is measured on")
     evaluations: Evaluations = Field(4, description="evenly spaced, the last at the end")
+
+    @model_validator(mode="after")
+    def _updates_suffice(self) -> "PretrainingSettings":
+        if self.batch_tokens < self.length:
+            raise ValueError(
+                f"batch_tokens is {self.batch_tokens}, less than one block of {self.length} tokens; raise it, or lower "
+                "length"
+            )
+        if self.evaluations > self.updates:
+            raise ValueError(
+                f"evaluations is {self.evaluations}, but there are only {self.updates} updates; lower it"
+            )
+        return self
 
 
 class EncoderSettings(Settings):
@@ -324,6 +346,14 @@ class ComplexitySettings(Settings):
         0.9, description="of the final score over chance, whose number of examples is looked for"
     )
 
+    @model_validator(mode="after")
+    def _examples_follow_the_first_portion(self) -> "ComplexitySettings":
+        if self.examples <= self.first:
+            raise ValueError(
+                f"first is {self.first}, which leaves none of the {self.examples} examples; lower it, or raise examples"
+            )
+        return self
+
 
 def _check_changes(changes: Mapping[str, Any], place: str) -> None:
     """Validate settings that replace some of a phase's training settings."""
@@ -479,7 +509,7 @@ class Study(Settings):
     data: DataSettings = DataSettings()
     intermediates: tuple[Line | Condition, ...] = Field(min_length=1)
     targets: Names = Field(min_length=1)
-    seeds: Annotated[tuple[Seed, ...], Unlike] = Field((1,), min_length=1)
+    seeds: Annotated[tuple[TrainingSeed, ...], Unlike] = Field((1,), min_length=1)
     intermediate_training: TrainingSettings = TrainingSettings()
     target_training: TrainingSettings = TrainingSettings()
     per_task: dict[str, dict[str, Any]] = Field(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from stilts.models.known_encoders import find_layer
 from stilts.models.model import MultiTaskModel
-from stilts.study.errors import StiltsError
 from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.formats.inputs import Input
@@ -64,13 +64,7 @@ class EvaluatedModel:
     @property
     def layer(self) -> int:
         """The layer whose vectors are used to compare sentences, counted from 1; StiltsError if it does not exist."""
-        layer, count = -1 if self._layer is None else self._layer, len(self.layers)
-        if not 1 <= abs(layer) <= count:
-            raise StiltsError(
-                f"evaluation.retrieval_layer is {layer}; this encoder has layers 1 to {count}, "
-                f"or -{count} to -1 counted from the last"
-            )
-        return self.layers[layer if layer < 0 else layer - 1]
+        return find_layer(self._layer, len(self.layers))
 
     def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
         """Return the outputs of `TrainedFormat.outputs` for each input; `examples` is the number of examples."""

@@ -6,7 +6,7 @@ Without these checks a run would fail hours later, or silently do something else
 import math
 from collections.abc import Iterable, Mapping
 
-from stilts.models.known_encoders import Shape
+from stilts.models.known_encoders import Shape, find_layer
 from stilts.study.errors import StiltsError
 from stilts.study.runs import (
     ComplexityRunSettings,
@@ -17,7 +17,7 @@ from stilts.study.runs import (
     TrainingRunSettings,
     ZeroShotRunSettings,
 )
-from stilts.study.settings import ComplexitySettings, PretrainingSettings, ScratchSettings, TrainingSettings
+from stilts.study.settings import ScratchSettings, TrainingSettings
 from stilts.tasks.registry import get_intermediate, get_target
 
 MOST_RUNS = 10**6  # per study
@@ -46,8 +46,8 @@ def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapp
     Raises
     ------
     StiltsError
-        If an encoder with random weights has inconsistent sizes; a run asks for more layers or positions than its
-        encoder has, or for a LoRA rank above its hidden size; or a training has no update, or fewer than evaluations.
+        If a run asks for more layers or positions than its encoder has, or for a LoRA rank above its hidden size; or a
+        training has no update, or fewer than evaluations.
     """
     checked = set()
     for run in runs:
@@ -64,18 +64,14 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
     where = f"{run.phase} run of {run.target or run.condition}"
     try:
         if scratch:
-            _check_scratch(scratch, settings)
+            _check_scratch_positions(scratch, settings)
         elif encoder.name in positions:
             _check_positions(settings, encoder.name, positions[encoder.name])
         shape = _shape_of(scratch) if scratch else shapes.get(encoder.name)
         if shape:
             _check_shape(settings, shape)
-        if isinstance(settings, PretrainingRunSettings):
-            _check_blocks(settings.pretraining)
         if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
-        if isinstance(settings, ComplexityRunSettings):
-            _check_portions(settings.measure)
     except StiltsError as error:
         raise StiltsError(f"{where}: {error}") from None
 
@@ -85,30 +81,13 @@ def _shape_of(scratch: ScratchSettings) -> Shape:
     return Shape(scratch.layers, scratch.hidden, 0, 0, cross=halves)
 
 
-def _check_scratch(scratch: ScratchSettings, settings: RunSettings) -> None:
-    if scratch.hidden % scratch.heads:
-        raise StiltsError(f"scratch.heads is {scratch.heads}, which does not divide scratch.hidden, {scratch.hidden}")
-    if scratch.architecture == "encoder-decoder" and scratch.layers % 2:
-        raise StiltsError(f"scratch.layers is {scratch.layers}; an encoder-decoder needs an even number of layers")
+def _check_scratch_positions(scratch: ScratchSettings, settings: RunSettings) -> None:
     for name, length in _lengths(settings).items():
         if length > scratch.positions:
             raise StiltsError(
                 f"{name} is {length}, but the encoder has {scratch.positions} positions; lower it, or raise "
                 "scratch.positions"
             )
-
-
-def _check_blocks(pretraining: PretrainingSettings) -> None:
-    if pretraining.batch_tokens < pretraining.length:
-        raise StiltsError(
-            f"pretraining.batch_tokens is {pretraining.batch_tokens}, less than one block of {pretraining.length} "
-            "tokens"
-        )
-    if pretraining.evaluations > pretraining.updates:
-        raise StiltsError(
-            f"pretraining.evaluations is {pretraining.evaluations}, but there are only {pretraining.updates} updates; "
-            "lower it"
-        )
 
 
 def _check_positions(settings: RunSettings, encoder: str, positions: int) -> None:
@@ -143,7 +122,7 @@ def _check_shape(settings: RunSettings, shape: Shape) -> None:
         case SimilarityRunSettings(measure=measure) if measure.layers > read:
             raise StiltsError(f"measures.similarity.layers is {measure.layers}, but the encoder has {read} layers")
         case ZeroShotRunSettings(evaluation=evaluation):
-            _check_retrieval_layer(evaluation.retrieval_layer, read)
+            find_layer(evaluation.retrieval_layer, read)
 
 
 def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) -> None:
@@ -154,22 +133,6 @@ def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) 
         raise StiltsError(f"frozen_layers is {frozen}, all layers of the encoder, which leaves none for adapters")
     if lora and lora.rank > hidden:
         raise StiltsError(f"lora.rank is {lora.rank}, but the encoder's hidden size is {hidden}; lower the rank")
-
-
-def _check_retrieval_layer(layer: int | None, read: int) -> None:
-    if layer is not None and not 1 <= abs(layer) <= read:
-        raise StiltsError(
-            f"evaluation.retrieval_layer is {layer}; this encoder has layers 1 to {read}, or -{read} to -1 "
-            "counted from the last"
-        )
-
-
-def _check_portions(measure: ComplexitySettings) -> None:
-    if measure.examples <= measure.first:
-        raise StiltsError(
-            f"measures.complexity.first is {measure.first}, which leaves none of the {measure.examples} examples; "
-            "lower it, or raise examples"
-        )
 
 
 def _check_updates(run: Run) -> None:

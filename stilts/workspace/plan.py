@@ -31,11 +31,10 @@ class Selection:
 
     def matches(self, run: Run) -> bool:
         """Return whether a run is of the conditions, targets and seeds; what is not trained belongs to every seed."""
-        untrained = run.phase == "zero-shot" and not run.parents
         return (
             (not self.conditions or run.condition in self.conditions)
             and (not self.targets or run.target in self.targets)
-            and (not self.seeds or untrained or run.seed in self.seeds)
+            and (not self.seeds or run.untrained or run.seed in self.seeds)
         )
 
     def options(self) -> list[str]:
@@ -132,7 +131,7 @@ class Plan:
             run
             for run in self.runs
             if (run.phase, run.condition) == (phase, condition)
-            and run.seed in (seed, 0 if not run.parents and run.phase == "zero-shot" else seed)
+            and (run.untrained or run.seed == seed)
             and (targets is None or run.target in targets)
         ]
         if not found:

@@ -20,11 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import remove_leftovers, scratch_folder
 from stilts.study.runs import Job
+from stilts.study.yaml_files import read_yaml
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.gpus import PLACES, GpuShares, share_gpus
 from stilts.workspace.memory import find_memory
@@ -101,10 +100,7 @@ def _require_profile(checkout: Checkout, profile: str) -> None:
 
 def _require_executor(path: Path) -> None:
     """Raise StiltsError if the executor that a profile names is not installed."""
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StiltsError(f"cannot read Snakemake profile {path}: {' '.join(str(error).split())}") from None
+    settings = read_yaml(path, "Snakemake profile")
     if not isinstance(settings, dict):
         raise StiltsError(f"Snakemake profile {path}: must map settings to values (cores: all), but holds {settings!r}")
     executor = settings.get("executor", "local")

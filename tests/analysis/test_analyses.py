@@ -26,6 +26,7 @@ from stilts.analysis.opened import find_records, open_analysis, open_if_recorded
 from stilts.analysis.verdicts import Verdict
 from stilts.publish.data_dictionary import describe_data
 from stilts.publish.tables import show
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.pocket.source import make_task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
 from stilts.sources.xtreme.folder import DataFolder
@@ -145,7 +146,7 @@ def write_faked_suite(folder):
             {"training": "intermediate.qa.en", "compared": "intent en train", **shares},
         ],
     }  # fmt: skip
-    write_suite(tables, folder, about)
+    write_suite(tables, folder, about, POCKET_CARD)
 
 
 @pytest.fixture(scope="module")

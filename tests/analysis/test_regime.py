@@ -3,7 +3,15 @@
 import pytest
 from fakes import ORIGIN, make_run
 
-from stilts.analysis.regime import choose_frozen, choose_slowest, describe_choice, show_arms, tabulate_arms
+from stilts.analysis.regime import (
+    choose_frozen,
+    choose_highest,
+    choose_slowest,
+    describe_choice,
+    show_arms,
+    tabulate_arms,
+)
+from stilts.analysis.wording import format_rate
 from stilts.study.records import Record
 
 
@@ -85,6 +93,20 @@ def test_of_arms_within_a_point_the_one_with_the_lowest_rate_is_chosen_and_adapt
     arms = tabulate_arms(lora, "target", choose_slowest)
     assert arms["learning_rate"].tolist() == [3e-3, 1e-3, 1e-2, 5e-4]
     assert arms.set_index("learning_rate")["chosen"].to_dict() == {3e-3: False, 1e-3: True, 1e-2: False, 5e-4: False}
+
+
+@pytest.mark.parametrize("choose, rate", [(choose_highest, 1e-4), (choose_frozen, 1e-4), (choose_slowest, 5e-5)])
+def test_every_rule_chooses_among_the_arms_that_learned_the_intermediate_task(choose, rate):
+    records = [*arm(2e-5, 70.0, 90.0), *arm(1e-4, 90.0, 80.0), *arm(5e-5, 91.0, 79.5), *arm(2e-4, 94.0, 70.0)]
+    arms = tabulate_arms(records, "intermediate", choose)
+    assert arms["learning_rate"][arms["chosen"]].tolist() == [rate]
+    assert describe_choice(arms).startswith(f"Chosen is a rate of {format_rate(rate)}, the 6 lowest layers frozen")
+
+
+@pytest.mark.parametrize("choose", [choose_highest, choose_frozen, choose_slowest])
+def test_before_a_target_is_recorded_an_arm_that_learned_the_intermediate_task_is_chosen(choose):
+    arms = tabulate_arms([*arm(2e-5, 70.0), *arm(1e-4, 90.0)], "intermediate", choose)
+    assert arms["learning_rate"][arms["chosen"]].tolist() == [1e-4]
 
 
 def test_a_study_without_records_has_no_arm():

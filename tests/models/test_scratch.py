@@ -62,13 +62,9 @@ def test_weights_come_from_the_seed_alone(tokenizer):
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    (of("encoder", heads=3), "heads is 3, which does not divide scratch.hidden, 256"),
-    (of("encoder-decoder", layers=3), "layers is 3; an encoder-decoder needs an even number of layers"),
-    (of("encoder-decoder", parameters=1_000_000), "an encoder-decoder of 4 layers and hidden size 256 has at least"),
-])  # fmt: skip
-def test_settings_that_fit_no_model_are_named(tokenizer, settings, message):
-    with pytest.raises(StiltsError, match=message):
+def test_too_few_parameters_for_any_model_are_named(tokenizer):
+    settings = of("encoder-decoder", parameters=1_000_000)
+    with pytest.raises(StiltsError, match="an encoder-decoder of 4 layers and hidden size 256 has at least"):
         scratch.build(settings, tokenizer)
 
 

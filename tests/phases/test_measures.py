@@ -27,8 +27,9 @@ from stilts.phases.measures.similarity import (
     fisher_similarity,
     make_profile,
 )
-from stilts.publish import measure_pages
-from stilts.publish.run_pages import summarize_run
+from stilts.publish.figures.measures import draw_measures
+from stilts.publish.run_pages import summarize_run, tabulate_metrics
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
@@ -76,7 +77,7 @@ def suite_tables():
 def place(tmp_path_factory):
     """Stands for a checkout: a suite, an encoder, and the notes of progress."""
     folder = tmp_path_factory.mktemp("measures")
-    suite = write_suite(suite_tables(), folder / "suite", {"fingerprint": "measures"})
+    suite = write_suite(suite_tables(), folder / "suite", {"fingerprint": "measures"}, POCKET_CARD)
     encoder = tiny.write_encoder(folder / "encoder")
     notes: list[tuple[int, int]] = []
     return SimpleNamespace(
@@ -329,12 +330,12 @@ def test_the_page_of_a_run_shows_its_numbers_and_its_table(similar, separable):
         for run, found in zip(settings, (similar, separable), strict=True)
     ]
     tables = {record.id: found[1] for record, found in zip(records, (similar, separable), strict=True)}
-    matrices, curve = measure_pages.plot(records, SimpleNamespace(table=tables.get))
+    matrices, curve = draw_measures(records, SimpleNamespace(table=tables.get))
     assert [axis.get_title() for axis in matrices.axes] == list(MEASURES)
     assert [len(axis.texts) for axis in matrices.axes] == [16, 12, 16]  # no Fisher information of retrieval
     names = [label.get_text() for label in curve.axes[1].get_xticklabels()]
     assert names == ["1\N{EN DASH}8", "9\N{EN DASH}23", "24\N{EN DASH}64"]
-    shown = measure_pages.tabulate_scalars(records)
+    shown = tabulate_metrics(records)
     assert list(shown.columns) == ["similarity (en)", "complexity-para (en)"]
     assert shown.loc["n"].tolist() == [16, 64]
     assert summarize_run(records)["mean score"].tolist() == pytest.approx([math.nan, 100], nan_ok=True)

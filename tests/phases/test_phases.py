@@ -23,6 +23,7 @@ from stilts.models import model as model_module
 from stilts.models.encoders import load_encoder
 from stilts.phases import training, zero_shot
 from stilts.phases.runner import complete
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.splits import SuiteSplits, list_covered_languages, load
 from stilts.sources.suite import Table, write_suite
 from stilts.study.checkpoints import Checkpoints
@@ -744,7 +745,7 @@ def test_rows_are_the_first_of_the_split_with_the_names_of_their_labels(prepared
 def test_a_split_that_cannot_be_used_is_named(tmp_path):
     text = [{"sentence1": "a", "label": 0}]
     tables = [Table("slots.en", "train", CLASSIFICATION.features(["x"]), text)]
-    suite = write_suite(tables, tmp_path / "suite", {"fingerprint": "f"})
+    suite = write_suite(tables, tmp_path / "suite", {"fingerprint": "f"}, POCKET_CARD)
     with pytest.raises(StiltsError, match="slots.en, train: column tags, tokens is missing; it has sentence1, label"):
         load(suite, get_target("slots"), "en", "train", 5)
     with pytest.raises(StiltsError, match="unknown split .* 'test'. Known: train"):

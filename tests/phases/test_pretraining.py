@@ -17,6 +17,7 @@ from stilts.phases import pretraining
 from stilts.phases.pretraining import cut_blocks, make_objective, make_training_inputs, pretrain
 from stilts.phases.runner import complete
 from stilts.publish.model_export import export
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.settings import Architecture, PretrainingSettings
@@ -113,19 +114,12 @@ def test_what_is_hidden_of_a_text_is_a_setting(tokenizer, share, written):
     assert {len(part.target) for part in spans} == {written}  # hidden tokens, a sentinel for each span, one at the end
 
 
-def test_less_than_a_block_an_update_is_named(tokenizer):
-    texts = cut_blocks(text_rows("en", 0), tokenizer, LENGTH)
-    settings = PretrainingSettings(**SETTINGS | {"batch_tokens": 31})
-    with pytest.raises(StiltsError, match="batch_tokens is 31, less than one block of 32 tokens"):
-        make_training_inputs(texts, make_objective("encoder", settings), tokenizer, settings, 1)
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
 def build(folder, request, report=None):
     about = {"fingerprint": tiny.SOURCE.fingerprint(request)}
-    return write_suite([*tiny.tables(), *text_tables()], folder, about)
+    return write_suite([*tiny.tables(), *text_tables()], folder, about, POCKET_CARD)
 
 
 def checkout(root, encoder) -> Checkout:
@@ -244,7 +238,7 @@ def test_a_pretraining_repeats_to_the_bit_and_goes_on_where_it_was_interrupted(h
 def test_blocks_longer_than_the_encoder_takes_are_named(here, done):
     _, records = done
     run = records["pretraining", "encoder", None, 1].run
-    settings, encoder = PretrainingSettings(**SETTINGS | {"length": 130}), run.settings.encoder
+    settings, encoder = PretrainingSettings(**SETTINGS | {"length": 130, "batch_tokens": 130}), run.settings.encoder
     with pytest.raises(StiltsError, match="pretraining.length is 130, but the encoder has 128 positions"):
         pretrain(here.suite_folder(run), here.encoder_folder(run), settings, encoder, seed=1)
 

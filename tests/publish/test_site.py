@@ -15,7 +15,8 @@ from processes import largest_file
 from small_book import ROOT, write_page
 
 from stilts.publish.downloads import list_downloads, name_run_notebooks
-from stilts.publish.site import assemble, build, check, list_toc_pages
+from stilts.publish.one_page import Part
+from stilts.publish.site import assemble, build, check, list_toc_pages, list_toc_parts
 from stilts.study.errors import StiltsError
 from stilts.study.runs import Job
 
@@ -35,6 +36,15 @@ NAMES = ["target-nli-1.ipynb", "target-nli-2.ipynb", "zero-shot-nli-1.ipynb"]
 def test_prose_pages_of_the_table_of_contents_exist():
     prose = [page for page in list_toc_pages(ROOT) if not page.startswith("runs/")]
     assert [page for page in prose if not (ROOT / f"{page}.md").exists()] == []
+
+
+def test_subpages_belong_to_the_part_of_their_page(tmp_path):
+    (tmp_path / "_toc.yml").write_text(
+        "root: index\nparts:\n- caption: A\n  chapters:\n  - file: a\n    sections:\n    - file: b\n  - file: c\n"
+        "- chapters:\n  - file: d\n"
+    )
+    parts = [Part("", ("index",)), Part("A", ("a", "b", "c")), Part("", ("d",))]
+    assert list_toc_parts(tmp_path) == parts
 
 
 # --- notebooks of runs -----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from stilts.phases.runner import complete
 from stilts.publish import submission
 from stilts.publish.submission import MANIFEST, choose, submit
 from stilts.sources.hub import load_split
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.sources.xtreme import source
 from stilts.sources.xtreme.folder import DataFolder
@@ -93,7 +94,7 @@ def suite_tables(ids: bool = True):
 def fake_source(ids: bool = True) -> SimpleNamespace:
     def build(folder, request, report=None):
         about = {"fingerprint": "tiny", "notes": {"bucc2018": ["made for a test"]}}
-        return write_suite(suite_tables(ids), folder, about)
+        return write_suite(suite_tables(ids), folder, about, POCKET_CARD)
 
     return SimpleNamespace(**vars(tiny.SOURCE) | {"fingerprint": lambda *_: "tiny", "build": build})
 
@@ -307,10 +308,10 @@ def test_a_suite_with_holes_or_without_ids_is_no_whole_test_set(here, plan, tmp_
         if table.config.startswith("udpos"):
             rows = [{**row, "id": TEST if row["id"] == 3 else row["id"]} for row in table.rows]
             tables[number] = table._replace(rows=rows)
-    write_suite(tables, holed, {"fingerprint": "x"})
+    write_suite(tables, holed, {"fingerprint": "x"}, POCKET_CARD)
     gaps = submission.collect(plan, holed).gaps
     assert "udpos, de: 1 rows before the last one are not in the suite (data.sizes, or the data folder)" in gaps
-    write_suite(suite_tables(ids=False), tmp_path / "old", {"fingerprint": "x"})
+    write_suite(suite_tables(ids=False), tmp_path / "old", {"fingerprint": "x"}, POCKET_CARD)
     collected = submission.collect(plan, tmp_path / "old")
     lacking = "the suite does not say where a row stands in the official file (no column 'id'); build it again"
     assert f"tatoeba, de: {lacking}" in collected.gaps
@@ -319,7 +320,7 @@ def test_a_suite_with_holes_or_without_ids_is_no_whole_test_set(here, plan, tmp_
 
 def test_treebanks_as_the_hub_has_them_are_not_the_official_ones(here, plan, tmp_path):
     about = {"fingerprint": "x", "sources": {"google/xtreme/udpos.German/test": {"rows": 977, "published": 977}}}
-    write_suite(suite_tables(), tmp_path / "hub", about)
+    write_suite(suite_tables(), tmp_path / "hub", about, POCKET_CARD)
     gaps = submission.collect(plan, tmp_path / "hub").gaps
     assert [gap for gap in gaps if gap.startswith("udpos")] == [f"udpos: {submission.HUB_TREEBANKS}"]
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from stilts.sources.pocket import messages
 from stilts.sources.pocket.messages import Pair, gives_itself_away, select_pairs
+from stilts.sources.pocket.sizes import Sizes
 from stilts.sources.pocket.source import SUITE_LANGUAGES
-from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 
 SIZES = Sizes(retrieval=200, mining=20)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from stilts.sources.pocket import dates
 from stilts.sources.pocket.dates import LABELS, POOLS, TAGS, Item, Piece, Plan, assign_pools, attach, tokenize
+from stilts.sources.pocket.sizes import Sizes
 from stilts.sources.pocket.source import SUITE_LANGUAGES
-from stilts.sources.suite import Sizes
 from stilts.study.errors import StiltsError
 
 SIZES = Sizes(train=200, intermediate_train=200, validation=80, test=40)

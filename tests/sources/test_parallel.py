@@ -12,7 +12,7 @@ from stilts.sources.pocket import commands, dates
 from stilts.sources.pocket.commands import grains, parallel
 from stilts.sources.pocket.commands.collecting import Example
 from stilts.sources.pocket.commands.pairs import measure_overlap
-from stilts.sources.suite import Sizes
+from stilts.sources.pocket.sizes import Sizes
 from stilts.study.errors import StiltsError
 from stilts.tasks.registry import INTERMEDIATES, keep_suite
 from stilts.workspace.checkout import Checkout
@@ -177,7 +177,7 @@ def test_languages_without_an_intent_of_grain_are_left_out():
 
 
 def test_rows_do_not_depend_on_the_hash_seed():
-    code = ("import hashlib; from stilts.sources.suite import Sizes\n"
+    code = ("import hashlib; from stilts.sources.pocket.sizes import Sizes\n"
             "from stilts.sources.pocket.commands import grains, parallel\n"
             "sizes = Sizes(train=10, intermediate_train=10, validation=5, dial=10)\n"
             "rows = [*parallel.generate(['en', 'eu'], sizes, 0), *grains.generate(['en', 'de'], sizes, 0)]\n"

@@ -14,9 +14,11 @@ from processes import printed_with_two_hash_seeds
 
 from stilts.sources.hub import list_configs, load_split
 from stilts.sources.pocket import source, texts
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.pocket.overlap import Census, trace
+from stilts.sources.pocket.sizes import Sizes
 from stilts.sources.pocket.source import TRACES
-from stilts.sources.suite import Request, Sizes, Table, add_texts, find_faults, read_manifest, read_sizes, write_suite
+from stilts.sources.suite import Request, Table, add_texts, find_faults, read_manifest, read_sizes, write_suite
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING
 
@@ -30,7 +32,7 @@ ABOUT = {"fingerprint": "abc", "seed": 7}
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_suite(TABLES, tmp_path / "suite", ABOUT)
+    return write_suite(TABLES, tmp_path / "suite", ABOUT, POCKET_CARD)
 
 
 def never():
@@ -77,18 +79,18 @@ def test_the_card_names_the_licences_and_the_configs(folder):
 
 def test_a_complete_suite_is_reused(folder):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    write_suite(never(), folder, ABOUT)
+    write_suite(never(), folder, ABOUT, POCKET_CARD)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_the_same_tables_give_the_same_bytes(folder, tmp_path):
-    again = write_suite(TABLES, tmp_path / "again", ABOUT)
+    again = write_suite(TABLES, tmp_path / "again", ABOUT, POCKET_CARD)
     assert read_manifest(again) == read_manifest(folder)
 
 
 def test_a_suite_of_other_settings_is_kept(folder):
     with pytest.raises(StiltsError, match="other settings"):
-        write_suite(never(), folder, {"fingerprint": "other"})
+        write_suite(never(), folder, {"fingerprint": "other"}, POCKET_CARD)
     assert find_faults(folder) == []
 
 
@@ -97,7 +99,7 @@ def test_a_suite_of_other_settings_is_kept(folder):
 def test_a_damaged_suite_is_set_aside_and_built_again(folder, name, damage):
     damage(folder / name)
     with pytest.warns(UserWarning, match=r"damaged suite .*set aside as .*suite\.broken-1"):
-        write_suite(TABLES, folder, ABOUT)
+        write_suite(TABLES, folder, ABOUT, POCKET_CARD)
     assert find_faults(folder) == []
     assert (folder.parent / "suite.broken-1" / "intent.de").is_dir()
 
@@ -106,26 +108,26 @@ def test_a_second_damage_gets_a_second_name(folder):
     for number in (1, 2):
         (folder / "README.md").unlink()
         with pytest.warns(UserWarning, match=f"broken-{number}"):
-            write_suite(TABLES, folder, ABOUT)
+            write_suite(TABLES, folder, ABOUT, POCKET_CARD)
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StiltsError, match="not a suite"):
-        write_suite(never(), tmp_path, ABOUT)
+        write_suite(never(), tmp_path, ABOUT, POCKET_CARD)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "suite").mkdir()
-    assert find_faults(write_suite(TABLES, tmp_path / "suite", ABOUT)) == []
+    assert find_faults(write_suite(TABLES, tmp_path / "suite", ABOUT, POCKET_CARD)) == []
 
 
 def test_what_a_killed_process_left_is_replaced(tmp_path):
     left = tmp_path / ".suite.part-1"
     left.mkdir()
     (left / "half.parquet").write_bytes(b"PAR1")
-    folder = write_suite(TABLES, tmp_path / "suite", ABOUT)
+    folder = write_suite(TABLES, tmp_path / "suite", ABOUT, POCKET_CARD)
     assert not left.exists()
     assert find_faults(folder) == []
 
@@ -136,19 +138,19 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(StiltsError, match=r"suite: the suite cannot be written \(No space left.*free disk space"):
-        write_suite(TABLES, tmp_path / "suite", ABOUT)
+        write_suite(TABLES, tmp_path / "suite", ABOUT, POCKET_CARD)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == []
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StiltsError, match="name a folder that you can write to"):
-        write_suite(TABLES, tmp_path / "file" / "suite", ABOUT)
+        write_suite(TABLES, tmp_path / "file" / "suite", ABOUT, POCKET_CARD)
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
     with pytest.raises(StiltsError, match=r"intent\.xx, test: no rows"):
-        write_suite([Table("intent.xx", "test", INTENT, [])], tmp_path / "suite", ABOUT)
+        write_suite([Table("intent.xx", "test", INTENT, [])], tmp_path / "suite", ABOUT, POCKET_CARD)
     assert not (tmp_path / "suite").exists()
 
 
@@ -159,7 +161,8 @@ def test_of_two_writers_one_writes(tmp_path):
         started.append(1)
         yield from TABLES
 
-    threads = [threading.Thread(target=write_suite, args=(tables(), tmp_path / "suite", ABOUT)) for _ in range(3)]
+    given = (tmp_path / "suite", ABOUT, POCKET_CARD)
+    threads = [threading.Thread(target=write_suite, args=(tables(), *given)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -191,7 +194,7 @@ def test_a_wrong_manifest_is_named(tmp_path, text):
 def test_a_suite_with_a_wrong_manifest_is_built_again(folder, text):
     (folder / "suite.json").write_text(text)
     with pytest.warns(UserWarning, match=r"damaged suite .*set aside as .*suite\.broken-1"):
-        write_suite(TABLES, folder, ABOUT)
+        write_suite(TABLES, folder, ABOUT, POCKET_CARD)
     assert find_faults(folder) == []
 
 
@@ -202,18 +205,18 @@ def test_a_file_that_was_not_written_with_a_suite_is_no_part_of_it(folder, name)
     shutil.copy(folder / "dates.de" / "test-00000-of-00001.parquet", folder / name)
     assert find_faults(folder) == [f"{name} was not written with it"]
     with pytest.warns(UserWarning, match="set aside"):
-        write_suite(TABLES, folder, ABOUT)
+        write_suite(TABLES, folder, ABOUT, POCKET_CARD)
     assert find_faults(folder) == []
 
 
 def test_sizes_from_settings():
-    assert read_sizes({"test": 50}) == Sizes(test=50)
+    assert read_sizes({"test": 50}, Sizes) == Sizes(test=50)
     with pytest.raises(UnknownName, match="unknown size of the suite 'tesst'.*Did you mean 'test'"):
-        read_sizes({"tesst": 50})
+        read_sizes({"tesst": 50}, Sizes)
     with pytest.raises(StiltsError, match=r"sizes\.train: Input should be greater than 0"):
-        read_sizes({"train": 0})
+        read_sizes({"train": 0}, Sizes)
     with pytest.raises(StiltsError, match=r"validation \(300\) is larger than a training set \(100"):
-        read_sizes({"train": 100})
+        read_sizes({"train": 100}, Sizes)
 
 
 def test_census_counts_what_sets_share():
@@ -391,7 +394,7 @@ def test_fingerprint_depends_on_what_matters():
 
 def test_rows_do_not_depend_on_the_hash_seed():
     code = ("import hashlib; from stilts.sources.pocket import dates, messages\n"
-            "from stilts.sources.suite import Sizes\n"
+            "from stilts.sources.pocket.sizes import Sizes\n"
             "sizes = Sizes(train=20, intermediate_train=20, validation=5, test=20, mining=5)\n"
             "rows = [list(source.generate(['en', 'ar', 'ja'], sizes, 0)) for source in (dates, messages)]\n"
             "print(hashlib.sha256(repr(rows).encode()).hexdigest())")

@@ -15,6 +15,7 @@ from mirror import MIRROR, needs_mirror
 
 from stilts.analysis.suite_report import show_examples
 from stilts.sources.hub import load_split
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Request, Table, write_suite
 from stilts.sources.xtreme import Suite, languages, treebanks
 from stilts.sources.xtreme.answers import align_answers
@@ -653,7 +654,7 @@ def test_every_kind_of_test_set_has_examples_to_show(tmp_path):
     ]  # fmt: skip
     rows = {config: {"test": 1} for config in ("xcopa.it", "mlqa.de", "lareqa.de")}
     write_suite([table._replace(rows=[{key: row[key] for key in table.features} for row in table.rows])
-                 for table in tables], tmp_path / "suite", {"fingerprint": "a", "rows": rows})  # fmt: skip
+                 for table in tables], tmp_path / "suite", {"fingerprint": "a", "rows": rows}, POCKET_CARD)  # fmt: skip
     shown = [show_examples(tmp_path / "suite", target, ["de", "it"], place).to_numpy().tolist()
              for target, place in (("xcopa", 0), ("mlqa", 0), ("mlqa", 1), ("lareqa", 0))]  # fmt: skip
     assert shown == [

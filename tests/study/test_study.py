@@ -204,7 +204,7 @@ def test_ids_are_told_apart_by_phase_target_seed_and_parents():
 @given(
     st.lists(st.sampled_from(sorted(CONDITIONS)), min_size=1, unique=True),
     st.lists(st.sampled_from([*TRAINED, *UNTRAINED]), min_size=1, max_size=5, unique=True),
-    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True),
 )
 def test_parents_come_before_children(conditions, targets, seeds):
     done = set()
@@ -263,12 +263,13 @@ def test_a_head_is_evaluated_on_inputs_cut_as_in_its_own_training():
 
 
 def test_the_untrained_encoder_is_evaluated_once_for_all_seeds():
-    untrained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and not run.parents]
+    untrained = [run for run in drop_repeated(PLAN) if run.untrained]
     assert [(run.condition, run.target, run.seed) for run in untrained] == [
         ("none", "ui-retrieval", 0), ("none", "ui-mining", 0)
     ]  # fmt: skip
-    trained = [run for run in drop_repeated(PLAN) if run.phase == "zero-shot" and run.parents]
+    trained = [run for run in drop_repeated(PLAN) if not run.untrained]
     assert {run.seed for run in trained} == {1, 2}
+    assert {run.phase for run in trained} == {"intermediate", "target", "zero-shot"}
 
 
 def test_adapters_with_trained_embeddings_are_refused_by_the_plan():
@@ -447,6 +448,26 @@ def test_an_unknown_key_is_rejected_with_the_nearest_name(tmp_path, changes, mes
         ({"per_task": {"slots": 5}}, r"per_task.slots: Input should be a valid dictionary \(got 5\)"),
         ({"data": {"sizes": {"train": "many"}}}, r"data.sizes.train: .*valid integer.*\(got 'many'\)"),
         ({7: "seven"}, r"7: Keys should be strings"),
+        (
+            {"encoder": {"name": "e5", "scratch": {"architecture": "encoder", "hidden": 255}}},
+            r"study.yml: encoder.scratch: heads is 4, which does not divide hidden, 255; change one of them$",
+        ),
+        (
+            {"encoders": {"t5": {"name": "e5", "scratch": {"architecture": "encoder-decoder", "layers": 3}}}},
+            r"encoders.t5.scratch: layers is 3; an encoder-decoder needs an even number of layers$",
+        ),
+        (
+            {"pretraining": {"batch_tokens": 31, "length": 32}},
+            "pretraining: batch_tokens is 31, less than one block of 32 tokens; raise it, or lower length$",
+        ),
+        (
+            {"pretraining": {"updates": 10, "evaluations": 11}},
+            "pretraining: evaluations is 11, but there are only 10 updates; lower it$",
+        ),
+        (
+            {"measures": {"complexity": {"first": 500}}},
+            "measures.complexity: first is 500, which leaves none of the 500 examples; lower it, or raise examples$",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(tmp_path, changes, message):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stilts.models.model import build_model, pad
 from stilts.phases.runner import complete
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Table, write_suite
 from stilts.sources.xtreme.passages import make_pair_piece, make_pool_piece, make_query_piece
 from stilts.study.errors import StiltsError
@@ -270,7 +271,7 @@ def tables():
 
 def source(made) -> SimpleNamespace:
     def build(folder, request, report=None):
-        return write_suite(made(), folder, {"fingerprint": "abc"})
+        return write_suite(made(), folder, {"fingerprint": "abc"}, POCKET_CARD)
 
     rows = [row for each in tables() for row in each.rows.to_pylist()]
     texts = [text for row in rows for name, text in row.items() if name in ("query", "passage")]

@@ -114,7 +114,8 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
     "changes, message",
     [
         ({"seeds": [2**70]}, r"seeds.0: Input should be less than 4294967296 \(got 1180591620717411303424\)"),
-        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0"),
+        ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 1"),
+        ({"seeds": [1, 0]}, r"seeds.1: Input should be greater than or equal to 1 \(got 0\)"),
         ({"data": {"seed": 2**32}}, "data.seed: Input should be less than 4294967296"),
         ({"seeds": [1, 2, 1]}, "seeds: 1 is listed more than once"),
         ({"targets": ["intent", "intent"]}, "targets: intent is listed more than once"),
@@ -142,7 +143,6 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"evaluation": {"retrieval_layer": 0}}, "evaluation.retrieval_layer is 0; this encoder has layers 1 to"),
         ({"measures": {"similarity": {"layers": 13}}}, "similarity.layers is 13, but the encoder has 12 layers"),
         ({"measures": {"complexity": {"growth": 1.0000001}}}, "complexity.growth: .*greater than or equal to 1.1"),
-        ({"measures": {"complexity": {"first": 500}}}, "complexity.first is 500, which leaves none of the 500 ex"),
         ({"data": {"sizes": {"train": 10**8}}}, "sizes.train: Input should be less than or equal to 1000000"),
         ({"intermediates": [{"name": "none", "tasks": ["nli"]}]}, r"condition none: it is the baseline, but has tasks"),
         ({"intermediates": [{"name": "qa", "tasks": ["nli"]}]}, "condition qa: it has the name of the task 'qa', but "),
@@ -152,19 +152,8 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"encoder": {"name": "x" * 300}}, "encoder.name: not a valid path: a part has more than 255 bytes"),
         ({"encoders": {"a/b": {"name": "x"}}}, "encoders.a/b.*: String should match pattern"),
         (
-            {"encoder": {"name": "multilingual-e5-small", "scratch": SCRATCH | {"hidden": 255}}},
-            "scratch.heads is 4, which does not divide scratch.hidden, 255",
-        ),
-        (
             {"encoder": {"name": "multilingual-e5-small", "scratch": SCRATCH | {"positions": 64}}},
             "max_length is 128, but the encoder has 64 positions",
-        ),
-        (
-            {
-                "encoder": {"name": "multilingual-e5-small", "scratch": SCRATCH},
-                "pretraining": {"updates": 10, "evaluations": 11},
-            },
-            "pretraining.evaluations is 11, but there are only 10 updates",
         ),
     ],
     ids=lambda value: str(value)[:60],

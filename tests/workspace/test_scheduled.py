@@ -160,11 +160,20 @@ def test_a_profile_whose_executor_is_not_installed_says_how_to_install_it(opened
     assert not here.runs.exists()
 
 
-@pytest.mark.parametrize("text", ["executor: [", "\x00", "- a"])
-def test_a_profile_that_is_no_profile_is_said(opened, text):
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("executor: [", "{path} is not valid YAML: .*line 2, column 1"),
+        ("\x00", "{path} is not valid YAML: .*control characters"),
+        ("cores: 1\ncores: 2", "{path} is not valid YAML: key 'cores' occurs twice"),
+        ("- a", "Snakemake profile {path}: must map settings to values"),
+    ],
+)
+def test_a_profile_that_is_no_profile_is_said(opened, text, message):
     here, plan = opened("pass")
-    (here.root / "profiles" / "local" / "config.yaml").write_text(text)
-    with pytest.raises(StiltsError, match=rf"Snakemake profile {here.root}/profiles/local/config.yaml"):
+    path = here.root / "profiles" / "local" / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(StiltsError, match=f"^{message.format(path=path)}"):
         scheduling.run_plan(plan, "local")
 
 

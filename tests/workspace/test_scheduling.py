@@ -64,7 +64,7 @@ def test_every_job_says_why_it_runs(here, plan):
 def test_a_page_of_a_job_is_named_after_all_modules_that_its_template_calls(here, plan, monkeypatch, tmp_path, phase):
     shutil.copy(ROOT / "notebooks" / f"{phase}.ipynb", here.root / "notebooks")
     job = plan.jobs[0].model_copy(update={"phase": phase})
-    drawn_by = ("publish/run_pages", "publish/measure_pages", "publish/tables", "phases/notebook", "workspace/checkout")
+    drawn_by = ("publish/run_pages", "publish/figures/measures", "phases/notebook", "workspace/checkout")
     for name in drawn_by:
         path = tmp_path / "stilts" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def test_a_page_of_a_job_is_named_after_all_modules_that_its_template_calls(here
             names.add(path.stem)
             before = jobs.find_job_notebook(here, job)
     assert names >= {"run_pages", "notebook"}
-    assert ("measure_pages" in names) == (phase == "measure")
+    assert ("measures" in names) == (phase == "measure")
     templates.find_imported_modules.cache_clear()
 
 

@@ -5,10 +5,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from stilts.study.errors import UnknownName
+from stilts.study.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ class Language(BaseModel):
 @cache
 def read_languages() -> dict[str, Language]:
     """Return all languages of the table by code."""
-    content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    content = read_yaml(TABLE, "table of languages")
     return {code: Language(code=code, **row) for code, row in content["languages"].items()}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from stilts.study.errors import StiltsError
+from stilts.study.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -88,7 +89,7 @@ def read_fertility(encoder: str) -> dict[str, float]:
     """
     if not TABLE.exists():
         raise StiltsError(f"{TABLE.name} is missing; `python -m stilts.analysis.languages.fertility` makes it")
-    entry = yaml.safe_load(TABLE.read_text(encoding="utf-8"))["encoders"].get(encoder)
+    entry = read_yaml(TABLE, "table of fertility")["encoders"].get(encoder)
     if entry is None:
         return {}
     return {"en": 1.0, **{code: float(row["fertility"]) for code, row in entry["languages"].items()}}

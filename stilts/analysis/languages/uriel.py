@@ -13,6 +13,7 @@ import yaml
 
 from stilts.analysis.languages.facts import DISTANCES, TABLE
 from stilts.study.errors import StiltsError
+from stilts.study.yaml_files import read_yaml
 
 MINIMUM_FEATURES = 15
 """Distances with fewer features known for both languages are left out, since they mostly reflect missing values."""
@@ -37,7 +38,7 @@ HEADER = """\
 
 def main() -> None:
     """Rewrite the table with new measurements of all its languages."""
-    content = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    content = read_yaml(TABLE, "table of languages")
     write_table(describe_languages(content["languages"]), TABLE)
 
 

@@ -426,7 +426,9 @@ def _p_of_equality(values: np.ndarray, covariance: np.ndarray) -> float:
     return float(chi2.sf(distance, len(apart)))
 
 
-def _fit_mixed(values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndarray]):
+def _fit_mixed(
+    values: np.ndarray, design: np.ndarray, groups: dict[str, np.ndarray]
+) -> tuple[Any, tuple[str, ...]]:
     """Fit by REML; return the fit and the warnings. Without groups it is least squares."""
     from statsmodels.regression.linear_model import OLS
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec

@@ -356,9 +356,10 @@ def _of_kind(evidence: Evidence, name: str, kind: str) -> list[str]:
 
 def _estimate(evidence: Evidence, weights: Weights, codes: Sequence[str], rules: Rules) -> Estimate:
     """Value and interval; of one language and one seed the value alone."""
-    kept, redrawn = (
-        each and keep_languages(contrast(each.scores, weights), codes) for each in (evidence, evidence.redrawn)
-    )
+    kept = keep_languages(contrast(evidence.scores, weights), codes)
+    redrawn = None
+    if evidence.redrawn is not None:
+        redrawn = keep_languages(contrast(evidence.redrawn.scores, weights), codes)
     return replace(estimate_effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
 
 

@@ -79,7 +79,7 @@ def find_power(checkout: Checkout, study: str, seed: int = 0) -> list[Power]:
 def expect_hours_per_seed(plan: Plan) -> float:
     """Return the expected hours of one core or GPU for one more seed of a plan."""
     expect, seeds = PlanReport(plan).expect, plan.study.seeds
-    trained = [run for run in plan.runs if run.seed in seeds and (run.parents or run.phase != "zero-shot")]
+    trained = [run for run in plan.runs if not run.untrained]
     return sum(expect(run).seconds for run in trained) / len(seeds) / 3600
 
 

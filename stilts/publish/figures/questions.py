@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -164,7 +165,7 @@ def draw_scheme_matrices(table: pd.DataFrame, titles: Mapping[str, str] = Mappin
     return figure
 
 
-def _small_cell(axis: Axes, x: int, y: int, row, norm: Normalize) -> None:
+def _small_cell(axis: Axes, x: int, y: int, row: Any, norm: Normalize) -> None:
     color = DIVERGING(norm(row.gain))
     ink = choose_ink(color)
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.0))

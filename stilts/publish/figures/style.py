@@ -5,7 +5,9 @@ and effects whose interval excludes zero are not marked by colour alone. The sam
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -19,12 +21,13 @@ from stilts.workspace.notebooks.templates import FINDING
 DIVERGING = matplotlib.colormaps["PuOr_r"]
 INK, FAINT, RULE = "#1a1a1a", "#6b6b6b", "#c8c8c8"
 COLUMN, FULL = 6.85, 9.4  # inches of a figure in the column and across the page, which the book need not shrink
+BLUE, ORANGE = "#0072B2", "#D55E00"  # of two things that are told apart in one panel
 SMALL = 8.4  # points of the smallest text, which are 11.2 pixels
 # Okabe and Ito's palette, darkest colour first, each with a marker and a dash.
 STYLES = (
     (INK, "o", "-"),
-    ("#0072B2", "s", "--"),
-    ("#D55E00", "^", "-."),
+    (BLUE, "s", "--"),
+    (ORANGE, "^", "-."),
     ("#009E73", "D", ":"),
     ("#CC79A7", "v", (0, (5, 1))),
     ("#E69F00", "P", (0, (3, 1, 1, 1))),
@@ -65,7 +68,7 @@ class Saved:
     def __repr__(self) -> str:
         return f"figure {self.svg.stem}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, str], dict[str, str]]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, str]]:
         return {"image/svg+xml": self.svg.read_text(encoding="utf-8")}, {FINDING: self.finding}
 
 
@@ -93,7 +96,7 @@ def save(figure: Figure, data: pd.DataFrame, name: str, out: Path | str, finding
     return saved
 
 
-def apply_style():
+def apply_style() -> AbstractContextManager[None]:
     """Return a context in which figures have the study's style, whatever the user's matplotlib settings are."""
     return matplotlib.style.context(["default", STYLE])
 

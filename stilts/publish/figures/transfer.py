@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stilts.analysis.languages.facts import get_language, sort_by_distance
+from stilts.analysis.languages.facts import Language, get_language, sort_by_distance
 from stilts.analysis.verdicts import Kind
 from stilts.analysis.wording import format_signed, replace_ids
 from stilts.publish.figures.point_names import name_points
@@ -99,7 +100,7 @@ def find_symmetric_scale(values: pd.Series) -> Normalize:
     return Normalize(-most, most)
 
 
-def _cell(axis: Axes, x: float, y: int, row, norm: Normalize, narrow: bool) -> None:
+def _cell(axis: Axes, x: float, y: int, row: Any, norm: Normalize, narrow: bool) -> None:
     color = DIVERGING(norm(row.gain)) if row.counts else "none"
     ink = choose_ink(color) if row.counts else FAINT
     axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white", linewidth=1.5))
@@ -184,7 +185,7 @@ def _language_axis(axis: Axes, order: Sequence[str], kind: str) -> None:
         axis.axhline(measured - 0.5, color=FAINT, linewidth=0.6, linestyle=":")
 
 
-def _hint(each, kind: str) -> str:
+def _hint(each: Language, kind: str) -> str:
     distance = f"{each.distance[kind]:.2f}" if kind in each.distance else "  –  "
     return f"{distance}  {each.branch or each.family}, {each.script}"
 

@@ -44,7 +44,8 @@ from babel.numbers import (
 )
 from babel.units import format_unit
 
-from stilts.sources.suite import Row, Sizes
+from stilts.sources.pocket.sizes import Sizes
+from stilts.sources.suite import Row
 from stilts.study.errors import StiltsError
 
 VERSION = 1  # increase it when the same settings give other rows
@@ -109,7 +110,8 @@ class Plan(NamedTuple):
     @property
     def template(self) -> str:
         """The stable id of the patterns that the row uses."""
-        return "|".join([self.style] * bool(self.style) + ["+".join(item.keys) for item in self.items])
+        keys = ["+".join(item.keys) for item in self.items]
+        return "|".join([self.style, *keys] if self.style else keys)
 
     @property
     def meaning(self) -> str:
@@ -285,6 +287,7 @@ def _locale(language: str) -> Locale:
 
 @cache
 def _fault(language: str) -> str:
+    """Return why no rows can be made in a language; "" if they can."""
     try:
         locale = _locale(language)
     except StiltsError:
@@ -292,8 +295,9 @@ def _fault(language: str) -> str:
     if locale.months["format"]["wide"][1] == "M01":
         return "CLDR has no month names"
     count = sum(assign_pools()[key] == "evaluation" for key in _templates(language))
-    return f"CLDR has {count} patterns of the evaluation pool, fewer than {_ENOUGH_TEMPLATES}" * (
-        count < _ENOUGH_TEMPLATES)
+    if count < _ENOUGH_TEMPLATES:
+        return f"CLDR has {count} patterns of the evaluation pool, fewer than {_ENOUGH_TEMPLATES}"
+    return ""
 
 
 @cache

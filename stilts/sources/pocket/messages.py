@@ -27,7 +27,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from stilts.sources.suite import Row, Sizes
+from stilts.sources.pocket.sizes import Sizes
+from stilts.sources.suite import Row
 from stilts.study.errors import StiltsError
 
 VERSION = 1  # increase it when the same settings give other rows

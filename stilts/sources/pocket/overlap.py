@@ -84,9 +84,10 @@ class Census:
         """Return the traces of the targets' sets, grouped for comparison with training sets in a language."""
         groups: dict[str, list[Traces]] = {}
         for (task, tested, split), traces in self._targets.items():
-            places = ["other languages"] * (tested != self.source) + [tested] * (tested in (self.source, language))
-            for where in places:
-                groups.setdefault(f"{task} {where} {split}", []).extend(traces)
+            if tested != self.source:
+                groups.setdefault(f"{task} other languages {split}", []).extend(traces)
+            if tested in (self.source, language):
+                groups.setdefault(f"{task} {tested} {split}", []).extend(traces)
         return groups
 
 

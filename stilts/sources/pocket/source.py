@@ -23,8 +23,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stilts.sources.pocket import commands, dates, messages
 from stilts.sources.pocket import texts as unlabelled
+from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.pocket.commands import grains, parallel
 from stilts.sources.pocket.overlap import Census
+from stilts.sources.pocket.sizes import Sizes
 from stilts.sources.suite import (
     Contents,
     Request,
@@ -73,7 +75,7 @@ def fingerprint(request: Request) -> str:
     """
     decisive = {
         "seed": request.seed,
-        "sizes": read_sizes(request.sizes).model_dump(),
+        "sizes": read_sizes(request.sizes, Sizes).model_dump(),
         "languages": _chosen(request.languages),
         "packages": _packages(),
         "generators": [_VERSION, commands.compute_fingerprint(), dates.VERSION, messages.VERSION],
@@ -120,10 +122,14 @@ def make_contents(request: Request) -> Contents:
         If a size or a language is unknown.
     """
     about = {"suite": "pocket", "fingerprint": fingerprint(request), "seed": request.seed,
-             "sizes": read_sizes(request.sizes).model_dump(), "languages": _chosen(request.languages),
+             "sizes": read_sizes(request.sizes, Sizes).model_dump(), "languages": _chosen(request.languages),
              "packages": _packages(), **request.additions}
     census = Census()
-    return Contents(about, census.watch(_tables(request)), lambda: {"left_out": left_out(request), **census.summary()})
+
+    def summarize() -> dict[str, Any]:
+        return {"left_out": left_out(request), **census.summary()}
+
+    return Contents(about, census.watch(_tables(request)), summarize, POCKET_CARD)
 
 
 def texts(folder: Path) -> Iterator[str]:
@@ -159,7 +165,7 @@ def left_out(request: Request) -> dict[str, dict[str, str]]:
     reasons = {**{task: _without_commands(everywhere) for task in commands.TARGETS},
                "dates": dates.list_left_out(everywhere),
                "ui-retrieval": messages.list_left_out_of_retrieval(languages),
-               "ui-mining": messages.list_left_out_of_mining(languages, read_sizes(request.sizes))}
+               "ui-mining": messages.list_left_out_of_mining(languages, read_sizes(request.sizes, Sizes))}
     if sources:
         reasons |= {task: _without_commands(sources) for task in commands.INTERMEDIATES if task not in reasons}
     if "grain" in request.families:
@@ -227,7 +233,7 @@ def _tables(request: Request) -> Iterator[Table]:
 
 def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, str, list[Row]]]:
     """Yield configs, splits and rows; texts come last, when all evaluated texts are known."""
-    languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes), request.seed
+    languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes, Sizes), request.seed
     absent = left_out(request)
 
     def sources(task: str) -> list[str]:

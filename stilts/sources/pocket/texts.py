@@ -15,7 +15,8 @@ from itertools import chain, islice
 from random import Random
 
 from stilts.sources.pocket import commands, dates, messages
-from stilts.sources.suite import Row, Sizes, Table
+from stilts.sources.pocket.sizes import Sizes
+from stilts.sources.suite import Row, Table
 from stilts.tasks.configs import Config
 from stilts.tasks.registry import list_text_columns
 

@@ -6,7 +6,7 @@ commonsenseqa}.py`) and as in XTREME for SIQA and XCOPA (google-research/xtreme,
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stilts.sources.columns import TEXT, Fields, Items, NamedLabel, Number, Schema, Text, format_value, make_label
 from stilts.sources.xtreme.folder import DataFolder, Place
@@ -16,6 +16,8 @@ from stilts.tasks.formats import MULTIPLE_CHOICE
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    Column = pa.ChunkedArray | Sequence[Any]
 
 SPLITS = ("train", "validation")
 COPA = {split: Place("aps/super_glue", "copa", split) for split in SPLITS}
@@ -112,7 +114,9 @@ def _asked(task: str, split: str, rows: "pa.Table") -> Piece:
     return _piece(task, f"intermediate.{task}.en", split, prompts, choices, rows["label"])
 
 
-def _piece(task: str, config: str, split: str, prompts, choices, labels) -> Piece:
+def _piece(
+    task: str, config: str, split: str, prompts: "Column", choices: "Column", labels: "Column"
+) -> Piece:
     columns = {"prompt": prompts, "choices": choices, "label": labels}
     return Piece(task, config, split, MULTIPLE_CHOICE.features(), make_table(columns))
 

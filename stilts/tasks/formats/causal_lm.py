@@ -1,11 +1,15 @@
 """Causal language modelling: each token of a text is predicted from those before it; the metric is accuracy."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 class CausalLM(LanguageModel):
@@ -14,7 +18,10 @@ class CausalLM(LanguageModel):
     name = "causal_lm"
 
     def predict(
-        self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
+        self,
+        sequences: Sequence[np.ndarray],
+        tokenizer: "PreTrainedTokenizerFast",
+        generators: Iterable[np.random.Generator],
     ) -> list[Input]:
         """One input per sequence of at least two tokens; the generators are unused."""
         return [

@@ -1,6 +1,7 @@
 """Classification of sentences or sentence pairs; the metric is accuracy."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,12 @@ from stilts.tasks.formats.subwords import split_texts
 from stilts.tasks.formats.terms import ClassTerms
 from stilts.tasks.guessing import score_guessing
 from stilts.tasks.metrics import Counts, count_classification
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Features
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
 
 
 class Classification(TrainedFormat):
@@ -32,33 +39,33 @@ class Classification(TrainedFormat):
     answers_are_labels = True
     terms = ClassTerms()
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """One sentence or two, and a label."""
         from datasets import ClassLabel, Features, Value
 
         texts = ("sentence1", "sentence2") if pairs else ("sentence1",)
         return Features({**dict.fromkeys(texts, Value("string")), "label": ClassLabel(names=list(labels))})
 
-    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One input per row; target: the label's number."""
         pairs = "sentence2" in rows[0]
         texts = [(row["sentence1"], row["sentence2"]) if pairs else row["sentence1"] for row in rows]
         ids = split_texts(tokenizer, texts, truncation="longest_first", max_length=max_length)
         return [Input(i, ids[i], row["label"]) for i, row in enumerate(rows)]
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """A head on the pooled input."""
         from stilts.tasks.formats.heads import PooledHead, SentenceHead
 
         return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, len(labels))
 
-    def targets(self, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
         """Labels, (batch,)."""
         import torch
 
         return (torch.tensor([part.target for part in inputs]),)
 
-    def sum_loss(self, logits, labels):
+    def sum_loss(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """Sum of cross entropies; logits (batch, labels)."""
         import torch
 
@@ -68,11 +75,13 @@ class Classification(TrainedFormat):
         """Number of inputs."""
         return len(inputs)
 
-    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Logits of each input, (labels,)."""
         return list(logits.float().cpu().numpy())
 
-    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """Name of the label with the highest logit."""
         return [labels[int(np.argmax(output))] for output in outputs]
 

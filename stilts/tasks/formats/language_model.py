@@ -21,6 +21,8 @@ from stilts.tasks.metrics import Counts
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Features
+    from torch import nn
     from transformers import PreTrainedTokenizerFast
 
 
@@ -64,7 +66,7 @@ class LanguageModel(TrainedFormat):
     predicts_tokens = True
     terms = TokenTerms()
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """A text."""
         from datasets import Features, Value
 
@@ -104,7 +106,7 @@ class LanguageModel(TrainedFormat):
             As in `encode`.
         """
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """A head over the vocabulary; `labels` are its tokens."""
         from stilts.tasks.formats.heads import MaskedTokenHead
 
@@ -131,7 +133,9 @@ class LanguageModel(TrainedFormat):
         best = logits.argmax(-1).cpu().numpy()
         return np.split(best, np.cumsum([len(part.target) for part in inputs])[:-1])
 
-    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """`predicted:true` token ids of each predicted position, joined by spaces, since rows hold no gold tokens."""
         return [
             " ".join(f"{guess}:{true}" for part, best in example for guess, true in zip(best, part.target, strict=True))

@@ -5,12 +5,16 @@ from dynamic masks even if each text is seen dozens of times; in an intermediate
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SHARE = 0.15  # share of a text's tokens that are predicted (Devlin et al. 2019, arXiv:1810.04805)
 MASKED = 0.8  # share of these that become the mask token
@@ -35,7 +39,10 @@ class MaskedLM(LanguageModel):
         self.share = share
 
     def predict(
-        self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
+        self,
+        sequences: Sequence[np.ndarray],
+        tokenizer: "PreTrainedTokenizerFast",
+        generators: Iterable[np.random.Generator],
     ) -> list[Input]:
         """Mask tokens of each sequence; StiltsError if the tokenizer has no mask token."""
         if tokenizer.mask_token_id is None:

@@ -88,7 +88,9 @@ class Mining(SearchFormat):
         return join_lines(sorted(f"{row['id']}\t{partner}" for row, partners in found for partner in partners.split()))
 
 
-def mine_candidates(rows: Sequence[dict], language: str, vectors: SentenceVectors, layer: int):
+def mine_candidates(
+    rows: Sequence[dict], language: str, vectors: SentenceVectors, layer: int
+) -> tuple[list[Candidate], set[tuple[str, str]], list[str]]:
     """Return mined candidates by sentence id, the gold pairs, and all foreign ids.
 
     A repeated sentence is mined once, as in XTREME's mine_bitext (utils_retrieve.py), since its copies would compete

@@ -21,6 +21,9 @@ from stilts.tasks.metrics import Counts, count_classification
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Features
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
 
 UNLABELLED = -1  # label of a question without a published answer, as in the test sets of HellaSwag
 NO_CHOICE = -1  # place of a choice that a question does not have, where others of its batch have more
@@ -59,13 +62,13 @@ class MultipleChoice(TrainedFormat):
     answers_are_labels = True
     terms = ChoiceTerms()
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """A prompt, its choices, and the number of the correct one."""
         from datasets import Features, List, Value
 
         return Features({"prompt": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
 
-    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One input per row: the pair with the first choice, the other pairs as alternatives; target: the label."""
         before, between, after = find_pair_layout(tokenizer)
         room = max_length - len(before) - len(between) - len(after)
@@ -82,13 +85,13 @@ class MultipleChoice(TrainedFormat):
             inputs.append(Input(i, first, _label(row, i), alternatives=tuple(others)))
         return inputs
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """A head with one logit for each pooled pair."""
         from stilts.tasks.formats.heads import PooledHead, SentenceHead
 
         return (PooledHead if style == "pooler" else SentenceHead)(hidden_size, 1)
 
-    def targets(self, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
         """Labels, (rows,), and each row's sequences among those of the batch, (rows, most choices), -1 where none is.
 
         Raises
@@ -104,7 +107,7 @@ class MultipleChoice(TrainedFormat):
         choices = pad_arrays(np.split(np.arange(ends[-1]), ends[:-1]), NO_CHOICE)
         return torch.tensor([part.target for part in inputs]), torch.from_numpy(choices)
 
-    def sum_loss(self, logits, labels, choices):
+    def sum_loss(self, logits: "torch.Tensor", labels: "torch.Tensor", choices: "torch.Tensor") -> "torch.Tensor":
         """Sum of the cross entropies over each row's own choices; logits (sequences, 1)."""
         import torch
 
@@ -116,12 +119,14 @@ class MultipleChoice(TrainedFormat):
         """Number of questions."""
         return len(inputs)
 
-    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Logits of each question's choices, (choices,)."""
         scores = logits.float().squeeze(1).cpu().numpy()
         return np.split(scores, np.cumsum([len(part.sequences) for part in inputs])[:-1])
 
-    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """Number of the choice with the highest logit, from 0."""
         return [str(np.argmax(output)) for output in outputs]
 

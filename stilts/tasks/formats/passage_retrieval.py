@@ -40,7 +40,10 @@ from stilts.tasks.metrics import Counts
 from stilts.tasks.neighbours import count_ranking, rank
 
 if TYPE_CHECKING:
+    import torch
     from datasets import Features
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
 
 TEMPERATURE = 0.01  # XTREME-R's scale of 100 at the start of its training
 MAX_QUERY = 96  # subwords of a query in XTREME-R's LAReQA; for its Mewsli-X, with 64, set max_length in the study
@@ -74,7 +77,7 @@ class PassageRetrieval(TrainedFormat):
     one_input = True
     whole_batches = True
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """A query and its passage, for training and dev sets."""
         from datasets import Features, Value
 
@@ -92,7 +95,7 @@ class PassageRetrieval(TrainedFormat):
 
         return Features(dict.fromkeys(POOL.columns, Value("string")))
 
-    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One input per row: the query, truncated after `MAX_QUERY` subwords, and its passage, if the row has one."""
         queries = _tokens([row["query"] for row in rows], tokenizer, min(MAX_QUERY, max_length))
         if not any("passage" in row for row in rows):
@@ -100,23 +103,25 @@ class PassageRetrieval(TrainedFormat):
         passages = _tokens([row["passage"] for row in rows], tokenizer, max_length)
         return [Input(i, queries[i], None, alternatives=(passages[i],)) for i in range(len(rows))]
 
-    def encode_pool(self, passages: Sequence[str], tokenizer, max_length: int) -> list[Input]:
+    def encode_pool(
+        self, passages: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int
+    ) -> list[Input]:
         """One input per candidate of a pool."""
         return [Input(i, ids, None) for i, ids in enumerate(_tokens(passages, tokenizer, max_length))]
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """The mean over tokens, without trainable weights."""
         from stilts.tasks.formats.heads import MeanHead
 
         return MeanHead()
 
-    def targets(self, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
         """Which passages, (batch, batch), equal another query's passage, see `_twins`."""
         import torch
 
         return (torch.from_numpy(_twins(inputs)),)
 
-    def sum_loss(self, logits, twins):
+    def sum_loss(self, logits: "torch.Tensor", twins: "torch.Tensor") -> "torch.Tensor":
         """Sum of cross entropies of the queries; logits (2 * batch, hidden), each query followed by its passage.
 
         If a passage occurs twice in a batch, it is not a negative for either query.
@@ -133,12 +138,14 @@ class PassageRetrieval(TrainedFormat):
         """Number of queries."""
         return len(inputs)
 
-    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Vectors of each input's sequences: (2, hidden) of a pair, (1, hidden) of a query or a candidate alone."""
         ends = np.cumsum([len(part.sequences) for part in inputs])
         return np.split(logits.float().cpu().numpy(), ends[:-1])
 
-    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """Numbers of the passages nearest to each row's query, among the passages of all rows."""
         numbers = _numbers(rows)
         pool = {numbers[row["passage"]]: vectors[1] for row, vectors in zip(rows, outputs, strict=True)}
@@ -213,7 +220,7 @@ def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
         raise StiltsError(f"{place}: no candidate has the id '{unknown}', which a query's gold names; build it again")
 
 
-def _tokens(texts: Sequence[str], tokenizer, max_length: int) -> list[np.ndarray]:
+def _tokens(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[np.ndarray]:
     return split_texts(tokenizer, texts, truncation=True, max_length=max_length)
 
 

@@ -6,12 +6,16 @@ the tokens that it replaced, and a final sentinel.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stilts.study.errors import StiltsError
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 SHARE = 0.15  # share of a text's tokens that are masked
 SPAN = 3  # tokens of a span, on average
@@ -33,7 +37,10 @@ class SpanCorruption(LanguageModel):
         self.share = share
 
     def predict(
-        self, sequences: Sequence[np.ndarray], tokenizer, generators: Iterable[np.random.Generator]
+        self,
+        sequences: Sequence[np.ndarray],
+        tokenizer: "PreTrainedTokenizerFast",
+        generators: Iterable[np.random.Generator],
     ) -> list[Input]:
         """Mask spans of each sequence of at least two tokens.
 
@@ -82,7 +89,7 @@ def _corrupted(
     return np.array([*shown, *ids[end:]], dtype=np.int32), np.array([*written, sentinels[-1]], dtype=np.int32)
 
 
-def _sentinels(tokenizer, count: int) -> list[int]:
+def _sentinels(tokenizer: "PreTrainedTokenizerFast", count: int) -> list[int]:
     """Return the ids of the first `count` sentinel tokens; StiltsError if there are fewer."""
     names = [SENTINEL.format(number=number) for number in range(count)]
     ids = tokenizer.convert_tokens_to_ids(names)

@@ -28,6 +28,10 @@ from stilts.tasks.metrics import Counts, count_answers, count_exact_matches, nor
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Features
+    from tokenizers import Encoding
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
 
 OVERLAP = 128  # subwords that two windows share if `doc_stride` is not set
 MAX_QUERY = 64  # subwords of a question (jiant and the XTREME scripts)
@@ -128,7 +132,7 @@ class SpanQA(TrainedFormat):
             self.name, by_language=self.by_language, unanswerable=self.unanswerable, doc_stride=doc_stride
         )
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """Context, question and its answers."""
         from datasets import Features, List, Value
 
@@ -136,24 +140,24 @@ class SpanQA(TrainedFormat):
         answers = {"text": List(text), "answer_start": List(Value("int32"))}
         return Features({"id": text, "context": text, "question": text, "answers": answers})
 
-    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One or more windows per row; target: (start, end) positions, both 0 where the window has no answer."""
         windows = _windows if self.doc_stride is None else partial(_strided_windows, doc_stride=self.doc_stride)
         return [part for start, block in cut_blocks(rows) for part in windows(block, start, tokenizer, max_length)]
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """A head with two logits per token: start and end."""
         from stilts.tasks.formats.heads import PlainTokenHead, TokenHead
 
         return PlainTokenHead(hidden_size, 2, dropout=0.0) if style == "pooler" else TokenHead(hidden_size, 2)
 
-    def targets(self, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
         """Positions of start and end, (batch, 2), and numbers of tokens, (batch,)."""
         import torch
 
         return torch.tensor([part.target for part in inputs]), torch.tensor([len(part.input_ids) for part in inputs])
 
-    def sum_loss(self, logits, positions, lengths):
+    def sum_loss(self, logits: "torch.Tensor", positions: "torch.Tensor", lengths: "torch.Tensor") -> "torch.Tensor":
         """Sum of the cross entropies of start and end; logits (batch, tokens, 2), padding excluded."""
         import torch
 
@@ -165,12 +169,14 @@ class SpanQA(TrainedFormat):
         """Number of starts and ends."""
         return 2 * len(inputs)
 
-    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Start and end logits of the first token and of the context's subwords, (1 + n, 2)."""
         scores = logits.float().cpu().numpy()
         return [scores[row, np.append(0, part.detail.positions)] for row, part in enumerate(inputs)]
 
-    def decode(self, rows: Sequence[Row], inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """Text of the best span over the row's windows; empty if the context has no subword or no answer."""
         answers = []
         for row, windows in zip(rows, group_by_example(len(rows), inputs, outputs), strict=True):
@@ -221,13 +227,17 @@ class SpanQA(TrainedFormat):
         return language if self.by_language else None
 
 
-def _windows(rows: Sequence[Row], number: int, tokenizer, max_length: int) -> Iterator[Input]:
+def _windows(
+    rows: Sequence[Row], number: int, tokenizer: "PreTrainedTokenizerFast", max_length: int
+) -> Iterator[Input]:
     """Yield the windows of rows, numbered from `number`; neighbours share `OVERLAP`."""
     questions = _clip_questions([row["question"] for row in rows], tokenizer, min(MAX_QUERY, max_length // 2))
     yield from _overlapping(rows, questions, number, tokenizer, max_length, min(OVERLAP, max_length // 4))
 
 
-def _strided_windows(rows: Sequence[Row], number: int, tokenizer, max_length: int, doc_stride: int) -> Iterator[Input]:
+def _strided_windows(
+    rows: Sequence[Row], number: int, tokenizer: "PreTrainedTokenizerFast", max_length: int, doc_stride: int
+) -> Iterator[Input]:
     """Yield the windows of rows, numbered from `number`; neighbours begin `doc_stride` apart.
 
     Their overlap depends on the length of the question, so questions of equal length are tokenised together.
@@ -270,7 +280,12 @@ def _with_maximal_context(parts: Sequence[Input], step: int, example: int) -> li
 
 
 def _overlapping(
-    rows: Sequence[Row], questions: Sequence[str], number: int, tokenizer, max_length: int, overlap: int
+    rows: Sequence[Row],
+    questions: Sequence[str],
+    number: int,
+    tokenizer: "PreTrainedTokenizerFast",
+    max_length: int,
+    overlap: int,
 ) -> Iterator[Input]:
     check_covered(tokenizer, (row[column] for row in rows for column in ("question", "context")))
     windows = tokenizer(
@@ -290,7 +305,7 @@ def _overlapping(
         yield Input(number + example, windows["input_ids"][i], _target(rows[example], window), window)
 
 
-def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]:
+def _clip_questions(questions: Sequence[str], tokenizer: "PreTrainedTokenizerFast", most: int) -> list[str]:
     """Truncate each question after `most` subwords, so that a window always has room for context.
 
     The cut never falls inside a character with several subwords, since that would restore all of them.
@@ -302,7 +317,7 @@ def _clip_questions(questions: Sequence[str], tokenizer, most: int) -> list[str]
     ]
 
 
-def _window(encoding, first: bool, last: bool) -> Window:
+def _window(encoding: "Encoding", first: bool, last: bool) -> Window:
     # Every access to a property of an encoding copies it, so each is accessed once.
     positions = np.flatnonzero(np.array(encoding.sequence_ids, dtype=float) == 1).astype(np.int32)
     offsets = np.array(encoding.offsets, dtype=np.int32)[positions]

@@ -22,6 +22,9 @@ from stilts.tasks.metrics import DEFAULT_CHUNK_RULE, Counts, count_chunks, token
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Features
+    from torch import nn
+    from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100  # target of tokens that the loss ignores
 
@@ -79,13 +82,13 @@ class Tagging(TrainedFormat):
         """Return this format with another chunk rule."""
         return self if chunk_rule is None else Tagging(chunk_rule)
 
-    def features(self, labels: Sequence[str] = (), *, pairs: bool = False):
+    def features(self, labels: Sequence[str] = (), *, pairs: bool = False) -> "Features":
         """Words, and a tag for each."""
         from datasets import ClassLabel, Features, List, Value
 
         return Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=list(labels)))})
 
-    def encode(self, rows: Sequence[Row], tokenizer, max_length: int) -> list[Input]:
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
         """One or more inputs per row; target: a label per subword; detail: positions of the words' first subwords."""
         prefix, suffix = find_special_tokens(tokenizer)
         room = max_length - len(prefix) - len(suffix)
@@ -97,19 +100,19 @@ class Tagging(TrainedFormat):
                 inputs.append(_input(i, words[start:stop], row["tags"][start:stop], prefix, suffix))
         return inputs
 
-    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean"):
+    def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """A head on each token."""
         from stilts.tasks.formats.heads import PlainTokenHead, TokenHead
 
         return (PlainTokenHead if style == "pooler" else TokenHead)(hidden_size, len(labels))
 
-    def targets(self, inputs: Sequence[Input]):
+    def targets(self, inputs: Sequence[Input]) -> "tuple[torch.Tensor, ...]":
         """Labels of the first subwords, (batch, tokens)."""
         import torch
 
         return (torch.from_numpy(pad_arrays([part.target for part in inputs], IGNORED)),)
 
-    def sum_loss(self, logits, labels):
+    def sum_loss(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         """Sum of cross entropies over first subwords; logits (batch, tokens, labels)."""
         import torch
 
@@ -121,12 +124,14 @@ class Tagging(TrainedFormat):
         """Number of words."""
         return sum(int(np.count_nonzero(np.asarray(part.target) != IGNORED)) for part in inputs)
 
-    def outputs(self, logits, inputs: Sequence[Input]) -> list[np.ndarray]:
+    def outputs(self, logits: "torch.Tensor", inputs: Sequence[Input]) -> list[np.ndarray]:
         """Best label of each word of each input, (words,)."""
         best = logits.argmax(-1).cpu().numpy()
         return [best[row, part.detail] for row, part in enumerate(inputs)]
 
-    def decode(self, rows, inputs: Sequence[Input], outputs, labels: Sequence[str]) -> list[str]:
+    def decode(
+        self, rows: Sequence[Row], inputs: Sequence[Input], outputs: Sequence[np.ndarray], labels: Sequence[str]
+    ) -> list[str]:
         """Tags of all words, joined by spaces."""
         parts = group_by_example(len(rows), inputs, outputs)
         return [" ".join(labels[tag] for _, best in example for tag in best) for example in parts]
@@ -183,7 +188,9 @@ def _named(
     return gold, [prediction.split() for prediction in predictions]
 
 
-def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) -> list[list[int]]:
+def _whole(
+    found: list[list[int]], tokens: Sequence[str], tokenizer: "PreTrainedTokenizerFast", room: int
+) -> list[list[int]]:
     """Return 1 to `room` subwords for each token; a token without subwords gets a substitute.
 
     Raises
@@ -204,7 +211,7 @@ def _whole(found: list[list[int]], tokens: Sequence[str], tokenizer, room: int) 
     return [word or [unknown] for word in words]
 
 
-def _stand_ins(tokenizer) -> tuple[int | None, ...]:
+def _stand_ins(tokenizer: "PreTrainedTokenizerFast") -> tuple[int | None, ...]:
     """Return possible substitutes for a word without tokens: byte-level tokenizers have no unknown token."""
     return tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id, tokenizer.eos_token_id
 

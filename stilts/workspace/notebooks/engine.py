@@ -21,7 +21,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine
+from papermill.engines import NBClientEngine, NotebookExecutionManager
 
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.leftovers import scratch_folder
@@ -93,7 +93,9 @@ class PageEngine(NBClientEngine):
     """
 
     @classmethod
-    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options):
+    def execute_notebook(
+        cls, nb: NotebookNode, kernel_name: str, output_path: str | None = None, **options: Any
+    ) -> NotebookNode:
         """Return a parameterised notebook after checking, filling and executing it, without traces of execution."""
         template = Path(options.pop("input_path", None) or "notebook")
         defaults, given = read_defaults(nb, template.name), nb.metadata.papermill.get("parameters", {})
@@ -113,14 +115,14 @@ class PageEngine(NBClientEngine):
     @classmethod
     def execute_managed_notebook(
         cls,
-        nb_man,
+        nb_man: NotebookExecutionManager,
         kernel_name: str,
         start_timeout: int = 60,
         execution_timeout: int | None = None,
         cwd: str | None = None,
         *,
         runs: Path,
-        **options,
+        **options: Any,
     ) -> None:
         """Execute the cells in a kernel without progress widgets and without the user's history and settings.
 
@@ -161,7 +163,7 @@ class BookEngine(PageEngine):
     """The engine of `papermill --engine stilts`: a mistake in a parameter is said in one line."""
 
     @classmethod
-    def execute_notebook(cls, nb: NotebookNode, *given, **options):
+    def execute_notebook(cls, nb: NotebookNode, *given: Any, **options: Any) -> NotebookNode:
         """Return the executed notebook, see `PageEngine`.
 
         Raises

@@ -13,7 +13,7 @@ from random import Random
 
 from stilts.sources.pocket.commands.collecting import take
 from stilts.sources.pocket.commands.parallel import ByLanguage, Speakers, Tables, deal, generate_intents
-from stilts.sources.suite import Sizes
+from stilts.sources.pocket.sizes import Sizes
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE
 

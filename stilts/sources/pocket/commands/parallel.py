@@ -49,7 +49,7 @@ from stilts.sources.pocket.commands.single import (
     make_intent_example,
     make_slots_example,
 )
-from stilts.sources.suite import Sizes
+from stilts.sources.pocket.sizes import Sizes
 from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE
 

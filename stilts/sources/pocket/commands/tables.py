@@ -21,7 +21,7 @@ from stilts.sources.pocket.commands.sampling import Pool, Unfit
 from stilts.sources.pocket.commands.single import generate_intents, generate_slots, list_intent_names, list_tag_names
 from stilts.sources.pocket.commands.usage import UNSAID
 from stilts.sources.pocket.commands.values import FILES, FOLDER, read
-from stilts.sources.suite import Sizes
+from stilts.sources.pocket.sizes import Sizes
 from stilts.study.errors import UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE
 

@@ -13,10 +13,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stilts.sources.pocket.commands.trees import SHARES, Form, Value
 from stilts.study.errors import StiltsError
+from stilts.study.yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent.parent / "values"
 HOME_SLOTS = ("area", "floor", "name")
@@ -116,9 +115,9 @@ def read(name: str, folder: Path = FOLDER) -> Mapping[str, Any]:
     """
     path = folder / name
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise StiltsError(f"{path}: the value file cannot be read ({error}); install the package again") from error
+        content = read_yaml(path, "value file")
+    except StiltsError as error:
+        raise StiltsError(f"{error}; install the package again") from None
     if not isinstance(content, dict):
         raise StiltsError(f"{path}: holds a {type(content).__name__}, not a mapping of languages to values")
     return content

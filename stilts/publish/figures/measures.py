@@ -1,4 +1,7 @@
-"""Figures and tables for the page of a run of phase `measure`, from its record and table."""
+"""Figures on the page of a run of phase `measure`, from its record and table.
+
+They are known to pyplot, which shows them at the end of a notebook's cell.
+"""
 
 from collections.abc import Sequence
 
@@ -8,25 +11,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stilts.publish.figures.style import BLUE, FAINT, ORANGE, SMALL, apply_style, choose_ink
 from stilts.study.records import Record, Store
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
 
-
-def plot(records: Sequence[Record], store: Store) -> list[Figure]:
+def draw_measures(records: Sequence[Record], store: Store) -> list[Figure]:
     """Plot the results of each run: a matrix for each similarity, or a task's learning curve and code lengths."""
     plots = {"similarity": _similarities, "complexity": _complexity}
-    return [plots[record.run.settings.measure.kind](record, store.table(record.id)) for record in records]
-
-
-def tabulate_scalars(records: Sequence[Record]) -> pd.DataFrame:
-    """Return the metrics of the records: a row for each metric, a column for each run and language."""
-    columns = {
-        f"{record.run.condition} ({language})": metrics
-        for record in records
-        for language, metrics in record.metrics.items()
-    }
-    return pd.DataFrame(columns).rename_axis("measured").round(3)
+    with apply_style():
+        return [plots[record.run.settings.measure.kind](record, store.table(record.id)) for record in records]
 
 
 def _similarities(record: Record, table: pd.DataFrame) -> Figure:
@@ -48,8 +41,8 @@ def _matrix(axis: Axes, values: pd.DataFrame, name: str) -> None:
     for row, column in np.ndindex(*values.shape):
         value = values.iat[row, column]
         if np.isfinite(value):
-            color = "white" if image.norm(value) > 0.6 else "black"
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)
+            ink = choose_ink(image.to_rgba(value))
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=SMALL, color=ink)
     axis.set_yticks(range(len(values)), values.index)
     axis.set_title(name)
 
@@ -64,24 +57,24 @@ def _complexity(record: Record, curve: pd.DataFrame) -> Figure:
 
 def _learning_curve(axis: Axes, metrics: dict[str, float], curve: pd.DataFrame, share: float) -> None:
     axis.plot(curve["examples"], curve["score"], "o-", color=BLUE)
-    axis.axhline(metrics["chance"], color="grey", linestyle=":", label="chance")
+    axis.axhline(metrics["chance"], color=FAINT, linestyle=":", label="chance")
     sign = {-1: "at most ", 0: "", 1: "more than "}[round(metrics["censored"])]
     reached = f"{share:.0%} of the gain: {sign}{metrics['examples_to_share']:.0f}"
     axis.axvline(metrics["examples_to_share"], color=ORANGE, linestyle="--", label=reached)
     axis.set(xscale="log", xlabel="training examples", ylabel="dev score (percent)")
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=SMALL)
 
 
 def _code_lengths(axis: Axes, metrics: dict[str, float], curve: pd.DataFrame) -> None:
     """Draw the bits per label in each portion; the first portion has the uniform code."""
     places = np.arange(len(curve))
     axis.bar(places, curve["block_bits"] / curve["block_labels"], color=BLUE)
-    axis.axhline(metrics["uniform_bits_per_label"], color="grey", linestyle=":", label="uniform code")
+    axis.axhline(metrics["uniform_bits_per_label"], color=FAINT, linestyle=":", label="uniform code")
     axis.axhline(metrics["label_entropy"], color=ORANGE, linestyle="--", label="label entropy")
     names = [f"{start}\N{EN DASH}{stop}" for start, stop in _bounds(curve)]
-    axis.set_xticks(places, names, fontsize=7)
+    axis.set_xticks(places, names, fontsize=SMALL)
     axis.set(xlabel="examples of the portion", ylabel="bits per label")
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=SMALL)
 
 
 def _bounds(curve: pd.DataFrame) -> list[tuple[int, int]]:
