@@ -7,7 +7,9 @@ checksum is set aside under another name, and the run counts as not done.
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -230,6 +232,8 @@ class Store:
 def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
     """Copy the records and predictions of a finished study to a folder for committing, with a table of all scores.
 
+    Files are copied byte for byte, so that what was committed before stays as it is.
+
     Parameters
     ----------
     run_ids : iterable of str
@@ -240,17 +244,29 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
     Raises
     ------
     StiltsError
-        If a run has no record, or the folder cannot be written.
+        If a run has no record, another record of it stands in the folder, or the folder cannot be written.
     """
     records = [store.get(run_id) for run_id in run_ids]
-    target = Store(folder / RECORDS)
-    for record in records:
-        target.write(record, store.predictions(record.id) if record.predictions_sha256 else None)
     table = tabulate_scores(records).round(4)
     try:
+        for record in records:
+            _, own = store.locate(record.id)
+            suffixes = (".parquet", ".json") if record.predictions_sha256 else (".json",)
+            for suffix in suffixes:  # the record last, so that none stands without its predictions
+                _copy_once(own / f"{record.id}{suffix}", folder / RECORDS)
         replace_file(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
     except OSError as error:
-        raise StiltsError(f"cannot write {folder / 'scores.csv'}: {error.strerror or error}") from error
+        raise StiltsError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def _copy_once(source: Path, folder: Path) -> None:
+    """Copy a file to a folder unless it is there; StiltsError if another one of its name is."""
+    place = folder / source.name
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(place, partial(copyfile, source))
+    elif place.read_bytes() != source.read_bytes():
+        raise StiltsError(f"{place} differs from {source}: remove the one that is not to be kept")
 
 
 def read_record(path: Path) -> Record:

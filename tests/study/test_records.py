@@ -22,6 +22,7 @@ from stilts.study.records import (
     read_record,
     tabulate_scores,
 )
+from stilts.study.storage import hash_file
 
 
 @pytest.fixture
@@ -323,9 +324,25 @@ def test_published_records_are_those_of_the_store(store, tmp_path):
     pd.testing.assert_frame_equal(committed.predictions(RECORD.id), PREDICTIONS)
     assert json.loads((folder / "records" / f"{RECORD.id}.json").read_text()).keys() == {"sha256", "record"}
     pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), tabulate_scores(store).round(4))
+    for name in (f"{RECORD.id}.json", f"{RECORD.id}.parquet", f"{trained.id}.json"):
+        assert (folder / "records" / name).read_bytes() == (store.root / name).read_bytes()
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     publish(store, [RECORD.id, trained.id], folder)
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_a_record_that_was_published_is_copied_as_it_is_and_never_replaced(store, tmp_path):
+    written = store.root / f"{RECORD.id}.parquet"
+    PREDICTIONS.to_parquet(written, compression="gzip", index=False)  # as another version of pandas might write it
+    store.write(RECORD.model_copy(update={"predictions_sha256": hash_file(written)}))
+    folder = tmp_path / "results" / "a-study"
+    publish(store, [RECORD.id], folder)
+    committed = folder / "records" / f"{RECORD.id}.parquet"
+    assert committed.read_bytes() == written.read_bytes()
+    store.write(RECORD, PREDICTIONS)
+    with pytest.raises(StiltsError, match=r"a-study/records/.*\.parquet differs from .*: remove the one"):
+        publish(store, [RECORD.id], folder)
+    assert Store(folder / "records").get(RECORD.id).predictions_sha256 == hash_file(committed)
 
 
 def test_an_unfinished_study_is_not_published(store, tmp_path):
