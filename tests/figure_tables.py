@@ -129,7 +129,7 @@ def draw_languages(codes: Sequence[str]) -> Figure:
 def draw_orders() -> dict[str, list[Figure]]:
     named = [f"{first}, then {second}" for first, second in itertools.permutations(("English", "German", "Chinese"), 2)]
     gains = effects("gain low high", training=named, languages=["unseen", "seen", "English"]).assign(rows=2)
-    stages = pd.DataFrame({"training": named, "before": 60.0, "after": 71.0, "lost": -11.0})
+    stages = pd.DataFrame({"training": named, "before": 60.0, "after": 71.0, "change": 11.0})
     kinds = {name: spread(name, len(CODES), 60, 9) for name in ("none", "English twice", "English first", "mixed")}
     return {
         "draw_order_gains": [figures.draw_order_gains(gains)],

@@ -307,9 +307,9 @@ def test_spans_and_tags_are_coded_term_by_term(place, task, language, terms):
     assert found[1]["chance"] == 0
 
 
-def test_a_task_with_too_few_examples_is_refused(place):
+def test_a_task_with_too_few_examples_is_refused():
     with pytest.raises(StiltsError, match=r"complexity of task 'para': `first` .* is 8, but the task has only 8"):
-        measure(complexity_run("para", examples=8), place, None)
+        list_portions(8, 8, 2.0, "para")
 
 
 def test_a_task_that_ranks_and_chooses_nothing_has_no_complexity(place, monkeypatch):
