@@ -56,8 +56,8 @@ def _say_sides(rows: pd.DataFrame, things: str, said: Sides = GAINS, low: str = 
 def _say_corrected(rows: pd.DataFrame, things: str, said: Sides) -> str:
     """Say which of some things survive the correction, and how many others have intervals that exclude zero."""
     kept = rows[rows["survives_holm"]]
-    more = len(keep_clear(rows)) - len(keep_clear(kept))
-    other = "other " if len(keep_clear(kept)) else ""
+    clear = len(keep_clear(kept))
+    more, other = len(keep_clear(rows)) - clear, "other " if clear else ""
     added = f", though {more} {other}{'interval excludes' if more == 1 else 'intervals exclude'} zero" if more else ""
     return f"{_say_sides(kept, things, said)}{added}"
 

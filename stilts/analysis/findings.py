@@ -115,8 +115,11 @@ def _say_together(found: Evidence) -> str:
 
 def _find_part(found: Evidence, claim_id: str, key: str) -> Part | None:
     """Return a judged part of a claim, None if it was not measured."""
-    claim = next(claim for claim in found.claims if claim.id == claim_id)
-    return next((part for part in claim.parts if part.key == key), None)
+    return next((part for part in _find_claim(found, claim_id).parts if part.key == key), None)
+
+
+def _find_claim(found: Evidence, claim_id: str) -> Claim:
+    return next(claim for claim in found.claims if claim.id == claim_id)
 
 
 def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
@@ -134,7 +137,7 @@ def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
 
 def describe_same_task(found: Evidence) -> str:
     """State whether more English examples of the target's own task help."""
-    claim = next(claim for claim in found.claims if claim.id == "Same task twice")
+    claim = _find_claim(found, "Same task twice")
     if not claim.parts:
         return NOTHING_RECORDED
     effect = claim.parts[0].effect

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stilts.analysis.conditions import ENGLISH_OF, LANGUAGE_MODEL
-from stilts.analysis.opened import Analysis, list_condition_names
+from stilts.analysis.opened import Analysis
 from stilts.analysis.suite_report import EVERY
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite, resolve_conditions
@@ -61,7 +61,7 @@ def _without(
 def _gaps(analysis: Analysis, study: Study) -> list[dict[str, str]]:
     """Return rows for the study's conditions that have no record of one of its targets."""
     rows = []
-    for name in list_condition_names(study):
+    for name in study.condition_names:
         have = {target for target, part in analysis.replicates.items() if name in part.conditions}
         lacking = [target for target in study.targets if target not in have]
         if lacking and analysis.recorded:

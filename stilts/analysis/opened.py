@@ -152,7 +152,7 @@ class Analysis:
         """Conditions as their runs have them; a stage that some of them share is none."""
         with_condition = TrainingRunSettings | ZeroShotRunSettings
         runs = [record.run for record in self.records if isinstance(record.run.settings, with_condition)]
-        own = set(list_condition_names(self.settings))
+        own = set(self.settings.condition_names)
         return {run.condition: run.settings.condition for run in runs if run.condition in own}
 
     @property
@@ -175,11 +175,6 @@ def sort_by_order(things: Iterable, order: Iterable[str], name: Callable[[Any], 
     return sorted(things, key=lambda thing: places.get(name(thing), len(places)))
 
 
-def list_condition_names(study: Study) -> list[str]:
-    """Return the names of a study's conditions, in its order."""
-    return [entry if isinstance(entry, str) else entry.name for entry in study.intermediates]
-
-
 def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
     """Return the records of a study's planned runs; if no planned training is recorded, the study's committed records.
 
@@ -193,7 +188,7 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
         Whether they are runs of the plan.
     """
     planned = _planned_records(checkout, study)
-    conditions = list_condition_names(study)
+    conditions = study.condition_names
     committed = _committed_records(checkout, study, conditions)
     if not committed or any(record.run.parents for record in planned):
         return planned, True

@@ -545,7 +545,7 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _conditions_differ(self) -> "Study":
-        names = Counter(entry if isinstance(entry, str) else entry.name for entry in self.intermediates)
+        names = Counter(self.condition_names)
         if repeated := sorted(name for name, count in names.items() if count > 1):
             raise ValueError(f"intermediates: {', '.join(repeated)} is listed more than once; names must be unique")
         return self
@@ -555,6 +555,11 @@ class Study(Settings):
         for task, changes in self.per_task.items():
             _check_changes(changes, f"per_task.{task}")
         return self
+
+    @property
+    def condition_names(self) -> list[str]:
+        """Names of the conditions, in the study's order."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.intermediates]
 
     def training(
         self, phase: Phase, *names: str, changes: Mapping[str, Any] = MappingProxyType({})

@@ -58,6 +58,14 @@ MATCHES: Mapping[str, tuple[bool, bool]] = {
 }  # fmt: skip
 """Test -> whether its pairs ask the same, and of the same texts; pairs with no match are what it sets them against."""
 NO_MATCH = (False, False)
+MATCH_TITLES = {
+    NO_MATCH: "differs in both",
+    MATCHES["task-match"]: "asks the same",
+    MATCHES["domain-match"]: "of the same texts",
+    MATCHES["same-task"]: "the same task",
+}
+"""Whether intermediate and target task ask the same, and of the same texts -> the pair in words."""
+
 Pair = tuple[str, str]
 """Intermediate task and target task."""
 
@@ -394,9 +402,6 @@ def _as_result(
     )  # fmt: skip
 
 
-_MATCHED = {"task-match": "asks the same", "domain-match": "of the same texts", "same-task": "the same task"}
-
-
 def _test_schemes(first: str, second: str) -> Test:
     words = f"gain, {WAY_TITLES[first]} minus {WAY_TITLES[second]}"
     return Test(words, partial(compare_schemes, first=first, second=second))
@@ -404,7 +409,7 @@ def _test_schemes(first: str, second: str) -> Test:
 
 def _test_matches(match: str, first: str, second: str | None = None) -> Test:
     less = f" minus the same with {WAY_TITLES[second]}" if second else ""
-    words = f"gain, {_MATCHED[match]} minus differs in both ({WAY_TITLES[first]}){less}"
+    words = f"gain, {MATCH_TITLES[MATCHES[match]]} minus {MATCH_TITLES[NO_MATCH]} ({WAY_TITLES[first]}){less}"
     return Test(words, partial(compare_matches, match=match, first=first, second=second))
 
 

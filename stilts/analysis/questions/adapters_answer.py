@@ -10,8 +10,8 @@ from stilts.analysis.questions.adapters import (
     COMBINED,
     FULL,
     GROUPS,
+    MATCH_TITLES,
     MATCHES,
-    NO_MATCH,
     TESTS,
     Evidence,
     Pair,
@@ -29,14 +29,6 @@ from stilts.analysis.questions.permutations import estimate_relation, remove_mea
 from stilts.analysis.questions.tables import tabulate_language_means
 from stilts.analysis.questions.testing import Rules, make_untested
 from stilts.analysis.wording import WAY_TITLES, count, format_effect, format_signed, join_names
-
-MATCH_TITLES = {
-    NO_MATCH: "differs in both",
-    MATCHES["task-match"]: "asks the same",
-    MATCHES["domain-match"]: "of the same texts",
-    MATCHES["same-task"]: "the same task",
-}
-"""Whether intermediate and target task ask the same, and of the same texts -> the pair in words."""
 
 
 def tabulate_scheme_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:

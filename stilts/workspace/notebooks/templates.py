@@ -131,12 +131,12 @@ def check_parameters(defaults: Mapping[str, Any], given: Mapping[str, Any], name
     for key, value in given.items():
         if key not in defaults:
             raise UnknownName(f"parameter of {name}", key, defaults)
-        if not _same_task(defaults[key], value):
+        if not _same_kind(defaults[key], value):
             wanted = type(defaults[key]).__name__
             raise StiltsError(f"{name}: parameter {key} must be of type {wanted}, got {value!r}")
 
 
-def _same_task(default: Any, value: Any) -> bool:
+def _same_kind(default: Any, value: Any) -> bool:
     if default is None:
         return True
     if isinstance(default, list | tuple):
