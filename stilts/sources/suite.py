@@ -69,6 +69,8 @@ class Request:
         Languages of the test sets; by default all that the source covers.
     source_languages : sequence of str
         Languages besides English with data of the intermediate tasks.
+    source_tasks : sequence of str
+        The intermediate tasks that have them; by default all that can.
     families : sequence of str
         Further families of tasks, by the source's names.
     """
@@ -78,11 +80,12 @@ class Request:
     languages: Sequence[str] | None = None
     source_languages: Sequence[str] = ()
     families: Sequence[str] = ()
+    source_tasks: Sequence[str] = ()
 
     @property
     def additions(self) -> dict[str, list[str]]:
-        """Source languages and families, without empty ones, so that older fingerprints stay valid."""
-        given = {"source_languages": sorted(set(self.source_languages)), "families": sorted(set(self.families))}
+        """Source languages, their tasks and families, without empty ones, so that older fingerprints stay valid."""
+        given = {name: sorted(set(getattr(self, name))) for name in ("source_languages", "source_tasks", "families")}
         return {name: values for name, values in given.items() if values}
 
 

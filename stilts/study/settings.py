@@ -195,6 +195,9 @@ class DataSettings(Settings):
     source_languages: Names = make_later_field(
         (), "languages besides English in which the suite has data of its intermediate tasks"
     )
+    source_tasks: Names = make_later_field(
+        (), "the intermediate tasks that it has in the source languages; unset: all that it can"
+    )
     families: Names = make_later_field(
         (), "what the suite holds besides: grain (a task whose number of classes is a setting), text (unlabelled)"
     )
@@ -211,6 +214,12 @@ class DataSettings(Settings):
     def _pocket_borrows(self) -> "DataSettings":
         if self.borrowed and self.suite != "pocket":
             raise ValueError(f"borrowed ({', '.join(self.borrowed)}): suite pocket alone borrows, not {self.suite}")
+        return self
+
+    @model_validator(mode="after")
+    def _source_tasks_have_languages(self) -> "DataSettings":
+        if self.source_tasks and not self.source_languages:
+            raise ValueError(f"source_tasks ({', '.join(self.source_tasks)}): no source_languages are named for them")
         return self
 
 

@@ -220,6 +220,10 @@ def _check_source_languages(study: Study, conditions: list[Condition], targets: 
             if task.source_language not in known:
                 kind = f"language of '{task.reference}' (condition {each.name}) in data.source_languages"
                 raise UnknownName(kind, task.source_language, known)
+            named = task.family or task.name
+            if task.source_language != SOURCE_LANGUAGE and named not in (study.data.source_tasks or (named,)):
+                kind = f"task of '{task.reference}' (condition {each.name}) in data.source_tasks"
+                raise UnknownName(kind, named, study.data.source_tasks)
 
 
 def _check_languages(study: Study, targets: list[Task], conditions: list[Condition], source: Source) -> None:
@@ -282,4 +286,4 @@ def make_request(study: Study) -> Request:
     """Return a study's request to its data source."""
     data = study.data
     languages = None if data.languages == "all" else data.languages
-    return Request(data.seed, data.sizes, languages, data.source_languages, data.families)
+    return Request(data.seed, data.sizes, languages, data.source_languages, data.families, data.source_tasks)

@@ -28,7 +28,8 @@ def made(tables):
 
 @pytest.fixture(scope="module")
 def tables():
-    return made(parallel.generate(LANGUAGES, SIZES, seed=2))
+    splits = (parallel.generate(task, LANGUAGES, SIZES, seed=2) for task in commands.INTERMEDIATES)
+    return made(chain.from_iterable(splits))
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +107,15 @@ def test_labels_are_balanced(tables):
 
 
 def test_languages_that_have_too_little_in_common_are_named():
-    with pytest.raises(StiltsError, match=r"intermediate\.\w+: en, af, fa, bn have only \d+ parallel rows"):
-        made(parallel.generate(["en", "af", "fa", "bn"], Sizes(validation=300, intermediate_train=300), 0))
+    with pytest.raises(StiltsError, match=r"intent: en, af, fa, bn have only \d+ parallel rows.* in data.source_tasks"):
+        made(parallel.generate("intent", ["en", "af", "fa", "bn"], Sizes(validation=300, intermediate_train=300), 0))
 
 
-def test_commands_with_source_languages_leave_targets_as_they_are():
-    alone, among = (made(commands.generate(["en", "zh"], SIZES, 2, sources)) for sources in ((), ("zh",)))
-    targets = [key for key in alone if not key[0].startswith("intermediate.")]
-    assert {key: alone[key] for key in targets} == {key: among[key] for key in targets}
-    assert {config for config, _ in among.keys() - alone.keys()} == {
-        f"intermediate.{task}.zh" for task in commands.INTERMEDIATES}
+def test_source_languages_change_the_tasks_that_have_them_alone(tables):
+    alone, among = (made(commands.generate(["en", "zh"], SIZES, 2, sources)) for sources in ({}, {"qa": ["de", "zh"]}))
+    in_languages = {key: rows for key, rows in tables.items() if key[0].startswith("intermediate.qa.")}
+    assert among == {**alone, **in_languages}
+    assert {config for config, _ in among.keys() - alone.keys()} == {"intermediate.qa.de", "intermediate.qa.zh"}
 
 
 def test_dates_of_all_languages_say_the_same_in_the_same_order():
@@ -180,7 +180,7 @@ def test_rows_do_not_depend_on_the_hash_seed():
     code = ("import hashlib; from stilts.sources.pocket.sizes import Sizes\n"
             "from stilts.sources.pocket.commands import grains, parallel\n"
             "sizes = Sizes(train=10, intermediate_train=10, validation=5, dial=10)\n"
-            "rows = [*parallel.generate(['en', 'eu'], sizes, 0), *grains.generate(['en', 'de'], sizes, 0)]\n"
+            "rows = [*parallel.generate('qa', ['en', 'eu'], sizes, 0), *grains.generate(['en', 'de'], sizes, 0)]\n"
             "print(hashlib.sha256(repr(rows).encode()).hexdigest())")
     assert len(printed_with_two_hash_seeds(code)) == 1
 

@@ -363,13 +363,24 @@ def test_later_contents_are_in_the_fingerprint_and_change_no_other():
     base = Request(0, {}, ["de"])
     prints = [source.fingerprint(replace(base, **added)) for added in (
         {}, {"source_languages": ["de"]}, {"source_languages": ["de", "zh"]}, {"families": ["grain"]},
-        {"families": ["text"]}, {"families": ["grain"], "sizes": {"dial": 10}})]
-    assert len(set(prints)) == 6
+        {"families": ["text"]}, {"families": ["grain"], "sizes": {"dial": 10}},
+        {"source_languages": ["de"], "source_tasks": ["qa"]})]
+    assert len(set(prints)) == 7
     assert source.fingerprint(replace(base, source_languages=("zh", "de"))) == prints[2]
     assert source.fingerprint(replace(base, sizes={"dial": 1000, "text": 1000})) == prints[0]
 
 
+def test_tasks_that_are_not_named_stay_english(tmp_path):
+    request = Request(3, SMALL, ["zh"], ["zh", "yo"], source_tasks=["qa", "dates"])
+    suite = source.build(tmp_path / "suite", request)
+    assert {config for config in list_configs(suite) if config.startswith("intermediate.")} == {
+        *(f"intermediate.{task}.en" for task in ("nli", "para", "qa", "intent", "slots", "dates")),
+        "intermediate.qa.zh", "intermediate.dates.zh", "intermediate.dates.yo"}  # fmt: skip
+    assert read_manifest(suite)["source_tasks"] == ["dates", "qa"]
+
+
 @pytest.mark.parametrize("added, message", [
+    ({"source_tasks": ["squad"]}, "unknown task by source language of the pocket suite 'squad'"),
     ({"source_languages": ["ger"]}, "unknown source language of the pocket suite besides English 'ger'"),
     ({"source_languages": ["en"]}, "unknown source language of the pocket suite besides English 'en'"),
     ({"families": ["grains"]}, "unknown family of the pocket suite 'grains'. Did you mean 'grain'"),

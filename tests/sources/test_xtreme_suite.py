@@ -755,6 +755,8 @@ def test_without_source_languages_a_suite_is_as_before(root):
     assert len(names) == 3
     with pytest.raises(UnknownName, match="unknown source language of the suite 'xtreme' 'xx'"):
         Suite(root).fingerprint(Request(0, source_languages=["xx"]))
+    with pytest.raises(UnknownName, match="unknown task by source language of the suite 'xtreme' 'qa'"):
+        Suite(root).fingerprint(Request(0, source_languages=["de"], source_tasks=["qa"]))
 
 
 def test_what_is_missing_by_source_language(root):

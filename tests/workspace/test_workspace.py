@@ -277,6 +277,16 @@ def test_a_measured_task_that_the_suite_has_not_is_said_before_anything_runs(her
         plan(here, measures={"complexity": {}, "tasks": tasks})
 
 
+def test_a_task_in_a_language_that_data_source_tasks_leave_out_is_refused(here):
+    data = {"source_languages": ["de"], "source_tasks": ["nli"]}
+    german = {"name": "german", "tasks": ["nli.de"]}
+    assert plan(here, data=data, intermediates=["none", german, "qa"], per_task={}).runs
+    with pytest.raises(StiltsError, match=r"unknown task of 'qa.de' \(condition german\) in data.source_tasks 'qa'"):
+        plan(here, data=data, intermediates=["none", {**german, "tasks": ["qa.de"]}], per_task={})
+    with pytest.raises(ValueError, match=r"source_tasks \(nli\): no source_languages are named for them"):
+        plan(here, data={"source_tasks": ["nli"]})
+
+
 def test_tasks_without_a_measure_are_refused(here):
     with pytest.raises(ValueError, match="tasks are named, but no measure"):
         plan(here, measures={"tasks": ["qa"]})

@@ -57,6 +57,7 @@ FAMILIES = (grains.FAMILY, "text")
 
 _VERSION = 1  # increase it when the layout of the same rows changes
 _PAIRS = ("nli", "para")
+_SOURCE_TASKS = (*commands.INTERMEDIATES, "dates", grains.FAMILY)
 TRACES = ("template", "meaning")  # ids of what a row was made from, for counting overlap
 
 
@@ -212,7 +213,9 @@ def _additions(request: Request) -> dict[str, Any]:
     """Return what source languages and families depend on; parts that are not requested are omitted."""
     versions = {"grain": grains.VERSION, "text": unlabelled.VERSION}
     families = choose("family of the pocket suite", request.families, FAMILIES)
+    source_tasks = choose("task by source language of the pocket suite", request.source_tasks, _SOURCE_TASKS)
     added = {"source_languages": [parallel.VERSION, *_sources(request)] if request.source_languages else [],
+             "source_tasks": source_tasks,
              "families": {family: versions[family] for family in families}}
     return {name: value for name, value in added.items() if value}
 
@@ -234,32 +237,32 @@ def _tables(request: Request) -> Iterator[Table]:
 def _made(request: Request, evaluated: Collection[str]) -> Iterator[tuple[str, str, list[Row]]]:
     """Yield configs, splits and rows; texts come last, when all evaluated texts are known."""
     languages, sizes, seed = _chosen(request.languages), read_sizes(request.sizes, Sizes), request.seed
-    absent = left_out(request)
-
-    def sources(task: str) -> list[str]:
-        return [language for language in _sources(request) if language not in absent[task]]
-
+    sources = _by_task(request)
     known = [language for language in languages if language in commands.list_languages()]
-    yield from commands.generate(known, sizes, seed, sources("intent"))
-    yield from dates.generate(languages, sizes, seed, sources("dates"))
+    yield from commands.generate(known, sizes, seed, {task: sources[task] for task in commands.INTERMEDIATES})
+    yield from dates.generate(languages, sizes, seed, sources["dates"])
     yield from messages.generate(languages, sizes, seed)
     if "grain" in request.families:
-        yield from grains.generate(["en", *sources("grain")], sizes, seed)
+        yield from grains.generate(["en", *sources[grains.FAMILY]], sizes, seed)
     if "text" in request.families:
         yield from unlabelled.generate(languages, sizes, seed, evaluated)
 
 
+def _by_task(request: Request) -> dict[str, list[str]]:
+    """Return intermediate task -> its source languages besides English."""
+    absent, named = left_out(request), request.source_tasks or _SOURCE_TASKS
+    return {task: [language for language in _sources(request) if language not in absent.get(task, {})]
+            if task in named else [] for task in _SOURCE_TASKS}
+
+
 def _expected_tables(request: Request) -> int:
     """Return the number of tables: besides test sets, English ones for training and dev, and dev sets for mining."""
-    absent, languages, sources = left_out(request), _chosen(request.languages), ["en", *_sources(request)]
+    absent, languages, sources = left_out(request), _chosen(request.languages), _by_task(request)
     test = sum(language not in absent[task] for task in TASKS for language in languages)
     mining = sum(language not in absent["ui-mining"] for language in languages)
     trained = len(commands.TARGETS) + 1
-    made = {"intent": len(commands.INTERMEDIATES), "dates": 1}
-    if "grain" in request.families:
-        made["grain"] = len(grains.LEVELS)
-    intermediate = sum(count * (language not in absent.get(task, {})) for task, count in made.items()
-                       for language in sources)
+    made = dict.fromkeys(_SOURCE_TASKS, 1) | {grains.FAMILY: len(grains.LEVELS) * (grains.FAMILY in request.families)}
+    intermediate = sum(count * (1 + len(sources[task])) for task, count in made.items())
     return test + mining + 2 * (trained + intermediate + ("text" in request.families))
 
 

@@ -122,7 +122,7 @@ class Suite:
                  **_additions(request)}  # fmt: skip
         data, whole = self._data, _all_languages(request)
         lacking = _lacking(data, whole, request.languages)
-        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request.source_languages))
+        made = chain(_whole(data, whole, chosen, lacking, report), _by_source(data, request))
         _make_contents(about, data, files, _tables(data, made, wanted, request.seed, report)).write(Path(folder))
         report(describe_size(folder))
         return Path(folder)
@@ -258,8 +258,9 @@ def _chosen(languages: Sequence[str] | None) -> list[str]:
 
 
 def _additions(request: Request) -> dict[str, list[str]]:
-    """Return source languages and families, after checking them; empty ones are omitted, as in older suites."""
+    """Return what a request adds, after checking it; what is empty is omitted, as in older suites."""
     choose("source language of the suite 'xtreme'", request.source_languages, ALL)
+    choose("task by source language of the suite 'xtreme'", request.source_tasks, list(BY_SOURCE))
     choose("family of the suite 'xtreme'", request.families, list(FAMILIES))
     return request.additions
 
@@ -299,10 +300,11 @@ def _whole(
         yield task, recipe, languages
 
 
-def _by_source(data: DataFolder, source_languages: Sequence[str]) -> Iterator[_Making]:
+def _by_source(data: DataFolder, request: Request) -> Iterator[_Making]:
     """Yield the tasks by source language; those that every suite has in English, only in the other languages."""
-    for task, recipe in BY_SOURCE.items() if source_languages else ():
-        wanted = {*source_languages, "en"} - ({"en"} if task in RECIPES else set())
+    for task in request.source_tasks or BY_SOURCE if request.source_languages else ():
+        recipe = BY_SOURCE[task]
+        wanted = {*request.source_languages, "en"} - ({"en"} if task in RECIPES else set())
         held = [language for language in recipe.languages(data) if language in wanted]
         for language in sorted(wanted.difference(held)):
             data.leave_out(task, language, "the data folder lacks its training or its dev set")

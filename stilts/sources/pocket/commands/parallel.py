@@ -181,11 +181,12 @@ class FreePairs(PairMaker):
         return group_by_key((entry.intent, entry) for entry in self._entries)
 
 
-def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
-    """Yield parallel tables of the intermediate tasks in English and other languages.
+def generate(task: str, languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+    """Yield parallel tables of an intermediate task in English and other languages.
 
     Parameters
     ----------
+    task : str
     languages : sequence of str
         English first; each must have command tasks.
     sizes : Sizes
@@ -200,15 +201,15 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     Raises
     ------
     StiltsError
-        If the languages have so little in common that a training set is smaller than the dev set.
+        If the languages have so little in common that the training set is smaller than the dev set.
     """
-    for task, make in _STREAMS.items():
-        examples = make(Speakers(languages, Random(f"{seed}/parallel {task}/{' '.join(languages)}")))
-        rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.intermediate_train)}
-        if len(rows["train"]) < sizes.validation:
-            raise StiltsError(f"intermediate.{task}: {', '.join(languages)} have only {sum(map(len, rows.values()))} "
-                              "parallel rows, too few; choose fewer source languages, or lower the sizes")
-        yield from spread(f"intermediate.{task}", rows, languages, seed)
+    examples = _STREAMS[task](Speakers(languages, Random(f"{seed}/parallel {task}/{' '.join(languages)}")))
+    rows = {"validation": take(examples, sizes.validation), "train": take(examples, sizes.intermediate_train)}
+    if len(rows["train"]) < sizes.validation:
+        raise StiltsError(f"intermediate.{task}: {', '.join(languages)} have only {sum(map(len, rows.values()))} "
+                          "parallel rows, too few; choose fewer source languages, lower the sizes, or name the tasks "
+                          "that the study reads in data.source_tasks")
+    yield from spread(f"intermediate.{task}", rows, languages, seed)
 
 
 def spread(name: str, rows: dict[str, list[ByLanguage]], languages: Sequence[str], seed: int) -> Tables:

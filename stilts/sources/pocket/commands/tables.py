@@ -111,7 +111,12 @@ def explain_lack(language: str) -> str:
     return f"no values of ours in {', '.join(missing)}" if missing else ""
 
 
-def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages: Sequence[str] = ()) -> Tables:
+def generate(
+    languages: Sequence[str],
+    sizes: Sizes,
+    seed: int,
+    source_languages: Mapping[str, Sequence[str]] | None = None,
+) -> Tables:
     """Yield the tables of the target tasks and of the intermediate tasks.
 
     Parameters
@@ -122,8 +127,8 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages
         Rows per split; fewer if a language has no more distinct ones.
     seed : int
         The same seed, packages and value files give the same rows.
-    source_languages : sequence of str
-        Languages besides English for the intermediate tasks. If there are any, the English rows are another selection,
+    source_languages : mapping of str to sequence of str, optional
+        Intermediate task -> its languages besides English. If there are any, the English rows are another selection,
         which is parallel to them (`stilts.sources.pocket.commands.parallel`).
 
     Yields
@@ -138,25 +143,25 @@ def generate(languages: Sequence[str], sizes: Sizes, seed: int, source_languages
     """
     for language in languages:
         if language == SOURCE_LANGUAGE:
-            yield from _intermediates(source_languages, sizes, seed)
+            for task in INTERMEDIATES:
+                yield from _intermediate(task, (source_languages or {}).get(task, ()), sizes, seed)
         for task in TARGETS:
             yield from _target(task, language, sizes, seed)
 
 
-def _intermediates(source_languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
+def _intermediate(task: str, source_languages: Sequence[str], sizes: Sizes, seed: int) -> Tables:
     if source_languages:
-        return parallel.generate([SOURCE_LANGUAGE, *source_languages], sizes, seed)
-    return generate_intermediates(SOURCE_LANGUAGE, sizes, seed)
+        return parallel.generate(task, [SOURCE_LANGUAGE, *source_languages], sizes, seed)
+    return generate_intermediate(task, SOURCE_LANGUAGE, sizes, seed)
 
 
-def generate_intermediates(language: str, sizes: Sizes, seed: int) -> Tables:
-    """Yield the tables of the intermediate tasks in any single language; see `generate`."""
-    for task in INTERMEDIATES:
-        stream = _stream(task, task, language, Pool.INTERMEDIATE, seed)
-        config = f"intermediate.{task}.{language}"
-        validation = _split(stream, sizes.validation, config, "validation", seed)
-        yield config, "train", _split(stream, sizes.intermediate_train, config, "train", seed)
-        yield config, "validation", validation
+def generate_intermediate(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
+    """Yield the tables of an intermediate task in any single language; see `generate`."""
+    stream = _stream(task, task, language, Pool.INTERMEDIATE, seed)
+    config = f"intermediate.{task}.{language}"
+    validation = _split(stream, sizes.validation, config, "validation", seed)
+    yield config, "train", _split(stream, sizes.intermediate_train, config, "train", seed)
+    yield config, "validation", validation
 
 
 def _target(task: str, language: str, sizes: Sizes, seed: int) -> Tables:
