@@ -246,10 +246,16 @@ def test_census_counts_what_sets_share():
     assert census.summary() == {"rows": rows, "overlap": overlap}
 
 
-def test_a_context_is_compared_sentence_by_sentence():
-    row = {"context": "Turn on a. Stop it.", "template": "t1|t2", "meaning": "On a=1 | Stop"}
-    assert trace(row) == (frozenset({"t1", "t2"}), frozenset({"On a=1", "Stop"}), frozenset(),
-                          frozenset({"turn on a", "stop it"}))
+@pytest.mark.parametrize("language, context, sentences", [
+    ("en", "Turn on a. Stop it.", {"turn on a", "stop it"}),
+    ("zh", "打开。停止。", {"打开", "停止"}),
+    ("hi", "जला दो। रोक दो।", {"जला दो", "रोक दो"}),
+    ("th", "ตั้ง หยุด", {"ตั้ง", "หยุด"}),
+    ("th", "ตั้ง 7 หยุด", {"ตั้ง", "7", "หยุด", "ตั้ง 7", "7 หยุด"}),  # a space ends a command, or stands in it
+])
+def test_a_context_is_compared_sentence_by_sentence(language, context, sentences):
+    row = {"context": context, "template": "t1|t2", "meaning": "On a=1 | Stop"}
+    assert trace(row, language) == ({"t1", "t2"}, {"On a=1", "Stop"}, set(), sentences)
 
 
 SMALL = {"train": 30, "intermediate_train": 30, "validation": 10, "test": 8, "retrieval": 20, "mining": 5}

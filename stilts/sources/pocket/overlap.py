@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from stilts.sources.pocket.commands.questions import split_commands
 from stilts.sources.suite import Row, Table
 from stilts.tasks.configs import Config
 
@@ -65,7 +66,7 @@ class Census:
 
     def _note(self, table: Table) -> None:
         config = Config.parse(table.config)
-        traces = [trace(row) for row in table.rows]
+        traces = [trace(row, config.language) for row in table.rows]
         if table.split == "train":
             joined = Traces(*(frozenset().union(*parts) for parts in zip(*traces, strict=True)))
             self._training[table.config] = joined
@@ -91,19 +92,16 @@ class Census:
         return groups
 
 
-def trace(row: Row) -> Traces:
-    """Return the parts of a row; ``a|b`` and ``a | b`` are two templates or meanings."""
+def trace(row: Row, language: str) -> Traces:
+    """Return the parts of a row in a language; ``a|b`` and ``a | b`` are two templates or meanings."""
     templates, meanings = ([part.strip() for part in row[column].split("|")] for column in ("template", "meaning"))
-    values = (" ".join(pair) for meaning in meanings for pair in combinations(sorted(_SLOT.findall(meaning)), 2))
-    return Traces(*(frozenset(parts) for parts in (templates, meanings, values, _sentences(row))))
-
-
-def _sentences(row: Row) -> Iterator[str]:
     if "context" in row:
-        texts = row["context"].removesuffix(".").split(". ")
+        texts = split_commands(row["context"], language, len(templates))
     else:
         texts = [row[column] for column in ("sentence1", "sentence2") if column in row] or [" ".join(row["tokens"])]
-    return (text.casefold() for text in texts)
+    values = (" ".join(pair) for meaning in meanings for pair in combinations(sorted(_SLOT.findall(meaning)), 2))
+    sentences = (text.casefold() for text in texts)
+    return Traces(*(frozenset(parts) for parts in (templates, meanings, values, sentences)))
 
 
 def _share(traces: list[Traces], kind: str, training: Traces) -> float:

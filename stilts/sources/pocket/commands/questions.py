@@ -94,6 +94,17 @@ def join_commands(commands: Sequence[Command], language: str) -> str:
     return stop.join(command.text for command in commands) + stop.rstrip()
 
 
+def split_commands(context: str, language: str, count: int) -> list[str]:
+    """Return the commands that `join_commands` joined; all possible ones where a command may hold the stop itself."""
+    stop = _stop(language)
+    parts = context.removesuffix(stop.rstrip()).split(stop)
+    if len(parts) <= count:
+        return parts
+    longest = len(parts) - count + 1
+    return [stop.join(parts[first:first + length]) for length in range(1, longest + 1)
+            for first in range(len(parts) - length + 1)]
+
+
 def _stop(language: str) -> str:
     return _STOPS.get(language, ". ")
 
