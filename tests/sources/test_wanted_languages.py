@@ -93,7 +93,8 @@ REFUSED = [
      "no task of the study has language 'yo' (ui-mining: Django's catalogues give 0 usable pairs, 270 are needed; "
      "ui-retrieval: Django's catalogues give 0 usable pairs, 150 are needed); remove it from the study"),
     ("pocket", ["dates", "ui-mining"], ["eu"], "all",
-     f"target 'ui-mining' {NO_TEST_SET} (eu: the task is cut to eight languages of different families and scripts)"),
+     f"target 'ui-mining' {NO_TEST_SET} (eu: mining is made for at most eight languages, of different families and "
+     "scripts)"),
     ("pocket", ["intent", "dates"], "all", ["yo"],
      f"target 'intent' {NO_TEST_SET} (yo: home-assistant-intents has no templates)"),
     ("pocket", ["dates"], ["de"], ["sw"], "evaluation.languages: sw is not in data.languages (de); add it there"),
