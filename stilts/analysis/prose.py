@@ -26,7 +26,7 @@ from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.notebooks.markup import escape_text
 
-MOST_NAMED = 8  # conditions that a sentence names; a longer list is not read
+MOST_NAMED = 8  # differences that a sentence names; a longer list is not read
 
 
 def describe_scope(analysis: Analysis) -> str:
@@ -40,10 +40,9 @@ def describe_scope(analysis: Analysis) -> str:
     conditions = list(dict.fromkeys(record.run.condition for record in runs))
     targets = sort_by_order({str(record.run.target) for record in runs}, TARGETS)
     others = [code for code in analysis.languages if code != SOURCE_LANGUAGE]
-    named = f" ({join_names(conditions)})" if len(conditions) <= MOST_NAMED else ""
     text = (
         f"This page rests on {count(runs, 'zero-shot run')} of study `{analysis.study}`: "
-        f"{count(conditions, 'condition')}{named}, {count(targets, 'target task')} "
+        f"{count(conditions, 'condition')}, {count(targets, 'target task')} "
         f"in up to {count(others, 'language')} besides English, {count(seeds, 'seed')}."
     )
     if not analysis.planned:
@@ -53,8 +52,27 @@ def describe_scope(analysis: Analysis) -> str:
         )
     if mix := describe_precision_mix(analysis.records):
         text += f" Mind that {mix}."
-    said = [text, describe_restarts(analysis.records), describe_dead_runs(analysis)]
-    return " ".join(filter(None, said))
+    return " ".join([text, *_count_failures(analysis)])
+
+
+def _count_failures(analysis: Analysis) -> list[str]:
+    """Say how many trainings were repeated, and how many stayed at chance; `describe_failed_runs` says which."""
+    repeated = [record for record in analysis.records if record.at_chance]
+    dead = learning.find_dead_runs(analysis.dev_scores)
+    said = []
+    if repeated:
+        said.append(f"{count(repeated, 'training')} at chance on English dev were repeated from another seed.")
+    if len(dead):
+        said.append(
+            f"{count(dead, 'training')} of a target that the baseline has learned stayed at chance on the English dev "
+            "set and count nowhere."
+        )
+    return said
+
+
+def describe_failed_runs(analysis: Analysis) -> str:
+    """State which trainings were repeated or stayed at chance, and what that means; "" if none."""
+    return "\n\n".join(filter(None, [describe_restarts(analysis.records), describe_dead_runs(analysis)]))
 
 
 def describe_matrix(cells: pd.DataFrame) -> str:

@@ -245,8 +245,8 @@ def test_the_pages_say_what_they_rest_on(pages):
     found, rests_on = said(pages["transfer"])[0].split("\n\n")
     assert found.startswith("**In short (9 languages besides English, 2 seeds), of 2 English intermediate tasks, none ")
     assert rests_on == (
-        "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions (no intermediate task, inference, "
-        "questions and all tasks), 5 target tasks in up to 9 languages besides English, 2 seeds."
+        "This page rests on 38 zero-shot runs of study `pocket-full`: 4 conditions, 5 target tasks in up to 9 "
+        "languages besides English, 2 seeds."
     )
     assert said(pages["transfer"])[2].startswith("A run has learned its task where ")
     assert said(pages["transfer"])[3].startswith("Of 9 cells, ")
@@ -597,7 +597,7 @@ def test_a_study_that_has_begun_is_shown_as_far_as_it_is(root, tmp_path, monkeyp
     assert prose.show_averages(averages)["excludes zero"].tolist() == ["no"]
     assert score_report.tabulate_target_averages(analysis)["target"].tolist() == PILOT_TARGETS
     alone = replace(analysis, records=tuple(analysis.phase("zero-shot")[:1]))
-    assert prose.describe_scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition (")
+    assert prose.describe_scope(alone).startswith("This page rests on 1 zero-shot run of study `pilot`: 1 condition, ")
     assert "precision" not in prose.describe_scope(alone)
     records = [record.model_copy(deep=True) for record in analysis.phase("zero-shot")[:2]]
     records[0].provenance.precision, records[1].provenance.precision = "bf16", "fp32"

@@ -16,6 +16,7 @@ from stilts.analysis.prose import (
     describe_not_learned,
     describe_rank_correlations,
     describe_restarts,
+    describe_scope,
 )
 from stilts.analysis.questions import distance_answer
 from stilts.analysis.questions.chapters import open_section
@@ -76,6 +77,14 @@ def test_trainings_that_stayed_at_chance_are_named_by_target():
         "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `xnli` after "
         "`qqp` (seed 1), `squad` (seed 1), `squad2` (seed 1), `squad-mlm` (seed 1), 35.0 to 54.0 where guessing gives "
         "42.0. No average of gains, test or verdict holds their cells."
+    )
+
+
+def test_a_page_counts_the_trainings_that_stayed_at_chance():
+    scope = describe_scope(open_study(find_checkout(), "pilot", resamples=50))
+    assert scope.endswith(
+        " 4 trainings of a target that the baseline has learned stayed at chance on the English dev set and count "
+        "nowhere."
     )
 
 

@@ -437,10 +437,11 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
     assert table["reason"].tolist() == ["below 0", "it excludes zero", "no record"]
     assert describe_verdicts(table).splitlines() == [
         "- *B falls.* **Supported**: \N{MINUS SIGN}4.0 points (\N{MINUS SIGN}7.0 to \N{MINUS SIGN}1.0), corrected "
-        "p 0.020, from 40 languages, 3 seeds.",
-        "- *A rises.* **Supported**: rise of A +5.0 points (+2.0 to +8.0), corrected p 0.020, from 40 languages, 3 "
-        "seeds.",
+        "p 0.020.",
+        "- *A rises.* **Supported**: rise of A +5.0 points (+2.0 to +8.0), corrected p 0.020.",
         "- *C?* **Could not be tested**: no record.",
+        "",
+        "Each number is from 40 languages, 3 seeds.",
     ]
     assert describe_power(table, rules).startswith(
         "1 test has 80 percent power for effects of 4.8 points or more; 2.0 would matter, which none of one would see. "
@@ -460,10 +461,16 @@ def test_an_answer_says_why_the_verdict_is_what_it_is():
     small, other = result(1.0, 0.5, 0.001, se=0.2, df=39.0), result(5.0, 1.0, 0.001, expected=-1)
     table = tabulate_verdicts(run_tests(named(a=small, b=other), 0, rules), rules)
     assert describe_verdicts(table).splitlines() == [
-        "- *A rises.* **No effect that matters**: a +1.0 points (+0.5 to +1.5), corrected p of equivalence < 0.001, "
-        "from 40 languages, 3 seeds; all of it closer to zero than 2.",
-        "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001, from 40 languages, 3 "
-        "seeds; above 2.",
+        "- *A rises.* **No effect that matters**: a +1.0 points (+0.5 to +1.5), corrected p of equivalence < 0.001; "
+        "all of it closer to zero than 2.",
+        "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001; above 2.",
+        "",
+        "Each number is from 40 languages, 3 seeds.",
+    ]
+    other = table.assign(**{"based on": ["40 languages, 3 seeds", "3 languages, 3 seeds"]})
+    assert describe_verdicts(other).splitlines()[1:] == [
+        "- *B falls.* **Contradicted**: +5.0 points (+4.0 to +6.0), corrected p < 0.001, from 3 languages, 3 seeds; "
+        "above 2.",
     ]
     assert table["reason"].tolist() == ["all of it closer to zero than 2", "above 2"]
 
@@ -474,7 +481,7 @@ def test_an_effect_whose_sign_the_hypothesis_leaves_open_says_what_it_is():
              "b": testing.Test("fall of B", lambda *_: result(-5.0, 1.0, 0.001, expected=-1))}  # fmt: skip
     table = tabulate_verdicts(run_tests(tests, 0, rules), rules)
     assert table[["asks", "effect"]].to_numpy().tolist() == [["differs", "A minus B"], ["below", "fall of B"]]
-    first, second = describe_verdicts(table).splitlines()
+    first, second, *_ = describe_verdicts(table).splitlines()
     assert first.startswith("- *A and B differ.* **Supported**: A minus B \N{MINUS SIGN}5.0 points")
     assert second.startswith("- *B falls.* **Supported**: \N{MINUS SIGN}5.0 points")
 
@@ -541,7 +548,9 @@ def test_a_reason_why_no_test_could_be_made_is_said_once():
     assert describe_verdicts(table).splitlines() == [
         "None of the 2 tests could be made: nothing transfers.",
         "",
-        "- *A rises.* a +1.0 points (+0.5 to +1.5), from 40 languages, 3 seeds",
+        "- *A rises.* a +1.0 points (+0.5 to +1.5)",
+        "",
+        "Each number is from 40 languages, 3 seeds.",
     ]
     assert table["detectable"].isna().all()
     assert describe_power(table, rules) == "Power is unknown of: a; b."

@@ -18,13 +18,25 @@ POWERED = "80 percent power"
 def describe_verdicts(table: pd.DataFrame) -> str:
     """Say of each row of `tabulate_verdicts` its hypothesis, effect, corrected p-value and verdict.
 
-    A reason for which none of the tests could be made is said once, before them.
+    A reason for which none of the tests could be made is said once, before them; what all rest on, after them.
     """
-    reason, rows = find_shared_obstacle(table), table.to_dict("records")
+    if table.empty:
+        return "No test was chosen."
+    reason, shared = find_shared_obstacle(table), _find_shared_basis(table)
+    rows = table.assign(**{"based on": ""} if shared else {}).to_dict("records")
     if reason:
+        first = [f"None of the {len(rows)} tests could be made: {reason}."]
         said = [f"- *{row['hypothesis']}* {effect}" for row in rows for effect in [_effect(row)] if effect]
-        return "\n".join([f"None of the {len(rows)} tests could be made: {reason}.", *([""] if said else []), *said])
-    return "\n".join(f"- {_answer(row)}" for row in rows) or "No test was chosen."
+    else:
+        first, said = [], [f"- {_answer(row)}" for row in rows]
+    last = [f"Each number is from {shared}."] if shared and said else []
+    return "\n\n".join(filter(None, map("\n".join, (first, said, last))))
+
+
+def _find_shared_basis(table: pd.DataFrame) -> str:
+    """Return what all of several effects rest on, "" where that differs."""
+    bases = set(table.loc[table["estimate"].notna(), "based on"])
+    return bases.pop() if len(bases) == 1 and len(table) > 1 else ""
 
 
 def find_shared_obstacle(table: pd.DataFrame) -> str:
@@ -69,7 +81,8 @@ def _effect(row: Mapping[str, Any]) -> str:
     """Say an effect and what it is from, "" where there is none."""
     if np.isnan(row["estimate"]):
         return ""
-    return f"{_name_effect(row)}{_say_size(row)}{_say_p(row)}, from {row['based on']}"
+    basis = f", from {row['based on']}" if row["based on"] else ""
+    return f"{_name_effect(row)}{_say_size(row)}{_say_p(row)}{basis}"
 
 
 def _name_effect(row: Mapping[str, Any]) -> str:
