@@ -331,22 +331,33 @@ def state_costs(phases: pd.DataFrame) -> str:
     return _sentence(f"{text}, {join_words(beside)}" if beside else text)
 
 
-def state_throughput(loops: pd.DataFrame) -> str:
+def state_throughput(loops: pd.DataFrame, same: Sequence[pd.DataFrame] = ()) -> str:
     """State how much faster the fastest loop is than the others, and whether its score lies in their intervals.
 
     Parameters
     ----------
     loops : DataFrame
-        From `stilts.analysis.costs.tabulate_throughput`, the fastest last.
+        From `stilts.analysis.costs.tabulate_throughput`, the fastest last: each loop with the weights of its recipe.
+    same : sequence of DataFrame
+        The same of works in which all loops train the same weights; a part of the difference is what a recipe freezes.
     """
     fastest, others = loops.iloc[-1], loops.iloc[:-1]
     if others.empty:
         return NOTHING
     inside = int(((others["dev_low"] <= fastest["dev_score"]) & (fastest["dev_score"] <= others["dev_high"])).sum())
-    return _sentence(
-        f"{_title_loop(fastest['name'])} is {_say_times(fastest, others)}; its dev score lies inside the interval of "
-        f"{inside} of {count(others, 'other')}"
-    )
+    faster = f"{_title_loop(fastest['name'])} is {_say_times(fastest, others)}"
+    scores = f"its dev score lies inside the interval of {inside} of {count(others, 'other')}"
+    return " ".join([_sentence(f"{faster}, each with the weights that it trains; {scores}"), *_state_same(same)])
+
+
+def _state_same(tables: Sequence[pd.DataFrame]) -> list[str]:
+    """State the ratios of `state_same_weights` without the names of the others."""
+    said = []
+    for table in tables:
+        speeds = table.set_index("name")["examples_per_second"]
+        times = [f"{speeds[OWN_LOOP] / speed:.1f}" for name, speed in speeds.items() if name != OWN_LOOP]
+        said.append(f"{join_words(times)} times as fast with {WORK_TITLES[table['work'].iloc[0]]}")
+    return [_sentence(f"where all train the same weights, it is {join_words(said)}")] if said else []
 
 
 def state_same_weights(tables: Sequence[pd.DataFrame]) -> str:

@@ -222,7 +222,11 @@ def test_speeds_of_loops():
         columns=["name", "examples_per_second", "dev_score", "dev_low", "dev_high"],
     )
     assert captions.state_throughput(table) == (
-        "This study's loop is 9.5 times as fast as XTREME's scripts; its dev score lies inside the interval of 0 of 1 "
-        "other."
+        "This study's loop is 9.5 times as fast as XTREME's scripts, each with the weights that it trains; its dev "
+        "score lies inside the interval of 0 of 1 other."
+    )
+    same = table.assign(work="all", examples_per_second=[10.0, 40.0])
+    assert captions.state_throughput(table, [same]).endswith(
+        " of 1 other. Where all train the same weights, it is 4.0 times as fast with all weights trained."
     )
     assert captions.state_throughput(table.iloc[1:]) == NOTHING
