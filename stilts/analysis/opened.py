@@ -188,11 +188,13 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
         Whether they are runs of the plan.
     """
     planned = _planned_records(checkout, study)
-    conditions = study.condition_names
-    committed = _committed_records(checkout, study, conditions)
-    if not committed or any(record.run.parents for record in planned):
+    if any(record.run.parents for record in planned):
         return planned, True
-    return sort_by_order(committed, conditions, lambda record: record.run.condition), False
+    conditions = study.condition_names
+    committed = sort_by_order(
+        _committed_records(checkout, study, conditions), conditions, lambda record: record.run.condition
+    )
+    return (committed, False) if committed else (planned, True)
 
 
 def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:
