@@ -28,6 +28,8 @@ from stilts.analysis.questions.order import (
     tabulate_dev_scores,
     tabulate_forgetting,
     tabulate_gains,
+    tabulate_kind_gains,
+    tabulate_kind_language_gains,
     tabulate_orders_by_source,
     tabulate_scores_by_language,
 )
@@ -224,6 +226,23 @@ def test_gains_keep_unseen_seen_and_english_apart(evidence):
     assert table.loc[("mixed-ru", "unseen"), "over_english"] == pytest.approx(means["mixed-ru"] - means["en"])
     assert np.isnan(table.loc[("en", "unseen"), "over_english"]) or table.loc[("en", "unseen"), "training"]
     assert np.isnan(table.loc[("en-then-en", "unseen"), "over_english"])
+
+
+def test_gains_of_kinds_average_their_conditions_in_unseen_languages(evidence):
+    table = tabulate_kind_gains(evidence, RULES).set_index("group")
+    kinds = ["English twice", "the other twice", "English first", "English last", "mixed"]
+    assert table["conditions"].to_dict() == dict(zip(kinds, [1, 3, 3, 3, 3], strict=True))
+    assert set(table["rows"]) == {len(UNSEEN)}
+    gains = tabulate_gains(evidence, RULES)
+    unseen = gains[gains["languages"] == "unseen"].set_index("condition")["gain"]
+    last = [f"{code}-then-en" for code in OTHERS]
+    assert table.loc["English last", "gain"] == pytest.approx(unseen[last].mean())
+    assert table.loc["English last", "low"] < table.loc["English last", "gain"] < table.loc["English last", "high"]
+    languages = tabulate_kind_language_gains(evidence)
+    assert languages.groupby("group")["gain"].mean().to_dict() == pytest.approx(table["gain"].to_dict())
+    without = replace(evidence, scores=evidence.scores[evidence.scores["condition"] != "mixed-de"])
+    assert tabulate_kind_gains(without, RULES)["group"].tolist() == kinds[:-1]
+    assert tabulate_kind_gains(replace(evidence, scores=evidence.scores.iloc[:0]), RULES).empty
 
 
 def test_the_effect_by_source_and_by_language(evidence):

@@ -40,6 +40,7 @@ from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import estimate_effect, estimate_from_evidence, estimate_mean_effect
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, tabulate_learned_outcomes
 from stilts.analysis.questions.sentences import describe_uncorrected
+from stilts.analysis.questions.tables import tabulate_language_means
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, note_sources
 from stilts.analysis.wording import count, format_effect, format_signed, join_names
 from stilts.study.records import Record
@@ -49,7 +50,8 @@ from stilts.tasks.registry import TARGETS, get_intermediate, resolve_conditions
 UNSEEN, SEEN, ENGLISH = "unseen", "seen", "English"
 KINDS = (UNSEEN, SEEN, ENGLISH)
 NO_ORDERS = "the study has no language with both orders"
-_WORDS = {"mixed": "both languages mixed"}  # groups of conditions that a sentence calls otherwise than a table
+# Kinds of conditions that a sentence calls otherwise than a table.
+_WORDS = {"mixed": "both languages mixed", "the other twice": "the other language twice"}
 
 Stages = tuple[tuple[str, ...], ...]
 """Source languages of each stage of the intermediate phase, none without intermediate training."""
@@ -106,10 +108,15 @@ class Plan:
 
     @property
     def groups(self) -> dict[str, list[str | None]]:
-        """Conditions of one kind each, over the languages beside English; None for what the study lacks."""
+        """Conditions of one kind each, over the languages beside English; None for what the study lacks.
+
+        Twice in another language is a control that a study may have for some of its languages.
+        """
+        others_twice = [name for name in map(self.twice, self.others) if name]
         return {
             "none": [self.baseline],
             "English twice": [self.twice(SOURCE_LANGUAGE)],
+            **({"the other twice": others_twice} if others_twice else {}),
             "English first": [self.english_first(code) for code in self.others],
             "English last": [self.english_last(code) for code in self.others],
             "mixed": [self.mixed(code) for code in self.others],
@@ -361,6 +368,38 @@ def _estimate(evidence: Evidence, weights: Weights, codes: Sequence[str], rules:
     if evidence.redrawn is not None:
         redrawn = keep_languages(contrast(evidence.redrawn.scores, weights), codes)
     return replace(estimate_effect(kept, rules, redrawn=redrawn), value=kept.mean(axis=None))
+
+
+def tabulate_kind_gains(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the mean gain over none of each kind of conditions in unseen languages.
+
+    Returns
+    -------
+    DataFrame
+        group, conditions (their number), rows (languages), gain, low, high (points). Kinds that are not recorded as a
+        whole are left out.
+    """
+    rows = [
+        {"group": kind, "conditions": len(weights) - 1, "rows": len(evidence.unseen)}
+        | _estimate(evidence, weights, evidence.unseen, rules).row("gain")
+        for kind, weights in _weigh_kinds(evidence).items()
+    ]
+    return pd.DataFrame(rows, columns=["group", "conditions", "rows", "gain", "low", "high"])
+
+
+def tabulate_kind_language_gains(evidence: Evidence) -> pd.DataFrame:
+    """Return the same in each unseen language: group, language, gain (points)."""
+    kinds = _weigh_kinds(evidence).items()
+    gains = {kind: keep_languages(contrast(evidence.scores, weights), evidence.unseen) for kind, weights in kinds}
+    return tabulate_language_means(gains)
+
+
+def _weigh_kinds(evidence: Evidence) -> dict[str, Weights]:
+    """Return the weights of each recorded kind's mean gain over none."""
+    kinds = {kind: names for kind, names in evidence.plan.groups.items() if names and None not in names}
+    (baseline,) = kinds.pop("none", [""])
+    gains = {kind: add_weights(weigh_evenly(names), {baseline: -1.0}) for kind, names in kinds.items()}
+    return {kind: weights for kind, weights in gains.items() if not find_missing(evidence.scores, weights)}
 
 
 def tabulate_orders_by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
