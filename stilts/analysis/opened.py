@@ -10,7 +10,6 @@ import numpy as np
 
 from stilts.analysis import chance, learning, room
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
-from stilts.models.known_encoders import find_encoder_shape
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import RECORDS, Record, Store, tabulate_scores
 from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
@@ -103,7 +102,7 @@ class Analysis:
     @cached_property
     def encoder_layers(self) -> int:
         """Number of the encoder's hidden layers; 0 if it is not known."""
-        shape = find_encoder_shape(self.checkout.encoder_name(self.settings.encoder))
+        shape = self.checkout.find_shape(self.settings.encoder)
         return shape.layers if shape else 0
 
     @cached_property

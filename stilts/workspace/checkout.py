@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stilts.models.encoders import ENCODERS
+from stilts.models.known_encoders import Shape, find_encoder_shape
 from stilts.study import locks
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError, UnknownName
@@ -114,6 +115,10 @@ class Checkout:
         """Return an encoder's name, or its path if it is a folder of the checkout, whatever the current folder is."""
         folder = self.root / encoder.name
         return str(folder) if encoder.name not in ENCODERS and folder.is_dir() else encoder.name
+
+    def find_shape(self, encoder: EncoderSettings) -> Shape | None:
+        """Return the shape of a known encoder or of a folder of the checkout; None if it is unknown."""
+        return find_encoder_shape(self.encoder_name(encoder))
 
     @property
     def suites(self) -> Path:

@@ -1,15 +1,19 @@
 """The speed of devices: measured from records, or assumed."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from stilts.models.known_encoders import Shape, find_encoder_shape
 from stilts.study.provenance import ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.runs import Run
+from stilts.study.settings import EncoderSettings
 from stilts.workspace.work import count_operations
+
+FindShape = Callable[[EncoderSettings], Shape | None]
 
 RECKONED_PHASES = ("intermediate", "target", "zero-shot")  # their work can be estimated from the sizes of the data
 
@@ -61,45 +65,59 @@ ASSUMED_GPUS = (
 ASSUMED_CORE = Speed("a processor core, 1 thread(s)", 0.08e12, 0.1e12, gpu=False)
 
 
-def estimate_speeds(records: Iterable[Record], shape: Shape) -> list[Speed]:
+def find_named_shape(encoder: EncoderSettings) -> Shape | None:
+    """Return the shape of an encoder by its name alone."""
+    return find_encoder_shape(encoder.name)
+
+
+def estimate_speeds(
+    records: Iterable[Record], shape: Shape, find_shape: FindShape = find_named_shape
+) -> list[Speed]:
     """Return the speeds of devices suited to an encoder: the measured ones, most runs first, else the assumed ones."""
     large = shape.layer_weights >= GPU_WEIGHTS
-    by_device: dict[str, list[Record]] = {}
+    by_device: dict[str, list[Work]] = {}
     for record in records:
-        device, tokens = record.provenance.device, record.provenance.tokens
-        if _tells_speed(record.run) and tokens and ran_on_gpu(record.provenance) == large:
-            by_device.setdefault(device, []).append(record)
+        if ran_on_gpu(record.provenance) == large and (work := _find_work(record, find_shape)):
+            by_device.setdefault(record.provenance.device, []).append(work)
     found = [_measured_speed(device, own, large) for device, own in by_device.items()]
     assumed = list(ASSUMED_GPUS) if large else [ASSUMED_CORE]
     return sorted((speed for speed in found if speed), key=lambda speed: -speed.runs) or assumed
 
 
-def _tells_speed(run: Run) -> bool:
-    """Return whether a run's time follows from its tokens and the shape of a known encoder."""
-    encoder = run.settings.encoder
-    known = encoder.pretrained is None and find_encoder_shape(encoder.name) is not None
-    return known and run.phase in RECKONED_PHASES
+class Work(NamedTuple):
+    """What a recorded run did: whether it trained, its floating-point operations, and its seconds."""
+
+    training: bool
+    operations: float
+    seconds: float
 
 
-def _measured_speed(device: str, records: list[Record], gpu: bool) -> Speed | None:
-    """Return a device's rates, or None if no training is recorded."""
-    done: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    for record in records:
-        weights = find_encoder_shape(record.run.settings.encoder.name).layer_weights
-        operations = record.provenance.tokens * count_operations(record.run) * weights
-        done[record.run.phase != "zero-shot"].append((operations, record.provenance.seconds))
-    if not done[True]:
+def _find_work(record: Record, find_shape: FindShape) -> Work | None:
+    """Return the work of a record; None if its time does not follow from its tokens and a known encoder's shape."""
+    run, done = record.run, record.provenance
+    if run.phase not in RECKONED_PHASES or not done.tokens or run.settings.encoder.pretrained is not None:
         return None
-    training = _find_rate(done[True])
-    return Speed(device, training, _find_rate(done[False]) if done[False] else training, len(records), gpu=gpu)
+    shape = find_shape(run.settings.encoder)
+    if shape is None:
+        return None
+    return Work(run.phase != "zero-shot", done.tokens * count_operations(run) * shape.layer_weights, done.seconds)
 
 
-def _find_rate(done: Sequence[tuple[float, float]]) -> float:
-    """Return the rate below which half of all operations were done, from the operations and seconds of each run.
+def _measured_speed(device: str, works: Sequence[Work], gpu: bool) -> Speed | None:
+    """Return a device's rates, or None if no training is recorded."""
+    trained, predicted = ([work for work in works if work.training == training] for training in (True, False))
+    if not trained:
+        return None
+    rate = _find_rate(trained)
+    return Speed(device, rate, _find_rate(predicted) if predicted else rate, len(works), gpu=gpu)
+
+
+def _find_rate(works: Sequence[Work]) -> float:
+    """Return the rate below which half of all operations were done.
 
     Short runs, whose time is that of loading a model, count little.
     """
-    slowest_first = sorted(done, key=lambda each: each[0] / each[1])
-    below = list(accumulate(operations for operations, _ in slowest_first))
-    operations, seconds = slowest_first[bisect_left(below, below[-1] / 2)]
-    return operations / seconds
+    slowest_first = sorted(works, key=lambda work: work.operations / work.seconds)
+    below = list(accumulate(work.operations for work in slowest_first))
+    middle = slowest_first[bisect_left(below, below[-1] / 2)]
+    return middle.operations / middle.seconds

@@ -24,7 +24,7 @@ from stilts.study.runs import (
 from stilts.study.settings import Languages, Study
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.registry import TARGETS
-from stilts.workspace.devices import RECKONED_PHASES, Speed, estimate_speeds
+from stilts.workspace.devices import RECKONED_PHASES, FindShape, Speed, estimate_speeds, find_named_shape
 from stilts.workspace.disk import BYTES_PER_WEIGHT
 from stilts.workspace.work import count_operations, count_run_tokens, count_run_updates, count_tested_rows
 
@@ -67,12 +67,20 @@ class Estimator:
         The study of the runs; without it, nothing is estimated from work.
     shape : Shape, optional
         Shape of the study's encoder.
+    find_shape : callable
+        Returns the shape of a record's encoder, None if it is unknown.
     """
 
-    def __init__(self, records: Iterable[Record], study: Study | None = None, shape: "Shape | None" = None):
+    def __init__(
+        self,
+        records: Iterable[Record],
+        study: Study | None = None,
+        shape: "Shape | None" = None,
+        find_shape: FindShape = find_named_shape,
+    ):
         records = list(records)
         self.study, self.shape = study, shape
-        self.speeds = estimate_speeds(records, shape) if shape else []
+        self.speeds = estimate_speeds(records, shape, find_shape) if shape else []
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
         for record in records:
             self._by_kind.setdefault(_kind(record.run), []).append(record)

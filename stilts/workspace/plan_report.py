@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stilts.models.known_encoders import find_encoder_shape
 from stilts.sources.xtreme import NOT_FETCHED
 from stilts.study.provenance import describe_precision_mix
 from stilts.study.records import RECORDS
@@ -27,8 +26,8 @@ class PlanReport:
         self.plan, self.checkout, self.study = plan, plan.checkout, plan.study
         self.recorded = {run.id for run in plan.runs} & records.keys()
         self._precisions = describe_precision_mix(records[name] for name in self.recorded)
-        self.shape = find_encoder_shape(plan.checkout.encoder_name(plan.study.encoder))
-        self.expect = Estimator(records.values(), plan.study, self.shape)
+        self.shape = plan.checkout.find_shape(plan.study.encoder)
+        self.expect = Estimator(records.values(), plan.study, self.shape, plan.checkout.find_shape)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))
         self.gpu_shares = share_gpus(plan)

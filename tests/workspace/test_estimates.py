@@ -291,6 +291,20 @@ def test_what_a_gpu_sustains_is_measured_from_its_records():
     assert estimate_speeds([], SMALL) == [ASSUMED_CORE]
 
 
+def test_speed_is_measured_with_an_encoder_of_the_checkout_from_any_folder(here, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    BertConfig(vocab_size=100, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+               ).save_pretrained(here.root / "models" / "own")  # fmt: skip
+    trained = run_of("target", encoder="models/own")
+    shape = here.find_shape(trained.settings.encoder)
+    assert shape == Shape(2, 8, 16, 100)
+    records = [on("a processor, 2 thread(s)", trained, 1000, 2)]
+    assert estimate_speeds(records, shape, here.find_shape) == [
+        Speed("a processor, 2 thread(s)", *2 * [6 * 1000 * shape.layer_weights / 2], 1, gpu=False)
+    ]
+    assert estimate_speeds(records, shape) == [ASSUMED_CORE]
+
+
 def test_the_start_of_many_short_runs_is_not_taken_for_the_speed_of_a_device():
     trained, evaluated = (run_of(phase, encoder="multilingual-e5-small") for phase in ("target", "zero-shot"))
     short = [on("NVIDIA L4", run, 10, 2) for run in (trained, evaluated) for _ in range(50)]
