@@ -265,8 +265,7 @@ def fit_by_loop(
     if packs and not model.pack_batches():
         raise RuntimeError(f"{type(model.encoder).__name__} does not take batches without padding")
     if compiled:
-        for layer in model.encoder.encoder.layer:
-            layer.compile(mode=compiled, dynamic=True)
+        model.compile_layers(mode=compiled)
     settings = TrainingSettings(batch_size=workload.batch_size, learning_rate=RATE, head_learning_rate=RATE,
                                 train_embeddings=embeddings, evaluations=1)  # fmt: skip
     train(

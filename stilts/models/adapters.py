@@ -92,6 +92,13 @@ def find_layer_number(name: str) -> int | None:
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
+def list_blocks(encoder: nn.Module) -> list[nn.Module]:
+    """Return the encoder's blocks, in their order; those of both halves of an encoder-decoder."""
+    lists = [part for part in encoder.modules() if isinstance(part, nn.ModuleList)]
+    inner = {id(part) for each in lists for block in each for part in block.modules()}
+    return [block for each in lists if id(each) not in inner for block in each]
+
+
 def list_adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:
     """Return the names of the linear layers (GPT-2's Conv1D included) in all blocks from `frozen_layers` on."""
     from transformers.pytorch_utils import Conv1D

@@ -44,7 +44,9 @@ def _draw(shape: torch.Size) -> torch.Tensor:
 
 
 def drop(values: torch.Tensor, probability: float) -> torch.Tensor:
-    """Return values (any shape) after dropout, as in training."""
+    """Return values (any shape) after dropout, as in training; in compiled layers it is the compiler's."""
+    if torch.compiler.is_compiling():
+        return nn.functional.dropout(values, probability)
     return _Dropout.apply(values, probability) if probability > 0 else values
 
 

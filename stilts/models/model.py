@@ -57,6 +57,7 @@ class MultiTaskModel(nn.Module):
         self.pooler = pooler
         self.heads = nn.ModuleDict(heads)
         self._first: int | None = None  # position of a sequence's first token in a flat row; None: batches are padded
+        self.compiled = False  # whether the blocks are those of `torch.compile`
 
     def pack_batches(self) -> bool:
         """Let the encoder read batches without padding from here on, if it can; return whether it does.
@@ -71,6 +72,20 @@ class MultiTaskModel(nn.Module):
     def packs(self) -> bool:
         """Whether the encoder reads batches without padding."""
         return self._first is not None
+
+    def compile_layers(self, backend: str = "inductor", mode: str | None = None) -> None:
+        """Let `torch.compile` translate the encoder's blocks when they are first called; weights keep their names.
+
+        Numbers differ by rounding and by the draws of dropout.
+
+        Parameters
+        ----------
+        backend, mode : str
+            As `torch.compile` has them. Lengths are left open, so that a new one is not translated anew.
+        """
+        for block in adapters.list_blocks(self.encoder):
+            block.compile(backend=backend, mode=mode, dynamic=True)
+        self.compiled = True
 
     def collate(self, parts: Sequence[Input]) -> "Batch":
         """Return inputs as one batch in CPU memory."""

@@ -61,7 +61,7 @@ def train_run(run: Run, plan: "Plan", parent: State | None, processes: Processes
     outcome = outcomes[-1]
     metrics = training.dev.metrics({**outcome.best_scores, **training.dev.scores(model, _earlier_tasks(run))})
     examples, tokens = sum(each.examples for each in outcomes), sum(each.tokens for each in outcomes)
-    work = Work(examples, tokens, processes.count, count_trained(model), model.packs)
+    work = Work(examples, tokens, processes.count, count_trained(model), model.packs, model.compiled)
     at_chance = [each.best_score for each in outcomes[:-1]]
     return _save_and_record(run, plan, model, metrics, clock, work, outcome, training.saved(0), at_chance)
 
@@ -187,6 +187,8 @@ class _Training:
         if self.plan.study.schedule.pack_batches and not model.pack_batches():
             name = type(model.encoder).__name__
             log.info("%s: batches are padded, since %s cannot read them in one row", run.id, name)
+        if self.plan.study.schedule.compile_layers:
+            model.compile_layers()
         outcome = train(
             model,
             self.data,

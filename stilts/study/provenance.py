@@ -50,6 +50,8 @@ class Work(NamedTuple):
         Number of trained weights.
     packed : bool
         Whether batches had no padding.
+    compiled : bool
+        Whether the layers were those of torch.compile.
     """
 
     examples: int
@@ -57,6 +59,7 @@ class Work(NamedTuple):
     processes: int = 1
     trained_weights: int | None = None
     packed: bool = False
+    compiled: bool = False
 
 
 @dataclass
@@ -96,6 +99,7 @@ def collect_provenance(root: Path, study: str, clock: RunClock, work: Work, prec
         device_kind=find_device_kind(),
         precision=precision,
         packed=work.packed,
+        compiled=work.compiled,
         packages=list_package_versions(),
         git_commit=git.commit,
         git_dirty=git.dirty,

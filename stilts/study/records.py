@@ -60,6 +60,11 @@ class Provenance(BaseModel):
         exclude_if=lambda value: not value,  # older records do not have it
         description="whether a training read batches without padding, see `pack_batches` of `ScheduleSettings`",
     )
+    compiled: bool = Field(
+        False,
+        exclude_if=lambda value: not value,  # older records do not have it
+        description="whether a training ran layers of torch.compile, see `compile_layers` of `ScheduleSettings`",
+    )
     packages: dict[str, str] = Field(default_factory=dict, description="library -> version")
     git_commit: str | None = None
     git_dirty: bool | None = None

@@ -462,6 +462,11 @@ class ScheduleSettings(Settings):
         "for encoders that can read it (families of BERT, RoBERTa and ModernBERT); others keep padding. Numbers differ "
         "by rounding and by the draws of dropout. Meant for GPUs with bf16; on a CPU it is slower",
     )
+    compile_layers: bool = Field(
+        False,
+        description="whether torch.compile translates the encoder's layers for intermediate and target training. "
+        "Numbers differ by rounding and by the draws of dropout. Meant for GPUs; on a CPU it is slower",
+    )
 
     @property
     def kept_phases(self) -> tuple[Phase, ...]:

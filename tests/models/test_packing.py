@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from encoders import ALSO_TAKING, FORMS, LABELS, PADDED, TAKING, build, build_task, draw_inputs
+from torch._dynamo.testing import CompileCounter
 
 from stilts.models import packing
 from stilts.models.model import MultiTaskModel, autocast
@@ -67,6 +68,20 @@ def test_layers_that_are_computed_again_give_the_same():
     once = measure(model, "tagging")
     checkpoint_gradients(model)
     assert_same_update(once, measure(model, "tagging"))
+
+
+@pytest.mark.parametrize("packs", [False, True])
+@pytest.mark.parametrize("family", TAKING)
+def test_compiled_layers_give_the_same(family, packs):
+    """What is translated is held here, by a backend that runs it as it is; translating it takes a minute."""
+    model = build_task(TAKING[family], "tagging")
+    assert not packs or model.pack_batches()
+    once, names = measure(model, "tagging"), list(model.state_dict())
+    graphs = CompileCounter()
+    model.compile_layers(backend=graphs)
+    assert_same_update(once, measure(model, "tagging"))
+    assert (list(model.state_dict()), model.compiled) == (names, True)
+    assert graphs.frame_count > 0
 
 
 def test_half_precision_gives_the_same_but_for_its_rounding():

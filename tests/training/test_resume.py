@@ -14,6 +14,7 @@ import pytest
 import tiny
 import torch
 
+from stilts.models.model import MultiTaskModel
 from stilts.phases.runner import complete
 from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
@@ -147,18 +148,21 @@ def test_a_training_that_was_killed_goes_on_to_equal_weights(copy, undisturbed, 
     )
 
 
-def test_a_training_without_padding_goes_on_to_equal_weights_too(prepared, copy, caplog):
-    """What is undisturbed here is another training: without padding, dropout draws other numbers."""
+@pytest.mark.parametrize("schedule", [{"pack_batches": True}, {"compile_layers": True}], ids=str)
+def test_a_training_of_another_schedule_goes_on_to_equal_weights_too(prepared, copy, caplog, monkeypatch, schedule):
+    """What is undisturbed here is another training: dropout draws other numbers."""
+    monkeypatch.setattr(MultiTaskModel.compile_layers, "__defaults__", ("aot_eager", None))
     here, plan = copy
-    packed = tiny.scheduled(plan, pack_batches=True)
-    whole = tiny.scheduled(open_plan(prepared, "tiny"), pack_batches=True)
+    changed = tiny.scheduled(plan, **schedule)
+    whole = tiny.scheduled(open_plan(prepared, "tiny"), **schedule)
     whole = replace(whole, checkout=Checkout(prepared.root, runs=here.root / "whole"))
     for name in ("data", "encoders", "checkpoints", "records"):
         shutil.copytree(here.runs / name, here.root / "whole" / name, symlinks=True)
     record = complete(run_of(whole), whole)
-    interrupt_before_update((here, packed), 5)
-    finish((here, packed), (record, whole.checkout.checkpoints.load(record.id)), caplog)
-    assert record.provenance.packed
+    interrupt_before_update((here, changed), 5)
+    finish((here, changed), (record, whole.checkout.checkpoints.load(record.id)), caplog)
+    provenance = record.provenance
+    assert (provenance.packed, provenance.compiled) == ("pack_batches" in schedule, "compile_layers" in schedule)
 
 
 def test_a_training_may_be_killed_again_and_again(copy, undisturbed, caplog):
