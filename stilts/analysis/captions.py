@@ -69,7 +69,12 @@ def _count(rows: Sized, thing: str) -> str:
 
 
 def state_cells(
-    cells: pd.DataFrame, thing: str = "cell", said: Sides = GAINS, corrected: bool = True, obstacle: str = ""
+    cells: pd.DataFrame,
+    thing: str = "cell",
+    said: Sides = GAINS,
+    corrected: bool = True,
+    obstacle: str = "",
+    pair: str = "pair",
 ) -> str:
     """State how many cells of a matrix gain and lose, pairs of the same task apart.
 
@@ -85,6 +90,8 @@ def state_cells(
         Whether only what survives Holm's correction counts.
     obstacle : str
         Why gains cannot be compared, a clause; it is stated in their place.
+    pair : str
+        What a cell of one intermediate and one target task is, where same and different tasks are told apart.
     """
     if obstacle:
         return _state_obstacle(obstacle)
@@ -96,8 +103,8 @@ def state_cells(
     if "same_task" in cells and cells["same_task"].any():
         several = cells["several"] if "several" in cells else pd.Series(False, index=cells.index)
         kinds = {
-            "pair of different tasks": ~cells["same_task"] & ~several,
-            "pair of the same task": cells["same_task"] & ~several,
+            f"{pair} of different tasks": ~cells["same_task"] & ~several,
+            f"{pair} of the same task": cells["same_task"] & ~several,
             "cell of several tasks": several,
         }
         parts = {name: cells[chosen] for name, chosen in kinds.items() if chosen.any()}

@@ -433,8 +433,9 @@ def _untrained_targets(found: Evidence) -> Claim:
         "C3",
         "The target tasks without training data, mining (BUCC) and retrieval (Tatoeba), improve dramatically.",
         "large; no single figure",
-        f"Gain on {join_names(wanted)}, averaged over the conditions of English tasks; at least {LARGE:g} points each. "
-        "Sentences are read after the layer that lies as deep as the paper's, the 14th of 24.",
+        f"Gain on {join_names(wanted)}, averaged over the conditions of English tasks, all together among them; at "
+        f"least {LARGE:g} points each, after the layer that lies as deep as the paper's, the 14th of 24, where it is "
+        "recorded.",
         tuple(parts),
         "; ".join(filter(None, [missing and _no_records(missing), *(_layers_text(found, each) for each in wanted)])),
         bool(missing),
@@ -453,9 +454,10 @@ def _untrained_part(found: Evidence, target: str) -> Part | None:
         level = estimate_layer(scores, f"layer_{layer}", {BASELINE: 1.0}).value
         full = frozen or explain_no_room(WIDE_GAIN, level, found.floors.get(target, 0.0))
         effect = estimate_layer(scores, f"layer_{layer}", _weigh_mean_gain(conditions))
-        return Part(target, f"{target} after layer {layer}, mean over tasks", effect, WIDE_GAIN, obstacle=full)
+        return Part(target, f"{target} after layer {layer}, mean over conditions", effect, WIDE_GAIN, obstacle=full)
     other = "" if read == layer else "it is recorded after no other layer"
-    text, effect = f"{target} {_say_layers(found, [target])}, mean over tasks", _mean_over(found, conditions, target)
+    text = f"{target} {_say_layers(found, [target])}, mean over conditions"
+    effect = _mean_over(found, conditions, target)
     obstacle = found.explain_frozen(target, read) or found.no_room(WIDE_GAIN, [target]) or other
     return Part(target, text, effect, WIDE_GAIN, obstacle=obstacle)
 

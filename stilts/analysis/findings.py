@@ -172,7 +172,7 @@ def describe_retrieval(found: Evidence, second: Evidence | None = None, setting:
     before, after = _say_effect(inside), _say_effect(at_end)
     depth = f"after layer {middle} of {last}, as deep as the paper's,"
     if frozen := found.explain_frozen(target, middle):
-        end = f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over intermediate tasks."
+        end = f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over conditions."
         if second and (tested := _find_part(second, "C3", target)) and not tested.obstacle:
             effect, verdict = _say_effect(tested.effect), tested.judgement.verdict
             return f"{end} {depth.capitalize()} this needs more trained layers: {setting}, {effect}, {verdict}."
@@ -181,7 +181,7 @@ def describe_retrieval(found: Evidence, second: Evidence | None = None, setting:
         said = f"Retrieval {one} in the middle of the encoder and {other} at its end"
     else:
         said = f"Retrieval {one}, in the middle of the encoder as at its end"
-    return f"**{said}**: {depth} {before}; after the last {after} (mean over intermediate tasks)."
+    return f"**{said}**: {depth} {before}; after the last {after} (mean over conditions)."
 
 
 def _change(effect: Estimate) -> str:

@@ -92,11 +92,15 @@ def tabulate_devices(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def tabulate_inputs(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return one row per suite and encoder of the runs, with its fingerprint."""
+    """Return one row per suite and encoder of the runs, with its fingerprint.
+
+    Of an encoder that starts from random weights it is the tokenizer that they stand on.
+    """
     counts: dict[tuple[str, str, str], int] = {}
     for record in records:
         suite, encoder = record.run.settings.suite, record.run.settings.encoder
-        for row in (("suite", suite, record.run.data), ("encoder", encoder.name, encoder.fingerprint)):
+        kind = "tokenizer" if encoder.scratch else "encoder"
+        for row in (("suite", suite, record.run.data), (kind, encoder.name, encoder.fingerprint)):
             counts[row] = counts.get(row, 0) + 1
     rows = [
         {"input": kind, "name": name, "fingerprint": fingerprint, "runs": count}

@@ -68,8 +68,8 @@ DIAL_TITLES = {"dial-grain": "Intents in {} classes"}
 """Task whose difficulty is a setting, without its level -> its name in words, with a place for the level."""
 
 WAY_TITLES = {
-    "full": "all weights",
-    "then-full": "adapter, then all weights",
+    "full": "fine-tuning",
+    "then-full": "adapter, then fine-tuning",
     "continued": "one adapter throughout",
     "fresh": "adapter, then a new one",
     "adapters": "adapters, mean of three ways",

@@ -417,7 +417,7 @@ class Condition(Settings):
     )
     adapters: Adapters = make_later_field(
         "none",
-        "none: all weights are trained in both phases; then-full: adapters in phase 1, merged, then all weights; "
+        "none: fine-tuning in both phases; then-full: adapters in phase 1, merged, then fine-tuning; "
         "continued: the adapters of phase 1 are trained on in phase 2; fresh: merged, then new ones",
     )
     encoder: str | None = make_later_field(None, "one of the study's `encoders`; None for `encoder`")

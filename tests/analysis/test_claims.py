@@ -104,7 +104,7 @@ def test_a_planted_world_in_which_the_claims_hold():
     }
     assert [str(each.judgement.verdict) for each in claims["C3"].parts] == ["supported", "could not be tested"]
     assert [each.text for each in claims["C3"].parts] == [
-        "ui-retrieval after layer 7, mean over tasks", "ui-mining after the last layer, mean over tasks",
+        "ui-retrieval after layer 7, mean over conditions", "ui-mining after the last layer, mean over conditions",
     ]  # fmt: skip
 
 
@@ -180,13 +180,13 @@ def test_sentences_that_are_read_after_the_paper_s_layer_are_judged_one_by_one()
     lost = {name: {7: -30.0} for name in ("nli", "qa", "multi")}  # the table by layer, which has no single sentences
     claim = found(strong, DEV, scores=by_layer(strong, lost), read_layers=read)["C3"]
     assert [(each.text, str(each.judgement.verdict)) for each in claim.parts] == [
-        ("ui-retrieval after layer 7, mean over tasks", "supported"),
-        ("ui-mining after layer 7, mean over tasks", "supported"),
+        ("ui-retrieval after layer 7, mean over conditions", "supported"),
+        ("ui-mining after layer 7, mean over conditions", "supported"),
     ]
     elsewhere = found(strong, DEV, scores=by_layer(strong, lost), read_layers=dict.fromkeys(read, 6))["C3"]
     assert [(each.text, each.obstacle) for each in elsewhere.parts] == [
-        ("ui-retrieval after layer 7, mean over tasks", ""),
-        ("ui-mining after layer 6, mean over tasks", "it is recorded after no other layer"),
+        ("ui-retrieval after layer 7, mean over conditions", ""),
+        ("ui-mining after layer 6, mean over conditions", "it is recorded after no other layer"),
     ]
     assert elsewhere.verdict is Verdict.CONTRADICTED
 
@@ -288,7 +288,7 @@ def test_the_claims_are_about_the_tasks_of_the_study_s_own_suite():
     assert {claims[f"C{number}"].verdict for number in (1, 4, 5)} == {Verdict.SUPPORTED}
     assert [each.published for each in claims["C1"].parts] == [8.2, 7.5, 7.0]
     assert [each.text for each in claims["C3"].parts] == [
-        "tatoeba after layer 7, mean over tasks", "bucc2018 after the last layer, mean over tasks",
+        "tatoeba after layer 7, mean over conditions", "bucc2018 after the last layer, mean over conditions",
     ]  # fmt: skip
     assert "`tydiqa`" in claims["C4"].tested
     # MLQA has the dev score of XQuAD's training; SQuAD is the same task as both.

@@ -11,6 +11,7 @@ from fakes import make_provenance, make_run
 from stilts.analysis import origins
 from stilts.study.errors import UnknownName
 from stilts.study.records import Record
+from stilts.study.settings import ScratchSettings
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import open_plan
 
@@ -66,6 +67,16 @@ def test_inputs_are_counted(records):
         ["encoder", "small", "e1", 3],
         ["suite", "pocket", "d1", 3],
     ]
+
+
+def test_an_encoder_from_random_weights_stands_on_a_tokenizer(records):
+    settings = records[0].run.settings
+    scratch = settings.encoder.model_copy(update={"scratch": ScratchSettings(architecture="decoder")})
+    run = records[0].run.model_copy(update={"settings": settings.model_copy(update={"encoder": scratch})})
+    found = origins.tabulate_inputs([records[0].model_copy(update={"run": run}), records[1]])
+    assert found[["input", "name", "runs"]].to_numpy().tolist() == [
+        ["encoder", "small", 1], ["suite", "pocket", 2], ["tokenizer", "small", 1],
+    ]  # fmt: skip
 
 
 def test_packages_have_a_column_for_each_study(records):

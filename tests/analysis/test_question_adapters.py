@@ -185,7 +185,7 @@ def test_gains_by_match():
         [f"{match}, {way}", scheme, asks, texts, 2]
         for match, asks, texts in (("differs in both", "no", "no"), ("asks the same", "yes", "no"),
                                    ("of the same texts", "no", "yes"), ("the same task", "yes", "yes"))
-        for scheme, way in ((FULL, "all weights"), ("fresh", "adapter, then a new one"))
+        for scheme, way in ((FULL, "fine-tuning"), ("fresh", "adapter, then a new one"))
     ]  # fmt: skip
     assert table["gain"].tolist() == pytest.approx([-0.5, -0.5, 5.5, 1.5, 3.5, 5.5, 9.5, 7.5], abs=0.5)
     languages = tabulate_match_language_gains(matched_evidence())
@@ -197,13 +197,13 @@ def test_gains_by_match():
 
 
 def test_gains_by_match_are_said():
-    rows = [("asks the same, all weights", "yes", "no", 5.5, 4.0, 7.0),
-            ("the same task, all weights", "yes", "yes", 9, 8, 10),
-            ("of the same texts, all weights", "no", "yes", -1.0, -2.0, 0.5)]  # fmt: skip
+    rows = [("asks the same, fine-tuning", "yes", "no", 5.5, 4.0, 7.0),
+            ("the same task, fine-tuning", "yes", "yes", 9, 8, 10),
+            ("of the same texts, fine-tuning", "no", "yes", -1.0, -2.0, 0.5)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["group", "asks_the_same", "of_such_texts", "gain", "low", "high"])
     assert describe_matches(table) == (
-        "Gain of intermediate training over pairs of two different tasks: asks the same, all weights +5.5 points (+4.0 "
-        "to +7.0); of the same texts, all weights −1.0 points (−2.0 to +0.5)."
+        "Gain of intermediate training over pairs of two different tasks: asks the same, fine-tuning +5.5 points (+4.0 "
+        "to +7.0); of the same texts, fine-tuning −1.0 points (−2.0 to +0.5)."
     )
 
 
@@ -450,7 +450,7 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     assert "allow no p-value below 0.028" in results["similarity-full"].notes[0]
     assert found.learned.effect == results["similarity-adapters"]
     assert found.evidence.measures == ["text", "fisher", "gradient"]
-    assert found.learned.text.startswith("Over pairs of two different tasks, the gain of intermediate training is ")
+    assert found.learned.text.startswith("Over pairs of two different tasks, in the 5 languages that all their targets have, the gain of ")
 
 
 def test_items_that_languages_share_widen_the_interval_of_a_difference():

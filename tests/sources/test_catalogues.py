@@ -93,7 +93,7 @@ def test_left_out(tables):
         "en": "English is the other side of every pair",
         "my": "Django's catalogues give 44 usable pairs, 150 are needed"}
     assert messages.list_left_out_of_mining(["de", "pl", "my"], SIZES) == {
-        "pl": "mining is made for at most eight languages, of different families and scripts",
+        "pl": "mining is made for at most eight languages, of several families and scripts",
         "my": "Django's catalogues give 44 usable pairs, 120 are needed"}
 
 

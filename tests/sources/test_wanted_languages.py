@@ -93,7 +93,7 @@ REFUSED = [
      "no task of the study has language 'yo' (ui-mining: Django's catalogues give 0 usable pairs, 270 are needed; "
      "ui-retrieval: Django's catalogues give 0 usable pairs, 150 are needed); remove it from the study"),
     ("pocket", ["dates", "ui-mining"], ["eu"], "all",
-     f"target 'ui-mining' {NO_TEST_SET} (eu: mining is made for at most eight languages, of different families and "
+     f"target 'ui-mining' {NO_TEST_SET} (eu: mining is made for at most eight languages, of several families and "
      "scripts)"),
     ("pocket", ["intent", "dates"], "all", ["yo"],
      f"target 'intent' {NO_TEST_SET} (yo: home-assistant-intents has no templates)"),

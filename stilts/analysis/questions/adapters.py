@@ -2,14 +2,14 @@
 
 Ways of training (`SCHEMES`)
 ----------------------------
-``full``       all weights in both phases
-``then-full``  an adapter in phase 1, merged, then all weights
+``full``       fine-tuning in both phases
+``then-full``  an adapter in phase 1, merged, then fine-tuning
 ``continued``  an adapter in phase 1, which goes on in phase 2
 ``fresh``      an adapter in phase 1, merged, then a new one
 
 The gain of a pair, in points
 -----------------------------
-The zero-shot score on a target after an intermediate task, minus the score of the same phase 2 without one: all weights
+The zero-shot score on a target after an intermediate task, minus the score of the same phase 2 without one: fine-tuning
 for ``full`` and ``then-full``, a fresh adapter for the other two. It is taken in languages besides English that every
 condition was tested in, and paired by language and seed. A group of schemes (`GROUPS`) has the mean of their gains.
 
@@ -422,7 +422,7 @@ TESTS: dict[str, Test] = {
     **{f"similarity-{group}": Test(f"slope of the gain on similarity ({WAY_TITLES[group]})",
                                    partial(estimate_similarity_slope, group=group))
        for group in GROUPS},
-    "similarity-adapters-minus-full": Test("correlation of gain and similarity, adapters minus all weights",
+    "similarity-adapters-minus-full": Test("correlation of gain and similarity, adapters minus fine-tuning",
                                            partial(compare_correlations, first="adapters", second=FULL)),
 }  # fmt: skip
 """`<scheme>-minus-<scheme>`: mean gains; `<match>-<scheme>`, and the difference of two of these;

@@ -208,7 +208,11 @@ def describe_schemes(table: pd.DataFrame) -> str:
         return "There is nothing to compare yet."
     rows = table.to_dict("records")
     said = [f"{format_effect(row['gain'], row['low'], row['high'])} with `{row['group']}`" for row in rows]
-    return f"Over pairs of two different tasks, the gain of intermediate training is {', '.join(said)}."
+    languages = count(int(table["languages"].min()), "language")
+    return (
+        f"Over pairs of two different tasks, in the {languages} that all their targets have, the gain of intermediate "
+        f"training is {', '.join(said)}."
+    )
 
 
 def describe_matches(table: pd.DataFrame) -> str:

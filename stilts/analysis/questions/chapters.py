@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stilts.analysis.opened import Analysis, open_study
-from stilts.analysis.prose import describe_failed_runs, describe_scope
+from stilts.analysis.prose import describe_failed_runs, describe_not_learned, describe_scope
 from stilts.analysis.questions import crossed, sentences, tables, testing
 from stilts.analysis.questions.evidence import Level, add_redrawn_scores, measure_level
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, run_tests
@@ -129,8 +129,10 @@ class Answer:
     @property
     def caveats(self) -> str:
         """What the tests left out or do not cover, and which trainings failed."""
+        analysis = self.section.analysis
         notes = sentences.describe_caveats(self.results)
-        return "\n\n".join(filter(None, [notes, describe_failed_runs(self.section.analysis)]))
+        lost = describe_not_learned(analysis) if analysis.failed else ""
+        return "\n\n".join(filter(None, [notes, lost, describe_failed_runs(analysis)]))
 
 
 def open_section(checkout: Checkout, study: str, seed: int = 0) -> Section:

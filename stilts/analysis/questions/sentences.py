@@ -145,7 +145,7 @@ def describe_caveats(results: Sequence[Result]) -> str:
         f"- {note[:1].upper()}{note[1:]} ({'all tests' if len(names) == len(results) > 1 else '; '.join(names)})."
         for note, names in tests.items()
     ]
-    return "\n".join(said) or "Nothing was left out."
+    return "\n".join(said) or "No test has a note of its own."
 
 
 def describe_uncorrected(table: pd.DataFrame, names: Sequence[str], nothing: str) -> str:

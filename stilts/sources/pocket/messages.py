@@ -83,7 +83,7 @@ def list_left_out_of_retrieval(languages: Iterable[str]) -> dict[str, str]:
 
 def list_left_out_of_mining(languages: Iterable[str], sizes: Sizes) -> dict[str, str]:
     """Return the languages without `ui-mining`, each with the reason."""
-    chosen = "mining is made for at most eight languages, of different families and scripts"
+    chosen = "mining is made for at most eight languages, of several families and scripts"
     languages = list(languages)
     few = _left_out(languages, lambda language: 2 * _split_size(sizes.mining))
     return {language: few.get(language, chosen) for language in languages
