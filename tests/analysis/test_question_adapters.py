@@ -450,7 +450,9 @@ def test_from_records_to_the_answer(tmp_path, monkeypatch):
     assert "allow no p-value below 0.028" in results["similarity-full"].notes[0]
     assert found.learned.effect == results["similarity-adapters"]
     assert found.evidence.measures == ["text", "fisher", "gradient"]
-    assert found.learned.text.startswith("Over pairs of two different tasks, in the 5 languages that all their targets have, the gain of ")
+    assert found.learned.text.startswith(
+        "Over pairs of two different tasks, in the 5 languages that all their targets have, the gain of intermediate "
+    )
 
 
 def test_items_that_languages_share_widen_the_interval_of_a_difference():
