@@ -91,7 +91,7 @@ def written_splits(form: Format, example: Example, folder: Path) -> SuiteSplits:
     else:
         tables += [table._replace(split="validation") for table in tables]
     suite = write_suite([*tables, *example.further], folder, {"fingerprint": form.name}, POCKET_CARD)
-    return SuiteSplits(suite, Task("made", form), list(example.tests))
+    return SuiteSplits(suite, Task("made", "Made", form), list(example.tests))
 
 
 def check_columns(form: Format, example: Example, splits: SuiteSplits) -> None:

@@ -98,7 +98,7 @@ def test_both_recipes_by_trainer_train(gpu, without_gpu, padded):
     workload = gpu.WORKLOADS[0]
     model = gpu.build_model(replace(gpu.TINY.shape, positions=160), workload, torch.device("cpu"))
     before = [weight.detach().clone() for weight in model.parameters()]
-    task = Task(gpu.TASK, FORMATS[workload.form])
+    task = Task(gpu.TASK, gpu.TASK, FORMATS[workload.form])
     settings = TrainingSettings(batch_size=2, epochs=1, warmup=0)
     throughput.with_trainer(model, task, workload.draw(gpu.TINY)[:4], settings, bf16=False, padded=padded)
     assert all((weight != old).any() for weight, old in zip(model.parameters(), before, strict=True))

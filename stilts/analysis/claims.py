@@ -14,7 +14,6 @@ import pandas as pd
 from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.conditions import (
     MIXED,
-    STANDS_IN,
     TRANSLATED,
     Counterpart,
     choose_by_dev,
@@ -49,7 +48,7 @@ from stilts.analysis.verdicts import (
 )
 from stilts.analysis.wording import count, format_signed, join_names, join_words
 from stilts.study.settings import BASELINE
-from stilts.tasks.registry import MULTI, TARGETS
+from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS
 
 LARGE = 2.0
 """Points that a gain called large or dramatic must reach; about a quarter of the smallest published one."""
@@ -602,7 +601,7 @@ def _lacking(pairs: Sequence[Counterpart]) -> str:
         f"no records with {kind}" for kind in (MIXED, TRANSLATED) if not any(kind in pair.change for pair in pairs)
     ]
     translated = [pair.condition for pair in pairs if TRANSLATED in pair.change]
-    if translated and all(name in STANDS_IN for name in translated):
+    if translated and all(name in INTERMEDIATES and INTERMEDIATES[name].other_rows for name in translated):
         said.append(f"{join_names(translated)} stands in for translated data: it holds other rows")
     return "; ".join(said)
 

@@ -16,36 +16,6 @@ if TYPE_CHECKING:
 
 LANGUAGE_MODEL = "mlm"
 MIXED, TRANSLATED = "multilingual language modelling mixed in", "data in other languages"
-ENGLISH_OF = {"mnli-translated": "mnli", "squad-translated": "squad", "xnli-dev-translated": "mnli"}
-"""Intermediate task in several languages -> the English task that it translates, or that is of the same kind."""
-
-STANDS_IN = ("xnli-dev-translated",)
-"""Tasks in several languages that have other rows than the English task, and so are no translation of its data."""
-
-# Intermediate task -> targets that are the same task: of one generator (pocket), or with the same rows (xtreme).
-SAME: Mapping[str, tuple[str, ...]] = {
-    "nli": ("command-nli",), "para": ("command-para",), "qa": ("command-qa",), "intent": ("intent",),
-    "slots": ("slots",), "dates": ("dates",), "mnli": ("xnli",), "squad": ("xquad", "mlqa"),
-    "squad2": ("xquad", "mlqa"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a task asks, and of which texts."""
-
-    asks: str
-    domain: str
-
-
-# Tasks of which some ask the same of other texts, and some something else of the same texts.
-KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("nli", "command-nli"), Kind("inference", "commands")),
-    **dict.fromkeys(("para", "command-para"), Kind("paraphrase", "commands")),
-    **dict.fromkeys(("mnli", "xnli"), Kind("inference", "written sentences")),
-    **dict.fromkeys(("qqp", "paws-x"), Kind("paraphrase", "written sentences")),
-}
-
 Tasks = Mapping[str, tuple[str, ...]]
 """Condition -> its intermediate tasks, as in `Analysis.conditions`."""
 
@@ -71,7 +41,12 @@ class Counterpart:
 
 def is_same_task(tasks: Iterable[str], target: str) -> bool:
     """Return whether one of some intermediate tasks is the same task as a target, on the same or other rows."""
-    return any(target in SAME.get(task, ()) for task in tasks)
+    return any(target in INTERMEDIATES[task].same_as for task in tasks if task in INTERMEDIATES)
+
+
+def find_english(task: str) -> str | None:
+    """Return the English task that a multilingual one translates or has the kind of; None of another task."""
+    return INTERMEDIATES[task].english if task in INTERMEDIATES else None
 
 
 def choose_best(scores: Mapping[str, Collection[float]]) -> str | None:
@@ -117,7 +92,7 @@ def pair_with_english(tasks: Tasks) -> list[Counterpart]:
     by_tasks = {frozenset(own): name for name, own in tasks.items()}
     pairs = []
     for name, own in tasks.items():
-        english = frozenset(ENGLISH_OF.get(task, task) for task in own if task != LANGUAGE_MODEL)
+        english = frozenset(find_english(task) or task for task in own if task != LANGUAGE_MODEL)
         against = by_tasks.get(english)
         if against is not None and against != name and english:
             pairs.append(Counterpart(name, against, _change(own)))
@@ -126,7 +101,7 @@ def pair_with_english(tasks: Tasks) -> list[Counterpart]:
 
 def _change(tasks: Sequence[str]) -> str:
     changes = [MIXED] if LANGUAGE_MODEL in tasks else []
-    changes += [TRANSLATED] if set(tasks) & ENGLISH_OF.keys() else []
+    changes += [TRANSLATED] if any(map(find_english, tasks)) else []
     return ", ".join(changes)
 
 

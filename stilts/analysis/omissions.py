@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stilts.analysis.conditions import ENGLISH_OF, LANGUAGE_MODEL
+from stilts.analysis.conditions import LANGUAGE_MODEL
 from stilts.analysis.opened import Analysis
 from stilts.analysis.suite_report import EVERY
 from stilts.study.settings import Study
@@ -38,7 +38,7 @@ def list_omissions(analysis: Analysis, manifest: Mapping[str, Any]) -> "pd.DataF
     wanted = [
         name
         for name, task in keep_suite(INTERMEDIATES, study.data.suite).items()
-        if task.in_multi or name in (LANGUAGE_MODEL, *ENGLISH_OF)
+        if task.in_multi or task.english or name == LANGUAGE_MODEL
     ]
     targets = [name for name, task in keep_suite(TARGETS, study.data.suite).items() if task.rows_of is None]
     rows = [

@@ -7,65 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stilts.study.settings import BASELINE, split_reference
-from stilts.tasks.registry import MULTI
+from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS
 from stilts.workspace.notebooks.markup import disarm_markdown, mark_code
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
-
-TASK_TITLES = {
-    # suite pocket
-    "intent": "Intents",
-    "nli": "Inference",
-    "command-nli": "Inference",
-    "para": "Paraphrases",
-    "command-para": "Paraphrases",
-    "slots": "Slots",
-    "dates": "Dates",
-    "qa": "Questions",
-    "command-qa": "Questions",
-    "command-qa-direct": "Questions, untrained",
-    "ui-retrieval": "Retrieval",
-    "ui-mining": "Mining",
-    "text": "Masked words",
-    # suite xtreme
-    "xnli": "Inference (XNLI)",
-    "paws-x": "Paraphrases (PAWS-X)",
-    "udpos": "Parts of speech (UD)",
-    "pan-x": "Names (PAN-X)",
-    "xquad": "Questions (XQuAD)",
-    "mlqa": "Questions (MLQA)",
-    "tydiqa": "Questions (TyDi QA)",
-    "bucc2018": "Mining (BUCC)",
-    "tatoeba": "Retrieval (Tatoeba)",
-    "xcopa": "Causes (XCOPA)",
-    "lareqa": "Answer retrieval (LAReQA)",
-    "mewsli-x": "Entity retrieval (Mewsli-X)",
-    "anli": "Inference (ANLI)",
-    "mnli": "Inference (MNLI)",
-    "qqp": "Paraphrases (QQP)",
-    "squad": "Questions (SQuAD)",
-    "squad2": "Questions (SQuAD 2.0)",
-    "hellaswag": "Continuations (HellaSwag)",
-    "ccg": "Supertags (CCG)",
-    "cosmosqa": "Reading (Cosmos QA)",
-    "commonsenseqa": "Common sense (CSQA)",
-    "siqa": "Social sense (SIQA)",
-    "mlm": "Masked words",
-    "mnli-translated": "Inference (MNLI, translated)",
-    "squad-translated": "Questions (SQuAD, translated)",
-    "xnli-dev-translated": "Inference (XNLI dev, translated)",
-    "xnli-dev": "Inference (XNLI dev)",
-    "paws-x-train": "Paraphrases (PAWS-X train)",
-    "xquad-test": "Questions (XQuAD test)",
-    "tydiqa-train": "Questions (TyDi QA train)",
-    "pan-x-train": "Names (PAN-X train)",
-    "udpos-train": "Parts of speech (UD train)",
-}
-"""Task -> its name in words, but for tasks whose difficulty is a setting, see `DIAL_TITLES`."""
-
-DIAL_TITLES = {"dial-grain": "Intents in {} classes"}
-"""Task whose difficulty is a setting, without its level -> its name in words, with a place for the level."""
 
 WAY_TITLES = {
     "full": "fine-tuning",
@@ -101,8 +47,8 @@ PHASE_TITLES = {
 def title_task(reference: str) -> str:
     """Return a task's name in words, from its reference (`qa`, `qa.de`), with its language if that is not English."""
     name, language = split_reference(reference)
-    dial, _, level = name.rpartition("-")
-    title = DIAL_TITLES[dial].format(level) if dial in DIAL_TITLES else TASK_TITLES.get(name, name)
+    task = TARGETS.get(name) or INTERMEDIATES.get(name)
+    title = task.title if task else name
     return f"{title} [{language}]" if language else title
 
 

@@ -39,6 +39,13 @@ class DialLevel(NamedTuple):
     number: int
 
 
+class Kind(NamedTuple):
+    """What a task asks, and of which texts, for tasks that share one of these with others."""
+
+    asks: str
+    texts: str
+
+
 @dataclass(frozen=True)
 class Task:
     """One task of a suite.
@@ -46,7 +53,9 @@ class Task:
     Attributes
     ----------
     name : str
-        Name in studies, records and pages.
+        Name in studies, records and addresses.
+    title : str
+        Name in words.
     format : Format
         Format of its rows, heads and metric.
     suite : str
@@ -77,11 +86,20 @@ class Task:
     parallel : str, optional
         For a target whose test items are translations of one another, so that they are resampled together: `rows` if
         all languages have the same items in the same rows, `ids` if equal ids mark them.
+    same_as : tuple of str
+        Targets that are the same task as this intermediate one: of one generator (pocket), or with the same rows.
+    kind : Kind, optional
+        Only of tasks of which some ask the same of other texts, and some something else of the same texts.
+    english : str, optional
+        English task that a multilingual one translates; one with `other_rows` has its kind alone.
+    other_rows : bool
+        See `english`.
     source_language : str
         Language of its training and dev data; meaningless for a multilingual task.
     """
 
     name: str
+    title: str
     format: Format
     suite: str = "pocket"
     intermediate: bool = False
@@ -96,6 +114,10 @@ class Task:
     scored_by: str | None = None
     tests_of: tuple[str, ...] = ()
     parallel: Literal["rows", "ids"] | None = None
+    same_as: tuple[str, ...] = ()
+    kind: Kind | None = None
+    english: str | None = None
+    other_rows: bool = False
     source_language: str = SOURCE_LANGUAGE
 
     @property
@@ -147,74 +169,84 @@ def _intermediates(*tasks: Task) -> dict[str, Task]:
     return {task.name: replace(task, intermediate=True) for task in tasks}
 
 
-def _by_source(name: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
-    return Task(name, form, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
+def _by_source(name: str, title: str, form: Format, tests_of: tuple[str, ...] = ()) -> Task:
+    return Task(name, title, form, "xtreme", in_multi=False, by_source=True, tests_of=tests_of)
 
 
-def _dialled(name: str, family: str, level: DialLevel) -> Task:
-    return Task(name, CLASSIFICATION, in_multi=False, family=family, level=level)
+def _translated(name: str, title: str, form: Format, english: str, other_rows: bool = False) -> Task:
+    return Task(
+        name, title, form, "xtreme", multilingual=True, in_multi=False, english=english, other_rows=other_rows
+    )
 
+
+def _grain(classes: int) -> Task:
+    name, level = f"dial-grain-{classes}", DialLevel("dial-grain", classes)
+    return Task(name, f"Intents in {classes} classes", CLASSIFICATION, in_multi=False, family="grain", level=level)
+
+
+_COMMAND_INFERENCE, _COMMAND_PARAPHRASE = Kind("inference", "commands"), Kind("paraphrase", "commands")
+_INFERENCE, _PARAPHRASE = Kind("inference", "written sentences"), Kind("paraphrase", "written sentences")
 
 TARGETS = _targets(
-    Task("intent", CLASSIFICATION),
-    Task("command-nli", CLASSIFICATION),
-    Task("command-para", CLASSIFICATION),
-    Task("slots", TAGGING),
-    Task("dates", TAGGING),
-    Task("command-qa", SPAN_QA),
-    Task("command-qa-direct", SPAN_QA, rows_of="command-qa", scored_by="qa"),
-    Task("ui-retrieval", RETRIEVAL),
-    Task("ui-mining", MINING),
+    Task("intent", "Intents", CLASSIFICATION),
+    Task("command-nli", "Inference", CLASSIFICATION, kind=_COMMAND_INFERENCE),
+    Task("command-para", "Paraphrases", CLASSIFICATION, kind=_COMMAND_PARAPHRASE),
+    Task("slots", "Slots", TAGGING),
+    Task("dates", "Dates", TAGGING),
+    Task("command-qa", "Questions", SPAN_QA),
+    Task("command-qa-direct", "Questions, untrained", SPAN_QA, rows_of="command-qa", scored_by="qa"),
+    Task("ui-retrieval", "Retrieval", RETRIEVAL),
+    Task("ui-mining", "Mining", MINING),
     # XTREME (Hu et al. 2020, arXiv:2003.11080).
-    Task("xnli", CLASSIFICATION, "xtreme", parallel="rows"),
-    Task("paws-x", CLASSIFICATION, "xtreme", parallel="rows"),
-    Task("udpos", TAGGING, "xtreme"),
-    Task("pan-x", TAGGING, "xtreme"),
-    Task("xquad", SPAN_QA, "xtreme", parallel="rows"),
-    Task("mlqa", SPAN_QA_MLQA, "xtreme", trained_as="xquad", parallel="ids"),
-    Task("tydiqa", SPAN_QA, "xtreme"),
-    Task("bucc2018", MINING, "xtreme"),
-    Task("tatoeba", RETRIEVAL_FROM_ENGLISH, "xtreme"),
+    Task("xnli", "Inference (XNLI)", CLASSIFICATION, "xtreme", parallel="rows", kind=_INFERENCE),
+    Task("paws-x", "Paraphrases (PAWS-X)", CLASSIFICATION, "xtreme", parallel="rows", kind=_PARAPHRASE),
+    Task("udpos", "Parts of speech (UD)", TAGGING, "xtreme"),
+    Task("pan-x", "Names (PAN-X)", TAGGING, "xtreme"),
+    Task("xquad", "Questions (XQuAD)", SPAN_QA, "xtreme", parallel="rows"),
+    Task("mlqa", "Questions (MLQA)", SPAN_QA_MLQA, "xtreme", trained_as="xquad", parallel="ids"),
+    Task("tydiqa", "Questions (TyDi QA)", SPAN_QA, "xtreme"),
+    Task("bucc2018", "Mining (BUCC)", MINING, "xtreme"),
+    Task("tatoeba", "Retrieval (Tatoeba)", RETRIEVAL_FROM_ENGLISH, "xtreme"),
     # Added by XTREME-R (Ruder et al. 2021, arXiv:2104.07412).
-    Task("xcopa", MULTIPLE_CHOICE, "xtreme", parallel="rows"),
-    Task("lareqa", PASSAGE_RETRIEVAL, "xtreme", parallel="rows"),
-    Task("mewsli-x", PASSAGE_RETRIEVAL, "xtreme"),
+    Task("xcopa", "Causes (XCOPA)", MULTIPLE_CHOICE, "xtreme", parallel="rows"),
+    Task("lareqa", "Answer retrieval (LAReQA)", PASSAGE_RETRIEVAL, "xtreme", parallel="rows"),
+    Task("mewsli-x", "Entity retrieval (Mewsli-X)", PASSAGE_RETRIEVAL, "xtreme"),
 )
 
 INTERMEDIATES = _intermediates(
-    Task("nli", CLASSIFICATION),
-    Task("para", CLASSIFICATION),
-    Task("qa", SPAN_QA),
-    Task("intent", CLASSIFICATION),
-    Task("slots", TAGGING),
-    Task("dates", TAGGING),
+    Task("nli", "Inference", CLASSIFICATION, same_as=("command-nli",), kind=_COMMAND_INFERENCE),
+    Task("para", "Paraphrases", CLASSIFICATION, same_as=("command-para",), kind=_COMMAND_PARAPHRASE),
+    Task("qa", "Questions", SPAN_QA, same_as=("command-qa",)),
+    Task("intent", "Intents", CLASSIFICATION, same_as=("intent",)),
+    Task("slots", "Slots", TAGGING, same_as=("slots",)),
+    Task("dates", "Dates", TAGGING, same_as=("dates",)),
     # Selected by `data.families`: tasks whose difficulty is a setting, and unlabelled texts.
-    *(_dialled(f"dial-grain-{number}", "grain", DialLevel("dial-grain", number)) for number in (2, 4, 8, 16)),
-    Task("text", MASKED_LM, multilingual=True, in_multi=False, family="text"),
+    *map(_grain, (2, 4, 8, 16)),
+    Task("text", "Masked words", MASKED_LM, multilingual=True, in_multi=False, family="text"),
     # The nine of Phang et al. (2020, arXiv:2005.13013).
-    Task("anli", CLASSIFICATION, "xtreme"),
-    Task("mnli", CLASSIFICATION, "xtreme"),
-    Task("qqp", CLASSIFICATION, "xtreme"),
-    Task("squad", SPAN_QA, "xtreme"),
-    Task("squad2", SPAN_QA_NULL, "xtreme"),
-    Task("hellaswag", MULTIPLE_CHOICE, "xtreme"),
-    Task("ccg", TAGGING, "xtreme", licensed=True),
-    Task("cosmosqa", MULTIPLE_CHOICE, "xtreme"),
-    Task("commonsenseqa", MULTIPLE_CHOICE, "xtreme"),
+    Task("anli", "Inference (ANLI)", CLASSIFICATION, "xtreme"),
+    Task("mnli", "Inference (MNLI)", CLASSIFICATION, "xtreme", same_as=("xnli",), kind=_INFERENCE),
+    Task("qqp", "Paraphrases (QQP)", CLASSIFICATION, "xtreme", kind=_PARAPHRASE),
+    Task("squad", "Questions (SQuAD)", SPAN_QA, "xtreme", same_as=("xquad", "mlqa")),
+    Task("squad2", "Questions (SQuAD 2.0)", SPAN_QA_NULL, "xtreme", same_as=("xquad", "mlqa")),
+    Task("hellaswag", "Continuations (HellaSwag)", MULTIPLE_CHOICE, "xtreme"),
+    Task("ccg", "Supertags (CCG)", TAGGING, "xtreme", licensed=True),
+    Task("cosmosqa", "Reading (Cosmos QA)", MULTIPLE_CHOICE, "xtreme"),
+    Task("commonsenseqa", "Common sense (CSQA)", MULTIPLE_CHOICE, "xtreme"),
     # Additions and replacements: multilingual texts, and intermediate data in other languages. One config holds all
     # languages of a task.
-    Task("mlm", MASKED_LM, "xtreme", multilingual=True, in_multi=False),
-    Task("mnli-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
-    Task("squad-translated", SPAN_QA, "xtreme", multilingual=True, in_multi=False),
-    Task("xnli-dev-translated", CLASSIFICATION, "xtreme", multilingual=True, in_multi=False),
-    Task("siqa", MULTIPLE_CHOICE, "xtreme", in_multi=False),
+    Task("mlm", "Masked words", MASKED_LM, "xtreme", multilingual=True, in_multi=False),
+    _translated("mnli-translated", "Inference (MNLI, translated)", CLASSIFICATION, "mnli"),
+    _translated("squad-translated", "Questions (SQuAD, translated)", SPAN_QA, "squad"),
+    _translated("xnli-dev-translated", "Inference (XNLI dev, translated)", CLASSIFICATION, "mnli", other_rows=True),
+    Task("siqa", "Social sense (SIQA)", MULTIPLE_CHOICE, "xtreme", in_multi=False),
     # Human intermediate data in several source languages, for studies that set data.source_languages.
-    _by_source("xnli-dev", CLASSIFICATION),
-    _by_source("paws-x-train", CLASSIFICATION),
-    _by_source("xquad-test", SPAN_QA, tests_of=("xquad", "lareqa")),
-    _by_source("tydiqa-train", SPAN_QA),
-    _by_source("pan-x-train", TAGGING),
-    _by_source("udpos-train", TAGGING),
+    _by_source("xnli-dev", "Inference (XNLI dev)", CLASSIFICATION),
+    _by_source("paws-x-train", "Paraphrases (PAWS-X train)", CLASSIFICATION),
+    _by_source("xquad-test", "Questions (XQuAD test)", SPAN_QA, tests_of=("xquad", "lareqa")),
+    _by_source("tydiqa-train", "Questions (TyDi QA train)", SPAN_QA),
+    _by_source("pan-x-train", "Names (PAN-X train)", TAGGING),
+    _by_source("udpos-train", "Parts of speech (UD train)", TAGGING),
 )  # fmt: skip
 
 MULTI = "multi"

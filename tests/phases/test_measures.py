@@ -313,7 +313,7 @@ def test_a_task_with_too_few_examples_is_refused():
 
 
 def test_a_task_that_ranks_and_chooses_nothing_has_no_complexity(place, monkeypatch):
-    ranking = Task("ranks", PASSAGE_RETRIEVAL, intermediate=True)
+    ranking = Task("ranks", "Ranks", PASSAGE_RETRIEVAL, intermediate=True)
     monkeypatch.setitem(registry.INTERMEDIATES, "ranks", ranking)
     with pytest.raises(StiltsError, match="task 'ranks': its format 'passage_retrieval' predicts no labels"):
         measure(complexity_run("ranks"), place, None)

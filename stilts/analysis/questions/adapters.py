@@ -13,7 +13,7 @@ The zero-shot score on a target after an intermediate task, minus the score of t
 for ``full`` and ``then-full``, a fresh adapter for the other two. It is taken in languages besides English that every
 condition was tested in, and paired by language and seed. A group of schemes (`GROUPS`) has the mean of their gains.
 
-Pairs of the same task (`stilts.analysis.conditions.SAME`) are alike by construction. They are left out of every test
+Pairs of the same task (`stilts.tasks.registry.Task.same_as`) are alike by construction. They are left out of every test
 but `same-task`, and shown beside.
 
 How alike the tasks of a pair are is set by design where a study has intermediate tasks that ask the same or something
@@ -28,7 +28,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from stilts.analysis.conditions import KINDS, is_same_task
+from stilts.analysis.conditions import is_same_task
 from stilts.analysis.contrasts import keep_shared_languages
 from stilts.analysis.opened import sort_by_order
 from stilts.analysis.questions.crossed import estimate_from_evidence
@@ -182,8 +182,9 @@ class Evidence:
 
 def find_match(pair: Pair) -> tuple[bool, bool] | None:
     """Return whether both tasks of a pair ask the same, and of the same texts; None if one has no known kind."""
-    first, second = (KINDS.get(task) for task in pair)
-    return (first.asks == second.asks, first.domain == second.domain) if first and second else None
+    intermediate, target = pair
+    first, second = INTERMEDIATES[intermediate].kind, TARGETS[target].kind
+    return (first.asks == second.asks, first.texts == second.texts) if first and second else None
 
 
 # --- Evidence --------------------------------------------------------------------------------------------------------
