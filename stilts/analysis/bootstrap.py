@@ -4,7 +4,7 @@ Every score of the study is ``100 * 2 * sum(matches) / (sum(predicted) + sum(gol
 one bootstrap on two sums serves accuracy, chunk F1, SQuAD F1 and mining F1.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -216,25 +216,29 @@ class Replicates:
         by_seed = self._by_seed(weights)
         seeds = None if by_seed is None else by_seed.iloc[place]
         nothing = None if by_seed is None else by_seed.iloc[:0]
-        return Sample(float(self.scores[place] @ weights), self.items[:, place] @ weights, (), seeds, nothing)
+        value = float(self._observed(weights, by_seed)[place])
+        noise = (self.items[:, place] - self.scores[place]) @ weights
+        return Sample(value, value + noise, (), seeds, nothing)
 
     def mean(self, weights: np.ndarray) -> Sample:
         """Return a weighted sum of scores averaged over languages other than English, with languages resampled as well.
+
+        Conditions are compared over the seeds that all of them have; the noise of items is that of all their seeds.
 
         Observed values of languages vary more than their true values, because of the noise of items. To resample both
         languages and items without counting that noise twice, the observed values are first shrunk towards their mean,
         by the variance that the noise within languages explains (Davison and Hinkley 1997, section 3.8). Noise of
         shared items, which affects all languages alike, remains in the mean of the noise.
         """
-        observed = self.scores[self.others] @ weights
-        noise = self.items[:, self.others] @ weights - observed
+        by_seed = self._by_seed(weights)
+        observed = self._observed(weights, by_seed)[self.others]
+        noise = (self.items[:, self.others] - self.scores[self.others]) @ weights
         centre = observed.mean()
         drawn_together = centre + _shrinkage(observed, noise) * (observed - centre)
         times = self.times_drawn[:, self.others]
         count = times.sum(axis=1)  # 0 if a replicate drew no language of this target; its value is then missing
         drawn = np.divide(times @ drawn_together, count, out=np.full(len(times), np.nan), where=count > 0)
         rows = tuple(self.languages[place] for place in self.others)
-        by_seed = self._by_seed(weights)
         if by_seed is None:
             return Sample(float(centre), drawn + noise.mean(axis=1), rows)
         table = by_seed.iloc[self.others]
@@ -247,10 +251,10 @@ class Replicates:
         A condition without training has the same score for all seeds. Returns None if there is no other condition.
         """
         used = [name for name, weight in zip(self.conditions, weights, strict=True) if weight]
-        trained = [name for name in used if self._seeds_of(name) != {UNTRAINED_SEED}]
+        trained = self._trained(used)
         if not trained:
             return None
-        seeds = sorted(set.intersection(*map(self._seeds_of, trained)))
+        seeds = self.shared_seeds(used)
         columns = {run: self.run_scores[:, place] for place, run in enumerate(self.runs)}
         share = dict(zip(self.conditions, weights, strict=True))
         values = {
@@ -258,6 +262,28 @@ class Replicates:
             for seed in seeds
         }
         return pd.DataFrame(values, index=list(self.languages))
+
+    def _observed(self, weights: np.ndarray, by_seed: pd.DataFrame | None) -> np.ndarray:
+        """Return a weighted sum of observed scores of each language, over the seeds that all conditions have.
+
+        Conditions without a seed in common are summed over the seeds of each.
+        """
+        paired = by_seed is not None and by_seed.shape[1] > 0
+        return by_seed.mean(axis=1).to_numpy() if paired else self.scores @ weights
+
+    def shared_seeds(self, conditions: Iterable[str]) -> list[int]:
+        """Return the seeds that all of some conditions have; those without training, which have none, left out."""
+        trained = self._trained(conditions)
+        return sorted(set.intersection(*map(self._seeds_of, trained))) if trained else []
+
+    def average(self, condition: str, seeds: Collection[int]) -> float:
+        """Return a condition's mean score over languages other than English and some seeds, over all if it has none."""
+        places = [place for place, (name, seed) in enumerate(self.runs) if name == condition and seed in seeds]
+        places = places or [place for place, (name, _) in enumerate(self.runs) if name == condition]
+        return float(self.run_scores[self.others][:, places].mean())
+
+    def _trained(self, conditions: Iterable[str]) -> list[str]:
+        return [name for name in conditions if self._seeds_of(name) != {UNTRAINED_SEED}]
 
     def _seeds_of(self, condition: str) -> set[int]:
         return {seed for name, seed in self.runs if name == condition}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stilts.analysis.conditions import is_same_task
 from stilts.analysis.contrasts import average_weights, weigh_gain
 from stilts.analysis.effects import estimate_contrast, find_targets
 from stilts.analysis.opened import Analysis, sort_by_order
@@ -48,9 +49,9 @@ class Difference:
     Attributes
     ----------
     target : str or None
-        None for the mean over the targets that both have learned.
+        None for a mean over targets that count under both conditions.
     first, second : float or None
-        Scores in percent, averaged over languages other than English and over seeds; None for the mean over targets.
+        Scores in percent, averaged over languages other than English and the seeds that both have; None for a mean.
     difference, low, high : float
         First minus second with its 95 % interval, in points.
     p : float
@@ -59,6 +60,10 @@ class Difference:
         How many of each it rests on.
     learned : bool
         Whether both conditions have learned the target in English.
+    same_task : bool
+        Whether an intermediate task of one of the conditions is the target's own; of a mean, whether it has such a one.
+    uncounted : str
+        Why the target is in no mean; "" if it is.
     """
 
     target: str | None
@@ -72,6 +77,8 @@ class Difference:
     languages: int
     seeds: int
     learned: bool
+    same_task: bool = False
+    uncounted: str = ""
 
 
 def average_scores(analysis: Analysis, *, by_language: bool = False) -> list[Score]:
@@ -115,8 +122,9 @@ def _sort(analysis: Analysis, scores: list[Score]) -> list[Score]:
 def compare_conditions(analysis: Analysis, first: str, second: str, target: str | None = None) -> list[Difference]:
     """Return the difference between two conditions on each target that both have, and then their mean.
 
-    Intervals are those of the book: over languages, test items and seeds, see `stilts.analysis.estimates`. The mean is
-    over the targets that count under both conditions; it is left out where fewer than two do.
+    Intervals are those of the book: over languages, test items and seeds, see `stilts.analysis.estimates`. A mean is
+    over the targets that count under both conditions; it is left out where fewer than two do. Where the intermediate
+    task of a condition is a target's own, there is one more, over the other targets.
 
     Parameters
     ----------
@@ -142,26 +150,31 @@ def compare_conditions(analysis: Analysis, first: str, second: str, target: str 
     if target is not None and target not in shared:
         raise UnknownName(f"target that both '{first}' and '{second}' were tested on", target, shared)
     rows = [_difference(analysis, first, second, name) for name in shared if target in (None, name)]
-    without = analysis.uncounted.keys()
-    counted = [row.target for row in rows if not {(first, row.target), (second, row.target)} & without]
-    return [*rows, _mean(analysis, first, second, counted)] if len(counted) > 1 else rows
+    counted = [row for row in rows if not row.uncounted]
+    others = [row for row in counted if not row.same_task]
+    means = [counted] if len(others) == len(counted) else [counted, others]
+    return [*rows, *(_mean(analysis, first, second, part) for part in means if len(part) > 1)]
 
 
 def _difference(analysis: Analysis, first: str, second: str, target: str) -> Difference:
     part = analysis.replicates[target]
-    means = dict(zip(part.conditions, part.scores[part.others].mean(axis=0).tolist(), strict=True))
+    seeds = part.shared_seeds((first, second))
     found = estimate_contrast(analysis.replicates, {target: weigh_gain(first, second)})
-    learned = not {(first, target), (second, target)} & analysis.failed.keys()
+    cells = [(name, target) for name in (first, second)]
+    tasks = [task for name in (first, second) for task in analysis.conditions.get(name, ())]
     return Difference(
-        target, means[first], means[second], found.value, found.low, found.high, found.p, 1, len(part.others),
-        found.seeds, learned,
+        target, part.average(first, seeds), part.average(second, seeds), found.value, found.low, found.high, found.p, 1,
+        len(part.others), found.seeds, not set(cells) & analysis.failed.keys(), is_same_task(tasks, target),
+        next((analysis.uncounted[cell] for cell in cells if cell in analysis.uncounted), ""),
     )  # fmt: skip
 
 
-def _mean(analysis: Analysis, first: str, second: str, targets: list[str]) -> Difference:
+def _mean(analysis: Analysis, first: str, second: str, rows: list[Difference]) -> Difference:
+    targets = [str(row.target) for row in rows]
     found = estimate_contrast(analysis.replicates, average_weights(weigh_gain(first, second), targets))
     tested = [analysis.replicates[name] for name in targets]
     languages = {part.languages[place] for part in tested for place in part.others}
     return Difference(
-        None, None, None, found.value, found.low, found.high, found.p, len(targets), len(languages), found.seeds, True
-    )
+        None, None, None, found.value, found.low, found.high, found.p, len(targets), len(languages), found.seeds, True,
+        any(row.same_task for row in rows),
+    )  # fmt: skip

@@ -94,9 +94,8 @@ def compare(
         print_json(found)
         return
     print_table(*tables.show_differences(found, first, second))
-    say(tables.ABOUT_DIFFERENCES)
-    if not all(each.learned for each in found):
-        say(tables.NOT_LEARNED_BY_BOTH)
+    for line in tables.explain_differences(found):
+        say(line)
 
 
 @commands.command(rich_help_panel=LOOK)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:  # importing pandas takes a third of a second
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
 
 NOT_LEARNED = "* not learned in English: the score says nothing about transfer"
-NOT_LEARNED_BY_BOTH = "* not learned in English by both conditions: the difference says nothing about transfer"
 ABOUT_SCORES = "percent, mean over languages besides English and over seeds"
 ABOUT_LANGUAGES = "percent, mean over seeds"
 ABOUT_DIFFERENCES = (
-    "points, mean over languages besides English; 95 % intervals over languages, test items and seeds; p is not "
-    "corrected for the number of targets"
+    "points, mean over languages besides English, over seeds that both have; 95 % intervals over languages, test items "
+    "and seeds; p is not corrected for the number of targets"
 )
+ONE_SEED = "intervals from one seed say nothing of another seed's luck"
 
 
 def show_studies(studies: Sequence["StudyState"]) -> Listing:
@@ -100,7 +100,7 @@ def show_differences(differences: Sequence["Difference"], first: str, second: st
 
     rows = [
         (
-            each.target + ("" if each.learned else "*") if each.target else f"mean of {each.targets} targets",
+            _name_difference(each),
             f"{each.first:.1f}" if each.target else "",
             f"{each.second:.1f}" if each.target else "",
             format_signed(each.difference),
@@ -113,6 +113,20 @@ def show_differences(differences: Sequence["Difference"], first: str, second: st
     ]
     difference = f"{first} \N{MINUS SIGN} {second}"
     return ("target", first, second, difference, "95 % interval", "p", "languages", "seeds"), rows
+
+
+def _name_difference(found: "Difference") -> str:
+    if found.target:
+        return found.target + ("*" if found.uncounted else "") + (" (same task)" if found.same_task else "")
+    return f"mean of {found.targets} targets" + (", same task included" if found.same_task else "")
+
+
+def explain_differences(differences: Sequence["Difference"]) -> list[str]:
+    """Return what a reader of `show_differences` must know, a line each."""
+    lines = [ABOUT_DIFFERENCES]
+    if any(each.seeds == 1 for each in differences):
+        lines.append(ONE_SEED)
+    return [*lines, *(f"* {each.target}, in no mean: {each.uncounted}" for each in differences if each.uncounted)]
 
 
 def show_unneeded(found: Sequence["Unneeded"], runs: Path) -> Listing:
