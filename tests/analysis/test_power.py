@@ -86,6 +86,10 @@ NOTES = {
         estimate_effect(table(by_row=30.0), RULES),
         f"{MOST_SEEDS} seeds are not enough: the languages at hand spread too much",
     ),
+    "floor": (
+        replace(estimate_effect(table(), RULES), obstacle="the models score at the floor"),
+        "no number of seeds is enough: the models score at the floor",
+    ),
     "one seed": (estimate_effect(table()[[1]], RULES), "one seed shows no spread between seeds"),
     "other kind": (
         Result(1.0, -1.0, 3.0, 0.3, se=2.0, df=5.0, seeds=3),
@@ -100,6 +104,12 @@ NOTES = {
 def test_where_no_number_of_seeds_is_known_it_says_why(result, note):
     (found,) = reckon_power([result], RULES, 1.0)
     assert (found.seeds_needed, found.hours_more, found.note) == (None, None, note)
+
+
+def test_one_seed_sees_nothing_that_can_be_told():
+    one, three = (estimate_effect(part, RULES) for part in (table()[[1]], table()))
+    found = reckon_power([one, three], RULES, 1.0)
+    assert [math.isnan(each.detectable) for each in found] == [True, False]
 
 
 def test_one_more_seed_takes_what_the_plan_expects(tmp_path):

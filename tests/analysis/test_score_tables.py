@@ -92,6 +92,13 @@ def test_what_was_not_learned_is_marked_and_in_no_mean(analysis):
         ("intent", True), ("slots", False), ("command-qa", True), ("ui-retrieval", True),
     ]  # fmt: skip
     assert whole.targets == 2
+    assert [each.uncounted for each in by_target[:2]] == ["", other.uncounted["nli", "slots"]]
+
+
+def test_the_mean_is_taken_without_the_target_of_the_conditions_own_task_too(analysis):
+    *by_target, whole, others = compare_conditions(analysis, "slots", "none")
+    assert [(each.target, each.same_task) for each in by_target if each.same_task] == [("slots", True)]
+    assert (whole.targets - others.targets, whole.same_task, others.same_task) == (1, True, False)
 
 
 def at_chance(record: Record) -> Record:

@@ -131,6 +131,25 @@ def test_an_untrained_baseline_stands_for_every_seed():
     )
 
 
+def test_conditions_are_compared_over_the_seeds_that_both_have():
+    runs = simulated(np.random.default_rng(0), seeds=4)
+    partly = {run: frame for run, frame in runs.items() if run not in (("nli", 2), ("nli", 4), ("none", 1))}
+    weights = {"nli": 1.0, "none": -1.0}
+    found = replicated({"intent": partly})["intent"]
+    only = replicated({"intent": {run: frame for run, frame in runs.items() if run[1] == 3}})["intent"]
+    assert (found.seeds, found.shared_seeds(weights)) == ({"none": 3, "nli": 2}, [3])
+    sample = found.mean(found.weights(weights))
+    assert (sample.value, sample.seeds.to_dict()) == (
+        pytest.approx(only.mean(only.weights(weights)).value), {3: pytest.approx(sample.value)}
+    )  # fmt: skip
+    assert np.nanmean(sample.draws) == pytest.approx(sample.value, abs=0.5)
+    place = found.others[0]
+    assert found.language(place, found.weights(weights)).value == pytest.approx(
+        only.language(place, only.weights(weights)).value
+    )
+    assert found.average("nli", [3]) - found.average("none", [3]) == pytest.approx(sample.value)
+
+
 @settings(max_examples=20, deadline=None)
 @given(state=st.integers(0, 10**6), effect=st.floats(-0.3, 0.3), seeds=st.integers(1, 3))
 def test_swapping_condition_and_baseline_turns_the_effect_round(state, effect, seeds):

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from fakes import ORIGIN, record_runs
@@ -12,7 +13,8 @@ from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
-from stilts.analysis.score_tables import average_scores, compare_conditions
+from stilts.analysis.score_tables import Difference, average_scores, compare_conditions
+from stilts.cli import tables
 from stilts.cli.shared import complete_study
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
@@ -158,6 +160,18 @@ def test_a_difference_is_shown_with_its_interval(filled, door):
     assert [(row["target"], row["difference"], row["low"]) for row in printed] == [
         ("slots", slots.difference, slots.low)
     ]
+
+
+def test_a_difference_says_what_it_leaves_out():
+    counted = Difference("intent", 1.0, 2.0, -1.0, -2.0, 0.0, 0.05, 1, 3, 1, True, same_task=True)
+    left = replace(counted, target="slots", same_task=False, uncounted="its baseline is at the ceiling")
+    mean = replace(counted, target=None, first=None, second=None, targets=2)
+    rows = tables.show_differences([counted, left, mean], "nli", "none")[1]
+    assert [row[0] for row in rows] == ["intent (same task)", "slots*", "mean of 2 targets, same task included"]
+    assert tables.explain_differences([counted, left, mean]) == [
+        tables.ABOUT_DIFFERENCES, tables.ONE_SEED, "* slots, in no mean: its baseline is at the ceiling",
+    ]  # fmt: skip
+    assert tables.explain_differences([replace(counted, seeds=2)]) == [tables.ABOUT_DIFFERENCES]
 
 
 def test_a_condition_that_cannot_be_compared_gives_the_nearest(filled, door):

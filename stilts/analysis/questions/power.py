@@ -108,6 +108,8 @@ def _seeds_needed(
     """Return how many seeds find the smallest effect that matters, or None and why there is no number."""
     if not result.known:
         return None, "; ".join(result.notes) or "the records do not allow the test"
+    if result.obstacle:
+        return None, f"no number of seeds is enough: {result.obstacle}"
     if smallest is None:
         return None, "the study does not say which effect matters"
     if result.seeds < 2:

@@ -242,14 +242,16 @@ def _measurement(result: Result, rules: Rules) -> Measurement:
 
 
 def find_detectable_effect(result: Result, rules: Rules, together: int) -> float:
-    """Return the effect that the test's design finds with 80 percent power after correction; NaN without a t-test.
+    """Return the effect that the test's design finds with 80 percent power after correction.
+
+    NaN without a t-test, and with one seed, whose standard error has nothing of the spread between seeds in it.
 
     Parameters
     ----------
     together : int
         Of the tests that could be made, as `Rules.together` returns it.
     """
-    if np.isnan(result.se) or np.isnan(result.df):
+    if np.isnan(result.se) or np.isnan(result.df) or result.seeds == 1:
         return float("nan")
     return solve_for_power(result.se, result.df, rules.level, together)
 
