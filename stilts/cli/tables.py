@@ -126,7 +126,7 @@ def explain_differences(differences: Sequence["Difference"]) -> list[str]:
     lines = [ABOUT_DIFFERENCES]
     if any(each.seeds == 1 for each in differences):
         lines.append(ONE_SEED)
-    return [*lines, *(f"* {each.target}, in no mean: {each.uncounted}" for each in differences if each.uncounted)]
+    return [*lines, *(f"* in no mean: {each.uncounted}" for each in differences if each.uncounted)]
 
 
 def show_unneeded(found: Sequence["Unneeded"], runs: Path) -> Listing:

@@ -169,7 +169,7 @@ def test_a_difference_says_what_it_leaves_out():
     rows = tables.show_differences([counted, left, mean], "nli", "none")[1]
     assert [row[0] for row in rows] == ["intent (same task)", "slots*", "mean of 2 targets, same task included"]
     assert tables.explain_differences([counted, left, mean]) == [
-        tables.ABOUT_DIFFERENCES, tables.ONE_SEED, "* slots, in no mean: its baseline is at the ceiling",
+        tables.ABOUT_DIFFERENCES, tables.ONE_SEED, "* in no mean: its baseline is at the ceiling",
     ]  # fmt: skip
     assert tables.explain_differences([replace(counted, seeds=2)]) == [tables.ABOUT_DIFFERENCES]
 
