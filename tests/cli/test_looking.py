@@ -13,7 +13,7 @@ from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
 from stilts.analysis.score_tables import average_scores, compare_conditions
-from stilts.cli.shared import complete_study
+from stilts.cli.shared import complete_study, print_table
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.resolution import open_plan
@@ -61,6 +61,24 @@ def test_a_shell_completes_commands_studies_and_options(here, monkeypatch, typed
 def test_nothing_is_completed_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert complete_study("") == []
+
+
+ROWS = [["target-en-then-ru.command-qa-s1-0123456789", "31.2*", "+0.5 to +11.2", "a title of several words"]]
+
+
+@pytest.mark.parametrize("columns, title", [
+    (None, [ROWS[0][3]]), ("0", [ROWS[0][3]]), ("200", [ROWS[0][3]]), ("86", ["a title of", "several words"]),
+    ("40", ["a title", "of", "several", "words"]),
+])  # fmt: skip
+def test_a_table_breaks_between_words_of_a_text_alone(monkeypatch, capsys, columns, title):
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    print_table(("run", "score", "95 % interval", "title"), ROWS)
+    printed = capsys.readouterr().out
+    assert cells(printed) == [[*ROWS[0][:3], title[0]], *(["", "", "", words] for words in title[1:])]
+    assert printed.splitlines()[1].split("┃")[2:4] == [" score ", " 95 % interval "]
 
 
 # --- studies ---------------------------------------------------------------------------------------------------------
