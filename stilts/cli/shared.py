@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 UNLIMITED = 10**6  # characters of a line of a pipe or a file, which has no width
-MOST_WHOLE = 3  # words of a cell with a number that stay together, as in `−0.5 to +1.2` or `about 12 min`
+MOST_WHOLE = 3  # words of a cell with a number that stay together, as in `+0.5 to +1.2` or `about 12 min`
 
 
 def complete_study(beginning: str) -> list[str]:
@@ -98,4 +98,5 @@ def print_scores(scores: "Sequence[Score]") -> None:
 
 def print_json(content: Any) -> None:
     """Print dataclasses, models, mappings and sequences as JSON; what is not a number is null."""
-    sys.stdout.write(TypeAdapter(Any).dump_json(content, indent=1).decode() + "\n")
+    in_ascii = not open_console().encoding.startswith("utf")  # elsewhere what cannot be encoded would be replaced
+    sys.stdout.write(TypeAdapter(Any).dump_json(content, indent=1, ensure_ascii=in_ascii).decode() + "\n")

@@ -178,6 +178,37 @@ def test_a_difference_is_shown_with_its_interval(filled, door):
     ]
 
 
+NOT_UTF8 = {
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("given", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_an_output_that_is_not_utf8_has_plain_signs(filled, door, given):
+    printed = door("compare", "tiny", "nli", "none")[1]
+    command = [sys.executable, "-m", "stilts.cli", "compare", "tiny", "nli", "none"]
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
+    head, _, *rows = [line for line in done.stdout.decode("ascii").splitlines() if line.startswith("|")]
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "nli - none" in head
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        [cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in cells(printed)
+    ]
+
+
+@pytest.mark.parametrize("given", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_json_keeps_what_an_output_cannot_encode(filled, given):
+    titled = study_settings(ENCODER, name="titled", title="Lääne \N{EN DASH} \N{SNOWMAN}")
+    write_study(filled.root / "studies" / "titled.yml", titled)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    command = [sys.executable, "-m", "stilts.cli", "studies", "--json"]
+    done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)[1]["title"] == titled["title"]
+
+
 def test_a_condition_that_cannot_be_compared_gives_the_nearest(filled, door):
     code, out, err = door("compare", "tiny", "nlj", "none")
     assert (code, out) == (1, "")
