@@ -44,7 +44,9 @@ def show(
         return
     record = report.record
     say(record.id)
-    print_table(*tables.show_values(report.settings, "setting, where it is no default"))
+    print_table(*tables.show_values(report.decisive_settings, "setting"))
+    if folded := len(report.settings) - len(report.decisive_settings):
+        say(f"{folded} further settings have their defaults; `--json` shows them")
     if record.run.parents:
         say(f"starts from: {', '.join(record.run.parents)}")
     print_table(*tables.show_metrics(record.metrics))

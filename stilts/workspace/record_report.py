@@ -10,6 +10,9 @@ from typing import Any
 from stilts.study.errors import StiltsError, find_nearest
 from stilts.study.records import Record, Store
 
+ALWAYS_SHOWN = (
+    "learning_rate", "head_learning_rate", "epochs", "updates", "examples", "frozen_layers", "max_length", "length",
+)  # fmt: skip
 MOST_NAMED = 10  # ids in the message about a beginning that several have
 
 
@@ -73,8 +76,14 @@ class RecordReport:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The settings that a study must give, and those that differ from the defaults; `training.epochs` for one."""
-        return dict(_flatten(self.record.run.settings.model_dump(mode="json", exclude_defaults=True)))
+        """All settings as the record holds them; `training.epochs` for one."""
+        return dict(_flatten(self.record.run.settings.model_dump(mode="json")))
+
+    @cached_property
+    def decisive_settings(self) -> dict[str, Any]:
+        """The settings that a study must give, those that differ from the defaults, and what a training rests on."""
+        given = dict(_flatten(self.record.run.settings.model_dump(mode="json", exclude_defaults=True)))
+        return {name: value for name, value in self.settings.items() if name in given or _is_of_a_training(name)}
 
     @cached_property
     def origin(self) -> dict[str, Any]:
@@ -94,9 +103,15 @@ class RecordReport:
         }  # fmt: skip
 
 
+def _is_of_a_training(name: str) -> bool:
+    """Return whether a setting is one of a training that is shown with its default too."""
+    block, *_, key = name.split(".")
+    return block in ("training", "pretraining") and key in ALWAYS_SHOWN
+
+
 def _flatten(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flatten(value, f"{before}{key}.")
         else:
             yield f"{before}{key}", value

@@ -225,13 +225,16 @@ def test_a_record_is_shown_with_what_it_rests_on(filled, door):
     code, out, err = door("show", "target-nli.intent-s1")
     assert (code, err) == (0, "")
     path = filled.runs / "records" / f"{run.id}.json"
-    assert cells(out)[:10] == [
+    assert cells(out)[:14] == [
         ["encoder.name", ENCODER], ["encoder.fingerprint", run.settings.encoder.fingerprint], ["suite", "pocket"],
         ["condition.name", "nli"], ["condition.tasks", "nli"], ["training.examples", "200"], ["training.epochs", "2"],
-        ["training.batch_size", "4"], ["training.dev_examples", "20"], ["en", "80", "200", "10"],
+        ["training.batch_size", "4"], ["training.learning_rate", "0.0002"], ["training.head_learning_rate", "0.002"],
+        ["training.max_length", "128"], ["training.frozen_layers", "0"], ["training.dev_examples", "20"],
+        ["en", "80", "200", "10"],
     ]  # fmt: skip
     lines = out.splitlines()
     assert lines[0] == run.id
+    assert "9 further settings have their defaults; `--json` shows them" in lines
     assert f"starts from: {run.parents[0]}" in lines
     assert ["seconds", "12.50"] in cells(out)
     assert lines[-2:] == [f"record: {path}", f"sha256: {json.loads(path.read_text())['sha256']}"]
@@ -252,6 +255,18 @@ def test_a_record_is_printed_as_json(filled, door):
         "sha256": json.loads((folder / f"{run.id}.json").read_text())["sha256"],
         "predictions": str(folder / f"{run.id}.parquet"), "predictions_sha256": record.predictions_sha256,
     }  # fmt: skip
+
+
+def test_all_settings_of_a_record_are_printed_as_json(filled, door):
+    run = next(run for run in open_plan(filled, "tiny").runs if run.slug == "target-nli.intent-s1")
+    held = json.loads((filled.runs / "records" / f"{run.id}.json").read_text())["record"]["run"]["settings"]
+    assert json.loads(door("show", run.id, "--json")[1])["settings"] == {
+        **{f"encoder.{key}": value for key, value in held["encoder"].items()},
+        "suite": "pocket",
+        **{f"condition.{key}": value for key, value in held["condition"].items()},
+        **{f"training.{key}": value for key, value in held["training"].items()},
+    }
+    assert held["training"]["learning_rate"] == 2e-4
 
 
 def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
