@@ -49,8 +49,8 @@ def show(
         say(f"{folded} further settings have their defaults; `--json` shows them")
     if record.run.parents:
         say(f"starts from: {', '.join(record.run.parents)}")
-    print_table(*tables.show_metrics(record.metrics))
-    heads, rows = tables.show_dev_scores(record.history)
+    print_table(*tables.show_metrics(record.metrics, report.score_names))
+    heads, rows = tables.show_dev_scores(record.history, report.score_names)
     if rows:
         print_table(heads, rows)
     if record.at_chance:

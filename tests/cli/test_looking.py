@@ -16,6 +16,7 @@ from stilts.analysis.score_tables import average_scores, compare_conditions
 from stilts.cli.shared import complete_study, print_table
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.record_report import RecordReport
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.studies import list_planned
 
@@ -25,6 +26,11 @@ LANGUAGES = ("en", "de", "fi")  # of the fixture `filled`
 def cells(printed: str) -> list[list[str]]:
     """Return the cells of the rows of a printed table, without its head."""
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+
+
+def heads(printed: str) -> list[list[str]]:
+    """Return the heads of printed tables."""
+    return [[cell.strip() for cell in line.split("┃")[1:-1]] for line in printed.splitlines() if line.startswith("┃")]
 
 
 # --- of all commands -------------------------------------------------------------------------------------------------
@@ -234,6 +240,7 @@ def test_a_record_is_shown_with_what_it_rests_on(filled, door):
     ]  # fmt: skip
     lines = out.splitlines()
     assert lines[0] == run.id
+    assert heads(out)[1][:3] == ["language", "English dev accuracy, percent", "n"]
     assert "9 further settings have their defaults; `--json` shows them" in lines
     assert f"starts from: {run.parents[0]}" in lines
     assert ["seconds", "12.50"] in cells(out)
@@ -250,7 +257,8 @@ def test_a_record_is_printed_as_json(filled, door):
     del printed["settings"], printed["provenance"]
     assert printed == {
         "id": run.id, "phase": "zero-shot", "condition": "nli", "target": "intent", "seed": 2,
-        "parents": list(run.parents), "data": run.data, "metrics": record.metrics, "history": [], "at_chance": [],
+        "parents": list(run.parents), "data": run.data, "metrics": record.metrics,
+        "score_names": {"score": "test accuracy, percent"}, "history": [], "at_chance": [],
         "file": str(folder / f"{run.id}.json"),
         "sha256": json.loads((folder / f"{run.id}.json").read_text())["sha256"],
         "predictions": str(folder / f"{run.id}.parquet"), "predictions_sha256": record.predictions_sha256,
@@ -275,8 +283,35 @@ def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
     filled.store().write(Record(run=run, metrics={}, history=noted, at_chance=[12.5], provenance=ORIGIN))
     out = door("show", run.id)[1]
     assert ["2", "61.50"] in cells(out)
+    assert ["update", "English dev accuracy, percent"] in heads(out)
     assert "loss" not in out
     assert "trainings at chance before this one: 12.5" in out.splitlines()
+
+
+SCORES = {
+    "architecture-full/records/pretraining-decoder-s1": {
+        "score": "held-out accuracy, percent", "dev_score": "minus held-out bits per token",
+    },
+    "pilot/records/intermediate-multi-s1": {
+        "score": "mean English dev score, percent", "dev_score": "mean English dev score, percent",
+        **{f"score.{name}": f"{name} English dev accuracy, percent" for name in ("anli", "mnli", "qqp")},
+        **{f"score.{name}": f"{name} English dev F1, percent" for name in ("squad", "squad2")},
+        **{f"score.{name}": f"{name} English dev accuracy, percent"
+           for name in ("hellaswag", "cosmosqa", "commonsenseqa")},
+    },
+    "adapters-matched/records/zero-shot-mnli-fresh.command-nli-s1": {"score": "test accuracy, percent"},
+    "complexity-pilot/records/measure-complexity-anli-s1": {
+        "score": "English dev accuracy, percent", "dev_score": "English dev accuracy, percent",
+        "score.anli": "anli English dev accuracy, percent",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beginning", SCORES)
+def test_a_score_is_named_by_its_set_and_metric(beginning):
+    (path,) = ROOT.glob(f"results/{beginning}-*.json")
+    record = Record.model_validate(json.loads(path.read_text())["record"])
+    assert RecordReport(record, path.parent).score_names == SCORES[beginning]
 
 
 @pytest.mark.parametrize(
