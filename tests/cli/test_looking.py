@@ -104,7 +104,8 @@ def test_studies_are_listed_with_what_is_recorded(filled, door):
     assert cells(out)[:2] == [["other", "Another [one]", "3", "0", "0"], ["tiny", "A tiny study", "18", "1", "3"]]
     name, error, *counts = cells(out)[2]
     assert (name, counts) == ("wrong", ["", "", ""])
-    assert error.startswith("error: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
+    path = filled.root / "studies" / "wrong.yml"
+    assert error.startswith(f"error: {path}: targets: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
 
 
 def test_studies_are_printed_as_json(filled, door):
