@@ -84,14 +84,18 @@ def compare(
     study: StudyName,
     first: Annotated[str, typer.Argument(help="condition")],
     second: Annotated[str, typer.Argument(help="condition that is subtracted from it")],
-    target: Annotated[str | None, typer.Option(help="compare on this target task alone")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="compare on this target task alone; may be repeated")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how much two conditions of a study differ, with 95 % intervals."""
     from stilts.analysis.opened import open_analysis
     from stilts.analysis.score_tables import compare_conditions
 
-    found = compare_conditions(open_analysis(find_checkout(), study), first, second, target)
+    analysis = open_analysis(find_checkout(), study)
+    named = dict.fromkeys(target) if target else (None,)
+    found = [row for name in named for row in compare_conditions(analysis, first, second, name)]
     if as_json:
         print_json(found)
         return

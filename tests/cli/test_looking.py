@@ -5,8 +5,10 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
+from faked_study import fill
 from fakes import ORIGIN, record_runs
 from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 
@@ -183,6 +185,32 @@ def test_a_difference_is_shown_with_its_interval(filled, door):
     assert [(row["target"], row["difference"], row["low"]) for row in printed] == [
         ("slots", slots.difference, slots.low)
     ]
+
+
+def test_a_difference_is_shown_on_each_of_the_targets_that_are_named(filled, door):
+    intent, slots, _ = compare_conditions(open_analysis(filled, "tiny"), "nli", "none")
+    named = ("--target", "slots", "--target", "intent", "--target", "slots")
+    code, out, err = door("compare", "tiny", "nli", "none", *named, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [asdict(slots), asdict(intent)]
+    code, out, err = door("compare", "tiny", "nli", "none", "--target", "slots", "--target", "intnet")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: unknown target that both 'nli' and 'none' were tested on 'intnet'. Did you mean 'intent'? "
+        "Known: intent, slots\n"
+    )
+
+
+def test_scores_in_english_alone_name_the_option_that_shows_them(filled, door):
+    write_study(
+        filled.root / "studies" / "english.yml",
+        study_settings(ENCODER, name="english", intermediates=["none"], targets=["intent"], data={"languages": ["en"]}),
+    )
+    fill(filled, "english", languages=("en",))
+    code, out, err = door("scores", "english")
+    assert (code, out) == (1, "")
+    assert err == "error: study 'english' has no score in a language other than English; `--by language` shows English\n"
+    assert door("scores", "english", "--by", "language")[0] == 0
 
 
 NOT_UTF8 = {
