@@ -209,7 +209,9 @@ def test_scores_in_english_alone_name_the_option_that_shows_them(filled, door):
     fill(filled, "english", languages=("en",))
     code, out, err = door("scores", "english")
     assert (code, out) == (1, "")
-    assert err == "error: study 'english' has no score in a language other than English; `--by language` shows English\n"
+    assert err == (
+        "error: study 'english' has no score in a language other than English; `--by language` shows English\n"
+    )
     assert door("scores", "english", "--by", "language")[0] == 0
 
 
