@@ -97,7 +97,7 @@ def average_scores(analysis: Analysis, *, by_language: bool = False) -> list[Sco
     others = scores[scores["language"] != SOURCE_LANGUAGE]
     if others.empty:
         raise StiltsError(
-            f"study '{analysis.study}' has no score in a language other than English; show each language's"
+            f"study '{analysis.study}' has no score in a language other than English; `--by language` shows English"
         )
     return _sort(analysis, [_score(analysis, *key, part) for key, part in _group(others, ["condition", "target"])])
 

@@ -1,5 +1,7 @@
 """The door: options of every command, logging, and how a command ends."""
 
+import codecs
+import io
 import logging
 import signal
 import sys
@@ -13,11 +15,14 @@ from stilts.cli import jobs, looking, running  # noqa: F401 - their commands joi
 from stilts.cli.shared import commands
 from stilts.study.errors import StiltsError
 
+# What stands for characters that an output cannot encode; others become a question mark.
+PLAIN = {"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{INFINITY}": "inf", "\N{MULTIPLICATION SIGN}": "x"}
 INTERRUPTED = 130  # exit code that typer turns Ctrl-C into
 
 
 def run() -> None:
     """Run the command line; a user's mistake ends it with one clear line and exit code 1."""
+    _write_plainly()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     _end_in_order()
@@ -30,6 +35,21 @@ def run() -> None:
         if ended.code == INTERRUPTED:
             print("interrupted; finished runs are kept, and the same command resumes from there", file=sys.stderr)
         raise
+
+
+def _write_plainly() -> None:
+    """Let the standard streams write what their encoding lacks as plain characters; numbers keep their signs."""
+    codecs.register_error("stilts-plain", _replace_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's are none, and encode nothing
+            stream.reconfigure(errors="stilts-plain")
+
+
+def _replace_characters(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for characters that cannot be encoded, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(each, "?") for each in error.object[error.start : error.end]), error.end
 
 
 def _end_in_order() -> None:

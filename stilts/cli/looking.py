@@ -44,11 +44,13 @@ def show(
         return
     record = report.record
     say(record.id)
-    print_table(*tables.show_values(report.settings, "setting, where it is no default"))
+    print_table(*tables.show_values(report.decisive_settings, "setting"))
+    if folded := len(report.settings) - len(report.decisive_settings):
+        say(f"{folded} further settings have their defaults; `--json` shows them")
     if record.run.parents:
         say(f"starts from: {', '.join(record.run.parents)}")
-    print_table(*tables.show_metrics(record.metrics))
-    heads, rows = tables.show_dev_scores(record.history)
+    print_table(*tables.show_metrics(record.metrics, report.score_names))
+    heads, rows = tables.show_dev_scores(record.history, report.score_names)
     if rows:
         print_table(heads, rows)
     if record.at_chance:
@@ -82,14 +84,18 @@ def compare(
     study: StudyName,
     first: Annotated[str, typer.Argument(help="condition")],
     second: Annotated[str, typer.Argument(help="condition that is subtracted from it")],
-    target: Annotated[str | None, typer.Option(help="compare on this target task alone")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="compare on this target task alone; may be repeated")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how much two conditions of a study differ, with 95 % intervals."""
     from stilts.analysis.opened import open_analysis
     from stilts.analysis.score_tables import compare_conditions
 
-    found = compare_conditions(open_analysis(find_checkout(), study), first, second, target)
+    analysis = open_analysis(find_checkout(), study)
+    named = dict.fromkeys(target) if target else (None,)
+    found = [row for name in named for row in compare_conditions(analysis, first, second, name)]
     if as_json:
         print_json(found)
         return

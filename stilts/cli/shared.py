@@ -1,11 +1,13 @@
 """What all commands share: the group that they belong to, their arguments, and how they print."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from stilts.analysis.score_tables import Score
 
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-# A pipe or a file has no width, and ids of runs must not be broken in it.
-console = Console(width=None if sys.stdout.isatty() else 140, markup=False)
+UNLIMITED = 10**6  # characters of a line of a pipe or a file, which has no width
+MOST_WHOLE = 3  # words of a cell with a number that stay together, as in `+0.5 to +1.2` or `about 12 min`
 
 
 def complete_study(beginning: str) -> list[str]:
@@ -53,19 +55,37 @@ def select(only: Sequence[str] | None, target: Sequence[str] | None, seed: Seque
     return Selection(tuple(only or ()), tuple(target or ()), tuple(seed or ()))
 
 
+def open_console() -> Console:
+    """Return a console on the current standard output, as wide as COLUMNS says, the terminal is, or without limit."""
+    given = os.environ.get("COLUMNS", "")
+    width = int(given) if given.isdigit() and int(given) else None if sys.stdout.isatty() else UNLIMITED
+    return Console(file=sys.stdout, width=width, markup=False)
+
+
 def say(line: str) -> None:
     """Print a line that no width breaks."""
-    console.print(line, soft_wrap=True)
+    open_console().print(line, soft_wrap=True)
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of strings as a table; what does not fit is folded, and nothing is cut."""
+    """Print rows of strings as a table: text wraps between words, and a table of ids may be wider than the console."""
+    console, filled = open_console(), list(rows)
+    columns = list(zip(headers, *filled, strict=True))
+    least = [max(map(_find_least_width, column)) for column in columns]
     table = Table()
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
+    for column, width in zip(columns, least, strict=True):
+        table.add_column(column[0], min_width=width, no_wrap=width == max(map(cell_len, column)))
+    for row in filled:
         table.add_row(*row)
-    console.print(table)
+    console.width = max(console.width, sum(least) + 3 * len(least) + 1)  # two blanks and a line beside each
+    console.print(table, crop=False)
+
+
+def _find_least_width(cell: str) -> int:
+    """Return the width in characters of the longest part that must stay in one line: a word, or a short number."""
+    words = cell.split()
+    is_number = len(words) <= MOST_WHOLE and any(map(str.isdigit, cell))
+    return max(map(cell_len, [cell] if is_number else words), default=0)
 
 
 def print_scores(scores: "Sequence[Score]") -> None:
@@ -78,4 +98,5 @@ def print_scores(scores: "Sequence[Score]") -> None:
 
 def print_json(content: Any) -> None:
     """Print dataclasses, models, mappings and sequences as JSON; what is not a number is null."""
-    sys.stdout.write(TypeAdapter(Any).dump_json(content, indent=1).decode() + "\n")
+    in_ascii = not open_console().encoding.startswith("utf")  # elsewhere what cannot be encoded would be replaced
+    sys.stdout.write(TypeAdapter(Any).dump_json(content, indent=1, ensure_ascii=in_ascii).decode() + "\n")

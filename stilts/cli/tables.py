@@ -41,23 +41,23 @@ def show_values(values: Mapping[str, Any], head: str) -> Listing:
     return (head, "value"), [(name, _written(value)) for name, value in values.items()]
 
 
-def show_metrics(metrics: Mapping[str, Mapping[str, float]]) -> Listing:
-    """Return a row for each language."""
-    names, rows = _columns(list(metrics.values()))
-    return ("language", *names), [(code, *row) for code, row in zip(metrics, rows, strict=True)]
+def show_metrics(metrics: Mapping[str, Mapping[str, float]], names: Mapping[str, str]) -> Listing:
+    """Return a row for each language, with heads for the keys of some metrics."""
+    heads, rows = _columns(list(metrics.values()), names)
+    return ("language", *heads), [(code, *row) for code, row in zip(metrics, rows, strict=True)]
 
 
-def show_dev_scores(history: Sequence[Mapping[str, float]]) -> Listing:
-    """Return a row for each evaluation during a training; its losses by update are left out."""
+def show_dev_scores(history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> Listing:
+    """Return a row for each evaluation during a training, with heads for some keys; losses by update are left out."""
     evaluations = [noted for noted in history if noted.keys() - {"update", "loss"}]
-    return _columns(evaluations)
+    return _columns(evaluations, names)
 
 
-def _columns(rows: Sequence[Mapping[str, float]]) -> Listing:
+def _columns(rows: Sequence[Mapping[str, float]], heads: Mapping[str, str]) -> Listing:
     """Return rows that may lack some values; a column of whole numbers has no decimals."""
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     whole = {name for name in names if all(row.get(name, 0.0).is_integer() for row in rows)}
-    return names, [
+    return tuple(heads.get(name, name) for name in names), [
         tuple(_number(row[name], name in whole) if name in row else "" for name in names) for row in rows
     ]
 

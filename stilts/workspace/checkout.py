@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,14 @@ from stilts.study.records import RECORDS, Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import hash_json, list_names, stands
+from stilts.tasks.registry import (
+    TARGETS,
+    get_target,
+    keep_suite,
+    list_intermediates,
+    list_measured_tasks,
+    resolve_conditions,
+)
 from stilts.workspace.starting import find_runs_folder
 
 T = TypeVar("T")
@@ -80,16 +88,16 @@ class Checkout:
         Raises
         ------
         UnknownName
-            If no study has that name.
+            If no study has that name, or its file names an unknown task.
         StiltsError
             If its file cannot be read, or the name in it differs from the file's name.
         """
         if name.endswith((".yml", ".yaml")):
-            return read_study(Path(name), self.studies())
+            return _read_checked(Path(name), self.studies())
         known = self.studies()
         if name not in known:
             raise UnknownName("study", name, known)
-        study = read_study(known[name], known)
+        study = _read_checked(known[name], known)
         if study.name != name:
             raise StiltsError(f"{known[name]}: name is '{study.name}', but a study in studies/ is named after its file")
         return study
@@ -210,3 +218,28 @@ def find_checkout(start: Path | None = None) -> Checkout:
         if (folder / "studies").is_dir() and (folder / "_toc.yml").is_file():
             return Checkout(folder)
     raise StiltsError(f"{here} is not inside a checkout of the study (no folder up to / has studies/ and _toc.yml)")
+
+
+def _read_checked(path: Path, known: Mapping[str, Path]) -> Study:
+    """Return the study of a file whose tasks are known; see `read_study`. Raises UnknownName with file and key."""
+    study = read_study(path, known)
+    if not keep_suite(TARGETS, study.data.suite):
+        return study  # an unknown suite, which is said when its source is opened
+    with _name_place(f"{path}: data.borrowed"):
+        list_intermediates(study.data)
+    with _name_place(f"{path}: intermediates"):
+        resolve_conditions(study)
+    with _name_place(f"{path}: measures.tasks"):
+        list_measured_tasks(study)
+    with _name_place(f"{path}: targets"):
+        for name in study.targets:
+            get_target(name, study.data.suite)
+    return study
+
+
+@contextmanager
+def _name_place(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UnknownName as error:
+        raise UnknownName(error.kind, error.name, error.known, place) from None

@@ -177,6 +177,30 @@ def test_an_unknown_name_is_one_line_with_the_nearest(here, door, changes, words
     assert not here.runs.exists()
 
 
+UNKNOWN_TASKS = {
+    "targets": ({"targets": ["intnet"]}, "unknown target task 'intnet'. Did you mean 'intent'? Known: "),
+    "intermediates": ({"intermediates": ["mutli"]}, "unknown intermediate task 'mutli'. Did you mean 'multi'? Known: "),
+    "measures.tasks": (
+        {"measures": {"similarity": {}, "tasks": ["pira"]}},
+        "unknown intermediate task 'pira'. Did you mean 'para'? Known: ",
+    ),
+    "data.borrowed": (
+        {"data": {"borrowed": ["mnil"]}}, "unknown intermediate task that can be borrowed 'mnil'. Did you mean 'mnli'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", UNKNOWN_TASKS)
+def test_an_unknown_task_is_said_with_file_and_key(here, door, key):
+    changes, words = UNKNOWN_TASKS[key]
+    path = here.root / "studies" / "tiny.yml"
+    write_study(path, study_settings(ENCODER, **changes))
+    for named in ("tiny", path):
+        code, out, err = door("plan", named)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"error: {path}: {key}: {words}")
+
+
 def test_an_unknown_profile_gives_the_nearest(here, door):
     code, _, err = door("run", "tiny", "--profile", "slrum")
     assert (code, err) == (1, "error: unknown Snakemake profile 'slrum'. Did you mean 'slurm'? Known: local, slurm\n")

@@ -5,9 +5,10 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from faked_study import fill
 from fakes import ORIGIN, record_runs
 from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 
@@ -15,9 +16,10 @@ from stilts import __version__
 from stilts.analysis.opened import open_analysis
 from stilts.analysis.score_tables import Difference, average_scores, compare_conditions
 from stilts.cli import tables
-from stilts.cli.shared import complete_study
+from stilts.cli.shared import complete_study, print_table
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.record_report import RecordReport
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.studies import list_planned
 
@@ -27,6 +29,11 @@ LANGUAGES = ("en", "de", "fi")  # of the fixture `filled`
 def cells(printed: str) -> list[list[str]]:
     """Return the cells of the rows of a printed table, without its head."""
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if line.startswith("│")]
+
+
+def heads(printed: str) -> list[list[str]]:
+    """Return the heads of printed tables."""
+    return [[cell.strip() for cell in line.split("┃")[1:-1]] for line in printed.splitlines() if line.startswith("┃")]
 
 
 # --- of all commands -------------------------------------------------------------------------------------------------
@@ -65,6 +72,24 @@ def test_nothing_is_completed_outside_a_checkout(tmp_path, monkeypatch):
     assert complete_study("") == []
 
 
+ROWS = [["target-en-then-ru.command-qa-s1-0123456789", "31.2*", "+0.5 to +11.2", "a title of several words"]]
+
+
+@pytest.mark.parametrize("columns, title", [
+    (None, [ROWS[0][3]]), ("0", [ROWS[0][3]]), ("200", [ROWS[0][3]]), ("86", ["a title of", "several words"]),
+    ("40", ["a title", "of", "several", "words"]),
+])  # fmt: skip
+def test_a_table_breaks_between_words_of_a_text_alone(monkeypatch, capsys, columns, title):
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", columns)
+    print_table(("run", "score", "95 % interval", "title"), ROWS)
+    printed = capsys.readouterr().out
+    assert cells(printed) == [[*ROWS[0][:3], title[0]], *(["", "", "", words] for words in title[1:])]
+    assert printed.splitlines()[1].split("┃")[2:4] == [" score ", " 95 % interval "]
+
+
 # --- studies ---------------------------------------------------------------------------------------------------------
 
 
@@ -82,7 +107,8 @@ def test_studies_are_listed_with_what_is_recorded(filled, door):
     assert cells(out)[:2] == [["other", "Another [one]", "3", "0", "0"], ["tiny", "A tiny study", "18", "1", "3"]]
     name, error, *counts = cells(out)[2]
     assert (name, counts) == ("wrong", ["", "", ""])
-    assert error.startswith("error: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
+    path = filled.root / "studies" / "wrong.yml"
+    assert error.startswith(f"error: {path}: targets: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
 
 
 def test_studies_are_printed_as_json(filled, door):
@@ -174,6 +200,65 @@ def test_a_difference_says_what_it_leaves_out():
     assert tables.explain_differences([replace(counted, seeds=2)]) == [tables.ABOUT_DIFFERENCES]
 
 
+def test_a_difference_is_shown_on_each_of_the_targets_that_are_named(filled, door):
+    intent, slots, _ = compare_conditions(open_analysis(filled, "tiny"), "nli", "none")
+    named = ("--target", "slots", "--target", "intent", "--target", "slots")
+    code, out, err = door("compare", "tiny", "nli", "none", *named, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [asdict(slots), asdict(intent)]
+    code, out, err = door("compare", "tiny", "nli", "none", "--target", "slots", "--target", "intnet")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: unknown target that both 'nli' and 'none' were tested on 'intnet'. Did you mean 'intent'? "
+        "Known: intent, slots\n"
+    )
+
+
+def test_scores_in_english_alone_name_the_option_that_shows_them(filled, door):
+    write_study(
+        filled.root / "studies" / "english.yml",
+        study_settings(ENCODER, name="english", intermediates=["none"], targets=["intent"], data={"languages": ["en"]}),
+    )
+    fill(filled, "english", languages=("en",))
+    code, out, err = door("scores", "english")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: study 'english' has no score in a language other than English; `--by language` shows English\n"
+    )
+    assert door("scores", "english", "--by", "language")[0] == 0
+
+
+NOT_UTF8 = {
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("given", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_an_output_that_is_not_utf8_has_plain_signs(filled, door, given):
+    printed = door("compare", "tiny", "nli", "none")[1]
+    command = [sys.executable, "-m", "stilts.cli", "compare", "tiny", "nli", "none"]
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
+    head, _, *rows = [line for line in done.stdout.decode("ascii").splitlines() if line.startswith("|")]
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "nli - none" in head
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        [cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in cells(printed)
+    ]
+
+
+@pytest.mark.parametrize("given", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_json_keeps_what_an_output_cannot_encode(filled, given):
+    titled = study_settings(ENCODER, name="titled", title="Lääne \N{EN DASH} \N{SNOWMAN}")
+    write_study(filled.root / "studies" / "titled.yml", titled)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    command = [sys.executable, "-m", "stilts.cli", "studies", "--json"]
+    done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)[1]["title"] == titled["title"]
+
+
 def test_a_condition_that_cannot_be_compared_gives_the_nearest(filled, door):
     code, out, err = door("compare", "tiny", "nlj", "none")
     assert (code, out) == (1, "")
@@ -190,13 +275,17 @@ def test_a_record_is_shown_with_what_it_rests_on(filled, door):
     code, out, err = door("show", "target-nli.intent-s1")
     assert (code, err) == (0, "")
     path = filled.runs / "records" / f"{run.id}.json"
-    assert cells(out)[:10] == [
+    assert cells(out)[:14] == [
         ["encoder.name", ENCODER], ["encoder.fingerprint", run.settings.encoder.fingerprint], ["suite", "pocket"],
         ["condition.name", "nli"], ["condition.tasks", "nli"], ["training.examples", "200"], ["training.epochs", "2"],
-        ["training.batch_size", "4"], ["training.dev_examples", "20"], ["en", "80", "200", "10"],
+        ["training.batch_size", "4"], ["training.learning_rate", "0.0002"], ["training.head_learning_rate", "0.002"],
+        ["training.max_length", "128"], ["training.frozen_layers", "0"], ["training.dev_examples", "20"],
+        ["en", "80", "200", "10"],
     ]  # fmt: skip
     lines = out.splitlines()
     assert lines[0] == run.id
+    assert heads(out)[1][:3] == ["language", "English dev accuracy, percent", "n"]
+    assert "9 further settings have their defaults; `--json` shows them" in lines
     assert f"starts from: {run.parents[0]}" in lines
     assert ["seconds", "12.50"] in cells(out)
     assert lines[-2:] == [f"record: {path}", f"sha256: {json.loads(path.read_text())['sha256']}"]
@@ -212,11 +301,24 @@ def test_a_record_is_printed_as_json(filled, door):
     del printed["settings"], printed["provenance"]
     assert printed == {
         "id": run.id, "phase": "zero-shot", "condition": "nli", "target": "intent", "seed": 2,
-        "parents": list(run.parents), "data": run.data, "metrics": record.metrics, "history": [], "at_chance": [],
+        "parents": list(run.parents), "data": run.data, "metrics": record.metrics,
+        "score_names": {"score": "test accuracy, percent"}, "history": [], "at_chance": [],
         "file": str(folder / f"{run.id}.json"),
         "sha256": json.loads((folder / f"{run.id}.json").read_text())["sha256"],
         "predictions": str(folder / f"{run.id}.parquet"), "predictions_sha256": record.predictions_sha256,
     }  # fmt: skip
+
+
+def test_all_settings_of_a_record_are_printed_as_json(filled, door):
+    run = next(run for run in open_plan(filled, "tiny").runs if run.slug == "target-nli.intent-s1")
+    held = json.loads((filled.runs / "records" / f"{run.id}.json").read_text())["record"]["run"]["settings"]
+    assert json.loads(door("show", run.id, "--json")[1])["settings"] == {
+        **{f"encoder.{key}": value for key, value in held["encoder"].items()},
+        "suite": "pocket",
+        **{f"condition.{key}": value for key, value in held["condition"].items()},
+        **{f"training.{key}": value for key, value in held["training"].items()},
+    }
+    assert held["training"]["learning_rate"] == 2e-4
 
 
 def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
@@ -225,8 +327,35 @@ def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
     filled.store().write(Record(run=run, metrics={}, history=noted, at_chance=[12.5], provenance=ORIGIN))
     out = door("show", run.id)[1]
     assert ["2", "61.50"] in cells(out)
+    assert ["update", "English dev accuracy, percent"] in heads(out)
     assert "loss" not in out
     assert "trainings at chance before this one: 12.5" in out.splitlines()
+
+
+SCORES = {
+    "architecture-full/records/pretraining-decoder-s1": {
+        "score": "held-out accuracy, percent", "dev_score": "minus held-out bits per token",
+    },
+    "pilot/records/intermediate-multi-s1": {
+        "score": "mean English dev score, percent", "dev_score": "mean English dev score, percent",
+        **{f"score.{name}": f"{name} English dev accuracy, percent" for name in ("anli", "mnli", "qqp")},
+        **{f"score.{name}": f"{name} English dev F1, percent" for name in ("squad", "squad2")},
+        **{f"score.{name}": f"{name} English dev accuracy, percent"
+           for name in ("hellaswag", "cosmosqa", "commonsenseqa")},
+    },
+    "adapters-matched/records/zero-shot-mnli-fresh.command-nli-s1": {"score": "test accuracy, percent"},
+    "complexity-pilot/records/measure-complexity-anli-s1": {
+        "score": "English dev accuracy, percent", "dev_score": "English dev accuracy, percent",
+        "score.anli": "anli English dev accuracy, percent",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beginning", SCORES)
+def test_a_score_is_named_by_its_set_and_metric(beginning):
+    (path,) = ROOT.glob(f"results/{beginning}-*.json")
+    record = Record.model_validate(json.loads(path.read_text())["record"])
+    assert RecordReport(record, path.parent).score_names == SCORES[beginning]
 
 
 @pytest.mark.parametrize(

@@ -423,12 +423,14 @@ def test_an_unknown_key_is_rejected_with_the_nearest_name(tmp_path, changes, mes
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"seeds": 1}, r"study.yml: seeds: Input should be a valid tuple \(got 1\)"),
-        ({"seeds": []}, "seeds: .* at least 1 item"),
+        ({"seeds": 1}, r"study.yml: seeds: Input should be a list \(got 1\)$"),
+        ({"seeds": []}, r"study.yml: seeds: List should have at least 1 item, not 0 \(got \[\]\)$"),
+        ({"seeds": ["a"]}, r"study.yml: seeds.0: Input should be a valid integer, .* an integer \(got 'a'\)$"),
+        ({"targets": [5]}, r"study.yml: targets.0: Input should be a valid string \(got 5\)$"),
         ({"seeds": [1, "one"]}, r"seeds.1: Input should be a valid integer.*\(got 'one'\)"),
         ({"name": "A Study"}, "name: String should match pattern"),
         ({"title": None}, r"title: Input should be a valid string \(got None\)"),
-        ({"targets": "intent"}, r"targets: Input should be a valid tuple \(got 'intent'\)"),
+        ({"targets": "intent"}, r"targets: Input should be a list \(got 'intent'\)"),
         ({"intermediates": ["none", 5]}, r"intermediates.1.constrained-str: Input should be a valid string \(got 5\)"),
         ({"intermediates": ["nli", "none", "nli"]}, "study.yml: intermediates: nli is listed more than once"),
         ({"intermediates": ["nli", {"name": "nli", "tasks": ["qa"]}]}, "nli is listed more than once"),
