@@ -1,20 +1,21 @@
 """The work of a run: tokens, updates, and operations per token and weight."""
 
-from stilts.sources.xtreme.official import EVALUATED_ROWS, TOKENS, TRAIN_ROWS
+from stilts.sources.xtreme.official import EVALUATED_ROWS, POOL_ROWS, TOKENS, TRAIN_ROWS
 from stilts.study.runs import Run
 from stilts.study.settings import Study, strip_language
 from stilts.tasks.formats.base import UNLIMITED
 from stilts.tasks.registry import TARGETS
 
 ASSUMED_ROWS = 2**17  # of a training set of unknown size, such as texts for masked language modelling
-ASSUMED_TEST_ROWS = 2000  # of a test set of unknown size (udpos)
+ASSUMED_TEST_ROWS = 2000  # of a test set of unknown size (udpos, mewsli-x)
 ASSUMED_TOKENS = 64
 
 
 def count_run_tokens(run: Run, study: Study) -> float:
     """Return the tokens that the encoder reads in a run of an XTREME study, over all epochs."""
     if run.phase == "zero-shot":
-        return sum(count_tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
+        read = sum(count_tested_rows(run, study).values()) + POOL_ROWS.get(run.target, 0)
+        return read * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
     tokens = sum(count * TOKENS.get(strip_language(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings.training.epochs * tokens

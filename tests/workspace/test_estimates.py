@@ -9,10 +9,11 @@ from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartCo
 
 from stilts.models import adapters
 from stilts.models.known_encoders import Shape, find_encoder_shape
-from stilts.sources.xtreme.official import BUCC_SENTENCES
+from stilts.sources.xtreme.official import BUCC_SENTENCES, EVALUATED_ROWS
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import DataSettings, Study
+from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, estimate_speeds
 from stilts.workspace.disk import estimate_disk
@@ -231,6 +232,14 @@ def test_tokens_of_runs_are_those_of_the_official_sets(here):
         ("zero-shot", "none", "bucc2018"): 2657642 * 35,
     }
     assert {place: count_run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
+
+
+def test_evaluations_of_xtreme_r_read_their_test_sets_and_pools(here):
+    study = paper(targets=["xcopa", "lareqa", "mewsli-x"], intermediates=["none"])
+    tokens = {"xcopa": 11 * 500 * 43, "lareqa": (11 * 1190 + 13014) * 64, "mewsli-x": (11 * 2000 + 10**6) * 64}
+    runs = {target: runs_at(here, study, "zero-shot", "none", target) for target in tokens}
+    assert {target: count_run_tokens(run, study) for target, run in runs.items()} == tokens
+    assert {name for name, task in TARGETS.items() if task.suite == "xtreme"} == EVALUATED_ROWS.keys()
 
 
 def test_a_task_in_another_language_is_as_long_as_in_english(here):
