@@ -221,7 +221,7 @@ def record(study: StudyName) -> None:
     publish(plan.checkout.store(), [run.id for run in plan.runs], folder)
     suite.publish(plan.suite_folder, folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    say(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}")
+    say(f"{len(plan.runs)} records, {format_size(size)}: {folder}")
 
 
 class Clock:

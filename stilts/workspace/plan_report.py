@@ -145,8 +145,8 @@ class PlanReport:
         if search := max((estimate.memory_mb for estimate in estimates if not estimate.measured), default=0):
             known += f"; retrieval needs an estimated {search:.0f} MB"
             known += ", more than reserved: raise schedule.memory_mb" if search > reserved else ""
-        whole = reserved * self.at_once / 1024
-        return f"memory: {reserved} MB reserved per job, {whole:.1f} GB in total; {known}"
+        whole = format_size(reserved * self.at_once * 1e6)
+        return f"memory: {reserved} MB reserved per job, {whole} in total; {known}"
 
     def _disk(self) -> str:
         if self.shape is None:
@@ -173,8 +173,10 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(count: float) -> str:
-    """Return a number of bytes in GB, or in MB below 1 GB."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Return a number of bytes in GB, in MB below 1 GB, or in kB below 1 MB."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _bytes_in(folder: Path) -> int:

@@ -387,4 +387,5 @@ def test_durations_read_well(seconds, words):
 
 
 def test_sizes_read_well():
-    assert (format_size(20e6), format_size(2.25e9), format_size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")
+    written = {0: "0 kB", 159e3: "159 kB", 20e6: "20 MB", 2.25e9: "2.2 GB", 1234e9: "1,234.0 GB"}
+    assert {size: format_size(size) for size in written} == written
