@@ -82,8 +82,12 @@ class Estimator:
         self.study, self.shape = study, shape
         self.speeds = estimate_speeds(records, shape, find_shape) if shape else []
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
+        self._evaluations: dict[tuple[str, ...], list[Record]] = {}  # evaluations, whatever their test sets
         for record in records:
-            self._by_kind.setdefault(_kind(record.run), []).append(record)
+            kind = _kind(record.run)
+            self._by_kind.setdefault(kind, []).append(record)
+            if record.run.phase == "zero-shot":
+                self._evaluations.setdefault(kind[:-1], []).append(record)
         self._known: dict[tuple[tuple[str, ...], float], tuple[float, float]] = {}
 
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Forecast:
@@ -91,7 +95,7 @@ class Estimator:
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
             seconds = self._reckoned(run, speed or self.speeds[0])
-            return Forecast(seconds, estimate_search_memory(run, self.study, self.shape), measured=False)
+            return Forecast(seconds, self._search_memory(run), measured=False)
         if not like:
             return Forecast(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
         seconds, memory = self._measured(_kind(run), _units(run) * _languages(run, like))
@@ -106,6 +110,17 @@ class Estimator:
             memory = max(record.provenance.peak_memory_mb for record in like)
             self._known[kind, work] = took * work / nearest, memory
         return self._known[kind, work]
+
+    def _search_memory(self, run: Run) -> float:
+        """Return the estimated memory, in MB, of a retrieval: no more than records with other test sets let expect."""
+        reckoned = estimate_search_memory(run, self.study, self.shape)
+        like = [record for record in self._evaluations.get(_kind(run)[:-1], []) if record.provenance.examples]
+        if not reckoned or not like:
+            return reckoned
+        texts = TARGETS[run.target].format.searched_sides * sum(count_tested_rows(run, self.study).values())
+        more = max(0, texts - max(record.provenance.examples for record in like))
+        peak = max(record.provenance.peak_memory_mb for record in like)
+        return min(reckoned, peak + more * _search_bytes(self.shape) / 1e6)
 
     @property
     def reckons(self) -> bool:
@@ -164,6 +179,11 @@ def _scored(record: Record) -> int:
 
 SEARCH_BYTES = 400_000_000  # per retrieval process: libraries, and the cosines of a block of either side
 ROW_BYTES = 1_500  # per sentence: its row in Python, its tokens, its index among the vectors
+
+
+def _search_bytes(shape: Shape) -> int:
+    """Return the bytes that a sentence takes: its row, and its vector as computed and as one side of the search."""
+    return 2 * shape.hidden * BYTES_PER_WEIGHT + ROW_BYTES
 
 
 def estimate_search_memory(run: Run, study: Study, shape: Shape) -> float:

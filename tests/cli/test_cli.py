@@ -34,7 +34,7 @@ def record(here: Checkout, count: int, precisions: Sequence[str] = ("",)) -> lis
     """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
     runs = open_plan(here, "tiny").runs[:count]
     for run, precision in zip(runs, itertools.cycle(precisions), strict=False):
-        record_runs(here, [run], peak_memory_mb=700.0, precision=precision)
+        record_runs(here, [run], peak_memory_mb=700.0, precision=precision, device="a processor, 1 thread(s)")
     return [run.id for run in runs]
 
 
@@ -72,7 +72,9 @@ def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeyp
         ("to do", "2 s"), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
     ]  # fmt: skip
     assert out.splitlines()[-4] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
-    assert out.splitlines()[-2].endswith("similar runs used at most 700 MB")
+    assert out.splitlines()[-2].endswith(
+        "similar runs used at most 700 MB, more than reserved: raise schedule.memory_mb"
+    )
 
 
 def test_plan_says_where_records_were_computed_in_several_precisions(here, door):

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from fakes import change_settings, make_provenance, make_run
+from fakes import change_settings, make_provenance, make_run, record_runs
 from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
@@ -50,6 +50,34 @@ def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
     assert reckoned["tatoeba"] < reckoned["bucc2018"] < study.schedule.memory_mb
     few = change_settings(runs["bucc2018"], languages=["zh"])
     assert estimate_search_memory(few, study, large) < reckoned["bucc2018"]
+
+
+def test_memory_of_a_search_is_no_more_than_records_with_other_test_sets_show(here):
+    study = paper(encoder={"name": "multilingual-e5-small"}, targets=["tatoeba", "bucc2018"])
+    runs = {target: runs_at(here, study, "zero-shot", "none", target) for target in study.targets}
+    before = record(runs["tatoeba"].model_copy(update={"data": "suite@2"}), 5, memory=1500)
+    noted = before.provenance.model_copy(update={"examples": 60_000})
+    expect = Estimator([before.model_copy(update={"provenance": noted})], study, SMALL)
+    sentences = 2 * (28 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548)
+    assert expect(runs["tatoeba"]).memory_mb == 1500 + (sentences - 60_000) * (2 * 384 * 4 + 1500) / 1e6
+    assert expect(runs["bucc2018"]).memory_mb == estimate_search_memory(runs["bucc2018"], study, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("used", "device", "said"),
+    [
+        (3900, "a processor, 1 thread(s)", "similar runs used at most 3900 MB"),
+        (4100, "a processor, 1 thread(s)",
+         "similar runs used at most 4100 MB, more than reserved: raise schedule.memory_mb"),
+        (4100, "NVIDIA L4", "no similar run is recorded"),
+    ],
+)  # fmt: skip
+def test_more_memory_on_record_than_is_reserved_is_said(here, used, device, said):
+    study = paper(encoder={"name": "multilingual-e5-small"}, targets=["xnli"], schedule={"memory_mb": 4000})
+    plan = resolve(study, here, provisional=True)
+    record_runs(here, [run for run in plan.runs if run.phase == "target"][:1], device=device, peak_memory_mb=used)
+    (line,) = [line for line in PlanReport(plan).lines() if line.startswith("memory: ")]
+    assert line.partition(" in total; ")[2] == said
 
 
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
