@@ -93,6 +93,24 @@ def test_training_is_scaled_by_examples_and_epochs():
     assert expect(run_of(**training(100, 0.5))).seconds == pytest.approx(2.5)
 
 
+def test_no_more_examples_count_than_the_suite_has():
+    def asking(examples: int) -> list[Run]:
+        first = run_of("intermediate", "nli", None, **training(examples, 2.0))
+        return [
+            run_of(**training(examples, 2.0)),
+            change_settings(first, condition={"name": "nli", "tasks": ["nli"]}),
+            run_of("zero-shot", evaluation={"examples": examples}),
+        ]
+
+    pocket = Checkout(ROOT).study("pocket")
+    sizes = {"train": 400, "intermediate_train": 500, "test": 300}
+    study = pocket.model_copy(update={"data": DataSettings(sizes=sizes)})
+    expect = Estimator([record(run, 10) for run in asking(100)], study)
+    assert [expect(run).seconds for run in asking(10_000)] == [40, 50, 30]
+    expect = Estimator([record(run, 10) for run in asking(10_000)], study)
+    assert [expect(run).seconds for run in asking(200)] == [5, 4, pytest.approx(20 / 3)]
+
+
 def test_pretraining_is_scaled_by_the_tokens_that_it_reads():
     def pretraining(updates: int, tokens: int) -> Run:
         return run_of("pretraining", "decoder", None, pretraining={"updates": updates, "batch_tokens": tokens})
