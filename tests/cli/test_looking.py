@@ -83,6 +83,19 @@ def test_studies_are_listed_with_what_is_recorded(filled, door):
     assert error.startswith("error: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
 
 
+def test_of_every_study_the_runs_count_that_its_plan_has_on_record(filled, door):
+    whole = filled.study("tiny").model_dump(mode="json")
+    few, absent = {**whole, "name": "few", "seeds": [1]}, {"suite": "xtreme", "folder": "no-data"}
+    write_study(filled.root / "studies" / "few.yml", few)
+    write_study(filled.root / "studies" / "tiny.yml", {**whole, "evaluation": {"examples": 7}})
+    away = study_settings(ENCODER, name="away", data=absent, targets=["xnli"], intermediates=["none", "mnli"])
+    write_study(filled.root / "studies" / "away.yml", away)
+    planned = open_plan(filled, "tiny")
+    counts = {name: (runs, here) for name, _, runs, _, here in cells(door("studies")[1])}
+    assert counts == {"away": ("5", "0"), "few": ("9", "9"), "tiny": ("18", str(len(planned.recorded())))}
+    assert len(planned.recorded()) == 10  # its trainings, which the new evaluation leaves as they were
+
+
 def test_studies_are_printed_as_json(filled, door):
     code, out, _ = door("studies", "--json")
     assert code == 0
