@@ -1,6 +1,7 @@
 """What a run is expected to cost."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from fakes import change_settings, make_provenance, make_run, record_runs
@@ -422,8 +423,21 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
     study = Checkout(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
     report = PlanReport(resolve(study, here, provisional=True))
     assert list(report.lines())[2] == (
+        "results/pilot also has 3 committed records, which cannot be matched with these runs without the data folder"
+    )
+    known = [run.model_copy(update={"data": "suite@1"}) for run in report.plan.runs]
+    lines = list(PlanReport(replace(report.plan, runs=tuple(known))).lines())
+    assert lines[1] == (
         "results/pilot also has 3 committed records that were made with other settings or another suite; pages show "
         "them until these runs are recorded"
+    )
+
+
+def test_a_data_folder_that_holds_nothing_is_said(here):
+    (here.root / "no-data").mkdir()
+    assert next(PlanReport(resolve(paper(), here, provisional=True)).lines()) == (
+        f"data folder {here.root}/no-data holds no data: the plan assumes that all data are available, and the ids of "
+        "the runs will change"
     )
 
 
