@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stilts.sources.xtreme import NOT_FETCHED, describe_missing_data
 from stilts.study.provenance import describe_precision_mix, ran_on_gpu
 from stilts.study.records import RECORDS, Record
 from stilts.study.runs import PHASE_VERSIONS, Run
@@ -83,9 +82,7 @@ class PlanReport:
 
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
-        has_data = not self.plan.runs[0].data.startswith(NOT_FETCHED)
-        if not has_data:
-            missing = describe_missing_data(self.checkout.data_folder(self.study))
+        if missing := self.plan.missing_data:
             yield f"{missing}: the plan assumes that all data are available, and the ids of the runs will change"
         yield (
             f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
@@ -93,13 +90,13 @@ class PlanReport:
         )
         if earlier := self._earlier_records():
             also = f"results/{self.study.name} also has {earlier} committed records"
-            if has_data:
+            if missing:
+                yield f"{also}, which cannot be matched with these runs without the data folder"
+            else:
                 yield (
                     f"{also} that were made with other settings or another suite; pages show them until these runs "
                     "are recorded"
                 )
-            else:
-                yield f"{also}, which cannot be matched with these runs without the data folder"
         if self._precisions:
             yield f"precision: {self._precisions}"
         if self.todo:

@@ -114,6 +114,8 @@ class Status:
     left_seconds : float
         Expected time on one core.
     started : list of Started
+    missing_data : str
+        Why no record can be matched with the runs: what is wrong with the data folder, see `Plan.missing_data`.
     """
 
     study: str
@@ -121,6 +123,7 @@ class Status:
     recorded: int
     left_seconds: float
     started: list[Started]
+    missing_data: str = ""
 
 
 def find_status(plan: Plan) -> Status:
@@ -129,7 +132,7 @@ def find_status(plan: Plan) -> Status:
     left = tally.total - tally.count()
     shares = {run.id: read_noted_share(plan.checkout, run.id) for run in plan.runs if run.id not in tally.recorded}
     started = [Started(run_id, share, _state(plan.checkout, run_id)) for run_id, share in shares.items() if share]
-    return Status(plan.study.name, len(plan.runs), len(tally.recorded), left, started)
+    return Status(plan.study.name, len(plan.runs), len(tally.recorded), left, started, plan.missing_data)
 
 
 def _state(checkout: Checkout, run_id: str) -> str:

@@ -293,7 +293,20 @@ def test_a_status_is_printed_as_json(here, door):
         "started": [
             {"id": second.id, "share": 0.3, "state": "interrupted, resumes with the next `stilts run`"},
         ],
+        "missing_data": "",
     }  # fmt: skip
+
+
+def test_the_status_of_a_study_without_data_is_that_of_its_plan(here, door, monkeypatch):
+    monkeypatch.delenv("STILTS_DATA", raising=False)
+    data = {"suite": "xtreme", "folder": "no-data"}
+    away = study_settings(ENCODER, name="away", data=data, targets=["xnli"], intermediates=["none"])
+    write_study(here.root / "studies" / "away.yml", away)
+    code, out, err = door("status", "away")
+    assert (code, err) == (0, "")
+    first, last = out.splitlines()
+    assert first == f"data folder {here.root}/no-data does not exist: records cannot be matched with the runs"
+    assert last.startswith("away: 0 of 2 runs recorded, about ")
 
 
 # --- doctor ----------------------------------------------------------------------------------------------------------
