@@ -129,7 +129,7 @@ def test_status_tells_running_from_interrupted(here, door):
         f"{second}: 30%, running",
         f"{third}: 25%, interrupted, resumes with the next `stilts run`",
     ]
-    left = 30 * 0.7 + 20 * 0.75
+    left = 30 * 0.7 + 20 * 0.75 + 2 * NOTEBOOK_SECONDS
     assert out.splitlines()[2:] == [f"tiny: 1 of 3 runs recorded, about {left / 60:.0f} core minutes left"]
 
 
