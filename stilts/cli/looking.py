@@ -144,10 +144,12 @@ def status(study: StudyName = "pocket", as_json: AsJson = False) -> None:
     """Show the progress of a study."""
     from stilts.workspace.progress import find_status
 
-    found = find_status(open_named(study))
+    found = find_status(open_named(study, provisional=True))
     if as_json:
         print_json(found)
         return
+    if found.missing_data:
+        say(f"{found.missing_data}: records cannot be matched with the runs")
     for run in found.started:
         say(f"{run.id}: {run.share:.0%}, {run.state}")
     left = f"about {found.left_seconds / 60:.0f} core minutes left"

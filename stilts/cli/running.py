@@ -68,7 +68,10 @@ def pack(
 
     plan = open_named(study)
     if records:
-        say(f"{packs.pack_records(plan, folder)} of {len(plan.runs)} runs have a record here")
+        packed = packs.pack_records(plan, folder)
+        say(f"{packed} of {len(plan.runs)} runs have a record here")
+        if committed := len(plan.recorded()) - packed:
+            say(f"{committed} more are recorded in {plan.checkout.results}, which every checkout has")
     else:
         packs.pack_inputs(plan, folder)
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -221,7 +224,7 @@ def record(study: StudyName) -> None:
     publish(plan.checkout.store(), [run.id for run in plan.runs], folder)
     suite.publish(plan.suite_folder, folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    say(f"{len(plan.runs)} records, {size / 2**20:.1f} MB: {folder}")
+    say(f"{len(plan.runs)} records, {format_size(size)}: {folder}")
 
 
 class Clock:

@@ -79,10 +79,15 @@ def check_studies(checkout: Checkout) -> Check:
 
 
 def check_disk(folder: Path, free_of: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free) -> Check:
-    """Check the free space where a folder lies or will lie; `free_of` returns it in bytes."""
+    """Check whether a folder can be written, and the free space where it lies or will lie.
+
+    `free_of` returns the space in bytes.
+    """
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = free_of(place)
     found = f"{free / 1e9:.1f} GB free for {folder}"
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        return Check("disk", False, f"{place} cannot be written", "set STILTS_RUNS to a folder that can be written")
     if free >= LEAST_FREE:
         return Check("disk", True, found)
     return Check("disk", False, found, "free disk space, or set STILTS_RUNS to a folder on another disk")
@@ -132,21 +137,31 @@ def check_fonts(families: Iterable[str]) -> Check:
 
 
 def check_data(checkout: Checkout) -> Iterator[Check]:
-    """Check that the data folders exist that studies read."""
+    """Check that the data folders that studies read exist and hold something."""
     folders: dict[Path, str] = {}
     for name in checkout.studies():
         try:
             study = checkout.study(name)
         except StiltsError:
             continue  # `check_studies` says why
-        if folder := checkout.data_folder(study):
+        if study.data.reads_folder and (folder := checkout.data_folder(study)):
             folders.setdefault(folder, name)
     for folder, name in folders.items():
-        if folder.is_dir():
+        if not (fault := _find_fault(folder)):
             yield Check("data", True, str(folder))
         else:
             advice = f"only studies on XTREME need it: `stilts fetch {name}`, or set STILTS_DATA to where it is"
-            yield Check("data", False, f"{folder} does not exist", advice)
+            yield Check("data", False, f"{folder} {fault}", advice)
+
+
+def _find_fault(folder: Path) -> str:
+    """Return why nothing can be read from a data folder; empty if it holds something."""
+    if not folder.is_dir():
+        return "does not exist"
+    try:
+        return "" if any(folder.iterdir()) else "is empty"
+    except OSError:
+        return "cannot be read"
 
 
 def check_browser() -> Check:

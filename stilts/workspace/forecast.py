@@ -26,7 +26,7 @@ from stilts.tasks.formats.evaluation import VECTOR_BYTES
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.devices import RECKONED_PHASES, FindShape, Speed, estimate_speeds, find_named_shape
 from stilts.workspace.disk import BYTES_PER_WEIGHT
-from stilts.workspace.work import count_operations, count_run_tokens, count_run_updates, count_tested_rows
+from stilts.workspace.work import cap_examples, count_operations, count_run_tokens, count_run_updates, count_tested_rows
 
 # One core of a small server with a 12-layer encoder of hidden size 384 in bf16. Reports mark these as assumed.
 ASSUMED_SECONDS = {"pretraining": 300.0, "intermediate": 45.0, "target": 30.0, "zero-shot": 20.0, "measure": 60.0}
@@ -82,30 +82,68 @@ class Estimator:
         self.study, self.shape = study, shape
         self.speeds = estimate_speeds(records, shape, find_shape) if shape else []
         self._by_kind: dict[tuple[str, ...], list[Record]] = {}
+        self._evaluations: dict[tuple[str, ...], list[Record]] = {}  # evaluations, whatever their test sets
         for record in records:
-            self._by_kind.setdefault(_kind(record.run), []).append(record)
-        self._known: dict[tuple[tuple[str, ...], float], tuple[float, float]] = {}
+            kind = _kind(record.run)
+            self._by_kind.setdefault(kind, []).append(record)
+            if record.run.phase == "zero-shot":
+                self._evaluations.setdefault(kind[:-1], []).append(record)
+        self._known: dict[tuple[tuple[str, ...], str, float], tuple[float, float]] = {}
 
     def __call__(self, run: Run, speed: "Speed | None" = None) -> Forecast:
         """Return the forecast of a run; `speed`, by default the first of `speeds`, is used if there are no records."""
         like = self._by_kind.get(_kind(run), [])
         if not like and self.reckons and run.phase in RECKONED_PHASES:
             seconds = self._reckoned(run, speed or self.speeds[0])
-            return Forecast(seconds, estimate_search_memory(run, self.study, self.shape), measured=False)
+            return Forecast(seconds, self._search_memory(run), measured=False)
         if not like:
             return Forecast(ASSUMED_SECONDS[run.phase], 0.0, measured=False)
-        seconds, memory = self._measured(_kind(run), _units(run) * _languages(run, like))
+        seconds, memory = self._measured(run, self._units(run, run.data) * _languages(run, like))
         return Forecast(seconds, memory, measured=True)
 
-    def _measured(self, kind: tuple[str, ...], work: float) -> tuple[float, float]:
-        """Return the seconds of an amount of work, and the peak memory, by the records of a kind."""
-        if (kind, work) not in self._known:  # a plan has many runs of a kind
-            like = self._by_kind[kind]
-            nearest = min((_work(record) for record in like), key=lambda known: abs(math.log(known / work)))
-            took = median(record.provenance.seconds for record in like if _work(record) == nearest)
+    def _measured(self, run: Run, work: float) -> tuple[float, float]:
+        """Return the seconds of an amount of work, and the peak memory, by the records of a run's kind."""
+        key = (_kind(run), run.data, work)
+        if key not in self._known:  # a plan has many runs of a kind
+            like = self._by_kind[_kind(run)]
+            done = [self._units(record.run, run.data) * _scored(record) for record in like]
+            nearest = min(done, key=lambda known: abs(math.log(known / work)))
+            took = median(
+                record.provenance.seconds for record, known in zip(like, done, strict=True) if known == nearest
+            )
             memory = max(record.provenance.peak_memory_mb for record in like)
-            self._known[kind, work] = took * work / nearest, memory
-        return self._known[kind, work]
+            self._known[key] = took * work / nearest, memory
+        return self._known[key]
+
+    def _units(self, run: Run, data: str) -> float:
+        """Return training or measured examples, pretraining tokens, or test examples per language (1 if all are used).
+
+        Of examples there are no more than the study's suite has, whose fingerprint is `data`; what others have is not
+        known.
+        """
+        capped = self.study is not None and run.data == data
+        match run.settings:
+            case SimilarityRunSettings(measure=measure) | ComplexityRunSettings(measure=measure):
+                return measure.examples
+            case PretrainingRunSettings(pretraining=pretraining):
+                return pretraining.updates * pretraining.batch_tokens
+            case TrainingRunSettings(training=training):
+                examples = cap_examples(training.examples, run, self.study) if capped else training.examples
+                return examples * training.epochs
+            case ZeroShotRunSettings(evaluation=evaluation):
+                asked = evaluation.examples or 1
+                return cap_examples(asked, run, self.study) if capped else asked
+
+    def _search_memory(self, run: Run) -> float:
+        """Return the estimated memory, in MB, of a retrieval: no more than records with other test sets let expect."""
+        reckoned = estimate_search_memory(run, self.study, self.shape)
+        like = [record for record in self._evaluations.get(_kind(run)[:-1], []) if record.provenance.examples]
+        if not reckoned or not like:
+            return reckoned
+        texts = TARGETS[run.target].format.searched_sides * sum(count_tested_rows(run, self.study).values())
+        more = max(0, texts - max(record.provenance.examples for record in like))
+        peak = max(record.provenance.peak_memory_mb for record in like)
+        return min(reckoned, peak + more * _search_bytes(self.shape) / 1e6)
 
     @property
     def reckons(self) -> bool:
@@ -123,24 +161,6 @@ def _kind(run: Run) -> tuple[str, ...]:
     encoder = run.settings.encoder
     made = repr((encoder.scratch, encoder.convert_to))
     return run.phase, run.target or run.condition, encoder.name, made, run.settings.suite, evaluated
-
-
-def _units(run: Run) -> float:
-    """Return training or measured examples, pretraining tokens, or test examples per language (1 if all are used)."""
-    match run.settings:
-        case SimilarityRunSettings(measure=measure) | ComplexityRunSettings(measure=measure):
-            return measure.examples
-        case PretrainingRunSettings(pretraining=pretraining):
-            return pretraining.updates * pretraining.batch_tokens
-        case TrainingRunSettings(training=training):
-            return training.examples * training.epochs
-        case ZeroShotRunSettings(evaluation=evaluation):
-            return evaluation.examples or 1
-
-
-def _work(record: Record) -> float:
-    """Return how many units a record's run has had, in all its languages."""
-    return _units(record.run) * _scored(record)
 
 
 def _languages(run: Run, like: Sequence[Record]) -> int:
@@ -164,6 +184,11 @@ def _scored(record: Record) -> int:
 
 SEARCH_BYTES = 400_000_000  # per retrieval process: libraries, and the cosines of a block of either side
 ROW_BYTES = 1_500  # per sentence: its row in Python, its tokens, its index among the vectors
+
+
+def _search_bytes(shape: Shape) -> int:
+    """Return the bytes that a sentence takes: its row, and its vector as computed and as one side of the search."""
+    return 2 * shape.hidden * BYTES_PER_WEIGHT + ROW_BYTES
 
 
 def estimate_search_memory(run: Run, study: Study, shape: Shape) -> float:

@@ -99,6 +99,11 @@ def pack_records(plan: Plan, folder: Path) -> int:
     require_new(folder)
     store = Store(plan.checkout.records)
     records = [record for run in plan.runs if (record := store.find(run.id))]
+    if not records and (committed := plan.recorded()):
+        raise StiltsError(
+            f"{len(committed)} of {len(plan.runs)} runs of study '{plan.study.name}' are recorded in "
+            f"{plan.checkout.results}, which every checkout has; only records in {store.root} are packed"
+        )
     if not records:
         raise StiltsError(f"study '{plan.study.name}' has no records in {store.root}; run it first")
     # Predictions come before their record, so that a record never stands without them where they are unpacked.

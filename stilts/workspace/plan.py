@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from stilts.sources.xtreme import NOT_FETCHED, describe_missing_data
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.planning import group_jobs
 from stilts.study.runs import PHASE_VERSIONS, Job, Run
@@ -154,6 +155,13 @@ class Plan:
     def suite_folder(self) -> Path:
         """Folder of the suite that all runs read."""
         return self.checkout.suite_folder(self.runs[0])
+
+    @property
+    def missing_data(self) -> str:
+        """What is wrong with the data folder of a plan that was made without data; empty for any other plan."""
+        if not self.runs[0].data.startswith(NOT_FETCHED):
+            return ""
+        return describe_missing_data(self.checkout.data_folder(self.study))
 
     def recorded(self) -> set[str]:
         """Return the ids of the runs that have a record; corrupt records are set aside and do not count."""

@@ -1,12 +1,11 @@
 """The output of `stilts plan`: a study's runs, and the estimated time, memory and disk of those without a record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stilts.sources.xtreme import NOT_FETCHED
-from stilts.study.provenance import describe_precision_mix
-from stilts.study.records import RECORDS
+from stilts.study.provenance import describe_precision_mix, ran_on_gpu
+from stilts.study.records import RECORDS, Record
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
 from stilts.workspace.disk import Disk, estimate_disk
@@ -15,6 +14,7 @@ from stilts.workspace.gpus import share_gpus
 from stilts.workspace.plan import Plan, keep_with_ancestors
 from stilts.workspace.scheduling import count_jobs_at_once
 
+_TOO_MUCH = ", more than reserved: raise schedule.memory_mb"
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
 
 
@@ -27,11 +27,16 @@ class PlanReport:
         self.recorded = {run.id for run in plan.runs} & records.keys()
         self._precisions = describe_precision_mix(records[name] for name in self.recorded)
         self.shape = plan.checkout.find_shape(plan.study.encoder)
-        self.expect = Estimator(records.values(), plan.study, self.shape, plan.checkout.find_shape)
+        self.expect = self._estimate_from(records.values())
+        # A run on a GPU notes the GPU's memory, which no schedule reserves.
+        self._expect_memory = self._estimate_from(each for each in records.values() if not ran_on_gpu(each.provenance))
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))
         self.gpu_shares = share_gpus(plan)
         self.at_once = count_jobs_at_once(plan, self.gpu_shares)
+
+    def _estimate_from(self, records: Iterable[Record]) -> Estimator:
+        return Estimator(records, self.study, self.shape, self.checkout.find_shape)
 
     def summary(self) -> Listing:
         """Return one row for each phase and condition, with the expected time of its runs without a record."""
@@ -77,25 +82,27 @@ class PlanReport:
 
     def lines(self) -> Iterator[str]:
         """Yield lines about the whole plan."""
-        if self.plan.runs[0].data.startswith(NOT_FETCHED):
-            folder = self.checkout.data_folder(self.study)
-            missing = f"data folder {folder} does not exist" if folder else "no data folder is set"
+        if missing := self.plan.missing_data:
             yield f"{missing}: the plan assumes that all data are available, and the ids of the runs will change"
         yield (
             f"{len(self.plan.runs)} runs, {len(self.recorded)} recorded, {len(self.todo)} to do "
             f"in {self.notebooks} notebooks"
         )
         if earlier := self._earlier_records():
-            yield (
-                f"results/{self.study.name} also has {earlier} committed records that were made with other settings or "
-                "another suite; pages show them until these runs are recorded"
-            )
+            also = f"results/{self.study.name} also has {earlier} committed records"
+            if missing:
+                yield f"{also}, which cannot be matched with these runs without the data folder"
+            else:
+                yield (
+                    f"{also} that were made with other settings or another suite; pages show them until these runs "
+                    "are recorded"
+                )
         if self._precisions:
             yield f"precision: {self._precisions}"
         if self.todo:
             estimates = [self.expect(run) for run in self.todo]
             yield from self._time(estimates)
-            yield self._memory(estimates)
+            yield self._memory()
             if self.gpu_shares:
                 yield str(self.gpu_shares)
             yield self._disk()
@@ -138,15 +145,17 @@ class PlanReport:
         hours = sum(self.expect(run, speed).seconds for run in self.todo) / 3600
         return f"time: {f'about {hours:,.0f} GPU-hours' if hours >= 1 else 'under 1 GPU-hour'} on {speed}"
 
-    def _memory(self, estimates: list[Forecast]) -> str:
+    def _memory(self) -> str:
         reserved = self.study.schedule.memory_mb
+        estimates = [self._expect_memory(run) for run in self.todo]
         memory = max((estimate.memory_mb for estimate in estimates if estimate.measured), default=0)
         known = f"similar runs used at most {memory:.0f} MB" if memory else "no similar run is recorded"
+        known += _TOO_MUCH if memory > reserved else ""
         if search := max((estimate.memory_mb for estimate in estimates if not estimate.measured), default=0):
             known += f"; retrieval needs an estimated {search:.0f} MB"
-            known += ", more than reserved: raise schedule.memory_mb" if search > reserved else ""
-        whole = reserved * self.at_once / 1024
-        return f"memory: {reserved} MB reserved per job, {whole:.1f} GB in total; {known}"
+            known += _TOO_MUCH if search > reserved else ""
+        whole = format_size(reserved * self.at_once * 1e6)
+        return f"memory: {reserved} MB reserved per job, {whole} in total; {known}"
 
     def _disk(self) -> str:
         if self.shape is None:
@@ -173,8 +182,10 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(count: float) -> str:
-    """Return a number of bytes in GB, or in MB below 1 GB."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Return a number of bytes in GB, in MB below 1 GB, or in kB below 1 MB."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _bytes_in(folder: Path) -> int:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stilts.study.errors import StiltsError
 from stilts.study.storage import stands
 from stilts.workspace.checkout import Checkout
-from stilts.workspace.forecast import Estimator
+from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator
 from stilts.workspace.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ class Tally:
     """
 
     def __init__(self, plan: Plan, analyses: Collection[Path] = ()):
-        expect = Estimator(plan.checkout.store())
+        shape = plan.checkout.find_shape(plan.study.encoder)
+        expect = Estimator(plan.checkout.store(), plan.study, shape, plan.checkout.find_shape)
         self.plan, self.analyses = plan, analyses
         self.written: set[Path] = set()
         self.recorded = plan.recorded()
@@ -112,8 +113,10 @@ class Status:
     study : str
     runs, recorded : int
     left_seconds : float
-        Expected time on one core.
+        Expected time on one core, with the start of the notebooks.
     started : list of Started
+    missing_data : str
+        Why no record can be matched with the runs: what is wrong with the data folder, see `Plan.missing_data`.
     """
 
     study: str
@@ -121,15 +124,17 @@ class Status:
     recorded: int
     left_seconds: float
     started: list[Started]
+    missing_data: str = ""
 
 
 def find_status(plan: Plan) -> Status:
     """Return how far the study of a plan is."""
     tally = Tally(plan)
-    left = tally.total - tally.count()
+    work = tally.total - tally.count()
+    left = work + NOTEBOOK_SECONDS * len(plan.pending(tally.recorded))
     shares = {run.id: read_noted_share(plan.checkout, run.id) for run in plan.runs if run.id not in tally.recorded}
     started = [Started(run_id, share, _state(plan.checkout, run_id)) for run_id, share in shares.items() if share]
-    return Status(plan.study.name, len(plan.runs), len(tally.recorded), left, started)
+    return Status(plan.study.name, len(plan.runs), len(tally.recorded), left, started, plan.missing_data)
 
 
 def _state(checkout: Checkout, run_id: str) -> str:

@@ -93,7 +93,9 @@ def resolve(
     source = open_source(study, checkout)
     data = source.fingerprint(make_request(study))
     has_data = not (provisional and data.startswith(xtreme.NOT_FETCHED))
-    conditions, measured, targets = resolve_tasks(study, source, has_data=has_data, checked=checked)
+    conditions, measured, targets = resolve_tasks(
+        study, source, reference or study.name, has_data=has_data, checked=checked
+    )
     encoders = {None: study.encoder, **study.encoders}
     places = {name: checkout.encoder_name(encoder) for name, encoder in encoders.items()}
     trained_as, scored_by = map_training(targets)
@@ -145,12 +147,14 @@ def _open_original(study: Study, folder: Path | None) -> Source:
 
 
 def resolve_tasks(
-    study: Study, source: Source, *, has_data: bool, checked: bool = False
+    study: Study, source: Source, reference: str, *, has_data: bool, checked: bool = False
 ) -> tuple[list[Condition], list[Condition], list[Task]]:
     """Return a study's conditions, its conditions that are only measured, and its targets.
 
     Parameters
     ----------
+    reference : str
+        What `stilts` opens the study by, for messages.
     has_data : bool
         Whether the data exist; if not, missing tasks are not an error.
     checked : bool
@@ -169,19 +173,19 @@ def resolve_tasks(
     targets = [get_target(name, study.data.suite) for name in study.targets]
     check_number(len(study.seeds), len(conditions), len(targets))
     if has_data:
-        conditions, measured = (_that_can_be_had(each, source) for each in (conditions, measured))
-        _refuse_missing([task.name for task in targets], source)
+        conditions, measured = (_that_can_be_had(each, source, reference) for each in (conditions, measured))
+        _refuse_missing([task.name for task in targets], source, reference)
     if not checked:
         _check_languages(study, targets, [*conditions, *measured], source)
     return conditions, measured, targets
 
 
-def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condition]:
+def _that_can_be_had(conditions: list[Condition], source: Source, reference: str) -> list[Condition]:
     """Return the conditions without missing licensed tasks. Raises StiltsError if any other task is missing."""
     found = []
     for each in conditions:
         tasks = {reference: get_intermediate(reference) for reference in each.all_tasks}
-        _refuse_missing([name for name, task in tasks.items() if not task.licensed], source)
+        _refuse_missing([name for name, task in tasks.items() if not task.licensed], source, reference)
         absent = {name: reason for name in tasks if (reason := source.missing(name))}
         for name, reason in absent.items():
             log.warning("condition %s: task %s is skipped: %s", each.name, name, reason)
@@ -193,10 +197,14 @@ def _that_can_be_had(conditions: list[Condition], source: Source) -> list[Condit
     return found
 
 
-def _refuse_missing(tasks: list[str], source: Source) -> None:
+def _refuse_missing(tasks: list[str], source: Source, reference: str) -> None:
+    """Raise StiltsError for tasks that a source does not have; `reference` is what `stilts` opens the study by."""
     reasons = [f"{task}: {reason}" for task in tasks if (reason := source.missing(task))]
     if reasons:
-        raise StiltsError("the study names tasks whose data are missing: " + "; ".join(reasons))
+        raise StiltsError(
+            f"the study names tasks whose data are missing: {'; '.join(reasons)}; `stilts fetch {reference}` downloads "
+            "the data, or set STILTS_DATA to a folder that holds them"
+        )
 
 
 def _check_per_task(study: Study, conditions: list[Condition]) -> None:

@@ -1,21 +1,22 @@
 """The studies of a checkout and how far each is, from their files and from listings of records.
 
-No encoder is resolved and no suite is built: their fingerprints decide the hashes in the runs' ids, but neither the
-number of runs nor the readable part of the ids.
+The number of runs and the readable part of their ids need neither an encoder nor data, whose fingerprints decide the
+hashes in the ids. Only studies that this machine has records like those of are planned as `stilts plan` does.
 """
 
-from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from stilts.study.errors import StiltsError
 from stilts.study.planning import drop_repeated, plan_runs
-from stilts.study.records import RECORDS, Store
+from stilts.study.records import RECORDS, Record, Store
 from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.study.storage import list_names
 from stilts.tasks.registry import get_target, list_measured_tasks, map_training, resolve_conditions
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.resolution import resolve
 
 NOT_RESOLVED = "not-resolved"  # in place of fingerprints
 
@@ -33,7 +34,8 @@ class StudyState:
         Committed records of runs that its file names, with these or earlier settings; those of the study that it is
         `recorded_as`, if it is.
     here : int
-        Records of this machine that were computed for it.
+        Runs of its plan that this machine has a record of, whichever study it was computed for. Where the study cannot
+        be planned, those whose record was computed for it.
     error : str
         Why its file cannot be read; the other fields but the name are then empty.
     """
@@ -48,18 +50,19 @@ class StudyState:
 
 def list_studies(checkout: Checkout) -> list[StudyState]:
     """Return the states of all studies of a checkout, by name. Raises StiltsError if a folder cannot be read."""
-    here = Counter(record.provenance.study for record in Store(checkout.records))
-    return [_state(checkout, name, here[name]) for name in checkout.studies()]
+    here = list(Store(checkout.records))
+    return [_state(checkout, name, here) for name in checkout.studies()]
 
 
-def _state(checkout: Checkout, name: str, here: int) -> StudyState:
+def _state(checkout: Checkout, name: str, here: Collection[Record]) -> StudyState:
     try:
         study = checkout.study(name)
         planned = list_planned(study)
     except StiltsError as error:  # the other studies are listed all the same
         return StudyState(name, error=str(error))
     folder = checkout.results / (study.recorded_as or name) / RECORDS
-    return StudyState(name, study.title, len(planned), _count_recorded(folder, planned), here)
+    recorded = _count_recorded(folder, planned)
+    return StudyState(name, study.title, len(planned), recorded, _count_here(checkout, study, planned, here))
 
 
 def list_planned(study: Study) -> list[Run]:
@@ -81,6 +84,19 @@ def list_planned(study: Study) -> list[Run]:
         scored_by,
     )
     return drop_repeated(runs)
+
+
+def _count_here(checkout: Checkout, study: Study, planned: list[Run], here: Collection[Record]) -> int:
+    """Return how many runs of a study are among the records of this machine."""
+    slugs = {run.slug for run in planned}
+    like = [record for record in here if record.run.slug in slugs]
+    if not like:
+        return 0
+    try:
+        ids = {run.id for run in resolve(study, checkout).runs}
+    except StiltsError:  # without its data, or without its encoder
+        return len({record.run.slug for record in like if record.provenance.study == study.name})
+    return sum(record.id in ids for record in like)
 
 
 def _count_recorded(folder: Path, planned: list[Run]) -> int:

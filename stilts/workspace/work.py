@@ -1,20 +1,23 @@
 """The work of a run: tokens, updates, and operations per token and weight."""
 
-from stilts.sources.xtreme.official import EVALUATED_ROWS, TOKENS, TRAIN_ROWS
+from stilts.sources.pocket.sizes import Sizes
+from stilts.sources.suite import read_sizes
+from stilts.sources.xtreme.official import EVALUATED_ROWS, POOL_ROWS, TOKENS, TRAIN_ROWS
 from stilts.study.runs import Run
 from stilts.study.settings import Study, strip_language
 from stilts.tasks.formats.base import UNLIMITED
-from stilts.tasks.registry import TARGETS
+from stilts.tasks.registry import TARGETS, get_intermediate
 
 ASSUMED_ROWS = 2**17  # of a training set of unknown size, such as texts for masked language modelling
-ASSUMED_TEST_ROWS = 2000  # of a test set of unknown size (udpos)
+ASSUMED_TEST_ROWS = 2000  # of a test set of unknown size (udpos, mewsli-x)
 ASSUMED_TOKENS = 64
 
 
 def count_run_tokens(run: Run, study: Study) -> float:
     """Return the tokens that the encoder reads in a run of an XTREME study, over all epochs."""
     if run.phase == "zero-shot":
-        return sum(count_tested_rows(run, study).values()) * TOKENS.get(run.target, ASSUMED_TOKENS)
+        read = sum(count_tested_rows(run, study).values()) + POOL_ROWS.get(run.target, 0)
+        return read * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
     tokens = sum(count * TOKENS.get(strip_language(task), ASSUMED_TOKENS) for task, count in rows.items())
     return run.settings.training.epochs * tokens
@@ -36,6 +39,29 @@ def _training_rows(run: Run, study: Study) -> dict[str, int]:
     if len(tasks) > 1:
         cap = min(cap, run.settings.condition.example_cap)
     return {task: min(cap, TRAIN_ROWS.get(strip_language(task), ASSUMED_ROWS)) for task in tasks}
+
+
+def cap_examples(examples: int, run: Run, study: Study) -> int:
+    """Return how many of so many training examples of a task, or test examples of a language, a run's suite may hold.
+
+    Of a condition with several tasks the largest counts. A task of unknown size is not capped.
+    """
+    sizes = study.data.sizes
+    if run.phase == "zero-shot":
+        known = sizes if study.data.suite != "pocket" else read_sizes(sizes, Sizes).model_dump()
+        return min(examples, TARGETS[run.target].format.suite_rows(known))
+    tasks = [run.target] if run.target else run.settings.condition.tasks
+    return min(examples, max((_held_rows(task, run, study) for task in tasks), default=UNLIMITED))
+
+
+def _held_rows(task: str, run: Run, study: Study) -> int:
+    """Return the maximum number of training rows of a task in a study's suite."""
+    size, name = "train" if run.target else "intermediate_train", strip_language(task)
+    if study.data.suite == "pocket" and name not in study.data.borrowed:
+        in_family = not run.target and get_intermediate(task).family
+        sizes = read_sizes(study.data.sizes, Sizes)
+        return sizes.dial if in_family else getattr(sizes, size)
+    return min(study.data.sizes.get(size, UNLIMITED), TRAIN_ROWS.get(name, UNLIMITED))
 
 
 def count_tested_rows(run: Run, study: Study) -> dict[str, int]:

@@ -34,7 +34,7 @@ def record(here: Checkout, count: int, precisions: Sequence[str] = ("",)) -> lis
     """Write records of the first runs of the plan, of which each took 2 seconds and 700 MB."""
     runs = open_plan(here, "tiny").runs[:count]
     for run, precision in zip(runs, itertools.cycle(precisions), strict=False):
-        record_runs(here, [run], peak_memory_mb=700.0, precision=precision)
+        record_runs(here, [run], peak_memory_mb=700.0, precision=precision, device="a processor, 1 thread(s)")
     return [run.id for run in runs]
 
 
@@ -55,7 +55,7 @@ def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, mo
         "assumed for 3 of the runs, since no similar run is recorded",
         "memory: 500 MB reserved per job, 1.0 GB in total; no similar run is recorded",
         "disk: about 4.2 GB: checkpoints of 469 MB each, 1 kept and 1 deleted after evaluation; saved states "
-        "2.8 GB, suite 20 MB, encoder 469 MB, records 0 MB",
+        "2.8 GB, suite 20 MB, encoder 469 MB, records 18 kB",
     ]
     assert files(here.root) == before
 
@@ -72,7 +72,9 @@ def test_plan_knows_what_exists_and_expects_the_rest_from_it(here, door, monkeyp
         ("to do", "2 s"), ("to do", "30 s (assumed)"), ("to do", "20 s (assumed)"),
     ]  # fmt: skip
     assert out.splitlines()[-4] == "6 runs, 1 recorded, 5 to do in 5 notebooks"
-    assert out.splitlines()[-2].endswith("similar runs used at most 700 MB")
+    assert out.splitlines()[-2].endswith(
+        "similar runs used at most 700 MB, more than reserved: raise schedule.memory_mb"
+    )
 
 
 def test_plan_says_where_records_were_computed_in_several_precisions(here, door):
@@ -127,7 +129,7 @@ def test_status_tells_running_from_interrupted(here, door):
         f"{second}: 30%, running",
         f"{third}: 25%, interrupted, resumes with the next `stilts run`",
     ]
-    left = 30 * 0.7 + 20 * 0.75
+    left = 30 * 0.7 + 20 * 0.75 + 2 * NOTEBOOK_SECONDS
     assert out.splitlines()[2:] == [f"tiny: 1 of 3 runs recorded, about {left / 60:.0f} core minutes left"]
 
 

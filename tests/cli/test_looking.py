@@ -19,6 +19,7 @@ from stilts.cli import tables
 from stilts.cli.shared import complete_study, print_table
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
+from stilts.workspace.forecast import NOTEBOOK_SECONDS
 from stilts.workspace.record_report import RecordReport
 from stilts.workspace.resolution import open_plan
 from stilts.workspace.studies import list_planned
@@ -109,6 +110,19 @@ def test_studies_are_listed_with_what_is_recorded(filled, door):
     assert (name, counts) == ("wrong", ["", "", ""])
     path = filled.root / "studies" / "wrong.yml"
     assert error.startswith(f"error: {path}: targets: unknown target task 'intnet'. Did you mean 'intent'? Known: ")
+
+
+def test_of_every_study_the_runs_count_that_its_plan_has_on_record(filled, door):
+    whole = filled.study("tiny").model_dump(mode="json")
+    few, absent = {**whole, "name": "few", "seeds": [1]}, {"suite": "xtreme", "folder": "no-data"}
+    write_study(filled.root / "studies" / "few.yml", few)
+    write_study(filled.root / "studies" / "tiny.yml", {**whole, "evaluation": {"examples": 7}})
+    away = study_settings(ENCODER, name="away", data=absent, targets=["xnli"], intermediates=["none", "mnli"])
+    write_study(filled.root / "studies" / "away.yml", away)
+    planned = open_plan(filled, "tiny")
+    counts = {name: (runs, here) for name, _, runs, _, here in cells(door("studies")[1])}
+    assert counts == {"away": ("5", "0"), "few": ("9", "9"), "tiny": ("18", str(len(planned.recorded())))}
+    assert len(planned.recorded()) == 10  # its trainings, which the new evaluation leaves as they were
 
 
 def test_studies_are_printed_as_json(filled, door):
@@ -417,13 +431,26 @@ def test_a_status_is_printed_as_json(here, door):
     code, out, _ = door("status", "tiny", "--json")
     assert code == 0
     printed = json.loads(out)
-    assert printed.pop("left_seconds") == pytest.approx(30 * 0.7 + 20)
+    assert printed.pop("left_seconds") == pytest.approx(30 * 0.7 + 20 + 2 * NOTEBOOK_SECONDS)
     assert printed == {
         "study": "tiny", "runs": 3, "recorded": 1,
         "started": [
             {"id": second.id, "share": 0.3, "state": "interrupted, resumes with the next `stilts run`"},
         ],
+        "missing_data": "",
     }  # fmt: skip
+
+
+def test_the_status_of_a_study_without_data_is_that_of_its_plan(here, door, monkeypatch):
+    monkeypatch.delenv("STILTS_DATA", raising=False)
+    data = {"suite": "xtreme", "folder": "no-data"}
+    away = study_settings(ENCODER, name="away", data=data, targets=["xnli"], intermediates=["none"])
+    write_study(here.root / "studies" / "away.yml", away)
+    code, out, err = door("status", "away")
+    assert (code, err) == (0, "")
+    first, last = out.splitlines()
+    assert first == f"data folder {here.root}/no-data does not exist: records cannot be matched with the runs"
+    assert last.startswith("away: 0 of 2 runs recorded, about ")
 
 
 # --- doctor ----------------------------------------------------------------------------------------------------------

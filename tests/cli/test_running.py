@@ -59,13 +59,14 @@ def test_what_no_run_needs_is_listed_and_then_removed(filled, door):
     assert folder.exists()
     assert door("gc")[1].endswith("1 that no run needs, 2 MB: removed\n")
     assert not folder.exists()
-    assert door("gc")[1] == "0 that no run needs, 0 MB: removed\n"
+    assert door("gc")[1] == "0 that no run needs, 0 kB: removed\n"
 
 
 def test_records_travel_in_a_pack(filled, door, tmp_path):
     code, out, err = door("pack", "tiny", tmp_path / "back", "--records")
     assert (code, err) == (0, "")
-    assert out == "18 of 18 runs have a record here\n0 MB; on the other machine: stilts unpack back\n"
+    size = sum(path.stat().st_size for path in (tmp_path / "back").iterdir())
+    assert out == f"18 of 18 runs have a record here\n{size / 1e3:.0f} kB; on the other machine: stilts unpack back\n"
     remove_records(filled, "zero-shot-nli.intent-s2", "target-nli.slots-s1")
     code, out, err = door("unpack", tmp_path / "back")
     assert (code, err) == (0, "")

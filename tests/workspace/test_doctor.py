@@ -50,6 +50,23 @@ def test_little_free_space_is_said(tmp_path):
     )
 
 
+def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    assert check_disk(tmp_path / "file" / "runs", lambda place: 6e9) == Check(
+        "disk", False, f"{tmp_path}/file cannot be written", "set STILTS_RUNS to a folder that can be written"
+    )
+
+
+def test_studies_that_read_no_data_folder_are_not_named(here, monkeypatch):
+    monkeypatch.setenv("STILTS_DATA", "nowhere")
+    assert list(check_data(here)) == []
+    data = {"suite": "xtreme", "folder": "data"}
+    write_study(here.root / "studies" / "wide.yml", study_settings(ENCODER, name="wide", data=data))
+    assert [check.advice for check in check_data(here)] == [
+        "only studies on XTREME need it: `stilts fetch wide`, or set STILTS_DATA to where it is"
+    ]
+
+
 def test_an_index_that_does_not_answer_is_said(monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
@@ -77,6 +94,9 @@ def test_a_data_folder_that_is_missing_is_said_with_who_reads_it(here):
         )
     ]  # fmt: skip
     (here.root / "data").mkdir()
+    (empty,) = check_data(here)
+    assert (empty.ok, empty.found) == (False, f"{here.root}/data is empty")
+    (here.root / "data" / "facebook").mkdir()
     assert list(check_data(here)) == [Check("data", True, f"{here.root}/data")]
 
 

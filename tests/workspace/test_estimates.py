@@ -1,18 +1,20 @@
 """What a run is expected to cost."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
-from fakes import change_settings, make_provenance, make_run
+from fakes import change_settings, make_provenance, make_run, record_runs
 from small_book import ROOT
 from transformers import AutoModel, BertConfig, GPT2Config, LlamaConfig, MBartConfig, MT5Config, XGLMConfig
 
 from stilts.models import adapters
 from stilts.models.known_encoders import Shape, find_encoder_shape
-from stilts.sources.xtreme.official import BUCC_SENTENCES
+from stilts.sources.xtreme.official import BUCC_SENTENCES, EVALUATED_ROWS
 from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import DataSettings, Study
+from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, estimate_speeds
 from stilts.workspace.disk import estimate_disk
@@ -51,6 +53,34 @@ def test_memory_of_a_search_is_that_of_the_language_with_most_sentences():
     assert estimate_search_memory(few, study, large) < reckoned["bucc2018"]
 
 
+def test_memory_of_a_search_is_no_more_than_records_with_other_test_sets_show(here):
+    study = paper(encoder={"name": "multilingual-e5-small"}, targets=["tatoeba", "bucc2018"])
+    runs = {target: runs_at(here, study, "zero-shot", "none", target) for target in study.targets}
+    before = record(runs["tatoeba"].model_copy(update={"data": "suite@2"}), 5, memory=1500)
+    noted = before.provenance.model_copy(update={"examples": 60_000})
+    expect = Estimator([before.model_copy(update={"provenance": noted})], study, SMALL)
+    sentences = 2 * (28 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548)
+    assert expect(runs["tatoeba"]).memory_mb == 1500 + (sentences - 60_000) * (2 * 384 * 4 + 1500) / 1e6
+    assert expect(runs["bucc2018"]).memory_mb == estimate_search_memory(runs["bucc2018"], study, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("used", "device", "said"),
+    [
+        (3900, "a processor, 1 thread(s)", "similar runs used at most 3900 MB"),
+        (4100, "a processor, 1 thread(s)",
+         "similar runs used at most 4100 MB, more than reserved: raise schedule.memory_mb"),
+        (4100, "NVIDIA L4", "no similar run is recorded"),
+    ],
+)  # fmt: skip
+def test_more_memory_on_record_than_is_reserved_is_said(here, used, device, said):
+    study = paper(encoder={"name": "multilingual-e5-small"}, targets=["xnli"], schedule={"memory_mb": 4000})
+    plan = resolve(study, here, provisional=True)
+    record_runs(here, [run for run in plan.runs if run.phase == "target"][:1], device=device, peak_memory_mb=used)
+    (line,) = [line for line in PlanReport(plan).lines() if line.startswith("memory: ")]
+    assert line.partition(" in total; ")[2] == said
+
+
 @pytest.mark.parametrize("phase", ASSUMED_SECONDS)
 def test_without_a_like_record_a_cost_is_assumed(phase):
     run = run_of(phase)
@@ -62,6 +92,24 @@ def test_training_is_scaled_by_examples_and_epochs():
     assert expect(run_of()) == Forecast(10, 700, measured=True)
     assert expect(run_of(**training(300, 2.0))).seconds == pytest.approx(30)
     assert expect(run_of(**training(100, 0.5))).seconds == pytest.approx(2.5)
+
+
+def test_no_more_examples_count_than_the_suite_has():
+    def asking(examples: int) -> list[Run]:
+        first = run_of("intermediate", "nli", None, **training(examples, 2.0))
+        return [
+            run_of(**training(examples, 2.0)),
+            change_settings(first, condition={"name": "nli", "tasks": ["nli"]}),
+            run_of("zero-shot", evaluation={"examples": examples}),
+        ]
+
+    pocket = Checkout(ROOT).study("pocket")
+    sizes = {"train": 400, "intermediate_train": 500, "test": 300}
+    study = pocket.model_copy(update={"data": DataSettings(sizes=sizes)})
+    expect = Estimator([record(run, 10) for run in asking(100)], study)
+    assert [expect(run).seconds for run in asking(10_000)] == [40, 50, 30]
+    expect = Estimator([record(run, 10) for run in asking(10_000)], study)
+    assert [expect(run).seconds for run in asking(200)] == [5, 4, pytest.approx(20 / 3)]
 
 
 def test_pretraining_is_scaled_by_the_tokens_that_it_reads():
@@ -233,6 +281,14 @@ def test_tokens_of_runs_are_those_of_the_official_sets(here):
     assert {place: count_run_tokens(runs_at(here, study, *place), study) for place in tokens} == tokens
 
 
+def test_evaluations_of_xtreme_r_read_their_test_sets_and_pools(here):
+    study = paper(targets=["xcopa", "lareqa", "mewsli-x"], intermediates=["none"])
+    tokens = {"xcopa": 11 * 500 * 43, "lareqa": (11 * 1190 + 13014) * 64, "mewsli-x": (11 * 2000 + 10**6) * 64}
+    runs = {target: runs_at(here, study, "zero-shot", "none", target) for target in tokens}
+    assert {target: count_run_tokens(run, study) for target, run in runs.items()} == tokens
+    assert {name for name, task in TARGETS.items() if task.suite == "xtreme"} == EVALUATED_ROWS.keys()
+
+
 def test_a_task_in_another_language_is_as_long_as_in_english(here):
     mixed = {"name": "mixed", "tasks": ["xquad-test", "xquad-test.de"]}
     study = paper(intermediates=[{"name": "sw", "tasks": ["mnli.sw"]}, mixed],
@@ -367,8 +423,21 @@ def test_committed_records_of_an_earlier_suite_are_said(here):
     study = Checkout(ROOT).study("pilot").model_copy(update={"data": DataSettings(suite="xtreme")})
     report = PlanReport(resolve(study, here, provisional=True))
     assert list(report.lines())[2] == (
+        "results/pilot also has 3 committed records, which cannot be matched with these runs without the data folder"
+    )
+    known = [run.model_copy(update={"data": "suite@1"}) for run in report.plan.runs]
+    lines = list(PlanReport(replace(report.plan, runs=tuple(known))).lines())
+    assert lines[1] == (
         "results/pilot also has 3 committed records that were made with other settings or another suite; pages show "
         "them until these runs are recorded"
+    )
+
+
+def test_a_data_folder_that_holds_nothing_is_said(here):
+    (here.root / "no-data").mkdir()
+    assert next(PlanReport(resolve(paper(), here, provisional=True)).lines()) == (
+        f"data folder {here.root}/no-data holds no data: the plan assumes that all data are available, and the ids of "
+        "the runs will change"
     )
 
 
@@ -378,4 +447,5 @@ def test_durations_read_well(seconds, words):
 
 
 def test_sizes_read_well():
-    assert (format_size(20e6), format_size(2.25e9), format_size(1234e9)) == ("20 MB", "2.2 GB", "1,234.0 GB")
+    written = {0: "0 kB", 159e3: "159 kB", 20e6: "20 MB", 2.25e9: "2.2 GB", 1234e9: "1,234.0 GB"}
+    assert {size: format_size(size) for size in written} == written

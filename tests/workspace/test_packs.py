@@ -1,6 +1,7 @@
 """Packs: what one machine prepares and another one runs, without the files that it was made from, and the way back."""
 
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -115,6 +116,20 @@ def test_records_are_divided_among_archives_of_a_limited_size(packed, tmp_path, 
 def test_a_study_without_records_is_not_packed(packed, tmp_path):
     plan = open_plan(Checkout(packed[0].root, tmp_path / "runs"), "tiny")
     with pytest.raises(StiltsError, match="study 'tiny' has no records in .*; run it first"):
+        pack_records(plan, tmp_path / "back")
+
+
+def test_committed_records_are_said_and_not_packed(tmp_path):
+    here = tiny_checkout.write_checkout(tmp_path / "there", tiny_checkout.study_settings(tiny_checkout.ENCODER))
+    plan = open_plan(here, "tiny")
+    record_runs(here, plan.runs)
+    (here.results / "tiny").mkdir(parents=True)
+    here.records.rename(here.results / "tiny" / "records")
+    message = (
+        f"{len(plan.runs)} of {len(plan.runs)} runs of study 'tiny' are recorded in {here.results}, which every "
+        f"checkout has; only records in {here.records} are packed"
+    )
+    with pytest.raises(StiltsError, match=re.escape(message)):
         pack_records(plan, tmp_path / "back")
 
 

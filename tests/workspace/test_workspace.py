@@ -296,7 +296,8 @@ def test_tasks_without_a_measure_are_refused(here):
 def test_any_other_task_without_data_is_an_error_before_anything_runs(here, monkeypatch, missing):
     source = SimpleNamespace(**{**vars(tiny.SOURCE), "missing": {missing: "no folder of it"}.get})
     monkeypatch.setitem(SUITES, "xtreme", lambda folder: source)
-    with pytest.raises(StiltsError, match=f"data are missing: {missing}: no folder of it"):
+    way_out = "; `stilts fetch tiny` downloads the data, or set STILTS_DATA to a folder that holds them"
+    with pytest.raises(StiltsError, match=f"data are missing: {missing}: no folder of it{way_out}"):
         plan(here, data={"suite": "xtreme"}, intermediates=["none", "mnli"], targets=["xnli"], per_task={}, seeds=[1])
 
 

@@ -7,7 +7,17 @@ mixes treebanks of other languages into four of them (see `tags`), so its counts
 
 from collections.abc import Mapping
 
-from stilts.sources.xtreme.languages import PAN_X, PAWS_X, TATOEBA, UDPOS, XNLI, XQUAD
+from stilts.sources.xtreme.languages import (
+    LAREQA,
+    MEWSLI_X,
+    PAN_X,
+    PAWS_X,
+    TATOEBA,
+    UDPOS,
+    XCOPA,
+    XNLI,
+    XQUAD,
+)
 
 FOLDERS: Mapping[str, str] = {
     "xnli": "xnli", "paws-x": "pawsx", "udpos": "udpos", "pan-x": "panx", "xquad": "xquad", "mlqa": "mlqa",
@@ -75,8 +85,25 @@ assumptions; tasks by source language have the values of the targets from which 
 BUCC_SENTENCES: Mapping[str, int] = {"de": 813206, "fr": 641680, "ru": 1019259, "zh": 183497}
 """Language -> sentences of both sides of BUCC's training corpora, XTREME's test set; from memory and unconfirmed."""
 
-EVALUATED_ROWS: Mapping[str, Mapping[str, int | None]] = {**TEST_ROWS, "bucc2018": BUCC_SENTENCES}
-"""Target -> language -> number of items that an evaluation reads: rows; pairs for Tatoeba; sentences for BUCC."""
+_XCOPA_TEST = 500  # by the card of cambridgeltl/xcopa
+
+EVALUATED_ROWS: Mapping[str, Mapping[str, int | None]] = {
+    **TEST_ROWS,
+    "bucc2018": BUCC_SENTENCES,
+    "xcopa": dict.fromkeys(XCOPA, _XCOPA_TEST),
+    "lareqa": dict.fromkeys(LAREQA, 1190),  # XQuAD's questions
+    "mewsli-x": dict.fromkeys(MEWSLI_X),
+}
+"""Target -> language -> number of items that an evaluation reads: rows; pairs for Tatoeba; sentences for BUCC.
+
+None if unknown (udpos, mewsli-x). The candidates of passage retrieval are not among them, see `POOL_ROWS`.
+"""
+
+POOL_ROWS: Mapping[str, int] = {"lareqa": 13014, "mewsli-x": 10**6}
+"""Target -> candidates of all languages, which every evaluation reads whole; from memory and unconfirmed.
+
+That of Mewsli-X is rounded.
+"""
 
 # Repositories with a single dataset.
 _SPLITS: Mapping[tuple[str, str], Mapping[str, int]] = {
@@ -109,7 +136,7 @@ def find_published_rows(repo: str, config: str, split: str) -> int | None:
     if repo == "facebook/xnli":
         return {"train": TRAIN_ROWS["xnli"], "validation": 2490, "test": TEST_ROWS["xnli"]["en"]}.get(split)
     if repo == "cambridgeltl/xcopa":
-        return {"validation": 100, "test": 500}.get(split)
+        return {"validation": 100, "test": _XCOPA_TEST}.get(split)
     is_test = repo == "google-research-datasets/xquad_r" and split == "validation"
     return TEST_ROWS["xquad"]["en"] if is_test else None
 

@@ -202,14 +202,18 @@ class Suite:
 
     @property
     def _absent(self) -> str:
-        if self.folder is None:
-            return "no data folder is given"
-        state = "holds no data" if self._fetched else "does not exist"
-        return f"data folder {self.folder} {state}"
+        return describe_missing_data(self.folder)
 
     @property
     def _data(self) -> DataFolder:
         return DataFolder(self.folder)
+
+
+def describe_missing_data(folder: Path | None) -> str:
+    """Return what is wrong with a data folder that nothing can be read from."""
+    if folder is None:
+        return "no data folder is given"
+    return f"data folder {folder} {'holds no data' if stands(folder) else 'does not exist'}"
 
 
 def _fingerprint(request: Request, files: Mapping[str, str]) -> str:
