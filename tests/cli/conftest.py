@@ -42,6 +42,7 @@ def door(monkeypatch, capsys):
     numbers = (signal.SIGTERM, signal.SIGHUP)
     handlers = {number: signal.getsignal(number) for number in numbers}
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.delenv("COLUMNS", raising=False)  # what is captured has no width
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["stilts", *map(str, arguments)])

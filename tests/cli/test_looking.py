@@ -242,6 +242,7 @@ def test_scores_in_english_alone_name_the_option_that_shows_them(filled, door):
     assert door("scores", "english", "--by", "language")[0] == 0
 
 
+DECISIVE = ("COLUMNS", "PYTHONIOENCODING", "PYTHONUTF8")  # for what a command prints
 NOT_UTF8 = {
     "latin-1": {"PYTHONIOENCODING": "latin-1"},
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -252,7 +253,7 @@ NOT_UTF8 = {
 def test_an_output_that_is_not_utf8_has_plain_signs(filled, door, given):
     printed = door("compare", "tiny", "nli", "none")[1]
     command = [sys.executable, "-m", "stilts.cli", "compare", "tiny", "nli", "none"]
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    inherited = {name: value for name, value in os.environ.items() if name not in DECISIVE}
     done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
     head, _, *rows = [line for line in done.stdout.decode("ascii").splitlines() if line.startswith("|")]
     assert (done.returncode, done.stderr) == (0, b"")
@@ -266,7 +267,7 @@ def test_an_output_that_is_not_utf8_has_plain_signs(filled, door, given):
 def test_json_keeps_what_an_output_cannot_encode(filled, given):
     titled = study_settings(ENCODER, name="titled", title="Lääne \N{EN DASH} \N{SNOWMAN}")
     write_study(filled.root / "studies" / "titled.yml", titled)
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    inherited = {name: value for name, value in os.environ.items() if name not in DECISIVE}
     command = [sys.executable, "-m", "stilts.cli", "studies", "--json"]
     done = subprocess.run(command, capture_output=True, check=False, env=inherited | given)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -544,7 +544,7 @@ class OthersRows(Task):
 
 def test_a_checkpoint_that_serves_two_evaluations_outlives_the_first(prepared, tmp_path, monkeypatch):
     """As MLQA is answered by the model that is trained for XQuAD, in whichever order the two are evaluated."""
-    again = OthersRows("again", SPAN_QA_MLQA, trained_as="command-qa")
+    again = OthersRows("again", "Again", SPAN_QA_MLQA, trained_as="command-qa")
     monkeypatch.setitem(registry.TARGETS, "again", again)
     targets = ["command-qa", "again"]
     for number, order in enumerate((targets, targets[::-1])):

@@ -24,6 +24,8 @@ def here(tmp_path, monkeypatch) -> Checkout:
     monkeypatch.delenv("STILTS_DATA", raising=False)
     return write_checkout(tmp_path / "checkout", study_settings(ENCODER))
 
+XTREME = {"intermediates": ["none", "mnli"], "targets": ["xnli"]}
+
 
 def test_an_old_python_is_not_enough():
     assert check_python((3, 11)) == Check("Python", True, f"3.11 in {sys.prefix}")
@@ -61,7 +63,7 @@ def test_studies_that_read_no_data_folder_are_not_named(here, monkeypatch):
     monkeypatch.setenv("STILTS_DATA", "nowhere")
     assert list(check_data(here)) == []
     data = {"suite": "xtreme", "folder": "data"}
-    write_study(here.root / "studies" / "wide.yml", study_settings(ENCODER, name="wide", data=data))
+    write_study(here.root / "studies" / "wide.yml", study_settings(ENCODER, name="wide", data=data, **XTREME))
     assert [check.advice for check in check_data(here)] == [
         "only studies on XTREME need it: `stilts fetch wide`, or set STILTS_DATA to where it is"
     ]
@@ -86,7 +88,7 @@ def test_a_data_folder_that_is_missing_is_said_with_who_reads_it(here):
     assert list(check_data(here)) == []
     for name in ("one", "two"):
         data = {"suite": "xtreme", "folder": "data"}
-        write_study(here.root / "studies" / f"{name}.yml", study_settings(ENCODER, name=name, data=data))
+        write_study(here.root / "studies" / f"{name}.yml", study_settings(ENCODER, name=name, data=data, **XTREME))
     assert list(check_data(here)) == [
         Check(
             "data", False, f"{here.root}/data does not exist",

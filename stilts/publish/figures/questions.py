@@ -52,7 +52,7 @@ def draw_distance_scatter(
         shown = [name for name in axes if table[name].notna().any()]
         if not shown:
             return draw_empty("nothing to compare yet")
-        figure = make_figure(FULL, 3.0 * len(shown))
+        figure = make_figure(FULL, 3.1 * len(shown))
         for axis, name in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
             known = table.dropna(subset=[name])
             _distance_panel(axis, known, name, lines.get(name))
