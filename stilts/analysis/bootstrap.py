@@ -269,7 +269,7 @@ class Replicates:
         Conditions without a seed in common are summed over the seeds of each.
         """
         paired = by_seed is not None and by_seed.shape[1] > 0
-        return by_seed.mean(axis=1).to_numpy() if paired else self.scores @ weights
+        return by_seed.to_numpy().mean(axis=1) if paired else self.scores @ weights
 
     def shared_seeds(self, conditions: Iterable[str]) -> list[int]:
         """Return the seeds that all of some conditions have; those without training, which have none, left out."""

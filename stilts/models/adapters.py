@@ -94,9 +94,8 @@ def find_layer_number(name: str) -> int | None:
 
 def list_blocks(encoder: nn.Module) -> list[nn.Module]:
     """Return the encoder's blocks, in their order; those of both halves of an encoder-decoder."""
-    lists = [part for part in encoder.modules() if isinstance(part, nn.ModuleList)]
-    inner = {id(part) for each in lists for block in each for part in block.modules()}
-    return [block for each in lists if id(each) not in inner for block in each]
+    named = ((name.rpartition("."), module) for name, module in encoder.named_modules())
+    return [module for (before, _, last), module in named if last.isdigit() and find_layer_number(before) is None]
 
 
 def list_adaptable_layers(encoder: nn.Module, frozen_layers: int) -> tuple[str, ...]:

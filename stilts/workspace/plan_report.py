@@ -29,7 +29,8 @@ class PlanReport:
         self.shape = plan.checkout.find_shape(plan.study.encoder)
         self.expect = self._estimate_from(records.values())
         # A run on a GPU notes the GPU's memory, which no schedule reserves.
-        self._expect_memory = self._estimate_from(each for each in records.values() if not ran_on_gpu(each.provenance))
+        on_cpu = [each for each in records.values() if not ran_on_gpu(each.provenance)]
+        self._expect_memory = self.expect if len(on_cpu) == len(records) else self._estimate_from(on_cpu)
         self.todo = [run for run in plan.runs if run.id not in self.recorded]
         self.notebooks = len(plan.pending(self.recorded))
         self.gpu_shares = share_gpus(plan)

@@ -184,7 +184,7 @@ def _that_can_be_had(conditions: list[Condition], source: Source, reference: str
     """Return the conditions without missing licensed tasks. Raises StiltsError if any other task is missing."""
     found = []
     for each in conditions:
-        tasks = {reference: get_intermediate(reference) for reference in each.all_tasks}
+        tasks = {name: get_intermediate(name) for name in each.all_tasks}
         _refuse_missing([name for name, task in tasks.items() if not task.licensed], source, reference)
         absent = {name: reason for name in tasks if (reason := source.missing(name))}
         for name, reason in absent.items():

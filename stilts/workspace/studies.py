@@ -93,7 +93,7 @@ def _count_here(checkout: Checkout, study: Study, planned: list[Run], here: Coll
     if not like:
         return 0
     try:
-        ids = {run.id for run in resolve(study, checkout).runs}
+        ids = {run.id for run in resolve(study, checkout, checked=True).runs}  # what languages lack decides no id
     except StiltsError:  # without its data, or without its encoder
         return len({record.run.slug for record in like if record.provenance.study == study.name})
     return sum(record.id in ids for record in like)

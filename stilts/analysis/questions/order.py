@@ -110,13 +110,12 @@ class Plan:
     def groups(self) -> dict[str, list[str | None]]:
         """Conditions of one kind each, over the languages beside English; None for what the study lacks.
 
-        Twice in another language is a control that a study may have for some of its languages.
+        Twice in another language is a control that a study may have for some of its languages, or for none.
         """
-        others_twice = [name for name in map(self.twice, self.others) if name]
         return {
             "none": [self.baseline],
             "English twice": [self.twice(SOURCE_LANGUAGE)],
-            **({"the other twice": others_twice} if others_twice else {}),
+            "the other twice": [name for name in map(self.twice, self.others) if name],
             "English first": [self.english_first(code) for code in self.others],
             "English last": [self.english_last(code) for code in self.others],
             "mixed": [self.mixed(code) for code in self.others],
