@@ -1,7 +1,7 @@
 """What holds for every format, on a few rows, with a real tiny encoder: what `tasks/formats/base.py` promises."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
@@ -23,6 +23,7 @@ from stilts.tasks.formats import get_format
 from stilts.tasks.formats.base import Format, Group, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.formats.inputs import Input
+from stilts.tasks.formats.kept_inputs import KeptInputs
 from stilts.tasks.registry import Task
 from stilts.training.evaluated_model import EvaluatedModel
 from stilts.training.loop import train
@@ -70,6 +71,7 @@ def check_format(form: Format, example: Example, encoder: Path, folder: Path) ->
         assert list(split.labels) == labels
         check_texts_are_covered(form, split, encoder)
         check_inputs(form, split, encoder)
+        check_kept_inputs(form, split, encoder, folder.with_name("inputs"))
         check_learning(form, split, encoder, example.settings)
     check_evaluation(form, example, splits, encoder)
 
@@ -144,6 +146,30 @@ def check_inputs(form: TrainedFormat, split: Split, encoder: Path) -> None:
     if form.terms:
         check_terms(form, model, encoded.inputs[0])
     assert all(form.read_tokens(part).dtype == np.int32 for part in encoded.inputs)
+
+
+def check_kept_inputs(form: TrainedFormat, split: Split, encoder: Path, folder: Path) -> None:
+    """Inputs come back from disk as they were made, without a tokenizer; other rows and lengths are others."""
+    tokenizer, kept = load_tokenizer(str(encoder)), KeptInputs(folder)
+    made = form.encode(split.rows, tokenizer, 64)
+    for given in (tokenizer, None):
+        assert_same_inputs(kept.encode(form, split.rows, given, 64), made)
+    assert_same_inputs(kept.encode(form, split.rows, tokenizer, 16), form.encode(split.rows, tokenizer, 16))
+    assert_same_inputs(kept.encode(form, split.rows[1:], tokenizer, 64), form.encode(split.rows[1:], tokenizer, 64))
+    assert len([*folder.iterdir()]) == 3
+
+
+def assert_same_inputs(found: Sequence[Input], expected: Sequence[Input]) -> None:
+    assert [describe(part) for part in found] == [describe(part) for part in expected]
+
+
+def describe(value: object) -> object:
+    """Return a value, of which arrays are parts, as one that can be compared, with the types of all its parts."""
+    if isinstance(value, Input):
+        return {each.name: describe(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.tolist()
+    return (type(value), [describe(each) for each in value]) if isinstance(value, tuple) else (type(value), value)
 
 
 def check_terms(form: TrainedFormat, model, part: Input) -> None:

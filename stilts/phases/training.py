@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from stilts.study.runs import Run
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats.base import EncodedSplit, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
+from stilts.tasks.formats.kept_inputs import KeptInputs
 from stilts.tasks.guessing import GUESSED_F1, is_above_chance, majority
 from stilts.tasks.registry import Task, get_intermediate, get_target
 from stilts.training.loop import train
@@ -130,11 +132,18 @@ def _earlier_tasks(run: Run) -> dict[str, Task]:
     return {name: get_intermediate(name) for name in names if name not in condition.tasks}
 
 
-def _encode(
-    task: Task, split: Split, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
-) -> EncodedSplit:
-    form = task.format.with_options(doc_stride=settings.doc_stride)
-    return encode_split(form, split, tokenizer, settings.max_length)
+@dataclass(frozen=True)
+class _Encoding:
+    """How the splits of a run's tasks become inputs."""
+
+    tokenizer: "PreTrainedTokenizerFast"
+    settings: TrainingSettings
+    kept: KeptInputs
+
+    def encode(self, task: Task, split: Split) -> EncodedSplit:
+        """Return a split of a task, encoded."""
+        form = task.format.with_options(doc_stride=self.settings.doc_stride)
+        return encode_split(form, split, self.tokenizer, self.settings.max_length, self.kept.encode)
 
 
 class _Training:
@@ -144,13 +153,13 @@ class _Training:
         self.run, self.plan, self.parent, self.processes = run, plan, parent, processes
         self.tasks, self.settings = _trained_tasks(run), run.settings.training
         suite, self.encoder = plan.checkout.suite_folder(run), plan.checkout.encoder_folder(run)
-        tokenizer = load_prepared_tokenizer(self.encoder)
+        encoding = _Encoding(load_prepared_tokenizer(self.encoder), self.settings, plan.checkout.kept_inputs(run))
         splits = {
             name: load(suite, task, task.source_language, "train", self.settings.examples)
             for name, task in self.tasks.items()
         }
-        self.dev = _Dev({**self.tasks, **_earlier_tasks(run)}, suite, tokenizer, self.settings)
-        self.data = {name: _encode(self.tasks[name], split, tokenizer, self.settings) for name, split in splits.items()}
+        self.dev = _Dev({**self.tasks, **_earlier_tasks(run)}, suite, encoding)
+        self.data = {name: encoding.encode(self.tasks[name], split) for name, split in splits.items()}
 
     def train(self) -> tuple[MultiTaskModel, list[Outcome]]:
         """Train until the dev score is above chance or no restart is left.
@@ -213,15 +222,13 @@ class _Training:
 class _Dev:
     """The encoded dev sets of tasks, each in its training language."""
 
-    def __init__(
-        self, tasks: dict[str, Task], suite: Path, tokenizer: "PreTrainedTokenizerFast", settings: TrainingSettings
-    ):
-        self.tasks, self.precision = tasks, settings.precision
-        splits = {
-            name: load(suite, task, task.source_language, "validation", settings.dev_examples)
+    def __init__(self, tasks: dict[str, Task], suite: Path, encoding: _Encoding):
+        self.tasks, self.precision = tasks, encoding.settings.precision
+        most = encoding.settings.dev_examples
+        self.splits = {
+            name: encoding.encode(task, load(suite, task, task.source_language, "validation", most))
             for name, task in tasks.items()
         }
-        self.splits = {name: _encode(task, splits[name], tokenizer, settings) for name, task in tasks.items()}
 
     @property
     def heads(self) -> dict[str, tuple[TrainedFormat, Sequence[str]]]:

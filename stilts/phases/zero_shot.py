@@ -54,4 +54,5 @@ def open_model(run: Run, checkout: "Checkout", splits: SuiteSplits, state: State
         batch_tokens=settings.evaluation.batch_tokens,
         precision=find_precision(run),
         progress=checkout.progress(run.id),
+        encode=checkout.kept_inputs(run).encode,
     )

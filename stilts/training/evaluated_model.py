@@ -7,10 +7,10 @@ import numpy as np
 
 from stilts.models.known_encoders import find_layer
 from stilts.models.model import MultiTaskModel
-from stilts.tasks.formats.base import Format
+from stilts.tasks.formats import PASSAGE_RETRIEVAL
+from stilts.tasks.formats.base import Encode, Format, TrainedFormat, encode_rows
 from stilts.tasks.formats.evaluation import VECTOR_BYTES
-from stilts.tasks.formats.inputs import Input
-from stilts.tasks.formats.subwords import split_texts
+from stilts.tasks.formats.inputs import Input, Row
 from stilts.training.prediction import BATCH_TOKENS, Progress, compute_outputs, count_progress, embed
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class EvaluatedModel:
     precision : {"bf16", "fp32"}
     progress : callable
         Called with the numbers of processed and of all inputs.
+    encode : callable
+        What turns rows into inputs.
 
     Attributes
     ----------
@@ -52,12 +54,13 @@ class EvaluatedModel:
         batch_tokens: int = BATCH_TOKENS,
         precision: str = "fp32",
         progress: Callable[[int, int], Any] = lambda done, total: None,
+        encode: Encode = encode_rows,
     ):
         self.model, self.task, self.form = model, task, form
         self.tokenizer, self.max_length = tokenizer, max_length
         self.layers = list(range(1, model.encoder.config.num_hidden_layers + 1))
         self.examples = self.tokens = 0
-        self._layer, self._progress = retrieval_layer, progress
+        self._layer, self._progress, self._encode = retrieval_layer, progress, encode
         self._noted: Progress = lambda count: None  # until `expect` says of how many texts
         self._options = {"batch_tokens": batch_tokens, "precision": precision}
 
@@ -65,6 +68,10 @@ class EvaluatedModel:
     def layer(self) -> int:
         """The layer whose vectors are used to compare sentences, counted from 1; StiltsError if it does not exist."""
         return find_layer(self._layer, len(self.layers))
+
+    def encode(self, form: TrainedFormat, rows: Sequence[Row]) -> Sequence[Input]:
+        """Return the inputs of rows, of at most `max_length` tokens."""
+        return self._encode(form, rows, self.tokenizer, self.max_length)
 
     def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
         """Return the outputs of `TrainedFormat.outputs` for each input; `examples` is the number of examples."""
@@ -80,7 +87,8 @@ class EvaluatedModel:
     def vectors(self, texts: Iterable[str], layers: Sequence[int]) -> "Vectors":
         """Return the pooled vectors of every distinct text at some layers."""
         different = list(dict.fromkeys(texts))
-        ids = split_texts(self.tokenizer, different, truncation=True, max_length=self.max_length)
+        # A sentence is encoded as a passage of a pool is: whole, or cut at its end.
+        ids = [part.input_ids for part in self.encode(PASSAGE_RETRIEVAL, [{"passage": text} for text in different])]
         self.examples += len(ids)
         self.tokens += sum(map(len, ids))
         return Vectors(different, layers, embed(self.model.encoder, ids, layers, progress=self._noted, **self._options))

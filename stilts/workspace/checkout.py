@@ -18,6 +18,7 @@ from stilts.study.records import RECORDS, Store
 from stilts.study.runs import Run
 from stilts.study.settings import EncoderSettings, Study
 from stilts.study.storage import hash_json, list_names, stands
+from stilts.tasks.formats.kept_inputs import KeptInputs, hash_encoding
 from stilts.tasks.registry import (
     TARGETS,
     get_target,
@@ -133,6 +134,16 @@ class Checkout:
         """Folder of this machine's suites."""
         return self.runs / "data"
 
+    @property
+    def encoders(self) -> Path:
+        """Folder of this machine's prepared encoders."""
+        return self.runs / "encoders"
+
+    @property
+    def inputs(self) -> Path:
+        """Folder of this machine's encoder inputs: a folder for each prepared encoder, and in it one for each hash."""
+        return self.runs / "inputs"
+
     def suite_folder(self, run: Run) -> Path:
         """Return the folder of a run's suite, which all runs of a plan share."""
         return self.suites / f"{run.settings.suite}-{run.data}"
@@ -141,7 +152,12 @@ class Checkout:
         """Return the folder of a run's prepared encoder."""
         encoder = run.settings.encoder
         slug = encoder.name.rstrip("/").rsplit("/", 1)[-1]
-        return self.runs / "encoders" / f"{slug}-{hash_json([encoder.model_dump(mode='json'), run.data])[:10]}"
+        return self.encoders / f"{slug}-{hash_json([encoder.model_dump(mode='json'), run.data])[:10]}"
+
+    def kept_inputs(self, run: Run) -> KeptInputs:
+        """Return the inputs that runs with a run's prepared encoder share."""
+        encoder = self.encoder_folder(run)
+        return KeptInputs(self.inputs / encoder.name / hash_encoding(encoder))
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold a name exclusively among all processes. Waits, with a message, while another process holds it."""

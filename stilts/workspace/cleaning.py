@@ -2,8 +2,8 @@
 
 A checkpoint or a saved state is needed while a run that starts from it has no record, and a checkpoint also where the
 study's schedule keeps it. A suite or an encoder is needed by every study that is planned with it, since pages and
-exports read it. Where a study cannot be planned here, all that bears a name of its runs counts as needed. Records are
-never among what is found.
+exports read it. Inputs are needed as long as their encoder, unless other code or another tokenizer made them. Where a
+study cannot be planned here, all that bears a name of its runs counts as needed. Records are never among what is found.
 """
 
 import logging
@@ -17,6 +17,7 @@ from stilts.study.leftovers import find_leftovers, is_part, remove
 from stilts.study.records import RECORDS
 from stilts.study.settings import Study
 from stilts.study.storage import stands
+from stilts.tasks.formats.kept_inputs import hash_encoding
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.plan import Plan, keep_with_ancestors
 from stilts.workspace.resolution import open_plan
@@ -34,7 +35,7 @@ class Unneeded:
     Attributes
     ----------
     kind : str
-        checkpoint, saved state, suite, encoder, set aside, or left over.
+        checkpoint, saved state, suite, encoder, inputs, set aside, or left over.
     path : Path
     size : int
         Bytes.
@@ -126,7 +127,8 @@ def find_unneeded(checkout: Checkout) -> list[Unneeded]:
         *_unneeded_runs(checkout, needs, "checkpoint", checkout.checkpoints.root),
         *_unneeded_runs(checkout, needs, "saved state", checkout.training_folder("any").parent),
         *(("suite", path) for path in _whole(checkout.suites) if not needs.needs_folder(path)),
-        *(("encoder", path) for path in _whole(checkout.runs / "encoders") if not needs.needs_folder(path)),
+        *(("encoder", path) for path in _whole(checkout.encoders) if not needs.needs_folder(path)),
+        *(("inputs", path) for path in _unneeded_inputs(checkout, needs)),
         *(("set aside", path) for path in _entries(checkout.runs) if _SET_ASIDE.search(path.name)),
         *(("left over", path) for path in find_leftovers(_entries(checkout.runs))),
     ]
@@ -139,6 +141,15 @@ def _unneeded_runs(checkout: Checkout, needs: Needs, kind: str, folder: Path) ->
         kept = kind == "checkpoint" and path.name in needs.kept
         if not kept and not needs.needs_run(path.name) and not checkout.in_use(path.name):
             yield kind, path
+
+
+def _unneeded_inputs(checkout: Checkout, needs: Needs) -> Iterator[Path]:
+    for folder in _whole(checkout.inputs):
+        encoder = checkout.encoders / folder.name
+        if not needs.needs_folder(encoder) or not stands(encoder, "encoder"):
+            yield folder
+        else:
+            yield from (path for path in _whole(folder) if path.name != hash_encoding(encoder))
 
 
 def _whole(folder: Path) -> list[Path]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from stilts.models.known_encoders import Shape
 from stilts.study.runs import Run
 from stilts.study.settings import Study
-from stilts.workspace.work import count_tested_rows
+from stilts.workspace.devices import RECKONED_PHASES
+from stilts.workspace.work import count_run_tokens, count_tested_rows
 
 BYTES_PER_WEIGHT = 4
 STATE_COPIES = 3  # a saved training state holds the weights and AdamW's two moments
 SUITE_BYTES = {"xtreme": 1_500_000_000, "pocket": 20_000_000}  # assumed if the suite is not built yet
 RECORD_BYTES = 6_000  # per JSON record; mean of study pocket-full
+INPUT_BYTES = 15  # per token of question answering and tagging in pilot-full; classification takes a third of it
 PREDICTION_BYTES = 15  # per row, compressed; study pocket-full has 5, but tags and answers take more
 
 
@@ -29,7 +31,7 @@ class Disk:
         Number of checkpoints of phase 2 that are removed once they are evaluated.
     states : float
         Saved states of the trainings that run at the same time.
-    suite, encoder, records : float
+    suite, encoder, inputs, records : float
     """
 
     checkpoint: float
@@ -38,13 +40,14 @@ class Disk:
     states: float
     suite: float
     encoder: float
+    inputs: float
     records: float
 
     @property
     def least(self) -> float:
         """Bytes if each checkpoint of phase 2 is evaluated before the next one is trained."""
         stays = self.kept + min(1, self.passing)
-        return stays * self.checkpoint + self.states + self.suite + self.encoder + self.records
+        return stays * self.checkpoint + self.states + self.suite + self.encoder + self.inputs + self.records
 
     @property
     def most(self) -> float:
@@ -75,5 +78,21 @@ def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int,
         states=min(at_once, len(trained)) * STATE_COPIES * checkpoint,
         suite=standing.get("suite", SUITE_BYTES.get(study.data.suite, 0)),
         encoder=checkpoint,
+        inputs=_count_input_tokens(runs, study) * INPUT_BYTES,
         records=len(runs) * RECORD_BYTES + rows * PREDICTION_BYTES,
     )
+
+
+def _count_input_tokens(runs: Iterable[Run], study: Study) -> float:
+    """Return the tokens of the inputs that runs read; those of one task and encoder are made once for all of them."""
+    reckoned = [run for run in runs if run.phase in RECKONED_PHASES]
+    sharing = {(run.phase, _list_tasks(run), run.settings.encoder.model_dump_json()): run for run in reckoned}
+    return sum(count_run_tokens(run, study) / _count_epochs(run) for run in sharing.values())
+
+
+def _list_tasks(run: Run) -> tuple[str, ...]:
+    return (run.target,) if run.target else tuple(run.settings.condition.tasks)
+
+
+def _count_epochs(run: Run) -> float:
+    return 1 if run.phase == "zero-shot" else run.settings.training.epochs

@@ -202,5 +202,5 @@ def _disk_in_words(needed: Disk) -> str:
         f"disk: about {format_size(needed.least)}{most}: checkpoints of {format_size(needed.checkpoint)} "
         f"each, {needed.kept} kept and {needed.passing} deleted after evaluation; saved states "
         f"{format_size(needed.states)}, suite {format_size(needed.suite)}, encoder {format_size(needed.encoder)}, "
-        f"records {format_size(needed.records)}"
+        f"inputs {format_size(needed.inputs)}, records {format_size(needed.records)}"
     )

@@ -55,7 +55,7 @@ def test_plan_prints_runs_time_memory_and_disk_and_starts_nothing(here, door, mo
         "assumed for 3 of the runs, since no similar run is recorded",
         "memory: 500 MB reserved per job, 1.0 GB in total; no similar run is recorded",
         "disk: about 4.2 GB: checkpoints of 469 MB each, 1 kept and 1 deleted after evaluation; saved states "
-        "2.8 GB, suite 20 MB, encoder 469 MB, records 18 kB",
+        "2.8 GB, suite 20 MB, encoder 469 MB, inputs 384 kB, records 18 kB",
     ]
     assert files(here.root) == before
 

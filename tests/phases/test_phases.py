@@ -30,7 +30,7 @@ from stilts.study.checkpoints import Checkpoints
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.runs import Run
-from stilts.tasks import metrics, neighbours, registry
+from stilts.tasks import formats, metrics, neighbours, registry
 from stilts.tasks.formats import CLASSIFICATION, SPAN_QA_MLQA, mining
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.metrics import Counts, score
@@ -495,6 +495,18 @@ def test_a_lost_checkpoint_is_made_again_and_the_record_of_its_run_kept(done, pr
     assert {path.stem for path in (here.runs / "records").iterdir()} == {child.id}
 
 
+def test_rows_are_encoded_once_for_all_runs(done, prepared, tmp_path, monkeypatch):
+    """With the inputs of other runs nothing is left for the formats to encode, and the numbers are the same."""
+    recorded, _, records = done
+    here, plan = fresh(prepared, tmp_path)
+    shutil.copytree(recorded.inputs, here.inputs)
+    for name in ("CLASSIFICATION", "TAGGING", "PASSAGE_RETRIEVAL"):
+        monkeypatch.setattr(type(getattr(formats, name)), "encode", None)
+    for target in ("intent", "slots", "ui-retrieval"):
+        run = run_at(plan, ("zero-shot", "none", target))
+        assert numbers(complete(run, plan)) == numbers(records[place(run)])
+
+
 def test_two_at_once_do_a_run_once(work, monkeypatch):
     here, plan = work
     run, trained = run_at(plan, ("target", "none", "intent")), []
@@ -651,15 +663,16 @@ class KillAt:
         return self.function(*args, **options)
 
 
-@pytest.mark.parametrize("moment", range(1, 7))
+@pytest.mark.parametrize("moment", range(1, 12))
 def test_after_a_kill_the_same_command_finishes_with_the_same_numbers(done, work, moment, monkeypatch):
-    """Six files get their names on the way to an evaluation; the kill comes before each of them does."""
+    """Eleven files get their names on the way to an evaluation: of each training two splits' inputs, a checkpoint and a
+    record; then the test sets' inputs, predictions and a record. The kill comes before each of them."""
     *_, records = done
     here, plan = work
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", KillAt(os.replace, moment))
         killed(lambda: complete(run_at(plan, CHILD), plan))
-    assert len(list((here.runs / "records").glob("*.json"))) == [0, 0, 1, 1, 2, 2][moment - 1]
+    assert len(list((here.runs / "records").glob("*.json"))) == (moment - 1) // 4
     check_all_is_whole(here, plan, records)
 
 

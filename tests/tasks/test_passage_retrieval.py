@@ -120,7 +120,7 @@ def test_a_query_and_its_passage_are_cut_each_on_its_own():
     assert [len(ids) for ids in FORM.encode(rows, tokenizer, 64)[0].sequences] == [64, 64]
     (alone,) = FORM.encode([{"query": "a", "gold": ["1"]}], tokenizer, 64)
     assert [ids.tolist() for ids in alone.sequences] == tokenizer(["a"])["input_ids"]
-    short, long = FORM.encode_pool(["b c", "why ? " * 200], tokenizer, 128)
+    short, long = FORM.encode([{"passage": "b c"}, {"passage": "why ? " * 200}], tokenizer, 128)
     assert [ids.tolist() for ids in short.sequences] == tokenizer(["b c"])["input_ids"]
     assert [len(ids) for ids in long.sequences] == [128]
 
@@ -219,7 +219,8 @@ def test_a_dual_encoder_learns_made_pairs(encoder):
 @torch.inference_mode()
 def test_a_vector_does_not_depend_on_its_batch(encoder):
     model = build_model(encoder, {"lareqa": (FORM, ())}, seed=0)
-    inputs = [*FORM.encode(pairs(9), tiny.tokenizer(), 64), *FORM.encode_pool(["a", "b c " * 20], tiny.tokenizer(), 64)]
+    pool = [{"passage": "a"}, {"passage": "b c " * 20}]
+    inputs = [*FORM.encode(pairs(9), tiny.tokenizer(), 64), *FORM.encode(pool, tiny.tokenizer(), 64)]
     options = {"precision": "fp32"}
     few, many = (
         compute_outputs(model, "lareqa", FORM, inputs, batch_tokens=most, **options) for most in (32, 10_000)

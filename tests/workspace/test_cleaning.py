@@ -96,6 +96,16 @@ def test_suites_and_encoders_of_no_study_are_found_with_what_was_set_aside(here)
     }  # fmt: skip
 
 
+def test_inputs_of_another_encoder_or_of_other_code_are_found(here):
+    run = open_plan(here, "tiny").runs[0]
+    encoder = write(here.encoder_folder(run))
+    needed = write(here.kept_inputs(run).folder)
+    assert needed.parent == here.runs / "inputs" / encoder.name
+    unused = [write(needed.with_name("0123456789ab")), write(here.runs / "inputs" / "small-0123456789" / "0123")]
+    found = {(each.kind, each.path) for each in find_unneeded(here)}
+    assert found == {("inputs", unused[0]), ("inputs", unused[1].parent)}
+
+
 def part_of_dead_process(path: Path) -> Path:
     dead = subprocess.Popen(["true"])
     dead.wait()

@@ -383,6 +383,12 @@ def test_disk_holds_what_stands_at_once(here, keep):
     assert needed.least > (needed.kept + 4 * 3 + 1) * checkpoint
 
 
+def test_the_inputs_of_a_task_are_counted_once_for_all_conditions_and_seeds():
+    study = paper()
+    runs = [make_run("zero-shot", name, target="xnli", seed=seed) for name in ("none", "mnli") for seed in (1, 2)]
+    assert estimate_disk(runs, study, LARGE, 1, {}).inputs == 15 * count_run_tokens(runs[0], study) > 0
+
+
 def test_disk_holds_the_checkpoints_of_pretraining():
     runs = [make_run("pretraining", "decoder", seed=seed) for seed in (1, 2)]
     assert estimate_disk(runs, paper(), LARGE, 1, {}).kept == 2

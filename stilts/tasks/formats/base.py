@@ -7,7 +7,7 @@ format.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -173,6 +173,8 @@ class TrainedFormat(Format):
         Whether its head is initialised from a checkpoint's own masked-language-modelling head.
     terms : Terms, optional
         The symbols that its head predicts; None if it only ranks.
+    detail : type, optional
+        The named tuple that `Input.detail` is; None if it is one value or nothing.
     """
 
     columns: tuple[str, ...]
@@ -183,6 +185,7 @@ class TrainedFormat(Format):
     predicts_tokens: ClassVar[bool] = False
     takes_checkpoint_head: ClassVar[bool] = False
     terms: Terms | None = None
+    detail: ClassVar[type[NamedTuple] | None] = None
 
     @property
     def test_columns(self) -> tuple[str, ...]:
@@ -257,7 +260,7 @@ class TrainedFormat(Format):
         """Predict the test sets of all languages together, so that batches contain inputs of similar length."""
         tests = [splits.read(language) for language in splits.languages]
         rows = [row for split in tests for row in split.rows]
-        inputs = self.encode(rows, model.tokenizer, model.max_length)
+        inputs = model.encode(self, rows)
         outputs = model.outputs(inputs, len(rows))
         yield from self.scored(tests, self.decode(rows, inputs, outputs, tests[0].labels), splits.parallel)
 
@@ -295,11 +298,31 @@ class EncodedSplit:
         return self.form.gold_labels(Split(self.rows, self.labels, self.language))
 
 
+class Encode(Protocol):
+    """What turns rows into inputs of at most `max_length` tokens: `encode_rows`, or what keeps its results on disk."""
+
+    def __call__(
+        self, form: TrainedFormat, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int
+    ) -> Sequence[Input]:
+        """Return the result of `TrainedFormat.encode`."""
+
+
+def encode_rows(
+    form: TrainedFormat, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int
+) -> Sequence[Input]:
+    """Return the result of `TrainedFormat.encode`."""
+    return form.encode(rows, tokenizer, max_length)
+
+
 def encode_split(
-    form: TrainedFormat, split: Split, tokenizer: "PreTrainedTokenizerFast", max_length: int
+    form: TrainedFormat,
+    split: Split,
+    tokenizer: "PreTrainedTokenizerFast",
+    max_length: int,
+    encode: Encode = encode_rows,
 ) -> EncodedSplit:
     """Return a split with its rows encoded as inputs of at most `max_length` tokens."""
-    inputs = form.encode(split.rows, tokenizer, max_length)
+    inputs = encode(form, split.rows, tokenizer, max_length)
     return EncodedSplit(form, inputs, split.rows, split.labels, split.language)
 
 

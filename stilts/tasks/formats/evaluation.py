@@ -86,6 +86,13 @@ class Splits(Protocol):
         """Return all rows of a split; `language` is that part of the config's name and may be e.g. `candidates`."""
 
 
+class EncodingFormat(Protocol):
+    """A format that turns rows into inputs."""
+
+    def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
+        """Return the encoder inputs of all rows, in their order."""
+
+
 class SentenceVectors(Protocol):
     """Pooled vectors of sentences by hidden layer."""
 
@@ -110,6 +117,9 @@ class ModelUnderTest(Protocol):
     max_length: int
     layers: Sequence[int]
     layer: int
+
+    def encode(self, form: EncodingFormat, rows: Sequence[Row]) -> Sequence[Input]:
+        """Return the inputs of rows for the model's tokenizer, of at most `max_length` tokens."""
 
     def outputs(self, inputs: Sequence[Input], examples: int) -> list[np.ndarray]:
         """Return the outputs of `TrainedFormat.outputs` for each input; `examples` is the number of examples."""

@@ -96,18 +96,15 @@ class PassageRetrieval(TrainedFormat):
         return Features(dict.fromkeys(POOL.columns, Value("string")))
 
     def encode(self, rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Input]:
-        """One input per row: the query, truncated after `MAX_QUERY` subwords, and its passage, if the row has one."""
-        queries = _tokens([row["query"] for row in rows], tokenizer, min(MAX_QUERY, max_length))
-        if not any("passage" in row for row in rows):
-            return [Input(i, query, None) for i, query in enumerate(queries)]
-        passages = _tokens([row["passage"] for row in rows], tokenizer, max_length)
-        return [Input(i, queries[i], None, alternatives=(passages[i],)) for i in range(len(rows))]
-
-    def encode_pool(
-        self, passages: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int
-    ) -> list[Input]:
-        """One input per candidate of a pool."""
-        return [Input(i, ids, None) for i, ids in enumerate(_tokens(passages, tokenizer, max_length))]
+        """One input per row: its query, truncated after `MAX_QUERY` subwords, and its passage; or one of them alone."""
+        longest = {"query": min(MAX_QUERY, max_length), "passage": max_length}
+        sides = [
+            split_texts(tokenizer, [row[column] for row in rows], truncation=True, max_length=most)
+            for column, most in longest.items()
+            if column in rows[0]
+        ]
+        sequences = enumerate(zip(*sides, strict=True))
+        return [Input(i, first, None, alternatives=tuple(others)) for i, (first, *others) in sequences]
 
     def head(self, hidden_size: int, labels: Sequence[str], style: Heads = "mean") -> "nn.Module":
         """The mean over tokens, without trainable weights."""
@@ -175,7 +172,6 @@ class PassageRetrieval(TrainedFormat):
             gold = [[str(numbers[row["passage"]])] for row in rows]
         return count_ranking([prediction.split() for prediction in predictions], gold)
 
-
     def evaluate(self, splits: Splits, model: ModelUnderTest) -> Iterator[Scored]:
         """Rank the pool of candidates in all languages for the queries of each language."""
         tests = [splits.read(language) for language in splits.languages]
@@ -183,8 +179,8 @@ class PassageRetrieval(TrainedFormat):
         pool = splits.data(POOL.config, POOL.split, POOL.columns)
         check_pool(rows, pool["id"], splits.place)
         inputs = [
-            *self.encode(rows, model.tokenizer, model.max_length),
-            *self.encode_pool(pool["passage"], model.tokenizer, model.max_length),
+            *model.encode(self, rows),
+            *model.encode(self, [{"passage": passage} for passage in pool["passage"]]),
         ]
         vectors = model.outputs(inputs, len(inputs))
         queries, candidates = np.concatenate(vectors[: len(rows)]), np.concatenate(vectors[len(rows) :])
@@ -218,10 +214,6 @@ def check_pool(rows: Sequence[Row], ids: Sequence[str], place: str) -> None:
         raise StiltsError(f"{place}: candidate id {spaced!r} is empty or holds white space; build the suite again")
     if unknown := next((name for row in rows for name in row["gold"] if name not in known), None):
         raise StiltsError(f"{place}: no candidate has the id '{unknown}', which a query's gold names; build it again")
-
-
-def _tokens(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[np.ndarray]:
-    return split_texts(tokenizer, texts, truncation=True, max_length=max_length)
 
 
 def _twins(inputs: Sequence[Input]) -> np.ndarray:

@@ -104,6 +104,7 @@ class SpanQA(TrainedFormat):
     text_columns = ("context", "question")
     columns = ("id", "context", "question", "answers")
     terms = SpanTerms()
+    detail = Window
 
     def __init__(
         self,
