@@ -2,17 +2,20 @@
 
 import importlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from stilts.study.settings import TrainingSettings
 from stilts.tasks.formats import FORMATS
 from stilts.tasks.registry import Task
+from stilts.workspace.resolution import SUITES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -129,3 +132,18 @@ def test_what_cannot_be_measured_is_refused(gpu, without_gpu, capsys, arguments,
     with pytest.raises(SystemExit):
         gpu.main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_an_evaluation_is_timed_beside_its_forward_passes(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    evaluation = importlib.import_module("evaluation")
+    monkeypatch.setitem(SUITES, "pocket", lambda folder: tiny.SOURCE)
+    here = tiny.checkout(tmp_path / "checkout", tiny.write_encoder(tmp_path / "encoder"))
+    monkeypatch.chdir(here.root)
+    evaluation.main(["tiny", "--targets", "intent", "slots"])
+    lines = capsys.readouterr().out.splitlines()
+    found = [re.match(r"(\w+): (\d+) inputs, forward passes [\d.]+ s on \w+; with kept inputs", line) for line in lines]
+    assert {each[1]: int(each[2]) for each in found} == {"intent": 24, "slots": 24}  # 8 rows in three languages
+    with pytest.raises(SystemExit):
+        evaluation.main(["tiny", "--targets", "ui-retrieval"])
+    assert "tiny trains no target 'ui-retrieval'" in capsys.readouterr().err
