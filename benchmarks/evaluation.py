@@ -1,35 +1,43 @@
-"""Zero-shot evaluation beside pure forward passes: what reading, tokenising, collating and decoding add to them.
+"""Zero-shot evaluation and the forward passes in it: what reading, tokenising, collating and decoding add to them.
 
     python benchmarks/evaluation.py pilot-full --targets xnli udpos xquad
 
-The study's encoder with new heads predicts the test sets of all languages of a target three times: with rows that are
-tokenised, with inputs that were kept on disk, and by forward passes alone, over batches that are ready on the device.
-The share is the time of the forward passes in that of the whole. Preparing suite and encoder is not timed.
+The study's encoder with new heads predicts the test sets of all languages of a target twice: with rows that are
+tokenised, and with inputs that were kept on disk. The share is the time of the forward passes in that of the whole, of
+one and the same evaluation. Preparing suite and encoder is not timed.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from shared import wait
 
-from stilts.models.model import autocast, build_model, find_default_device, move, resolve_precision
+from stilts.models.model import build_model, find_default_device, resolve_precision
 from stilts.models.prepared import load_prepared_tokenizer
 from stilts.sources.splits import SuiteSplits, list_covered_languages
 from stilts.tasks.formats.base import UNLIMITED, Encode, TrainedFormat, encode_rows
-from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.kept_inputs import KeptInputs
 from stilts.tasks.registry import get_target
 from stilts.training.evaluated_model import EvaluatedModel
-from stilts.training.prediction import batch_by_tokens
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
 from stilts.workspace.resolution import resolve
+
+
+class Times(NamedTuple):
+    """Seconds of an evaluation, and of its forward passes."""
+
+    whole: float
+    forward: float
+
+    def __str__(self) -> str:
+        return f"{self.whole:.1f} s, of which forward passes {self.forward / self.whole:.1%}"
 
 
 class Evaluation:
@@ -46,53 +54,37 @@ class Evaluation:
         folder = plan.checkout.encoder_folder(run)
         self.tokenizer = load_prepared_tokenizer(folder)
         self.model = build_model(folder, {self.task.head: (self.form, self.splits.labels())}, seed=1)
-        self.precision = resolve_precision(evaluation.precision, self.model.device)
+        self.forward = 0.0
+        self.model.register_forward_pre_hook(self._start)
+        self.model.register_forward_hook(self._stop)
 
-    def measure(self) -> dict[str, float]:
-        """Return the number of inputs, and the seconds of the whole evaluation with rows and with kept inputs, and of
-        the forward passes alone."""
+    def measure(self) -> dict[str, Times]:
+        """Return the times with rows that are tokenised, and with inputs that are read."""
         with tempfile.TemporaryDirectory() as folder:
             kept = KeptInputs(Path(folder)).encode
-            self.evaluate(kept)
-            seconds = {
-                "rows": self._time(lambda: self.evaluate(encode_rows)), "kept": self._time(lambda: self.evaluate(kept)),
-            }  # fmt: skip
-        inputs = self.encode()
-        batches = [move(self.model.collate(parts), self.model.device) for parts in self._group(inputs)]
-        return {"inputs": len(inputs), **seconds, "forward": self._time(lambda: self.predict(batches))}
+            self.evaluate(kept)  # which keeps the inputs, and warms up
+            return {"tokenised": self.evaluate(encode_rows), "kept": self.evaluate(kept)}
 
-    def evaluate(self, encode: Encode) -> None:
-        """Score all test sets as a run does."""
+    def evaluate(self, encode: Encode) -> Times:
+        """Score all test sets as a run does, and return the times."""
+        evaluation = self.settings.evaluation
         model = EvaluatedModel(
-            self.model, self.task.head, self.form, self.tokenizer, self.settings.max_length,
-            batch_tokens=self.settings.evaluation.batch_tokens, precision=self.precision, encode=encode,
+            self.model, self.task.head, self.form, self.tokenizer, self.settings.max_length, encode=encode,
+            batch_tokens=evaluation.batch_tokens, precision=resolve_precision(evaluation.precision, self.model.device),
         )  # fmt: skip
+        self.forward, start = 0.0, self._now()
         list(self.form.evaluate(self.splits, model))
+        return Times(self._now() - start, self.forward)
 
-    def encode(self) -> Sequence[Input]:
-        """Return the inputs of all test sets."""
-        rows = [row for language in self.splits.languages for row in self.splits.read(language).rows]
-        return self.form.encode(rows, self.tokenizer, self.settings.max_length)
+    def _start(self, *_: Any) -> None:
+        self.forward -= self._now()
 
-    @torch.inference_mode()
-    def predict(self, batches: Sequence[Any]) -> None:
-        """Compute the logits of batches that are on the device."""
-        self.model.eval()
-        with autocast(self.precision, self.model.device):
-            for batch in batches:
-                self.model(self.task.head, batch)
+    def _stop(self, *_: Any) -> None:
+        self.forward += self._now()
 
-    def _group(self, inputs: Sequence[Input]) -> list[list[Input]]:
-        lengths = [part.longest * len(part.sequences) for part in inputs]
-        most = self.settings.evaluation.batch_tokens
-        return [[inputs[place] for place in batch] for batch in batch_by_tokens(lengths, most)]
-
-    def _time(self, call: Callable[[], Any]) -> float:
+    def _now(self) -> float:
         wait(self.model.device)
-        start = time.perf_counter()
-        call()
-        wait(self.model.device)
-        return time.perf_counter() - start
+        return time.perf_counter()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,11 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for target in options.targets or known:
         if target not in known:
             parser.error(f"{options.study} trains no target '{target}' (it trains {', '.join(known)})")
-        found = Evaluation(plan, target).measure()
-        shares = {way: found["forward"] / found[way] for way in ("kept", "rows")}
-        print(f"{target}: {found['inputs']:,} inputs, forward passes {found['forward']:.1f} s on "
-              f"{find_default_device()}; with kept inputs {found['kept']:.1f} s (share {shares['kept']:.0%}), "
-              f"with rows {found['rows']:.1f} s (share {shares['rows']:.0%})", flush=True)  # fmt: skip
+        for way, times in Evaluation(plan, target).measure().items():
+            print(f"{target}, inputs {way}: {times} on {find_default_device()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -80,12 +80,12 @@ def read_features(root: Path, config: str, split: str) -> "Features":
 
 
 def _known_files(root: Path, config: str, split: str) -> list[Path]:
-    known = list_configs(root)
+    if found := list_split_files(Path(root), config, split):
+        return found
+    known = list_configs(root)  # of a whole suite, which takes longer than reading a split
     if config not in known:
         raise UnknownName(f"config of {root}", config, known)
-    if split not in known[config]:
-        raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
-    return list_split_files(Path(root), config, split)
+    raise UnknownName(f"split of {root}, config '{config}',", split, known[config])
 
 
 def list_split_files(

@@ -78,7 +78,8 @@ def read_labels(suite: Path, task: Task, language: str, split: str) -> list[str]
 
 def take_first_rows(data: "Dataset", form: TrainedFormat, language: str, most: int) -> Split:
     """Return the first `most` rows of a dataset, and its label names."""
-    return Split(data.select(range(min(most, len(data)))).to_list(), list_label_names(data.features, form), language)
+    first = data if len(data) <= most else data.select(range(most))
+    return Split(first.to_list(), list_label_names(data.features, form), language)
 
 
 def list_label_names(features: "Features", form: TrainedFormat) -> list[str]:
