@@ -26,6 +26,7 @@ from stilts.cli.shared import (
 )
 from stilts.sources import suite
 from stilts.study.errors import StiltsError
+from stilts.study.storage import list_names
 from stilts.workspace import preparation
 from stilts.workspace.checkout import find_checkout
 from stilts.workspace.notebooks.jobs import find_job_notebook, find_live_questions, list_analyses
@@ -215,16 +216,22 @@ def questions(
 
 
 @commands.command(rich_help_panel=GIVE)
-def record(study: StudyName) -> None:
-    """Copy the records of a finished study and the description of its suite to results/, ready to commit."""
-    from stilts.study.records import publish
+def record(study: StudyName, only: Only = None, seed: Seed = None) -> None:
+    """Copy the records of a finished study, or of a finished part of it, to results/, ready to commit.
+
+    The description of its suite comes with them. A part joins what of the study has been recorded before.
+    """
+    from stilts.study.records import RECORDS, publish
 
     plan = open_named(study)
     folder = plan.checkout.results / plan.study.name
-    publish(plan.checkout.store(), [run.id for run in plan.runs], folder)
+    asked = plan.narrow(select(only, None, seed)).by_id.keys()
+    before = list_names(folder / RECORDS, ".json", "folder of records")
+    names = [run.id for run in plan.runs if run.id in asked | before]
+    publish(plan.checkout.store(), names, folder)
     suite.publish(plan.suite_folder, folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    say(f"{len(plan.runs)} records, {format_size(size)}: {folder}")
+    say(f"{len(names)} of {len(plan.runs)} records, {format_size(size)}: {folder}")
 
 
 class Clock:

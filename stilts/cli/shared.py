@@ -37,9 +37,9 @@ StudyName = Annotated[
     str, typer.Argument(help="name of a study in studies/, or path of a .yml file", autocompletion=complete_study)
 ]
 Profile = Annotated[str, typer.Option(help="Snakemake profile: local or slurm")]
-Only = Annotated[list[str] | None, typer.Option(help="run this condition alone; may be repeated")]
-Target = Annotated[list[str] | None, typer.Option(help="run this target task alone; may be repeated")]
-Seed = Annotated[list[int] | None, typer.Option(help="run this seed alone; may be repeated")]
+Only = Annotated[list[str] | None, typer.Option(help="this condition alone; may be repeated")]
+Target = Annotated[list[str] | None, typer.Option(help="this target task alone; may be repeated")]
+Seed = Annotated[list[int] | None, typer.Option(help="this seed alone; may be repeated")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 LOOK, RUN, GIVE = "Look", "Run", "Publish"  # panels of the help

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tiny
 import yaml
@@ -454,6 +455,33 @@ def test_what_a_suite_says_of_itself_is_recorded_with_the_runs(here, door):
     code, out, _ = door("record", "tiny")
     folder = here.root / "results" / "tiny"
     assert code == 0
-    assert out.startswith("3 records, ")
+    assert out.startswith("3 of 3 records, ")
     assert {path.name for path in folder.iterdir()} == {"records", "scores.csv", "suite.json"}
     assert json.loads((folder / "suite.json").read_text()) == json.loads((suite / "suite.json").read_text())
+
+
+def test_a_finished_part_is_recorded_and_joins_what_was(here, door):
+    write_study(here.root / "studies" / "tiny.yml", study_settings(ENCODER, seeds=[1, 2]))
+    plan = open_plan(here, "tiny")
+    write_suite(here, plan)
+    first, second = ([run for run in plan.runs if run.seed == seed] for seed in (1, 2))
+    assert (len(first), len(second)) == (3, 3)
+    record_runs(here, second)
+    code, _, err = door("record", "tiny")
+    assert code == 1
+    assert err.startswith(f"error: run {first[0].id} has no record in ")
+    assert door("record", "tiny", "--seed", "2")[1].startswith("3 of 6 records, ")
+    folder = here.root / "results" / "tiny"
+    assert recorded(folder) == {run.id for run in second}
+    record_runs(here, first)
+    shutil.rmtree(folder)
+    for seed, known in (("2", second), ("1", plan.runs)):
+        assert door("record", "tiny", "--seed", seed)[0] == 0
+        assert recorded(folder) == {run.id for run in known}
+
+
+def recorded(folder: Path) -> set[str]:
+    scored = set(pd.read_csv(folder / "scores.csv")["run"])
+    found = {path.stem for path in (folder / "records").iterdir()}
+    assert scored == {name for name in found if name.startswith("zero-shot")}
+    return found
