@@ -1,6 +1,6 @@
 """Zero-shot evaluation and the forward passes in it: what reading, tokenising, collating and decoding add to them.
 
-    python benchmarks/evaluation.py pilot-full --targets xnli udpos xquad
+    python benchmarks/evaluation.py pilot --targets xnli udpos xquad
 
 The study's encoder with new heads predicts the test sets of all languages of a target twice: with rows that are
 tokenised, and with inputs that were kept on disk. The share is the time of the forward passes in that of the whole, of

@@ -70,8 +70,8 @@ class Work(NamedTuple):
 
 WORKS = (
     Work("recipes", "pocket-full", "intent", 500, 2, "recipe"),
-    Work("layers", "pilot-full", "xnli", 384, 1, "layers"),
-    Work("all", "pilot-full", "xnli", 384, 1, "all"),
+    Work("layers", "pilot", "xnli", 384, 1, "layers"),
+    Work("all", "pilot", "xnli", 384, 1, "all"),
 )
 
 

@@ -61,11 +61,11 @@ def _count_failures(analysis: Analysis) -> list[str]:
     dead = learning.find_dead_runs(analysis.dev_scores)
     said = []
     if repeated:
-        said.append(f"{count(repeated, 'training')} at chance on English dev were repeated from another seed.")
+        said.append(f"{count(repeated, 'training')} at chance on English dev began again from another seed.")
     if len(dead):
         said.append(
             f"{count(dead, 'training')} of a target that the baseline has learned stayed at chance on the English dev "
-            "set and count nowhere."
+            "set; such a training counts nowhere."
         )
     return said
 

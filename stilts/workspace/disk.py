@@ -13,7 +13,7 @@ BYTES_PER_WEIGHT = 4
 STATE_COPIES = 3  # a saved training state holds the weights and AdamW's two moments
 SUITE_BYTES = {"xtreme": 1_500_000_000, "pocket": 20_000_000}  # assumed if the suite is not built yet
 RECORD_BYTES = 6_000  # per JSON record; mean of study pocket-full
-INPUT_BYTES = 15  # per token of question answering and tagging in pilot-full; classification takes a third of it
+INPUT_BYTES = 15  # per token of question answering and tagging in pilot; classification takes a third of it
 PREDICTION_BYTES = 15  # per row, compressed; study pocket-full has 5, but tags and answers take more
 
 

@@ -106,12 +106,13 @@ SENTENCES = [
     ("index.md", "intermediate task, {} of a target)", lambda: most("pocket-full", "target", "examples")),
     ("index.md", "the six highest layers at {}, on which", lambda: rate("pocket-full", "intermediate")),
     ("index.md", "all layers at {}.", lambda: rate("pocket-rate", "intermediate")),
-    ("book/method.md", "six highest layers at a peak rate of {}, where", lambda: rate("pocket-full", "intermediate")),
+    ("book/method.md", "six highest layers at a peak rate of {}, that", lambda: rate("pocket-full", "intermediate")),
+    ("book/method.md", "that of the pilot all layers at {}, where", lambda: rate("pilot", "intermediate")),
     ("book/method.md", "- {} seeds in the pocket study", lambda: in_words(seeds("pocket-full")).capitalize()),
     ("book/method.md", "{} in those of complexity and", lambda: in_words(seeds("complexity-grain"))),
     ("book/method.md", "on commands, {} in the pilot", lambda: in_words(seeds("pilot"))),
     ("book/method.md", "{:,} examples of an intermediate task,", lambda: most("pilot", "intermediate", "examples")),
-    ("book/method.md", "intermediate task, {} of a target,", lambda: most("pilot", "target", "examples")),
+    ("book/method.md", "intermediate task, {:,} of a target,", lambda: most("pilot", "target", "examples")),
     ("book/method.md", "of a target, {} of a language's test set", lambda: most("pilot", "zero-shot", "examples")),
     ("book/method.md", "come from {} examples at most", lambda: most("pilot", "target", "dev_examples")),
     ("book/method.md", "The {} lowest layers**", lambda: in_words(most("pilot", "target", "frozen_layers"))),
@@ -152,19 +153,19 @@ def test_the_readme_says_what_the_landing_page_says():
 def test_nothing_was_selected_where_the_book_says_so():
     table = recorded()
     chosen = {"complexity-grain", "adapters-matched"}
-    named = {"pilot", *(name for name in set(table["study"]) - chosen if name.startswith(QUESTIONS))}
-    assert len(named) == 7
+    named = {name for name in set(table["study"]) - chosen if name.startswith(QUESTIONS)}
+    assert len(named) == 6
     trained = table[table["phase"] != "zero-shot"]
     assert set(trained.loc[trained["study"].isin(named), "evaluations"]) == {1}
     said = "evaluate once, at the end: their last weights were kept, and nothing was selected."
     assert said in words("book/method.md")
-    assert set(trained.loc[trained["study"].isin({"pocket-full", *chosen}), "evaluations"]) == {4}
-    assert "The recorded pocket study keeps the best of four evaluations." in words("book/method.md")
+    assert set(trained.loc[trained["study"].isin({"pocket-full", "pilot", *chosen}), "evaluations"]) == {4}
+    assert "The recorded pocket study and the pilot keep the best of four evaluations." in words("book/method.md")
 
 
-def test_the_intermediate_phases_of_both_studies_move_the_six_highest_layers():
-    table = recorded().query("phase == 'intermediate' and study in ['pilot', 'pocket-full']")
-    assert set(table["frozen_layers"]) == {6}
+def test_intermediate_phases_move_the_layers_that_the_book_names():
+    table = recorded().query("phase == 'intermediate'").groupby("study")["frozen_layers"]
+    assert table.unique()[["pilot", "pocket-full"]].map(set).to_dict() == {"pilot": {0}, "pocket-full": {6}}
 
 
 def test_studies_on_xtreme_that_judge_have_one_seed():

@@ -42,7 +42,7 @@ def test_tasks_of_a_dial_are_named_with_their_level():
 
 
 @pytest.mark.parametrize("study, named", [
-    ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "multi": "All tasks", "mlm": "Masked words"}),
+    ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "mlm": "Masked words"}),
     ("adapters-matched", {"nli": "Inference", "command-para": "Paraphrases"}),  # it has measures of similarity beside
     ("architecture-full", {"ui-mining": "Mining"}),  # and this one pretraining
 ])  # fmt: skip

@@ -351,12 +351,11 @@ SCORES = {
     "architecture-full/records/pretraining-decoder-s1": {
         "score": "held-out accuracy, percent", "dev_score": "minus held-out bits per token",
     },
-    "pilot/records/intermediate-multi-s1": {
+    "pocket-full/records/intermediate-multi-s1": {
         "score": "mean English dev score, percent", "dev_score": "mean English dev score, percent",
-        **{f"score.{name}": f"{name} English dev accuracy, percent" for name in ("anli", "mnli", "qqp")},
-        **{f"score.{name}": f"{name} English dev F1, percent" for name in ("squad", "squad2")},
-        **{f"score.{name}": f"{name} English dev accuracy, percent"
-           for name in ("hellaswag", "cosmosqa", "commonsenseqa")},
+        **{f"score.{name}": f"{name} English dev accuracy, percent" for name in ("nli", "para", "intent")},
+        **{f"score.{name}": f"{name} English dev chunk F1, percent" for name in ("slots", "dates")},
+        "score.qa": "qa English dev F1, percent",
     },
     "adapters-matched/records/zero-shot-mnli-fresh.command-nli-s1": {"score": "test accuracy, percent"},
     "complexity-pilot/records/measure-complexity-anli-s1": {
