@@ -352,7 +352,7 @@ def state_throughput(loops: pd.DataFrame, same: Sequence[pd.DataFrame] = ()) -> 
     if others.empty:
         return NOTHING
     inside = int(((others["dev_low"] <= fastest["dev_score"]) & (fastest["dev_score"] <= others["dev_high"])).sum())
-    faster = f"{_title_loop(fastest['name'])} is {_say_times(fastest, others)}"
+    faster = f"{_title_loop(fastest['name'])} is {_say_times(loops, fastest['name'])}"
     scores = f"its dev score lies inside the interval of {inside} of {count(others, 'other')}"
     return " ".join([_sentence(f"{faster}, each with the weights that it trains; {scores}"), *_state_same(same)])
 
@@ -361,8 +361,7 @@ def _state_same(tables: Sequence[pd.DataFrame]) -> list[str]:
     """State the ratios of `state_same_weights` without the names of the others."""
     said = []
     for table in tables:
-        speeds = table.set_index("name")["examples_per_second"]
-        times = [f"{speeds[OWN_LOOP] / speed:.1f}" for name, speed in speeds.items() if name != OWN_LOOP]
+        times = [f"{ratio:.1f}" for ratio in _find_speedups(table, OWN_LOOP).values()]
         said.append(f"{join_words(times)} times as fast with {WORK_TITLES[table['work'].iloc[0]]}")
     return [_sentence(f"where all train the same weights, it is {join_words(said)}")] if said else []
 
@@ -377,18 +376,20 @@ def state_same_weights(tables: Sequence[pd.DataFrame]) -> str:
     """
     parts = []
     for table in tables:
-        is_own = table["name"] == OWN_LOOP
-        times = _say_times(table[is_own].iloc[0], table[~is_own])
-        parts.append(f"with {WORK_TITLES[table['work'].iloc[0]]} {times}")
+        parts.append(f"with {WORK_TITLES[table['work'].iloc[0]]} {_say_times(table, OWN_LOOP)}")
     return _sentence(f"{_title_loop(OWN_LOOP)} is, {'; '.join(parts)}") if parts else NOTHING
 
 
-def _say_times(loop: pd.Series, others: pd.DataFrame) -> str:
+def _say_times(loops: pd.DataFrame, name: str) -> str:
     """Say how many times as fast as each of the others a loop is."""
-    return join_words([
-        f"{loop['examples_per_second'] / other.examples_per_second:.1f} times as fast as {_title_loop(other.name)}"
-        for other in others.itertuples(index=False)
-    ])  # fmt: skip
+    speedups = _find_speedups(loops, name)
+    return join_words([f"{ratio:.1f} times as fast as {_title_loop(other)}" for other, ratio in speedups.items()])
+
+
+def _find_speedups(loops: pd.DataFrame, name: str) -> dict[str, float]:
+    """Return how many times as fast as each of the others a loop is."""
+    speeds = loops.set_index("name")["examples_per_second"]
+    return {other: speeds[name] / speed for other, speed in speeds.items() if other != name}
 
 
 def _title_loop(name: str) -> str:

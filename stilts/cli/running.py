@@ -29,8 +29,8 @@ from stilts.study.errors import StiltsError
 from stilts.study.storage import list_names
 from stilts.workspace import preparation
 from stilts.workspace.checkout import find_checkout
+from stilts.workspace.disk import format_size
 from stilts.workspace.notebooks.jobs import find_job_notebook, find_live_questions, list_analyses
-from stilts.workspace.plan_report import format_size
 from stilts.workspace.scheduling import run_plan
 
 

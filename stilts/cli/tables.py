@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stilts.workspace.plan_report import format_size
+from stilts.workspace.disk import format_size
 
 if TYPE_CHECKING:  # importing pandas takes a third of a second
     from stilts.analysis.questions.power import Power

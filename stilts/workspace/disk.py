@@ -1,4 +1,4 @@
-"""How much disk a plan takes."""
+"""How much disk a plan takes, and sizes of files in words."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -53,6 +53,13 @@ class Disk:
     def most(self) -> float:
         """Bytes if no checkpoint of phase 2 is evaluated before all are trained."""
         return self.least + max(0, self.passing - 1) * self.checkpoint
+
+
+def format_size(count: float) -> str:
+    """Return a number of bytes in GB, in MB below 1 GB, or in kB below 1 MB."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int, standing: Mapping[str, int]) -> Disk:

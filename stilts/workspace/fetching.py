@@ -24,6 +24,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import SOURCE_LANGUAGE, Study, split_reference
 from stilts.study.storage import hash_file, replace_file
 from stilts.tasks.registry import get_target, list_tasks_read
+from stilts.workspace.disk import format_size
 
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 _ENCODER_FILES = re.compile(r"[^/]+\.(json|safetensors|model|txt)")  # no weights that could run code, no subfolders
@@ -280,13 +281,9 @@ def _announce(remotes: Sequence[Remote], lacking: Sequence[Remote], report: Repo
     if listed:
         for remote in remotes:
             state = "to fetch" if remote in lacking else "present"
-            report(f"{_name(remote)} at {remote.commit[:10]}, {_size(remote.size)}, {state}")
-    report(f"{len(remotes)} files, {_size(sum(each.size for each in remotes))}; "
-           f"to fetch: {len(lacking)}, {_size(sum(each.size for each in lacking))}")  # fmt: skip
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.1f} kB"
+            report(f"{_name(remote)} at {remote.commit[:10]}, {format_size(remote.size)}, {state}")
+    report(f"{len(remotes)} files, {format_size(sum(each.size for each in remotes))}; "
+           f"to fetch: {len(lacking)}, {format_size(sum(each.size for each in lacking))}")  # fmt: skip
 
 
 def _download(session: _Session, lacking: Sequence[Remote]) -> None:

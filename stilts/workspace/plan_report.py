@@ -8,7 +8,7 @@ from stilts.study.provenance import describe_precision_mix, ran_on_gpu
 from stilts.study.records import RECORDS, Record
 from stilts.study.runs import PHASE_VERSIONS, Run
 from stilts.workspace.devices import Speed
-from stilts.workspace.disk import Disk, estimate_disk
+from stilts.workspace.disk import Disk, estimate_disk, format_size
 from stilts.workspace.forecast import NOTEBOOK_SECONDS, Estimator, Forecast
 from stilts.workspace.gpus import share_gpus
 from stilts.workspace.plan import Plan, keep_with_ancestors
@@ -180,13 +180,6 @@ def format_duration(seconds: float) -> str:
     if seconds < 600:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 10800 else f"{seconds / 3600:,.0f} h"
-
-
-def format_size(count: float) -> str:
-    """Return a number of bytes in GB, in MB below 1 GB, or in kB below 1 MB."""
-    if count >= 1e9:
-        return f"{count / 1e9:,.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _bytes_in(folder: Path) -> int:

@@ -17,9 +17,9 @@ from stilts.study.settings import DataSettings, Study
 from stilts.tasks.registry import TARGETS
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.devices import ASSUMED_CORE, ASSUMED_GPUS, Speed, estimate_speeds
-from stilts.workspace.disk import estimate_disk
+from stilts.workspace.disk import estimate_disk, format_size
 from stilts.workspace.forecast import ASSUMED_SECONDS, Estimator, Forecast, estimate_search_memory
-from stilts.workspace.plan_report import PlanReport, format_duration, format_size
+from stilts.workspace.plan_report import PlanReport, format_duration
 from stilts.workspace.resolution import resolve
 from stilts.workspace.work import count_run_tokens
 

@@ -210,7 +210,7 @@ def test_a_fetch_copies_what_is_needed_and_notes_where_from(hub, tmp_path):
     said = fetched(study(), tmp_path / "data")
     assert standing(tmp_path / "data") == PANX
     size = sum(len(FILES["datasets", "google/xtreme", "main"][name.removeprefix("google/xtreme/")]) for name in PANX)
-    assert said == [f"4 files, {size / 1024:.1f} kB; to fetch: 4, {size / 1024:.1f} kB"]
+    assert said == [f"4 files, {size / 1000:.0f} kB; to fetch: 4, {size / 1000:.0f} kB"]
     content = read_fetched(tmp_path / "data")
     assert content["repositories"] == {"google/xtreme": {"main": "a" * 40}}
     assert content["files"] == {
@@ -225,7 +225,7 @@ def test_a_second_fetch_fetches_nothing_and_keeps_the_commit(hub, tmp_path):
     try:
         hub.files["datasets", "google/xtreme", before] = hub.files["datasets", "google/xtreme", "main"]
         COMMITS[before] = before
-        assert "to fetch: 0, 0.0 kB" in fetched(study(), tmp_path)[-1]
+        assert "to fetch: 0, 0 kB" in fetched(study(), tmp_path)[-1]
     finally:
         COMMITS["main"] = before
         del COMMITS[before]
