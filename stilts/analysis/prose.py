@@ -313,7 +313,7 @@ def describe_differences(table: pd.DataFrame) -> str:
     ]
     named = f" ({join_words(said)})" if 0 < len(said) <= MOST_NAMED else ""
     return (
-        f"Of {count(table, 'difference')}, {len(clear) or 'none'} excludes zero by its own interval{named}, and "
+        f"Of {count(table, 'difference')}, the own interval of {len(clear) or 'none'} excludes zero{named}, and that of "
         f"{kept or 'none'} after Holm's correction."
     )
 

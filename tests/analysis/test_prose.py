@@ -130,8 +130,8 @@ def test_differences_that_exclude_zero_are_named():
         "low": [1.0, -1.0], "high": [8.6, 1.4], "survives_holm": [False, False],
     })  # fmt: skip
     assert describe_differences(table) == (
-        "Of 2 differences, 1 excludes zero by its own interval (`multi - mnli` on `tydiqa` (+4.8)), and none after "
-        "Holm's correction."
+        "Of 2 differences, the own interval of 1 excludes zero (`multi - mnli` on `tydiqa` (+4.8)), and that of none "
+        "after Holm's correction."
     )
     assert describe_differences(table.iloc[:0]) == "No two conditions can be compared yet."
 
