@@ -313,8 +313,8 @@ def describe_differences(table: pd.DataFrame) -> str:
     ]
     named = f" ({join_words(said)})" if 0 < len(said) <= MOST_NAMED else ""
     return (
-        f"Of {count(table, 'difference')}, the own interval of {len(clear) or 'none'} excludes zero{named}, and that of "
-        f"{kept or 'none'} after Holm's correction."
+        f"Of {count(table, 'difference')}, the own interval of {len(clear) or 'none'} excludes zero{named}, and that "
+        f"of {kept or 'none'} after Holm's correction."
     )
 
 
