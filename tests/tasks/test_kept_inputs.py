@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stilts.tasks.formats import CLASSIFICATION, TAGGING, SpanQA, Tagging
+from stilts.tasks.formats import CLASSIFICATION, TAGGING, Classification, SpanQA, Tagging
 from stilts.tasks.formats.flat_inputs import flatten_inputs, restore_inputs
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.kept_inputs import KeptInputs, hash_encoding
@@ -24,7 +24,8 @@ def windows(begins: st.SearchStrategy) -> st.SearchStrategy[Window]:
 
 
 KINDS = {
-    "target": st.sampled_from([st.none(), st.integers(0, 9), st.tuples(st.integers(0, 9), st.integers(0, 9)), IDS]),
+    "target": st.sampled_from([st.none(), st.integers(0, 9), st.tuples(st.integers(0, 9), st.integers(0, 9)), IDS,
+                               st.lists(st.integers(0, 9), max_size=3)]),
     "detail": st.sampled_from([st.none(), IDS, windows(st.none()), windows(arrays.arrays(bool, st.integers(0, 4)))]),
     **dict.fromkeys(("positions", "ends", "written"), st.sampled_from([st.none(), IDS])),
 }
@@ -59,6 +60,17 @@ def test_formats_with_other_options_do_not_share_inputs(tmp_path):
     for form in (Tagging(), Tagging("conlleval")):
         kept.encode(form, tiny.slot_rows("en"), tokenizer, 32)
     assert len([*tmp_path.iterdir()]) == 5
+
+
+def test_inputs_of_another_kind_are_used_and_that_is_said(tmp_path, caplog):
+    class Named(Classification):
+        def encode(self, rows, tokenizer, max_length):
+            return [Input(number, [1, 2], f"row {number}") for number in range(len(rows))]
+
+    found = KeptInputs(tmp_path).encode(Named(), ROWS, tiny.tokenizer(), 64)
+    assert [part.target for part in found] == ["row 0", "row 1", "row 2", "row 3"]
+    (message,) = caplog.messages
+    assert "cannot be written ('target' holds neither numbers nor arrays or lists of them: 'row 0')" in message
 
 
 @pytest.mark.parametrize("harm", [b"", b"x" * 40, None])

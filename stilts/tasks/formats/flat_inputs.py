@@ -1,18 +1,20 @@
 """Encoder inputs as a few flat arrays, which a safetensors file can hold.
 
-A field of all inputs is one array if its values are numbers, or pairs of them; if they are arrays of different lengths,
-it is their concatenation beside their lengths, `<field>.lengths`. A field that no input has is absent.
+A field of all inputs is one array if its values are numbers, or tuples of as many. If they are arrays or lists of
+numbers, it is their concatenation, beside their lengths in `<field>.lengths` or `<field>.counts`. A field that no input
+has is absent.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stilts.tasks.formats.inputs import Input
 
-LENGTHS = ".lengths"
+LENGTHS = ".lengths"  # of arrays
+COUNTS = ".counts"  # of the numbers in lists
 _DETAIL = "detail"
 _ARRAYS = ("positions", "ends", "written")
 
@@ -23,14 +25,14 @@ def flatten_inputs(inputs: Sequence[Input]) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If some inputs have a field that others lack.
+        If some inputs have a field that others lack, or a field holds something else.
     """
     alternatives = [part.alternatives for part in inputs]
     columns = {
         "example": [part.example for part in inputs],
         "input_ids": [part.input_ids for part in inputs],
         "target": [part.target for part in inputs],
-        "alternatives.counts": [len(sequences) for sequences in alternatives],
+        "alternatives.of": [len(sequences) for sequences in alternatives],
         "alternatives": [sequence for sequences in alternatives for sequence in sequences],
         **{name: [getattr(part, name) for part in inputs] for name in _ARRAYS},
         **_split_details([part.detail for part in inputs]),
@@ -52,7 +54,7 @@ def restore_inputs(arrays: Mapping[str, np.ndarray], detail: type[NamedTuple] | 
         return []
     count = len(arrays["example"])
     sequences = iter(_restore("alternatives", arrays, 0))
-    alternatives = [tuple(next(sequences) for _ in range(own)) for own in arrays["alternatives.counts"].tolist()]
+    alternatives = [tuple(next(sequences) for _ in range(own)) for own in arrays["alternatives.of"].tolist()]
     names = [_DETAIL] if detail is None else [f"{_DETAIL}.{name}" for name in detail._fields]
     details = zip(*(_restore(name, arrays, count) for name in names), strict=True)
     return [
@@ -81,17 +83,33 @@ def _flatten(name: str, values: Sequence[Any]) -> dict[str, np.ndarray]:
         return {}
     if missing:
         raise ValueError(f"{missing} of {len(values)} inputs lack '{name}'")
-    if not isinstance(values[0], np.ndarray):
-        return {name: np.array(values)}
-    return {name: np.concatenate(values), name + LENGTHS: np.array([len(value) for value in values])}
+    if isinstance(values[0], np.ndarray):
+        return {name: np.concatenate(values), name + LENGTHS: np.array([len(value) for value in values])}
+    if isinstance(values[0], list):
+        counts = np.array([len(value) for value in values])
+        return {name: _array(name, list(chain.from_iterable(values))), name + COUNTS: counts}
+    return {name: _array(name, values)}
+
+
+def _array(name: str, values: Sequence[Any]) -> np.ndarray:
+    array = np.array(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"'{name}' holds neither numbers nor arrays or lists of them: {values[0]!r}")
+    return array
 
 
 def _restore(name: str, arrays: Mapping[str, np.ndarray], count: int) -> Sequence[Any]:
-    """Return the values of a field: arrays, numbers, tuples of numbers, or `count` times None."""
+    """Return the values of a field: arrays, lists, numbers, tuples of numbers, or `count` times None."""
     if name not in arrays:
         return [None] * count
     values = arrays[name]
-    if name + LENGTHS not in arrays:
-        return values.tolist() if values.ndim == 1 else list(map(tuple, values.tolist()))
-    ends = np.cumsum(arrays[name + LENGTHS]).tolist()
-    return [values[start:stop] for start, stop in pairwise([0, *ends])]
+    if name + LENGTHS in arrays:
+        return _split(values, arrays[name + LENGTHS])
+    if name + COUNTS in arrays:
+        return _split(values.tolist(), arrays[name + COUNTS])
+    return values.tolist() if values.ndim == 1 else list(map(tuple, values.tolist()))
+
+
+def _split(values: Any, lengths: np.ndarray) -> list[Any]:
+    """Return the parts of an array or a list that have these lengths."""
+    return [values[start:stop] for start, stop in pairwise([0, *np.cumsum(lengths).tolist()])]

@@ -22,9 +22,11 @@ class Input:
     input_ids : int32 array (tokens,)
         Token ids with special tokens; may be given as any sequence.
     target : Any
-        Training target, in a form that depends on the format.
+        Training target, in a form that depends on the format. Inputs are kept for other runs if it is a number, a tuple
+        of as many numbers in all inputs, or a list or an array of numbers.
     detail : Any
-        Data that decoding needs besides the head's output.
+        Data that decoding needs besides the head's output: as a target, or a named tuple of such, see
+        `stilts.tasks.formats.base.TrainedFormat.detail`.
     alternatives : tuple of int32 arrays
         Further sequences that are scored against the first one: the other choices of a multiple-choice question.
     positions : int32 array (chosen,), optional

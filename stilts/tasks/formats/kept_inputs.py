@@ -100,5 +100,5 @@ def _write(path: Path, inputs: Sequence[Input]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, lambda part: save_file(flatten_inputs(inputs), part))
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         log.warning("%s cannot be written (%s); the next run encodes these rows again", path, error)
