@@ -7,7 +7,7 @@ from stilts.models.known_encoders import Shape
 from stilts.study.runs import Run
 from stilts.study.settings import Study
 from stilts.workspace.devices import RECKONED_PHASES
-from stilts.workspace.work import count_run_tokens, count_tested_rows
+from stilts.workspace.work import count_input_tokens, count_tested_rows, list_run_tasks
 
 BYTES_PER_WEIGHT = 4
 STATE_COPIES = 3  # a saved training state holds the weights and AdamW's two moments
@@ -85,21 +85,13 @@ def estimate_disk(runs: Iterable[Run], study: Study, shape: Shape, at_once: int,
         states=min(at_once, len(trained)) * STATE_COPIES * checkpoint,
         suite=standing.get("suite", SUITE_BYTES.get(study.data.suite, 0)),
         encoder=checkpoint,
-        inputs=_count_input_tokens(runs, study) * INPUT_BYTES,
+        inputs=_count_shared_tokens(runs, study) * INPUT_BYTES,
         records=len(runs) * RECORD_BYTES + rows * PREDICTION_BYTES,
     )
 
 
-def _count_input_tokens(runs: Iterable[Run], study: Study) -> float:
+def _count_shared_tokens(runs: Iterable[Run], study: Study) -> int:
     """Return the tokens of the inputs that runs read; those of one task and encoder are made once for all of them."""
     reckoned = [run for run in runs if run.phase in RECKONED_PHASES]
-    sharing = {(run.phase, _list_tasks(run), run.settings.encoder.model_dump_json()): run for run in reckoned}
-    return sum(count_run_tokens(run, study) / _count_epochs(run) for run in sharing.values())
-
-
-def _list_tasks(run: Run) -> tuple[str, ...]:
-    return (run.target,) if run.target else tuple(run.settings.condition.tasks)
-
-
-def _count_epochs(run: Run) -> float:
-    return 1 if run.phase == "zero-shot" else run.settings.training.epochs
+    sharing = {(run.phase, list_run_tasks(run), run.settings.encoder.model_dump_json()): run for run in reckoned}
+    return sum(count_input_tokens(run, study) for run in sharing.values())

@@ -15,12 +15,22 @@ ASSUMED_TOKENS = 64
 
 def count_run_tokens(run: Run, study: Study) -> float:
     """Return the tokens that the encoder reads in a run of an XTREME study, over all epochs."""
+    epochs = 1 if run.phase == "zero-shot" else run.settings.training.epochs
+    return epochs * count_input_tokens(run, study)
+
+
+def count_input_tokens(run: Run, study: Study) -> int:
+    """Return the tokens of the inputs of a run of an XTREME study: of all test sets, or of an epoch."""
     if run.phase == "zero-shot":
         read = sum(count_tested_rows(run, study).values()) + POOL_ROWS.get(run.target, 0)
         return read * TOKENS.get(run.target, ASSUMED_TOKENS)
     rows = _training_rows(run, study)
-    tokens = sum(count * TOKENS.get(strip_language(task), ASSUMED_TOKENS) for task, count in rows.items())
-    return run.settings.training.epochs * tokens
+    return sum(count * TOKENS.get(strip_language(task), ASSUMED_TOKENS) for task, count in rows.items())
+
+
+def list_run_tasks(run: Run) -> tuple[str, ...]:
+    """Return the tasks that a run trains or evaluates: its target, or those of its intermediate training."""
+    return (run.target,) if run.target else tuple(run.settings.condition.tasks)
 
 
 def count_run_updates(run: Run, study: Study) -> float:
@@ -33,7 +43,7 @@ def count_run_updates(run: Run, study: Study) -> float:
 
 def _training_rows(run: Run, study: Study) -> dict[str, int]:
     """Return the training examples of each task in an epoch; the example cap holds if several train together."""
-    tasks = [run.target] if run.target else run.settings.condition.tasks
+    tasks = list_run_tasks(run)
     size = study.data.sizes.get("train" if run.target else "intermediate_train", UNLIMITED)
     cap = min(run.settings.training.examples, size)
     if len(tasks) > 1:
@@ -50,8 +60,8 @@ def cap_examples(examples: int, run: Run, study: Study) -> int:
     if run.phase == "zero-shot":
         known = sizes if study.data.suite != "pocket" else read_sizes(sizes, Sizes).model_dump()
         return min(examples, TARGETS[run.target].format.suite_rows(known))
-    tasks = [run.target] if run.target else run.settings.condition.tasks
-    return min(examples, max((_held_rows(task, run, study) for task in tasks), default=UNLIMITED))
+    held = (_held_rows(task, run, study) for task in list_run_tasks(run))
+    return min(examples, max(held, default=UNLIMITED))
 
 
 def _held_rows(task: str, run: Run, study: Study) -> int:
