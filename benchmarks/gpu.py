@@ -94,7 +94,7 @@ class Scale:
     timed: int
 
 
-WHOLE = Scale(Shape(), matrix=8192, copied=2**31, longest=512, skipped=20, timed=100)
+WHOLE = Scale(Shape(), matrix=8192, copied=2**31, longest=512, skipped=10, timed=50)
 TINY = Scale(Shape(2, 32, 2, 64, 100, 130), matrix=256, copied=2**20, longest=24, skipped=1, timed=3)
 
 
