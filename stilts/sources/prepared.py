@@ -1,13 +1,12 @@
 """A suite that was built elsewhere: a source for machines without the files that it was made from."""
 
-import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from stilts.sources.suite import CARD, CUT, MANIFEST, Request, describe_size, find_faults, read_manifest, sign
+from stilts.sources.suite import MANIFEST, Request, describe_size, find_faults, read_manifest
 from stilts.study.errors import StiltsError
 from stilts.study.storage import list_names
 from stilts.tasks.configs import Config
@@ -108,28 +107,3 @@ def find_prepared(folder: Path, request_key: str) -> Path | None:
             "different files; remove all but one, or set STILTS_DATA to the files"
         )
     return found[0] if found else None
-
-
-def copy_tasks(suite: Path, folder: Path, tasks: Collection[str]) -> None:
-    """Write the configs of some tasks of a suite to a folder, as a suite with the same fingerprint.
-
-    Parameters
-    ----------
-    suite : Path
-        Folder of a complete suite.
-    folder : Path
-        Existing empty folder.
-    tasks : collection of str
-        Names as in the configs; an intermediate and a target task of one name count as one.
-    """
-    from huggingface_hub import DatasetCard
-
-    manifest = read_manifest(suite)
-    kept = {name: rows for name, rows in manifest["rows"].items() if Config.parse(name).task in tasks}
-    for name in kept:
-        shutil.copytree(suite / name, folder / name)
-    card = DatasetCard.load(suite / CARD)
-    card.data.configs = [config for config in card.data.configs if config["config_name"] in kept]
-    card.save(folder / CARD)
-    about = {key: value for key, value in manifest.items() if key != "files"}
-    sign(folder, {**about, "rows": kept, CUT: sorted(tasks)})

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "suite.json"
 CARD = "README.md"
-CUT = "cut to"
-"""Key of the manifest of a suite from which all tasks but some were left out."""
 
 
 class Licence(NamedTuple):
@@ -299,14 +297,8 @@ def _reusable(folder: Path, fingerprint: str) -> bool:
             warnings.warn(f"{folder}: incomplete or damaged suite ({found[0]}); set aside as {aside} and built again",
                           stacklevel=3)
         return False
-    manifest = read_manifest(folder)
-    if manifest["fingerprint"] != fingerprint:
+    if read_manifest(folder)["fingerprint"] != fingerprint:
         raise StiltsError(f"{folder}: holds a suite of other settings; name another folder, or delete that one")
-    if CUT in manifest:
-        raise StiltsError(
-            f"{folder}: was unpacked and has the tasks of one study alone; remove it and the encoders that were "
-            "prepared for it, and the whole suite is built"
-        )
     return True
 
 

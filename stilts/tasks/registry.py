@@ -402,11 +402,3 @@ def list_measured_tasks(study: Study) -> list[Condition]:
 def list_tasks_read(study: Study) -> list[str]:
     """Return the references (`qa`, `qa.de`) of the intermediate tasks that a study trains on or measures."""
     return [task for each in (*resolve_conditions(study), *list_measured_tasks(study)) for task in each.all_tasks]
-
-
-def list_suite_tasks(study: Study) -> set[str]:
-    """Return the names of the tasks of a suite that a study reads, as they stand in the names of configs."""
-    targets = [get_target(name, study.data.suite) for name in study.targets]
-    return {split_reference(reference)[0] for reference in list_tasks_read(study)}.union(
-        *({target.data_task, target.training_task} for target in targets)
-    )

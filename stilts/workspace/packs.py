@@ -17,12 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stilts.models import manifest
 from stilts.models.encoders import ENCODERS
 from stilts.sources import suite
-from stilts.sources.prepared import copy_tasks
 from stilts.study.errors import StiltsError, describe_reasons
-from stilts.study.leftovers import scratch_folder
 from stilts.study.records import RECORDS, Store
 from stilts.study.storage import hash_file, make_folder, new_folder, replace_file, require_new
-from stilts.tasks.registry import list_suite_tasks
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import build_suite, map_encoders, prepare_encoder
@@ -65,8 +62,9 @@ class Pack(BaseModel):
 def pack_inputs(plan: Plan, folder: Path) -> None:
     """Write the suite and the encoders of a plan to a new folder.
 
-    The suite is cut to the tasks that the study reads, and the vocabularies of the encoders are trimmed to it. Encoders
-    that come with the environment are left out: the other machine has them too.
+    The suite is whole, also where the study reads a part of its tasks: vocabularies are trimmed to all its texts, and
+    the loss of masked words depends on them. Encoders that come with the environment are left out: the other machine
+    makes them from the same texts.
 
     Raises
     ------
@@ -76,16 +74,13 @@ def pack_inputs(plan: Plan, folder: Path) -> None:
     require_new(folder)
     with plan.checkout.lock("prepare"):
         build_suite(plan)
-    with scratch_folder() as content, _write_pack(folder, plan.study.name) as part:
-        cut = content / "suite"
-        cut.mkdir()
-        copy_tasks(plan.suite_folder, cut, list_suite_tasks(plan.study))
-        part.add("suite-1", _relative(plan, plan.suite_folder), cut)
         packed = {place: encoder for place, encoder in map_encoders(plan).items() if encoder.name not in ENCODERS}
-        for number, (place, encoder) in enumerate(packed.items(), start=1):
-            prepared = content / f"encoder-{number}"
-            prepare_encoder(plan, encoder, cut, prepared)
-            part.add(f"encoder-{number}", _relative(plan, place), prepared)
+        for place, encoder in packed.items():
+            prepare_encoder(plan, encoder, place)
+    folders = {f"encoder-{number}": place for number, place in enumerate(packed, start=1)}
+    with _write_pack(folder, plan.study.name) as part:
+        for name, content in {"suite-1": plan.suite_folder, **folders}.items():
+            part.add(name, _relative(plan, content), content)
 
 
 def pack_records(plan: Plan, folder: Path) -> int:
@@ -211,8 +206,7 @@ def _refuse_other(content: tarfile.TarFile, folder: Path) -> None:
     held, packed = folder / name, content.extractfile(name)
     if packed is None or not held.is_file() or held.read_bytes() != packed.read():
         raise StiltsError(
-            f"{folder} is there with other content, such as the tasks of another study; remove it, or set STILTS_RUNS "
-            "to another folder"
+            f"{folder} is there with other content; remove it, or set STILTS_RUNS to another folder"
         )
 
 

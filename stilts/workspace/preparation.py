@@ -18,7 +18,7 @@ def prepare(plan: Plan) -> None:
     with plan.checkout.lock("prepare"):
         build_suite(plan)
         for folder, encoder in map_encoders(plan).items():
-            prepare_encoder(plan, encoder, plan.suite_folder, folder)
+            prepare_encoder(plan, encoder, folder)
 
 
 def map_encoders(plan: Plan) -> dict[Path, EncoderSettings]:
@@ -35,13 +35,13 @@ def build_suite(plan: Plan) -> None:
     source.build(plan.suite_folder, request, report=log.info)
 
 
-def prepare_encoder(plan: Plan, encoder: EncoderSettings, suite: Path, folder: Path) -> None:
-    """Save one of a plan's encoders to a folder, with its vocabulary trimmed to the texts of a suite."""
+def prepare_encoder(plan: Plan, encoder: EncoderSettings, folder: Path) -> None:
+    """Save one of a plan's encoders to a folder, with its vocabulary trimmed to the texts of the plan's suite."""
     from stilts.models import prepared
 
     prepared.prepare_encoder(
         plan.checkout.encoder_name(encoder),
-        open_source(plan.study, plan.checkout).texts(suite),
+        open_source(plan.study, plan.checkout).texts(plan.suite_folder),
         folder,
         revision=encoder.revision,
         trim=encoder.trim_vocabulary,

@@ -64,12 +64,9 @@ def test_what_is_unpacked_is_planned_prepared_and_run_under_the_same_names(packe
     prepare(plan)
     assert {path: path.stat().st_ino for path in before} == before
     manifest = suite.read_manifest(plan.suite_folder)
-    assert sorted(manifest["rows"]) == ["intermediate.qqp.en", "xnli.de", "xnli.en"]  # nothing of PAN-X
-    whole = suite.read_manifest(open_plan(here, "tiny").suite_folder)
-    assert "pan-x.de" in whole["rows"]
-    assert {**whole, "rows": 0, "files": 0, "cut to": ["qqp", "xnli"]} == {**manifest, "rows": 0, "files": 0}
+    assert manifest == suite.read_manifest(open_plan(here, "tiny").suite_folder)
+    assert "pan-x.de" in manifest["rows"]  # all texts, those of other tasks too, decide which vocabulary is kept
     assert suite.find_faults(plan.suite_folder) == []
-    assert "pan-x" not in (plan.suite_folder / suite.CARD).read_text().split("---")[1]
 
 
 def test_an_encoder_that_comes_with_the_environment_is_not_packed(packed, settings, tmp_path):
@@ -140,22 +137,35 @@ def test_what_stands_already_is_left_as_it_is(packed, other):
     assert [line.split(": ")[0] for line in said] == ["unpacked", "unpacked", "left as it is", "left as it is"]
 
 
-def test_what_stands_already_is_not_taken_for_another_studys(packed, other, settings, tmp_path):
-    here, pack = packed
-    more = {**settings, "name": "more", "targets": ["xnli", "pan-x"]}
-    tiny_checkout.write_study(here.root / "studies" / "more.yml", more)
-    pack_inputs(open_plan(here, "more"), tmp_path / "more")
-    unpack(pack, other, report=lambda line: None)
-    with pytest.raises(StiltsError, match="data/xtreme-.* is there with other content, such as the tasks of another"):
-        unpack(tmp_path / "more", other, report=lambda line: None)
+def test_what_stands_already_with_other_content_is_not_replaced(packed, other):
+    unpack(packed[1], other, report=lambda line: None)
+    manifest = open_plan(other, "tiny").suite_folder / suite.MANIFEST
+    manifest.write_text(manifest.read_text().replace('"request"', '"asked"'))
+    with pytest.raises(StiltsError, match="data/xtreme-.* is there with other content; remove it, or set STILTS_RUNS"):
+        unpack(packed[1], other, report=lambda line: None)
 
 
-def test_a_suite_that_was_cut_is_not_taken_for_the_whole(packed, other):
+def test_data_that_come_later_go_on_with_the_suite_that_was_unpacked(packed, other):
     here, pack = packed
     unpack(pack, other, report=lambda line: None)
     shutil.copytree(here.root / "data", other.root / "data")
-    with pytest.raises(StiltsError, match="was unpacked and has the tasks of one study alone; remove it and"):
-        prepare(open_plan(other, "tiny"))
+    plan = open_plan(other, "tiny")
+    before = {path: path.stat().st_ino for path in plan.suite_folder.rglob("*")}
+    prepare(plan)
+    assert {path: path.stat().st_ino for path in before} == before
+
+
+def test_a_study_of_the_pocket_suite_runs_where_it_was_unpacked(tmp_path):
+    here, other = (
+        tiny_checkout.write_checkout(tmp_path / name, tiny_checkout.study_settings(tiny_checkout.ENCODER))
+        for name in ("here", "other")
+    )
+    pack_inputs(open_plan(here, "tiny"), tmp_path / "pack")
+    unpack(tmp_path / "pack", other, report=lambda line: None)
+    plan, own = open_plan(other, "tiny"), open_plan(here, "tiny")
+    prepare(plan)
+    assert plan.runs == own.runs
+    assert suite.read_manifest(plan.suite_folder) == suite.read_manifest(own.suite_folder)
 
 
 def damage(path: Path) -> None:
@@ -237,6 +247,6 @@ def test_a_language_that_the_files_of_a_prepared_suite_lacked_is_left_out_of_it(
 
 def test_a_task_that_a_prepared_suite_does_not_hold_is_said(packed, other, settings):
     unpack(packed[1], other, report=lambda line: None)
-    tiny_checkout.write_study(other.root / "studies" / "tiny.yml", {**settings, "targets": ["xnli", "pan-x", "udpos"]})
-    with pytest.raises(StiltsError, match="pan-x: the prepared suite .* does not hold it; udpos: the prepared suite"):
+    tiny_checkout.write_study(other.root / "studies" / "tiny.yml", {**settings, "targets": ["xnli", "paws-x", "udpos"]})
+    with pytest.raises(StiltsError, match="paws-x: the prepared suite .* does not hold it; udpos: the prepared suite"):
         open_plan(other, "tiny")
