@@ -12,7 +12,7 @@ import pandas as pd
 
 from stilts.analysis import claims, ledger
 from stilts.analysis.claims import Claim, Evidence, Part
-from stilts.analysis.conditions import list_single_tasks
+from stilts.analysis.conditions import MIXED, list_single_tasks, pair_with_english
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import find_published_layer
@@ -135,8 +135,14 @@ def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
     return f"{tasks}, none clearly changes {others}"
 
 
-def describe_same_task(found: Evidence) -> str:
-    """State whether more English examples of the target's own task help."""
+def describe_same_task(found: Evidence, setting: str) -> str:
+    """State whether more English examples of the target's own task help.
+
+    Parameters
+    ----------
+    setting : str
+        Where, as the beginning of a sentence: "On short commands".
+    """
     claim = _find_claim(found, "Same task twice")
     if not claim.parts:
         return NOTHING_RECORDED
@@ -146,20 +152,51 @@ def describe_same_task(found: Evidence) -> str:
     said = verb if sure else f"seem to {verb}" if verb else "do not clearly help"
     doubt = ", an interval that the ledger's correction would widen beyond zero" if verb and not sure else ""
     return (
-        f"**More English examples of the target's own task {said}**: {_say_effect(effect)}, "
+        f"**{setting}, more English examples of the target's own task {said}**: {_say_effect(effect)}, "
         f"{claim.parts[0].text}{doubt}. That is more data, not transfer between tasks."
     )
 
 
-def describe_retrieval(found: Evidence, second: Evidence | None = None, setting: str = "") -> str:
+def describe_masked_words(found: Evidence, setting: str) -> str:
+    """State what multilingual masked language modelling changes, mixed into English intermediate training.
+
+    Parameters
+    ----------
+    setting : str
+        Where, as the beginning of a sentence: "On short commands".
+    """
+    claim = _find_claim(found, "C6")
+    pairs = [pair for pair in pair_with_english(found.tasks) if MIXED in pair.change]
+    parts = {pair: [part for part in claim.parts if part.key.startswith(f"{pair}, ")] for pair in pairs}
+    mixed = [part for own in parts.values() for part in own]
+    if not mixed:
+        return NOTHING_RECORDED
+    said = [
+        f"beside {_title(found, pair.against)}, "
+        + join_words([f"{_say_effect(part.effect)} on {part.text.removeprefix(f'{pair}, mean over ')}" for part in own])
+        for pair, own in parts.items()
+        if own
+    ]
+    return f"**{setting}, masked words of many languages mixed in {_say_difference(mixed)}**: {'; '.join(said)}."
+
+
+def _say_difference(parts: Sequence[Part]) -> str:
+    """Return how parts that ask for no difference came out, in a verb phrase."""
+    moved = {part.effect.value > 0 for part in parts if part.judgement.verdict is Verdict.CONTRADICTED}
+    if moved:
+        return "gain and lose points" if len(moved) > 1 else "gain points" if True in moved else "lose points"
+    if all(part.judgement.verdict is Verdict.SUPPORTED for part in parts):
+        return "make no difference that matters"
+    return "make no clear difference"
+
+
+def describe_retrieval(found: Evidence, setting: str) -> str:
     """State what intermediate training does to retrieval after the paper's layer and after the last one.
 
     Parameters
     ----------
-    second : Evidence, optional
-        Of a study that trains the layers up to the paper's, for where the first one freezes most of them.
     setting : str
-        How that study trains, as the beginning of a clause: "with all layers trained".
+        Where, as the beginning of a sentence: "On short commands".
     """
     target = found.roles.untrained[0]
     gains = claims.estimate_layer_gains(found, target)
@@ -172,16 +209,13 @@ def describe_retrieval(found: Evidence, second: Evidence | None = None, setting:
     before, after = _say_effect(inside), _say_effect(at_end)
     depth = f"after layer {middle} of {last}, as deep as the paper's,"
     if frozen := found.explain_frozen(target, middle):
-        end = f"**Retrieval {other} at the encoder's end**: {after} after the last layer, mean over conditions."
-        if second and (tested := _find_part(second, "C3", target)) and not tested.obstacle:
-            effect, verdict = _say_effect(tested.effect), tested.judgement.verdict
-            return f"{end} {depth.capitalize()} this needs more trained layers: {setting}, {effect}, {verdict}."
-        return f"{end} What happens {depth} was not tested: {frozen} ({before})."
+        end = f"**{setting}, retrieval {other} at the encoder's end**: {after} after the last layer"
+        return f"{end}, mean over conditions. What happens {depth} was not tested: {frozen} ({before})."
     if one != other:
-        said = f"Retrieval {one} in the middle of the encoder and {other} at its end"
+        said = f"retrieval {one} in the middle of the encoder and {other} at its end"
     else:
-        said = f"Retrieval {one}, in the middle of the encoder as at its end"
-    return f"**{said}**: {depth} {before}; after the last {after} (mean over conditions)."
+        said = f"retrieval {one}, in the middle of the encoder as at its end"
+    return f"**{setting}, {said}**: {depth} {before}; after the last {after} (mean over conditions)."
 
 
 def _change(effect: Estimate) -> str:

@@ -9,10 +9,10 @@ import pytest
 from test_claims import DEV, LAYERS, TASKS, by_layer, replicates
 
 from stilts.analysis import findings
-from stilts.analysis.claims import Evidence, judge_claims
+from stilts.analysis.claims import Evidence, Part, judge_claims
 from stilts.analysis.estimates import Estimate
 from stilts.analysis.questions.testing import Result
-from stilts.analysis.verdicts import Verdict
+from stilts.analysis.verdicts import Judgement, Verdict
 
 
 def evidence(effects, gains=None, **more):
@@ -69,20 +69,20 @@ def test_a_mean_changes_targets_only_where_it_does_with_trainings_that_stayed_at
 
 def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
     empty = Evidence("pocket", {}, DEV, {"none": ()}, pd.DataFrame())
-    for describe in (lambda found: findings.describe_average(found, "Here"), findings.describe_same_task,
-                     findings.describe_retrieval):  # fmt: skip
-        assert describe(empty) == findings.NOTHING_RECORDED
+    for describe in (findings.describe_average, findings.describe_same_task, findings.describe_retrieval,
+                     findings.describe_masked_words):  # fmt: skip
+        assert describe(empty, "Here") == findings.NOTHING_RECORDED
     assert findings.describe_questions([], "here") == findings.NOTHING_RECORDED
 
 
 @pytest.mark.parametrize(
     "effect, said",
-    [(0.2, "**More English examples of the target's own task help**: +"),
+    [(0.2, "**Here, more English examples of the target's own task help**: +"),
      (-0.2, "own task harm**: \N{MINUS SIGN}"), (0.0, "own task do not clearly help**: ")],
 )  # fmt: skip
 def test_the_same_task_is_said_as_it_came_out(effect, said):
     found = evidence({("nli", "command-nli"): effect, ("qa", "command-qa"): effect})
-    assert said in findings.describe_same_task(found)
+    assert said in findings.describe_same_task(found, "Here")
 
 
 @pytest.mark.parametrize(
@@ -94,23 +94,36 @@ def test_the_same_task_is_said_as_it_came_out(effect, said):
 )
 def test_retrieval_is_said_by_layer(gains, said):
     found = evidence({}, {name: gains for name in ("nli", "qa", "multi")})
-    assert findings.describe_retrieval(found).startswith(f"**Retrieval {said}")
+    assert findings.describe_retrieval(found, "Here").startswith(f"**Here, retrieval {said}")
 
 
 def test_retrieval_that_was_not_tested_in_the_middle_is_said():
     frozen = dict.fromkeys(("nli", "qa", "multi"), 6)
     found = replace(evidence({}, {name: {7: 0.5, 12: -20.0} for name in frozen}), frozen_layers=frozen)
-    said = findings.describe_retrieval(found)
-    assert said.startswith("**Retrieval loses at the encoder's end**: \N{MINUS SIGN}")
+    said = findings.describe_retrieval(found, "Here")
+    assert said.startswith("**Here, retrieval loses at the encoder's end**: \N{MINUS SIGN}")
     why = "intermediate training moved 1 of the 7 layers up to the one that is read"
     assert f"What happens after layer 7 of 12, as deep as the paper's, was not tested: {why} (+" in said
-    trained = replace(found, frozen_layers={})
-    said = findings.describe_retrieval(found, trained, "with all layers trained")
-    assert "the paper's, this needs more trained layers: with all layers trained, +0." in said
-    tested = next(claim for claim in judge_claims(trained) if claim.id == "C3").parts[0].judgement
-    assert tested.verdict is not Verdict.UNTESTABLE
-    assert said.endswith(f", {tested.verdict}.")
-    assert findings.describe_retrieval(found, found, "?") == findings.describe_retrieval(found)
+
+
+@pytest.mark.parametrize(
+    "effect, said", [(-0.3, "lose points"), (0.3, "gain points"), (0.01, "make no clear difference")]
+)
+def test_masked_words_are_said_as_they_came_out(effect, said):
+    tasks = {**TASKS, "nli-mlm": ("nli", "mlm")}
+    drawn = replicates({"nli-mlm": effect}, conditions=tasks)
+    text = findings.describe_masked_words(Evidence("pocket", drawn, DEV, tasks, layers=LAYERS), "Here")
+    assert text.startswith(f"**Here, masked words of many languages mixed in {said}**: beside Inference, ")
+    assert ") on 3 targets that train and " in text
+
+
+def test_masked_words_may_change_scores_both_ways_or_hardly_at_all():
+    def part(value, verdict):
+        return Part("x", "x", Estimate(value, value - 0.1, value + 0.1, 0.0), judgement=Judgement(verdict, "", 0.0))
+
+    lost, gained = part(-2.0, Verdict.CONTRADICTED), part(2.0, Verdict.CONTRADICTED)
+    assert findings._say_difference([lost, gained]) == "gain and lose points"
+    assert findings._say_difference([part(0.1, Verdict.SUPPORTED)] * 2) == "make no difference that matters"
 
 
 @pytest.mark.parametrize(
