@@ -20,7 +20,7 @@ from stilts.analysis.wording import (
     join_words,
     title_task,
 )
-from stilts.study.provenance import describe_precision_mix
+from stilts.study.provenance import describe_precision_mix, ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
@@ -52,7 +52,21 @@ def describe_scope(analysis: Analysis) -> str:
         )
     if mix := describe_precision_mix(analysis.records):
         text += f" Mind that {mix}."
-    return " ".join([text, *_count_failures(analysis)])
+    return " ".join([text, *_name_devices(analysis), *_count_failures(analysis)])
+
+
+def _name_devices(analysis: Analysis) -> list[str]:
+    """Say which seeds were trained on GPUs and which on processors, if there are both."""
+    seeds: dict[bool, dict[int, str]] = {True: {}, False: {}}
+    for record in analysis.records:
+        if record.run.phase in ("intermediate", "target"):
+            seeds[ran_on_gpu(record.provenance)][record.run.seed] = record.provenance.device
+    if not all(seeds.values()):
+        return []
+    named = {on_gpu: f"{'seed' if len(own) == 1 else 'seeds'} {join_words([*map(str, sorted(own))])}"
+             for on_gpu, own in seeds.items()}  # fmt: skip
+    gpus = join_words(sorted({*seeds[True].values()}))
+    return [f"It trained {named[False]} on processors, and {named[True]} on a GPU ({gpus})."]
 
 
 def _count_failures(analysis: Analysis) -> list[str]:

@@ -1,5 +1,6 @@
 """Sentences that hold numbers: what they say follows from their tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_a_page_counts_the_trainings_that_stayed_at_chance():
     )
 
 
+def test_a_page_says_which_seeds_a_gpu_trained():
+    pilot = open_study(find_checkout(), "pilot", resamples=50)
+    assert "It trained seed 1 on processors, and seeds 2 and 3 on a GPU (NVIDIA H200)." in describe_scope(pilot)
+    one = replace(pilot, records=tuple(record for record in pilot.records if record.run.seed == 1))
+    assert "GPU" not in describe_scope(one)
+
+
 def test_trainings_that_were_repeated_are_counted_and_named():
     once = make_record("xnli", "target")
     twice = make_record("paws-x", "target").model_copy(update={"at_chance": [50.0, 51.0]})
@@ -118,7 +126,7 @@ def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
     monkeypatch.chdir(ROOT)
     answer = distance_answer.answer_question(open_section(find_checkout(), "distance-pilot"))
     assert distance_answer.describe_left_out(answer) == (
-        "In no test: `paws-x`, whose English dev score is 15 points above guessing under one condition, where 25 are "
+        "In no test: `paws-x`, whose English dev score is 13 points above guessing under one condition, where 25 are "
         "asked for."
     )
     assert answer.evidence.targets == ["xnli", "udpos", "pan-x"]

@@ -13,6 +13,7 @@ from stilts.analysis.opened import open_study
 from stilts.analysis.origins import find_recorded_studies
 from stilts.analysis.regime import tabulate_arms
 from stilts.analysis.sizes import show_sizes, tabulate_sizes
+from stilts.study.provenance import ran_on_gpu
 from stilts.study.settings import Condition, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
 from stilts.workspace.checkout import find_checkout
@@ -170,10 +171,19 @@ def test_intermediate_phases_move_the_layers_that_the_book_names():
     assert table.unique()[["pilot", "pocket-full"]].map(set).to_dict() == {"pilot": {0}, "pocket-full": {6}}
 
 
-def test_studies_on_xtreme_that_judge_have_one_seed():
+def test_studies_on_xtreme_that_judge_have_one_seed_but_the_pilot():
     judging = [name for name in find_recorded_studies(HERE) if not name.startswith("regime")]
     names = [name for name in judging if study(name).data.suite == "xtreme"]
-    assert {name: seeds(name) for name in names} == dict.fromkeys(names, 1)
+    assert {name: seeds(name) for name in names} == {**dict.fromkeys(names, 1), "pilot": 3}
+
+
+def test_what_the_pilot_compares_comes_from_one_kind_of_device():
+    trained = [record for record in find_recorded_studies(HERE)["pilot"] if not record.run.untrained]
+    kinds = {record.run.seed: set() for record in trained}
+    for record in trained:
+        kinds[record.run.seed].add((ran_on_gpu(record.provenance), record.provenance.precision))
+    assert {seed: len(own) for seed, own in kinds.items()} == {1: 1, 2: 1, 3: 1}
+    assert sorted({on_gpu for (on_gpu, _), in kinds.values()}) == [False, True]
 
 
 def test_the_live_study_is_smaller_in_what_its_page_says():
