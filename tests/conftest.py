@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the network, so that none depends on it
 os.environ["MPLBACKEND"] = "agg"
+if "STILTS_TEST_GPU" not in os.environ:  # what tests expect are numbers of a processor, the same on all machines
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 # What `nohup` or a job in the background ignores, the commands that tests start would ignore too, and some are stopped.
 for _number in (signal.SIGINT, signal.SIGHUP):

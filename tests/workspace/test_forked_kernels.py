@@ -17,11 +17,23 @@ from nbformat.v4 import new_code_cell, new_notebook
 from processes import command_line, descendants, lives, parent
 
 from stilts.study.errors import StiltsError
+from stilts.workspace.gpus import VISIBLE
+from stilts.workspace.notebooks import forked_kernels
 from stilts.workspace.notebooks.execution import execute
 from stilts.workspace.notebooks.forked_kernels import SOCKET, can_fork, serve_kernels
 from stilts.workspace.starting import make_kernel_environment
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="kernels of this machine cannot be forked")
+
+
+def test_where_a_gpu_is_used_no_kernel_is_forked(monkeypatch, tmp_path):
+    monkeypatch.setattr(forked_kernels, "GPUS", (str(tmp_path),))
+    found = {}
+    for visible in ("0", ""):
+        monkeypatch.setenv(VISIBLE, visible)
+        found[visible] = can_fork()
+    assert found == {"0": False, "": True}
+
 
 SERVER = "stilts.workspace.notebooks.kernel_server"
 WHY = "kernel starts by itself, since the server of kernels cannot fork it: "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from stilts.study.errors import StiltsError
+from stilts.workspace.gpus import VISIBLE
 from stilts.workspace.process_groups import process_group
 from stilts.workspace.starting import build_command
 
@@ -31,7 +32,8 @@ GPUS = ("/dev/nvidiactl", "/dev/kfd")
 
 def can_fork() -> bool:
     """Return whether kernels of this machine can be forked: not on macOS, nor where they use a GPU."""
-    return sys.platform == "linux" and not any(map(os.path.exists, GPUS))
+    uses_gpu = os.environ.get(VISIBLE) != "" and any(map(os.path.exists, GPUS))
+    return sys.platform == "linux" and not uses_gpu
 
 
 @contextmanager
