@@ -40,6 +40,12 @@ def tabulate_run_costs(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def keep_main_device(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `tabulate_run_costs` of the device that computed longest: times of two cannot be added."""
+    by_device = runs.groupby("device")["seconds"].sum()
+    return runs if by_device.empty else runs[runs["device"] == by_device.idxmax()]
+
+
 def sum_costs_by_phase(runs: pd.DataFrame) -> pd.DataFrame:
     """Return condition, phase, runs, seconds, summed over `tabulate_run_costs`, in its order of conditions."""
     grouped = runs.groupby(["condition", "phase"], sort=False)["seconds"].agg(["count", "sum"]).reset_index()

@@ -279,14 +279,14 @@ def _reversal(gained: pd.DataFrame) -> str:
 
 
 def describe_costs(runs: pd.DataFrame) -> str:
-    """State the time and memory of all runs, and their devices."""
+    """State the time and memory of all runs, by device."""
     if runs.empty:
         return "Nothing is recorded yet."
-    hours = runs["seconds"].sum() / 3600
-    devices = "; ".join(dict.fromkeys(escape_text(f"{row.device}, {row.precision}") for row in runs.itertuples()))
-    return (
-        f"{count(runs, 'run')} took {hours:.1f} hours of one process together, {runs['seconds'].median():.0f} seconds "
-        f"each at the median, and no more than {runs['peak MB'].max() / 1000:.1f} GB of memory ({devices})."
+    return " ".join(
+        f"{count(own, 'run')} took {own['seconds'].sum() / 3600:.1f} hours of one process together, "
+        f"{own['seconds'].median():.0f} seconds each at the median, and no more than {own['peak MB'].max() / 1000:.1f} "
+        f"GB of memory ({escape_text(', '.join([device, *own['precision'].unique()]))})."
+        for device, own in runs.groupby("device", sort=False)
     )
 
 

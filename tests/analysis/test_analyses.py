@@ -15,6 +15,7 @@ from faked_study import LANGUAGES, PILOT_SUITE, commit_pilot, fill
 from stilts.analysis import omissions, prose, published, score_report, suite_report
 from stilts.analysis.costs import (
     Throughput,
+    keep_main_device,
     read_throughput,
     sum_costs_by_phase,
     tabulate_run_costs,
@@ -388,6 +389,21 @@ def test_costs_add_up(root, monkeypatch):
     assert table.iloc[:3][["condition", "phase", "runs"]].to_numpy().tolist() == [
         ["none", "target", 3], ["none", "zero-shot", 5], ["nli", "intermediate", 1],
     ]  # fmt: skip
+
+
+def test_costs_of_two_devices_are_told_apart(root, monkeypatch):
+    monkeypatch.chdir(root)
+    runs = tabulate_run_costs(open_analysis(find_checkout(), "pocket").records)
+    assert keep_main_device(runs).equals(runs)
+    assert keep_main_device(runs[:0]).empty
+    mixed = runs.assign(device=["a GPU"] + ["a processor"] * (len(runs) - 1), precision="bf16", seconds=3600.0)
+    assert keep_main_device(mixed)["device"].unique().tolist() == ["a processor"]
+    said = prose.describe_costs(mixed[:3].assign(**{"peak MB": 2000.0}))
+    assert said == (
+        "1 run took 1.0 hours of one process together, 3600 seconds each at the median, and no more than 2.0 GB of "
+        "memory (a GPU, bf16). 2 runs took 2.0 hours of one process together, 3600 seconds each at the median, and no "
+        "more than 2.0 GB of memory (a processor, bf16)."
+    )
 
 
 def test_throughput_is_read_and_held_to_its_form(root, tmp_path):
