@@ -54,7 +54,7 @@ def find_targets(replicates: Mapping[str, Replicates], conditions: Collection[st
 def estimate_gains(
     replicates: Mapping[str, Replicates],
     failed: Collection[tuple[str, str]] = (),
-    without_room: Collection[tuple[str, str]] = (),
+    set_aside: Collection[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Return one row for each condition and target that can be compared with the baseline.
 
@@ -63,15 +63,15 @@ def estimate_gains(
     failed : collection of (str, str)
         Condition and target of the cells that were not learned. If the baseline has not learned a target, no cell of
         the target counts as learned.
-    without_room : collection of (str, str)
-        Condition and target of the cells that had no room for an effect, see `stilts.analysis.room`.
+    set_aside : collection of (str, str)
+        Condition and target of the cells that do not count for another reason, see `Analysis.set_aside`.
 
     Returns
     -------
     DataFrame
         condition, target, baseline_score, score (percent), gain, low, high (points), p, p_holm (corrected for all rows
         that count), excludes_zero, survives_holm (only rows that count), languages, seeds, learned, counts (whether it
-        was learned and had room).
+        was learned and is not set aside).
     """
     rows, lost = [], set(failed)
     for target, part in replicates.items():
@@ -87,8 +87,8 @@ def estimate_gains(
             )
     columns = ["condition", "target", "baseline_score", "score", *GAIN, "languages", "seeds", "learned"]
     table = pd.DataFrame(rows, columns=columns).astype({"learned": bool})
-    cramped = [(row.condition, row.target) in without_room for row in table.itertuples()]
-    table["counts"] = table["learned"] & ~np.array(cramped, dtype=bool)
+    aside = [(row.condition, row.target) in set_aside for row in table.itertuples()]
+    table["counts"] = table["learned"] & ~np.array(aside, dtype=bool)
     corrected = correct_by_holm(table[table["counts"]])[["p_holm", "survives_holm"]]
     table = table.join(corrected.reindex(table.index))
     return table.assign(survives_holm=table["survives_holm"].eq(True))

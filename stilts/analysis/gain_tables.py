@@ -22,7 +22,7 @@ def estimate_study_gains(analysis: Analysis | None) -> "pd.DataFrame":
     """
     table, tasks = estimate_gains({}), {}
     if analysis:
-        table = estimate_gains(analysis.replicates, analysis.failed, analysis.without_room)
+        table = estimate_gains(analysis.replicates, analysis.failed, analysis.set_aside)
         tasks = analysis.conditions
     pairs = list(zip(table["condition"], table["target"], strict=True))
     same_task = [is_same_task(tasks[condition], target) for condition, target in pairs]

@@ -6,6 +6,7 @@ above 0, so guessing is set to `stilts.tasks.guessing.GUESSED_F1`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 RULE = (
     f"A run has learned its task where its score on the English dev set is above chance by an exact binomial test at "
     f"{SIZE:g}: above the share of the set's most frequent label, or above {GUESSED_F1:g} percent in F1. A target "
-    "counts where all runs of the baseline have learned it, and under a condition where all runs of the condition have."
+    "counts where all runs of the baseline have learned it, and under a condition where all runs of the condition "
+    "have. A condition with one seed counts nowhere where others have several."
 )
 
 
@@ -103,6 +105,21 @@ def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
     cells = find_weakest_runs(scores)
     learned = set(cells.loc[cells["learned"] & (cells["condition"] == BASELINE), "target"])
     return scores[~scores["learned"] & scores["target"].isin(learned)].reset_index(drop=True)
+
+
+def find_single_seeds(replicates: Mapping[str, Replicates]) -> dict[tuple[str, str], str]:
+    """Return condition and target of the cells of one seed beside others of several, with the reason, a clause.
+
+    The baseline is none of them: a target without training has one run of it, whatever the seeds.
+    """
+    found = {}
+    for target, part in replicates.items():
+        seeds = Counter(condition for condition, _ in part.runs)
+        most = max(seeds.values())
+        for condition in part.conditions:
+            if seeds[condition] == 1 < most and condition != BASELINE:
+                found[condition, target] = f"{target}: one seed, where other conditions have {most}"
+    return found
 
 
 def keep_counted(

@@ -110,10 +110,18 @@ class Analysis:
         """Condition and target of the cells that had no room for an effect, with the reason."""
         return room.find_without_room(self.replicates, self.frozen_layers, self.read_layers, self.encoder_layers)
 
+    @cached_property
+    def set_aside(self) -> dict[tuple[str, str], str]:
+        """Condition and target of the cells that do not count, learned or not, with the reason.
+
+        They had no room for an effect, or one seed where other conditions have several.
+        """
+        return learning.find_single_seeds(self.replicates) | self.without_room
+
     @property
     def uncounted(self) -> dict[tuple[str, str], str]:
         """Condition and target of the cells that no average, test or verdict holds, with the reason."""
-        return self.without_room | self.failed
+        return self.set_aside | self.failed
 
     @cached_property
     def counted(self) -> dict[str, Replicates]:
@@ -124,7 +132,7 @@ class Analysis:
     def counted_with_failures(self) -> dict[str, Replicates]:
         """Those of `counted` and of the conditions under which a target that the baseline has learned was not."""
         kept = {key: why for key, why in self.failed.items() if key[0] == BASELINE}
-        return learning.keep_counted(self.replicates, self.without_room | kept)
+        return learning.keep_counted(self.replicates, self.set_aside | kept)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":

@@ -93,13 +93,13 @@ def describe_matrix(cells: pd.DataFrame) -> str:
     """State how many cells have an interval without zero, how many are expected by chance, and the extreme gains."""
     if cells.empty:
         return "No condition can be compared with `none` yet."
-    pale = cells[~cells["counts"]]
+    pale, most = cells[~cells["counts"]], int(cells["seeds"].max())
     cells = cells[cells["counts"]]
     if cells.empty:
         return "No cell counts: its target was not learned in English, or had no room for an effect."
     up, down = count_sides(cells)
     chance = (1 - LEVEL) / 2 * len(cells)
-    apart = _say_pale(pale)
+    apart = _say_pale(pale, most)
     return (
         f"Of {count(cells, 'cell')}, {up} have an interval above zero and {down} one below; were there no "
         f"effects at all, about {chance:.0f} of either kind would be expected. {_extreme(cells, 'largest', 'idxmax')} "
@@ -107,12 +107,21 @@ def describe_matrix(cells: pd.DataFrame) -> str:
     )
 
 
-def _say_pale(pale: pd.DataFrame) -> str:
-    """State how many cells do not count, for which reasons; "" if all do."""
-    lost, cramped = int((~pale["learned"]).sum()), int(pale["learned"].sum())
+def _say_pale(pale: pd.DataFrame, most: int) -> str:
+    """State how many cells do not count, for which reasons; "" if all do.
+
+    Parameters
+    ----------
+    most : int
+        The number of seeds of the cell that has most.
+    """
+    alone = pale["learned"] & (pale["seeds"] == 1) & (most > 1)
     reasons = {
-        "their target was not learned in English": lost,
-        "their design left an effect no room (the layer that is read, frozen layers, or a full baseline)": cramped,
+        "their target was not learned in English": int((~pale["learned"]).sum()),
+        "they have one seed, where other conditions have several": int(alone.sum()),
+        "their design left an effect no room (the layer that is read, frozen layers, or a full baseline)": int(
+            (pale["learned"] & ~alone).sum()
+        ),
     }
     said = [f"{number}, since {why}" for why, number in reasons.items() if number]
     return f" Pale cells count nowhere: {join_words(said)}." if said else ""

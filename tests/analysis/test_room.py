@@ -8,7 +8,7 @@ from test_claims import replicates
 
 from stilts.analysis import room
 from stilts.analysis.effects import average_gains, estimate_gains
-from stilts.analysis.learning import average_intermediate_scores, keep_counted
+from stilts.analysis.learning import average_intermediate_scores, find_single_seeds, keep_counted
 from stilts.analysis.prose import describe_budgets, describe_frozen_layers, describe_matrix
 from stilts.study.records import Record
 
@@ -83,6 +83,20 @@ def test_cells_without_room_are_in_no_average_and_no_correction():
         "Pale cells count nowhere: 5, since their design left an effect no room (the layer that is "
         "read, frozen layers, or a full baseline)."
     )
+
+
+def test_cells_of_one_seed_beside_others_of_several_count_nowhere():
+    assert find_single_seeds(replicates({"nli": 0.3})) == {}
+    drawn = replicates({"nli": 0.3}, single=("nli",))
+    single = find_single_seeds(drawn)
+    assert single == {("nli", target): f"{target}: one seed, where other conditions have 8" for target in drawn}
+    table = estimate_gains(drawn, (), single)
+    assert table[~table["counts"]]["condition"].unique().tolist() == ["nli"]
+    assert not table[table["condition"] == "nli"]["survives_holm"].any()
+    counted = keep_counted(drawn, single)
+    assert {name for part in counted.values() for name in part.conditions} == {"none", "qa", "multi"}
+    said = "Pale cells count nowhere: 5, since they have one seed, where other conditions have several."
+    assert describe_matrix(table).endswith(said)
 
 
 @pytest.mark.parametrize(
