@@ -157,6 +157,26 @@ def describe_same_task(found: Evidence, setting: str) -> str:
     )
 
 
+def describe_choice(found: Evidence, setting: str) -> str:
+    """State what the task that English dev chooses for each target brings.
+
+    Parameters
+    ----------
+    setting : str
+        Where, as the beginning of a sentence: "On short commands".
+    """
+    claim = _find_claim(found, "C5")
+    if not claim.parts:
+        return NOTHING_RECORDED
+    verbs = {Verdict.SUPPORTED: "raises", Verdict.CONTRADICTED: "lowers", Verdict.NO_EFFECT: "hardly changes"}
+    said = verbs.get(claim.verdict, "does not clearly change")
+    targets = count(claims.choose_on_dev(found), "target")
+    return (
+        f"**{setting}, the intermediate task that English dev chooses for each target {said} its test score**: "
+        f"{_say_effect(claim.parts[0].effect)}, mean over {targets}."
+    )
+
+
 def describe_masked_words(found: Evidence, setting: str) -> str:
     """State what multilingual masked language modelling changes, mixed into English intermediate training.
 

@@ -69,8 +69,8 @@ def test_a_mean_changes_targets_only_where_it_does_with_trainings_that_stayed_at
 
 def test_nothing_is_said_of_nothing_and_one_seed_says_nothing_of_another():
     empty = Evidence("pocket", {}, DEV, {"none": ()}, pd.DataFrame())
-    for describe in (findings.describe_average, findings.describe_same_task, findings.describe_retrieval,
-                     findings.describe_masked_words):  # fmt: skip
+    for describe in (findings.describe_average, findings.describe_choice, findings.describe_same_task,
+                     findings.describe_retrieval, findings.describe_masked_words):  # fmt: skip
         assert describe(empty, "Here") == findings.NOTHING_RECORDED
     assert findings.describe_questions([], "here") == findings.NOTHING_RECORDED
 
@@ -104,6 +104,16 @@ def test_retrieval_that_was_not_tested_in_the_middle_is_said():
     assert said.startswith("**Here, retrieval loses at the encoder's end**: \N{MINUS SIGN}")
     why = "intermediate training moved 1 of the 7 layers up to the one that is read"
     assert f"What happens after layer 7 of 12, as deep as the paper's, was not tested: {why} (+" in said
+
+
+@pytest.mark.parametrize(
+    "effect, said", [(0.3, "raises"), (-0.3, "lowers"), (0.0, "does not clearly change")]
+)
+def test_what_english_dev_chooses_is_said_as_it_came_out(effect, said):
+    text = findings.describe_choice(evidence({"nli": effect, "qa": effect, "multi": effect}), "Here")
+    start = "**Here, the intermediate task that English dev chooses for each target"
+    assert text.startswith(f"{start} {said} its test score**: ")
+    assert text.endswith(", mean over 2 targets.")
 
 
 @pytest.mark.parametrize(

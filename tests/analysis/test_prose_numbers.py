@@ -144,7 +144,8 @@ def test_the_readme_says_what_the_landing_page_says():
     second_rate = f"With all layers trained at {rate('pocket-rate', 'intermediate')}, as good a choice on English dev"
     for sentence in (
         *(describe(xtreme, "On rows of XTREME") for describe in (
-            findings.describe_average, findings.describe_masked_words, findings.describe_retrieval,
+            findings.describe_average, findings.describe_choice, findings.describe_masked_words,
+            findings.describe_retrieval,
         )),
         findings.describe_average(pocket, "On short commands and messages"),
         findings.describe_average(second, second_rate),
