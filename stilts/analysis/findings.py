@@ -1,7 +1,8 @@
 """What the landing page says was found: sentences written by hand, of which the records choose one each.
 
 Each function has a sentence for every way in which its numbers can come out, so that the page never contradicts the
-pages behind it. Numbers are those of the ledger (`stilts.analysis.claims`), from learned targets alone.
+pages behind it. Numbers are those of the ledger (`stilts.analysis.claims`), from learned targets alone. A
+`setting` says where, as the beginning of the sentence: "On short commands".
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,13 +74,7 @@ def _average_over_others(found: Evidence) -> pd.DataFrame:
 
 
 def describe_average(found: Evidence, setting: str) -> str:
-    """State whether English intermediate tasks help other target tasks on average.
-
-    Parameters
-    ----------
-    setting : str
-        Where, as the beginning of a sentence: "On short commands".
-    """
+    """State whether English intermediate tasks help other target tasks on average."""
     table = estimate_gains_on_other_tasks(found)
     singles = table[table["condition"] != MULTI]
     if singles.empty:
@@ -136,13 +131,7 @@ def _say_helped(up: Sequence[str], down: Sequence[str], number: int) -> str:
 
 
 def describe_same_task(found: Evidence, setting: str) -> str:
-    """State whether more English examples of the target's own task help.
-
-    Parameters
-    ----------
-    setting : str
-        Where, as the beginning of a sentence: "On short commands".
-    """
+    """State whether more English examples of the target's own task help."""
     claim = _find_claim(found, "Same task twice")
     if not claim.parts:
         return NOTHING_RECORDED
@@ -158,13 +147,7 @@ def describe_same_task(found: Evidence, setting: str) -> str:
 
 
 def describe_choice(found: Evidence, setting: str) -> str:
-    """State what the task that English dev chooses for each target brings.
-
-    Parameters
-    ----------
-    setting : str
-        Where, as the beginning of a sentence: "On short commands".
-    """
+    """State what the task that English dev chooses for each target brings."""
     claim = _find_claim(found, "C5")
     if not claim.parts:
         return NOTHING_RECORDED
@@ -178,13 +161,7 @@ def describe_choice(found: Evidence, setting: str) -> str:
 
 
 def describe_masked_words(found: Evidence, setting: str) -> str:
-    """State what multilingual masked language modelling changes, mixed into English intermediate training.
-
-    Parameters
-    ----------
-    setting : str
-        Where, as the beginning of a sentence: "On short commands".
-    """
+    """State what multilingual masked language modelling changes, mixed into English intermediate training."""
     claim = _find_claim(found, "C6")
     pairs = [pair for pair in pair_with_english(found.tasks) if MIXED in pair.change]
     parts = {pair: [part for part in claim.parts if part.key.startswith(f"{pair}, ")] for pair in pairs}
@@ -211,13 +188,7 @@ def _say_difference(parts: Sequence[Part]) -> str:
 
 
 def describe_retrieval(found: Evidence, setting: str) -> str:
-    """State what intermediate training does to retrieval after the paper's layer and after the last one.
-
-    Parameters
-    ----------
-    setting : str
-        Where, as the beginning of a sentence: "On short commands".
-    """
+    """State what intermediate training does to retrieval after the paper's layer and after the last one."""
     target = found.roles.untrained[0]
     gains = claims.estimate_layer_gains(found, target)
     if len(gains) < 2:
