@@ -61,6 +61,9 @@ GAIN = Hypothesis(Kind.ABOVE, NEGLIGIBLE)
 NO_BENEFIT = Hypothesis(Kind.NO_MORE, NEGLIGIBLE)
 NO_DIFFERENCE = Hypothesis(Kind.NEGLIGIBLE, NEGLIGIBLE)
 
+OVER_NONE = "over no intermediate task"
+"""Key of the part of C2 that compares all tasks together with the baseline."""
+
 UNJUDGED = Judgement(Verdict.UNTESTABLE, "nothing is recorded of it", float("nan"))
 
 
@@ -71,7 +74,7 @@ class Part:
     Attributes
     ----------
     key : str
-        What tells it from the other parts of its claim.
+        What tells it from the other parts of its claim, in a few words.
     text : str
         What is measured.
     effect : Estimate
@@ -84,6 +87,10 @@ class Part:
         Why the part cannot be tested, "" if it can.
     choices : int
         Number of conditions from which one was chosen by the same scores.
+    pair : Counterpart or None
+        The two conditions, if the effect is the difference of one from its English counterpart.
+    scope : str
+        The targets that such a difference is averaged over: "7 targets that train".
     judgement : Judgement
     """
 
@@ -94,6 +101,8 @@ class Part:
     published: float | None = None
     obstacle: str = ""
     choices: int = 1
+    pair: Counterpart | None = None
+    scope: str = ""
     judgement: Judgement = UNJUDGED
 
     @property
@@ -398,7 +407,7 @@ def _multi_is_best(found: Evidence) -> Claim:
         own = found.targets_of(MULTI)
         twice = len(own) - len(found.others(MULTI, own))
         text = f"{MULTI} minus {BASELINE}, over {count(own, 'target')}, {twice} of them tasks that it trains on"
-        yield Part(BASELINE, text, estimate_mean_gain(found, MULTI, own), GAIN, 8.7, found.no_room(GAIN, own))
+        yield Part(OVER_NONE, text, estimate_mean_gain(found, MULTI, own), GAIN, 8.7, found.no_room(GAIN, own))
 
     return Claim(
         "C2",
@@ -421,7 +430,8 @@ def _best_single_part(found: Evidence, targets: Mapping[str, Sequence[str]]) -> 
     level = 1 - (1 - LEVEL) / len(gains)
     effect = estimate_contrast(found.replicates, average_weights(weigh_gain(MULTI, best), targets[best]), level)
     text = f"{MULTI} minus {best}, the best single, over {count(targets[best], 'target')}"
-    return Part("best", text, effect, GAIN, 0.5, found.no_room(GAIN, targets[best], best), choices=len(gains))
+    full = found.no_room(GAIN, targets[best], best)
+    return Part("over the best single task", text, effect, GAIN, 0.5, full, choices=len(gains))
 
 
 def _untrained_targets(found: Evidence) -> Claim:
@@ -571,14 +581,15 @@ def _english_is_enough(found: Evidence) -> Claim:
         targets = found.targets_of(pair.condition, baseline=pair.against)
         trained = [name for name in targets if TARGETS[name].trained]
         untrained = [name for name in targets if not TARGETS[name].trained]
-        for own, kind in ((trained, "that train"), (untrained, f"without training, {_say_layers(found, untrained)}")):
+        without = f"without training, {_say_layers(found, untrained)}"
+        for kind, own, said in (("trained", trained, "that train"), ("untrained", untrained, without)):
             if own:
-                effect = estimate_contrast(
-                    found.replicates, average_weights(weigh_gain(pair.condition, pair.against), own)
-                )
+                weights = average_weights(weigh_gain(pair.condition, pair.against), own)
+                effect = estimate_contrast(found.replicates, weights)
                 full = found.no_room(NO_DIFFERENCE, own, pair.against)
-                text = f"{pair}, mean over {count(own, 'target')} {kind}"
-                yield Part(f"{pair}, {kind}", text, effect, NO_DIFFERENCE, obstacle=full)
+                key, scope = f"{pair.condition}, {kind} targets", f"{count(own, 'target')} {said}"
+                text = f"{pair}, mean over {scope}"
+                yield Part(key, text, effect, NO_DIFFERENCE, obstacle=full, pair=pair, scope=scope)
 
     return Claim(
         "C6",

@@ -18,8 +18,8 @@ from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import find_published_layer
 from stilts.analysis.verdicts import ANSWERS, RULED_OUT, Verdict
-from stilts.analysis.wording import count, format_effect, format_signed, join_words, title_condition
-from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
+from stilts.analysis.wording import count, format_effect, format_signed, join_words, replace_ids, title_condition
+from stilts.study.settings import SOURCE_LANGUAGE
 from stilts.tasks.registry import MULTI
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _say_together(found: Evidence) -> str:
     targets = found.targets_of(MULTI)
     twice = len(targets) - len(found.others(MULTI, targets))
     share = "all of them" if twice == len(targets) else f"{twice or 'none'} of them"
-    part = _find_part(found, "C2", BASELINE)
+    part = _find_part(found, "C2", claims.OVER_NONE)
     sure = part is not None and part.judgement.verdict is Verdict.SUPPORTED
     return (
         f"all tasks together gain {_say_effect(claims.estimate_mean_gain(found, MULTI, targets))} on "
@@ -164,13 +164,13 @@ def describe_masked_words(found: Evidence, setting: str) -> str:
     """State what multilingual masked language modelling changes, mixed into English intermediate training."""
     claim = _find_claim(found, "C6")
     pairs = [pair for pair in pair_with_english(found.tasks) if MIXED in pair.change]
-    parts = {pair: [part for part in claim.parts if part.key.startswith(f"{pair}, ")] for pair in pairs}
+    parts = {pair: [part for part in claim.parts if part.pair == pair] for pair in pairs}
     mixed = [part for own in parts.values() for part in own]
     if not mixed:
         return NOTHING_RECORDED
     said = [
         f"beside {_title(found, pair.against)}, "
-        + join_words([f"{_say_effect(part.effect)} on {part.text.removeprefix(f'{pair}, mean over ')}" for part in own])
+        + join_words([f"{_say_effect(part.effect)} on {part.scope}" for part in own])
         for pair, own in parts.items()
         if own
     ]
@@ -251,13 +251,17 @@ def _title(found: Evidence, condition: str) -> str:
     return title_condition(condition, found.tasks[condition])
 
 
-def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
+def tabulate_verdicts(
+    ledgers: Mapping[str, Sequence[Claim]], titles: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
     """Return the verdicts on the paper's claims, a row each.
 
     Parameters
     ----------
     ledgers : mapping
         Heading of a column -> its ledger.
+    titles : mapping
+        Heading of a column -> id of a condition or task -> its name, which takes its place.
 
     Returns
     -------
@@ -271,17 +275,19 @@ def tabulate_verdicts(ledgers: Mapping[str, Sequence[Claim]]) -> pd.DataFrame:
         if claim.id in SHORT_CLAIMS
     ]
     for heading, own in ledgers.items():
-        verdicts = {claim.id: _say_verdict(claim) for claim in own}
+        verdicts = {claim.id: _say_verdict(claim, titles[heading]) for claim in own}
         rows = [row | {heading: verdicts[row["id"]]} for row in rows]
     return pd.DataFrame(rows)
 
 
-def _say_verdict(claim: Claim) -> str:
-    """Return the verdict on a claim, with the number of its parts that have it where others have another."""
+def _say_verdict(claim: Claim, titles: Mapping[str, str]) -> str:
+    """Return the verdict on a claim, with the parts that have it where others have another."""
     if claim.judgement.reason == RULED_OUT:
         return f"{claim.verdict} (no effect or the opposite; not as claimed)"
-    agree, parts = sum(part.judgement.verdict is claim.verdict for part in claim.parts), len(claim.parts)
-    return f"{claim.verdict} ({agree} of {parts} parts)" if 0 < agree < parts else str(claim.verdict)
+    agree = [part.key for part in claim.parts if part.judgement.verdict is claim.verdict]
+    if not 0 < len(agree) < len(claim.parts):
+        return str(claim.verdict)
+    return replace_ids(f"{claim.verdict} ({len(agree)} of {len(claim.parts)} parts: {'; '.join(agree)})", titles)
 
 
 def show_verdicts(table: pd.DataFrame) -> "HTML":

@@ -162,15 +162,20 @@ def test_questions_with_an_answer_are_named():
 
 def test_verdicts_stand_beside_the_published_effects():
     ledgers = {"here": judge_claims(evidence({"nli": 0.2, "qa": 0.2, "multi": 0.3}))}
-    table = findings.tabulate_verdicts(ledgers)
+    titles = {"here": {"nli": "Inference", "qa": "Questions"}}
+    table = findings.tabulate_verdicts(ledgers, titles)
     assert table["id"].tolist() == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert [told.partition(" (")[0] for told in table["here"]] == [str(claim.verdict) for claim in ledgers["here"]][:6]
     assert table["here"].tolist()[:2] == ["supported", "supported"]
     lost = judge_claims(evidence({("multi", "command-nli"): -0.4}))
     worse = judge_claims(evidence({"nli": -0.03, "qa": -0.03}))
-    told = findings.tabulate_verdicts({"here": worse})["here"].iloc[0]
+    told = findings.tabulate_verdicts({"here": worse}, titles)["here"].iloc[0]
     assert told == "cannot tell (no effect or the opposite; not as claimed)"
-    assert findings.tabulate_verdicts({"here": lost}).set_index("id").loc["C2", "here"] == "contradicted (1 of 2 parts)"
+    told = findings.tabulate_verdicts({"here": lost}, titles).set_index("id")["here"]
+    assert told["C2"] == "contradicted (1 of 2 parts: over no intermediate task)"
+    mixed = judge_claims(evidence({"nli": 0.2}))
+    told = findings.tabulate_verdicts({"here": mixed}, titles).set_index("id")["here"]
+    assert told["C1"] == "cannot tell (1 of 2 parts: questions)"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
     assert np.all([claim in html for claim in table["claim"]])
