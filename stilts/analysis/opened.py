@@ -111,12 +111,17 @@ class Analysis:
         return room.find_without_room(self.replicates, self.frozen_layers, self.read_layers, self.encoder_layers)
 
     @cached_property
+    def single_seeds(self) -> dict[tuple[str, str], str]:
+        """Condition and target of the cells of one seed beside others of several, with the reason."""
+        return learning.find_single_seeds(self.replicates)
+
+    @cached_property
     def set_aside(self) -> dict[tuple[str, str], str]:
         """Condition and target of the cells that do not count, learned or not, with the reason.
 
         They had no room for an effect, or one seed where other conditions have several.
         """
-        return learning.find_single_seeds(self.replicates) | self.without_room
+        return self.single_seeds | self.without_room
 
     @property
     def uncounted(self) -> dict[tuple[str, str], str]:

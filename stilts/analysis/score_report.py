@@ -24,10 +24,11 @@ def find_best_single(analysis: Analysis, target: str) -> tuple[str, str] | None:
 
     It is the task with the best English dev score, mean over seeds; the target's own task stands for choice too. A
     target without training has no dev scores, so the task with the best mean test score is chosen, which is biased
-    upwards.
+    upwards. A condition of one seed beside others of several does not stand for choice.
     """
     part = analysis.replicates.get(target)
-    singles = [name for name in list_single_tasks(analysis.conditions) if part and name in part.conditions]
+    known = {name for name in part.conditions if (name, target) not in analysis.single_seeds} if part else set()
+    singles = [name for name in list_single_tasks(analysis.conditions) if name in known]
     if not singles:
         return None
     tasks = {name: analysis.conditions[name] for name in singles}

@@ -1,7 +1,7 @@
 """Scores of a study by condition and target, and the difference between two of its conditions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stilts.analysis.conditions import is_same_task
@@ -9,7 +9,7 @@ from stilts.analysis.contrasts import average_weights, weigh_gain
 from stilts.analysis.effects import estimate_contrast, find_targets
 from stilts.analysis.opened import Analysis, sort_by_order
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.settings import SOURCE_LANGUAGE
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Score:
         Whether the target was learned in English, see `stilts.analysis.learning.RULE`.
     language : str or None
         The only language; None for the mean over all but English.
+    fewer_seeds : bool
+        Whether another condition has more seeds on the target, so that the two means are not of the same ones.
     """
 
     condition: str
@@ -40,6 +42,7 @@ class Score:
     seeds: int
     learned: bool
     language: str | None = None
+    fewer_seeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,13 @@ def average_scores(analysis: Analysis, *, by_language: bool = False) -> list[Sco
     scores = analysis.scores
     if by_language:
         groups = _group(scores, ["condition", "target", "language"])
-        found = [_score(analysis, *key[:2], part, key[2]) for key, part in groups]
-        return _sort(analysis, found)
+        return _finish(analysis, [_score(analysis, *key[:2], part, key[2]) for key, part in groups])
     others = scores[scores["language"] != SOURCE_LANGUAGE]
     if others.empty:
         raise StiltsError(
             f"study '{analysis.study}' has no score in a language other than English; `--by language` shows English"
         )
-    return _sort(analysis, [_score(analysis, *key, part) for key, part in _group(others, ["condition", "target"])])
+    return _finish(analysis, [_score(analysis, *key, part) for key, part in _group(others, ["condition", "target"])])
 
 
 def _group(scores: "pd.DataFrame", columns: list[str]) -> Iterable[tuple[tuple[str, ...], "pd.DataFrame"]]:
@@ -112,11 +114,20 @@ def _score(analysis: Analysis, condition: str, target: str, part: "pd.DataFrame"
     return Score(condition, target, float(part["score"].mean()), languages, seeds, learned, language)
 
 
-def _sort(analysis: Analysis, scores: list[Score]) -> list[Score]:
-    """Return scores in the order of the study's conditions, the registry's targets and the languages' codes."""
+def _finish(analysis: Analysis, scores: list[Score]) -> list[Score]:
+    """Return scores with those of fewer seeds marked, ordered by condition, target and language's code."""
+    most: dict[str, int] = {}
+    for each in scores:
+        most[each.target] = max(each.seeds, most.get(each.target, 0))
+    scores = [replace(each, fewer_seeds=_varies(each) and each.seeds < most[each.target]) for each in scores]
     by_language = sorted(scores, key=lambda each: each.language or "")
     by_target = sort_by_order(by_language, TARGETS, lambda each: each.target)
     return sort_by_order(by_target, analysis.conditions, lambda each: each.condition)
+
+
+def _varies(score: Score) -> bool:
+    """Return whether a score depends on the seed: a target without training does not under the baseline."""
+    return score.condition != BASELINE or TARGETS[score.target].trained
 
 
 def compare_conditions(analysis: Analysis, first: str, second: str, target: str | None = None) -> list[Difference]:

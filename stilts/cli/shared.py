@@ -94,6 +94,8 @@ def print_scores(scores: "Sequence[Score]") -> None:
     say(tables.ABOUT_LANGUAGES if scores[0].language else tables.ABOUT_SCORES)
     if not all(each.learned for each in scores):
         say(tables.NOT_LEARNED)
+    if any(each.fewer_seeds for each in scores):
+        say(tables.FEWER_SEEDS)
 
 
 def print_json(content: Any) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # importing pandas takes a third of a second
 Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]  # headers, rows
 
 NOT_LEARNED = "* not learned in English: the score says nothing about transfer"
+FEWER_SEEDS = "~ mean over fewer seeds than another condition has"
 ABOUT_SCORES = "percent, mean over languages besides English and over seeds"
 ABOUT_LANGUAGES = "percent, mean over seeds"
 ABOUT_DIFFERENCES = (
@@ -91,7 +92,7 @@ def show_scores(scores: Sequence["Score"]) -> Listing:
 
 
 def _percent(score: "Score") -> str:
-    return f"{score.score:.1f}" + ("" if score.learned else "*")
+    return f"{score.score:.1f}" + ("" if score.learned else "*") + ("~" if score.fewer_seeds else "")
 
 
 def show_differences(differences: Sequence["Difference"], first: str, second: str) -> Listing:

@@ -53,6 +53,20 @@ def test_the_best_single_task_is_not_the_one_with_the_luckiest_seed(analysis):
     assert find_best_single(other, "intent") == ("slots", "English dev")
 
 
+def test_a_condition_of_one_seed_beside_others_of_several_is_marked_and_not_the_best_single_task(analysis):
+    assert not any(each.fewer_seeds for each in average_scores(analysis))
+    left = tuple(each for each in analysis.records if (each.run.condition, each.run.seed) != ("slots", 2))
+    other = replace(analysis, records=left)
+    found = average_scores(other)
+    assert [(each.condition, each.target) for each in found if each.fewer_seeds] == [("slots", to) for to in TARGETS]
+    by_language = average_scores(other, by_language=True)
+    assert {each.condition for each in by_language if each.fewer_seeds} == {"slots"}
+    dev = other.dev_scores.copy()
+    dev.loc[dev["condition"] == "slots", "score"] = 99.0
+    other.__dict__["dev_scores"] = dev
+    assert [find_best_single(other, target)[0] for target in TARGETS] == ["nli"] * 4
+
+
 def test_scores_by_language_are_means_over_seeds(analysis):
     found = {(each.condition, each.target, each.language): each for each in average_scores(analysis, by_language=True)}
     assert [key[2] for key in found if key[:2] == ("nli", "intent")] == ["de", "en", "fi", "sw"]

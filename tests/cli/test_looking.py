@@ -14,9 +14,9 @@ from tiny_checkout import ENCODER, ROOT, study_settings, write_study
 
 from stilts import __version__
 from stilts.analysis.opened import open_analysis
-from stilts.analysis.score_tables import Difference, average_scores, compare_conditions
+from stilts.analysis.score_tables import Difference, Score, average_scores, compare_conditions
 from stilts.cli import tables
-from stilts.cli.shared import complete_study, print_table
+from stilts.cli.shared import complete_study, print_scores, print_table
 from stilts.study.records import Record, publish
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
@@ -166,6 +166,17 @@ def test_scores_are_shown_by_language(filled, door):
     assert out.splitlines()[-1] == "percent, mean over seeds"
 
 
+def test_scores_that_cannot_be_set_beside_others_are_marked(capsys):
+    sound = Score("none", "intent", 51.25, 40, 3, learned=True)
+    print_scores([sound, replace(sound, condition="nli", seeds=1, learned=False, fewer_seeds=True)])
+    printed = capsys.readouterr().out
+    assert cells(printed) == [["none", "51.2"], ["nli", "51.2*~"]]
+    assert printed.splitlines()[-2:] == [
+        "* not learned in English: the score says nothing about transfer",
+        "~ mean over fewer seeds than another condition has",
+    ]
+
+
 def test_scores_are_printed_as_json(filled, door):
     (first, *_) = average_scores(open_analysis(filled, "tiny"))
     printed = json.loads(door("scores", "tiny", "--json")[1])
@@ -174,7 +185,7 @@ def test_scores_are_printed_as_json(filled, door):
     ]  # fmt: skip
     assert printed[0] == {
         "condition": "none", "target": "intent", "score": first.score, "languages": 2, "seeds": 2, "learned": True,
-        "language": None,
+        "language": None, "fewer_seeds": False,
     }  # fmt: skip
 
 
