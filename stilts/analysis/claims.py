@@ -33,6 +33,7 @@ from stilts.analysis.contrasts import (
 )
 from stilts.analysis.effects import estimate_contrast, estimate_layer, find_targets
 from stilts.analysis.estimates import LEVEL, Estimate
+from stilts.analysis.learning import keep_counted
 from stilts.analysis.opened import Analysis
 from stilts.analysis.room import explain_frozen, find_published_layer
 from stilts.analysis.verdicts import (
@@ -208,7 +209,7 @@ class Evidence:
     layers : int
         Number of the encoder's hidden layers; 0 if it is not known.
     untrained : dict
-        Target without training -> its replicates, whether they count or not.
+        Target without training -> its replicates, with room for an effect or not.
     frozen_layers : dict
         Condition -> number of lowest layers that its intermediate training froze.
     with_failures : dict or None
@@ -282,6 +283,7 @@ class Evidence:
 
 def gather_evidence(analysis: Analysis) -> Evidence:
     """Return the evidence from a study's records."""
+    untrained = {target: part for target, part in analysis.replicates.items() if not TARGETS[target].trained}
     return Evidence(
         suite=analysis.settings.data.suite,
         replicates=analysis.counted,
@@ -292,7 +294,7 @@ def gather_evidence(analysis: Analysis) -> Evidence:
         floors=analysis.floors,
         read_layers=analysis.read_layers,
         layers=analysis.encoder_layers,
-        untrained={target: part for target, part in analysis.replicates.items() if not TARGETS[target].trained},
+        untrained=keep_counted(untrained, analysis.single_seeds),
         frozen_layers=analysis.frozen_layers,
         with_failures=analysis.counted_with_failures if analysis.failed else None,
     )

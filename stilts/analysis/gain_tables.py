@@ -56,8 +56,12 @@ def list_titles(analysis: Analysis) -> dict[str, str]:
 
 
 def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":
-    """Return the scores of the retrieval task with accuracy by layer. Raises StiltsError if no run has them."""
-    scores = analysis.scores
+    """Return the scores of the retrieval task with accuracy by layer, without conditions of a single seed.
+
+    Those are conditions of one seed where others have several. Raises StiltsError if no run has such scores.
+    """
+    places = zip(analysis.scores["condition"], analysis.scores["target"], strict=True)
+    scores = analysis.scores[[place not in analysis.single_seeds for place in places]]
     layers = [name for name in scores.columns if name.startswith("layer_")]
     found = scores.dropna(subset=layers) if layers else scores.iloc[:0]
     if found.empty:

@@ -7,7 +7,9 @@ import pytest
 from faked_study import fill
 from tiny_checkout import ENCODER, study_settings, write_checkout
 
+from stilts.analysis.claims import estimate_layer_gains, gather_evidence
 from stilts.analysis.effects import average_gains, estimate_gains
+from stilts.analysis.gain_tables import tabulate_retrieval
 from stilts.analysis.opened import Analysis, open_analysis
 from stilts.analysis.score_report import find_best_single
 from stilts.analysis.score_tables import average_scores, compare_conditions
@@ -53,10 +55,14 @@ def test_the_best_single_task_is_not_the_one_with_the_luckiest_seed(analysis):
     assert find_best_single(other, "intent") == ("slots", "English dev")
 
 
+def leave_one_seed(analysis: Analysis, condition: str) -> Analysis:
+    kept = tuple(each for each in analysis.records if (each.run.condition, each.run.seed) != (condition, 2))
+    return replace(analysis, records=kept)
+
+
 def test_a_condition_of_one_seed_beside_others_of_several_is_marked_and_not_the_best_single_task(analysis):
     assert not any(each.fewer_seeds for each in average_scores(analysis))
-    left = tuple(each for each in analysis.records if (each.run.condition, each.run.seed) != ("slots", 2))
-    other = replace(analysis, records=left)
+    other = leave_one_seed(analysis, "slots")
     found = average_scores(other)
     assert [(each.condition, each.target) for each in found if each.fewer_seeds] == [("slots", to) for to in TARGETS]
     by_language = average_scores(other, by_language=True)
@@ -65,6 +71,15 @@ def test_a_condition_of_one_seed_beside_others_of_several_is_marked_and_not_the_
     dev.loc[dev["condition"] == "slots", "score"] = 99.0
     other.__dict__["dev_scores"] = dev
     assert [find_best_single(other, target)[0] for target in TARGETS] == ["nli"] * 4
+
+
+def test_a_condition_of_one_seed_beside_others_of_several_is_in_no_mean_after_a_layer(analysis):
+    both, one = (gather_evidence(each) for each in (analysis, leave_one_seed(analysis, "slots")))
+    assert [each.english("ui-retrieval") for each in (both, one)] == [["nli", "slots"], ["nli"]]
+    gains = estimate_layer_gains(one, "ui-retrieval")
+    assert {each.seeds for each in gains.values()} == {2}
+    assert set(tabulate_retrieval(analysis)["condition"]) == set(CONDITIONS)
+    assert set(tabulate_retrieval(leave_one_seed(analysis, "slots"))["condition"]) == {"none", "nli"}
 
 
 def test_scores_by_language_are_means_over_seeds(analysis):
