@@ -131,7 +131,7 @@ def estimate_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> 
     rows = [
         {"comparison": name, "change": change, "target": target, "languages": len(replicates[target].others)}
         | estimate_contrast(replicates, {target: weights}).row("difference")
-        for (name, change), weights in list_comparisons(tasks).items()
+        for (name, change), weights in list_comparisons(_keep_counted(tasks, replicates)).items()
         for target in find_targets(replicates, weights)
     ]
     return _table(rows, ["target", "languages"])
@@ -142,10 +142,16 @@ def average_differences(replicates: Mapping[str, Replicates], tasks: Tasks) -> "
     rows = [
         {"comparison": name, "change": change, "targets": len(targets)}
         | estimate_contrast(replicates, average_weights(weights, targets)).row("difference")
-        for (name, change), weights in list_comparisons(tasks).items()
+        for (name, change), weights in list_comparisons(_keep_counted(tasks, replicates)).items()
         if (targets := find_targets(replicates, weights))
     ]
     return _table(rows, ["targets"])
+
+
+def _keep_counted(tasks: Tasks, replicates: Mapping[str, Replicates]) -> Tasks:
+    """Return the conditions that count on any target, in their order."""
+    counted = {name for part in replicates.values() for name in part.conditions}
+    return {name: own for name, own in tasks.items() if name in counted}
 
 
 def _table(rows: list[dict[str, Any]], more: list[str]) -> "pd.DataFrame":

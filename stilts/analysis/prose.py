@@ -52,7 +52,20 @@ def describe_scope(analysis: Analysis) -> str:
         )
     if mix := describe_precision_mix(analysis.records):
         text += f" Mind that {mix}."
-    return " ".join([text, *_name_devices(analysis), *_count_failures(analysis)])
+    return " ".join([text, *_count_single_seeds(trained), *_name_devices(analysis), *_count_failures(analysis)])
+
+
+def _count_single_seeds(trained: Sequence[Record]) -> list[str]:
+    """Say how many conditions have one seed where others have several, and so count nowhere."""
+    seeds: dict[str, set[int]] = {}
+    for record in trained:
+        seeds.setdefault(record.run.condition, set()).add(record.run.seed)
+    most = max(map(len, seeds.values()), default=0)
+    alone = [name for name, own in seeds.items() if len(own) == 1 < most and name != BASELINE]
+    if not alone:
+        return []
+    said = "has one seed and counts" if len(alone) == 1 else "have one seed and count"
+    return [f"{len(alone)} of the conditions {said} nowhere."]
 
 
 def _name_devices(analysis: Analysis) -> list[str]:

@@ -363,6 +363,9 @@ def test_differences_are_those_of_the_scores():
         assert row["targets"] == 2
     assert averages["low"].iloc[1] > 0
     assert estimate_differences({}, tasks).empty
+    uncounted = {**tasks, "hellaswag": ("hellaswag",)}
+    assert estimate_differences(drawn, uncounted).equals(estimate_differences(drawn, tasks))
+    assert average_differences(drawn, uncounted).equals(average_differences(drawn, tasks))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -96,6 +96,16 @@ def test_a_page_says_which_seeds_a_gpu_trained():
     assert "GPU" not in describe_scope(one)
 
 
+def test_a_page_says_how_many_conditions_have_one_seed():
+    pilot = open_study(find_checkout(), "pilot", resamples=50)
+    assert "4 of the conditions have one seed and count nowhere. It trained" in describe_scope(pilot)
+    others = {"anli", "squad2", "cosmosqa"}
+    one = replace(pilot, records=tuple(record for record in pilot.records if record.run.condition not in others))
+    assert "1 of the conditions has one seed and counts nowhere." in describe_scope(one)
+    first = replace(pilot, records=tuple(record for record in pilot.records if record.run.seed == 1))
+    assert "of the conditions" not in describe_scope(first)
+
+
 def test_trainings_that_were_repeated_are_counted_and_named():
     once = make_record("xnli", "target")
     twice = make_record("paws-x", "target").model_copy(update={"at_chance": [50.0, 51.0]})
