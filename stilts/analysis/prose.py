@@ -231,7 +231,7 @@ def describe_dead_runs(analysis: Analysis) -> str:
         said.append(f"`{target}` after {', '.join(cells)}, {scores} where guessing gives {runs['chance'].max():.1f}")
     return (
         f"{count(dead, 'training')} of a target that the baseline has learned stayed at chance on the English dev set: "
-        f"{'; '.join(said)}. No average of gains, test or verdict holds their cells."
+        f"{'; '.join(said)}. No average of gains, test or verdict holds such cells."
     )
 
 

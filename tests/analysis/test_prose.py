@@ -77,7 +77,7 @@ def test_trainings_that_stayed_at_chance_are_named_by_target():
     assert said == (
         "4 trainings of a target that the baseline has learned stayed at chance on the English dev set: `command-para` "
         "after `nli` (seeds 4, 7), 53.0 to 55.5 where guessing gives 50.0; `command-nli` after `para` (seeds 7, 8), "
-        "37.0 to 41.0 where guessing gives 33.5. No average of gains, test or verdict holds their cells."
+        "37.0 to 41.0 where guessing gives 33.5. No average of gains, test or verdict holds such cells."
     )
 
 
