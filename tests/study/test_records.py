@@ -53,6 +53,20 @@ def test_predictions_are_read_back_whole(store):
     pd.testing.assert_frame_equal(store.predictions(RECORD.id), PREDICTIONS)
 
 
+@pytest.mark.parametrize("column", [["a", None], [1.5, None], [True, False], pd.Categorical(["de", "en"])])
+def test_a_column_of_predictions_keeps_its_type(tmp_path, column):
+    table = pd.DataFrame({"language": column, "example": np.array([0, 1], dtype="int32")})
+    store = Store(tmp_path)
+    store.write(RECORD, table)
+    pd.testing.assert_frame_equal(store.table(RECORD.id), table)
+
+
+def test_predictions_take_less_room_than_pandas_gives_them(store, tmp_path):
+    PREDICTIONS.to_parquet(tmp_path / "pandas.parquet", compression="zstd", index=False)
+    own, other = store.root / f"{RECORD.id}.parquet", tmp_path / "pandas.parquet"
+    assert own.stat().st_size < 0.75 * other.stat().st_size
+
+
 def test_a_record_without_predictions(tmp_path):
     store = Store(tmp_path)
     store.write(RECORD)
