@@ -5,6 +5,7 @@ Without these checks a run would fail hours later, or silently do something else
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from stilts.models.known_encoders import Shape, find_layer
 from stilts.study.errors import StiltsError
@@ -46,8 +47,8 @@ def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapp
     Raises
     ------
     StiltsError
-        If a run asks for more layers or positions than its encoder has, or for a LoRA rank above its hidden size; or a
-        training has no update, or fewer than evaluations.
+        If a run asks for more layers or positions than its encoder has, or for a LoRA rank above its hidden size; an
+        intermediate training freezes all layers; or a training has no update, or fewer than evaluations.
     """
     checked = set()
     for run in runs:
@@ -68,8 +69,10 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
         elif encoder.name in positions:
             _check_positions(settings, encoder.name, positions[encoder.name])
         shape = _shape_of(scratch) if scratch else shapes.get(encoder.name)
+        if shape and encoder.convert_to == "encoder-decoder":
+            shape = replace(shape, cross=shape.layers // 2)
         if shape:
-            _check_shape(settings, shape)
+            _check_shape(settings, shape, hands_on=run.phase == "intermediate")
         if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
     except StiltsError as error:
@@ -112,13 +115,15 @@ def _lengths(settings: RunSettings) -> dict[str, int]:
             return {"max_length": settings.training.max_length}
 
 
-def _check_shape(settings: RunSettings, shape: Shape) -> None:
+def _check_shape(settings: RunSettings, shape: Shape, hands_on: bool) -> None:
     # Each half of an encoder-decoder numbers its layers from its first one; vectors come from the encoder's half.
     read = shape.layers - shape.cross
     layers = max(read, shape.cross)
     match settings:
         case TrainingRunSettings(training=training) | ComplexityRunSettings(training=training):
             _check_trained_layers(training, layers, shape.hidden)
+            if hands_on and training.frozen_layers == layers:  # a phase hands on the encoder, and not its heads
+                raise StiltsError(f"frozen_layers is {layers}, all layers of the encoder, so that nothing is handed on")
         case SimilarityRunSettings(measure=measure) if measure.layers > read:
             raise StiltsError(f"measures.similarity.layers is {measure.layers}, but the encoder has {read} layers")
         case ZeroShotRunSettings(evaluation=evaluation):

@@ -20,6 +20,7 @@ from stilts.workspace.resolution import open_plan, resolve
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = {"architecture": "encoder"}
+HALVES = {"name": "multilingual-e5-small", "convert_to": "encoder-decoder"}  # with six layers each
 BASE = {
     "name": "absurd",
     "title": "A study",
@@ -133,6 +134,12 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"target_training": {"epochs": 1e300}}, "target_training.epochs: .*less than or equal to 10000"),
         ({"target_training": {"frozen_layers": 99}}, "frozen_layers is 99, but the encoder has 12 layers"),
         ({"intermediate_training": {"frozen_layers": 13}}, "intermediate run of pair: frozen_layers is 13, but the"),
+        ({"intermediate_training": {"frozen_layers": 12}}, "frozen_layers is 12, all layers of the encoder, so that "),
+        (
+            {"intermediate_training": {"frozen_layers": 6}, "encoder": HALVES},
+            "intermediate run of pair: frozen_layers is 6, all layers of the encoder, so that nothing is handed on",
+        ),
+        ({"evaluation": {"retrieval_layer": 7}, "encoder": HALVES}, "this encoder has layers 1 to 6"),
         ({"target_training": {"lora": {"rank": 385}}}, "lora.rank is 385, but the encoder's hidden size is 384"),
         ({"target_training": {"lora": {"rank": 10**9}}}, "target_training.lora.rank: .*less than or equal to 1000000"),
         (
