@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from mirror import MIRROR, NONE_HERE
 
-from stilts.study.records import Store, tabulate_scores
+from stilts.study.records import SCORES, Store, tabulate_scores
 from stilts.study.runs import Run
 from stilts.tasks.metrics import Counts, score
 from stilts.workspace.checkout import Checkout
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_predictions(store):
 
 
 def test_the_tidy_table_is_that_of_the_records(name, store):
-    written = pd.read_csv(ROOT / "results" / name / "scores.csv")
+    written = pd.read_csv(ROOT / "results" / name / SCORES)
     places = {run: place for place, run in enumerate(dict.fromkeys(written["run"]))}
     in_order = sorted((record for record in store if record.id in places), key=lambda record: places[record.id])
     pd.testing.assert_frame_equal(written, tabulate_scores(in_order).round(4), check_dtype=False)

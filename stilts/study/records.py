@@ -4,6 +4,7 @@ A record is written once, atomically, after its predictions, and holds checksums
 checksum is set aside under another name, and the run counts as not done.
 """
 
+import gzip
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 RECORDS = "records"
 """Folder of records: one in each study's results, and one of what this machine has computed."""
+
+SCORES = "scores.csv.gz"
+"""All scores of a study in one table, compressed: as text they are a tenth of all that is committed."""
 
 _RECORD, _FOLDER = "record", "folder of records"  # for messages
 
@@ -201,7 +205,7 @@ class Store:
                 record = record.model_copy(update={"predictions_sha256": hash_file(path)})
             content = record.model_dump(mode="json")
             envelope = {"sha256": hash_json(content), "record": content}
-            text = json.dumps(envelope, indent=1, ensure_ascii=False) + "\n"
+            text = json.dumps(envelope, separators=(",", ":"), ensure_ascii=False) + "\n"  # small: many are committed
             replace_file(self.root / f"{record.id}.json", lambda part: part.write_text(text, encoding="utf-8"))
         except OSError as error:
             raise StiltsError(
@@ -256,7 +260,7 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
     run_ids : iterable of str
         Runs of the study.
     folder : Path
-        `results/<study>`, which gets `records/` and `scores.csv`.
+        `results/<study>`, which gets `records/` and the table `SCORES`.
 
     Raises
     ------
@@ -264,14 +268,15 @@ def publish(store: Store, run_ids: Iterable[str], folder: Path) -> None:
         If a run has no record, another record of it stands in the folder, or the folder cannot be written.
     """
     records = [store.get(run_id) for run_id in run_ids]
-    table = tabulate_scores(records).round(4)
+    table = tabulate_scores(records).round(4).to_csv(index=False).encode()
     try:
         for record in records:
             _, own = store.locate(record.id)
             suffixes = (".parquet", ".json") if record.predictions_sha256 else (".json",)
             for suffix in suffixes:  # the record last, so that none stands without its predictions
                 _copy_once(own / f"{record.id}{suffix}", folder / RECORDS)
-        replace_file(folder / "scores.csv", lambda part: table.to_csv(part, index=False))
+        # no time in it, so that the same scores make the same file
+        replace_file(folder / SCORES, lambda part: part.write_bytes(gzip.compress(table, mtime=0)))
     except OSError as error:
         raise StiltsError(f"cannot write {folder}: {error.strerror or error}") from error
 

@@ -14,6 +14,7 @@ from stilts.analysis.origins import find_recorded_studies
 from stilts.analysis.regime import tabulate_arms
 from stilts.analysis.sizes import show_sizes, tabulate_sizes
 from stilts.study.provenance import ran_on_gpu
+from stilts.study.records import SCORES
 from stilts.study.settings import Condition, Study
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, get_intermediate
 from stilts.workspace.checkout import find_checkout
@@ -89,7 +90,7 @@ def languages_beside(name: str) -> int:
 @cache
 def scored_languages(name: str) -> int:
     """Languages besides English that a recorded study has scores in."""
-    scores = pd.read_csv(ROOT / "results" / name / "scores.csv")
+    scores = pd.read_csv(ROOT / "results" / name / SCORES)
     return scores.loc[scores["language"] != "en", "language"].nunique()
 
 

@@ -21,6 +21,7 @@ from tiny_checkout import ENCODER, ROOT, study_settings, write_study, write_suit
 from stilts.cli import jobs
 from stilts.sources.suite import find_faults
 from stilts.study.errors import StiltsError
+from stilts.study.records import SCORES
 from stilts.workspace import plan_report, preparation, resolution, scheduling
 from stilts.workspace.checkout import Checkout, find_checkout
 from stilts.workspace.forecast import NOTEBOOK_SECONDS
@@ -456,7 +457,7 @@ def test_what_a_suite_says_of_itself_is_recorded_with_the_runs(here, door):
     folder = here.root / "results" / "tiny"
     assert code == 0
     assert out.startswith("3 of 3 records, ")
-    assert {path.name for path in folder.iterdir()} == {"records", "scores.csv", "suite.json"}
+    assert {path.name for path in folder.iterdir()} == {"records", SCORES, "suite.json"}
     assert json.loads((folder / "suite.json").read_text()) == json.loads((suite / "suite.json").read_text())
 
 
@@ -481,7 +482,7 @@ def test_a_finished_part_is_recorded_and_joins_what_was(here, door):
 
 
 def recorded(folder: Path) -> set[str]:
-    scored = set(pd.read_csv(folder / "scores.csv")["run"])
+    scored = set(pd.read_csv(folder / SCORES)["run"])
     found = {path.stem for path in (folder / "records").iterdir()}
     assert scored == {name for name in found if name.startswith("zero-shot")}
     return found

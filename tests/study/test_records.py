@@ -15,6 +15,7 @@ from processes import largest_file
 from stilts.study import runs
 from stilts.study.errors import StiltsError
 from stilts.study.records import (
+    SCORES,
     CorruptRecord,
     Record,
     Store,
@@ -337,7 +338,7 @@ def test_published_records_are_those_of_the_store(store, tmp_path):
     assert list(committed) == list(store)
     pd.testing.assert_frame_equal(committed.predictions(RECORD.id), PREDICTIONS)
     assert json.loads((folder / "records" / f"{RECORD.id}.json").read_text()).keys() == {"sha256", "record"}
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), tabulate_scores(store).round(4))
+    pd.testing.assert_frame_equal(pd.read_csv(folder / SCORES), tabulate_scores(store).round(4))
     for name in (f"{RECORD.id}.json", f"{RECORD.id}.parquet", f"{trained.id}.json"):
         assert (folder / "records" / name).read_bytes() == (store.root / name).read_bytes()
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}

@@ -14,7 +14,7 @@ from fakes import PREDICTIONS, make_provenance, record_runs
 from stilts.sources import suite, xtreme
 from stilts.sources.prepared import PreparedSuite
 from stilts.study.errors import StiltsError
-from stilts.study.records import Record, publish
+from stilts.study.records import SCORES, Record, publish
 from stilts.workspace import packs
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.packs import pack_inputs, pack_records, unpack
@@ -94,7 +94,7 @@ def test_records_come_back_and_are_published(packed, other, tmp_path):
         unpack(tmp_path / "back", own, report=said.append)
     assert said == [f"{count} new files of records: {own.runs / 'records'}" for count in (len(plan.runs) + 1, 0)]
     publish(own.store(), [run.id for run in plan.runs], tmp_path / "results")
-    assert (tmp_path / "results" / "scores.csv").exists()
+    assert (tmp_path / "results" / SCORES).exists()
 
 
 def test_records_are_divided_among_archives_of_a_limited_size(packed, tmp_path, monkeypatch):
