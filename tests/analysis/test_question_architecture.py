@@ -18,10 +18,12 @@ from stilts.analysis.questions.architecture import (
     answer_question,
     describe_below_gate,
     describe_design,
+    describe_gains_without_targets,
     describe_levels,
     gather,
     pair_conditions,
     tabulate_differences,
+    tabulate_gains_without_targets,
     tabulate_language_gains,
     tabulate_levels,
     tabulate_target_gains,
@@ -126,7 +128,7 @@ def test_nothing_recorded_gives_empty_tables_and_tests_without_numbers():
 
 
 def test_pairs_are_the_study_files():
-    study = Checkout(ROOT).study("architecture-full")
+    study = Checkout(ROOT).study("architecture-shared")
     assert pair_conditions(study) == CONDITIONS
     assert set(study.question.tests) == set(CHOSEN) <= set(TESTS)
     broken = study.model_copy(update={"intermediates": study.intermediates[1:]})
@@ -134,11 +136,18 @@ def test_pairs_are_the_study_files():
         pair_conditions(broken)
 
 
-def test_sizes_and_budgets_are_equal():
-    study = Checkout(ROOT).study("architecture-full")
-    scratch = [encoder.scratch.model_dump(exclude={"architecture"}) for encoder in study.encoders.values()]
-    assert scratch[0] == scratch[1] == scratch[2]
-    assert [encoder.scratch.architecture for encoder in study.encoders.values()] == list(ARCHITECTURES)
+def test_all_architectures_start_from_the_same_weights():
+    encoders = Checkout(ROOT).study("architecture-shared").encoders.values()
+    assert [encoder.convert_to for encoder in encoders] == list(ARCHITECTURES)
+    others = [encoder.model_dump(exclude={"convert_to"}) for encoder in encoders]
+    assert others[0] == others[1] == others[2]
+
+
+def test_models_from_random_weights_have_equal_sizes():
+    encoders = Checkout(ROOT).study("architecture-pilot").encoders.values()
+    assert [encoder.scratch.architecture for encoder in encoders] == list(ARCHITECTURES)
+    sizes = [encoder.scratch.model_dump(exclude={"architecture"}) for encoder in encoders]
+    assert sizes[0] == sizes[1] == sizes[2]
 
 
 # --- Known effects ---------------------------------------------------------------------------------------------------
@@ -217,6 +226,34 @@ def test_tables_hold_the_planted_levels_and_gains(evidence):
     average = differences[differences["target"] == "average"].set_index(["first", "second"])["difference"]
     assert average["encoder", "decoder"] == pytest.approx(table["gain"][0] - table["gain"][1])
     assert len(tabulate_language_gains(evidence)) == 3 * len(CODES)
+
+
+def test_a_mean_gain_without_one_target_is_that_of_the_others(evidence):
+    found = tabulate_gains_without_targets(evidence, RULES)
+    assert found[["group", "left out"]].values.tolist() == [
+        [name, target] for name in ARCHITECTURES for target in evidence.targets
+    ]
+    by_target = tabulate_target_gains(evidence, RULES).set_index(["condition", "target"])
+    for row in found.to_dict("records"):
+        others = [(row["group"], target) for target in evidence.targets if target != row["left out"]]
+        assert row["gain"] == pytest.approx(by_target.loc[others, "gain"].mean())
+        assert row["before"] == pytest.approx(by_target.loc[others, "score without"].mean())
+    one = replace(evidence, targets=evidence.targets[:1])
+    assert tabulate_gains_without_targets(one, RULES).empty
+
+
+def test_the_target_that_a_mean_rests_on_most_is_named():
+    levels = pd.DataFrame({"group": ["encoder", "decoder"], "gain": [-1.5, 2.0]})
+    without = pd.DataFrame(
+        [["encoder", "intent", -1.8, -3.0, -0.6], ["encoder", "ui-retrieval", 0.0, -1.0, 1.0],
+         ["decoder", "intent", -2.0, -3.0, -1.0], ["decoder", "ui-retrieval", 3.0, 1.0, 5.0]],
+        columns=["group", "left out", "gain", "low", "high"],
+    )  # fmt: skip
+    assert describe_gains_without_targets(without, levels) == (
+        "The mean gain rests most on one target each: for the encoder model on `ui-retrieval`, without which it is 0.0 "
+        "points (−1.0 to +1.0); for the decoder model on `intent`, without which it is −2.0 points (−3.0 to −1.0)."
+    )
+    assert describe_gains_without_targets(without[:0], levels[:0]).startswith("There are not two targets")
 
 
 def test_checks_go_with_every_test(evidence):

@@ -44,7 +44,7 @@ def test_tasks_of_a_dial_are_named_with_their_level():
 @pytest.mark.parametrize("study, named", [
     ("pilot", {"squad-mlm": "Questions (SQuAD) + Masked words", "mlm": "Masked words"}),
     ("adapters-matched", {"nli": "Inference", "command-para": "Paraphrases"}),  # it has measures of similarity beside
-    ("architecture-full", {"ui-mining": "Mining"}),  # and this one pretraining
+    ("architecture-shared", {"ui-mining": "Mining"}),  # and this one pretraining
 ])  # fmt: skip
 def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, named):
     titles = list_titles(open_study(find_checkout(ROOT), study))

@@ -359,7 +359,7 @@ def test_dev_scores_of_a_training_are_shown_without_its_losses(filled, door):
 
 
 SCORES = {
-    "architecture-full/records/pretraining-decoder-s1": {
+    "architecture-shared/records/pretraining-decoder-s1": {
         "score": "held-out accuracy, percent", "dev_score": "minus held-out bits per token",
     },
     "pocket-full/records/intermediate-multi-s1": {

@@ -257,6 +257,25 @@ def tabulate_differences(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "second", "target", "difference", "low", "high", "p"])
 
 
+def tabulate_gains_without_targets(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the mean gain of each architecture with one target left out at a time; not corrected.
+
+    Returns
+    -------
+    DataFrame
+        group (the architecture), left out (the target), before (percent without the intermediate task, over the targets
+        that are left), gain, low, high, p. Empty with fewer than two targets.
+    """
+    rows = []
+    for name in evidence.architectures:
+        for target in evidence.targets if len(evidence.targets) > 1 else ():
+            left = [other for other in evidence.targets if other != target]
+            before = evidence.level(evidence.before, name, left)
+            result = estimate_mean_gain(evidence, rules, name, left)
+            rows.append({"group": name, "left out": target, "before": before} | result.row("gain"))
+    return pd.DataFrame(rows, columns=["group", "left out", "before", "gain", "low", "high", "p"])
+
+
 def tabulate_training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return how equal the models are, and what each learned before any target task, means over seeds.
 
@@ -331,6 +350,27 @@ def describe_levels(table: pd.DataFrame, obstacle: str = "") -> str:
     )
     gain = format_effect(most["gain"], most["low"], most["high"])
     return levels if obstacle else f"{levels} The mean gain from NLI is highest for the {most['group']} model: {gain}."
+
+
+def describe_gains_without_targets(without: pd.DataFrame, levels: pd.DataFrame) -> str:
+    """Say on which target the mean gain of each architecture rests most, and what it is without that target.
+
+    Parameters
+    ----------
+    without : DataFrame
+        As `tabulate_gains_without_targets` returns it.
+    levels : DataFrame
+        As `tabulate_levels` returns it.
+    """
+    if without.empty:
+        return "There are not two targets, of which one could be left out."
+    gains = levels.set_index("group")["gain"]
+    said = []
+    for name, rows in without.groupby("group", sort=False):
+        most = rows.loc[(rows["gain"] - gains[name]).abs().idxmax()]
+        effect = format_effect(most["gain"], most["low"], most["high"])
+        said.append(f"for the {name} model on `{most['left out']}`, without which it is {effect}")
+    return f"The mean gain rests most on one target each: {'; '.join(said)}."
 
 
 # --- The answer ------------------------------------------------------------------------------------------------------
