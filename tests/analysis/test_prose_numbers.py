@@ -125,7 +125,7 @@ SENTENCES = [
     ("notebooks/order.ipynb", "reduced version: {} languages beside", lambda: in_words(languages_beside("order"))),
     ("notebooks/order.ipynb", "not drawn: {} say little", lambda: in_words(languages_beside("order-full"))),
     ("notebooks/order.ipynb", "It has {} seed, so", lambda: in_words(seeds("order-pilot"))),
-    ("notebooks/architecture.ipynb", "fewer examples, {} targets", lambda: in_words(targets("architecture"))),
+    ("notebooks/architecture.ipynb", "less pretraining, {} targets", lambda: in_words(targets("architecture"))),
     ("notebooks/adapters.ipynb", "here. {} interm", lambda: in_words(len(tasks("adapters-matched"))).title()),
     ("notebooks/adapters.ipynb", "other tasks: {} intermediate tasks", lambda: in_words(len(tasks("adapters")))),
     ("notebooks/adapters.ipynb", "before {} targets, one seed", lambda: in_words(targets("adapters"))),

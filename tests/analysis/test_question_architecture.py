@@ -15,11 +15,13 @@ from stilts.analysis.opened import Analysis
 from stilts.analysis.questions.architecture import (
     ARCHITECTURES,
     TESTS,
+    Evidence,
     answer_question,
     describe_below_gate,
     describe_design,
     describe_gains_without_targets,
     describe_levels,
+    describe_low_targets,
     gather,
     pair_conditions,
     tabulate_differences,
@@ -230,16 +232,31 @@ def test_tables_hold_the_planted_levels_and_gains(evidence):
 
 def test_a_mean_gain_without_one_target_is_that_of_the_others(evidence):
     found = tabulate_gains_without_targets(evidence, RULES)
-    assert found[["group", "left out"]].values.tolist() == [
+    assert found[["group", "target"]].values.tolist() == [
         [name, target] for name in ARCHITECTURES for target in evidence.targets
     ]
     by_target = tabulate_target_gains(evidence, RULES).set_index(["condition", "target"])
     for row in found.to_dict("records"):
-        others = [(row["group"], target) for target in evidence.targets if target != row["left out"]]
+        others = [(row["group"], target) for target in evidence.targets if target != row["target"]]
         assert row["gain"] == pytest.approx(by_target.loc[others, "gain"].mean())
         assert row["before"] == pytest.approx(by_target.loc[others, "score without"].mean())
     one = replace(evidence, targets=evidence.targets[:1])
     assert tabulate_gains_without_targets(one, RULES).empty
+
+
+def test_targets_on_which_a_model_hardly_transfers_are_named():
+    scored = {"encoder": {"intent": 18.0, "slots": 40.0}, "decoder": {"intent": 17.0, "slots": 9.9}}
+    before = {
+        name: {target: pd.DataFrame([[score]], index=["de"], columns=[1]) for target, score in own.items()}
+        for name, own in scored.items()
+    }
+    found = Evidence(before, before, ("intent", "slots"), ())
+    assert describe_low_targets(found, {"intent": 8.0}) == (
+        "Less than 10 points above guessing, so that little could be lost there, stand `intent` (17.0 percent) and "
+        "`slots` (9.9 percent) with the decoder model."
+    )
+    assert describe_low_targets(found, {"intent": 8.0}, "all models score at the floor") == ""
+    assert describe_low_targets(replace(found, before={"encoder": before["encoder"]}, after={"encoder": {}}), {}) == ""
 
 
 def test_the_target_that_a_mean_rests_on_most_is_named():
@@ -247,7 +264,7 @@ def test_the_target_that_a_mean_rests_on_most_is_named():
     without = pd.DataFrame(
         [["encoder", "intent", -1.8, -3.0, -0.6], ["encoder", "ui-retrieval", 0.0, -1.0, 1.0],
          ["decoder", "intent", -2.0, -3.0, -1.0], ["decoder", "ui-retrieval", 3.0, 1.0, 5.0]],
-        columns=["group", "left out", "gain", "low", "high"],
+        columns=["group", "target", "gain", "low", "high"],
     )  # fmt: skip
     assert describe_gains_without_targets(without, levels) == (
         "The mean gain rests most on one target each: for the encoder model on `ui-retrieval`, without which it is 0.0 "

@@ -36,6 +36,7 @@ from stilts.tasks.registry import TARGETS
 
 ARCHITECTURES = ("encoder", "decoder", "encoder-decoder")
 LEAST_SHARE = 0.5  # of the languages that must have a target for it to be averaged
+HARDLY = 10.0  # points above guessing; a model that has fewer has hardly transferred
 
 Scores = Mapping[str, Mapping[str, pd.DataFrame]]
 """Architecture -> target -> table of shape (languages, seeds)."""
@@ -263,8 +264,8 @@ def tabulate_gains_without_targets(evidence: Evidence, rules: Rules) -> pd.DataF
     Returns
     -------
     DataFrame
-        group (the architecture), left out (the target), before (percent without the intermediate task, over the targets
-        that are left), gain, low, high, p. Empty with fewer than two targets.
+        group (the architecture), target (the one left out), before (percent without the intermediate task, over the
+        targets that are left), gain, low, high, p. Empty with fewer than two targets.
     """
     rows = []
     for name in evidence.architectures:
@@ -272,8 +273,8 @@ def tabulate_gains_without_targets(evidence: Evidence, rules: Rules) -> pd.DataF
             left = [other for other in evidence.targets if other != target]
             before = evidence.level(evidence.before, name, left)
             result = estimate_mean_gain(evidence, rules, name, left)
-            rows.append({"group": name, "left out": target, "before": before} | result.row("gain"))
-    return pd.DataFrame(rows, columns=["group", "left out", "before", "gain", "low", "high", "p"])
+            rows.append({"group": name, "target": target, "before": before} | result.row("gain"))
+    return pd.DataFrame(rows, columns=["group", "target", "before", "gain", "low", "high", "p"])
 
 
 def tabulate_training(records: Sequence[Record], conditions: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -352,6 +353,28 @@ def describe_levels(table: pd.DataFrame, obstacle: str = "") -> str:
     return levels if obstacle else f"{levels} The mean gain from NLI is highest for the {most['group']} model: {gain}."
 
 
+def describe_low_targets(evidence: Evidence, floors: Mapping[str, float], obstacle: str = "") -> str:
+    """Name the targets on which a model has hardly transferred without the intermediate task; "" if there are none.
+
+    Nothing is said where an obstacle leaves no gain any room: it says as much.
+
+    Parameters
+    ----------
+    floors : mapping
+        Target -> what guessing scores, in percent; 0 where it is not named.
+    """
+    low: dict[str, list[str]] = {}
+    for name in evidence.architectures:
+        for target in evidence.targets:
+            score = evidence.level(evidence.before, name, [target])
+            if score - floors.get(target, 0.0) < HARDLY:
+                low.setdefault(name, []).append(f"`{target}` ({score:.1f} percent)")
+    if not low or obstacle:
+        return ""
+    said = "; ".join(f"{join_words(targets)} with the {name} model" for name, targets in low.items())
+    return f"Less than {HARDLY:g} points above guessing, so that little could be lost there, stand {said}."
+
+
 def describe_gains_without_targets(without: pd.DataFrame, levels: pd.DataFrame) -> str:
     """Say on which target the mean gain of each architecture rests most, and what it is without that target.
 
@@ -369,7 +392,7 @@ def describe_gains_without_targets(without: pd.DataFrame, levels: pd.DataFrame) 
     for name, rows in without.groupby("group", sort=False):
         most = rows.loc[(rows["gain"] - gains[name]).abs().idxmax()]
         effect = format_effect(most["gain"], most["low"], most["high"])
-        said.append(f"for the {name} model on `{most['left out']}`, without which it is {effect}")
+        said.append(f"for the {name} model on `{most['target']}`, without which it is {effect}")
     return f"The mean gain rests most on one target each: {'; '.join(said)}."
 
 
@@ -388,7 +411,10 @@ def answer_question(section: Section) -> Answer:
     table, conditions = tabulate_learned_outcomes(analysis.records, analysis.failed), pair_conditions(section.settings)
     evidence = gather(table, conditions, redraw_outcomes(table, analysis))
     obstacle = describe_below_gate(evidence, gate)
-    text = describe_levels(tabulate_levels(evidence, section.rules), obstacle) if evidence.targets else ""
+    text = ""
+    if evidence.targets:
+        said = describe_levels(tabulate_levels(evidence, section.rules), obstacle)
+        text = f"{said} {describe_low_targets(evidence, analysis.floors, obstacle)}".strip()
     level = measure_level(table, [without for without, _ in conditions.values()], analysis.floors)
     return chapters.answer_from_evidence(section, evidence, TESTS, text, obstacle, level)
 
