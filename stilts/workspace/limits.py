@@ -68,20 +68,15 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
             _check_scratch_positions(scratch, settings)
         elif encoder.name in positions:
             _check_positions(settings, encoder.name, positions[encoder.name])
-        shape = _shape_of(scratch) if scratch else shapes.get(encoder.name)
-        if shape and encoder.convert_to == "encoder-decoder":
+        shape = Shape(scratch.layers, scratch.hidden, 0, 0) if scratch else shapes.get(encoder.name)
+        if shape and "encoder-decoder" in (encoder.convert_to, scratch and scratch.architecture):
             shape = replace(shape, cross=shape.layers // 2)
         if shape:
-            _check_shape(settings, shape, hands_on=run.phase == "intermediate")
+            _check_shape(run, shape)
         if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
     except StiltsError as error:
         raise StiltsError(f"{where}: {error}") from None
-
-
-def _shape_of(scratch: ScratchSettings) -> Shape:
-    halves = scratch.layers // 2 if scratch.architecture == "encoder-decoder" else 0
-    return Shape(scratch.layers, scratch.hidden, 0, 0, cross=halves)
 
 
 def _check_scratch_positions(scratch: ScratchSettings, settings: RunSettings) -> None:
@@ -115,14 +110,15 @@ def _lengths(settings: RunSettings) -> dict[str, int]:
             return {"max_length": settings.training.max_length}
 
 
-def _check_shape(settings: RunSettings, shape: Shape, hands_on: bool) -> None:
+def _check_shape(run: Run, shape: Shape) -> None:
     # Each half of an encoder-decoder numbers its layers from its first one; vectors come from the encoder's half.
     read = shape.layers - shape.cross
     layers = max(read, shape.cross)
-    match settings:
+    match run.settings:
         case TrainingRunSettings(training=training) | ComplexityRunSettings(training=training):
             _check_trained_layers(training, layers, shape.hidden)
-            if hands_on and training.frozen_layers == layers:  # a phase hands on the encoder, and not its heads
+            if run.phase == "intermediate" and training.frozen_layers == layers:
+                # a phase hands on the encoder, and not its heads
                 raise StiltsError(f"frozen_layers is {layers}, all layers of the encoder, so that nothing is handed on")
         case SimilarityRunSettings(measure=measure) if measure.layers > read:
             raise StiltsError(f"measures.similarity.layers is {measure.layers}, but the encoder has {read} layers")

@@ -363,16 +363,25 @@ def describe_low_targets(evidence: Evidence, floors: Mapping[str, float], obstac
     floors : mapping
         Target -> what guessing scores, in percent; 0 where it is not named.
     """
+    if obstacle:
+        return ""
     low: dict[str, list[str]] = {}
     for name in evidence.architectures:
         for target in evidence.targets:
             score = evidence.level(evidence.before, name, [target])
             if score - floors.get(target, 0.0) < HARDLY:
                 low.setdefault(name, []).append(f"`{target}` ({score:.1f} percent)")
-    if not low or obstacle:
+    if not low:
         return ""
     said = "; ".join(f"{join_words(targets)} with the {name} model" for name, targets in low.items())
     return f"Less than {HARDLY:g} points above guessing, so that little could be lost there, stand {said}."
+
+
+def describe_models(
+    evidence: Evidence, levels: pd.DataFrame, floors: Mapping[str, float], obstacle: str = ""
+) -> str:
+    """Say what `describe_levels` and `describe_low_targets` do, of one evidence."""
+    return f"{describe_levels(levels, obstacle)} {describe_low_targets(evidence, floors, obstacle)}".strip()
 
 
 def describe_gains_without_targets(without: pd.DataFrame, levels: pd.DataFrame) -> str:
@@ -413,8 +422,7 @@ def answer_question(section: Section) -> Answer:
     obstacle = describe_below_gate(evidence, gate)
     text = ""
     if evidence.targets:
-        said = describe_levels(tabulate_levels(evidence, section.rules), obstacle)
-        text = f"{said} {describe_low_targets(evidence, analysis.floors, obstacle)}".strip()
+        text = describe_models(evidence, tabulate_levels(evidence, section.rules), analysis.floors, obstacle)
     level = measure_level(table, [without for without, _ in conditions.values()], analysis.floors)
     return chapters.answer_from_evidence(section, evidence, TESTS, text, obstacle, level)
 
