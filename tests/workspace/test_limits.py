@@ -1,6 +1,8 @@
 """Settings that no computer can meet, or that would do in silence something else, end with the plan, in a line."""
 
+import cProfile
 import json
+import pstats
 import time
 from pathlib import Path
 from types import UnionType
@@ -98,7 +100,7 @@ def test_all_fields_are_tried():
 
 @pytest.mark.parametrize("place", [*FIELDS, *CONDITION])
 def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
-    start = time.monotonic()
+    start = time.process_time()
     for value in ABSURD:
         plan, line = None, ""
         try:
@@ -108,7 +110,7 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         assert len(line) < 3000, (place, value)
         assert "\n" not in line, (place, value)
         assert plan is None or all(len(f"{run.id}.parquet.part-4194304") < 255 for run in (*plan.runs, *plan.jobs))
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(
@@ -176,19 +178,19 @@ def test_more_runs_than_a_plan_can_hold_are_refused():
         check_number(30_000, 2, 8)
 
 
-def test_the_plan_of_many_conditions_takes_time_in_proportion(here):
-    def seconds(count: int) -> float:
-        ways = [{"name": f"way-{n}", "tasks": ["nli", "qa"], "example_cap": n + 1} for n in range(count)]
+def test_the_plan_of_many_conditions_takes_work_in_proportion(here):
+    def count_calls(conditions: int) -> int:
+        ways = [{"name": f"way-{n}", "tasks": ["nli", "qa"], "example_cap": n + 1} for n in range(conditions)]
         path = here.root / "many.yml"
         path.write_text(yaml.safe_dump(BASE | {"intermediates": ways}))
-        start = time.process_time()
-        plan = open_plan(here, str(path))
-        PlanReport(plan).summary()
-        assert len(plan.runs) == 4 * count
-        return time.process_time() - start
+        with cProfile.Profile() as profile:
+            plan = open_plan(here, str(path))
+            PlanReport(plan).summary()
+        assert len(plan.runs) == 4 * conditions
+        return pstats.Stats(profile).total_calls
 
-    seconds(10)
-    assert seconds(800) < 12 * seconds(200)
+    count_calls(10)  # what is read once per process is read here
+    assert count_calls(400) < 5 * count_calls(100)
 
 
 def test_a_stage_with_many_tasks_has_a_name_that_fits(here):
