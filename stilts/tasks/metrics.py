@@ -22,21 +22,16 @@ __all__ = [
     "CHUNK_RULES",
     "DEFAULT_CHUNK_RULE",
     "MLQA_LANGUAGES",
-    "ChunkScores",
     "Counts",
-    "QAScores",
     "accuracy",
     "count_answers",
     "count_chunks",
     "count_classification",
     "count_exact_matches",
     "count_mined_pairs",
-    "mining_f1",
     "normalize_mlqa",
     "normalize_squad",
     "score",
-    "score_answers",
-    "score_chunks",
     "token_accuracy",
 ]
 
@@ -142,14 +137,6 @@ def accuracy(gold: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
 Tags = Sequence[Sequence[str]]
 
 
-class ChunkScores(NamedTuple):
-    """Precision, recall and F1 over the chunks of a language, in percent."""
-
-    precision: float
-    recall: float
-    f1: float
-
-
 class _Chunk(NamedTuple):
     """A span of one type. `sentence` is the number of the sentence in which it ends; begin and end count all tokens."""
 
@@ -239,20 +226,6 @@ def _per_sentence(chunks: set[_Chunk], sentences: int) -> np.ndarray:
     return np.bincount(numbers, minlength=sentences)
 
 
-def score_chunks(gold_tags: Tags, predicted_tags: Tags, rule: str = DEFAULT_CHUNK_RULE) -> ChunkScores:
-    """Return micro precision, recall and F1 over all chunks in percent (PAN-X, UDPOS); see `count_chunks`."""
-    counts = count_chunks(gold_tags, predicted_tags, rule)
-    return _precision_recall_f1(counts.matches.sum(), counts.predicted.sum(), counts.gold.sum())
-
-
-def _precision_recall_f1(matches: float, predicted: float, gold: float) -> ChunkScores:
-    """Return precision, recall and F1 in percent; a ratio with denominator 0 is 0."""
-    precision = matches / predicted if predicted else 0.0
-    recall = matches / gold if gold else 0.0
-    f1 = 2 * precision * recall / (precision + recall) if matches else 0.0
-    return ChunkScores(float(100 * precision), float(100 * recall), float(100 * f1))
-
-
 def token_accuracy(gold_tags: Tags, predicted_tags: Tags) -> float:
     """Return the percentage of tokens with the correct tag; XTREME's "accuracy" for POS is a chunk F1 instead.
 
@@ -280,13 +253,6 @@ _ARTICLES = {
 }
 MLQA_LANGUAGES = tuple(_ARTICLES)
 _HAN = re.compile(r"([\u4e00-\u9fa5])")
-
-
-class QAScores(NamedTuple):
-    """Exact match and F1 of a language's answers, in percent."""
-
-    exact_match: float
-    f1: float
 
 
 def normalize_squad(text: str) -> str:
@@ -395,15 +361,6 @@ def count_exact_matches(
     return _best_over_golds(gold_answers, predictions, language, _exact_match)
 
 
-def score_answers(
-    gold_answers: Sequence[Sequence[str]], predictions: Sequence[str | None], language: str | None = None
-) -> QAScores:
-    """Return exact match and F1 in percent (XQuAD, TyDiQA; MLQA with its language); see `count_answers`."""
-    exact = count_exact_matches(gold_answers, predictions, language)
-    overlap = count_answers(gold_answers, predictions, language)
-    return QAScores(float(100 * exact.matches.mean()), float(100 * overlap.matches.mean()))
-
-
 # --- mining ----------------------------------------------------------------------------------------------------------
 
 Pair = tuple[Any, Any]  # (source id, target id), both hashable
@@ -428,14 +385,10 @@ def count_mined_pairs(
         If there is no gold pair, a source is given twice, or a pair's source is not among the sources.
     """
     gold, predicted = set(gold_pairs), set(predicted_pairs)
-    _check_gold_pairs(gold)
-    row_of = _rows(sources, gold | predicted)
-    return Counts(*(_per_source(pairs, row_of) for pairs in (gold & predicted, predicted, gold)))
-
-
-def _check_gold_pairs(gold: set[Pair]) -> None:
     if not gold:
         raise ValueError("no gold pairs: mining needs at least one to find")
+    row_of = _rows(sources, gold | predicted)
+    return Counts(*(_per_source(pairs, row_of) for pairs in (gold & predicted, predicted, gold)))
 
 
 def _rows(sources: Sequence[Hashable] | None, pairs: set[Pair]) -> dict[Hashable, int]:
@@ -452,16 +405,3 @@ def _rows(sources: Sequence[Hashable] | None, pairs: set[Pair]) -> dict[Hashable
 def _per_source(pairs: set[Pair], row_of: dict[Hashable, int]) -> np.ndarray:
     rows = np.fromiter((row_of[source] for source, _ in pairs), dtype=int)
     return np.bincount(rows, minlength=len(row_of))
-
-
-def mining_f1(gold_pairs: Iterable[Pair], predicted_pairs: Iterable[Pair]) -> float:
-    """Return the F1 of the two sets of (source id, target id) pairs in percent (BUCC); 0 if nothing was predicted.
-
-    Raises
-    ------
-    ValueError
-        If there is no gold pair.
-    """
-    gold, predicted = set(gold_pairs), set(predicted_pairs)
-    _check_gold_pairs(gold)
-    return _precision_recall_f1(len(gold & predicted), len(predicted), len(gold)).f1

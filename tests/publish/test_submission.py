@@ -138,15 +138,17 @@ def official_score(folder, target: str, language: str) -> float:
         answers = json.loads((form / f"test-{language}.json").read_text(encoding="utf-8"))
         golds = [row["answers"]["text"] for row in rows]
         rule = language if target == "mlqa" else None
-        return metrics.score_answers(golds, [answers[row["id"]] for row in rows], rule).f1
+        return metrics.score(metrics.count_answers(golds, [answers[row["id"]] for row in rows], rule))
     path = form / f"test-{language}.tsv"
     if target == "bucc2018":
         gold = [(row["id"], row["match"]) for row in rows if row["match"] and row["lang"] == language]
-        return metrics.mining_f1(gold, [tuple(line.split("\t")) for line in lines(path)])
+        mined = [tuple(line.split("\t")) for line in lines(path)]
+        return metrics.score(metrics.count_mined_pairs(gold, mined))
     if target in ("udpos", "pan-x"):
         names = NER if target == "pan-x" else UPOS
         predicted = [block.split("\n") for block in path.read_text(encoding="utf-8").rstrip("\n").split("\n\n")]
-        return metrics.score_chunks([[names[tag] for tag in row["tags"]] for row in rows], predicted).f1
+        gold = [[names[tag] for tag in row["tags"]] for row in rows]
+        return metrics.score(metrics.count_chunks(gold, predicted))
     if target == "tatoeba":
         english = [row["target_sentence"] for row in rows]
         gold = [str(number) for number in sorted(range(len(rows)), key=lambda number: (english[number], number))]
