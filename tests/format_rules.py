@@ -19,7 +19,7 @@ from stilts.sources.texts import read_texts
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks import coverage
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.base import Format, Group, TrainedFormat, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.tasks.formats.inputs import Input
@@ -77,7 +77,7 @@ def check_format(form: Format, example: Example, encoder: Path, folder: Path) ->
 
 
 def check_names(form: Format) -> None:
-    assert get_format(form.name) is form
+    assert FORMATS[form.name] is form
     assert form.group in get_args(Group)
     assert all((form.metric, form.rule, form.suffix))
     assert form.with_options() is form

@@ -5,7 +5,7 @@ import torch
 
 from stilts.models.model import build_model
 from stilts.study.settings import TrainingSettings
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.training.loop import train
 
@@ -24,7 +24,7 @@ class Session:
 
     def __init__(self, encoder, tasks: dict[str, EncodedSplit], model_seed: int = 0, packs: bool = False):
         self.tasks = tasks
-        self.model = build_model(encoder, {name: (get_format(name), ROWS[name][1]) for name in tasks}, model_seed)
+        self.model = build_model(encoder, {name: (FORMATS[name], ROWS[name][1]) for name in tasks}, model_seed)
         assert not packs or self.model.pack_batches()
         self.states: list[dict[str, torch.Tensor]] = []
         self.progress: list[tuple[int, int]] = []

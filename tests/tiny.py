@@ -16,7 +16,7 @@ from stilts.sources.pocket import source
 from stilts.sources.pocket.card import POCKET_CARD
 from stilts.sources.suite import Request, Table, write_suite
 from stilts.study.settings import ScratchSettings
-from stilts.tasks.formats import CLASSIFICATION, MINING, RETRIEVAL, SPAN_QA, TAGGING, get_format
+from stilts.tasks.formats import CLASSIFICATION, FORMATS, MINING, RETRIEVAL, SPAN_QA, TAGGING
 from stilts.tasks.formats.base import EncodedSplit, encode_split
 from stilts.tasks.formats.evaluation import Split
 from stilts.workspace.checkout import Checkout
@@ -161,7 +161,7 @@ def parallel(language: str) -> list[str]:
     return [f"{VERBS[language][i % 2]} {place} {' '.join(str(10 + i**3))}" for i, place in enumerate(places)]
 
 
-FORMATS = {
+TASKS = {
     "intent": (CLASSIFICATION, intent_rows, ["open", "close"], False),
     "nli": (CLASSIFICATION, nli_rows, NLI, True),
     "slots": (TAGGING, slot_rows, TAGS, False),
@@ -173,14 +173,14 @@ FORMATS = {
 
 def encoded(form: str, rows: Sequence[dict], labels: Sequence[str] = (), max_length: int = 64) -> EncodedSplit:
     """Rows as a format encodes them for the tiny encoder."""
-    return encode_split(get_format(form), Split(rows, labels), tokenizer(), max_length)
+    return encode_split(FORMATS[form], Split(rows, labels), tokenizer(), max_length)
 
 
 # --- suite and study -------------------------------------------------------------------------------------------------
 
 
 def _table(config: str, split: str, task: str, language: str) -> Table:
-    form, rows, labels, pairs = FORMATS[task]
+    form, rows, labels, pairs = TASKS[task]
     return Table(config, split, form.features(labels, pairs=pairs), rows(language))
 
 
@@ -213,7 +213,7 @@ def _build(folder: Path, request: Request, report=None) -> Path:
 def _left_out(request: Request) -> dict[str, dict[str, str]]:
     lacking = dict.fromkeys(set(request.languages or ()) - set(LANGUAGES), "the tiny suite lacks it")
     pairs = {"ui-retrieval": {"en": "the other side"}, "ui-mining": {"en": "the other side"}}
-    return {task: {**lacking, **pairs.get(task, {})} for task in FORMATS}
+    return {task: {**lacking, **pairs.get(task, {})} for task in TASKS}
 
 
 SOURCE = SimpleNamespace(

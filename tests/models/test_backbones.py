@@ -28,7 +28,7 @@ from stilts.models.model import build_model
 from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
-from stilts.tasks.formats import CLASSIFICATION, TAGGING, get_format
+from stilts.tasks.formats import CLASSIFICATION, FORMATS, TAGGING
 from stilts.tasks.formats.inputs import Input, pad_arrays
 from stilts.training import prediction
 from stilts.training.loop import train
@@ -202,7 +202,7 @@ def test_every_architecture_trains_with_layers_computed_again_and_part_of_it_fro
 
 
 def test_layers_computed_again_give_the_same_gradients(folders):
-    inputs = get_format("classification").encode(tiny.nli_rows("en")[:4], tiny.tokenizer(), 64)
+    inputs = FORMATS["classification"].encode(tiny.nli_rows("en")[:4], tiny.tokenizer(), 64)
     found = []
     for again in (False, True):
         model = build_model(folders / "mbart", {"nli": (CLASSIFICATION, tiny.NLI)}, seed=1).eval()
@@ -215,7 +215,7 @@ def test_layers_computed_again_give_the_same_gradients(folders):
 
 
 def test_with_a_decoder_a_word_is_tagged_by_the_state_of_its_last_subword(folders):
-    (part,) = get_format("tagging").encode([{"tokens": ["kitchenette", "7"], "tags": [1, 0]}], tiny.tokenizer(), 64)
+    (part,) = FORMATS["tagging"].encode([{"tokens": ["kitchenette", "7"], "tags": [1, 0]}], tiny.tokenizer(), 64)
     first, second = part.detail
     assert second - first > 1
     ends = [*range(len(part.input_ids))]

@@ -14,7 +14,7 @@ from stilts.phases.runner import complete
 from stilts.publish.model_export import HEADS, export
 from stilts.study.errors import StiltsError
 from stilts.study.settings import EncoderSettings, LoraSettings, TrainingSettings
-from stilts.tasks.formats import CLASSIFICATION, SPAN_QA, TAGGING, get_format
+from stilts.tasks.formats import CLASSIFICATION, FORMATS, SPAN_QA, TAGGING
 from stilts.training.optimization import freeze, make_optimizer
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.preparation import prepare
@@ -155,7 +155,7 @@ def test_it_is_exported_beside_the_heads(here, tmp_path):
     own = build_model(here.encoder_folder(run), {"intent": (CLASSIFICATION, range(labels))}, 0, "pooler").eval()
     own.load_state_dict(state)
     tokenizer = load_prepared_tokenizer(here.encoder_folder(run))
-    inputs = get_format("classification").encode(tiny.intent_rows("de")[:4], tokenizer, 64)
+    inputs = FORMATS["classification"].encode(tiny.intent_rows("de")[:4], tokenizer, 64)
     ids, mask = pad(inputs, 1, torch.device("cpu"))
     with torch.inference_mode():
         hidden = AutoModel.from_pretrained(folder).eval()(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -36,7 +36,7 @@ from stilts.study.records import Record
 from stilts.study.runs import Run
 from stilts.study.settings import ComplexitySettings, SimilaritySettings, TrainingSettings
 from stilts.tasks import registry
-from stilts.tasks.formats import CLASSIFICATION, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING, get_format
+from stilts.tasks.formats import CLASSIFICATION, FORMATS, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.formats.terms import draw_input, measure_label_entropy, measure_uniform_bits
 from stilts.tasks.registry import Task, get_target
@@ -419,7 +419,7 @@ every_format = pytest.mark.parametrize("form", INPUTS)
 
 @every_format
 def test_terms_read_and_replace_an_inputs_symbols(form):
-    terms, part = get_format(form).terms, INPUTS[form]
+    terms, part = FORMATS[form].terms, INPUTS[form]
     labels = 12 if form == "mlm" else 4
     assert terms.symbols(part).tolist() == SYMBOLS[form]
     assert terms.options(part, labels).tolist() == OPTIONS[form]
@@ -431,18 +431,18 @@ def test_terms_read_and_replace_an_inputs_symbols(form):
 
 @every_format
 def test_the_loss_of_a_format_is_that_of_its_terms(form):
-    terms, part = get_format(form).terms, INPUTS[form]
+    terms, part = FORMATS[form].terms, INPUTS[form]
     logits = torch.randn(OUTPUTS[form], generator=torch.Generator().manual_seed(1))
     by_term = torch.nn.functional.cross_entropy(
         terms.logits(logits, part), torch.tensor(SYMBOLS[form]), reduction="sum"
     )
-    assert float(get_format(form).loss(logits, [part])) == pytest.approx(float(by_term))
-    assert get_format(form).weight([part]) == len(SYMBOLS[form])
+    assert float(FORMATS[form].loss(logits, [part])) == pytest.approx(float(by_term))
+    assert FORMATS[form].weight([part]) == len(SYMBOLS[form])
 
 
 @every_format
 def test_drawn_symbols_follow_the_predictions(form):
-    terms, part = get_format(form).terms, INPUTS[form]
+    terms, part = FORMATS[form].terms, INPUTS[form]
     logits = torch.full(OUTPUTS[form], -50.0)
     axis = {"multiple_choice": 0, "span_qa": 1}.get(form, -1)  # of the options
     logits.moveaxis(axis, -1)[..., :2] = torch.tensor([math.log(3), 0.0])
@@ -455,13 +455,13 @@ def test_drawn_symbols_follow_the_predictions(form):
 def test_starts_and_ends_have_an_entropy_each():
     spans = [replace(INPUTS["span_qa"], target=target) for target in [(1, 4), (2, 4), (1, 4), (2, 4)]]
     # One bit for starts, none for ends.
-    assert measure_label_entropy(get_format("span_qa").terms, spans) == pytest.approx(0.5)
-    assert measure_label_entropy(get_format("tagging").terms, [INPUTS["tagging"]]) == pytest.approx(1)
+    assert measure_label_entropy(FORMATS["span_qa"].terms, spans) == pytest.approx(0.5)
+    assert measure_label_entropy(FORMATS["tagging"].terms, [INPUTS["tagging"]]) == pytest.approx(1)
 
 
 def test_chance_is_what_a_blind_prediction_gets():
     classes = [replace(INPUTS["classification"], target=target) for target in (0, 0, 1, 0)]
-    assert get_format("classification").terms.chance(classes) == 75
-    assert get_format("multiple_choice").terms.chance([INPUTS["multiple_choice"]]) == pytest.approx(100 / 3)
-    assert [get_format(form).terms.chance([INPUTS[form]]) for form in ("tagging", "span_qa")] == [0, 0]
-    assert get_format("passage_retrieval").terms is None
+    assert FORMATS["classification"].terms.chance(classes) == 75
+    assert FORMATS["multiple_choice"].terms.chance([INPUTS["multiple_choice"]]) == pytest.approx(100 / 3)
+    assert [FORMATS[form].terms.chance([INPUTS[form]]) for form in ("tagging", "span_qa")] == [0, 0]
+    assert FORMATS["passage_retrieval"].terms is None

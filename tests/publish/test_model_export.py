@@ -19,7 +19,7 @@ from stilts.models.prepared import load_prepared_tokenizer
 from stilts.phases.runner import complete
 from stilts.publish.model_export import HEADS, export, find_checkpoint, make_card
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.tasks.formats import TAGGING, get_format
+from stilts.tasks.formats import FORMATS, TAGGING
 from stilts.workspace.checkout import Checkout
 from stilts.workspace.preparation import prepare
 from stilts.workspace.resolution import SUITES, open_plan
@@ -72,7 +72,7 @@ def test_plain_transformers_gets_the_hidden_states_of_the_study(here, exported):
 
 
 def test_the_head_beside_it_gives_the_logits_of_the_study(here, exported):
-    run, form = run_of(here, "target"), get_format("tagging")
+    run, form = run_of(here, "target"), FORMATS["tagging"]
     own = build_model(here.encoder_folder(run), {"slots": (TAGGING, tiny.TAGS)}, 0)
     own.load_state_dict(here.checkpoints.load(run.id))
     own.eval()

@@ -16,7 +16,7 @@ from stilts.models.model import MultiTaskModel, build_model
 from stilts.models.prepared import prepare_encoder
 from stilts.sources.splits import load
 from stilts.sources.suite import Request
-from stilts.study.errors import StiltsError, UnknownName
+from stilts.study.errors import StiltsError
 from stilts.study.settings import TrainingSettings
 from stilts.tasks import metrics
 from stilts.tasks.formats import (
@@ -28,7 +28,6 @@ from stilts.tasks.formats import (
     Classification,
     SpanQA,
     Tagging,
-    get_format,
     span_qa,
 )
 from stilts.tasks.formats.base import Format, encode_split
@@ -294,7 +293,7 @@ def test_an_answer_begins_in_the_window_with_most_context_alone(tokenizer):
     context = " ".join(["kitchen"] * 60)
     rows = [question(context, "kitchen")]
     for doc_stride, expected in ((None, 1), (8, 2)):
-        form = get_format("span_qa_mlqa").with_options(doc_stride=doc_stride)
+        form = FORMATS["span_qa_mlqa"].with_options(doc_stride=doc_stride)
         inputs = form.encode(rows, tokenizer, 40)
         outputs = [np.zeros((1 + len(part.detail.positions), 2), np.float32) for part in inputs]
         outputs[0][-1] = 9, 1  # the last subword of the first window, which stands in others too
@@ -373,7 +372,7 @@ def matches(form: SpanQA, rows: list[dict], given: list[str], language: str) -> 
 
 def test_mlqa_compares_answers_by_the_rules_of_their_language():
     rows, given = [golds("das alte Haus")], ["alte Haus"]
-    squad, mlqa = SpanQA(), get_format("span_qa_mlqa")
+    squad, mlqa = SpanQA(), FORMATS["span_qa_mlqa"]
     assert matches(squad, rows, given, "de") == ([pytest.approx(0.8)], [0])
     assert matches(mlqa, rows, given, "de") == ([1], [1])
     assert matches(mlqa, rows, given, "es") == ([pytest.approx(0.8)], [0])
@@ -399,7 +398,7 @@ def test_mlqa_compares_answers_by_the_rules_of_their_language():
 )
 def test_squad_2_scores_answers_and_their_absence(gold, given, f1, exact):
     row = golds(*gold)
-    assert matches(get_format("span_qa_null"), [row], [given], "en") == ([pytest.approx(f1)], [exact])
+    assert matches(FORMATS["span_qa_null"], [row], [given], "en") == ([pytest.approx(f1)], [exact])
 
 
 def test_squad_1_knows_no_question_without_an_answer():
@@ -424,11 +423,11 @@ def test_a_question_is_unanswered_where_every_window_rates_nothing_above_the_bes
     null = min(sum(window[0]) for window in windows)
     (plain,) = SpanQA().decode([row], inputs, scores, ())
     assert plain
-    assert get_format("span_qa_null").decode([row], inputs, scores, ()) == ["" if null > best else plain]
+    assert FORMATS["span_qa_null"].decode([row], inputs, scores, ()) == ["" if null > best else plain]
 
 
 def test_unanswerable_questions_are_decoded_from_gold_logits(tokenizer):
-    form, context = get_format("span_qa_null"), "some words that follow each other " * 20
+    form, context = FORMATS["span_qa_null"], "some words that follow each other " * 20
     none = {"id": "q", "context": context, "question": "where ?", "answers": {"text": [], "answer_start": []}}
     rows = [none, question(context + "at the end", "the end")]
     inputs = form.encode(rows, tokenizer, 32)
@@ -449,7 +448,7 @@ QUESTIONS = st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=2, max_size=5)), mi
 
 @given(QUESTIONS, st.data())
 def test_the_right_choice_is_decoded_from_gold_logits(drawn, data):
-    form = get_format("multiple_choice")
+    form = FORMATS["multiple_choice"]
     rows = [choose(prompt, own, data.draw(st.integers(0, len(own) - 1))) for prompt, own in drawn]
     inputs = form.encode(rows, tiny.tokenizer(), 64)
     assert [len(part.sequences) for part in inputs] == [len(row["choices"]) for row in rows]
@@ -462,14 +461,14 @@ def test_the_right_choice_is_decoded_from_gold_logits(drawn, data):
 
 @given(TEXT, st.lists(TEXT, min_size=2, max_size=4))
 def test_a_choice_is_encoded_as_the_tokenizer_encodes_the_pair(prompt, choices):
-    (part,) = get_format("multiple_choice").encode([choose(prompt, choices)], tiny.tokenizer(), 128)
+    (part,) = FORMATS["multiple_choice"].encode([choose(prompt, choices)], tiny.tokenizer(), 128)
     pairs = tiny.tokenizer()([prompt] * len(choices), choices)["input_ids"]
     assert [list(ids) for ids in part.sequences] == pairs
 
 
 def test_a_long_prompt_loses_its_beginning_and_a_choice_nothing(tokenizer):
     prompt, choices = "word " * 20_000 + "at the end", ["a", "some more words", "a " * 10_000]
-    (part,) = get_format("multiple_choice").encode([choose(prompt, choices)], tokenizer, 32)
+    (part,) = FORMATS["multiple_choice"].encode([choose(prompt, choices)], tokenizer, 32)
     asked, *answers = tokenizer([prompt, *choices], add_special_tokens=False)["input_ids"]
     for ids, answer in zip(part.sequences[:2], answers, strict=False):
         room = 32 - 4 - len(answer)
@@ -479,7 +478,7 @@ def test_a_long_prompt_loses_its_beginning_and_a_choice_nothing(tokenizer):
 
 @given(st.lists(st.lists(HALVES, min_size=2, max_size=5), min_size=1, max_size=4), st.data())
 def test_the_loss_of_choices_is_over_the_own_choices_of_each_question(scores, data):
-    form = get_format("multiple_choice")
+    form = FORMATS["multiple_choice"]
     inputs = []
     for number, own in enumerate(scores):
         label = data.draw(st.integers(0, len(own) - 1))
@@ -498,7 +497,7 @@ def test_the_loss_of_choices_is_over_the_own_choices_of_each_question(scores, da
 
 @pytest.mark.parametrize("label", [-1, None])
 def test_a_question_without_a_label_is_predicted_and_nothing_else(label, tokenizer):
-    form, rows = get_format("multiple_choice"), [choose("is it ?", ["yes", "no"]), choose("is it ?", ["yes"], label)]
+    form, rows = FORMATS["multiple_choice"], [choose("is it ?", ["yes", "no"]), choose("is it ?", ["yes"], label)]
     inputs = form.encode(rows, tokenizer, 32)
     assert form.decode(rows, inputs, [np.array([0.0, 1.0]), np.array([0.0])], ()) == ["1", "0"]
     with pytest.raises(StiltsError, match="without a label cannot be trained on"):
@@ -509,7 +508,7 @@ def test_a_question_without_a_label_is_predicted_and_nothing_else(label, tokeniz
 
 def test_a_label_that_no_choice_has_is_named(tokenizer):
     with pytest.raises(StiltsError, match="row 1: label is 2, but its 2 choices are numbered 0 to 1"):
-        get_format("multiple_choice").encode(
+        FORMATS["multiple_choice"].encode(
             [choose("", ["a", "b", "c"], 2), choose("", ["a", "b"], 2)], tokenizer, 32
         )
 
@@ -521,7 +520,7 @@ LONG_TEXT = " ".join(f"{verb} the {place} now" for place in tiny.PLACES["en"] fo
 
 @given(st.lists(TEXT | st.sampled_from(ODD_WORDS) | st.just(LONG_TEXT), min_size=1, max_size=5), st.integers(8, 64))
 def test_masked_tokens_are_decoded_from_gold_logits(texts, max_length):
-    form, tokenizer = get_format("mlm"), tiny.tokenizer()
+    form, tokenizer = FORMATS["mlm"], tiny.tokenizer()
     rows = [{"text": text} for text in texts]
     whole = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
     inputs = form.encode(rows, tokenizer, max_length)
@@ -546,7 +545,7 @@ def test_of_the_tokens_that_are_predicted_four_fifths_are_hidden(tokenizer):
     rows = [{"text": f"{number} {LONG_TEXT}"} for number in range(2000)]
     whole = tokenizer([row["text"] for row in rows])["input_ids"]
     shown, true, places = [], [], []
-    for part in get_format("mlm").encode(rows, tokenizer, 256):
+    for part in FORMATS["mlm"].encode(rows, tokenizer, 256):
         shown += part.input_ids[part.positions].tolist()
         true += part.target.tolist()
         places += (part.positions / len(part.input_ids)).tolist()
@@ -563,7 +562,7 @@ def test_of_the_tokens_that_are_predicted_four_fifths_are_hidden(tokenizer):
 
 
 def test_a_text_has_the_same_mask_wherever_it_stands(tokenizer):
-    form, rows = get_format("mlm"), [{"text": f"{LONG_TEXT} {number}"} for number in range(3)]
+    form, rows = FORMATS["mlm"], [{"text": f"{LONG_TEXT} {number}"} for number in range(3)]
     for row, part in zip(rows, form.encode(rows, tokenizer, 256), strict=True):
         (alone,) = form.encode([row], tokenizer, 256)
         assert alone.input_ids.tolist() == part.input_ids.tolist()
@@ -576,7 +575,7 @@ def test_the_loss_of_masked_tokens_is_the_cross_entropy():
               Input(1, [0, 5], np.array([2]), positions=np.array([1]))]  # fmt: skip
     logits = torch.tensor([[0.0, 0.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     expected = np.log(3) + np.log(1 + np.exp(-1) + np.exp(-2)) + np.log(1 + 2 * np.exp(-1))
-    form = get_format("mlm")
+    form = FORMATS["mlm"]
     assert form.loss(logits, inputs).item() == pytest.approx(expected)
     assert form.weight(inputs) == 3
     assert [output.tolist() for output in form.outputs(logits, inputs)] == [[0, 0], [2]]
@@ -593,7 +592,7 @@ def test_masked_tokens_are_decoded_by_the_input_embeddings_which_a_checkpoint_ho
     embeddings = model.encoder.get_input_embeddings().weight
     part = Input(0, [0, 9, 9, 2], np.array([9]), positions=np.array([1]))
     model.train()
-    get_format("mlm").loss(logits_of(model, "mlm", [part]), [part]).backward()
+    FORMATS["mlm"].loss(logits_of(model, "mlm", [part]), [part]).backward()
     assert embeddings.grad[100].abs().sum() > 0  # a token that no input holds learns as an answer
     model.zero_grad()
 
@@ -655,10 +654,8 @@ def test_counts_are_those_of_the_official_metrics():
     assert metrics.score(SpanQA().exact_match(rows, guesses, "de")) == metrics.score(exact)
 
 
-def test_an_unknown_format_gets_the_nearest_name():
-    with pytest.raises(UnknownName, match="unknown format 'taging'. Did you mean 'tagging'"):
-        get_format("taging")
-    assert {name: get_format(name).name for name in FORMATS} == {name: name for name in FORMATS}
+def test_formats_stand_under_their_names():
+    assert {name: FORMATS[name].name for name in FORMATS} == {name: name for name in FORMATS}
 
 
 def choice_rows() -> list[dict]:
@@ -689,14 +686,14 @@ def logits_of(model: MultiTaskModel, name: str, inputs: list[Input]) -> torch.Te
 
 @pytest.fixture(scope="module")
 def model(encoder) -> MultiTaskModel:
-    return build_model(encoder, {name: (get_format(name), labels) for name, (_, labels) in ROWS.items()}, seed=0)
+    return build_model(encoder, {name: (FORMATS[name], labels) for name, (_, labels) in ROWS.items()}, seed=0)
 
 
 @pytest.mark.parametrize("name", ROWS)
 @torch.inference_mode()
 def test_padding_changes_no_logit(name, model, tokenizer):
     rows, _ = ROWS[name]
-    inputs = get_format(name).encode(rows, tokenizer, 64)
+    inputs = FORMATS[name].encode(rows, tokenizer, 64)
     assert len({len(part.input_ids) for part in inputs}) > 3
     model.eval()
     together = iter(logits_of(model, name, inputs))
@@ -781,7 +778,7 @@ def mean_loss(model: MultiTaskModel, name: str, form: Format, inputs: list[Input
 
 @pytest.mark.parametrize("name", LEARNT)
 def test_every_format_learns_its_rows_and_scores_its_predictions(name, encoder, tokenizer):
-    form, (rows, labels) = get_format(name), LEARNT[name]
+    form, (rows, labels) = FORMATS[name], LEARNT[name]
     learner = build_model(encoder, {name: (form, labels)}, seed=1)
     split = tiny.encoded(name, rows, labels)
     inputs = split.inputs

@@ -10,7 +10,7 @@ from stilts.models import scratch
 from stilts.models.model import MultiTaskModel
 from stilts.study.errors import StiltsError
 from stilts.study.settings import ScratchSettings, TrainingSettings
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.span_corruption import SENTINEL
 from stilts.tasks.metrics import score
@@ -30,7 +30,7 @@ def tokenizer(tmp_path_factory):
 
 
 def test_each_token_but_the_first_is_predicted_from_those_before(tokenizer):
-    (part,) = get_format("causal_lm").encode([{"text": "open the hall"}], tokenizer, 64)
+    (part,) = FORMATS["causal_lm"].encode([{"text": "open the hall"}], tokenizer, 64)
     whole = tokenizer("open the hall")["input_ids"]
     assert part.input_ids.tolist() == whole
     assert part.target.tolist() == whole[1:]
@@ -52,7 +52,7 @@ def restored(part, sentinels: set[int]) -> list[int]:
 @given(length=st.integers(2, 80), seed=st.integers(0, 99))
 def test_what_is_written_fills_what_is_read(tokenizer, length, seed):
     ids = np.array([tokenizer.bos_token_id, *np.random.default_rng(seed).integers(10, 2000, length)], dtype=np.int32)
-    (part,) = get_format("span_corruption").predict([ids], tokenizer, [np.random.default_rng(seed)])
+    (part,) = FORMATS["span_corruption"].predict([ids], tokenizer, [np.random.default_rng(seed)])
     sentinels = tokenizer.convert_tokens_to_ids([SENTINEL.format(number=number) for number in range(16)])
     used = [token for token in part.written.tolist() if token in sentinels]
     hidden = len(part.written) - len(used)
@@ -68,7 +68,7 @@ def test_what_is_written_fills_what_is_read(tokenizer, length, seed):
 
 def test_spans_stand_anywhere_and_are_of_any_length(tokenizer):
     ids = np.arange(100, 160, dtype=np.int32)
-    parts = get_format("span_corruption").predict([ids] * 2000, tokenizer, map(np.random.default_rng, range(2000)))
+    parts = FORMATS["span_corruption"].predict([ids] * 2000, tokenizer, map(np.random.default_rng, range(2000)))
     hidden = [np.isin(ids, part.written) for part in parts]
     share = np.mean(hidden, axis=0)
     assert share[[0, -1]].tolist() == [0, 1]
@@ -78,7 +78,7 @@ def test_spans_stand_anywhere_and_are_of_any_length(tokenizer):
 
 
 def test_a_text_has_the_same_spans_wherever_it_stands(tokenizer):
-    form = get_format("span_corruption")
+    form = FORMATS["span_corruption"]
     together = form.encode(TEXTS, tokenizer, 64)
     for row, part in zip(TEXTS, together, strict=True):
         (alone,) = form.encode([row], tokenizer, 64)
@@ -86,7 +86,7 @@ def test_a_text_has_the_same_spans_wherever_it_stands(tokenizer):
 
 
 def test_too_few_sentinels_are_named(tokenizer):
-    form = get_format("span_corruption")
+    form = FORMATS["span_corruption"]
     with pytest.raises(StiltsError, match="not have the 2 sentinel tokens <extra_id_0> to <extra_id_1>"):
         form.encode(TEXTS[:1], tiny.tokenizer(), 64)
     with pytest.raises(StiltsError, match="not have the 51 sentinel tokens"):
@@ -101,7 +101,7 @@ def test_an_objective_is_learned_by_its_architecture(tokenizer, architecture, pa
     sizes = ScratchSettings(
         architecture=architecture, hidden=32, layers=2, heads=2, parameters=parameters, positions=64, dropout=0
     )
-    form = get_format(objective)
+    form = FORMATS[objective]
     model = MultiTaskModel(scratch.build(sizes, tokenizer), {"text": form.head(32, range(len(tokenizer)))})
     inputs = form.encode(TEXTS, tokenizer, 64)
 
@@ -113,5 +113,5 @@ def test_an_objective_is_learned_by_its_architecture(tokenizer, architecture, pa
     rates = {"learning_rate": 1e-2, "head_learning_rate": 1e-2, "train_embeddings": True, "precision": "fp32"}
     how = TrainingSettings(batch_size=8, epochs=30, evaluations=1, **rates)
     before = accuracy()
-    train(model, {"text": EncodedSplit(get_format(objective), inputs)}, how, seed=1, dev_scores=lambda: {"text": 0.0})
+    train(model, {"text": EncodedSplit(FORMATS[objective], inputs)}, how, seed=1, dev_scores=lambda: {"text": 0.0})
     assert before < 10 < 50 < accuracy()

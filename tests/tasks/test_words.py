@@ -11,7 +11,7 @@ from stilts.models import vocabulary
 from stilts.models.prepared import prepare_encoder
 from stilts.study.errors import StiltsError
 from stilts.tasks import coverage
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.subwords import find_pair_layout, find_special_tokens, split_words, takes_words_alone
 
 CORPUS = ["the kitchen door is open", "open the kitchen and the hall 42 , please .", "it 's the küche"] * 20
@@ -128,7 +128,7 @@ def test_any_words_have_the_tokens_of_running_text_by_bytes(tokenizers, words, n
 def test_the_first_token_of_each_word_is_labelled(tokenizers, name):
     tokenizer = tokenizers[name]
     words = ["the", "kitchen", "42", "küche"]
-    (part,) = get_format("tagging").encode([{"tokens": words, "tags": [0, 1, 2, 0]}], tokenizer, 64)
+    (part,) = FORMATS["tagging"].encode([{"tokens": words, "tags": [0, 1, 2, 0]}], tokenizer, 64)
     (found,) = split_words(tokenizer, [words])
     assert part.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
     assert [int(part.input_ids[place]) for place in part.detail] == [own[0] for own in found]
@@ -138,7 +138,7 @@ def test_the_first_token_of_each_word_is_labelled(tokenizers, name):
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("words", [[""], ["", ""], ["the", "", "hall"], ["the", ""], ["\u200d", "hall"], []])
 def test_an_empty_word_keeps_its_place(tokenizers, name, words):
-    parts = get_format("tagging").encode([{"tokens": words, "tags": [1] * len(words)}], tokenizers[name], 64)
+    parts = FORMATS["tagging"].encode([{"tokens": words, "tags": [1] * len(words)}], tokenizers[name], 64)
     assert sum(len(part.detail) for part in parts) == len(words)
     for part in parts:
         assert len(set(part.detail.tolist())) == len(part.detail)
@@ -149,7 +149,7 @@ def test_an_empty_word_without_anything_to_stand_for_it_is_named():
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     with pytest.raises(StiltsError, match="gives no token for the word '' .* from the sentence 'a  b'"):
-        get_format("tagging").encode([{"tokens": ["a", "", "b"], "tags": [0, 0, 0]}], tokenizer, 64)
+        FORMATS["tagging"].encode([{"tokens": ["a", "", "b"], "tags": [0, 0, 0]}], tokenizer, 64)
 
 
 def test_a_word_that_the_token_before_it_holds_gets_tokens_of_its_own():
@@ -195,4 +195,4 @@ def test_a_text_outside_the_trimmed_vocabulary_is_an_error_where_it_is_encoded(f
     trimmed.add_special_tokens({"extra_special_tokens": ["<extra_id_0>", "<extra_id_1>"]})
     coverage.cover(trimmed, coverage.hash_texts(["the"]))
     with pytest.raises(StiltsError, match="the text '(a new text|garden)' is not among those"):
-        get_format(form).encode([UNSEEN[form]], trimmed, 64)
+        FORMATS[form].encode([UNSEEN[form]], trimmed, 64)

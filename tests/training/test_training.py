@@ -23,7 +23,7 @@ from stilts.models.model import (
     resolve_precision,
 )
 from stilts.study.errors import StiltsError
-from stilts.tasks.formats import get_format
+from stilts.tasks.formats import FORMATS
 from stilts.tasks.formats.base import EncodedSplit
 from stilts.tasks.formats.inputs import Input
 from stilts.tasks.metrics import score
@@ -45,7 +45,7 @@ LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 
 
 def data_of(size: int, length: int = 3) -> EncodedSplit:
-    return EncodedSplit(get_format("classification"), [Input(i, [0] * length, 0) for i in range(size)])
+    return EncodedSplit(FORMATS["classification"], [Input(i, [0] * length, 0) for i in range(size)])
 
 
 # --- data order ------------------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ def test_a_batch_is_cut_in_its_order_into_as_few_passes_as_that_allows(lengths, 
 
 def choice_inputs() -> list[Input]:
     """Questions with two to four choices of different lengths."""
-    ids = [part.input_ids for part in get_format("classification").encode(tiny.intent_rows("en"), tiny.tokenizer(), 64)]
+    ids = [part.input_ids for part in FORMATS["classification"].encode(tiny.intent_rows("en"), tiny.tokenizer(), 64)]
     inputs = []
     for number in range(8):
         choices = ids[number : number + 2 + number % 3]
@@ -338,12 +338,12 @@ def inputs_of(form: str) -> list[Input]:
     if form == "multiple_choice":
         return choice_inputs()
     rows = ROWS["span_qa" if form.startswith("span_qa") else form][0]
-    return get_format(form).encode(rows, tiny.tokenizer(), 64)[:8]
+    return FORMATS[form].encode(rows, tiny.tokenizer(), 64)[:8]
 
 
 def without_dropout(encoder, form: str) -> MultiTaskModel:
     labels = ROWS.get(form, ((), ()))[1]
-    model = build_model(encoder, {"task": (get_format(form), labels)}, 0)
+    model = build_model(encoder, {"task": (FORMATS[form], labels)}, 0)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -357,7 +357,7 @@ CUT = ("classification", "tagging", "span_qa", "span_qa_mlqa", "span_qa_null", "
 def gradients_of(model: MultiTaskModel, form: str, parts: list[Input], **options):
     model.zero_grad()
     gradients = Gradients(model, "fp32", 1, **options)
-    loss = gradients.compute(gradients.collate("task", get_format(form), parts, 1)).item()
+    loss = gradients.compute(gradients.collate("task", FORMATS[form], parts, 1)).item()
     return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
@@ -376,7 +376,7 @@ def test_several_passes_add_up_to_the_gradients_of_one(encoder, form, batch_toke
 @pytest.fixture
 def compared(monkeypatch) -> str:
     """A format whose loss compares the inputs of a batch with each other."""
-    monkeypatch.setattr(type(get_format("classification")), "whole_batches", True, raising=False)
+    monkeypatch.setattr(type(FORMATS["classification"]), "whole_batches", True, raising=False)
     return "classification"
 
 
@@ -407,7 +407,7 @@ def test_a_weight_is_cast_once_an_update_whatever_its_passes(encoder):
     for batch_tokens in (None, 40):
         model = without_dropout(encoder, "tagging")
         gradients = Gradients(model, "bf16", 1, batch_tokens)
-        update = gradients.collate("task", get_format("tagging"), inputs_of("tagging"), 1)
+        update = gradients.collate("task", FORMATS["tagging"], inputs_of("tagging"), 1)
         with CountCasts(model) as casts:
             gradients.compute(update)
         counts.append((len(update.passes), casts.count))
@@ -510,12 +510,12 @@ class FirstOfTwo(Processes):
 def test_what_another_process_can_hold_is_what_all_hold(encoder, caplog):
     model, parts = without_dropout(encoder, "tagging"), inputs_of("tagging")
     gradients = Gradients(model, "fp32", 1, None, FirstOfTwo(count=2, rank=0))
-    share = gradients.compute(gradients.collate("task", get_format("tagging"), parts, 1)).item()
+    share = gradients.compute(gradients.collate("task", FORMATS["tagging"], parts, 1)).item()
     assert gradients.batch_tokens == 20
     assert "from update 1 on, a pass has at most 20 tokens" in caplog.text
     mine = [part for passed in cut_by_tokens(parts, 20)[::2] for part in passed]
     expected, _ = gradients_of(model, "tagging", mine)
-    weight = get_format("tagging").weight
+    weight = FORMATS["tagging"].weight
     assert share == pytest.approx(expected * weight(mine) / weight(parts), rel=1e-5)
 
 

@@ -35,7 +35,6 @@ from stilts.sources.suite import (
     add_texts,
     choose,
     describe_size,
-    read_manifest,
     read_sizes,
 )
 from stilts.sources.texts import read_texts
@@ -141,16 +140,6 @@ def texts(folder: Path) -> Iterator[str]:
 def missing(task: str) -> str | None:
     """Return None: every task is available, since its data come with installed packages."""
     return None
-
-
-def list_coverage(folder: Path) -> list[dict[str, Any]]:
-    """Return one row per language: `language`, number of test rows by task, and `left_out` (task -> reason)."""
-    manifest = read_manifest(folder)
-    return [{
-        "language": language,
-        **{task: manifest["rows"].get(f"{task}.{language}", {}).get("test", 0) for task in TASKS},
-        "left_out": {task: reasons[language] for task, reasons in manifest["left_out"].items() if language in reasons},
-    } for language in manifest["languages"]]
 
 
 def left_out(request: Request) -> dict[str, dict[str, str]]:

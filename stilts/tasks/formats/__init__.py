@@ -1,6 +1,5 @@
 """The formats of tasks; each is one class with all that depends on the kind of a task."""
 
-from stilts.study.errors import UnknownName
 from stilts.tasks.formats.base import Format
 from stilts.tasks.formats.causal_lm import CausalLM
 from stilts.tasks.formats.classification import Classification
@@ -46,10 +45,3 @@ FORMATS: dict[str, Format] = {
         TAGGING,
     )
 }
-
-
-def get_format(name: str) -> Format:
-    """Return a registered format; UnknownName if there is none of that name."""
-    if name not in FORMATS:
-        raise UnknownName("format", name, FORMATS)
-    return FORMATS[name]
