@@ -1,6 +1,6 @@
 """Sentences of the book that contain numbers, generated from tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -102,17 +102,24 @@ def describe_failed_runs(analysis: Analysis) -> str:
     return "\n\n".join(filter(None, [describe_restarts(analysis.records), describe_dead_runs(analysis)]))
 
 
-def describe_matrix(cells: pd.DataFrame) -> str:
-    """State how many cells have an interval without zero, how many are expected by chance, and the extreme gains."""
+def describe_matrix(cells: pd.DataFrame, single_seeds: Collection[tuple[str, str]] = ()) -> str:
+    """State how many cells have an interval without zero, how many are expected by chance, and the extreme gains.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        From `stilts.analysis.effects.estimate_gains`.
+    single_seeds : collection of (str, str)
+        Condition and target of the cells of one seed beside others of several, see `Analysis.single_seeds`.
+    """
     if cells.empty:
         return "No condition can be compared with `none` yet."
-    pale, most = cells[~cells["counts"]], int(cells["seeds"].max())
+    apart = _say_pale(cells[~cells["counts"]], single_seeds)
     cells = cells[cells["counts"]]
     if cells.empty:
-        return "No cell counts: its target was not learned in English, or had no room for an effect."
+        return f"No cell counts.{apart}"
     up, down = count_sides(cells)
     chance = (1 - LEVEL) / 2 * len(cells)
-    apart = _say_pale(pale, most)
     return (
         f"Of {count(cells, 'cell')}, {up} have an interval above zero and {down} one below; were there no "
         f"effects at all, about {chance:.0f} of either kind would be expected. {_extreme(cells, 'largest', 'idxmax')} "
@@ -120,15 +127,10 @@ def describe_matrix(cells: pd.DataFrame) -> str:
     )
 
 
-def _say_pale(pale: pd.DataFrame, most: int) -> str:
-    """State how many cells do not count, for which reasons; "" if all do.
-
-    Parameters
-    ----------
-    most : int
-        The number of seeds of the cell that has most.
-    """
-    alone = pale["learned"] & (pale["seeds"] == 1) & (most > 1)
+def _say_pale(pale: pd.DataFrame, single_seeds: Collection[tuple[str, str]]) -> str:
+    """State how many cells do not count, for which reasons; "" if all do."""
+    single = np.array([(row.condition, row.target) in single_seeds for row in pale.itertuples()], dtype=bool)
+    alone = pale["learned"] & single
     reasons = {
         "their target was not learned in English": int((~pale["learned"]).sum()),
         "they have one seed, where other conditions have several": int(alone.sum()),

@@ -96,7 +96,15 @@ def test_cells_of_one_seed_beside_others_of_several_count_nowhere():
     counted = keep_counted(drawn, single)
     assert {name for part in counted.values() for name in part.conditions} == {"none", "qa", "multi"}
     said = "Pale cells count nowhere: 5, since they have one seed, where other conditions have several."
-    assert describe_matrix(table).endswith(said)
+    assert describe_matrix(table, single).endswith(said)
+
+
+def test_cells_of_one_seed_beside_a_baseline_of_several_do_not_lack_room():
+    drawn = replicates({}, single=("nli", "qa", "multi"))
+    single = find_single_seeds(drawn)
+    assert describe_matrix(estimate_gains(drawn, (), single), single) == (
+        "No cell counts. Pale cells count nowhere: 15, since they have one seed, where other conditions have several."
+    )
 
 
 @pytest.mark.parametrize(
