@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stilts.sources.hub import load_split, read_features
+from stilts.sources.pocket.commands.questions import list_questions_on
 from stilts.study.errors import StiltsError
 from stilts.tasks.configs import Config
 from stilts.tasks.formats.base import UNLIMITED, TrainedFormat
@@ -64,11 +65,28 @@ class SuiteSplits:
 
 
 def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split:
-    """Return the first `most` rows of a split; StiltsError if it does not have the columns of the task's format."""
+    """Return the first `most` rows of a split that are the task's.
+
+    Raises
+    ------
+    StiltsError
+        If it does not have the columns of the task's format, or no row of the task.
+    """
     form = task.format
     columns = form.test_columns if split == "test" else form.columns
     data = load_split(suite, task.config_for(language), split, columns=columns)
+    if task.slot is not None:
+        data = _select_questions(data, task.slot, f"{suite}, task '{task.name}' in {language}")
     return take_first_rows(data, form, language, most)
+
+
+def _select_questions(data: "Dataset", slot: str, place: str) -> "Dataset":
+    """Return the rows whose question asks for a slot of a command."""
+    asking = list_questions_on(slot)
+    rows = [row for row, question in enumerate(data["question"]) if question in asking]
+    if not rows:
+        raise StiltsError(f"{place}: no question asks for '{slot}'")
+    return data.select(rows)
 
 
 def read_labels(suite: Path, task: Task, language: str, split: str) -> list[str]:

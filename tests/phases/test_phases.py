@@ -396,11 +396,11 @@ def test_the_intermediate_phase_changes_what_follows(done):
 def test_a_target_is_predicted_by_the_head_of_an_intermediate_task(prepared, tmp_path):
     """Its rows are those that the head was trained on, so that what it has learned shows."""
     here, plan = fresh(
-        prepared, tmp_path, intermediates=["none", "qa", "nli"], targets=["command-qa-direct"],
+        prepared, tmp_path, intermediates=["none", "qa", "nli"], targets=["command-qa-rooms"],
         per_task={"qa": {"epochs": 30}},
     )  # fmt: skip
-    assert [place(run) for run in plan.runs if run.phase == "zero-shot"] == [("zero-shot", "qa", "command-qa-direct")]
-    run = run_at(plan, ("zero-shot", "qa", "command-qa-direct"))
+    assert [place(run) for run in plan.runs if run.phase == "zero-shot"] == [("zero-shot", "qa", "command-qa-rooms")]
+    run = run_at(plan, ("zero-shot", "qa", "command-qa-rooms"))
     record = complete(run, plan)
     assert record.metrics.keys() == {"en", "de", "sw"}
     trained = here.store().get(run.parents[0])

@@ -20,7 +20,7 @@ def test_every_task_has_a_format_and_its_place():
         assert task.name == name
         assert FORMATS[task.format.name] is task.format
     assert {name for name, task in TARGETS.items() if not task.trained} == {
-        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018", "command-qa-direct"
+        "ui-retrieval", "ui-mining", "tatoeba", "bucc2018", "command-qa-rooms"
     }  # fmt: skip
     assert all(task.trained for task in INTERMEDIATES.values())
     assert get_target("slots").config_for("zh") == "slots.zh"

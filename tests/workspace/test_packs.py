@@ -227,7 +227,7 @@ def test_a_target_is_there_if_the_rows_are_that_it_is_tested_on(tmp_path):
     rows = {"command-qa.de": {"test": 1}, "intermediate.qa.de": {"train": 1}}
     suite.sign(tmp_path, {"fingerprint": "f", "rows": rows})
     held = PreparedSuite(tmp_path, None)
-    tasks = ("command-qa", "command-qa-direct", "qa", "qa.de", "qa.fr", "intent")
+    tasks = ("command-qa", "command-qa-rooms", "qa", "qa.de", "qa.fr", "intent")
     assert [held.missing(task) is None for task in tasks] == [True, True, True, True, False, False]
 
 

@@ -12,7 +12,7 @@ from stilts.workspace.resolution import open_plan
 def plan(tmp_path_factory) -> Plan:
     settings = study_settings(
         ENCODER, intermediates=["none", {"name": "twice", "tasks": ["slots"], "before": [["nli"]]}, "qa"], seeds=[1, 2],
-        targets=["intent", "slots", "ui-retrieval", "command-qa-direct"], data={"suite": "pocket"},
+        targets=["intent", "slots", "ui-retrieval", "command-qa-rooms"], data={"suite": "pocket"},
     )  # fmt: skip
     return open_plan(write_checkout(tmp_path_factory.mktemp("selection") / "checkout", settings), "tiny")
 
@@ -63,6 +63,6 @@ def test_an_unknown_name_gives_the_nearest(plan, selection, message):
 
 
 def test_what_is_not_planned_together_is_said(plan):
-    message = "study 'tiny' has no run of --only none --target command-qa-direct --seed 1 together"
+    message = "study 'tiny' has no run of --only none --target command-qa-rooms --seed 1 together"
     with pytest.raises(StiltsError, match=message):
-        plan.narrow(Selection(("none",), ("command-qa-direct",), (1,)))
+        plan.narrow(Selection(("none",), ("command-qa-rooms",), (1,)))

@@ -286,15 +286,20 @@ def estimate_from_evidence(
 
 
 def estimate_mean_effect(
-    evidence: Scored, weights: Weights, languages: Sequence[str], rules: Rules, notes: Sequence[str] = ()
+    evidence: Scored,
+    weights: Weights,
+    languages: Sequence[str],
+    rules: Rules,
+    notes: Sequence[str] = (),
+    expected: int = 0,
 ) -> Result:
     """Return the primary test of a contrast of conditions over languages, or why there is none yet."""
     if not weights:
-        return make_untested("the study has no conditions for it")
+        return make_untested("the study has no conditions for it", expected=expected)
     if absent := find_missing(evidence.scores, weights):
-        return make_untested(f"nothing is recorded yet of {join_names(absent)}")
+        return make_untested(f"nothing is recorded yet of {join_names(absent)}", expected=expected)
     result = estimate_from_evidence(
-        evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules
+        evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules, expected=expected
     )
     return replace(result, notes=(*result.notes, *notes)) if result.known else result
 

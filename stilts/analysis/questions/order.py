@@ -7,8 +7,8 @@ Outcomes, in points
 -------------------
 F1 of languages that no condition trains on in the intermediate phase (`unseen`), of the language beside English
 (`seen`), and of English, in which the target is trained; never averaged over two of these.
-Before target training, of the same languages: F1 of the head that intermediate training leaves (`direct`). Target
-training in English, which all conditions share, could level out what order did.
+Before target training, of the same languages: F1 of the head that intermediate training leaves (`direct`), on the
+questions that it was trained for. Target training in English, which all conditions share, could level out what order did.
 Forgetting: the dev score of the first stage's language after the second stage minus after the first; negative is
 forgotten.
 
@@ -252,6 +252,21 @@ def compare_orders_seen_direct(evidence: Evidence, rules: Rules) -> Result:
     return compare_orders_seen(evidence.before_target, rules)
 
 
+def compare_order_groups_direct(evidence: Evidence, rules: Rules) -> Result:
+    """The effect of order beside `WEAK_LAST` minus that beside the others, in unseen languages before target training."""
+    groups = [[code for code in evidence.plan.others if (code in WEAK_LAST) == weak] for weak in (True, False)]
+    if not any(groups):
+        return make_untested(NO_ORDERS, expected=1)
+    if not all(groups):
+        return make_untested("the study lacks both orders of German or Thai, or of another language", expected=1)
+    weak, rest = (
+        add_weights(*(scale_weights(evidence.order(code), share / len(group)) for code in group))
+        for group, share in zip(groups, (1.0, -1.0), strict=True)
+    )
+    before, chosen = evidence.before_target, _chosen(evidence.plan.others)
+    return estimate_mean_effect(before, add_weights(weak, rest), evidence.unseen, rules, chosen, expected=1)
+
+
 def compare_two_languages(evidence: Evidence, rules: Rules) -> Result:
     """Two languages, in the mean of both orders, minus English twice, in unseen languages."""
     twice = evidence.plan.twice(SOURCE_LANGUAGE)
@@ -299,6 +314,8 @@ def _chosen(others: Sequence[str]) -> tuple[str, ...]:
     return note_sources(", ".join(get_language(code).name for code in others))
 
 
+# In three seeds before the study's own, the head was worst in unseen languages where one of these came last.
+WEAK_LAST = ("de", "th")
 _ORDER = "English last minus English first"
 _DIRECT = "before target training"
 TESTS: dict[str, Test] = {
@@ -308,6 +325,10 @@ TESTS: dict[str, Test] = {
     "mixed": Test("mixed minus one after the other", compare_mixed),
     "forgetting": Test("first language's dev score, after the second stage minus before it", estimate_forgetting),
     "order-unseen-direct": Test(f"{_ORDER}, unseen languages, {_DIRECT}", compare_orders_unseen_direct),
+    "order-groups-direct": Test(
+        f"{_ORDER}, beside German and Thai minus beside the others, unseen languages, {_DIRECT}",
+        compare_order_groups_direct,
+    ),
     "order-seen-direct": Test(f"{_ORDER}, the other source language, {_DIRECT}", compare_orders_seen_direct),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,6 +33,19 @@ def read_question_words(language: str, folder: Path = FOLDER) -> Mapping[str, li
     """
     asked = read(QUESTIONS, folder).get(language, {})
     return {slot: [words] if isinstance(words, str) else list(words) for slot, words in asked.items()}
+
+
+@cache
+def list_questions_on(slot: str, folder: Path = FOLDER) -> frozenset[str]:
+    """Return the questions for one slot in all languages.
+
+    Raises
+    ------
+    StiltsError
+        If the value file is missing or invalid.
+    """
+    languages = read(QUESTIONS, folder)
+    return frozenset(asked for language in languages for asked in read_question_words(language, folder).get(slot, ()))
 
 
 def generate_questions(book: Phrasebook, pool: Pool, rng: Random, folder: Path = FOLDER) -> Iterator[Example]:
