@@ -14,9 +14,9 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.chance import find_task
 from stilts.analysis.stages import trace_stages
 from stilts.study.records import Record, tabulate_scores
-from stilts.study.settings import BASELINE, Phase
+from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Phase
 from stilts.tasks.guessing import GUESSED_F1, SIZE, find_p_of_guessing
-from stilts.tasks.registry import TARGETS, Task
+from stilts.tasks.registry import TARGETS, Task, get_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,8 @@ RULE = (
     f"A run has learned its task where its score on the English dev set is above chance by an exact binomial test at "
     f"{SIZE:g}: above the share of the set's most frequent label, or above {GUESSED_F1:g} percent in F1. A target "
     "counts where all runs of the baseline have learned it, and under a condition where all runs of the condition "
-    "have. A condition with one seed counts nowhere where others have several."
+    "have. Of a target that an intermediate task's head predicts it is the score on the English test set. A condition "
+    "with one seed counts nowhere where others have several."
 )
 
 
@@ -45,6 +46,21 @@ def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase:
         run, condition, target (the task), seed, score, n (dev examples), chance (percent; missing if it was not
         recorded), p (of the binomial test), learned.
     """
+    own = [(record, task) for record in records if record.run.phase == phase and (task := find_task(record.run))]
+    return _compare_with_guessing(own, noted)
+
+
+def tabulate_head_scores(records: Iterable[Record], noted: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the same of the targets that an intermediate task's head predicts, which have no English dev set.
+
+    The score is that on the English test set, and n is its size. Where a study has no English test set, there is none.
+    """
+    zero_shot = [(record, get_target(str(record.run.target))) for record in records if record.run.phase == "zero-shot"]
+    heads = [(record, task) for record, task in zero_shot if task.scored_by]
+    return _compare_with_guessing([each for each in heads if SOURCE_LANGUAGE in each[0].metrics], noted)
+
+
+def _compare_with_guessing(scored: Iterable[tuple[Record, Task]], noted: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     guessed = noted.set_index(["run", "language"])["majority"].to_dict()
@@ -52,8 +68,7 @@ def tabulate_dev_scores(records: Iterable[Record], noted: "pd.DataFrame", phase:
         {"run": record.id, "condition": record.run.condition, "target": task.reference, "seed": record.run.seed}
         | {"score": own["score"], "n": int(own["n"])}
         | {"chance": guessed.get((record.id, task.source_language), _without_labels(task))}
-        for record in records
-        if record.run.phase == phase and (task := find_task(record.run))
+        for record, task in scored
         for own in [record.metrics[task.source_language]]
     ]
     table = pd.DataFrame(rows, columns=["run", "condition", "target", "seed", "score", "n", "chance"])
@@ -79,25 +94,33 @@ def find_weakest_runs(scores: "pd.DataFrame") -> "pd.DataFrame":
     return scores.loc[scores.groupby(["condition", "target"], sort=False)["p"].idxmax()].reset_index(drop=True)
 
 
-def find_not_learned(scores: "pd.DataFrame") -> dict[tuple[str, str], str]:
+def find_not_learned(scores: "pd.DataFrame", split: str = "dev") -> dict[tuple[str, str], str]:
     """Return condition and target of the cells whose target was not learned, with a clause that gives the reason.
 
-    A target that is trained as another one (MLQA as XQuAD) counts as learned if that one does. A target without
-    training always counts as learned.
+    A target that is trained as another one (MLQA as XQuAD) counts as learned if that one does. Retrieval and mining,
+    which nothing is trained for, have no such score and count as learned.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `tabulate_dev_scores` or `tabulate_head_scores`.
+    split : str
+        The English set that they are of, as the reason calls it.
     """
     cells = find_weakest_runs(scores)
     return {
-        (row.condition, name): _reason(name, row)
+        (row.condition, name): _reason(name, row, split)
         for row in cells[~cells["learned"]].itertuples()
         for name, task in TARGETS.items()
         if task.training_task == row.target
     }
 
 
-def _reason(target: str, run: Any) -> str:
+def _reason(target: str, run: Any, split: str) -> str:
     if math.isnan(run.chance):
         return f"whether {target} was learned is not known: the records do not note what guessing scores"
-    return f"{target} was not learned: English dev {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"
+    reached = f"English {split} {run.score:.1f} with seed {run.seed}, {run.chance:.1f} by guessing"
+    return f"{target} was not learned: {reached}"
 
 
 def find_dead_runs(scores: "pd.DataFrame") -> "pd.DataFrame":

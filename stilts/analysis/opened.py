@@ -87,7 +87,8 @@ class Analysis:
     @cached_property
     def failed(self) -> dict[tuple[str, str], str]:
         """Condition and target of the cells whose target was not learned in English, with the reason."""
-        return learning.find_not_learned(self.dev_scores)
+        heads = learning.tabulate_head_scores(self.records, self.guessing)
+        return learning.find_not_learned(self.dev_scores) | learning.find_not_learned(heads, "test")
 
     @cached_property
     def frozen_layers(self) -> dict[str, int]:

@@ -66,6 +66,21 @@ def test_a_cell_is_learned_in_all_its_seeds_and_what_died_is_named():
     assert dead[["condition", "target", "seed", "score"]].to_numpy().tolist() == [["nli", "intent", 2, 4.0]]
 
 
+def test_a_target_without_training_is_learned_where_the_head_that_predicts_it_is_above_guessing_in_english():
+    records = [
+        trained(name, target, seed, score, 20, phase="zero-shot")
+        for name, target, seed, score in [
+            ("en", "command-qa-rooms", 1, 90.0), ("en", "command-qa-rooms", 2, 60.0),
+            ("de", "command-qa-rooms", 1, 90.0), ("de", "command-qa-rooms", 2, 16.0),
+            ("none", "ui-retrieval", 1, 1.0), ("none", "command-qa", 1, 1.0),
+        ]
+    ]  # fmt: skip
+    table = learning.tabulate_head_scores(records, chance.read_guessing_notes(records, []))
+    assert learning.find_not_learned(table, "test") == {
+        ("de", "command-qa-rooms"): "command-qa-rooms was not learned: English test 16.0 with seed 2, 5.0 by guessing"
+    }
+
+
 def test_the_intermediate_phase_is_held_against_chance_too():
     records = [trained("nli", None, 1, 90.0, majority=33.5, phase="intermediate"), trained("none", "intent", 1, 1.0)]
     table = learning.tabulate_dev_scores(records, chance.read_guessing_notes(records, []), "intermediate")

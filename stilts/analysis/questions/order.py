@@ -8,7 +8,8 @@ Outcomes, in points
 F1 of languages that no condition trains on in the intermediate phase (`unseen`), of the language beside English
 (`seen`), and of English, in which the target is trained; never averaged over two of these.
 Before target training, of the same languages: F1 of the head that intermediate training leaves (`direct`), on the
-questions that it was trained for. Target training in English, which all conditions share, could level out what order did.
+questions that it was trained for. Target training in English, which all conditions share, could level out what order
+did.
 Forgetting: the dev score of the first stage's language after the second stage minus after the first; negative is
 forgotten.
 
@@ -253,7 +254,7 @@ def compare_orders_seen_direct(evidence: Evidence, rules: Rules) -> Result:
 
 
 def compare_order_groups_direct(evidence: Evidence, rules: Rules) -> Result:
-    """The effect of order beside `WEAK_LAST` minus that beside the others, in unseen languages before target training."""
+    """The effect of order beside `WEAK_LAST` minus beside the others, in unseen languages before target training."""
     groups = [[code for code in evidence.plan.others if (code in WEAK_LAST) == weak] for weak in (True, False)]
     if not any(groups):
         return make_untested(NO_ORDERS, expected=1)
