@@ -62,7 +62,7 @@ def test_without_a_condition_there_is_nothing_to_say():
 
 
 def test_targets_that_were_not_learned_are_named_with_their_conditions():
-    analysis = open_study(find_checkout(), "order-full")
+    analysis = open_study(find_checkout(), "order-six")
     analysis.__dict__["failed"] = {("none", "intent"): "-", ("nli", "slots"): "-", ("qa", "slots"): "-"}
     assert describe_not_learned(analysis) == (
         "These were not learned in English, so that their scores say nothing of transfer: `intent` after `none`; "

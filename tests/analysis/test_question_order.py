@@ -21,6 +21,7 @@ from stilts.analysis.questions.order import (
     Plan,
     answer_question,
     describe_forgetting,
+    describe_order_effects,
     describe_sources,
     make_plan,
     summarize_gains,
@@ -30,6 +31,8 @@ from stilts.analysis.questions.order import (
     tabulate_gains,
     tabulate_kind_gains,
     tabulate_kind_language_gains,
+    tabulate_language_order_effects,
+    tabulate_order_effects,
     tabulate_orders_by_source,
     tabulate_scores_by_language,
 )
@@ -110,7 +113,7 @@ def test_conditions_are_told_apart_by_their_stages():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("study", ["order", "order-full", "order-six", "order-pilot", "order-paper"])
+@pytest.mark.parametrize("study", ["order", "order-six", "order-pilot", "order-paper"])
 def test_the_studies_hold_the_conditions_that_their_tests_need(study):
     here = Checkout(ROOT)
     settings = here.study(study)
@@ -123,13 +126,12 @@ def test_the_studies_hold_the_conditions_that_their_tests_need(study):
     assert None not in [plan.baseline, plan.twice("en"), *(plan.mixed(code) for code in plan.others)]
 
 
-def test_the_studies_choose_the_same_tests():
-    blocks = {
-        name: yaml.safe_load((ROOT / "studies" / f"{name}.yml").read_text(encoding="utf-8"))["question"]
-        for name in ("order-full", "order-pilot", "order-paper")
-    }
-    assert all(block == blocks["order-full"] for block in blocks.values())
-    assert Checkout(ROOT).study("order").question == Checkout(ROOT).study("order-full").question
+def test_the_studies_choose_the_same_tests_but_those_before_target_training():
+    here = Checkout(ROOT)
+    chosen = {name: here.study(name).question for name in ("order", "order-six", "order-pilot", "order-paper")}
+    assert chosen["order"] == chosen["order-six"]
+    after = {name: said for name, said in chosen["order-six"].tests.items() if not name.endswith("-direct")}
+    assert chosen["order-six"].model_copy(update={"tests": after}) == chosen["order-pilot"] == chosen["order-paper"]
 
 
 # --- Effects ---------------------------------------------------------------------------------------------------------
@@ -178,6 +180,22 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     assert tabulate_orders_by_source(nothing, RULES).empty
     assert tabulate_scores_by_language(nothing).empty
     assert describe_sources(tabulate_orders_by_source(nothing, RULES)) == "No language has both orders on record yet."
+
+
+def test_the_effect_of_order_stands_beside_each_language_before_and_after_target_training():
+    found = fake(np.random.default_rng(2), last=0.0, direct=-8.0, weak=20.0, seeds=8)
+    table = tabulate_order_effects(found, RULES)
+    groups = [f"{language}, {when}" for language in ("German", "Russian", "Chinese") for when in ("before", "after")]
+    assert (table["group"].tolist(), set(table["rows"])) == (groups, {len(UNSEEN)})
+    assert table["gain"].tolist() == pytest.approx([12.0, 0.0, -8.0, 0.0, -8.0, 0.0], abs=4.0)
+    each = tabulate_language_order_effects(found)
+    assert each.groupby("group", sort=False)["gain"].mean().tolist() == pytest.approx(table["gain"].tolist())
+    assert set(each["language"]) == set(UNSEEN)
+    said = describe_order_effects(table)
+    assert said.startswith("Of 6 intervals, which nothing is corrected for, these exclude zero: German, before +")
+    assert "Russian, before −" in said
+    none = replace(found, plan=Plan({name: STAGES[name] for name in ("none", "en-then-en")}))
+    assert describe_order_effects(tabulate_order_effects(none, RULES)) == "No language has both orders on record yet."
 
 
 def test_without_a_language_that_has_both_orders_no_order_is_tested(evidence):

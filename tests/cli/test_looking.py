@@ -490,14 +490,14 @@ def test_a_doctor_looks_at_everything_and_never_fails(here, door, monkeypatch):
 
 def test_power_says_what_tests_see_and_what_more_would_take(door, monkeypatch):
     monkeypatch.chdir(ROOT)
-    code, out, err = door("power", "order-full", "--json")
+    code, out, err = door("power", "order-six", "--json")
     assert (code, err) == (0, "")
     printed = json.loads(out)
-    assert [row["test"] for row in printed] == list(Checkout(ROOT).study("order-full").question.tests)
+    assert [row["test"] for row in printed] == list(Checkout(ROOT).study("order-six").question.tests)
     for row in printed:
         assert (row["seeds"], row["smallest_effect"], row["unit"]) == (3, 2.0, "points")
         assert (row["seeds_needed"] is None) == bool(row["note"])
-    code, out, err = door("power", "order-full")
+    code, out, err = door("power", "order-six")
     assert [row[0] for row in cells(out)] == [row["test"] for row in printed]
     assert [row[1] for row in cells(out)] == [f"{row['detectable']:.1f}" for row in printed]
     assert "Further seeds are assumed to spread like those at hand: " in out

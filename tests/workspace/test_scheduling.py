@@ -109,7 +109,7 @@ def test_an_analysis_says_why_it_runs(here, plan):
 
 def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):
     folder = here.root / "notebooks"
-    for name, parameters in {"order": 'study = "order-full"\nlive = "order"', "transfer": 'study = "tiny"'}.items():
+    for name, parameters in {"order": 'study = "order-six"\nlive = "order"', "transfer": 'study = "tiny"'}.items():
         cell = new_code_cell(parameters, metadata={"tags": ["parameters"]})
         write_notebook(new_notebook(cells=[cell]), folder / f"{name}.ipynb")
     (folder / "pages.yml").write_text("order-pilot: {template: order, study: order-pilot, live: ''}\n")

@@ -443,6 +443,41 @@ def tabulate_orders_by_source(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "languages", "effect", "low", "high", "rows"])
 
 
+def tabulate_order_effects(evidence: Evidence, rules: Rules) -> pd.DataFrame:
+    """Return the effect of order in unseen languages beside each language, before and after target training.
+
+    Returns
+    -------
+    DataFrame
+        group (the language beside English, and when), rows (languages), gain, low, high (points, English last minus
+        first). Nothing is corrected.
+    """
+    rows = [
+        {"group": name, "rows": len(scored.unseen)} | _estimate(scored, weights, scored.unseen, rules).row("gain")
+        for name, (scored, weights) in _weigh_orders(evidence).items()
+    ]
+    return pd.DataFrame(rows, columns=["group", "rows", "gain", "low", "high"])
+
+
+def tabulate_language_order_effects(evidence: Evidence) -> pd.DataFrame:
+    """Return the same in each unseen language: group, language, gain (points)."""
+    return tabulate_language_means({
+        name: keep_languages(contrast(scored.scores, weights), scored.unseen)
+        for name, (scored, weights) in _weigh_orders(evidence).items()
+    })
+
+
+def _weigh_orders(evidence: Evidence) -> dict[str, tuple[Evidence, Weights]]:
+    """Return the weights of the effect of order beside each language, and the evidence before and after the target."""
+    moments = {"before": evidence.before_target, "after": evidence}
+    return {
+        f"{get_language(code).name}, {when}": (scored, evidence.order(code))
+        for code in evidence.plan.others
+        for when, scored in moments.items()
+        if not find_missing(scored.scores, evidence.order(code))
+    }
+
+
 def tabulate_scores_by_language(evidence: Evidence) -> pd.DataFrame:
     """Return the F1 of each test language by kind of training, averaged over the languages beside English and seeds.
 
@@ -520,6 +555,12 @@ def describe_sources(table: pd.DataFrame) -> str:
              for row in table.to_dict("records")]  # fmt: skip
     said = describe_uncorrected(table, named, "No language has both orders on record yet.")
     return f"{said} Positive is better with English last." if len(keep_clear(table)) else said
+
+
+def describe_order_effects(table: pd.DataFrame) -> str:
+    """Say of `tabulate_order_effects` where the order matters by itself."""
+    named = [f"{row.group} {format_effect(row.gain, row.low, row.high)}" for row in table.itertuples()]
+    return describe_uncorrected(table, named, "No language has both orders on record yet.")
 
 
 def describe_forgetting(evidence: Evidence) -> str:

@@ -86,7 +86,11 @@ def _distance_panel(axis: Axes, table: pd.DataFrame, predictor: str, line: tuple
 
 
 def draw_group_gains(
-    languages: pd.DataFrame, means: pd.DataFrame, rows: str, titles: Mapping[str, str] = MappingProxyType({})
+    languages: pd.DataFrame,
+    means: pd.DataFrame,
+    rows: str,
+    titles: Mapping[str, str] = MappingProxyType({}),
+    label: str = GAIN,
 ) -> Figure:
     """Plot the mean gain of each group with its interval, and each language as a small ring.
 
@@ -102,6 +106,8 @@ def draw_group_gains(
         Label of the groups.
     titles : mapping of str to str
         Group -> its name in words; others go by their own name.
+    label : str
+        What a gain is, with its unit.
     """
     with apply_style():
         if means.empty:
@@ -120,7 +126,7 @@ def draw_group_gains(
         for place, row in enumerate(means.itertuples()):
             axis.text(row.gain, place - 0.27, format_signed(row.gain), ha="center", va="bottom", fontsize=SMALL)
         axis.set_yticks(range(len(groups)), [titles.get(group, group) for group in groups])
-        axis.set(ylim=(len(groups) - 0.4, -0.6), xlabel=GAIN, ylabel=rows)
+        axis.set(ylim=(len(groups) - 0.4, -0.6), xlabel=label, ylabel=rows)
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color=RULE, linewidth=0.4)
         axis.set_axisbelow(True)
