@@ -30,7 +30,7 @@ PLACES = {
 }
 VERBS = {"en": ("open", "close"), "de": ("öffne", "schließe"), "sw": ("fungua", "funga")}
 TAILS = dict.fromkeys(LANGUAGES, ["7", "19", "42"])
-QUESTIONS = {"en": "Where should it happen?", "de": "Wo soll es geschehen?", "sw": "Waar moet dit gebeur?"}
+QUESTIONS = {"en": "which place ?", "de": "welcher ort ?", "sw": "mahali gani ?"}
 TAGS = ["O", "B-place", "I-place"]
 NLI = ["entailment", "neutral", "contradiction"]
 
