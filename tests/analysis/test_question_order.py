@@ -172,7 +172,7 @@ def test_what_is_not_recorded_is_not_tested(evidence):
     partly = Evidence(PLAN, evidence.scores[evidence.scores["condition"] != "ru-then-en"], evidence.dev.iloc[:0])
     results = {result.test: result for result in run_tests(TESTS, partly, RULES)}
     assert not any(result.known for result in results.values())
-    assert results["order-unseen"].notes == ("nothing is recorded yet of `ru-then-en`",)
+    assert results["order-unseen"].notes == ("no score that counts is recorded of `ru-then-en`",)
     assert results["forgetting"].notes == ("nothing is recorded yet of both stages",)
     nothing = Evidence(PLAN, evidence.scores.iloc[:0], evidence.dev.iloc[:0])
     assert summarize_gains(nothing, RULES) == ""

@@ -297,7 +297,7 @@ def estimate_mean_effect(
     if not weights:
         return make_untested("the study has no conditions for it", expected=expected)
     if absent := find_missing(evidence.scores, weights):
-        return make_untested(f"nothing is recorded yet of {join_names(absent)}", expected=expected)
+        return make_untested(f"no score that counts is recorded of {join_names(absent)}", expected=expected)
     result = estimate_from_evidence(
         evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules, expected=expected
     )

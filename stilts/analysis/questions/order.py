@@ -231,7 +231,7 @@ def compare_orders_unseen(evidence: Evidence, rules: Rules) -> Result:
 def compare_orders_seen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in the language beside English; a row for each of these languages."""
     if absent := find_missing(evidence.scores, evidence.both_orders()):
-        return make_untested(f"nothing is recorded yet of {join_names(absent)}")
+        return make_untested(f"no score that counts is recorded of {join_names(absent)}")
     if not evidence.plan.others:
         return make_untested(NO_ORDERS)
     return estimate_from_evidence(evidence, _own_orders, rules)
