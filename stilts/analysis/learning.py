@@ -16,7 +16,7 @@ from stilts.analysis.stages import trace_stages
 from stilts.study.records import Record, tabulate_scores
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE, Phase
 from stilts.tasks.guessing import GUESSED_F1, SIZE, find_p_of_guessing
-from stilts.tasks.registry import TARGETS, Task, get_target
+from stilts.tasks.registry import TARGETS, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,9 @@ def tabulate_head_scores(records: Iterable[Record], noted: "pd.DataFrame") -> "p
 
     The score is that on the English test set, and n is its size. Where a study has no English test set, there is none.
     """
-    zero_shot = [(record, get_target(str(record.run.target))) for record in records if record.run.phase == "zero-shot"]
-    heads = [(record, task) for record, task in zero_shot if task.scored_by]
-    return _compare_with_guessing([each for each in heads if SOURCE_LANGUAGE in each[0].metrics], noted)
+    tested = [record for record in records if record.run.phase == "zero-shot" and SOURCE_LANGUAGE in record.metrics]
+    own = [(record, task) for record in tested if (task := find_task(record.run)) and task.scored_by]
+    return _compare_with_guessing(own, noted)
 
 
 def _compare_with_guessing(scored: Iterable[tuple[Record, Task]], noted: "pd.DataFrame") -> "pd.DataFrame":

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from stilts.sources.hub import load_split, read_features
-from stilts.sources.pocket.commands.questions import list_questions_on
 from stilts.study.errors import StiltsError
 from stilts.tasks.configs import Config
 from stilts.tasks.formats.base import UNLIMITED, TrainedFormat
@@ -82,6 +81,8 @@ def load(suite: Path, task: Task, language: str, split: str, most: int) -> Split
 
 def _select_questions(data: "Dataset", slot: str, place: str) -> "Dataset":
     """Return the rows whose question asks for a slot of a command."""
+    from stilts.sources.pocket.commands.questions import list_questions_on
+
     asking = list_questions_on(slot)
     rows = [row for row, question in enumerate(data["question"]) if question in asking]
     if not rows:

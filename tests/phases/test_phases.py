@@ -395,7 +395,8 @@ def test_the_intermediate_phase_changes_what_follows(done):
 
 def test_a_target_is_predicted_by_the_head_of_an_intermediate_task(prepared, tmp_path, monkeypatch):
     """Its rows are those that the head was trained on, so that what it has learned shows."""
-    monkeypatch.setattr("stilts.sources.splits.list_questions_on", lambda slot: frozenset(tiny.QUESTIONS.values()))
+    asked = "stilts.sources.pocket.commands.questions.list_questions_on"
+    monkeypatch.setattr(asked, lambda slot: frozenset(tiny.QUESTIONS.values()))
     here, plan = fresh(
         prepared, tmp_path, intermediates=["none", "qa", "nli"], targets=["command-qa-rooms"],
         per_task={"qa": {"epochs": 30}},

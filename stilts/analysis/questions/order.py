@@ -171,6 +171,10 @@ class Evidence:
         """Return the weights of English last minus English first, for one language beside English."""
         return weigh_gain(self.plan.english_last(code), self.plan.english_first(code))
 
+    def mean_order(self, codes: Sequence[str]) -> Weights:
+        """Return the weights of English last minus English first, averaged over some languages beside English."""
+        return add_weights(*(scale_weights(self.order(code), 1 / len(codes)) for code in codes))
+
     def both_orders(self) -> list[str]:
         """Conditions with English and another language in two stages."""
         each = ((self.plan.english_first(code), self.plan.english_last(code)) for code in self.plan.others)
@@ -224,8 +228,7 @@ def tabulate_dev_scores(records: Iterable[Record], plan: Plan) -> pd.DataFrame:
 def compare_orders_unseen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in languages that no condition trains on in the intermediate phase."""
     others = evidence.plan.others
-    weights = add_weights(*(scale_weights(evidence.order(code), 1 / len(others)) for code in others))
-    return estimate_mean_effect(evidence, weights, evidence.unseen, rules, _chosen(others))
+    return estimate_mean_effect(evidence, evidence.mean_order(others), evidence.unseen, rules, _chosen(others))
 
 
 def compare_orders_seen(evidence: Evidence, rules: Rules) -> Result:
@@ -255,17 +258,15 @@ def compare_orders_seen_direct(evidence: Evidence, rules: Rules) -> Result:
 
 def compare_order_groups_direct(evidence: Evidence, rules: Rules) -> Result:
     """The effect of order beside `WEAK_LAST` minus beside the others, in unseen languages before target training."""
-    groups = [[code for code in evidence.plan.others if (code in WEAK_LAST) == weak] for weak in (True, False)]
-    if not any(groups):
+    others = evidence.plan.others
+    weak, rest = ([code for code in others if (code in WEAK_LAST) == wanted] for wanted in (True, False))
+    if not others:
         return make_untested(NO_ORDERS, expected=1)
-    if not all(groups):
+    if not weak or not rest:
         return make_untested("the study lacks both orders of German or Thai, or of another language", expected=1)
-    weak, rest = (
-        add_weights(*(scale_weights(evidence.order(code), share / len(group)) for code in group))
-        for group, share in zip(groups, (1.0, -1.0), strict=True)
-    )
-    before, chosen = evidence.before_target, _chosen(evidence.plan.others)
-    return estimate_mean_effect(before, add_weights(weak, rest), evidence.unseen, rules, chosen, expected=1)
+    weights = add_weights(evidence.mean_order(weak), scale_weights(evidence.mean_order(rest), -1.0))
+    before = evidence.before_target
+    return estimate_mean_effect(before, weights, evidence.unseen, rules, _chosen(others), expected=1)
 
 
 def compare_two_languages(evidence: Evidence, rules: Rules) -> Result:

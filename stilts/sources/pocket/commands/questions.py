@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,7 +34,6 @@ def read_question_words(language: str, folder: Path = FOLDER) -> Mapping[str, li
     return {slot: [words] if isinstance(words, str) else list(words) for slot, words in asked.items()}
 
 
-@cache
 def list_questions_on(slot: str, folder: Path = FOLDER) -> frozenset[str]:
     """Return the questions for one slot in all languages.
 
