@@ -495,7 +495,7 @@ def test_power_says_what_tests_see_and_what_more_would_take(door, monkeypatch):
     printed = json.loads(out)
     assert [row["test"] for row in printed] == list(Checkout(ROOT).study("order-six").question.tests)
     for row in printed:
-        assert (row["seeds"], row["smallest_effect"], row["unit"]) == (3, 2.0, "points")
+        assert (row["seeds"], row["smallest_effect"], row["unit"]) == (10, 2.0, "points")
         assert (row["seeds_needed"] is None) == bool(row["note"])
     code, out, err = door("power", "order-six")
     assert [row[0] for row in cells(out)] == [row["test"] for row in printed]
