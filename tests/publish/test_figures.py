@@ -1,3 +1,4 @@
+import itertools
 from xml.etree import ElementTree
 
 import matplotlib
@@ -254,6 +255,17 @@ def test_a_forest_has_every_effect_in_units_of_what_matters():
     assert [label.get_text() for label in axis.get_yticklabels()] == rows
     assert [text.get_text() for text in axis.texts] == ["supported", "cannot tell", "could not be tested"]
     assert texts(figures.draw_question_forest(FOREST.iloc[:0])) == ["nothing to compare yet"]
+
+
+def test_a_forest_gives_each_label_the_room_that_its_lines_take():
+    lines = "One line.", "A hypothesis of two lines: " + "it says more. " * 4, "A hypothesis " * 12
+    asked = [f"{place}: {name}" for place, name in enumerate(itertools.chain(*itertools.permutations(lines)))]
+    parts = [FOREST.iloc[:1].assign(hypothesis=name) for name in asked]
+    figure = figures.draw_question_forest(pd.concat(parts))
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    gaps = [above.y0 - below.y1 for above, below in itertools.pairwise(boxes)]
+    assert min(gaps) > 4 * figure.dpi / 72  # half a line
 
 
 def test_names_keep_off_lines():

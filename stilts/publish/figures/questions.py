@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -452,19 +452,19 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
-        rows = _forest_rows(table)
-        figure = make_figure(FULL, 0.9 + 0.36 * len(rows))
+        rows = _place_forest_rows(table)
+        figure = make_figure(FULL, 0.9 + 0.36 * sum(row.height for row in rows.values()))
         axis = figure.add_subplot()
         axis.axvspan(-1, 1, color="#ececec", zorder=0)
         axis.axvline(0, color=FAINT, linewidth=0.8)
         settings = {name: STYLES[1 + place][:2] for place, name in enumerate(dict.fromkeys(table["setting"]))}
-        for (question, hypothesis), place in rows.items():
+        for (question, hypothesis), placed in rows.items():
             if not hypothesis:
                 continue
             own = table[(table["question"] == question) & (table["hypothesis"] == hypothesis)]
             for shift, row in zip(np.linspace(-0.17, 0.17, len(settings)), _by_setting(own, settings), strict=True):
                 if row is not None:
-                    _forest_mark(axis, place + shift, row, settings[row["setting"]])
+                    _forest_mark(axis, placed.middle + shift, row, settings[row["setting"]])
         _frame_forest(axis, rows)
         for name, (color, marker) in settings.items():
             axis.plot([], [], marker, color=color, label=name)
@@ -472,12 +472,27 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _forest_rows(table: pd.DataFrame) -> dict[tuple[str, str], int]:
-    """Return the place of each question's heading, as (question, ""), and of each of its tests."""
+class _ForestRow(NamedTuple):
+    label: str
+    middle: float
+    height: float
+
+
+def _place_forest_rows(table: pd.DataFrame) -> dict[tuple[str, str], _ForestRow]:
+    """Return the row of each question's heading, as (question, ""), and of each of its tests, from top to bottom.
+
+    The first begins at 0. A row is as high as two lines of its label need, 1, or as more lines do.
+    """
     keys: list[tuple[str, str]] = []
     for question, own in table.groupby("question", sort=False):
         keys += [(str(question), ""), *((str(question), str(name)) for name in dict.fromkeys(own["hypothesis"]))]
-    return {key: place for place, key in enumerate(keys)}
+    rows, top = {}, 0.0
+    for question, hypothesis in keys:
+        label = textwrap.fill(hypothesis, 58) or question
+        height = max(1.0, (label.count("\n") + 1) / 2)
+        rows[question, hypothesis] = _ForestRow(label, top + height / 2, height)
+        top += height
+    return rows
 
 
 def _by_setting(rows: pd.DataFrame, settings: Mapping[str, tuple]) -> list[dict | None]:
@@ -503,10 +518,9 @@ def _forest_mark(axis: Axes, y: float, row: dict, style: tuple[str, str]) -> Non
     axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=SMALL, color=ink, weight=weight)
 
 
-def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], int]) -> None:
-    axis.set(xlim=(-FARTHEST * 1.02, FARTHEST * 1.02), ylim=(len(rows) - 0.5, -0.6))
-    labels = [textwrap.fill(hypothesis, 58) or question for question, hypothesis in rows]
-    axis.set_yticks(list(rows.values()), labels, fontsize=8.6)
+def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], _ForestRow]) -> None:
+    axis.set(xlim=(-FARTHEST * 1.02, FARTHEST * 1.02), ylim=(sum(row.height for row in rows.values()), -0.1))
+    axis.set_yticks([row.middle for row in rows.values()], [row.label for row in rows.values()], fontsize=8.6)
     for label, (_, hypothesis) in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_weight("normal" if hypothesis else "bold")
     axis.set_xlabel("effect, in units of the smallest that matters (shaded: less than that)")
