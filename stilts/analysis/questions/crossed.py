@@ -41,8 +41,7 @@ from stilts.analysis.contrasts import Weights, contrast, find_missing, keep_lang
 from stilts.analysis.estimates import Estimate, combine, estimate_by_t
 from stilts.analysis.languages.facts import read_languages
 from stilts.analysis.questions.evidence import Redrawable, Scored
-from stilts.analysis.questions.testing import Result, Rules, make_untested
-from stilts.analysis.wording import join_names
+from stilts.analysis.questions.testing import Result, Rules, make_unrecorded, make_untested
 from stilts.study.errors import StiltsError
 
 MEAN = "mean"
@@ -297,7 +296,7 @@ def estimate_mean_effect(
     if not weights:
         return make_untested("the study has no conditions for it", expected=expected)
     if absent := find_missing(evidence.scores, weights):
-        return make_untested(f"no score that counts is recorded of {join_names(absent)}", expected=expected)
+        return make_unrecorded(absent, expected)
     result = estimate_from_evidence(
         evidence, lambda found: keep_languages(contrast(found.scores, weights), languages), rules, expected=expected
     )

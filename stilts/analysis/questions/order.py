@@ -42,8 +42,8 @@ from stilts.analysis.questions.crossed import estimate_effect, estimate_from_evi
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS, tabulate_learned_outcomes
 from stilts.analysis.questions.sentences import describe_uncorrected
 from stilts.analysis.questions.tables import tabulate_language_means
-from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, note_sources
-from stilts.analysis.wording import count, format_effect, format_signed, join_names
+from stilts.analysis.questions.testing import Result, Rules, Test, make_unrecorded, make_untested, note_sources
+from stilts.analysis.wording import count, format_effect, format_signed
 from stilts.study.records import Record
 from stilts.study.settings import SOURCE_LANGUAGE, Study
 from stilts.tasks.registry import TARGETS, get_intermediate, resolve_conditions
@@ -234,7 +234,7 @@ def compare_orders_unseen(evidence: Evidence, rules: Rules) -> Result:
 def compare_orders_seen(evidence: Evidence, rules: Rules) -> Result:
     """English last minus English first, in the language beside English; a row for each of these languages."""
     if absent := find_missing(evidence.scores, evidence.both_orders()):
-        return make_untested(f"no score that counts is recorded of {join_names(absent)}")
+        return make_unrecorded(absent)
     if not evidence.plan.others:
         return make_untested(NO_ORDERS)
     return estimate_from_evidence(evidence, _own_orders, rules)

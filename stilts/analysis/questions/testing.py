@@ -16,7 +16,7 @@ from scipy import optimize, stats
 from stilts.analysis.estimates import Estimate
 from stilts.analysis.questions.evidence import Level
 from stilts.analysis.verdicts import Hypothesis, Kind, Measurement, explain_no_room, judge
-from stilts.analysis.wording import count
+from stilts.analysis.wording import count, join_names
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import QuestionSettings
 
@@ -157,6 +157,11 @@ class Test:
 def make_untested(reason: str, unit: str = POINTS, expected: int = 0) -> Result:
     """Return the result of a test that the records do not allow, with the reason."""
     return Result(*4 * (float("nan"),), seeds=0, unit=unit, expected=expected, notes=(reason,))
+
+
+def make_unrecorded(conditions: Sequence[str], expected: int = 0) -> Result:
+    """Return the result of a test for which these conditions lack scores."""
+    return make_untested(f"no score that counts is recorded of {join_names(conditions)}", expected=expected)
 
 
 def note_sources(names: str) -> tuple[str]:

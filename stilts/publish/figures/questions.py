@@ -452,8 +452,8 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
-        rows = _place_forest_rows(table)
-        figure = make_figure(FULL, 0.9 + 0.36 * sum(row.height for row in rows.values()))
+        rows, height = _place_forest_rows(table)
+        figure = make_figure(FULL, 0.9 + 0.36 * height)
         axis = figure.add_subplot()
         axis.axvspan(-1, 1, color="#ececec", zorder=0)
         axis.axvline(0, color=FAINT, linewidth=0.8)
@@ -465,7 +465,7 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
             for shift, row in zip(np.linspace(-0.17, 0.17, len(settings)), _by_setting(own, settings), strict=True):
                 if row is not None:
                     _forest_mark(axis, placed.middle + shift, row, settings[row["setting"]])
-        _frame_forest(axis, rows)
+        _frame_forest(axis, rows, height)
         for name, (color, marker) in settings.items():
             axis.plot([], [], marker, color=color, label=name)
         axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(settings))
@@ -475,13 +475,12 @@ def draw_question_forest(table: pd.DataFrame) -> Figure:
 class _ForestRow(NamedTuple):
     label: str
     middle: float
-    height: float
 
 
-def _place_forest_rows(table: pd.DataFrame) -> dict[tuple[str, str], _ForestRow]:
-    """Return the row of each question's heading, as (question, ""), and of each of its tests, from top to bottom.
+def _place_forest_rows(table: pd.DataFrame) -> tuple[dict[tuple[str, str], _ForestRow], float]:
+    """Return the row of each question's heading, as (question, ""), and of each of its tests, and the height of all.
 
-    The first begins at 0. A row is as high as two lines of its label need, 1, or as more lines do.
+    From top to bottom; the first begins at 0. A row is as high as two lines of its label need, 1, or as more lines do.
     """
     keys: list[tuple[str, str]] = []
     for question, own in table.groupby("question", sort=False):
@@ -490,9 +489,9 @@ def _place_forest_rows(table: pd.DataFrame) -> dict[tuple[str, str], _ForestRow]
     for question, hypothesis in keys:
         label = textwrap.fill(hypothesis, 58) or question
         height = max(1.0, (label.count("\n") + 1) / 2)
-        rows[question, hypothesis] = _ForestRow(label, top + height / 2, height)
+        rows[question, hypothesis] = _ForestRow(label, top + height / 2)
         top += height
-    return rows
+    return rows, top
 
 
 def _by_setting(rows: pd.DataFrame, settings: Mapping[str, tuple]) -> list[dict | None]:
@@ -518,8 +517,8 @@ def _forest_mark(axis: Axes, y: float, row: dict, style: tuple[str, str]) -> Non
     axis.text(FARTHEST * 1.04, y, row["verdict"], va="center", fontsize=SMALL, color=ink, weight=weight)
 
 
-def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], _ForestRow]) -> None:
-    axis.set(xlim=(-FARTHEST * 1.02, FARTHEST * 1.02), ylim=(sum(row.height for row in rows.values()), -0.1))
+def _frame_forest(axis: Axes, rows: Mapping[tuple[str, str], _ForestRow], height: float) -> None:
+    axis.set(xlim=(-FARTHEST * 1.02, FARTHEST * 1.02), ylim=(height, -0.1))
     axis.set_yticks([row.middle for row in rows.values()], [row.label for row in rows.values()], fontsize=8.6)
     for label, (_, hypothesis) in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_weight("normal" if hypothesis else "bold")
