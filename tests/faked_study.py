@@ -177,12 +177,19 @@ def _complexity(run: Run, generator):
 
 
 def _dev_scores(run: Run, generator) -> dict[str, dict[str, float]]:
-    """Return dev scores in the languages of all stages; those of earlier stages are lower."""
+    """Return dev scores in the languages of all stages; those of earlier stages are lower.
+
+    Of several tasks in one language each has a score beside their mean.
+    """
     stages = [*run.settings.condition.before, run.settings.condition.tasks]
     codes = {get_intermediate(task).source_language: place for place, stage in enumerate(stages, 1) for task in stage}
     best = 100 * (0.7 + _effect(run))
     drops = {code: (len(stages) - place) * generator.uniform(4, 6) for code, place in codes.items()}
-    return {code: {"score": best - drop, "n": 200.0, "majority": 10.0} for code, drop in drops.items()}
+    tasks = map(get_intermediate, run.settings.condition.tasks if len(run.settings.condition.tasks) > 1 else ())
+    scores = {code: {"score": best - drop, "n": 200.0, "majority": 10.0} for code, drop in drops.items()}
+    for task in tasks:
+        scores[task.source_language][f"score.{task.name}"] = scores[task.source_language]["score"]
+    return scores
 
 
 def _answers(run: Run, language: str, examples: int, generator) -> pd.DataFrame:

@@ -55,7 +55,6 @@ class Kind(StrEnum):
     BELOW = "below"  # less than minus `asked`
     DIFFERS = "differs"  # not zero, of either sign
     NO_MORE = "no more"  # less than `smallest`: no gain that matters, or a loss
-    NEGLIGIBLE = "negligible"  # closer to zero than `smallest`
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Hypothesis:
     asked: float = 0.0
 
     def __post_init__(self):
-        if self.smallest is None and self.kind in (Kind.NO_MORE, Kind.NEGLIGIBLE):
+        if self.smallest is None and self.kind is Kind.NO_MORE:
             raise StiltsError(f"hypothesis '{self.kind}': it needs the smallest effect that matters")
 
     @property
@@ -180,9 +179,7 @@ def _decisions(asked: Hypothesis, found: Measurement) -> dict[Verdict, float]:
     matters = asked.smallest
     negligible = {} if matters is None else {Verdict.NO_EFFECT: _within(found, matters)}
     if asked.kind is Kind.DIFFERS:
-        return {**negligible, Verdict.SUPPORTED: _outside(found, 0.0)}
-    if asked.kind is Kind.NEGLIGIBLE:
-        return {Verdict.SUPPORTED: _within(found, matters), Verdict.CONTRADICTED: _outside(found, matters)}
+        return {**negligible, Verdict.SUPPORTED: min(_above(found, 0.0), _below(found, 0.0))}
     if asked.kind is Kind.NO_MORE:
         return {Verdict.SUPPORTED: _below(found, matters), Verdict.CONTRADICTED: _above(found, matters)}
     opposite = -(matters or 0.0)
@@ -209,10 +206,6 @@ def _below(found: Measurement, bound: float) -> float:
 
 def _within(found: Measurement, bound: float) -> float:
     return max(_above(found, -bound), _below(found, bound))
-
-
-def _outside(found: Measurement, bound: float) -> float:
-    return min(_above(found, bound), _below(found, -bound))
 
 
 def _one_sided(distance: float, found: Measurement, bound: float) -> float:
@@ -255,9 +248,7 @@ def _is_ruled_out(asked: Hypothesis, found: Measurement, together: int, level: f
 
 
 def _reason(taken: Verdict, asked: Hypothesis, found: Measurement) -> str:
-    if asked.kind is Kind.NEGLIGIBLE and taken is Verdict.CONTRADICTED:
-        return f"it {'gains' if found.value > 0 else 'loses'} more than {asked.smallest:g}"
-    if taken is Verdict.NO_EFFECT or asked.kind is Kind.NEGLIGIBLE:
+    if taken is Verdict.NO_EFFECT:
         return f"all of it closer to zero than {asked.smallest:g}"
     if asked.kind is Kind.NO_MORE:
         return f"{'below' if taken is Verdict.SUPPORTED else 'above'} {asked.smallest:g}"

@@ -127,8 +127,8 @@ def format_number(value: float, decimals: int = 1) -> str:
 
 
 def format_effect(value: float, low: float, high: float, unit: str = "points") -> str:
-    """Return an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"."""
-    return f"{format_signed(value)} {unit} ({format_signed(low)} to {format_signed(high)})"
+    """Return an effect and its interval for a sentence, as in "+1.2 points (-0.3 to +2.7)"; `unit` may be empty."""
+    return f"{f'{format_signed(value)} {unit}'.rstrip()} ({format_signed(low)} to {format_signed(high)})"
 
 
 def format_p(value: float) -> str:

@@ -10,7 +10,7 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
-from faked_study import LANGUAGES, PILOT_SUITE, commit_pilot, fill
+from faked_study import EFFECTS, LANGUAGES, PILOT_SUITE, commit_pilot, fill
 
 from stilts.analysis import omissions, prose, published, score_report, suite_report
 from stilts.analysis.costs import (
@@ -467,6 +467,12 @@ def test_conditions_are_set_against_their_english_counterparts(pages, root):
         assert row["low"] - 3 <= effect <= row["high"] + 3, cell
     assert len(cells) == 4 * 4  # retrieval and mining are read after the last layer
     assert said(pages["pilot-conditions"])[0].startswith("Of 16 differences, ")
+    right = [100 * (0.7 + EFFECTS.get(name, 0.0)) for name in ("mnli-mlm", "squad-mlm")]
+    assert said(pages["pilot-conditions"])[1] == (
+        "Of the masked words of English dev texts phase 1 leaves right "
+        f"{right[0]:.1f} percent after inference (MNLI) + Masked words (1 updates in place of 1) and {right[1]:.1f} "
+        "percent after questions (SQuAD) + Masked words (1 updates in place of 1), means over seeds."
+    )
 
 
 def test_what_a_study_leaves_out_is_said_with_its_reason(root, monkeypatch):

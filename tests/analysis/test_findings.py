@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from test_claims import DEV, LAYERS, TASKS, by_layer, replicates
 
-from stilts.analysis import findings
-from stilts.analysis.claims import Evidence, Part, judge_claims
+from stilts.analysis import claims, findings
+from stilts.analysis.claims import Evidence, judge_claims
 from stilts.analysis.estimates import Estimate
 from stilts.analysis.questions.testing import Result
-from stilts.analysis.verdicts import Judgement, Verdict
+from stilts.analysis.verdicts import Verdict
+from stilts.analysis.wording import format_effect, format_signed
 
 
 def evidence(effects, gains=None, **more):
@@ -50,7 +51,7 @@ def test_the_average_leaves_out_targets_of_the_same_task():
     text = findings.describe_average(evidence({"qa": -0.2, "nli": 0.2, "multi": 0.1}), "Here")
     assert " points (Inference)" in text
     assert "(Questions) and +" in text
-    assert "all tasks together gain +" in text
+    assert "all 2 tasks together gain +" in text
     assert " on 5 targets, 2 of them tasks that they train on" in text
 
 
@@ -112,8 +113,39 @@ def test_retrieval_that_was_not_tested_in_the_middle_is_said():
 def test_what_english_dev_chooses_is_said_as_it_came_out(effect, said):
     text = findings.describe_choice(evidence({"nli": effect, "qa": effect, "multi": effect}), "Here")
     start = "**Here, the intermediate task that English dev chooses for each target"
-    assert text.startswith(f"{start} {said} its test score**: ")
-    assert text.endswith(", mean over 2 targets.")
+    assert text.startswith(f"{start} {said} test scores on average**: ")
+    assert ", mean over 2 targets. " in text
+
+
+def test_the_targets_on_which_the_choice_changes_scores_are_named():
+    drawn = evidence({("qa", "intent"): 0.3})
+    chosen = claims.choose_on_dev(drawn)
+    assert chosen == {"intent": "qa", "command-qa": "nli"}
+    first, rest = (claims.estimate_choice(drawn, {name: chosen[name]}) for name in ("intent", "command-qa"))
+    said = findings.describe_choice(drawn, "Here").partition(" targets. ")[2]
+    other = format_effect(rest.value, rest.low, rest.high)
+    assert said == (
+        f"Of single targets, the interval excludes zero on Intents ({format_signed(first.value)}); the mean over the "
+        f"others is {other}."
+    )
+    none = findings.describe_choice(evidence({}), "Here")
+    assert none.endswith(" None of these gains has an interval that excludes zero.")
+
+
+def test_a_mean_that_one_target_moves_alone_is_said_to():
+    drawn = evidence({("nli", "intent"): 0.6, "qa": 0.2})
+    left = findings.leave_leading_target_out(drawn, "nli")
+    others = drawn.others("nli", drawn.targets_of("nli"))
+    assert (left.target, left.rises, left.stands) == ("intent", True, False)
+    assert left.effect == claims.estimate_mean_gain(drawn, "nli", [name for name in others if name != "intent"])
+    assert findings.leave_leading_target_out(drawn, "qa").stands
+    said = findings._say_moved(drawn, [left, findings.leave_leading_target_out(drawn, "qa")])
+    assert said == "Questions helps other targets on average, and Inference raises their average by Intents alone"
+    alone = replace(drawn, replicates={"intent": drawn.replicates["intent"]})
+    only = findings.leave_leading_target_out(alone, "nli")
+    assert (only.effect, only.stands) == (None, False)
+    said = "leaving out the target that moves each most, Inference has Intents alone"
+    assert findings._say_left(alone, [only]) == said
 
 
 @pytest.mark.parametrize(
@@ -123,17 +155,21 @@ def test_masked_words_are_said_as_they_came_out(effect, said):
     tasks = {**TASKS, "nli-mlm": ("nli", "mlm")}
     drawn = replicates({"nli-mlm": effect}, conditions=tasks)
     text = findings.describe_masked_words(Evidence("pocket", drawn, DEV, tasks, layers=LAYERS), "Here")
-    assert text.startswith(f"**Here, masked words of many languages mixed in {said}**: beside Inference, ")
-    assert ") on 3 targets that train and " in text
+    assert text.startswith(f"**Here, masked words of many languages mixed in {said}**: beside Inference ")
+    assert ") over 5 targets (" in text
+    assert " on 3 targets that train and " in text
 
 
-def test_masked_words_may_change_scores_both_ways_or_hardly_at_all():
-    def part(value, verdict):
-        return Part("x", "x", Estimate(value, value - 0.1, value + 0.1, 0.0), judgement=Judgement(verdict, "", 0.0))
-
-    lost, gained = part(-2.0, Verdict.CONTRADICTED), part(2.0, Verdict.CONTRADICTED)
-    assert findings._say_difference([lost, gained]) == "gain and lose points"
-    assert findings._say_difference([part(0.1, Verdict.SUPPORTED)] * 2) == "make no difference that matters"
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ([(-2.0, True), (2.0, True)], "gain and lose points"),
+        ([(-2.0, True), (-1.0, False)], "lose points beside 1 of 2 tasks"),
+        ([(-2.0, False)], "make no clear difference"),
+    ],
+)
+def test_masked_words_may_change_scores_both_ways_or_beside_some_tasks(rows, said):
+    assert findings._say_difference(pd.DataFrame(rows, columns=["difference", "survives_holm"])) == said
 
 
 @pytest.mark.parametrize(
@@ -144,19 +180,20 @@ def test_a_change_is_named_by_its_interval(low, high, said):
     assert findings._change(Estimate((low + high) / 2, low, high, 0.5)) == said
 
 
-def answered(hypothesis, verdict):
+def answered(hypothesis, verdict, beside=""):
     effect = Result.of(Estimate(1.0, 0.5, 1.5, 0.01), 5, hypothesis=hypothesis)
     section = SimpleNamespace(analysis=SimpleNamespace(recorded=True))
-    return SimpleNamespace(section=section, learned=SimpleNamespace(effect=effect, verdict=verdict))
+    return SimpleNamespace(section=section, learned=SimpleNamespace(effect=effect, verdict=verdict, beside=beside))
 
 
 def test_questions_with_an_answer_are_named():
-    unclear, yes = answered("Order matters.", Verdict.UNCLEAR), answered("Far languages lose more.", Verdict.SUPPORTED)
+    unclear = answered("Order matters.", Verdict.UNCLEAR)
+    yes = answered("Far languages lose more.", Verdict.SUPPORTED, "By target: all.")
     said = findings.describe_questions([unclear, unclear], "on short commands")
     assert said.startswith("**None of this study's own 2 questions has an answer on short commands yet**: ")
     assert findings.describe_questions([unclear, yes], "on short commands") == (
-        "**By the tests that stand for them, 1 of this study's own 2 questions has an answer on short commands.** Far "
-        "languages lose more. Supported: +1.0 points (+0.5 to +1.5)."
+        "**By the tests that stand for them, 1 of this study's own 2 questions has an answer on short commands.** "
+        "Hypothesis: *Far languages lose more.* Supported: +1.0 points (+0.5 to +1.5). By target: all."
     )
 
 
@@ -170,12 +207,12 @@ def test_verdicts_stand_beside_the_published_effects():
     lost = judge_claims(evidence({("multi", "command-nli"): -0.4}))
     worse = judge_claims(evidence({"nli": -0.03, "qa": -0.03}))
     told = findings.tabulate_verdicts({"here": worse}, titles)["here"].iloc[0]
-    assert told == "cannot tell (no effect or the opposite; not as claimed)"
+    assert told == "cannot tell (not as claimed; whether points are lost is open)"
     told = findings.tabulate_verdicts({"here": lost}, titles).set_index("id")["here"]
-    assert told["C2"] == "contradicted (1 of 2 parts: over no intermediate task)"
+    assert told["C2"] == "contradicted (not as claimed in 1 of its 2 parts: over no intermediate task)"
     mixed = judge_claims(evidence({"nli": 0.2}))
     told = findings.tabulate_verdicts({"here": mixed}, titles).set_index("id")["here"]
-    assert told["C1"] == "cannot tell (1 of 2 parts: questions)"
+    assert told["C1"] == "cannot tell"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
     assert np.all([claim in html for claim in table["claim"]])

@@ -46,7 +46,9 @@ from stilts.analysis.questions.permutations import (
     remove_means,
     standardise_matrix,
 )
+from stilts.analysis.questions.sentences import describe_by_target
 from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
+from stilts.analysis.wording import format_effect
 from stilts.publish.figures.questions import draw_group_gains, draw_scheme_matrices, draw_similarity_scatter
 from stilts.study.errors import StiltsError
 from stilts.study.records import Store
@@ -156,6 +158,19 @@ def test_what_a_match_brings_is_told_apart_from_what_each_task_brings():
     assert [each.expected for each in found] == [1, 1, 0, 1, 1, 0, 1]
     assert {(each.rows, each.seeds) for each in found} == {(6, 3)}
     assert all(each.low < value < each.high for each, value in zip(found, expected, strict=True))
+
+
+def test_what_a_match_brings_is_said_by_target():
+    found, rules = matched_evidence(), Rules({"task-match-full": "A hypothesis."})
+    test = TESTS["task-match-full"]
+    halves = [test.estimate(found.of_target(target), rules) for target in found.targets]
+    assert [each.value for each in halves] == pytest.approx([6 - 3 - 2, 6 + 2 + 3], abs=0.5)
+    said = [
+        f"{title} {format_effect(each.value, each.low, each.high, '')}"
+        for title, each in zip(("Inference", "Paraphrases"), halves, strict=True)
+    ]
+    assert describe_by_target(found, rules, test) == f"By target, uncorrected: {'; '.join(said)}."
+    assert describe_by_target(found.of_target("command-nli"), rules, test) == ""
 
 
 def test_a_target_without_both_kinds_of_pairs_is_in_no_match():

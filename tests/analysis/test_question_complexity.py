@@ -22,6 +22,7 @@ from stilts.analysis.questions.complexity import (
     Evidence,
     answer_question,
     describe_dials,
+    describe_levels,
     describe_targets,
     describe_unlearned,
     estimate_slope,
@@ -40,6 +41,7 @@ from stilts.analysis.questions.complexity import (
 )
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
+from stilts.analysis.wording import format_effect, title_task
 from stilts.publish import figures
 from stilts.study.settings import Study
 from stilts.tasks.registry import INTERMEDIATES, DialLevel
@@ -215,6 +217,11 @@ def test_tables(evidence):
     assert table.loc["slots", "code_length"] == pytest.approx(2**3.5, rel=0.02)
     assert (table["languages"] == len(UNSEEN)).all()
     assert (table["low"] < table["gap"]).all()
+    levels = [name for name in BITS if name.startswith("dial-")]
+    said = describe_levels(evidence, RULES)
+    ends = [format_effect(*table.loc[name, ["gap", "low", "high"]], "") for name in (levels[0], levels[-1])]
+    assert said.startswith(f"By level, uncorrected: {title_task(levels[0])} {ends[0]}; ")
+    assert said.endswith(f" {ends[1]}; the test of the rise fits a straight line.")
     by_target = tabulate_gaps_by_target(evidence, RULES)
     assert by_target.groupby("task")["gap"].mean().to_dict() == pytest.approx(table["gap"].to_dict())
     assert describe_targets(by_target).startswith("Of 16 intervals")
@@ -242,8 +249,8 @@ def test_what_is_only_measured_stands_last_in_the_table_and_in_no_test(evidence)
     assert [(each.value, each.p) for each in run_tests(TESTS, more, RULES)] == [
         (each.value, each.p) for each in run_tests(TESTS, evidence, RULES)
     ]
-    assert describe_unlearned(more).startswith("Of 1 of 9 tasks nothing was learned")
-    assert "at any seed: `dial-grain-16`. Their" in describe_unlearned(more)
+    assert describe_unlearned(more).startswith("Of 9 tasks, 1 was not learned from the")
+    assert "at any seed: `dial-grain-16`. Its" in describe_unlearned(more)
     assert describe_unlearned(evidence).startswith("Of each of 8 tasks something was learned")
     assert describe_unlearned(replace(more, complexity=alone.iloc[:0])) == "No task is measured yet."
 

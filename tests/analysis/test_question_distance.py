@@ -38,6 +38,7 @@ from stilts.analysis.questions.distance_answer import (
     describe_design,
     describe_families,
     describe_noise,
+    describe_slope_parts,
     describe_slopes,
     find_widely_known,
     fit_joint_models,
@@ -54,6 +55,7 @@ from stilts.analysis.questions.distance_answer import (
 from stilts.analysis.questions.evidence import OUTCOME_COLUMNS
 from stilts.analysis.questions.sentences import describe_caveats
 from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
+from stilts.analysis.wording import format_effect, format_signed
 from stilts.publish.figures.questions import draw_distance_scatter
 from stilts.study.errors import StiltsError
 from stilts.workspace.checkout import Checkout
@@ -372,6 +374,29 @@ def test_each_family_is_left_out_once(evidence):
     germanic = first[first["without"] == "Indo-European: Germanic"].iloc[0]
     assert (germanic["left_out"], germanic["languages"]) == (7, len(CODES) - 7)
     assert "- slope of the change of the gap on syntactic distance: keeps its sign" in describe_families(table, titles)
+
+
+def test_a_slope_is_taken_apart_by_target_by_shared_languages_and_by_family():
+    generator = np.random.default_rng(0)
+    parts = [scores(generator, gap=5.0, targets=["intent"]), scores(generator, targets=["slots"], codes=CODES[:30])]
+    found = gather(pd.concat(parts), ENCODER)
+    (result,) = run_tests(TESTS, found, Rules({"gap-syntactic": "g"}))
+    said = describe_slope_parts(found, RULES, TESTS["gap-syntactic"], result)
+
+    def effect(each, unit="points for a standard deviation"):
+        return format_effect(each.value, each.low, each.high, unit)
+
+    alone = [TESTS["gap-syntactic"].estimate(found.of_target(name), RULES) for name in ("intent", "slots")]
+    assert [each.rows for each in alone] == [len(CODES), 30]
+    assert said.startswith(f"By target, uncorrected: Intents {effect(alone[0], '')}; Slots {effect(alone[1], '')}. ")
+    shared = gather(pd.concat([part[part["language"].isin([*CODES[:30], "en"])] for part in parts]), ENCODER)
+    (again,) = run_tests(TESTS, shared, Rules({"gap-syntactic": "g"}))
+    assert f" Over the 30 languages that all targets have it is {effect(again)}. " in said
+    families = leave_one_family_out(found, [result], RULES)
+    least = families[families["without"] != "none"]["slope"].min()
+    assert f", the family or branch that it rests on most, it is {format_signed(least)} points" in said
+    (change,) = run_tests(TESTS, found, Rules({"change-syntactic": "c"}))
+    assert said.endswith(f" Intermediate training changes the slope of the gap by {effect(change)}.")
 
 
 def test_slopes_by_target_and_condition(fake, evidence):

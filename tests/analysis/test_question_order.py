@@ -22,6 +22,7 @@ from stilts.analysis.questions.order import (
     answer_question,
     describe_forgetting,
     describe_order_effects,
+    describe_single_sources,
     describe_sources,
     make_plan,
     summarize_gains,
@@ -38,6 +39,7 @@ from stilts.analysis.questions.order import (
 )
 from stilts.analysis.questions.sentences import describe_caveats
 from stilts.analysis.questions.testing import Rules, run_tests, tabulate_verdicts
+from stilts.analysis.wording import format_effect
 from stilts.publish import figures
 from stilts.study.records import Record
 from stilts.study.settings import Study
@@ -270,6 +272,12 @@ def test_the_effect_by_source_and_by_language(evidence):
     assert unseen["effect"].mean() == pytest.approx(run_tests(TESTS, evidence, RULES)[0].value)
     assert unseen["rows"].tolist() == [len(UNSEEN)] * 3
     assert describe_sources(table).startswith("Of 9 intervals")
+    ordered = unseen.sort_values("effect").to_dict("records")
+    ends = [f"{format_effect(row['effect'], row['low'], row['high'], '')} beside {row['source']}" for row in ordered]
+    assert describe_single_sources(evidence, RULES) == (
+        "It is a mean over 3 languages beside English. Uncorrected, English last minus English first lies, in unseen "
+        f"languages, between {ends[0]} and {ends[-1]}."
+    )
     languages = tabulate_scores_by_language(evidence).set_index("code")
     assert sorted(languages.index[languages["trained"]]) == ["de", "en", "ru", "zh"]
     kept = evidence.scores[(evidence.scores["language"] == "fi") & (evidence.scores["condition"] == "none")]
@@ -363,6 +371,9 @@ def test_a_study_is_answered_from_its_records_and_without_any_says_how_to_make_t
     assert list(found.section.analysis.conditions) == names
     assert found.section.analysis.trained_tasks == {"qa", "qa.de", "qa.zh"}
     assert found.learned.text.startswith("Beside English stand German, Chinese. In 8 languages that")
+    assert found.learned.beside.startswith("It is a mean over 2 languages beside English. ")
+    assert f" {found.learned.beside} " in found.learned.text
+    assert without.learned.beside == ""
     assert found.learned.effect.test == "order-unseen"
     assert len(found.evidence.dev) == 5 * 2
     assert not found.checks.empty

@@ -10,7 +10,7 @@ from stilts.study.errors import StiltsError
 
 LARGE = Hypothesis(Kind.ABOVE, smallest=2.0, asked=2.0)
 GAIN, LOSS = Hypothesis(Kind.ABOVE, smallest=1.0), Hypothesis(Kind.BELOW, smallest=1.0)
-EITHER, NO_MORE, SAME = (Hypothesis(kind, smallest=1.0) for kind in (Kind.DIFFERS, Kind.NO_MORE, Kind.NEGLIGIBLE))
+EITHER, NO_MORE = (Hypothesis(kind, smallest=1.0) for kind in (Kind.DIFFERS, Kind.NO_MORE))
 
 
 def interval(low, high, seeds=3, **more):
@@ -38,10 +38,6 @@ def interval(low, high, seeds=3, **more):
         (NO_MORE, -9.0, 0.9, "supported", "below 1"),
         (NO_MORE, 1.1, 9.0, "contradicted", "above 1"),
         (NO_MORE, 0.0, 1.1, "cannot tell", "the interval allows more than one answer"),
-        (SAME, -0.9, 0.9, "supported", "all of it closer to zero than 1"),
-        (SAME, -9.0, -1.1, "contradicted", "it loses more than 1"),
-        (SAME, 1.1, 9.0, "contradicted", "it gains more than 1"),
-        (SAME, 0.0, 1.1, "cannot tell", "the interval allows more than one answer"),
     ],
 )
 def test_the_rule(asked, low, high, verdict, reason):
@@ -54,8 +50,8 @@ def test_without_a_smallest_effect_any_other_sign_contradicts():
     assert [judge([(asked, interval(*ends))])[0].verdict for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))] == [
         Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.UNCLEAR,
     ]  # fmt: skip
-    with pytest.raises(StiltsError, match="hypothesis 'negligible': it needs the smallest effect that matters"):
-        Hypothesis(Kind.NEGLIGIBLE, smallest=None)
+    with pytest.raises(StiltsError, match="hypothesis 'no more': it needs the smallest effect that matters"):
+        Hypothesis(Kind.NO_MORE, smallest=None)
 
 
 def test_what_cannot_be_tested_says_why_and_counts_in_no_correction():
@@ -66,7 +62,7 @@ def test_what_cannot_be_tested_says_why_and_counts_in_no_correction():
     assert np.isnan(other.p)
 
 
-@pytest.mark.parametrize("asked", [GAIN, LARGE, LOSS, EITHER, NO_MORE, SAME], ids=lambda each: each.kind)
+@pytest.mark.parametrize("asked", [GAIN, LARGE, LOSS, EITHER, NO_MORE], ids=lambda each: each.kind)
 @given(value=st.floats(-20, 20), se=st.floats(0.001, 5))
 def test_one_seed_says_at_most_cannot_tell(asked, value, se):
     (found,) = judge([(asked, Measurement(value, se, np.inf, seeds=1))])
@@ -74,12 +70,13 @@ def test_one_seed_says_at_most_cannot_tell(asked, value, se):
 
 
 def test_holm_corrects_every_kind_of_decision():
-    pairs = [(GAIN, interval(0.1, 4.0)), (SAME, interval(-0.95, 0.95)), (GAIN, interval(-9.0, 9.0))]
-    assert [each.verdict for each in judge(pairs, correct=False)] == ["supported", "supported", "cannot tell"]
+    pairs = [(GAIN, interval(0.1, 4.0)), (EITHER, interval(-0.95, 0.95)), (GAIN, interval(-9.0, 9.0))]
+    alone = ["supported", "no effect that matters", "cannot tell"]
+    assert [each.verdict for each in judge(pairs, correct=False)] == alone
     together = judge(pairs)
     assert [each.verdict for each in together] == ["cannot tell"] * 3
-    said = "supported by itself, but not after the correction for 3 judged together"
-    assert [each.reason for each in together[:2]] == [said, said]
+    said = [f"{verdict} by itself, but not after the correction for 3 judged together" for verdict in alone[:2]]
+    assert [each.reason for each in together[:2]] == said
 
 
 def test_the_choice_of_the_best_of_several_is_corrected_for():
@@ -92,7 +89,7 @@ def test_the_p_value_of_another_kind_of_test_goes_before_that_of_a_t_test():
     permuted = interval(1.0, 5.0, p=0.2)
     assert judge([(EITHER, permuted)])[0].verdict is Verdict.UNCLEAR
     assert judge([(EITHER, permuted)])[0].p == 0.2
-    assert judge([(SAME, permuted)])[0].p < 0.2  # it says nothing of other bounds than zero
+    assert judge([(NO_MORE, interval(-5.0, -1.0, p=0.2))])[0].p < 0.2  # it says nothing of other bounds than zero
 
 
 @given(
@@ -104,9 +101,9 @@ def test_opposite_hypotheses_are_never_both_supported(value, se, df, asked, smal
     up, down = (judge([(Hypothesis(kind, smallest, asked), found)])[0].verdict for kind in (Kind.ABOVE, Kind.BELOW))
     assert {up, down} != {Verdict.SUPPORTED}
     assert (up is Verdict.NO_EFFECT) == (down is Verdict.NO_EFFECT)
-    same, more = (judge([(Hypothesis(kind, smallest), found)])[0].verdict for kind in (Kind.NEGLIGIBLE, Kind.NO_MORE))
-    if same is Verdict.SUPPORTED:
-        assert more is Verdict.SUPPORTED
+    (more,) = judge([(Hypothesis(Kind.NO_MORE, smallest), found)])
+    if up is Verdict.NO_EFFECT:
+        assert more.verdict is Verdict.SUPPORTED
 
 
 @pytest.mark.parametrize("truth", [0.0, 1.0, -1.0, 0.5])
@@ -160,7 +157,6 @@ WIDE = Hypothesis(Kind.ABOVE, 2.0, 2.0)
         (Hypothesis(Kind.BELOW, 2.0), 99.0, ""),
         (Hypothesis(Kind.BELOW, 2.0), 31.5, "at 31.5 before, less than 2 above the 30.0 of guessing"),
         (Hypothesis(Kind.NO_MORE, 2.0), 99.0, "at 99.0 before, less than 2 below its ceiling"),
-        (Hypothesis(Kind.NEGLIGIBLE, 1.0), 30.5, "at 30.5 before, less than 1 above the 30.0 of guessing"),
         (Hypothesis(Kind.DIFFERS, 2.0), 20.0, "at 20.0 before, less than 2 above the 30.0 of guessing"),
         (Hypothesis(Kind.DIFFERS, None), 99.9, ""),
     ],

@@ -120,6 +120,12 @@ class Evidence:
                 found.setdefault(pair[1], []).append(pair)
         return found
 
+    def of_target(self, target: str) -> "Evidence":
+        """Return the evidence of one target alone."""
+        place = self.targets.index(target)
+        gains = {scheme: own[:, [place]] for scheme, own in self.gains.items()}
+        return replace(self, targets=(target,), gains=gains, redrawn=self.redrawn and self.redrawn.of_target(target))
+
     def _has(self, pair: Pair) -> bool:
         return all(not np.isnan(gains[self._place(pair)]).all() for gains in self.gains.values())
 

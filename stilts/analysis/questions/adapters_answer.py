@@ -26,6 +26,7 @@ from stilts.analysis.questions.adapters import (
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.evidence import measure_level, redraw_outcomes, tabulate_learned_outcomes
 from stilts.analysis.questions.permutations import estimate_relation, remove_means, standardise_matrix
+from stilts.analysis.questions.sentences import describe_by_target
 from stilts.analysis.questions.tables import tabulate_language_means
 from stilts.analysis.questions.testing import Rules, make_untested
 from stilts.analysis.wording import WAY_TITLES, count, format_effect, format_signed, join_names
@@ -258,4 +259,7 @@ def answer_question(section: Section) -> Answer:
     else:
         text = describe_schemes(tabulate_scheme_gains(evidence, section.rules)) if evidence.different else ""
     level = measure_level(table, [name for name, (_, task) in conditions.items() if task is None], analysis.floors)
-    return chapters.answer_from_evidence(section, evidence, TESTS, text, level=level)
+    return chapters.answer_from_evidence(
+        section, evidence, TESTS, text, level=level,
+        beside=lambda test, _: describe_by_target(evidence, section.rules, test),
+    )  # fmt: skip

@@ -11,7 +11,7 @@ of them does better from the start stays out. A target that fewer than half of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 
@@ -26,6 +26,7 @@ from stilts.analysis.questions import chapters
 from stilts.analysis.questions.chapters import Answer, Section
 from stilts.analysis.questions.crossed import estimate_from_evidence
 from stilts.analysis.questions.evidence import measure_level, redraw_outcomes, tabulate_learned_outcomes
+from stilts.analysis.questions.sentences import describe_by_target
 from stilts.analysis.questions.tables import tabulate_language_means
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
 from stilts.analysis.wording import format_effect, join_names, join_words, title_task
@@ -82,6 +83,10 @@ class Evidence:
         """Return `before` or `after` averaged over targets, of shape (languages, seeds), English among them."""
         chosen = targets or self.targets
         return sum(scores[architecture][target] for target in chosen) / len(chosen)
+
+    def of_target(self, target: str) -> "Evidence":
+        """Return the evidence of one target alone, among those that are averaged or not."""
+        return replace(self, targets=(target,), alone=(), redrawn=self.redrawn and self.redrawn.of_target(target))
 
     def level(self, scores: Scores, architecture: str, targets: Sequence[str] = ()) -> float:
         """Return the mean of `score` over languages besides English, and over seeds."""
@@ -424,7 +429,10 @@ def answer_question(section: Section) -> Answer:
     if evidence.targets:
         text = describe_models(evidence, tabulate_levels(evidence, section.rules), analysis.floors, obstacle)
     level = measure_level(table, [without for without, _ in conditions.values()], analysis.floors)
-    return chapters.answer_from_evidence(section, evidence, TESTS, text, obstacle, level)
+    return chapters.answer_from_evidence(
+        section, evidence, TESTS, text, obstacle, level,
+        beside=lambda test, _: describe_by_target(evidence, section.rules, test),
+    )  # fmt: skip
 
 
 def describe_below_gate(evidence: Evidence, gate: Mapping[str, float]) -> str:

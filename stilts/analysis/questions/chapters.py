@@ -39,6 +39,8 @@ class Learned:
         Of that test, judged with all of them.
     reason : str
         Of the verdict, a clause.
+    beside : str
+        What the effect averages, in sentences; "" where nothing is said of it.
     """
 
     study: str
@@ -46,6 +48,7 @@ class Learned:
     effect: Result
     verdict: Verdict
     reason: str
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """Of each test its hypothesis, verdict and effect, a line each."""
-        return sentences.describe_verdicts(self.verdicts)
+        """Of each test its hypothesis, verdict and effect, a line each; then what the headline's effect averages."""
+        beside = f"The test that stands for the question: {self.learned.beside}" if self.learned.beside else ""
+        return "\n\n".join(filter(None, [sentences.describe_verdicts(self.verdicts), beside]))
 
     @property
     def obstacle(self) -> str:
@@ -158,6 +162,7 @@ def answer_from_evidence(
     text: str,
     obstacle: str = "",
     level: Level | None = None,
+    beside: Callable[[Test, Result], str] | None = None,
 ) -> Answer:
     """Run a study's tests and return all that its chapter shows.
 
@@ -171,6 +176,8 @@ def answer_from_evidence(
         Why none of the tests can say anything, a clause; "" where they can.
     level : Level, optional
         Of the models that effects are changes of: near floor or ceiling no test can be made.
+    beside : callable, optional
+        Says of the headline test and its result what the effect averages; it is asked where the test could be made.
     """
     results = [
         testing.add_obstacle(replace(each, obstacle=each.obstacle or obstacle), section.rules, level)
@@ -184,15 +191,20 @@ def answer_from_evidence(
     reason = next(iter(found["reason"]), NO_HEADLINE)
     shared = sentences.find_shared_obstacle(table)
     about = [text, f"None of the {len(table)} tests could be made: {shared}." if shared else ""]
+    parts = beside(tests[headline], chosen) if beside and verdict is not Verdict.UNTESTABLE else ""
     if chosen.hypothesis and not shared:
-        about += [sentences.describe_headline(table, headline), sentences.describe_others(table, headline)]
+        about += [sentences.describe_headline(table, headline), parts, sentences.describe_others(table, headline)]
     said, recorded = " ".join(filter(None, about)), section.analysis.recorded
-    learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason)
+    learned = Learned(section.settings.name, said if recorded else section.scope, chosen, verdict, reason, parts)
     return Answer(section, evidence, results, table, learned)
 
 
 def answer_from_scores(
-    section: Section, evidence: Any, tests: Mapping[str, Test], summary: Callable[[Any, Rules], str]
+    section: Section,
+    evidence: Any,
+    tests: Mapping[str, Test],
+    summary: Callable[[Any, Rules], str],
+    beside: Callable[[Any, Rules], str],
 ) -> Answer:
     """Return the same of evidence with a table `scores`, whose effects are changes of the baseline's scores.
 
@@ -200,7 +212,11 @@ def answer_from_scores(
     ----------
     summary : callable
         Says from evidence and rules what goes before the answers of the tests.
+    beside : callable
+        Says from the same what the effect of the headline test averages.
     """
-    evidence = add_redrawn_scores(evidence, section.analysis)
+    evidence, rules = add_redrawn_scores(evidence, section.analysis), section.rules
     level = measure_level(evidence.scores, [BASELINE], section.analysis.floors)
-    return answer_from_evidence(section, evidence, tests, summary(evidence, section.rules), level=level)
+    return answer_from_evidence(
+        section, evidence, tests, summary(evidence, rules), level=level, beside=lambda *_: beside(evidence, rules)
+    )

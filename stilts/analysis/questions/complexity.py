@@ -43,7 +43,7 @@ from stilts.analysis.questions.crossed import estimate_mean_effect
 from stilts.analysis.questions.evidence import tabulate_outcomes
 from stilts.analysis.questions.sentences import describe_uncorrected
 from stilts.analysis.questions.testing import Result, Rules, Test, make_untested, note_sources
-from stilts.analysis.wording import count, format_signed, join_names
+from stilts.analysis.wording import count, format_effect, format_signed, join_names, title_task
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record, Store
 from stilts.study.runs import ComplexityRunSettings
@@ -449,7 +449,21 @@ def fit_line(evidence: Evidence) -> tuple[float, float] | None:
 def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.store)
-    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gaps)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gaps, describe_levels)
+
+
+def describe_levels(evidence: Evidence, rules: Rules) -> str:
+    """Say the gap at each level of the dials, to which the tests of rise fit a straight line; "" without dials."""
+    gaps = tabulate_task_gaps(evidence, rules).set_index("task")
+    said = [
+        "; ".join(
+            f"{title_task(task)} {format_effect(*gaps.loc[task, ['gap', 'low', 'high']], '')}"
+            for task in tasks
+        )
+        for tasks in evidence.dials.values()
+        if set(tasks) <= set(gaps.index)
+    ]
+    return f"By level, uncorrected: {'; '.join(said)}; the test of the rise fits a straight line." if said else ""
 
 
 def summarize_gaps(evidence: Evidence, rules: Rules) -> str:
@@ -475,8 +489,9 @@ def describe_unlearned(evidence: Evidence) -> str:
     if not unlearned:
         return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
     return (
-        f"Of {len(unlearned)} of {count(never, 'task')} nothing was learned from the examples that they are measured "
-        f"on, at any seed: {join_names(unlearned)}. Their code length is what labels cost that are not understood."
+        f"Of {count(never, 'task')}, {len(unlearned)} {'was' if len(unlearned) == 1 else 'were'} not learned from the "
+        f"examples that measure it, at any seed: {join_names(unlearned)}. Its code length is then that of labels "
+        "which the model cannot predict."
     )
 
 
@@ -513,5 +528,5 @@ def _learned_text(evidence: Evidence, tasks: Sequence[str]) -> str:
 
 def describe_targets(table: pd.DataFrame) -> str:
     """Say of `tabulate_gaps_by_target` in how many cells the interval excludes zero."""
-    named = [f"{row['task']} before {row['target']}" for row in table.to_dict("records")]
+    named = [f"{title_task(row['task'])} before {title_task(row['target'])}" for row in table.to_dict("records")]
     return describe_uncorrected(table, named, "Nothing can be compared yet.")

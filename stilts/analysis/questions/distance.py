@@ -85,6 +85,17 @@ class Evidence:
         """Targets that are averaged."""
         return list(self.by_target[GAP])
 
+    def of_target(self, target: str) -> "Evidence":
+        """Return the evidence of one target alone; `lead` stays that of all."""
+        own = {outcome: tables[target] for outcome, tables in self.by_target.items()}
+        alone = {outcome: {target: table} for outcome, table in own.items()}
+        return replace(self, by_outcome=own, by_target=alone, redrawn=self.redrawn and self.redrawn.of_target(target))
+
+    @property
+    def shared_languages(self) -> list[str]:
+        """Languages that every target has."""
+        return [code for code in self.languages if all(code in own.index for own in self.by_target[GAP].values())]
+
     @property
     def languages(self) -> list[str]:
         """Languages besides English that have an outcome."""

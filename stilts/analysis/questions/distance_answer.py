@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from stilts.analysis.questions.distance import (
     TESTS,
     Evidence,
     estimate_mean_outcome,
+    estimate_slope,
     find_narrow_targets,
     gather,
     keep_learned_targets,
@@ -35,7 +37,8 @@ from stilts.analysis.questions.distance import (
     standardise_predictors,
 )
 from stilts.analysis.questions.evidence import measure_level, redraw_outcomes
-from stilts.analysis.questions.testing import Result, Rules, make_untested
+from stilts.analysis.questions.sentences import describe_by_target
+from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
 from stilts.analysis.wording import count, format_effect, format_p, format_signed, join_names
 from stilts.study.errors import StiltsError
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
@@ -229,11 +232,10 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
     for result in results:
         if not isinstance(result.basis, Basis):
             continue
-        basis, table, chosen = result.basis, result.basis.table, result.basis.predictors
-        for group, members in {"none": [], **group_by_family(list(table.index))}.items():
-            kept = table.drop(index=members)
-            fewer = standardise_predictors(chosen.loc[kept.index])
-            again = estimate_effect(kept, rules, fewer, basis.coefficient, redrawn=basis.redrawn)
+        codes = list(result.basis.table.index)
+        for group, members in {"none": [], **group_by_family(codes)}.items():
+            kept = [code for code in codes if code not in set(members)]
+            again = _estimate_again(result.basis, kept, rules)
             rows.append(
                 {"test": result.test, "without": group, "left_out": len(members), "languages": len(kept)}
                 | again.row("slope")
@@ -241,6 +243,12 @@ def leave_one_family_out(evidence: Evidence, results: Sequence[Result], rules: R
             )
     columns = ["test", "without", "left_out", "languages", "slope", "low", "high", "keeps_sign"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _estimate_again(basis: Basis, codes: Sequence[str], rules: Rules) -> Result:
+    """Return an effect again over some of its languages, for a standard deviation over these."""
+    fewer = standardise_predictors(basis.predictors.loc[list(codes)])
+    return estimate_effect(basis.table.loc[list(codes)], rules, fewer, basis.coefficient, redrawn=basis.redrawn)
 
 
 def tabulate_slopes_by_target(
@@ -428,8 +436,36 @@ def answer_question(section: Section) -> Answer:
     evidence = gather(table, section.settings.encoder.name, redrawn=redrawn, guessed=analysis.floors)
     level = measure_level(table, [BASELINE], analysis.floors)
     return chapters.answer_from_evidence(
-        section, evidence, TESTS, describe_mean_gap(evidence, section.rules), level=level
-    )
+        section, evidence, TESTS, describe_mean_gap(evidence, section.rules), level=level,
+        beside=partial(describe_slope_parts, evidence, section.rules),
+    )  # fmt: skip
+
+
+def describe_slope_parts(evidence: Evidence, rules: Rules, test: Test, result: Result) -> str:
+    """Say what a slope is by target, over the languages that all targets have and without the family it rests on most.
+
+    Last comes what intermediate training changes about the gap's slope on the same predictor.
+    """
+    basis = result.basis
+    said = [describe_by_target(evidence, rules, test)]
+    codes = [code for code in evidence.shared_languages if code in basis.table.index]
+    if len(codes) < len(basis.table):
+        shared = _estimate_again(basis, codes, rules)
+        if shared.known:
+            said.append(f"Over the {count(codes, 'language')} that all targets have it is {_in_unit(shared, result)}.")
+    families = leave_one_family_out(evidence, [result], rules).dropna(subset="slope")
+    families = families[families["without"].ne("none")]
+    if len(families):
+        least = families.loc[(families["slope"] * np.sign(result.value)).idxmin()]
+        slope = format_effect(least["slope"], least["low"], least["high"], result.unit)
+        said.append(f"Without {least['without']}, the family or branch that it rests on most, it is {slope}.")
+    change = estimate_slope(evidence, rules, CHANGE, basis.coefficient)
+    said.append(f"Intermediate training changes the slope of the gap by {_in_unit(change, change)}.")
+    return " ".join(filter(None, said))
+
+
+def _in_unit(found: Result, of: Result) -> str:
+    return format_effect(found.value, found.low, found.high, of.unit)
 
 
 def _least_lead(section: Section) -> float:

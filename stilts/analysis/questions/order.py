@@ -523,7 +523,7 @@ def tabulate_forgetting(evidence: Evidence) -> pd.DataFrame:
 def answer_question(section: Section) -> Answer:
     """Answer the question from a study's records; without any it says how to make them."""
     evidence = gather(section.settings, section.analysis.records, section.analysis.failed)
-    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gains)
+    return chapters.answer_from_scores(section, evidence, TESTS, summarize_gains, describe_single_sources)
 
 
 def summarize_gains(evidence: Evidence, rules: Rules) -> str:
@@ -541,6 +541,22 @@ def summarize_gains(evidence: Evidence, rules: Rules) -> str:
     return (
         f"Beside English stand {others}. In {count(evidence.unseen, 'language')} that the intermediate phase has not "
         f"seen, F1 changes against no intermediate training by {'; '.join(said)} (points)."
+    )
+
+
+def describe_single_sources(evidence: Evidence, rules: Rules) -> str:
+    """Say between which languages beside English the effect of order in unseen languages lies; "" of fewer than two."""
+    table = tabulate_orders_by_source(evidence, rules)
+    table = table[table["languages"].eq(UNSEEN)].dropna(subset="effect")
+    if len(table) < 2:
+        return ""
+    low, high = (table.loc[getattr(table["effect"], end)()] for end in ("idxmin", "idxmax"))
+    said = (
+        f"{format_effect(row['effect'], row['low'], row['high'], '')} beside {row['source']}" for row in (low, high)
+    )
+    return (
+        f"It is a mean over {len(table)} languages beside English. Uncorrected, English last minus English first lies, "
+        f"in unseen languages, between {' and '.join(said)}."
     )
 
 

@@ -1,15 +1,15 @@
 """Sentences that all questions say, made from the table of their tests with verdicts, and of other effects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
 from stilts.analysis.estimates import keep_clear
-from stilts.analysis.questions.testing import Result, Rules
+from stilts.analysis.questions.testing import Result, Rules, Test
 from stilts.analysis.verdicts import ANSWERS, EVIDENT, Kind, Verdict
-from stilts.analysis.wording import count, format_effect, format_p, join_words
+from stilts.analysis.wording import count, format_effect, format_p, join_words, title_task
 from stilts.workspace.notebooks.markup import escape_text
 
 POWERED = "80 percent power"
@@ -67,6 +67,28 @@ def describe_others(table: pd.DataFrame, test: str) -> str:
     ]
     number = f"{len(said) or 'none'} {'has' if len(said) <= 1 else 'have'} an answer"
     return " ".join([f"Of {count(others, 'other test')} {number}{':' if said else '.'}", *said])
+
+
+class Evidence(Protocol):
+    """What a question is answered from, where each target can be looked at by itself."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Targets that effects average."""
+
+    def of_target(self, target: str) -> Self:
+        """Return the evidence of one target alone."""
+
+
+def describe_by_target(evidence: Evidence, rules: Rules, test: Test) -> str:
+    """Say what the effect of a test is on each target, nothing corrected; "" where fewer than two have one."""
+    effects = {target: test.estimate(evidence.of_target(target), rules) for target in evidence.targets}
+    said = [
+        f"{title_task(target)} {format_effect(each.value, each.low, each.high, '')}"
+        for target, each in effects.items()
+        if each.known
+    ]
+    return f"By target, uncorrected: {'; '.join(said)}." if len(said) > 1 else ""
 
 
 def _answer(row: Mapping[str, Any]) -> str:

@@ -352,8 +352,6 @@ def _claims_panel(axis: Axes, table: pd.DataFrame, names: Sequence[str]) -> None
     axis.hlines(places, table["low"], table["high"], color=INK, linewidth=1.4)
     axis.plot(table["value"], places, "o", color=INK, markersize=5, label="here")
     axis.plot(_bounds(table), places, "|", color=FAINT, markersize=11, label="the bound that the claim sets")
-    both_sides = table["asks"] == Kind.NEGLIGIBLE
-    axis.plot(-table["smallest"][both_sides], places[both_sides], "|", color=FAINT, markersize=11)
     axis.plot(table["published"], places, "D", color=STYLES[2][0], fillstyle="none", label="published")
     axis.set_yticks(places, names, fontsize=SMALL)
     axis.set_ylim(len(table) - 0.5, -0.5)
@@ -367,4 +365,4 @@ def _claims_panel(axis: Axes, table: pd.DataFrame, names: Sequence[str]) -> None
 
 def _bounds(table: pd.DataFrame) -> pd.Series:
     """Return the bound of each part: the effect must exceed it, or stay below it if the claim is no gain."""
-    return table["smallest"].where(table["asks"].isin([Kind.NO_MORE, Kind.NEGLIGIBLE]), table["asked"])
+    return table["smallest"].where(table["asks"] == Kind.NO_MORE, table["asked"])
