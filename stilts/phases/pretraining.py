@@ -138,7 +138,6 @@ def pretrain(
         _as_training(settings),
         seed=seed,
         dev_scores=lambda: {TASK: -held_out.losses(model)[ALL_LANGUAGES].bits_per_token},
-        example_cap=len(inputs),
         progress=progress,
         saved=saved,
         processes=processes,

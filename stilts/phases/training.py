@@ -204,7 +204,7 @@ class _Training:
             settings,
             seed=seed,
             dev_scores=lambda: self.dev.scores(model, self.tasks),
-            example_cap=run.settings.condition.example_cap,
+            example_cap=run.settings.condition.example_cap if len(self.tasks) > 1 else None,
             progress=self.plan.checkout.progress(run.id) if self.processes.is_main else lambda done, total: None,
             saved=self.saved(number),
             processes=self.processes,

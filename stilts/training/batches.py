@@ -23,12 +23,13 @@ def group_batches(lengths: Sequence[int], batch_size: int, rng: random.Random) -
 
 
 def schedule_updates(
-    tasks: Mapping[str, EncodedSplit], batch_size: int, epochs: float, example_cap: int, seed: int
+    tasks: Mapping[str, EncodedSplit], batch_size: int, epochs: float, example_cap: int | None, seed: int
 ) -> list[tuple[str, list[int]]]:
     """Return the updates of a training: (task, positions of its inputs).
 
     Each task contributes min(size, cap) examples per epoch, sampled anew in each epoch, so that tasks are sampled in
-    proportion to their capped sizes. A fraction of an epoch is that fraction of its updates.
+    proportion to their capped sizes; without a cap, it contributes all. A fraction of an epoch is that fraction of its
+    updates.
     """
     rng = random.Random(seed)
     updates: list[tuple[str, list[int]]] = []
@@ -36,7 +37,8 @@ def schedule_updates(
     for epoch in range(math.ceil(epochs)):
         current = []
         for name, data in tasks.items():
-            chosen = sorted(rng.sample(range(len(data.inputs)), min(len(data.inputs), example_cap)))
+            size = len(data.inputs)
+            chosen = sorted(rng.sample(range(size), size if example_cap is None else min(size, example_cap)))
             lengths = [data.inputs[i].longest for i in chosen]
             batches = group_batches(lengths, batch_size, rng)
             current += [(name, [chosen[i] for i in batch]) for batch in batches]

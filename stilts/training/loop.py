@@ -36,7 +36,7 @@ def train(
     *,
     seed: int,
     dev_scores: DevScores,
-    example_cap: int = 2**17,
+    example_cap: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     saved: SavedStates | None = None,
     processes: Processes = ALONE,
@@ -51,8 +51,8 @@ def train(
         Seed of data order and dropout.
     dev_scores : callable
         Returns the model's score on each task's English dev set, in percent. The best mean selects the weights.
-    example_cap : int
-        Maximum number of examples of one task in an epoch.
+    example_cap : int, optional
+        Maximum number of examples of one task in an epoch; None: all.
     progress : callable
         Called with the numbers of completed and of all updates.
     saved : SavedStates, optional

@@ -421,6 +421,13 @@ def test_tasks_that_train_together_are_recorded_each(prepared, tmp_path):
     complete(run_at(plan, ("zero-shot", "pair", "slots")), plan)
 
 
+def test_a_task_that_trains_alone_has_all_its_examples(prepared, tmp_path):
+    alone = {"name": "alone", "tasks": ["nli"], "example_cap": 16}
+    here, plan = fresh(prepared, tmp_path, intermediates=["none", alone])
+    for where in (("intermediate", "alone", None), ("target", "alone", "slots")):
+        assert complete(run_at(plan, where), plan).provenance.examples == 4 * 24, where
+
+
 def test_windows_are_laid_as_the_training_of_a_target_says(prepared, tmp_path):
     here, plan = fresh(prepared, tmp_path, target_training={**tiny.TRAINING, "max_length": 32, "doc_stride": 4})
     run = run_at(plan, ("zero-shot", "none", "command-qa"))

@@ -100,6 +100,11 @@ def test_what_a_cap_leaves_out_changes_from_epoch_to_epoch():
     assert len(first | second) > 60
 
 
+def test_without_a_cap_an_epoch_has_all_examples():
+    updates = schedule_updates({"a": data_of(100)}, 10, 1.0, None, 0)
+    assert sorted(i for _, batch in updates for i in batch) == list(range(100))
+
+
 def test_tasks_of_a_training_take_turns():
     updates = schedule_updates({"a": data_of(200), "b": data_of(100)}, 10, 1.0, 10**6, 0)
     assert Counter(task for task, _ in updates) == {"a": 20, "b": 10}

@@ -307,7 +307,7 @@ def _batches(sample: Sample, settings: SimilaritySettings, seed: int) -> list[li
     count = len(sample.split.inputs)
     epochs = settings.head_updates / -(-count // settings.batch_size)
     return [
-        positions for _, positions in schedule_updates({"task": sample.split}, settings.batch_size, epochs, count, seed)
+        positions for _, positions in schedule_updates({"task": sample.split}, settings.batch_size, epochs, None, seed)
     ]
 
 
