@@ -48,7 +48,8 @@ def check_runs(runs: Iterable[Run], shapes: Mapping[str, Shape], positions: Mapp
     ------
     StiltsError
         If a run asks for more layers or positions than its encoder has, or for a LoRA rank above its hidden size; an
-        intermediate training freezes all layers; or a training has no update, or fewer than evaluations.
+        intermediate training freezes all layers; a training has no update, or fewer than evaluations; or a measure of
+        complexity has restarts.
     """
     checked = set()
     for run in runs:
@@ -75,6 +76,8 @@ def _check(run: Run, shapes: Mapping[str, Shape], positions: Mapping[str, int]) 
             _check_shape(run, shape)
         if isinstance(settings, TrainingRunSettings):
             _check_updates(run)
+        if isinstance(settings, ComplexityRunSettings):
+            _check_restarts(settings.training)
     except StiltsError as error:
         raise StiltsError(f"{where}: {error}") from None
 
@@ -134,6 +137,14 @@ def _check_trained_layers(training: TrainingSettings, layers: int, hidden: int) 
         raise StiltsError(f"frozen_layers is {frozen}, all layers of the encoder, which leaves none for adapters")
     if lora and lora.rank > hidden:
         raise StiltsError(f"lora.rank is {lora.rank}, but the encoder's hidden size is {hidden}; lower the rank")
+
+
+def _check_restarts(training: TrainingSettings) -> None:
+    if training.restarts:
+        raise StiltsError(
+            f"restarts is {training.restarts}, which a measure of complexity would ignore: its trainings are points of "
+            "a learning curve, also those at chance; set it to 0"
+        )
 
 
 def _check_updates(run: Run) -> None:

@@ -34,7 +34,7 @@ from stilts.sources.suite import Table, write_suite
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.runs import Run
-from stilts.study.settings import ComplexitySettings, SimilaritySettings, TrainingSettings
+from stilts.study.settings import ComplexitySettings, LoraSettings, SimilaritySettings, TrainingSettings
 from stilts.tasks import registry
 from stilts.tasks.formats import CLASSIFICATION, FORMATS, PASSAGE_RETRIEVAL, SPAN_QA, TAGGING
 from stilts.tasks.formats.inputs import Input
@@ -293,6 +293,20 @@ def test_a_seed_decides_a_complexity(place):
     assert first[0] == again[0]
     pd.testing.assert_frame_equal(first[1], again[1])
     assert first[0]["en"]["code_bits_per_example"] != other[0]["en"]["code_bits_per_example"]
+
+
+def test_a_complexity_with_adapters_trains_them(place):
+    few = {"examples": 24, "growth": 4.0, "updates": 8}
+
+    def measure_with(rate: float) -> pd.DataFrame:
+        adapters = TRAINING.model_copy(update={"lora": LoraSettings(rank=4, learning_rate=rate)})
+        run = complexity_run("para", **few)
+        settings = run.settings.model_copy(update={"training": adapters})
+        return measure(run.model_copy(update={"settings": settings}), place, None)[1]
+
+    slow, fast = measure_with(1e-6), measure_with(3e-2)
+    pd.testing.assert_frame_equal(measure_with(3e-2), fast)
+    assert (slow["block_bits"] != fast["block_bits"]).tolist() == [False, True, False]  # no model; nothing is left
 
 
 @pytest.mark.parametrize("task, language, terms", [("qa", "en", 2), ("slots.de", "de", None)])

@@ -151,6 +151,11 @@ def test_an_absurd_value_ends_soon_in_a_plan_or_a_line(here, place):
         ({"evaluation": {"retrieval_layer": 13}}, "evaluation.retrieval_layer is 13; this encoder has layers 1 to"),
         ({"evaluation": {"retrieval_layer": 0}}, "evaluation.retrieval_layer is 0; this encoder has layers 1 to"),
         ({"measures": {"similarity": {"layers": 13}}}, "similarity.layers is 13, but the encoder has 12 layers"),
+        (
+            {"measures": {"complexity": {}}, "intermediate_training": {"restarts": 2}},
+            "measure run of complexity-nli: restarts is 2, which a measure of complexity would ignore: its trainings "
+            "are points of a learning curve, also those at chance; set it to 0",
+        ),
         ({"measures": {"complexity": {"growth": 1.0000001}}}, "complexity.growth: .*greater than or equal to 1.1"),
         ({"data": {"sizes": {"train": 10**8}}}, "sizes.train: Input should be less than or equal to 1000000"),
         ({"intermediates": [{"name": "none", "tasks": ["nli"]}]}, r"condition none: it is the baseline, but has tasks"),

@@ -3,10 +3,11 @@
 Code length is the prequential (online) one of Voita and Titov (2020, arXiv:2003.12298). The labels are sent in portions
 of growing size: the first in a uniform code, every other one with a model that is trained on all portions before it.
 The labels of a task that is learned from few examples take few bits. Voita and Titov train a probe on a frozen encoder;
-here the encoder and a head are fine-tuned as in the intermediate phase. A model that is fine-tuned on few examples is
-overconfident, and its wrong predictions would cost more than the uniform code. Therefore the logits of each model are
-divided by the temperature (Guo et al. 2017, arXiv:1706.04599) at which the dev set's labels take the fewest bits.
-Sender and receiver are assumed to share the dev set.
+here the encoder, or its adapters, and a head are fine-tuned as in the intermediate phase, but never again from another
+seed: a training at chance is a point of the curve. A model that is fine-tuned on few examples is overconfident, and its
+wrong predictions would cost more than the uniform code. Therefore the logits of each model are divided by the
+temperature (Guo et al. 2017, arXiv:1706.04599) at which the dev set's labels take the fewest bits. Sender and receiver
+are assumed to share the dev set.
 
 The same trainings give the learning curve: the dev score by the number of training examples. Sample complexity is the
 number at which the interpolated curve has risen by a given share of the difference between chance and its last value.
@@ -235,6 +236,7 @@ class _Learner:
             )
         self.terms = self._form.terms
         self._seed, self._heads, self._state, self._least = run.seed, run.heads, state, settings.updates
+        self._draw = f"{run.phase} {run.seed}"
         self._precision = resolve_precision(self._training.precision, find_default_device())
         suite, self._folder = checkout.suite_folder(run), checkout.encoder_folder(run)
         tokenizer = load_prepared_tokenizer(self._folder)
@@ -266,13 +268,12 @@ class _Learner:
     def learn(self, size: int, stop: int, progress: Progress) -> dict[str, float]:
         """Train on the first `size` examples, code the next ones up to `stop`, and return a row of the table."""
         heads = {"task": (self._form, self._labels)}
-        model = build_model(self._folder, heads, self._seed, self._heads)
-        if self._state is not None:
-            model.load_encoder(self._state)
+        model, how = build_model(self._folder, heads, self._seed, self._heads), self.training(size)
+        model.begin(self._state, how, goes_on=False, draw=self._draw)
         outcome = train(
             model,
             {"task": EncodedSplit(self._form, self.part(0, size))},
-            self.training(size),
+            how,
             seed=self._seed,
             dev_scores=lambda: {"task": 0.0},  # the only evaluation is at the end, so the last weights are kept
             progress=progress,
