@@ -34,7 +34,8 @@ def parents_to_do(wildcards):
 
 
 def shown_analyses(_):
-    return [str(analysis.notebook.relative_to(runs)) for analysis in list_analyses(plan)]
+    # Whoever asks for them has named them: the name depends on records of other studies, which may run at the same time.
+    return config.get("analyses") or [str(analysis.notebook.relative_to(runs)) for analysis in list_analyses(plan)]
 
 
 # What a job prints, and the code that it ends with, stand in its log for whoever started Snakemake.
@@ -82,4 +83,4 @@ rule analysis:
     resources:
         mem_mb=schedule.memory_mb,
     shell:
-        "{stilts} analysis {reference} {wildcards.page:q}" + into_log
+        "{stilts} analysis {reference} {wildcards.page:q} --folder {wildcards.key:q}" + into_log

@@ -17,11 +17,11 @@ def _stay_offline() -> None:
 
 
 @commands.command(hidden=True)
-def analysis(study: str, page: str) -> None:
+def analysis(study: str, page: str, folder: str | None = None) -> None:
     """Execute one analysis notebook (called by Snakemake)."""
     _stay_offline()
     plan = open_named(study, checked=True)
-    run_analysis(plan, page.rsplit("/", 1)[-1])
+    run_analysis(plan, page.rsplit("/", 1)[-1], folder)
 
 
 @commands.command(hidden=True)

@@ -203,15 +203,11 @@ def questions(
 ) -> None:
     """Run the live studies of the five questions, then build the book."""
     plan = open_named(study)
-    pages = find_live_questions(plan)
-    for live, stale in pages.items():
-        clock, own_plan = Clock(), open_named(live)
-        new = own_plan.pending(own_plan.recorded())
-        run_plan(own_plan, profile)
+    for live in find_live_questions(plan):
+        clock = Clock()
+        run_plan(open_named(live), profile)
         clock.lap(f"study {live}")
         say(f"measured: {clock}")
-        if new:  # the page shows what stood before
-            stale.notebook.unlink(missing_ok=True)
     book(study, profile)
 
 

@@ -10,6 +10,7 @@ from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.planning import group_jobs
 from stilts.study.runs import PHASE_VERSIONS, Job, Run
 from stilts.study.settings import Study
+from stilts.study.storage import list_names
 from stilts.workspace.checkout import Checkout
 
 
@@ -150,6 +151,14 @@ class Plan:
         seeds, phases = self.study.seeds, tuple(PHASE_VERSIONS)
         place = seeds.index(job.seed) if job.seed in seeds else 0  # what is not trained has no seed of the study
         return (len(seeds) - place) * len(phases) + phases.index(job.phase)
+
+    @cached_property
+    def others(self) -> set[str]:
+        """Ids of runs of other studies that this machine has a record of, as they were when first asked for.
+
+        A command names pages by them, and so must not see those that another command adds meanwhile.
+        """
+        return list_names(self.checkout.records, ".json", "folder of records") - self.by_id.keys()
 
     @property
     def suite_folder(self) -> Path:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -141,11 +141,12 @@ def _check_checkpoints(plan: Plan, todo: Collection[Job]) -> None:
 
 
 def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
+    analyses = [analysis.notebook for analysis in list_analyses(plan)] if with_book else []
     # The profile's path is relative to the checkout: Snakemake would expand brackets in an absolute one.
     command = build_command(
         "-m", "snakemake", "book" if with_book else "all", "--profile", f"profiles/{profile}",
         "--snakefile", str(plan.checkout.root / "Snakefile"), "--nolock",
-        "--configfile", str(_write_config(plan)),
+        "--configfile", str(_write_config(plan, analyses)),
     )  # fmt: skip
     pages = list_pages(plan, with_book)
     for page in pages.values():
@@ -162,7 +163,6 @@ def _snakemake(plan: Plan, profile: str, with_book: bool) -> None:
             variables["TMPDIR"] = str(scratch)
             if plan.study.schedule.threads_per_job == 1 and can_fork():
                 variables |= stack.enter_context(_forked_kernels(plan, with_book, scratch))
-        analyses = [analysis.notebook for analysis in list_analyses(plan)] if with_book else []
         stack.enter_context(show_progress(plan, analyses))
         code = _run_group(command, log_file, cwd=plan.checkout.root, env=variables)
     if code:
@@ -185,11 +185,12 @@ def _forked_kernels(plan: Plan, with_book: bool, folder: Path) -> Iterator[dict[
         yield place
 
 
-def _write_config(plan: Plan) -> Path:
-    """Write which runs are asked for to a config file; on the command line Snakemake would read 007 as a number."""
+def _write_config(plan: Plan, analyses: Sequence[Path]) -> Path:
+    """Write what is asked for to a config file; on the command line Snakemake would read study 007 as a number."""
     path = plan.checkout.runs / f"snakemake-{plan.study.name}.json"
     with _open_log(path) as file:
-        json.dump({"study": plan.reference, "selection": asdict(plan.selection)}, file)
+        named = [str(page.relative_to(plan.checkout.runs)) for page in analyses]
+        json.dump({"study": plan.reference, "selection": asdict(plan.selection), "analyses": named}, file)
     return path
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from fakes import record_runs
 from nbformat.v4 import new_code_cell, new_notebook
-from tiny_checkout import study_settings, write_checkout
+from tiny_checkout import study_settings, write_checkout, write_study
 
 from stilts.study.errors import StiltsError
 from stilts.workspace import scheduling
@@ -98,6 +98,19 @@ def test_a_book_mends_pages_of_runs_whose_analyses_stand(opened):
     assert all(jobs.find_job_notebook(here, job).exists() for job in plan.jobs)
     assert jobs.find_job_notebook(here, plan.jobs[2]) != pages[2]
     assert analysis.notebook.stat().st_mtime_ns == written  # it reads records alone
+
+
+def test_a_book_stands_though_another_study_records_meanwhile(opened):
+    """Runs of the other study end between what Snakemake is asked for and the analysis that it starts."""
+    here, plan = opened(f"{RECORD}record_runs(here, open_plan(here, 'other').runs)")
+    write_study(here.root / "studies" / "other.yml", study_settings("multilingual-e5-small", name="other", seeds=[7]))
+    write_template(here, "transfer", "print(out)", "out = ''  # a folder")
+    scheduling.run_plan(plan, "local", with_book=True)
+    (analysis,) = jobs.list_analyses(plan)
+    (printed,) = nbformat.read(analysis.notebook, 4).cells[-1].outputs
+    assert printed.text == f"{analysis.notebook.parent.relative_to(here.root)}\n"
+    (now,) = jobs.list_analyses(open_plan(here, "tiny"))
+    assert not now.notebook.exists()
 
 
 def test_a_job_that_is_killed_is_named(opened):

@@ -16,7 +16,7 @@ from nbformat import write as write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from processes import lives
 from rich.console import Console
-from tiny_checkout import ROOT, study_settings, write_checkout
+from tiny_checkout import ROOT, study_settings, write_checkout, write_study
 
 from stilts.workspace import progress, scheduling
 from stilts.workspace.checkout import Checkout
@@ -105,6 +105,26 @@ def test_an_analysis_says_why_it_runs(here, plan):
     guessing.unlink()
     (here.root / "studies" / "another.yml").write_text("name: another\n")
     assert reasons(here, plan, with_book=True) == why
+
+
+def test_an_analysis_runs_again_after_another_study_of_this_machine(here, plan):
+    """A page may show a live study, whose records stand on this machine alone."""
+    (here.root / "notebooks" / "transfer.ipynb").write_text("{}")
+    live = write_study(here.root / "live.yml", study_settings("multilingual-e5-small", seeds=[7]))
+    first, *rest = open_plan(here, str(live)).runs
+
+    def list_pages() -> dict[str, Path]:
+        return jobs.list_pages(open_plan(here, "tiny"), with_book=True)
+
+    before = list_pages()
+    record_runs(here, plan.runs)
+    assert list_pages() == before  # Snakemake asks for the page before the plan's own records are there
+    record_runs(here, [first])
+    between = list_pages()
+    record_runs(here, rest)
+    pages = [before, between, list_pages()]
+    assert len({each["analysis transfer"] for each in pages}) == 3
+    assert len({each[f"job {plan.jobs[0].id}"] for each in pages}) == 1
 
 
 def test_chapters_with_a_live_part_say_which_study_it_is(here, plan):

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ class AnalysisJob:
     ----------
     page : str
     template, notebook : Path
-    out : str
-        Folder of its figures, relative to the checkout.
+    root : Path
+        Folder of the checkout, in which notebooks run.
     live_study : str
         Study that is run on this machine.
     changes : dict
@@ -38,9 +38,14 @@ class AnalysisJob:
     page: str
     template: Path
     notebook: Path
-    out: str
+    root: Path
     live_study: str
     changes: dict[str, Any]
+
+    @property
+    def out(self) -> str:
+        """Folder of its figures, relative to the checkout: the page shows it, and no path of this machine."""
+        return os.path.relpath(self.notebook.parent, self.root)
 
     def given(self, taken: Collection[str]) -> dict[str, Any]:
         """Return the notebook's parameters: the common ones that are among `taken`, and its changes."""
@@ -73,13 +78,14 @@ def list_analyses(plan: Plan) -> list[AnalysisJob]:
     """Return the analysis pages of the book, sorted by name; see `stilts.workspace.notebooks.pages`.
 
     The name of an analysis's folder has a hash of its template, its parameters, the package, the study files and the
-    records that it may read.
+    records that it may read. Of this machine's records those of the plan's runs are named before they are there, and
+    those of other studies, such as live ones, as `Plan.others` does.
     """
     shared = hashlib.sha256()
     for source in sorted((plan.checkout.root / "stilts").rglob("*")):
         if source.suffix in (".py", ".yaml"):
             shared.update(source.read_bytes())
-    for run_id in sorted(run.id for run in plan.runs):
+    for run_id in (*sorted(run.id for run in plan.runs), *sorted(plan.others)):
         shared.update(run_id.encode())
     results = [path for kind in ("*.json", "chance.csv") for path in plan.checkout.results.rglob(kind)]
     # A chapter shows its study's question and tests.
@@ -89,11 +95,14 @@ def list_analyses(plan: Plan) -> list[AnalysisJob]:
     for page in read_book_pages(plan.checkout.root):
         own = page.template.read_bytes() + json.dumps(page.parameters, sort_keys=True).encode()
         key = hashlib.sha256(shared.digest() + own).hexdigest()[:10]
-        notebook = plan.checkout.runs / "analyses" / f"{page.name}-{key}" / f"{page.name}.ipynb"
-        # Relative to the checkout, where notebooks run: the page shows it, and should not show paths of this machine.
-        out = os.path.relpath(notebook.parent, plan.checkout.root)
-        found.append(AnalysisJob(page.name, page.template, notebook, out, plan.reference, page.parameters))
+        notebook = _find_analysis_notebook(plan.checkout, f"{page.name}-{key}", page.name)
+        root = plan.checkout.root
+        found.append(AnalysisJob(page.name, page.template, notebook, root, plan.reference, page.parameters))
     return found
+
+
+def _find_analysis_notebook(checkout: Checkout, folder: str, page: str) -> Path:
+    return checkout.runs / "analyses" / folder / f"{page}.ipynb"
 
 
 def find_live_questions(plan: Plan) -> dict[str, AnalysisJob]:
@@ -111,14 +120,23 @@ def find_live_questions(plan: Plan) -> dict[str, AnalysisJob]:
     return found
 
 
-def run_analysis(plan: Plan, page: str) -> None:
-    """Execute an analysis. Raises UnknownName if the book has no analysis of that name."""
+def run_analysis(plan: Plan, page: str, folder: str | None = None) -> None:
+    """Execute an analysis. Raises UnknownName if the book has no analysis of that name.
+
+    Parameters
+    ----------
+    folder : str, optional
+        Name of the folder that it was asked for in; another study may have been recorded since. By default it is the
+        one that `list_analyses` gives now.
+    """
     from stilts.workspace.notebooks.execution import execute, read_parameters
 
     known = {analysis.page: analysis for analysis in list_analyses(plan)}
     if page not in known:
         raise UnknownName("analysis", page, known)
     analysis = known[page]
+    if folder:
+        analysis = replace(analysis, notebook=_find_analysis_notebook(plan.checkout, folder, page))
     execute(analysis.template, analysis.notebook, analysis.given(read_parameters(analysis.template)))
 
 
