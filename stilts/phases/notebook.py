@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from stilts.phases.runner import complete
 from stilts.study.errors import StiltsError, UnknownName, describe_reasons
 from stilts.study.records import Record
-from stilts.study.settings import Phase, Study
+from stilts.study.settings import Phase, Study, strip_language
 from stilts.tasks.registry import get_target, resolve_conditions
 from stilts.workspace.plan import Plan
 from stilts.workspace.preparation import prepare
@@ -23,17 +23,20 @@ def change_settings(study: Study, **changes: Mapping[str, Any]) -> Study:
     ----------
     **changes : mapping
         Block of the study -> {setting: value}, such as ``target_training={"epochs": 2}``; None changes nothing. A
-        training setting holds for all tasks and conditions of its phase, including those with a value of their own.
+        training setting holds for all tasks and conditions of its phase, and a number of test examples for all targets,
+        including those with a value of their own.
 
     Raises
     ------
     StiltsError
-        If a value does not fit its setting.
+        If a value does not fit its setting, or the study names an unknown task.
     """
     content = study.model_dump()
     for block, values in changes.items():
         given = {setting: _as_languages(setting, value) for setting, value in values.items() if value is not None}
         content[block].update(given)
+        if block == "evaluation" and "examples" in given:
+            content[block]["per_target"] = {}
         for task in _trained_in(block, study) & content["per_task"].keys():
             content["per_task"][task] = _without(content["per_task"][task], given)
         for each in (entry for entry in content["intermediates"] if isinstance(entry, dict)):
@@ -50,12 +53,14 @@ def _without(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _trained_in(block: str, study: Study) -> set[str]:
-    """Return the tasks and conditions whose training a block of settings affects."""
+    """Return the names in `per_task` of the tasks and conditions whose training a block of settings affects."""
     if block == "target_training":
-        return set(study.targets)
+        return {name for target in study.targets for name in (target, get_target(target).training_task)}
     if block != "intermediate_training":
         return set()
-    return {name for each in resolve_conditions(study) for name in (each.name, *each.all_tasks)}
+    conditions = resolve_conditions(study)
+    tasks = {task for each in conditions for task in each.all_tasks}
+    return {each.name for each in conditions} | tasks | {strip_language(task) for task in tasks}
 
 
 def _as_languages(setting: str, value: Any) -> Any:
@@ -91,7 +96,7 @@ def run_phase(plan: Plan, phase: Phase, condition: str, seed: int, targets: str 
 
 def _target_names(targets: str, study: Study) -> list[str]:
     """Return the names in a list: targets of the study, or tasks on which these are trained (for MLQA, XQuAD)."""
-    known = {name for target in study.targets for name in (target, get_target(target).training_task)}
+    known = _trained_in("target_training", study)
     names = [name.strip() for name in targets.split(",")]
     for name in names:
         if name not in known:

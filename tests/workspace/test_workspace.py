@@ -171,6 +171,32 @@ def test_a_changed_setting_holds_for_a_condition_that_has_its_own(here):
     assert [each.target_training for each in opened.intermediates] == [{"examples": 3}]
 
 
+def test_a_changed_setting_holds_for_the_task_that_a_target_is_trained_as(here):
+    own = {"xquad": {"epochs": 1, "examples": 3}, "mlqa": {"epochs": 2, "max_length": 192}}
+    study = here.study("tiny").model_copy(update={"targets": ("mlqa",), "per_task": own})
+    opened = change_settings(study, target_training={"epochs": 7})
+    assert opened.target_training.epochs == 7
+    assert opened.per_task == {"xquad": {"examples": 3}, "mlqa": {"max_length": 192}}
+
+
+def test_a_changed_setting_holds_for_a_task_in_another_language(here):
+    study = Study.model_validate(
+        {**here.study("tiny").model_dump(), "data": {"source_languages": ["de"]},
+         "intermediates": [{"name": "qa-de", "tasks": ["qa.de"]}],
+         "per_task": {"qa": {"epochs": 1, "examples": 3}, "qa.de": {"epochs": 2}}}
+    )  # fmt: skip
+    opened = change_settings(study, intermediate_training={"epochs": 7})
+    assert (opened.intermediate_training.epochs, opened.per_task) == (7, {"qa": {"examples": 3}, "qa.de": {}})
+
+
+def test_a_changed_number_of_test_examples_holds_for_targets_that_have_their_own(here):
+    study = Study.model_validate({**here.study("tiny").model_dump(), "evaluation": {"per_target": {"slots": 5}}})
+    opened = change_settings(study, evaluation={"examples": 3})
+    assert (opened.evaluation.examples, opened.evaluation.per_target) == (3, {})
+    opened = change_settings(study, evaluation={"languages": "de"})
+    assert opened.evaluation.per_target == {"slots": 5}
+
+
 @pytest.mark.parametrize(
     "block, settings, kept",
     [
