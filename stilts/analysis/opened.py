@@ -10,6 +10,7 @@ import numpy as np
 
 from stilts.analysis import chance, learning, room
 from stilts.analysis.bootstrap import Replicates, read_counts, resample
+from stilts.analysis.wording import join_words
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.records import RECORDS, Record, Store, tabulate_scores
 from stilts.study.runs import TrainingRunSettings, ZeroShotRunSettings
@@ -199,6 +200,11 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
         In the order of the study's file; empty if there are none.
     planned : bool
         Whether they are runs of the plan.
+
+    Raises
+    ------
+    StiltsError
+        If two committed records are of one condition, target and seed: tables would hold the scores of both.
     """
     planned = _planned_records(checkout, study)
     if any(record.run.parents for record in planned):
@@ -212,14 +218,25 @@ def find_records(checkout: Checkout, study: Study) -> tuple[list[Record], bool]:
 
 def _committed_records(checkout: Checkout, study: Study, conditions: Collection[str]) -> list[Record]:
     """Return the committed records of a study; if it is recorded as another study, those of its own runs there."""
-    if study.recorded_as is None:
-        return list(Store(checkout.results / study.name / RECORDS))
-    records = Store(checkout.results / study.recorded_as / RECORDS)
-    return [
-        record
-        for record in records
-        if record.run.condition in conditions and record.run.target in (None, *study.targets)
-    ]
+    folder = checkout.results / (study.recorded_as or study.name) / RECORDS
+    records = list(Store(folder))
+    if study.recorded_as:
+        own = (None, *study.targets)
+        records = [each for each in records if each.run.condition in conditions and each.run.target in own]
+    if repeated := _find_repeated(records):
+        raise StiltsError(
+            f"{folder}: {join_words(repeated)} are records of the same condition, target and seed with other settings "
+            "or data; remove those of the older plan"
+        )
+    return records
+
+
+def _find_repeated(records: Iterable[Record]) -> list[str]:
+    """Return the ids of the first records of one phase that share condition, target and seed; none if none do."""
+    ids: dict[tuple, list[str]] = {}
+    for run in (record.run for record in records if record.run.target):
+        ids.setdefault((run.phase, run.condition, run.target, run.seed), []).append(run.id)
+    return next((same for same in ids.values() if len(same) > 1), [])
 
 
 def _planned_records(checkout: Checkout, study: Study) -> list[Record]:

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 from faked_study import EFFECTS, LANGUAGES, PILOT_SUITE, commit_pilot, fill
+from fakes import make_record
+from tiny_checkout import study_settings, write_checkout
 
 from stilts.analysis import omissions, prose, published, score_report, suite_report
 from stilts.analysis.costs import (
@@ -32,7 +34,8 @@ from stilts.sources.pocket.source import make_task_features
 from stilts.sources.suite import Table, publish, read_manifest, write_suite
 from stilts.sources.xtreme.folder import DataFolder
 from stilts.study.errors import StiltsError, UnknownName
-from stilts.study.records import Record
+from stilts.study.records import Record, Store
+from stilts.study.records import publish as publish_records
 from stilts.tasks.formats.tagging import name_chunks
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, keep_suite
 from stilts.workspace.checkout import find_checkout
@@ -355,15 +358,33 @@ def test_committed_records_stand_in_for_a_plan_that_none_of_them_fits(root, tmp_
     other = {"epochs": 7.0}
     changed = {**STUDY, "name": "pocket-full", "intermediate_training": other, "target_training": other}
     (tmp_path / "studies" / "pocket-full.yml").write_text(yaml.safe_dump(changed))
-    there = tmp_path / "results" / "pocket-full" / "records"
-    shutil.copytree(root / "runs" / "records", there)
-    records, planned = found_records(tmp_path, "pocket-full")
-    assert not planned
-    assert len(records) == len(list(there.glob("*.json")))
-    assert [record.run.condition for record in records][0] == "none"
     planned_ones, planned = found_records(root, "pocket-full")
     assert planned
     assert len(planned_ones) == 68
+    ids = [record.id for record in planned_ones]
+    publish_records(find_checkout(root).store(), ids, tmp_path / "results" / "pocket-full")
+    records, planned = found_records(tmp_path, "pocket-full")
+    assert not planned
+    assert sorted(record.id for record in records) == sorted(ids)
+    assert [record.run.condition for record in records][0] == "none"
+
+
+def test_committed_records_of_two_plans_are_not_mixed(tmp_path):
+    """A part of a study that is recorded anew joins records of runs that the study has no longer."""
+    here = write_checkout(tmp_path / "checkout", study_settings("multilingual-e5-small", intermediates=["nli"]))
+    store = Store(here.results / "tiny" / "records")
+    older, newer = (make_record().model_copy(update={"run": make_record().run.model_copy(update={"data": data})})
+                    for data in ("older", "newer"))  # fmt: skip
+    store.write(older)
+    assert find_records(here, here.study("tiny")) == ([older], False)
+    store.write(newer)
+    first, second = sorted((older.id, newer.id))
+    message = (
+        f"{store.root}: {first} and {second} are records of the same condition, target and seed with other settings or "
+        "data; remove those of the older plan"
+    )
+    with pytest.raises(StiltsError, match=f"^{re.escape(message)}$"):
+        find_records(here, here.study("tiny"))
 
 
 def test_what_a_page_asks_for_and_no_record_has(root, monkeypatch):
