@@ -115,7 +115,8 @@ def describe_study(analysis: Analysis) -> Content:
     dict
         title, level, quantiles (of Student's t by degrees of freedom from 1, then of the normal distribution),
         conditions, targets, languages (code -> name, family, script), cells (target -> condition -> score, gain: each
-        value, low, high, seeds) and means (condition -> the targets that count under it, and score and gain over them).
+        value, low, high, seeds) and means (condition -> the targets that count under it, the score over them, and the
+        gain over those of them whose baseline is recorded).
     """
     from scipy.special import stdtrit
 
@@ -171,11 +172,15 @@ def _estimate_means(counted: Mapping[str, Replicates]) -> dict[str, Content]:
     means = {}
     for condition in dict.fromkeys(name for part in counted.values() for name in part.conditions):
         targets = find_targets(counted, [condition])
-        means[condition] = {"targets": targets} | {
-            measure: _list(estimate_contrast(counted, average_weights(weights, targets)))
-            for measure, weights in _weigh(counted[targets[0]], condition).items()
-        }
+        means[condition] = {"targets": targets, "score": _list(_average(counted, {condition: 1.0}, targets))}
+        compared = find_targets(counted, [condition, BASELINE])  # a part of the study may be recorded without the rest
+        if condition != BASELINE and compared:
+            means[condition]["gain"] = _list(_average(counted, weigh_gain(condition), compared))
     return means
+
+
+def _average(counted: Mapping[str, Replicates], weights: Weights, targets: Sequence[str]) -> Estimate:
+    return estimate_contrast(counted, average_weights(weights, targets))
 
 
 def _list(effect: Estimate) -> list[float]:

@@ -66,6 +66,21 @@ def test_the_matrix_holds_the_estimates_of_the_other_pages(analyses):
         assert about["means"][row.condition]["gain"][:3] == pytest.approx([row.gain, row.low, row.high], abs=1e-4)
 
 
+@pytest.mark.parametrize("lacking", [["command-qa"], ["intent"], ["intent", "command-qa"]])
+def test_a_mean_gain_is_over_the_targets_whose_baseline_is_recorded(analyses, lacking):
+    whole = analyses["seeds"]
+    records = [each for each in whole.records if each.run.condition != "none" or each.run.target not in lacking]
+    means = describe_study(replace(whole, records=tuple(records)))["means"]
+    compared = [target for target in ("intent", "command-qa") if target not in lacking]
+    counting, expected = dict.fromkeys(("nli", "multi"), ["intent", "command-qa"]), {}
+    baseline = {"none": compared} if compared else {}
+    assert {name: mean["targets"] for name, mean in means.items()} == counting | baseline
+    for name in counting if compared else ():
+        gain = estimate_contrast(whole.counted, average_weights(weigh_gain(name), compared))
+        expected[name] = pytest.approx([gain.value, gain.low, gain.high, gain.seeds], abs=1e-4)
+    assert {name: mean["gain"] for name, mean in means.items() if "gain" in mean} == expected
+
+
 def test_a_target_that_was_not_learned_is_marked_and_in_no_mean(analyses):
     about = describe_study(analyses["seeds"])
     reasons = about["targets"][NOT_LEARNED]["uncounted"]
