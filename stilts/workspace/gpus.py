@@ -34,9 +34,9 @@ def find_gpus(variables: Mapping[str, str] = os.environ) -> list[Gpu]:
     found = list(_installed())
     if VISIBLE not in variables:
         return [Gpu(uuid, memory) for _, uuid, memory in found]
-    visible = []
+    visible, indices = [], {index for index, _, _ in found}
     for name in filter(None, map(str.strip, variables[VISIBLE].split(","))):
-        if name.startswith("-") or not found:
+        if name.startswith("-") or not found or (name.isdigit() and name not in indices):
             break  # CUDA takes no device behind one that does not exist
         memory = next((memory for index, uuid, memory in found if index == name or uuid.startswith(name)), None)
         visible.append(Gpu(name, memory))

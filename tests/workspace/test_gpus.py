@@ -42,6 +42,9 @@ def driver(tmp_path, monkeypatch):
         ("GPU-aa", [Gpu("GPU-aa", 81559.0)]),
         ("MIG-cc33", [Gpu("MIG-cc33", None)]),
         ("0,-1,1", [Gpu("0", 81559.0)]),
+        ("0,7,1", [Gpu("0", 81559.0)]),
+        ("7", []),
+        ("MIG-cc33,7", [Gpu("MIG-cc33", None)]),
     ],
 )
 def test_gpus_are_those_that_a_process_may_see(visible, found, driver):
