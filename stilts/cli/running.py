@@ -45,7 +45,7 @@ def fetch(
     checkout = find_checkout()
     opened = checkout.study(study)
     folder = checkout.data_folder(opened)
-    fetching.fetch(opened, folder, report=say, dry_run=dry_run)
+    fetching.fetch(opened, folder, report=say, dry_run=dry_run, name_encoder=checkout.encoder_name)
     if folder and not dry_run:
         say(f"data: {folder}")
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from stilts.sources.xtreme.folder import FETCHED, Checksums, DataFolder, Place, 
 from stilts.sources.xtreme.languages import ALL
 from stilts.sources.xtreme.recipes import BY_SOURCE, RECIPES, Files, Recipe
 from stilts.study.errors import StiltsError
-from stilts.study.settings import SOURCE_LANGUAGE, Study, split_reference
+from stilts.study.settings import SOURCE_LANGUAGE, EncoderSettings, Study, split_reference
 from stilts.study.storage import hash_file, replace_file
 from stilts.tasks.registry import get_target, list_tasks_read
 from stilts.workspace.disk import format_size
@@ -33,6 +34,7 @@ _LINES = {part.place: part.lines for part in (*mewsli_x.PAIRS.values(), *mewsli_
 _UNNAMED = ("default", "data")  # a repository's only config, in the converted branch and in most main branches
 
 Report = Callable[[str], None]
+NameEncoder = Callable[[EncoderSettings], str]
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class Wanted:
     encoders: tuple[tuple[str, str | None], ...]
 
 
-def list_wanted(study: Study) -> Wanted:
+def list_wanted(study: Study, name_encoder: NameEncoder = attrgetter("name")) -> Wanted:
     """Return what a study needs from the Hub and from elsewhere.
+
+    Parameters
+    ----------
+    name_encoder : callable
+        Returns an encoder's name, or its path if it is a folder, as `Checkout.encoder_name` does.
 
     Raises
     ------
@@ -91,7 +98,8 @@ def list_wanted(study: Study) -> Wanted:
     """
     recipes = list(_recipes(study)) if study.data.reads_folder else []
     places = dict.fromkeys(need for recipe, languages in recipes for need in recipe.hub_needs(languages))
-    encoders = dict.fromkeys((each.name, each.revision) for each in (study.encoder, *study.encoders.values()))
+    named = (study.encoder, *study.encoders.values())
+    encoders = dict.fromkeys((name_encoder(each), each.revision) for each in named)
     return Wanted(
         tuple(places),
         tuple(dict.fromkeys(place for recipe, languages in recipes for place in recipe.hub_welcome(languages))),
@@ -111,7 +119,14 @@ def _recipes(study: Study) -> Iterator[tuple[Recipe, Sequence[str]]]:
             yield BY_SOURCE[name], [language or SOURCE_LANGUAGE]
 
 
-def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = False) -> None:
+def fetch(
+    study: Study,
+    folder: Path | None,
+    *,
+    report: Report,
+    dry_run: bool = False,
+    name_encoder: NameEncoder = attrgetter("name"),
+) -> None:
     """Download what a study reads from the Hub, except for files that exist with the right checksum.
 
     Parameters
@@ -122,6 +137,8 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
         Called with each line of the report. A terminal also shows a progress bar.
     dry_run : bool
         Only list what would be fetched.
+    name_encoder : callable
+        See `list_wanted`.
 
     Raises
     ------
@@ -129,7 +146,7 @@ def fetch(study: Study, folder: Path | None, *, report: Report, dry_run: bool = 
         If the data folder is not set, a repository or a split is not on the Hub, the Hub cannot be reached, a file does
         not match its checksum, or the disk is full.
     """
-    needs = list_wanted(study)
+    needs = list_wanted(study, name_encoder)
     if needs.places and folder is None:
         raise StiltsError(f"study '{study.name}': neither data.folder nor STILTS_DATA is set; set one to a folder")
     with _explained(study):
@@ -180,7 +197,11 @@ class _Session:
 
     def find_encoder(self, name: str, revision: str | None, report: Report) -> list[Remote]:
         """Return the files of an encoder that `transformers` reads."""
-        files = [each for each in self._list(name, "model", revision or MAIN) if _ENCODER_FILES.fullmatch(each.path)]
+        listed = self._list(name, "model", revision or MAIN)
+        if not listed:
+            cure = "correct the study, or run `hf auth login` if the model is private"
+            raise StiltsError(f"the Hub has no model {name} at revision {revision or MAIN}; {cure}")
+        files = [each for each in listed if _ENCODER_FILES.fullmatch(each.path)]
         if not any(each.path.endswith(".safetensors") for each in files):
             raise StiltsError(f"encoder {name} has no safetensors weights; other formats can run code")
         if not revision:

@@ -364,6 +364,19 @@ def test_an_encoder_without_safetensors_is_refused(hub, tmp_path):
         fetched(study(encoder={"name": "someone/encoder"}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "sought"),
+    [
+        ({"name": "someone/encodr"}, "no model someone/encodr at revision main"),
+        ({"name": "someone/encoder", "revision": "v2"}, "no model someone/encoder at revision v2"),
+    ],
+)
+def test_an_encoder_that_the_hub_lacks_is_said_to_be_lacking(hub, tmp_path, encoder, sought):
+    message = f"the Hub has {sought}; correct the study, or run `hf auth login` if the model is private"
+    with pytest.raises(StiltsError, match=f"^{re.escape(message)}$"):
+        fetched(study(encoder=encoder), tmp_path)
+
+
 def test_a_missing_folder_an_offline_machine_and_a_dead_hub_are_said(hub, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
@@ -405,14 +418,17 @@ def test_a_fetched_folder_makes_the_suite_without_the_network(hub, tmp_path, mon
 
 
 def test_the_command(hub, tmp_path):
+    """An encoder of the checkout is not on the Hub, in whichever of its folders the command is typed."""
     (tmp_path / "studies").mkdir()
     (tmp_path / "_toc.yml").write_text("")
-    settings = study().model_dump(mode="json") | {"data": {"suite": "xtreme", "languages": ["de"], "folder": "data"}}
+    (tmp_path / "encoders" / "own").mkdir(parents=True)
+    settings = study(encoder={"name": "encoders/own"}).model_dump(mode="json")
+    settings |= {"data": {"suite": "xtreme", "languages": ["de"], "folder": "data"}}
     (tmp_path / "studies" / "small.yml").write_text(json.dumps(settings))
     environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "STILTS_DATA": ""}
     for option, last in ((["--dry-run"], "to fetch: 4"), ([], "data: ")):
-        done = subprocess.run([sys.executable, "-m", "stilts.cli", "fetch", "small", *option], cwd=tmp_path,
-                              env=environment, capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "stilts.cli", "fetch", "small", *option],
+                              cwd=tmp_path / "studies", env=environment, capture_output=True, text=True)  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert last in done.stdout.splitlines()[-1]
     assert standing(tmp_path / "data") == PANX
