@@ -58,7 +58,7 @@ class Relation(Estimate):
     The ends of the interval are infinite where there are too few orders for the level. The p-value is the share of the
     orders in which the relation is at least as strong. The standard error, the standard deviation of the slope over the
     orders once the relation is taken off, and the degrees of freedom, which the means of rows and of columns leave, are
-    for a power note, not for the test.
+    for a power note and for tests against the smallest effect that matters, not for the p-value.
 
     Attributes
     ----------

@@ -76,8 +76,9 @@ class Rules:
 class Result(Estimate):
     """The outcome of one test: an effect, in `unit`, whose p-value is two-sided and before any correction.
 
-    All numbers are missing (NaN) where the records do not allow the test; `se` and `df` are so for a test of another
-    kind than a t-test, which has no power note.
+    All numbers are missing (NaN) where the records do not allow the test; `se` and `df` are so, too, where it has no
+    power note. A permutation test has them for that note and for bounds other than zero, see
+    `stilts.analysis.questions.permutations.Relation`.
 
     Attributes
     ----------
@@ -249,7 +250,8 @@ def _measurement(result: Result, rules: Rules) -> Measurement:
 def find_detectable_effect(result: Result, rules: Rules, together: int) -> float:
     """Return the effect that the test's design finds with 80 percent power after correction.
 
-    NaN without a t-test, and with one seed, whose standard error has nothing of the spread between seeds in it.
+    NaN without a standard error, and with one seed, whose standard error has nothing of the spread between seeds in it.
+    For a permutation test it is what a t-test by the test's standard error and degrees of freedom would find.
 
     Parameters
     ----------
