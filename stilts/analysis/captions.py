@@ -354,14 +354,16 @@ def state_throughput(loops: pd.DataFrame, same: Sequence[pd.DataFrame] = ()) -> 
     inside = int(((others["dev_low"] <= fastest["dev_score"]) & (fastest["dev_score"] <= others["dev_high"])).sum())
     faster = f"{_title_loop(fastest['name'])} is {_say_times(loops, fastest['name'])}"
     scores = f"its dev score lies inside the interval of {inside} of {count(others, 'other')}"
-    return " ".join([_sentence(f"{faster}, each with the weights that it trains; {scores}"), *_state_same(same)])
+    alike = _state_same(same, fastest["name"], list(others["name"]))
+    return " ".join([_sentence(f"{faster}, each with the weights that it trains; {scores}"), *alike])
 
 
-def _state_same(tables: Sequence[pd.DataFrame]) -> list[str]:
-    """State the ratios of `state_same_weights` without the names of the others."""
+def _state_same(tables: Sequence[pd.DataFrame], name: str, others: Sequence[str]) -> list[str]:
+    """State how many times as fast as the others a loop is that the sentence before has named, in their order there."""
     said = []
     for table in tables:
-        times = [f"{ratio:.1f}" for ratio in _find_speedups(table, OWN_LOOP).values()]
+        speedups = _find_speedups(table, name)
+        times = [f"{speedups[other]:.1f}" for other in others]
         said.append(f"{join_words(times)} times as fast with {WORK_TITLES[table['work'].iloc[0]]}")
     return [_sentence(f"where all train the same weights, it is {join_words(said)}")] if said else []
 

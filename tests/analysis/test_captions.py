@@ -230,3 +230,16 @@ def test_speeds_of_loops():
         " of 1 other. Where all train the same weights, it is 4.0 times as fast with all weights trained."
     )
     assert captions.state_throughput(table.iloc[1:]) == NOTHING
+
+
+def test_speeds_with_the_same_weights_are_those_of_the_loop_that_the_caption_names():
+    """The fastest loop need not be the study's own, and the others are named once, by the first comparison."""
+    columns = ["name", "examples_per_second", "dev_score", "dev_low", "dev_high"]
+    rows = [["xtreme", 10.0, 80.0, 75.0, 85.0], ["stilts", 20.0, 90.0, 86.0, 94.0], ["plain", 80.0, 91.0, 85.0, 95.0]]
+    table = pd.DataFrame(rows, columns=columns)
+    same = table.iloc[[1, 0, 2]].assign(work="all", examples_per_second=[10.0, 20.0, 60.0])
+    assert captions.state_throughput(table, [same]) == (
+        "Plain Trainer is 8.0 times as fast as XTREME's scripts and 4.0 times as fast as this study's loop, each with "
+        "the weights that it trains; its dev score lies inside the interval of 1 of 2 others. Where all train the same "
+        "weights, it is 3.0 and 6.0 times as fast with all weights trained."
+    )
