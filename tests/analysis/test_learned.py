@@ -44,7 +44,7 @@ def test_a_paragraph_states_the_question_and_what_each_study_says_on_what(answer
         question = f"*{answer.section.settings.question.text}*"
         verdict = f"**{said.verdict}** on {data[suite]}"
         short = f"*{said.effect.hypothesis}* Verdict: {verdict}, {verdict}."
-        in_short = f"In short, by the test that stands for the question: {short}"
+        in_short = f"In short, the test that stands for the question has this hypothesis: {short}"
         assert learned.describe_answers(answer, answer) == f"{question}\n\n{in_short}\n\n{one}\n\n{one}"
         assert said.study.startswith(f"{name}-")
         table = answer.verdicts

@@ -446,14 +446,15 @@ def test_slopes_of_targets_in_one_model_are_those_that_were_planted():
         assert said.startswith("On pretraining text the targets' slopes ")
         assert "are not told apart" in describe_slopes(table, level=1.0)
         verdict = "differ" if slopes[0] != slopes[1] else "are not told apart"
-        assert f"On syntactic the targets' slopes {verdict}" in said
+        assert f"On syntactic distance the targets' slopes {verdict}" in said
 
 
 def test_a_sentence_on_slopes_names_those_of_all_targets():
     table = pd.DataFrame({"predictor": ["writing"] * 2, "target": ["intent", "dates"], "slope": [3.0, -1.0],
                           "p_alike": [0.5] * 2})  # fmt: skip
     assert describe_slopes(table) == (
-        "On writing the targets' slopes are not told apart (p 0.500): `intent` +3.0, `dates` \N{MINUS SIGN}1.0."
+        "On writing distance the targets' slopes are not told apart (p 0.500): `intent` +3.0, `dates` "
+        "\N{MINUS SIGN}1.0."
     )
 
 

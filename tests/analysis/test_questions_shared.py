@@ -444,7 +444,7 @@ def test_the_table_has_the_files_tests_in_order_corrected_together():
         "Each number is from 40 languages, 3 seeds.",
     ]
     assert describe_power(table, rules).startswith(
-        "1 test has 80 percent power for effects of 4.8 points or more; 2.0 would matter, which none of one would see. "
+        "1 test has 80 percent power for effects of at least 4.8 points; 2.0 would matter, which it would not see. "
         "Power is unknown of: fall of B; C. This takes the observed spread"
     )
     assert describe_caveats(results) == "- Note (fall of B).\n- No record (C)."

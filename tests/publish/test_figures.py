@@ -196,6 +196,18 @@ def test_a_condition_keeps_its_look_and_the_baseline_is_black():
     assert len(figure.axes[1].lines) == 2  # the one condition with a gain, and the line at zero
 
 
+@pytest.mark.parametrize("title, rows", [("{}", 1), ("Questions (SQuAD) + Masked words {}", 2)])
+def test_a_legend_stands_inside_its_figure(title, rows):
+    names = ["nli", "qa", "slots"]
+    table = pd.concat([LAYERS, *(LAYERS[LAYERS["condition"] == "nli"].assign(condition=name) for name in names[1:])])
+    figure = figures.draw_layer_profiles(table, {name: title.format(name) for name in names})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == rows
+
+
 def test_costs_without_a_phase():
     assert {"1.0", "1.5"} <= {text.strip() for text in texts(figures.draw_costs(COSTS))}
 

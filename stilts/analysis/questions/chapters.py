@@ -102,7 +102,7 @@ class Answer:
     @property
     def said(self) -> str:
         """Of each test its hypothesis, verdict and effect, a line each; then what the headline's effect averages."""
-        beside = f"The test that stands for the question: {self.learned.beside}" if self.learned.beside else ""
+        beside = f"Of the test that stands for the question: {self.learned.beside}" if self.learned.beside else ""
         return "\n\n".join(filter(None, [sentences.describe_verdicts(self.verdicts), beside]))
 
     @property

@@ -330,7 +330,8 @@ def describe_slopes(table: pd.DataFrame, level: float = LEVEL) -> str:
         p = rows["p_alike"].iloc[0]
         verdict = "differ" if p < 1 - level else "are not told apart"
         slopes = [f"`{row['target']}` {format_signed(row['slope'])}" for row in rows.to_dict("records")]
-        said.append(f"On {name} the targets' slopes {verdict} (p {format_p(p)}): {', '.join(slopes)}.")
+        on = f"{name} distance" if name in DISTANCES else name
+        said.append(f"On {on} the targets' slopes {verdict} (p {format_p(p)}): {', '.join(slopes)}.")
     return " ".join(said)
 
 
@@ -382,10 +383,13 @@ def describe_correlations(table: pd.DataFrame) -> str:
         plain = _clear(rows, "r", "low", "high")
         partial = _clear(rows[rows["partial"].notna()], "partial", "partial_low", "partial_high")
         lines.append(
-            f"- The {outcome}: of {len(rows)} predictors, with intervals that exclude zero: {plain or 'none'}. With "
-            f"the controls held constant: {partial or 'none'}."
+            f"- The {_TITLES[outcome]}: of {len(rows)} predictors, with intervals that exclude zero: "
+            f"{plain or 'none'}. With the controls held constant: {partial or 'none'}."
         )
     return "\n".join(lines)
+
+
+_TITLES = {GAP: "gap", RELATIVE: "share that is lost", CHANGE: "change of the gap"}
 
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:

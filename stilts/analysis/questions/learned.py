@@ -72,7 +72,8 @@ def _in_short(answers: Iterable[Answer]) -> str:
         verdict = f"**{each.learned.verdict}** on {_suite(each)}"
         said.setdefault(escape_text(each.learned.effect.hypothesis), []).append(verdict)
     by_hypothesis = [f"*{hypothesis}* Verdict: {', '.join(verdicts)}." for hypothesis, verdicts in said.items()]
-    return f"In short, by the test that stands for the question: {' Another one there: '.join(by_hypothesis)}"
+    together = " Another one there: ".join(by_hypothesis)
+    return f"In short, the test that stands for the question has this hypothesis: {together}"
 
 
 def _suite(answer: Answer) -> str:

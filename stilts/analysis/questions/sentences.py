@@ -66,7 +66,10 @@ def describe_others(table: pd.DataFrame, test: str) -> str:
         for row in answered.to_dict("records")
     ]
     number = f"{len(said) or 'none'} {'has' if len(said) <= 1 else 'have'} an answer"
-    return " ".join([f"Of {count(others, 'other test')} {number}{':' if said else '.'}", *said])
+    start = f"Of {count(others, 'other test')} {number}"
+    if len(others) == 1:
+        start = f"The one other test has {'an' if said else 'no'} answer"
+    return " ".join([f"{start}{':' if said else '.'}", *said])
 
 
 class Evidence(Protocol):
@@ -148,13 +151,14 @@ def _seen(unit: str, rows: pd.DataFrame) -> str:
     low, high = (f"{value:.1f}" for value in (rows["detectable"].min(), rows["detectable"].max()))
     sizes = f"{low}" if low == high else f"{low} to {high}"
     tests = f"{count(rows, 'test')} {'has' if len(rows) == 1 else 'have'}"
-    said = f"{tests} {POWERED} for effects of {sizes} {unit} or more"
+    said = f"{tests} {POWERED} for effects of at least {sizes} {unit}"
     known = rows.dropna(subset="smallest effect")
     if known.empty:
         return f"{said}."
     fine = int((known["detectable"] <= known["smallest effect"]).sum())
     least = join_words(sorted({f"{value:.1f}" for value in known["smallest effect"]}))
-    return f"{said}; {least} would matter, which {fine or 'none'} of {'them' if len(rows) > 1 else 'one'} would see."
+    seeing = f"{fine or 'none'} of them would see" if len(rows) > 1 else f"it would {'' if fine else 'not '}see"
+    return f"{said}; {least} would matter, which {seeing}."
 
 
 def describe_caveats(results: Sequence[Result]) -> str:

@@ -13,6 +13,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stilts.study.settings import BASELINE
@@ -104,6 +105,15 @@ def apply_style() -> AbstractContextManager[None]:
 def make_figure(width: float, height: float) -> Figure:
     """Return a figure of a size in inches, unknown to pyplot, so that notebooks do not show it twice."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def add_legend(figure: Figure, axis: Axes, place: str, most: int, **more: Any) -> None:
+    """Add an axis's legend above or below a figure, in as many columns, `most` at most, as its width has room for."""
+    for columns in range(most, 0, -1):
+        legend = figure.legend(*axis.get_legend_handles_labels(), loc=place, ncols=columns, **more)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def draw_empty(text: str) -> Figure:

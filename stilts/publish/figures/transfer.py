@@ -25,6 +25,7 @@ from stilts.publish.figures.style import (
     RULE,
     SMALL,
     STYLES,
+    add_legend,
     apply_style,
     assign_styles,
     choose_ink,
@@ -267,7 +268,7 @@ def draw_layer_profiles(table: pd.DataFrame, titles: Mapping[str, str] = Mapping
             axis.set_xlabel("hidden layer")
             axis.set_xticks(sorted(set(table["layer"])))
             axis.grid(color=RULE, linewidth=0.4)
-        figure.legend(loc="outside lower center", ncols=4, handlelength=3.5)
+        add_legend(figure, left, "outside lower center", 4, handlelength=3.5)
     return figure
 
 
@@ -303,7 +304,7 @@ def draw_agreement(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxy
                           label=titles.get(name, name))  # fmt: skip
         axis.set(xlim=ends, ylim=ends, xlabel="gain in the recorded study (points)",
                  ylabel="gain in the live study (points)")  # fmt: skip
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="intermediate task")
+        add_legend(figure, axis, "outside upper center", 4, title="intermediate task")
         names = [titles.get(name, name) for name in table["target"]]
         lines = [
             line
