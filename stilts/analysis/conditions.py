@@ -9,6 +9,7 @@ from stilts.analysis.bootstrap import Replicates
 from stilts.analysis.contrasts import Weights, add_weights, average_weights, weigh_evenly, weigh_gain
 from stilts.analysis.effects import estimate_contrast, find_targets
 from stilts.analysis.estimates import correct_by_holm
+from stilts.study.settings import strip_language
 from stilts.tasks.registry import INTERMEDIATES, MULTI, TARGETS
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Counterpart:
 
 def is_same_task(tasks: Iterable[str], target: str) -> bool:
     """Return whether one of some intermediate tasks is the same task as a target, on the same or other rows."""
-    return any(target in INTERMEDIATES[task].same_as for task in tasks if task in INTERMEDIATES)
+    names = set(map(strip_language, tasks)) & set(INTERMEDIATES)
+    return any(target in INTERMEDIATES[name].same_as for name in names)
 
 
 def find_english(task: str) -> str | None:
     """Return the English task that a multilingual one translates or has the kind of; None of another task."""
-    return INTERMEDIATES[task].english if task in INTERMEDIATES else None
+    name = strip_language(task)
+    return INTERMEDIATES[name].english if name in INTERMEDIATES else None
 
 
 def choose_best(scores: Mapping[str, Collection[float]]) -> str | None:
@@ -76,7 +79,8 @@ def choose_by_dev(scores: "pd.DataFrame", target: str, tasks: Tasks, *, same_tas
 
 def list_english_conditions(tasks: Tasks) -> list[str]:
     """Return the conditions that only have English tasks of the published kinds."""
-    return [name for name, own in tasks.items() if own and all(INTERMEDIATES[task].in_multi for task in own)]
+    english = {name for name, task in INTERMEDIATES.items() if task.in_multi}  # `qa.de` is none of them
+    return [name for name, own in tasks.items() if own and set(own) <= english]
 
 
 def list_single_tasks(tasks: Tasks) -> list[str]:

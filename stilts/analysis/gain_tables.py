@@ -6,7 +6,7 @@ from stilts.analysis.conditions import is_same_task
 from stilts.analysis.effects import average_baseline, estimate_gains, pivot_language_gains
 from stilts.analysis.languages.facts import tabulate_languages
 from stilts.analysis.opened import Analysis
-from stilts.analysis.wording import title_condition, title_task
+from stilts.analysis.wording import title_conditions, title_task
 from stilts.study.errors import StiltsError, UnknownName
 from stilts.study.settings import SOURCE_LANGUAGE, split_reference
 
@@ -51,8 +51,7 @@ def list_titles(analysis: Analysis) -> dict[str, str]:
     """Return the names in words of an analysis's conditions, of their intermediate tasks, and of its targets."""
     trained = {split_reference(task)[0] for task in analysis.trained_tasks}
     targets = {str(record.run.target) for record in analysis.phase("zero-shot")}
-    conditions = {name: title_condition(name, tasks) for name, tasks in analysis.conditions.items()}
-    return {task: title_task(task) for task in sorted(trained | targets)} | conditions
+    return {task: title_task(task) for task in sorted(trained | targets)} | title_conditions(analysis.conditions)
 
 
 def tabulate_retrieval(analysis: Analysis) -> "pd.DataFrame":

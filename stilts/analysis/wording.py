@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -57,6 +58,16 @@ def title_condition(name: str, tasks: Sequence[str]) -> str:
     if name in (BASELINE, MULTI):
         return "All tasks" if name == MULTI else "No intermediate task"
     return " + ".join(map(title_task, tasks)) or name
+
+
+def title_conditions(conditions: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return each condition's name in words, with its id where others of its tasks are there and it is not named so."""
+    titles = {name: title_condition(name, tasks) for name, tasks in conditions.items()}
+    shared = {title for title, number in Counter(titles.values()).items() if number > 1}
+    return {
+        name: f"{title} ({name})" if title in shared and list(conditions[name]) != [name] else title
+        for name, title in titles.items()
+    }
 
 
 def replace_ids(text: str, titles: Mapping[str, str]) -> str:

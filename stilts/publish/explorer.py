@@ -24,7 +24,7 @@ from stilts.analysis.effects import estimate_contrast, find_targets
 from stilts.analysis.estimates import LEVEL, Estimate
 from stilts.analysis.languages.facts import get_language
 from stilts.analysis.opened import Analysis
-from stilts.analysis.wording import title_condition, title_task
+from stilts.analysis.wording import title_conditions, title_task
 from stilts.study.errors import StiltsError
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE
@@ -129,7 +129,7 @@ def describe_study(analysis: Analysis) -> Content:
         "title": analysis.settings.title,
         "level": LEVEL,
         "quantiles": [round(float(value), 8) for value in stdtrit(degrees, (1 + LEVEL) / 2)],
-        "conditions": {name: title_condition(name, tasks) for name, tasks in analysis.conditions.items()},
+        "conditions": title_conditions(analysis.conditions),
         "targets": {target: _describe_target(part, analysis) for target, part in replicates.items()},
         "languages": languages,
         "cells": {target: _estimate_cells(part) for target, part in replicates.items()},

@@ -464,7 +464,7 @@ def test_throughput_in_words(pages):
 def test_the_page_of_gains_shows_the_study_on_xtreme_beside_the_other(pages, root):
     assert figure_names(pages["transfer"]) == [
         "fig-transfer", "fig-transfer-xtreme", "tab-transfer-averages", "tab-transfer-xtreme-averages",
-        "tab-transfer-seeds",
+        "tab-transfer-seeds", "tab-transfer-xtreme-seeds",
     ]  # fmt: skip
     found, rests_on = said(pages["transfer"])[1].split("\n\n")
     assert found.startswith("**In short (9 languages besides English, 1 seed), nothing can be concluded**: ")

@@ -348,6 +348,7 @@ def test_counterparts_are_found_by_their_tasks():
         ("mnli-mlm", "mnli"), ("translated", "mnli"),
     ]  # fmt: skip
     assert list_single_tasks(PILOT) == ["mnli", "squad", "hellaswag"]
+    assert list_single_tasks({"none": (), "en": ("qa",), "de": ("qa.de",), "mixed": ("qa", "qa.de")}) == ["en"]
     alone = {"none": (), "squad-mlm": ("squad", "mlm"), "mlm": ("mlm",), "mnli-translated": ("mnli-translated",)}
     assert pair_with_english(alone) == []
     both = {"mixed": ("mlm", "mnli-translated"), "mnli": ("mnli",)}

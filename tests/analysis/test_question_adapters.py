@@ -311,6 +311,7 @@ def test_gains_are_over_the_baseline_of_the_same_phase_2_in_shared_languages():
     assert found.pairs == [("nli", "slots")]
     assert not is_same_task(["nli"], "slots")
     assert is_same_task(["slots", "squad"], "xquad")
+    assert is_same_task(["squad.de"], "xquad")
 
 
 def test_conditions_are_the_study_files():

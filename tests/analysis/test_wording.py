@@ -7,7 +7,7 @@ import pytest
 
 from stilts.analysis.gain_tables import append_means, list_titles
 from stilts.analysis.opened import open_study
-from stilts.analysis.wording import replace_ids, say, title_task
+from stilts.analysis.wording import replace_ids, say, title_conditions, title_task
 from stilts.workspace.checkout import find_checkout
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,14 @@ def test_tasks_of_a_dial_are_named_with_their_level():
 def test_conditions_tasks_and_targets_of_a_recorded_study_have_names(study, named):
     titles = list_titles(open_study(find_checkout(ROOT), study))
     assert {name: titles[name] for name in named} == named
+
+
+def test_conditions_of_the_same_tasks_are_told_apart_by_their_ids():
+    conditions = {"none": (), "qa": ("qa",), "qa-fresh": ("qa",), "de-then-en": ("qa",), "en-then-de": ("qa.de",)}
+    assert title_conditions(conditions) == {
+        "none": "No intermediate task", "qa": "Questions", "qa-fresh": "Questions (qa-fresh)",
+        "de-then-en": "Questions (de-then-en)", "en-then-de": "Questions [de]",
+    }  # fmt: skip
 
 
 def test_means_stand_below_the_cells_that_they_are_drawn_beside():

@@ -45,7 +45,7 @@ from stilts.analysis.questions.testing import Result, Rules, Test, make_untested
 from stilts.analysis.wording import WAY_TITLES
 from stilts.study.records import Record, Store
 from stilts.study.runs import SimilarityRunSettings
-from stilts.study.settings import SOURCE_LANGUAGE, Study
+from stilts.study.settings import SOURCE_LANGUAGE, Study, strip_language
 from stilts.tasks.registry import INTERMEDIATES, TARGETS, resolve_conditions
 
 FULL = "full"
@@ -189,7 +189,7 @@ class Evidence:
 def find_match(pair: Pair) -> tuple[bool, bool] | None:
     """Return whether both tasks of a pair ask the same, and of the same texts; None if one has no known kind."""
     intermediate, target = pair
-    first, second = INTERMEDIATES[intermediate].kind, TARGETS[target].kind
+    first, second = INTERMEDIATES[strip_language(intermediate)].kind, TARGETS[target].kind
     return (first.asks == second.asks, first.texts == second.texts) if first and second else None
 
 
