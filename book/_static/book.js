@@ -1,4 +1,5 @@
-// Tables that sort and filter, citations that show their entry, and references that show their figure or table. No other file, no other host.
+// Tables that sort and filter, citations that show their entry, references that show their figure or table, and figures that say that they
+// scroll. No other file, no other host.
 (function () {
   "use strict";
   const LONG = 15; // rows from which a table gets a filter and a height of its own
@@ -219,7 +220,13 @@
     window.addEventListener("afterprint", () => closed.forEach((fold) => (fold.open = false)), { once: true });
   }
 
+  // A figure in a fold has a size when that is opened.
+  const widths = new ResizeObserver((seen) => {
+    seen.forEach(({ target }) => target.classList.toggle("scrolls", target.scrollWidth > target.clientWidth));
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".bd-article figure").forEach((figure) => widths.observe(figure));
     window.addEventListener("hashchange", openFolds);
     window.addEventListener("beforeprint", openFoldsForPaper);
     openFolds();

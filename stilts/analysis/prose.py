@@ -25,7 +25,7 @@ from stilts.study.provenance import describe_precision_mix, ran_on_gpu
 from stilts.study.records import Record
 from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 from stilts.tasks.registry import TARGETS
-from stilts.workspace.notebooks.markup import escape_text
+from stilts.workspace.notebooks.markup import escape_text, mark_code
 
 MOST_NAMED = 8  # differences that a sentence names; a longer list is not read
 
@@ -347,7 +347,7 @@ def describe_differences(table: pd.DataFrame) -> str:
         return "No two conditions can be compared yet."
     clear, kept = keep_clear(table), int(table["survives_holm"].sum())
     said = [
-        f"`{row['comparison']}` on `{row['target']}` ({format_signed(row['difference'])})"
+        f"{_mark_ids(row['comparison'])} on `{row['target']}` ({format_signed(row['difference'])})"
         for row in clear.to_dict("records")
     ]
     named = f" ({join_words(said)})" if 0 < len(said) <= MOST_NAMED else ""
@@ -355,6 +355,12 @@ def describe_differences(table: pd.DataFrame) -> str:
         f"Of {count(table, 'difference')}, the own interval of {len(clear) or 'none'} excludes zero{named}, and that "
         f"of {kept or 'none'} after Holm's correction."
     )
+
+
+def _mark_ids(comparison: str) -> str:
+    """Mark the conditions of a comparison as code, and not words such as "single tasks" in the place of one."""
+    sides = comparison.split(" \N{MINUS SIGN} ")
+    return " \N{MINUS SIGN} ".join(side if " " in side else mark_code(side) for side in sides)
 
 
 def describe_masked_words(analysis: Analysis) -> str:

@@ -144,12 +144,13 @@ def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
 
 def test_differences_that_exclude_zero_are_named():
     table = pd.DataFrame({
-        "comparison": ["multi - mnli", "mnli-mlm - mnli"], "target": ["tydiqa", "xnli"], "difference": [4.8, 0.2],
-        "low": [1.0, -1.0], "high": [8.6, 1.4], "survives_holm": [False, False],
+        "comparison": ["multi \N{MINUS SIGN} single tasks", "mnli-mlm \N{MINUS SIGN} mnli"],
+        "target": ["tydiqa", "xnli"], "difference": [4.8, 0.2],
+        "low": [1.0, 0.1], "high": [8.6, 1.4], "survives_holm": [False, False],
     })  # fmt: skip
     assert describe_differences(table) == (
-        "Of 2 differences, the own interval of 1 excludes zero (`multi - mnli` on `tydiqa` (+4.8)), and that of none "
-        "after Holm's correction."
+        "Of 2 differences, the own interval of 2 excludes zero (`multi` \N{MINUS SIGN} single tasks on `tydiqa` (+4.8) "
+        "and `mnli-mlm` \N{MINUS SIGN} `mnli` on `xnli` (+0.2)), and that of none after Holm's correction."
     )
     assert describe_differences(table.iloc[:0]) == "No two conditions can be compared yet."
 

@@ -275,6 +275,14 @@ def test_figures_are_as_wide_as_their_audit_takes_them_to_be(browser, book):
     assert widths == [COLUMN, FULL]
 
 
+def test_a_figure_that_is_wider_than_the_screen_says_that_it_scrolls(browser, book):
+    said = "return getComputedStyle(document.querySelector('#fig-transfer figcaption'), '::before').content"
+    for size, hint in ((WIDE, "none"), (PHONE, '"The figure goes on to the right: scroll it."')):
+        open_page(browser, book, "runs/book/transfer.html", size)
+        browser.execute_script("document.querySelector('#fig-transfer svg').setAttribute('width', '700')")
+        WebDriverWait(browser, 5).until(lambda browser, hint=hint: browser.execute_script(said) == hint)
+
+
 def test_search_works_from_disk(browser, book):
     open_page(browser, book, "search.html", query="?q=bootstrap")
     # Sphinx lists one result after the other.
