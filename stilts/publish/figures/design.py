@@ -17,6 +17,7 @@ from stilts.publish.figures.style import (
     RULE,
     SMALL,
     STYLES,
+    add_legend,
     apply_style,
     draw_empty,
     make_figure,
@@ -61,7 +62,7 @@ def draw_costs(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType
         axis.margins(x=0.1)
         axis.set_xlabel("minutes of one process, all runs and seeds together")
         axis.tick_params(axis="y", length=0)
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, axis, "outside upper center", 3)
     return figure
 
 

@@ -25,6 +25,7 @@ from stilts.publish.figures.style import (
     RULE,
     SMALL,
     STYLES,
+    add_legend,
     apply_style,
     choose_ink,
     draw_empty,
@@ -204,8 +205,7 @@ def draw_similarity_scatter(table: pd.DataFrame, titles: Mapping[str, str] = Map
         for axis, group in zip(axes, groups, strict=True):
             _similarity_panel(axis, table[table["group"] == group], tasks, group)
         axes[-1].set_xlabel("similarity beyond the tasks' means (standard deviations)")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, title="intermediate task")
+        add_legend(figure, axes[0], "outside upper center", 3, title="intermediate task")
         for axis, group in zip(axes, groups, strict=True):
             own = table[table["group"] == group]
             lines = [((axis.get_xlim()[0], 0), (axis.get_xlim()[1], 0)), _similarity_line(own)]
@@ -259,7 +259,7 @@ def draw_order_gains(table: pd.DataFrame) -> Figure:
             _marks(axis, part, height, STYLES[place + 1], kind)
         _named_rows(axis, rows)
         axis.set_xlabel(GAIN)
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3, title="test languages")
+        add_legend(figure, axis, "outside upper center", 3, title="test languages")
     return figure
 
 
@@ -314,7 +314,7 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
             axis, [f"{get_language(code).name} ({code}){stars[bool(wide.loc[code, 'trained'])]}" for code in order]
         )
         axis.set_xlabel("F1 (percent)")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, axis, "outside upper center", 3)
     return figure
 
 
@@ -345,7 +345,7 @@ def draw_forgetting(table: pd.DataFrame) -> Figure:
         right.spines["right"].set_visible(False)
         axis.margins(x=0.08)
         axis.set_xlabel("dev F1 of the first stage's language (percent); on the right the change")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        add_legend(figure, axis, "outside upper center", 2)
     return figure
 
 
@@ -400,7 +400,7 @@ def draw_complexity_gaps(
         axis.set_ylabel("gain from English data minus gain\nfrom data in other languages (points)")
         axis.grid(color=RULE, linewidth=0.4)
         axis.set_axisbelow(True)
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, axis, "outside upper center", 3)
         drawn.append(((axis.get_xlim()[0], 0), (axis.get_xlim()[1], 0)))
         name_points(axis, bits, gaps, [titles.get(task, task) for task in known["task"]], drawn)
     return figure
@@ -430,7 +430,7 @@ def draw_source_gains(table: pd.DataFrame, titles: Mapping[str, str] = MappingPr
             _marks(axis, part, height, STYLES[(place + 1) % len(STYLES)], source)
         _named_rows(axis, [titles.get(task, task) for task in tasks])
         axis.set_xlabel(GAIN)
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, title="source language")
+        add_legend(figure, axis, "outside upper center", 4, title="source language")
     return figure
 
 

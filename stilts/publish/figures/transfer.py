@@ -217,8 +217,7 @@ def draw_english_gaps(table: pd.DataFrame, titles: Mapping[str, str] = MappingPr
         for axis in list(axes.flat)[len(targets) :]:
             axis.set_axis_off()
         figure.supxlabel("score (percent); beside it the gap in points", fontsize=9)
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        add_legend(figure, axes.flat[0], "outside upper center", 3)
     return figure
 
 
@@ -342,8 +341,7 @@ def draw_claims(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyTyp
             _claims_panel(axis, part, [textwrap.fill(name, 56) for name in names])
             axis.set_title(titles.get(study, study), loc="left")
             axis.set_xlabel("effect (points)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        add_legend(figure, panels[0], "outside upper center", 3)
     return figure
 
 
