@@ -148,8 +148,8 @@ class WithoutLeading:
 def leave_leading_target_out(found: Evidence, condition: str) -> WithoutLeading:
     """Return a condition's mean gain on other targets without the one that moves it most in its direction."""
     targets = found.others(condition, found.targets_of(condition))
-    rises = claims.estimate_mean_gain(found, condition, targets).value > 0
     gains = {name: claims.estimate_mean_gain(found, condition, [name]).value for name in targets}
+    rises = sum(gains.values()) > 0
     leading = (max if rises else min)(targets, key=lambda name: gains[name])
     rest = [name for name in targets if name != leading]
     effect = claims.estimate_mean_gain(found, condition, rest) if rest else None

@@ -456,12 +456,10 @@ def describe_levels(evidence: Evidence, rules: Rules) -> str:
     """Say the gap at each level of the dials, to which the tests of rise fit a straight line; "" without dials."""
     gaps = tabulate_task_gaps(evidence, rules).set_index("task")
     said = [
-        "; ".join(
-            f"{title_task(task)} {format_effect(*gaps.loc[task, ['gap', 'low', 'high']], '')}"
-            for task in tasks
-        )
+        f"{title_task(task)} {format_effect(*gaps.loc[task, ['gap', 'low', 'high']], '')}"
         for tasks in evidence.dials.values()
         if set(tasks) <= set(gaps.index)
+        for task in tasks
     ]
     return f"By level, uncorrected: {'; '.join(said)}; the test of the rise fits a straight line." if said else ""
 
@@ -488,10 +486,10 @@ def describe_unlearned(evidence: Evidence) -> str:
     unlearned = never[never].index.tolist()
     if not unlearned:
         return f"Of each of {count(never, 'task')} something was learned from the examples that it is measured on."
+    were, them, their = ("was", "it", "Its") if len(unlearned) == 1 else ("were", "them", "Their")
     return (
-        f"Of {count(never, 'task')}, {len(unlearned)} {'was' if len(unlearned) == 1 else 'were'} not learned from the "
-        f"examples that measure it, at any seed: {join_names(unlearned)}. Its code length is then that of labels "
-        "which the model cannot predict."
+        f"Of {count(never, 'task')}, {len(unlearned)} {were} not learned from the examples that measure {them}, at any "
+        f"seed: {join_names(unlearned)}. {their} code length is then that of labels which the model cannot predict."
     )
 
 

@@ -46,6 +46,7 @@ from stilts.study.settings import BASELINE, SOURCE_LANGUAGE
 WIDELY_KNOWN = 0.75
 LEAST_RELIABLE = 0.25
 METHODS = ("linear", "rank")
+_TITLES = {GAP: "gap", RELATIVE: "share that is lost", CHANGE: "change of the gap"}
 
 
 def tabulate_language_means(evidence: Evidence) -> pd.DataFrame:
@@ -387,9 +388,6 @@ def describe_correlations(table: pd.DataFrame) -> str:
             f"{plain or 'none'}. With the controls held constant: {partial or 'none'}."
         )
     return "\n".join(lines)
-
-
-_TITLES = {GAP: "gap", RELATIVE: "share that is lost", CHANGE: "change of the gap"}
 
 
 def _clear(rows: pd.DataFrame, value: str, low: str, high: str) -> str:

@@ -65,10 +65,11 @@ def describe_others(table: pd.DataFrame, test: str) -> str:
         f"*{escape_text(row['hypothesis'])}* {row['verdict'].capitalize()}: {_name_effect(row)}{_say_size(row)}."
         for row in answered.to_dict("records")
     ]
-    number = f"{len(said) or 'none'} {'has' if len(said) <= 1 else 'have'} an answer"
-    start = f"Of {count(others, 'other test')} {number}"
     if len(others) == 1:
         start = f"The one other test has {'an' if said else 'no'} answer"
+    else:
+        number = f"{len(said) or 'none'} {'has' if len(said) <= 1 else 'have'} an answer"
+        start = f"Of {count(others, 'other test')} {number}"
     return " ".join([f"{start}{':' if said else '.'}", *said])
 
 
