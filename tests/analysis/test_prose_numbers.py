@@ -100,6 +100,7 @@ def in_words(number: int) -> str:
 
 SENTENCES = [
     ("README.md", "short texts in {} languages besides English", lambda: scored_languages("pocket-full")),
+    ("README.md", "other than English and {} seeds of the study `pilot`.", lambda: in_words(seeds("pilot"))),
     ("README.md", "(XLM-R Large, {} intermediate tasks,", lambda: in_words(single_tasks("paper"))),
     ("README.md", "tasks, {} targets,", lambda: in_words(targets("paper"))),
     ("README.md", "targets, {} seeds;", lambda: in_words(len(study("paper").seeds))),
