@@ -12,6 +12,7 @@ import pandas as pd
 
 from stilts.analysis.estimates import LEVEL, count_sides, keep_clear
 from stilts.analysis.languages.facts import get_language
+from stilts.analysis.room import find_published_layer
 from stilts.analysis.verdicts import ANSWERS, Verdict
 from stilts.analysis.wording import (
     LOOP_TITLES,
@@ -209,7 +210,7 @@ def state_english_gaps(table: pd.DataFrame, titles: Mapping[str, str] = MappingP
 
 
 def state_layers(table: pd.DataFrame) -> str:
-    """State how many conditions gain and lose at the layer of the highest mean gain, and at the last one.
+    """State how many conditions gain and lose at the layer that is as deep as the paper's, and at the last one.
 
     Parameters
     ----------
@@ -219,16 +220,15 @@ def state_layers(table: pd.DataFrame) -> str:
     gained = table[table["gain"].notna()]
     if gained.empty:
         return "No condition can be compared with the baseline yet."
-    best, last = int(gained.groupby("layer")["gain"].mean().idxmax()), int(gained["layer"].max())
+    last = int(gained["layer"].max())
+    middle = find_published_layer(last)
     conditions = count(gained["condition"].unique(), "condition")
-    at_best, at_last = (
+    in_the_middle, at_last = (
         _say_sides(gained[gained["layer"] == layer], things, low="gain_low", high="gain_high")
-        for layer, things in ((best, conditions), (last, str(gained["condition"].nunique())))
+        for layer, things in ((middle, conditions), (last, str(gained["condition"].nunique())))
     )
-    if best == last:
-        return _sentence(f"{at_best} at the last layer, where the mean gain is highest ({UNCORRECTED})")
     return _sentence(
-        f"{at_best} at layer {best}, where the mean gain is highest; {at_last} at the last ({UNCORRECTED})"
+        f"{in_the_middle} at layer {middle}, as deep as the paper's; {at_last} at the last ({UNCORRECTED})"
     )
 
 

@@ -383,14 +383,23 @@ def tabulate_verdicts(
 
 
 def _say_verdict(claim: Claim, titles: Mapping[str, str]) -> str:
-    """Return the verdict on a claim, with the parts that have it where others have another."""
+    """Return the verdict on a claim, with the parts in which the claim holds and those in which it does not."""
     if claim.judgement.reason == RULED_OUT:
         return f"{claim.verdict} (not as claimed; whether points are lost is open)"
-    agree = [part.key for part in claim.parts if part.judgement.verdict is claim.verdict]
-    if claim.verdict not in (Verdict.NO_EFFECT, Verdict.CONTRADICTED) or len(agree) == len(claim.parts):
+    if claim.verdict is Verdict.SUPPORTED:
         return str(claim.verdict)
-    share = f"not as claimed in {len(agree)} of its {len(claim.parts)} parts: {'; '.join(agree)}"
-    return replace_ids(f"{claim.verdict} ({share})", titles)
+    holds, fails = (
+        [part.key for part in claim.parts if part.judgement.verdict in verdicts]
+        for verdicts in ((Verdict.SUPPORTED,), (Verdict.NO_EFFECT, Verdict.CONTRADICTED))
+    )
+    if max(len(holds), len(fails)) == len(claim.parts):
+        return f"{claim.verdict} (as claimed in all parts that have records)" if holds else str(claim.verdict)
+    shares = [
+        f"{words} in {len(keys)} of its {len(claim.parts)} parts: {', '.join(keys)}"
+        for words, keys in (("as claimed", holds), ("not as claimed", fails))
+        if keys
+    ]
+    return replace_ids(f"{claim.verdict} ({'; '.join(shares)})" if shares else str(claim.verdict), titles)
 
 
 def show_verdicts(table: pd.DataFrame) -> "HTML":

@@ -277,25 +277,18 @@ def describe_layers(table: pd.DataFrame) -> str:
         best = baseline.loc[baseline["score"].idxmax()]
         parts.append(f"Without an intermediate task layer {best['layer']} is best ({best['score']:.1f} percent).")
     if len(gained):
-        parts.append(_reversal(gained))
+        parts.append(_say_gains_by_layer(gained))
     return "\n\n".join(parts) or "No condition can be compared with `none` yet."
 
 
-def _reversal(gained: pd.DataFrame) -> str:
+def _say_gains_by_layer(gained: pd.DataFrame) -> str:
     """State the mean gain over conditions at the best layer, at the last one, and at the one that the ledger uses."""
     means = gained.groupby("layer")["gain"].mean()
     most, last = int(means.idxmax()), int(means.index.max())
-    text = f"Averaged over {count(gained['condition'].unique(), 'condition')}, "
-    best, at_last = means[most], means[last]
-    if best > 0 > at_last:
-        text += (
-            f"retrieval gains most at layer {most}, {format_signed(best)} points, and loses {-at_last:.1f} at the last."
-        )
-    else:
-        text += (
-            f"the gain is highest at layer {most}, {format_signed(best)} points; at the last it is "
-            f"{format_signed(at_last)}."
-        )
+    text = (
+        f"Averaged over {count(gained['condition'].unique(), 'condition')}, the gain is highest at layer {most}, "
+        f"{format_signed(means[most])} points; at the last it is {format_signed(means[last])}."
+    )
     read = find_published_layer(last)
     return (
         f"{text} Claim C3 of the ledger is judged at layer {read}, which lies as deep as the paper's 14th of 24: there "

@@ -142,14 +142,14 @@ def layers(*gains: float) -> pd.DataFrame:
     (layers(), "No condition can be compared with the baseline yet."),
     (layers(np.nan), "No condition can be compared with the baseline yet."),
     (
-        layers(0.0, 3.0, -4.0),
-        "1 of 1 condition gains and none loses at layer 2, where the mean gain is highest; none of 1 gains and 1 loses "
-        "at the last (95 % intervals, not corrected).",
+        layers(9.0, 3.0, -4.0),
+        "1 of 1 condition gains and none loses at layer 2, as deep as the paper's; none of 1 gains and 1 loses at the "
+        "last (95 % intervals, not corrected).",
     ),
     (
         layers(-4.0, 0.5),
-        "None of 1 condition clearly gains or loses at the last layer, where the mean gain is highest (95 % intervals, "
-        "not corrected).",
+        "None of 1 condition gains and 1 loses at layer 1, as deep as the paper's; none of 1 clearly gains or loses at "
+        "the last (95 % intervals, not corrected).",
     ),
 ])  # fmt: skip
 def test_layers(table, said):

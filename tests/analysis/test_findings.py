@@ -210,9 +210,13 @@ def test_verdicts_stand_beside_the_published_effects():
     assert told == "cannot tell (not as claimed; whether points are lost is open)"
     told = findings.tabulate_verdicts({"here": lost}, titles).set_index("id")["here"]
     assert told["C2"] == "contradicted (not as claimed in 1 of its 2 parts: over no intermediate task)"
+    split = judge_claims(evidence({"nli": 0.2, ("qa", "command-nli"): -0.5}))
+    told = findings.tabulate_verdicts({"here": split}, titles).set_index("id")["here"]
+    halves = ("as claimed in 1 of its 2 parts: inference", "not as claimed in 1 of its 2 parts: questions")
+    assert told["C1"] == f"contradicted ({'; '.join(halves)})"
     mixed = judge_claims(evidence({"nli": 0.2}))
     told = findings.tabulate_verdicts({"here": mixed}, titles).set_index("id")["here"]
-    assert told["C1"] == "cannot tell"
+    assert told["C1"] == "cannot tell (as claimed in 1 of its 2 parts: inference)"
     html = findings.show_verdicts(table).data
     assert '<span class="verdict could-not-be-tested">could not be tested</span>' in html
     assert np.all([claim in html for claim in table["claim"]])

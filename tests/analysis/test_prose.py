@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from fakes import make_record
 
 from stilts.analysis.ledger import Statement, show_statements
@@ -39,21 +38,13 @@ def profiles(gains: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["condition", "layer", "score", "gain", "gain_low", "gain_high"])
 
 
-def test_a_gain_in_the_middle_and_a_loss_at_the_end_are_both_said():
+def test_gains_of_the_best_layer_the_last_and_the_one_that_is_judged_are_said():
     table = profiles({"nli": [-2.0, 3.0, 2.0, -8.0], "qa": [0.0, 0.5, 4.0, -12.0]})
     assert describe_layers(table).split("\n\n") == [
         "Without an intermediate task layer 4 is best (54.0 percent).",
-        "Averaged over 2 conditions, retrieval gains most at layer 3, +3.0 points, and loses 10.0 at the last. Claim "
+        "Averaged over 2 conditions, the gain is highest at layer 3, +3.0 points; at the last it is −10.0. Claim "
         "C3 of the ledger is judged at layer 2, which lies as deep as the paper's 14th of 24: there the gain is +1.8.",
     ]
-
-
-@pytest.mark.parametrize("gains, said", [
-    ([1.0, 2.0, 3.0, 4.0], "the gain is highest at layer 4, +4.0 points; at the last it is +4.0."),
-    ([-4.0, -1.0, -2.0, -3.0], "the gain is highest at layer 2, −1.0 points; at the last it is −3.0."),
-])  # fmt: skip
-def test_without_a_reversal_none_is_said(gains, said):
-    assert said in describe_layers(profiles({"nli": gains}))
 
 
 def test_without_a_condition_there_is_nothing_to_say():
@@ -91,7 +82,7 @@ def test_a_page_counts_the_trainings_that_stayed_at_chance():
 
 def test_a_page_says_which_seeds_a_gpu_trained():
     pilot = open_study(find_checkout(), "pilot", resamples=50)
-    assert "It trained seed 1 on processors, and seeds 2 and 3 on a GPU (NVIDIA H200)." in describe_scope(pilot)
+    assert "It trained seeds 1 and 4 on processors, and seeds 2 and 3 on a GPU (NVIDIA H200)." in describe_scope(pilot)
     one = replace(pilot, records=tuple(record for record in pilot.records if record.run.seed == 1))
     assert "GPU" not in describe_scope(one)
 
@@ -136,7 +127,7 @@ def test_the_distance_page_says_which_targets_are_in_no_test(monkeypatch):
     monkeypatch.chdir(ROOT)
     answer = distance_answer.answer_question(open_section(find_checkout(), "distance-pilot"))
     assert distance_answer.describe_left_out(answer) == (
-        "In no test: `paws-x`, whose English dev score is 13 points above guessing under one condition, where 25 are "
+        "In no test: `paws-x`, whose English dev score is 12 points above guessing under one condition, where 25 are "
         "asked for."
     )
     assert answer.evidence.targets == ["xnli", "udpos", "pan-x"]

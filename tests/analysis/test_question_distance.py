@@ -38,6 +38,7 @@ from stilts.analysis.questions.distance_answer import (
     describe_design,
     describe_families,
     describe_noise,
+    describe_notes,
     describe_slope_parts,
     describe_slopes,
     find_widely_known,
@@ -456,6 +457,13 @@ def test_a_sentence_on_slopes_names_those_of_all_targets():
         "On writing distance the targets' slopes are not told apart (p 0.500): `intent` +3.0, `dates` "
         "\N{MINUS SIGN}1.0."
     )
+
+
+def test_what_fits_reported_is_listed():
+    assert describe_notes(["a did not converge", "b is singular"]) == (
+        "The fits reported:\n\n- a did not converge.\n- b is singular."
+    )
+    assert describe_notes([]) == "Every fit converged."
 
 
 # --- Figure and sentences --------------------------------------------------------------------------------------------

@@ -336,6 +336,11 @@ def describe_slopes(table: pd.DataFrame, level: float = LEVEL) -> str:
     return " ".join(said)
 
 
+def describe_notes(notes: Sequence[str]) -> str:
+    """Say what the fits of mixed models reported, a line for each note."""
+    return "\n".join(["The fits reported:\n", *(f"- {note}." for note in notes)]) if notes else "Every fit converged."
+
+
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
