@@ -315,7 +315,6 @@ def correlate_ranks(
     by: Sequence[str],
     resamples: int,
     generator: np.random.Generator,
-    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return Spearman's rank correlation of each measure with each other column, with an interval over languages.
 
@@ -336,7 +335,7 @@ def correlate_ranks(
             if min(table.nunique()) < 2:
                 continue
             known = table.to_numpy(dtype=float)
-            rho, low, high = estimate_correlation(known, resamples, generator, level, "rank")
+            rho, low, high = estimate_correlation(known, resamples, generator, LEVEL, "rank")
             rows.append(
                 {"by": column, "measure": measure, "rho": rho, "low": low, "high": high}
                 | {"languages": len(table)}

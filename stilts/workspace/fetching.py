@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ class Wanted:
     encoders: tuple[tuple[str, str | None], ...]
 
 
-def list_wanted(study: Study, name_encoder: NameEncoder = attrgetter("name")) -> Wanted:
+def list_wanted(study: Study, name_encoder: NameEncoder) -> Wanted:
     """Return what a study needs from the Hub and from elsewhere.
 
     Parameters
@@ -123,9 +122,9 @@ def fetch(
     study: Study,
     folder: Path | None,
     *,
+    name_encoder: NameEncoder,
     report: Report,
     dry_run: bool = False,
-    name_encoder: NameEncoder = attrgetter("name"),
 ) -> None:
     """Download what a study reads from the Hub, except for files that exist with the right checksum.
 
@@ -133,12 +132,12 @@ def fetch(
     ----------
     folder : Path, optional
         The study's data folder; required if the study reads data from the Hub.
+    name_encoder : callable
+        See `list_wanted`.
     report : callable
         Called with each line of the report. A terminal also shows a progress bar.
     dry_run : bool
         Only list what would be fetched.
-    name_encoder : callable
-        See `list_wanted`.
 
     Raises
     ------

@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from stilts.study.errors import StiltsError
 from stilts.study.settings import Study
 from stilts.workspace.fetching import fetch, list_wanted, read_fetched
 
+NAME = attrgetter("name")  # of an encoder that is no folder
 COMMITS = {"main": "a" * 40, "refs/convert/parquet": "b" * 40}
 
 
@@ -153,7 +155,7 @@ def study(**changes):
 
 def fetched(of, folder, **options):
     said = []
-    fetch(of, folder, report=said.append, **options)
+    fetch(of, folder, report=said.append, name_encoder=NAME, **options)
     return said
 
 
@@ -172,7 +174,7 @@ PANX = [
 
 
 def test_wanted():
-    needs = list_wanted(study(intermediates=["none", "hellaswag", "ccg"], encoder={"name": "someone/encoder"}))
+    needs = list_wanted(study(intermediates=["none", "hellaswag", "ccg"], encoder={"name": "someone/encoder"}), NAME)
     assert needs.places == (
         (Place("Rowan/hellaswag", "default", "train"),),
         (Place("Rowan/hellaswag", "default", "validation"),),
@@ -185,7 +187,7 @@ def test_wanted():
 
 def test_tasks_by_source_language_are_wanted_in_theirs():
     stages = {"name": "x", "before": [["mnli.sw"]], "tasks": ["xnli-dev", "xnli-dev.sw", "mnli", "pan-x-train.ko"]}
-    needs = list_wanted(study(intermediates=[stages]))
+    needs = list_wanted(study(intermediates=[stages]), NAME)
     found = {str(place) for need in needs.places for place in need}
     assert {place for place in found if not place.startswith("google/xtreme/PAN")} == {
         *(f"facebook/xnli/sw/{split}" for split in ("train", "validation")), "google/xtreme/XNLI/validation",
@@ -196,13 +198,13 @@ def test_tasks_by_source_language_are_wanted_in_theirs():
 
 
 def test_a_task_that_is_only_measured_is_wanted_too():
-    needs = list_wanted(study(intermediates=["none"], measures={"complexity": {}, "tasks": ["hellaswag"]}))
+    needs = list_wanted(study(intermediates=["none"], measures={"complexity": {}, "tasks": ["hellaswag"]}), NAME)
     assert (Place("Rowan/hellaswag", "default", "train"),) in needs.places
 
 
 def test_a_study_of_the_pocket_suite_needs_nothing(tmp_path):
     needs = list_wanted(Study(name="p", title="P", encoder={"name": "multilingual-e5-small"}, intermediates=("none",),
-                         targets=("intent",)))  # fmt: skip
+                         targets=("intent",)), NAME)  # fmt: skip
     assert (needs.places, needs.files, needs.encoders) == ((), (), ())
 
 
@@ -354,7 +356,7 @@ def test_the_encoder_goes_to_the_cache_that_transformers_reads(hub, tmp_path):
 def test_every_encoder_of_a_study_is_fetched_once():
     others = {"again": {"name": "someone/encoder"}, "other": {"name": "someone/decoder", "revision": "refs/pr/4"},
               "own": {"name": "multilingual-e5-small"}}  # fmt: skip
-    needs = list_wanted(study(encoder={"name": "someone/encoder"}, encoders=others))
+    needs = list_wanted(study(encoder={"name": "someone/encoder"}, encoders=others), NAME)
     assert needs.encoders == (("someone/encoder", None), ("someone/decoder", "refs/pr/4"))
 
 

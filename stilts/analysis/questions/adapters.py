@@ -337,14 +337,12 @@ def compare_matches(evidence: Evidence, rules: Rules, match: str, first: str, se
     return estimate_from_evidence(evidence, difference, rules, expected=expected)
 
 
-def estimate_similarity_slope(
-    evidence: Evidence, rules: Rules, group: str, measure: str = COMBINED, with_same: bool = False
-) -> Result:
+def estimate_similarity_slope(evidence: Evidence, rules: Rules, group: str) -> Result:
     """Return what a standard deviation of similarity beyond the means of tasks brings, by permutation of tasks."""
-    if reason := explain_too_few(evidence, GROUPS[group], measure):
+    if reason := explain_too_few(evidence, GROUPS[group]):
         return make_untested(reason, SLOPE_UNIT, expected=1)
-    used = evidence.used(with_same)
-    found = relate_gains(evidence, rules, remove_means(evidence.matrix(group), used), measure, with_same)
+    left = remove_means(evidence.matrix(group), evidence.used())
+    found = relate_gains(evidence, rules, left, COMBINED, with_same=False)
     return _as_result(found, evidence, rules, SLOPE_UNIT)
 
 
@@ -354,7 +352,7 @@ def compare_correlations(evidence: Evidence, rules: Rules, first: str, second: s
     Both gains are scaled to standard deviation 1, so that the slope of their difference is the difference of the two
     correlations; the tasks of the similarity are permuted for both at once.
     """
-    if reason := explain_too_few(evidence, (*GROUPS[first], *GROUPS[second]), COMBINED):
+    if reason := explain_too_few(evidence, (*GROUPS[first], *GROUPS[second])):
         return make_untested(reason, CORRELATION_UNIT, expected=1)
     used = evidence.used()
     ones = [standardise_matrix(remove_means(evidence.matrix(group), used), used) for group in (first, second)]
@@ -362,11 +360,11 @@ def compare_correlations(evidence: Evidence, rules: Rules, first: str, second: s
     return _as_result(found, evidence, rules, CORRELATION_UNIT, SMALLEST_CORRELATION)
 
 
-def explain_too_few(evidence: Evidence, schemes: Sequence[str], measure: str) -> str:
+def explain_too_few(evidence: Evidence, schemes: Sequence[str]) -> str:
     """Return why similarity cannot be tested, "" if it can."""
     if missing := [name for name in schemes if name not in evidence.schemes]:
         return f"no gains of {' and '.join(missing)}"
-    if not (evidence.measures if measure == COMBINED else measure in evidence.measures):
+    if not evidence.measures:
         return "similarity is not measured for every pair"
     if count_degrees_of_freedom(evidence.used()) < 1:
         return f"{len(evidence.different)} pairs are too few beside the means of their tasks"

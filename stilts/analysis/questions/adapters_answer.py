@@ -116,7 +116,7 @@ def tabulate_points_beyond_means(evidence: Evidence) -> pd.DataFrame:
     Columns: group (`full`, `adapters`), intermediate, target, similarity (standard deviations), gain (points).
     """
     columns = ["group", "intermediate", "target", "similarity", "gain"]
-    groups = [group for group in (FULL, "adapters") if not explain_too_few(evidence, GROUPS[group], COMBINED)]
+    groups = [group for group in (FULL, "adapters") if not explain_too_few(evidence, GROUPS[group])]
     if not groups:
         return pd.DataFrame(columns=columns)
     used = evidence.used()
@@ -170,7 +170,7 @@ def tabulate_measures(evidence: Evidence, rules: Rules) -> pd.DataFrame:
     columns = ["group", "measure", "same_pairs", "slope", "low", "high", "r", "p", "pairs"]
     rows = []
     for group, schemes in GROUPS.items():
-        if explain_too_few(evidence, schemes, COMBINED):
+        if explain_too_few(evidence, schemes):
             continue
         for with_same in (False, True) if len(evidence.different) < len(evidence.pairs) else (False,):
             left = remove_means(evidence.matrix(group), evidence.used(with_same))

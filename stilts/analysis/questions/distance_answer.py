@@ -126,10 +126,10 @@ def fit_lines(evidence: Evidence, names: Sequence[str]) -> dict[str, tuple[float
     return found
 
 
-def find_widely_known(evidence: Evidence, share: float = WIDELY_KNOWN) -> list[str]:
-    """Return the distances that are known for such a share of the languages."""
+def find_widely_known(evidence: Evidence) -> list[str]:
+    """Return the distances that are known for the share `WIDELY_KNOWN` of the languages."""
     known = evidence.predictors[list(DISTANCES)].notna().mean()
-    return [name for name in DISTANCES if known[name] >= share]
+    return [name for name in DISTANCES if known[name] >= WIDELY_KNOWN]
 
 
 def tabulate_collinearity(evidence: Evidence) -> pd.DataFrame:
@@ -291,9 +291,9 @@ def tabulate_slopes_by_target(
 
 
 def fit_slopes_in_one_model(
-    evidence: Evidence, rules: Rules, names: Sequence[str], outcome: str = GAP
+    evidence: Evidence, rules: Rules, names: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the slope of each target on predictors that are held constant for one another, by one mixed model.
+    """Return the slope of each target's gap on predictors that are held constant for one another, by one mixed model.
 
     Languages, languages within targets and seeds within targets are crossed random effects; every target has an
     intercept and slopes of its own.
@@ -312,7 +312,7 @@ def fit_slopes_in_one_model(
         What went wrong in the fit.
     """
     chosen = standardise_predictors(evidence.predictors[list(names)])
-    parts = {name: own.loc[own.index.intersection(chosen.index)] for name, own in evidence.by_target[outcome].items()}
+    parts = {name: own.loc[own.index.intersection(chosen.index)] for name, own in evidence.by_target[GAP].items()}
     fits, notes = fit_mixed_model_by_target(parts, chosen, rules.level)
     rows = [
         {"predictor": name, "target": target} | fits[name].slopes[target].row("slope")

@@ -11,6 +11,7 @@ from stilts.publish.figures.style import SMALL
 DIRECTIONS = 16
 RADII = (4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points, from the mark to the text's nearest side
 LINE_FROM = 8.0  # at this radius and above, a thin line connects text and mark
+MARK = 5.0  # points, the width of a mark
 STEPS = 200  # boxes that stand for a slanting line
 
 Line = tuple[tuple[float, float], tuple[float, float]]
@@ -23,8 +24,6 @@ def name_points(
     y: Sequence[float],
     names: Sequence[str],
     lines: Sequence[Line] = (),
-    size: float = SMALL,
-    mark: float = 5.0,
 ) -> list[Bbox]:
     """Write names beside points, each at the nearest free place, and return their boxes in pixels.
 
@@ -39,23 +38,21 @@ def name_points(
         In data units.
     lines : sequence of Line
         Lines of the plot that no label should cover.
-    size, mark : float
-        Sizes of the text and of the marks, in points.
     """
     figure = axis.figure
     figure.draw_without_rendering()
     pixels = figure.dpi / 72
     points = axis.transData.transform(np.column_stack([x, y]))
-    half = mark * pixels / 2
+    half = MARK * pixels / 2
     marks = np.hstack([points - half, points + half])
     drawn = _along(axis, lines)
-    sizes = [_text_size(axis, name, size) for name in names]
+    sizes = [_text_size(axis, name) for name in names]
     placed: dict[int, np.ndarray] = {}
     for i in _crowded_first(points):
         taken = np.vstack([np.delete(marks, i, axis=0), drawn, *placed.values()])
         radius, box = _nearest_free(points[i], sizes[i], taken, axis.bbox.extents, pixels)
         placed[i] = box
-        _write(axis, (x[i], y[i]), names[i], box, points[i], radius >= LINE_FROM, size, pixels)
+        _write(axis, (x[i], y[i]), names[i], box, points[i], radius >= LINE_FROM, pixels)
     return [Bbox.from_extents(*placed[i]) for i in range(len(names))]
 
 
@@ -71,8 +68,8 @@ def _along(axis: Axes, lines: Sequence[Line]) -> np.ndarray:
     return np.vstack(parts)
 
 
-def _text_size(axis: Axes, name: str, size: float) -> tuple[float, float]:
-    text = axis.text(0, 0, name, fontsize=size)
+def _text_size(axis: Axes, name: str) -> tuple[float, float]:
+    text = axis.text(0, 0, name, fontsize=SMALL)
     box = text.get_window_extent()
     text.remove()
     return box.width, box.height
@@ -114,11 +111,10 @@ def _covered(box: np.ndarray, others: np.ndarray) -> float:
 
 
 def _write(
-    axis: Axes, at: tuple[float, float], name: str, box: np.ndarray, point: np.ndarray, line: bool, size: float,
-    pixels: float,
-) -> None:  # fmt: skip
+    axis: Axes, at: tuple[float, float], name: str, box: np.ndarray, point: np.ndarray, line: bool, pixels: float
+) -> None:
     offset = (box[:2] + box[2:]) / 2 - point
     look = {"arrowstyle": "-", "color": "#9a9a9a", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2} if line else None
     note = axis.annotate(name, at, xytext=(offset[0] / pixels, offset[1] / pixels), textcoords="offset points",
-                         ha="center", va="center", fontsize=size, arrowprops=look)  # fmt: skip
+                         ha="center", va="center", fontsize=SMALL, arrowprops=look)  # fmt: skip
     note.set_in_layout(False)

@@ -284,8 +284,8 @@ def _named_rows(axis: Axes, names: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
-def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Figure:
-    """Plot the score of every test language by kind of intermediate training, the nearest to English on top.
+def draw_order_languages(table: pd.DataFrame) -> Figure:
+    """Plot the score of every test language by kind of intermediate training, the nearest to English by syntax on top.
 
     An asterisk marks languages that some condition trains on.
 
@@ -294,14 +294,12 @@ def draw_order_languages(table: pd.DataFrame, distance: str = "syntactic") -> Fi
     table : DataFrame
         From `stilts.analysis.questions.order.tabulate_scores_by_language`: code, trained, and a column of scores
         (percent) for each kind of training. If it is empty, the figure says so.
-    distance : str
-        Kind of distance by which languages are sorted.
     """
     with apply_style():
         if table.empty:
             return draw_empty("nothing to compare yet")
         wide = table.set_index("code")
-        order = sort_by_distance(wide.index, distance)
+        order = sort_by_distance(wide.index, "syntactic")
         kinds = [name for name in wide.columns if name not in ("language", "family", "trained")]
         figure = make_figure(COLUMN, 1.3 + 0.18 * len(order))
         axis = figure.add_subplot()

@@ -224,22 +224,11 @@ def attach(pieces: Iterable[Piece]) -> list[Piece]:
     return result
 
 
-def list_templates(language: str) -> dict[str, Template]:
-    """Return all atomic CLDR patterns of a language by a key that is the same in every language.
-
-    Raises
-    ------
-    StiltsError
-        If CLDR does not have the language.
-    """
-    return _templates(language)
-
-
 @cache
 def assign_pools() -> dict[str, Pool]:
     """Return the pool of every key of `list_templates("en")` and of every list style."""
     strata: dict[Any, dict[Any, list[str]]] = {}
-    for key, template in sorted(_templates("en").items()):
+    for key, template in sorted(list_templates("en").items()):
         stratum, group = _stratum(key, template)
         strata.setdefault(stratum, {}).setdefault(group, []).append(key)
     for style in sorted(_locale("en").list_patterns):
@@ -294,17 +283,24 @@ def _fault(language: str) -> str:
         return "CLDR does not know it"
     if locale.months["format"]["wide"][1] == "M01":
         return "CLDR has no month names"
-    count = sum(assign_pools()[key] == "evaluation" for key in _templates(language))
+    count = sum(assign_pools()[key] == "evaluation" for key in list_templates(language))
     if count < _ENOUGH_TEMPLATES:
         return f"CLDR has {count} patterns of the evaluation pool, fewer than {_ENOUGH_TEMPLATES}"
     return ""
 
 
 @cache
-def _templates(language: str) -> dict[str, Template]:
+def list_templates(language: str) -> dict[str, Template]:
+    """Return all atomic CLDR patterns of a language by a key that is the same in every language.
+
+    Raises
+    ------
+    StiltsError
+        If CLDR does not have the language.
+    """
     locale = _locale(language)
     found = {**dict(_moment_templates(locale)), **dict(_currency_templates(locale)), **dict(_unit_templates(locale))}
-    return found if language == "en" else {key: found[key] for key in found if key in _templates("en")}
+    return found if language == "en" else {key: found[key] for key in found if key in list_templates("en")}
 
 
 def _moment_templates(locale: Locale) -> Iterator[tuple[str, Template]]:
@@ -411,7 +407,7 @@ def _plans(pool: Pool, value_pool: str, seed: int) -> Iterator[Plan]:
     rng = random.Random(f"dates {seed} {pool} {value_pool}")
     values = _Values(value_pool, rng)
     keys: dict[str, list[str]] = {}
-    for key, template in _templates("en").items():
+    for key, template in list_templates("en").items():
         if assign_pools()[key] == pool:
             keys.setdefault(template.kind, []).append(key)
     styles = [key for key in assign_pools() if key.startswith("list-") and assign_pools()[key] == pool]
@@ -424,7 +420,7 @@ def _plans(pool: Pool, value_pool: str, seed: int) -> Iterator[Plan]:
 def _stated(item: Item) -> str:
     if item.number is not None:
         return str(item.number.normalize())
-    stated = [_labels(_templates("en")[key].parts) for key in item.keys]
+    stated = [_labels(list_templates("en")[key].parts) for key in item.keys]
     forms = {"year": "%Y", "month": "%m", "day": "%d", "weekday": "%a", "hour": "%H", "minute": "%M", "second": "%S"}
     form = " ".join(forms[label] for label in forms if any(label in labels for labels in stated))
     return "/".join(moment.strftime(form) for moment in item.moments)
@@ -489,7 +485,7 @@ def _pieces(plan: Plan, language: str) -> list[Piece]:
 
 
 def _item_pieces(item: Item, language: str) -> list[Piece]:
-    locale, known = _locale(language), _templates(language)
+    locale, known = _locale(language), list_templates(language)
     if not all(key in known for key in item.keys):
         return []
     first = known[item.keys[0]]
