@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ARM = ["learning_rate", "frozen_layers", "epochs"]
 WITHIN = 5.0  # points below the best intermediate dev score, at most; the rule of studies/regime-intermediate.yml
 NEAR = 1.0  # points below the best dev score of targets; the rules of studies/regime-pilot.yml and regime-adapters.yml
+PUBLISHED_RATE = 1e-5  # of both phases in the scripts of Phang et al. (2020)
 COLUMNS = [*ARM, "intermediate", "targets", "runs", "at_chance", "eligible", "chosen"]
 
 
@@ -139,3 +140,15 @@ def describe_choice(arms: "pd.DataFrame") -> str:
         return f"{text}."
     place = "The highest arm" if others[0].targets > chosen.targets else "The next arm that counts"
     return f"{text}. {place} has {others[0].targets:.2f}."
+
+
+def describe_published_rate(arms: "pd.DataFrame") -> str:
+    """Say how far the chosen arm is above the highest one at the rate of the paper's scripts; "" if it is not."""
+    at_rate = arms[arms["learning_rate"] == PUBLISHED_RATE]
+    if at_rate.empty or at_rate["chosen"].any():
+        return ""
+    highest, chosen = at_rate["targets"].max(), arms.loc[arms["chosen"], "targets"].item()
+    return (
+        f"At {format_rate(PUBLISHED_RATE)}, the rate of the paper's scripts, the highest arm has {highest:.2f}, "
+        f"{chosen - highest:.1f} points less than the chosen one."
+    )

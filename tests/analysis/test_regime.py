@@ -8,6 +8,7 @@ from stilts.analysis.regime import (
     choose_highest,
     choose_slowest,
     describe_choice,
+    describe_published_rate,
     show_arms,
     tabulate_arms,
 )
@@ -93,6 +94,16 @@ def test_of_arms_within_a_point_the_one_with_the_lowest_rate_is_chosen_and_adapt
     arms = tabulate_arms(lora, "target", choose_slowest)
     assert arms["learning_rate"].tolist() == [3e-3, 1e-3, 1e-2, 5e-4]
     assert arms.set_index("learning_rate")["chosen"].to_dict() == {3e-3: False, 1e-3: True, 1e-2: False, 5e-4: False}
+
+
+@pytest.mark.parametrize("rates, said", [
+    ({1e-4: {"xnli": 80.0}, 1e-5: {"xnli": 61.25}},
+     "At 1e-5, the rate of the paper's scripts, the highest arm has 61.25, 18.8 points less than the chosen one."),
+    ({1e-4: {"xnli": 80.0}}, ""),
+    ({1e-4: {"xnli": 60.0}, 1e-5: {"xnli": 61.0}}, ""),
+])  # fmt: skip
+def test_the_published_rate_is_compared_where_an_arm_has_it(rates, said):
+    assert describe_published_rate(tabulate_arms(targets(rates), "target")) == said
 
 
 @pytest.mark.parametrize("choose, rate", [(choose_highest, 1e-4), (choose_frozen, 1e-4), (choose_slowest, 5e-5)])
