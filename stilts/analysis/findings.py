@@ -24,7 +24,7 @@ from stilts.analysis.conditions import (
 from stilts.analysis.effects import GAIN
 from stilts.analysis.estimates import Estimate, correct_by_holm
 from stilts.analysis.room import find_published_layer
-from stilts.analysis.verdicts import ANSWERS, OPEN, RULED_OUT, Verdict
+from stilts.analysis.verdicts import ANSWERS, DECISIVE, OPEN, RULED_OUT, Verdict
 from stilts.analysis.wording import (
     count,
     format_effect,
@@ -384,22 +384,25 @@ def tabulate_verdicts(
 
 def _say_verdict(claim: Claim, titles: Mapping[str, str]) -> str:
     """Return the verdict on a claim, with the parts in which the claim holds and those in which it does not."""
+    said = _say_parts(claim)
+    return replace_ids(f"{claim.verdict} ({said})", titles) if said else str(claim.verdict)
+
+
+def _say_parts(claim: Claim) -> str:
+    """Return in which parts a claim holds and in which it does not; "" if the verdict says it of all parts."""
     if claim.judgement.reason == RULED_OUT:
-        return f"{claim.verdict} (not as claimed; whether points are lost is open)"
-    if claim.verdict is Verdict.SUPPORTED:
-        return str(claim.verdict)
+        return "not as claimed; whether points are lost is open"
     holds, fails = (
         [part.key for part in claim.parts if part.judgement.verdict in verdicts]
-        for verdicts in ((Verdict.SUPPORTED,), (Verdict.NO_EFFECT, Verdict.CONTRADICTED))
+        for verdicts in ((Verdict.SUPPORTED,), DECISIVE)
     )
-    if max(len(holds), len(fails)) == len(claim.parts):
-        return f"{claim.verdict} (as claimed in all parts that have records)" if holds else str(claim.verdict)
-    shares = [
-        f"{words} in {len(keys)} of its {len(claim.parts)} parts: {', '.join(keys)}"
-        for words, keys in (("as claimed", holds), ("not as claimed", fails))
-        if keys
-    ]
-    return replace_ids(f"{claim.verdict} ({'; '.join(shares)})" if shares else str(claim.verdict), titles)
+    if claim.verdict is Verdict.SUPPORTED or len(fails) == len(claim.parts):
+        return ""
+    if len(holds) == len(claim.parts):
+        return "as claimed in all parts that have records"
+    shares = (("as claimed", holds), ("not as claimed", fails))
+    return "; ".join(f"{words} in {len(keys)} of its {len(claim.parts)} parts: {', '.join(keys)}"
+                     for words, keys in shares if keys)  # fmt: skip
 
 
 def show_verdicts(table: pd.DataFrame) -> "HTML":

@@ -31,6 +31,9 @@ class Verdict(StrEnum):
 ANSWERS = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.NO_EFFECT)
 """Verdicts that answer a hypothesis."""
 
+DECISIVE = (Verdict.CONTRADICTED, Verdict.NO_EFFECT)
+"""Verdicts on one part that decide a whole claim, the first of them first."""
+
 RULE = (
     "A verdict is the first of these that holds. *Could not be tested*: the records do not allow it, too little was "
     "learned, or scores lie so close to floor or ceiling that the effect had no room. *No effect that matters*: the "
@@ -275,7 +278,7 @@ def join(judgements: Sequence[Judgement], named: Sequence[str], complete: bool =
         Whether no part is missing.
     """
     verdicts = [each.verdict for each in judgements]
-    for decisive in (Verdict.CONTRADICTED, Verdict.NO_EFFECT):
+    for decisive in DECISIVE:
         if decisive in verdicts:
             return Judgement(decisive, _told(judgements, named, decisive), float("nan"))
     if verdicts and set(verdicts) == {Verdict.SUPPORTED} and complete:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from fakes import make_record
 
 from stilts.analysis.ledger import Statement, show_statements
@@ -45,6 +46,14 @@ def test_gains_of_the_best_layer_the_last_and_the_one_that_is_judged_are_said():
         "Averaged over 2 conditions, the gain is highest at layer 3, +3.0 points; at the last it is −10.0. Claim "
         "C3 of the ledger is judged at layer 2, which lies as deep as the paper's 14th of 24: there the gain is +1.8.",
     ]
+
+
+@pytest.mark.parametrize("gains, said", [
+    ([1.0, 2.0, 3.0, 4.0], "the gain is highest at layer 4, +4.0 points; at the last it is +4.0."),
+    ([-4.0, -1.0, -2.0, -3.0], "the gain is highest at layer 2, −1.0 points; at the last it is −3.0."),
+])  # fmt: skip
+def test_without_a_reversal_the_gains_are_said_alike(gains, said):
+    assert said in describe_layers(profiles({"nli": gains}))
 
 
 def test_without_a_condition_there_is_nothing_to_say():
