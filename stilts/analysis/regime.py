@@ -143,12 +143,22 @@ def describe_choice(arms: "pd.DataFrame") -> str:
 
 
 def describe_published_rate(arms: "pd.DataFrame") -> str:
-    """Say how far the chosen arm is above the highest one at the rate of the paper's scripts; "" if it is not."""
-    at_rate = arms[arms["learning_rate"] == PUBLISHED_RATE]
+    """Say how far the highest arm at the rate of the paper's scripts is from the chosen one; "" if none is."""
+    at_rate = arms[(arms["learning_rate"] == PUBLISHED_RATE) & arms["targets"].notna()]
     if at_rate.empty or at_rate["chosen"].any():
         return ""
-    highest, chosen = at_rate["targets"].max(), arms.loc[arms["chosen"], "targets"].item()
-    return (
-        f"At {format_rate(PUBLISHED_RATE)}, the rate of the paper's scripts, the highest arm has {highest:.2f}, "
-        f"{chosen - highest:.1f} points less than the chosen one."
+    highest, chosen = next(at_rate.itertuples()), next(arms[arms["chosen"]].itertuples())
+    text = (
+        f"At {format_rate(PUBLISHED_RATE)}, the rate of the paper's scripts, the highest arm has "
+        f"{highest.targets:.2f}, {_compare(highest.targets, chosen.targets)} than the chosen one"
     )
+    if highest.eligible:
+        return f"{text}."
+    return (
+        f"{text}, and {highest.intermediate:.2f} percent English dev of intermediate tasks, "
+        f"{_compare(highest.intermediate, chosen.intermediate)} than it, so that it does not count."
+    )
+
+
+def _compare(score: float, other: float) -> str:
+    return f"{abs(score - other):.1f} points {'more' if score > other else 'less'}"

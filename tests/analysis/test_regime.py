@@ -106,6 +106,17 @@ def test_the_published_rate_is_compared_where_an_arm_has_it(rates, said):
     assert describe_published_rate(tabulate_arms(targets(rates), "target")) == said
 
 
+@pytest.mark.parametrize("intermediate, said", [
+    (50.0, ", and 50.00 percent English dev of intermediate tasks, 40.0 points less than it, so that it does not "
+           "count."),
+    (88.0, "."),
+])  # fmt: skip
+def test_the_published_rate_does_not_count_where_the_intermediate_task_is_not_learned(intermediate, said):
+    records = [*arm(1e-4, 90.0, 80.0), *arm(1e-5, intermediate, 79.25)]
+    at_rate = "At 1e-5, the rate of the paper's scripts, the highest arm has 79.25, 0.8 points less than the chosen one"
+    assert describe_published_rate(tabulate_arms(records, "intermediate")) == at_rate + said
+
+
 @pytest.mark.parametrize("choose, rate", [(choose_highest, 1e-4), (choose_frozen, 1e-4), (choose_slowest, 5e-5)])
 def test_every_rule_chooses_among_the_arms_that_learned_the_intermediate_task(choose, rate):
     records = [*arm(2e-5, 70.0, 90.0), *arm(1e-4, 90.0, 80.0), *arm(5e-5, 91.0, 79.5), *arm(2e-4, 94.0, 70.0)]
