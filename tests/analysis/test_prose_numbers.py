@@ -203,9 +203,10 @@ def test_every_target_that_is_named_in_the_prose_exists():
     assert named == set(study("pocket-full").targets) <= set(TARGETS)
 
 
-def test_no_arm_of_intermediate_training_reaches_the_dev_score_of_targets_without_any():
-    said = "no arm of intermediate training leaves the targets with as high a dev score as they have without any"
+def test_no_arm_of_intermediate_training_that_counts_reaches_the_dev_score_of_targets_without_any():
+    said = "no arm of intermediate training that counts leaves the targets with as high a dev score as they have without"
     assert said in words("notebooks/regime.ipynb")
     phases = {"regime": "target", "regime-intermediate": "intermediate"}
-    best = [tabulate_arms(open_study(HERE, name).records, phase)["targets"].max() for name, phase in phases.items()]
-    assert best[0] > best[1]
+    arms = [tabulate_arms(open_study(HERE, name).records, phase) for name, phase in phases.items()]
+    without, after = (each.loc[each["eligible"], "targets"].max() for each in arms)
+    assert without > after + 1
