@@ -156,7 +156,7 @@ def describe_published_rate(arms: "pd.DataFrame") -> str:
         return f"{text}."
     return (
         f"{text}, and {highest.intermediate:.2f} percent English dev of intermediate tasks, "
-        f"{_compare(highest.intermediate, chosen.intermediate)} than it, so that it does not count."
+        f"{_compare(highest.intermediate, chosen.intermediate)}, so that it does not count."
     )
 
 

@@ -91,7 +91,8 @@ def test_a_page_counts_the_trainings_that_stayed_at_chance():
 
 def test_a_page_says_which_seeds_a_gpu_trained():
     pilot = open_study(find_checkout(), "pilot", resamples=50)
-    assert "It trained seeds 1, 4 and 5 on processors, and seeds 2 and 3 on a GPU (NVIDIA H200)." in describe_scope(pilot)
+    said = "It trained seeds 1, 4 and 5 on processors, and seeds 2 and 3 on a GPU (NVIDIA H200)."
+    assert said in describe_scope(pilot)
     one = replace(pilot, records=tuple(record for record in pilot.records if record.run.seed == 1))
     assert "GPU" not in describe_scope(one)
 

@@ -107,8 +107,7 @@ def test_the_published_rate_is_compared_where_an_arm_has_it(rates, said):
 
 
 @pytest.mark.parametrize("intermediate, said", [
-    (50.0, ", and 50.00 percent English dev of intermediate tasks, 40.0 points less than it, so that it does not "
-           "count."),
+    (50.0, ", and 50.00 percent English dev of intermediate tasks, 40.0 points less, so that it does not count."),
     (88.0, "."),
 ])  # fmt: skip
 def test_the_published_rate_does_not_count_where_the_intermediate_task_is_not_learned(intermediate, said):
