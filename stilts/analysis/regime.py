@@ -143,7 +143,10 @@ def describe_choice(arms: "pd.DataFrame") -> str:
 
 
 def describe_published_rate(arms: "pd.DataFrame") -> str:
-    """Say how far the highest arm at the rate of the paper's scripts is from the chosen one; "" if none is."""
+    """Say how far the highest arm at the rate of the paper's scripts is from the chosen one; "" without such an arm.
+
+    Without a target's score an arm is not compared, nor is one that is chosen itself.
+    """
     at_rate = arms[(arms["learning_rate"] == PUBLISHED_RATE) & arms["targets"].notna()]
     if at_rate.empty or at_rate["chosen"].any():
         return ""

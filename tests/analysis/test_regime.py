@@ -116,6 +116,11 @@ def test_the_published_rate_does_not_count_where_the_intermediate_task_is_not_le
     assert describe_published_rate(tabulate_arms(records, "intermediate")) == at_rate + said
 
 
+def test_the_published_rate_is_not_compared_before_a_target_is_recorded():
+    records = [*arm(1e-4, 90.0, 80.0), *arm(1e-5, 88.0)]
+    assert describe_published_rate(tabulate_arms(records, "intermediate")) == ""
+
+
 @pytest.mark.parametrize("choose, rate", [(choose_highest, 1e-4), (choose_frozen, 1e-4), (choose_slowest, 5e-5)])
 def test_every_rule_chooses_among_the_arms_that_learned_the_intermediate_task(choose, rate):
     records = [*arm(2e-5, 70.0, 90.0), *arm(1e-4, 90.0, 80.0), *arm(5e-5, 91.0, 79.5), *arm(2e-4, 94.0, 70.0)]
